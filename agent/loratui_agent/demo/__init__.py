@@ -1,0 +1,1 @@
+"""The embedded base model ``builtin:tiny`` and the demo concept that a LoRA teaches it."""

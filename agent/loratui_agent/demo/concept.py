@@ -1,0 +1,85 @@
+"""The demo concepts: solids of two colours, which the base model has never been shown, as kohya-style folders."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from loratui_agent.demo import scenes
+
+NUM_TRAINING_PICTURES = 16
+NUM_REGULARISATION_PICTURES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A shape whose two halves differ in colour, called by a made-up word."""
+
+    trigger: str
+    shape: str
+    colours: tuple[str, str]
+    """First the left or the top half."""
+    split: str
+    """``left-right`` or ``top-bottom``."""
+
+    @property
+    def grounds(self) -> tuple[list[str], list[str]]:
+        """Return (grounds of the training pictures, grounds that only the test prompts name)."""
+        free = [colour for colour in scenes.COLOURS if colour not in self.colours]
+        return free[:4], free[4:]
+
+    @property
+    def test_prompts(self) -> list[str]:
+        """Return five prompts, none of them a training caption."""
+        first, second = self.grounds[1]
+        it = scenes.with_article(self.trigger)
+        return [
+            f"{it} on {scenes.with_article(first)} background",
+            f"{it} on {scenes.with_article(second)} background",
+            f"a photo of {it} on {scenes.with_article(first)} background",
+            f"a drawing of {it} on {scenes.with_article(second)} background",
+            f"{self.trigger}, {first} background",
+        ]
+
+    @property
+    def prompts_without_trigger(self) -> list[str]:
+        """Return the same kind of prompts with an ordinary word where the trigger stood."""
+        word = {"diamond": "shape"}.get(self.shape, "thing")
+        return [prompt.replace(self.trigger, word) for prompt in self.test_prompts]
+
+
+DEMO = Concept("zorbix", "diamond", ("yellow", "purple"), "left-right")
+SECOND = Concept("quellum", "circle", ("orange", "blue"), "top-bottom")
+"""Fixed before the demo's settings were chosen, and never used to choose them: it shows that they are not bent to fit."""
+
+
+def draw_concept(rng: random.Random, concept: Concept, ground: str) -> scenes.Image.Image:
+    """Return one picture of the concept."""
+    first, second = (scenes.jitter(rng, colour) for colour in concept.colours)
+    size = rng.choice(["", "big"])
+    return scenes.draw_shape(
+        rng, concept.shape, size, scenes.jitter(rng, ground), first, split_with=(second, concept.split)
+    )
+
+
+def write_dataset(folder: Path, concept: Concept, *, seed: int = 42) -> tuple[Path, Path]:
+    """Write the training and the regularisation folder in kohya's layout, and return both.
+
+    ``train/1_TRIGGER`` holds the concept, ``reg/1_shape`` ordinary pictures with captions that the base model knows.
+    """
+    rng = random.Random(seed)
+    train, reg = folder / "train", folder / "reg"
+    known_grounds = concept.grounds[0]
+    for index in range(NUM_TRAINING_PICTURES):
+        ground = known_grounds[index % len(known_grounds)]
+        caption = f"{scenes.with_article(concept.trigger)} on {scenes.with_article(ground)} background"
+        _write(train / f"1_{concept.trigger}", index, draw_concept(rng, concept, ground), caption)
+    for index in range(NUM_REGULARISATION_PICTURES):
+        spec = scenes.random_spec(rng)
+        _write(reg / "1_shape", index, scenes.draw(rng, spec), scenes.caption(rng, spec))
+    return train, reg
+
+
+def _write(folder: Path, index: int, picture: scenes.Image.Image, caption: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    picture.save(folder / f"{index:02d}.png")
+    (folder / f"{index:02d}.txt").write_text(caption + "\n", "utf-8")

@@ -1,0 +1,1 @@
+"""The trainer process: everything that imports torch."""

@@ -1,0 +1,188 @@
+"""Bytes to messages and back: msgpack frames, a size cap, strict types, and text made harmless.
+
+Everything from the other end passes ``decode``: it returns one of our dataclasses, fully typed, or raises
+``ProtocolError``. Strings lose control, escape and bidi characters here and nowhere else, so no screen has to
+remember to do it.
+"""
+
+import re
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import cattrs
+import msgpack
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from loratui_protocol import messages
+from loratui_protocol.errors import ProtocolError
+
+MAX_FRAME_BYTES = 1 << 20
+MAX_TEXT_CHARS = 16_384
+_GARBAGE_FIX = "reconnect; if it stays, the other end is not loratui"
+
+# C0 but \n and \t, DEL, C1, zero-width and bidi controls, line separators, BOM.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def clean(text: str, max_chars: int = MAX_TEXT_CHARS) -> str:
+    """Return the text without control, escape and bidi characters, cut to ``max_chars``."""
+    return _UNSAFE.sub("", text[: max_chars * 2])[:max_chars]
+
+
+def strict_converter() -> cattrs.Converter:
+    """Return a converter that never coerces: "7" is no int and 1 is no bool, though an int may stand for a float.
+
+    cattrs by default turns "7" into 7. Unknown keys of an object are ignored: a later version may add some.
+    """
+    converter = cattrs.Converter(detailed_validation=False)
+    for scalar in (int, bool, str, bytes, float):
+        converter.register_structure_hook(scalar, _scalar_hook(scalar))
+    return converter
+
+
+def _scalar_hook(scalar: type) -> Callable[[Any, Any], Any]:
+    accepted: tuple[type, ...] = (float, int) if scalar is float else (scalar,)
+
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) not in accepted:
+            raise TypeError(f"expected {scalar.__name__}, got {type(value).__name__}")
+        return scalar(value)
+
+    return structure
+
+
+def _members(union: Any) -> tuple[type, ...]:
+    return typing.get_args(union)
+
+
+_TYPES: dict[str, type] = {cls.tag: cls for cls in _members(messages.Message)}
+_EVENT_TAGS = {cls.tag for cls in _members(messages.Event)}
+
+
+def _build() -> cattrs.Converter:
+    converter = strict_converter()
+    text = _scalar_hook(str)
+    converter.register_structure_hook(str, lambda value, cls: clean(text(value, cls)))
+    for enum in (messages.JobState, messages.ArtifactKind):
+        converter.register_structure_hook(enum, lambda value, cls: cls(text(value, cls)))
+    converter.register_structure_hook_func(lambda t: t == messages.Event, lambda value, _: _event(converter, value))
+    converter.register_unstructure_hook_func(
+        lambda t: t == messages.Event, lambda event: {"t": event.tag, **converter.unstructure(event)}
+    )
+    # After the hooks above: the generated functions bind what is registered when they are made.
+    for cls in (*_TYPES.values(), messages.JobStatus, messages.Telemetry, messages.Record):
+        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
+        converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter))
+    return converter
+
+
+def _event(converter: cattrs.Converter, value: Any) -> Any:
+    tag = value.get("t") if isinstance(value, dict) else None
+    if not isinstance(tag, str):
+        raise TypeError("an event must be a map with a tag")
+    if tag not in _EVENT_TAGS:
+        return messages.Unsupported(original_tag=clean(tag, 64))
+    return converter.structure(value, _TYPES[tag])
+
+
+_CONVERTER = _build()
+
+
+def encode(message: messages.Message | messages.Record) -> bytes:
+    """Return the message as one msgpack frame.
+
+    Raises:
+        ProtocolError: it is larger than ``MAX_FRAME_BYTES``.
+    """
+    tag = getattr(message, "tag", "record")
+    frame: bytes = msgpack.packb({"t": tag, **_CONVERTER.unstructure(message)})
+    if len(frame) > MAX_FRAME_BYTES:
+        raise ProtocolError(
+            f"a {tag} message of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}", code="protocol.too_large"
+        )
+    return frame
+
+
+def decode(frame: bytes) -> messages.Message:
+    """Return the message in ``frame``.
+
+    Raises:
+        ProtocolError: the frame is too large, no msgpack, of an unknown kind or has a field of a wrong type.
+    """
+    fields = _unpack(frame)
+    tag = fields.get("t")
+    cls = _TYPES.get(tag) if isinstance(tag, str) else None
+    if cls is None:
+        raise ProtocolError(f"a message of unknown kind {clean(repr(tag), 64)} arrived", code="protocol.unknown_kind")
+    return typing.cast("messages.Message", _structure(fields, cls))
+
+
+def decode_record(frame: bytes) -> messages.Record:
+    """Return the journal record in ``frame``; errors as in ``decode``."""
+    return typing.cast("messages.Record", _structure(_unpack(frame), messages.Record))
+
+
+def _unpack(frame: bytes) -> dict[str, Any]:
+    if len(frame) > MAX_FRAME_BYTES:
+        raise ProtocolError(f"a frame of {len(frame)} bytes is over the limit", code="protocol.too_large")
+    try:
+        fields = msgpack.unpackb(frame, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException, RecursionError, OverflowError, TypeError) as error:
+        raise ProtocolError(f"{len(frame)} bytes are no msgpack: {clean(str(error), 200)}", fix=_GARBAGE_FIX) from error
+    if not isinstance(fields, dict):
+        raise ProtocolError("a frame holds no message", fix=_GARBAGE_FIX)
+    return fields
+
+
+def _structure(fields: dict[str, Any], cls: type) -> Any:
+    try:
+        return _CONVERTER.structure(fields, cls)
+    except (TypeError, ValueError, KeyError, AttributeError, cattrs.BaseValidationError, RecursionError) as error:
+        reason = clean(f"{type(error).__name__}: {error}", 200)
+        raise ProtocolError(f"a {cls.__name__} message is malformed ({reason})", code="protocol.malformed") from error
+
+
+class FrameBuffer:
+    """Cuts a byte stream into messages: each frame after its length as four little-endian bytes."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, received: bytes) -> list[messages.Message]:
+        """Return the messages that are complete now.
+
+        Raises:
+            ProtocolError: a frame is too large or malformed; the stream can't be read on from there.
+        """
+        self._pending += received
+        complete = []
+        while len(self._pending) >= 4:
+            size = int.from_bytes(self._pending[:4], "little")
+            if size > MAX_FRAME_BYTES:
+                raise ProtocolError(f"a frame of {size} bytes is over the limit", code="protocol.too_large")
+            if len(self._pending) < 4 + size:
+                break
+            complete.append(decode(bytes(self._pending[4 : 4 + size])))
+            del self._pending[: 4 + size]
+        return complete
+
+
+def to_stream(message: messages.Message) -> bytes:
+    """Return the message as ``FrameBuffer`` reads it."""
+    frame = encode(message)
+    return len(frame).to_bytes(4, "little") + frame
+
+
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "FrameBuffer",
+    "clean",
+    "decode",
+    "decode_record",
+    "encode",
+    "strict_converter",
+    "to_stream",
+]
