@@ -7,7 +7,7 @@ remember to do it.
 
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cattrs
@@ -18,6 +18,8 @@ from loratui_protocol import messages
 from loratui_protocol.errors import ProtocolError
 
 MAX_FRAME_BYTES = 1 << 20
+MAX_RECORD_BYTES = MAX_FRAME_BYTES - 4096
+"""A stored record leaves room for what a ``Records`` frame puts around it."""
 MAX_TEXT_CHARS = 16_384
 _GARBAGE_FIX = "reconnect; if it stays, the other end is not loratui"
 
@@ -106,6 +108,33 @@ def encode(message: messages.Message | messages.Record) -> bytes:
     return frame
 
 
+def encode_record(record: messages.Record) -> bytes:
+    """Return the record as a journal stores it: exactly as it stands inside a ``Records`` frame.
+
+    Raises:
+        ProtocolError: it would not fit into a frame.
+    """
+    stored: bytes = msgpack.packb(_CONVERTER.unstructure(record))
+    if len(stored) > MAX_RECORD_BYTES:
+        raise ProtocolError(
+            f"an event of {len(stored)} bytes is over the limit of {MAX_RECORD_BYTES}", code="protocol.too_large"
+        )
+    return stored
+
+
+def splice_records(job: str, epoch: str, stored: Sequence[bytes]) -> bytes:
+    """Return the same frame as ``encode(Records(...))`` out of stored records, decoding none of them.
+
+    A replay costs a copy of bytes then, which counts where msgpack runs in pure Python.
+    """
+    packer = msgpack.Packer(autoreset=False)
+    packer.pack_map_header(4)
+    for text in ("t", messages.Records.tag, "job", job, "epoch", epoch, "records"):
+        packer.pack(text)
+    packer.pack_array_header(len(stored))
+    return b"".join((packer.bytes(), *stored))
+
+
 def decode(frame: bytes) -> messages.Message:
     """Return the message in ``frame``.
 
@@ -178,11 +207,14 @@ def to_stream(message: messages.Message) -> bytes:
 
 __all__ = [
     "MAX_FRAME_BYTES",
+    "MAX_RECORD_BYTES",
     "FrameBuffer",
     "clean",
     "decode",
     "decode_record",
     "encode",
+    "encode_record",
+    "splice_records",
     "strict_converter",
     "to_stream",
 ]
