@@ -1,0 +1,62 @@
+# Everything runs in .venv, which the first target makes. PYTHON: a Python 3.11 or later. TORCH_INDEX: see scripts/setup_venv.sh.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
+OUT ?= demo-out
+
+.PHONY: demo test test-system check style types layers pytest wheel fmt bench coverage clean
+
+demo: $(DEMO_STAMP)
+	@$(BIN)/loratui demo --out $(OUT)
+
+# Whoever tests has all that the demo needs: the second stamp spares the second installation.
+$(STAMP): pyproject.toml constraints.txt scripts/setup_venv.sh
+	@sh scripts/setup_venv.sh $(VENV) $(PYTHON) agent,dev
+	@touch $(STAMP) $(DEMO_STAMP)
+
+$(DEMO_STAMP): pyproject.toml constraints.txt scripts/setup_venv.sh
+	@sh scripts/setup_venv.sh $(VENV) $(PYTHON) agent
+	@touch $(DEMO_STAMP)
+
+test: $(STAMP)
+	-@$(MAKE) --no-print-directory test-system
+	@$(MAKE) --no-print-directory style types layers pytest wheel
+
+test-system:
+	@sh scripts/system_packages.sh
+
+check: style types layers
+
+style: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+pytest: $(STAMP)
+	$(BIN)/python -m pytest
+
+wheel: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python scripts/check_wheel.py dist/*.whl
+
+fmt: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	@status=0; for script in scripts/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || status=1; done; exit $$status
+
+coverage: $(STAMP)
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+clean:
+	rm -rf $(VENV) build dist demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Make the virtual environment that every make target uses: setup_venv.sh VENV PYTHON EXTRAS
+# TORCH_INDEX says where torch comes from. Unset: the CPU index where no NVIDIA GPU is found. Empty: pip's own index.
+set -eu
+venv=$1 python=$2 extras=$3
+torch=$(grep '^torch==' constraints.txt)
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "loratui needs Python 3.11 or later; '$python' is $("$python" --version 2>&1)." >&2
+    echo "  fix: make PYTHON=/path/to/python3.11" >&2
+    exit 1
+}
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+has_nvidia() { command -v nvidia-smi >/dev/null 2>&1 || [ -e /proc/driver/nvidia/version ]; }
+
+# PyPI's torch for Linux brings gigabytes of CUDA along; its builds for other systems don't.
+if [ "$(uname -s)" = Linux ] && ! has_nvidia; then
+    index=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
+else
+    index=${TORCH_INDEX-}
+fi
+
+if [ -z "$index" ]; then
+    echo "$torch: from pip's own index (TORCH_INDEX=URL takes another)"
+# The question comes first and is cut short: behind some firewalls every address of the index is tried in vain.
+elif timeout 15 "$venv/bin/python" -m pip -qq index versions --retries 0 --index-url "$index" torch >/dev/null 2>&1; then
+    echo "$torch: from $index (TORCH_INDEX=URL takes another, TORCH_INDEX= pip's own)"
+    pip install -qq --no-deps --index-url "$index" "$torch"
+else
+    echo "$torch: $index can't be reached, so from pip's own index, which may bring CUDA packages" >&2
+fi
+echo "everything else: from pip's own index, as constraints.txt pins it"
+pip install --quiet -c constraints.txt -e ".[$extras]"
+"$venv/bin/python" -c 'import torch; print("installed: torch", torch.__version__)'
