@@ -25,13 +25,13 @@ OPTIMIZERS = ("AdamW",)
 class TrainingConfig:
     """Everything that decides a run."""
 
-    # [model]
+    # --- section model ---
     pretrained_model_name_or_path: str
     """Base model: a diffusers folder, or ``builtin:tiny``."""
     clip_skip: int | None = None
     """Use the text encoder's output this many layers from the end; 1 or unset is the last layer."""
 
-    # [dataset]
+    # --- section dataset ---
     train_data_dir: str
     """The parent of ``N_concept`` folders, one such folder, or a flat folder of pictures (one repeat)."""
     reg_data_dir: str | None = None
@@ -59,7 +59,7 @@ class TrainingConfig:
     flip_aug: bool = False
     """Show pictures mirrored half of the time."""
 
-    # [network]
+    # --- section network ---
     network_module: str = "networks.lora"
     """Only ``networks.lora``: plain LoRA."""
     network_dim: int = 4
@@ -73,7 +73,7 @@ class TrainingConfig:
     network_train_text_encoder_only: bool = False
     """Leave the UNet as it is."""
 
-    # [optimizer]
+    # --- section optimizer ---
     learning_rate: float = 1e-4
     """Learning rate of every part that has none of its own. sd-scripts: 2e-6."""
     unet_lr: float | None = None
@@ -95,7 +95,7 @@ class TrainingConfig:
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm; 0: never."""
 
-    # [training]
+    # --- section training ---
     train_batch_size: int = 1
     """Pictures in a micro-batch."""
     gradient_accumulation_steps: int = 1
@@ -119,7 +119,7 @@ class TrainingConfig:
     num_cpu_threads: int | None = None
     """Threads that torch uses; unset: measured at start on a CPU. Not a key of sd-scripts."""
 
-    # [save]
+    # --- section save ---
     output_dir: str | None = None
     """Where the finished files are copied; unset: the run's own folder only."""
     output_name: str = "last"
@@ -135,7 +135,7 @@ class TrainingConfig:
     trigger_word: str | None = None
     """Word that calls the concept; written to the file's metadata. Not a key of sd-scripts."""
 
-    # [sample]
+    # --- section sample ---
     sample_prompts: tuple[str, ...] = ()
     """Prompts of the sample pictures; a path to a text file with one a line is understood."""
     sample_every_n_steps: int | None = None
@@ -151,13 +151,13 @@ class TrainingConfig:
         Raises:
             ConfigError: naming the key, what is wrong and what is allowed.
         """
-        for check, key, allowed in self._checks():
-            if not check:
-                raise ConfigError(
-                    f"{key} = {getattr(self, key)!r} is not possible",
-                    fix=f"{key} must be {allowed}",
-                    code="config.value",
-                )
+        wrong = [(key, allowed) for holds, key, allowed in self._checks() if not holds]
+        if wrong:
+            raise ConfigError(
+                "; ".join(f"{key} = {getattr(self, key)!r} is not possible" for key, _ in wrong),
+                fix="; ".join(f"{key} must be {allowed}" for key, allowed in wrong),
+                code="config.value",
+            )
 
     def _checks(self) -> list[tuple[bool, str, str]]:
         """Return (holds, key, what is allowed)."""
@@ -202,11 +202,16 @@ class TrainingConfig:
             (self.min_snr_gamma is None or self.min_snr_gamma > 0, "min_snr_gamma", "above 0"),
             (self.prior_loss_weight >= 0, "prior_loss_weight", "0 or more"),
             (self.max_grad_norm >= 0, "max_grad_norm", "0 or more"),
-            (0 <= self.lr_warmup_steps, "lr_warmup_steps", "0 or more"),
+            (self.lr_warmup_steps >= 0, "lr_warmup_steps", "0 or more"),
             (
                 not (self.network_train_unet_only and self.network_train_text_encoder_only),
                 "network_train_unet_only",
                 "false when network_train_text_encoder_only is true",
+            ),
+            (
+                self.effective_unet_lr > 0 or self.effective_text_encoder_lr > 0,
+                "learning_rate",
+                "above 0 for the UNet or the text encoder: nothing is trained",
             ),
             (
                 bool(self.output_name)
@@ -274,5 +279,34 @@ WITHOUT_EFFECT: dict[str, str] = {
     "no_metadata": "metadata is what other tools need to load the file",
     "training_comment": "not written to the file yet",
     "sample_sampler": "samples are made with DDIM",
+    "tokenizer_cache_dir": "the tokenizer comes with the model",
+    "torch_compile": "the model is not compiled here",
+    "dynamo_backend": "the model is not compiled here",
+    "fused_backward_pass": "it has no effect on LoRA training in sd-scripts either",
+    "resize_interpolation": "pictures are always resized with Lanczos",
+    "dataset_repeats": "repeats come from the folder names",
+    "multires_noise_discount": "multi-resolution noise is off",
+    "ip_noise_gamma_random_strength": "input perturbation noise is off",
+    "huber_c": "the loss is l2",
+    "huber_schedule": "the loss is l2",
+    "huber_scale": "the loss is l2",
+    "validation_seed": "there is no validation set",
+    "max_validation_steps": "there is no validation set",
+    "metadata_title": "the title is output_name",
+    "metadata_author": "not written to the file yet",
+    "metadata_description": "not written to the file yet",
+    "metadata_license": "not written to the file yet",
+    "metadata_tags": "not written to the file yet",
+    "log_tracker_name": "the run is journalled; see `loratui logs`",
+    "log_tracker_config": "the run is journalled; see `loratui logs`",
+    "log_config": "the resolved config is kept with the run",
+    "wandb_api_key": "the run is journalled; remove the secret from the file",
+    "wandb_run_name": "the run is journalled; see `loratui logs`",
+    "console_log_level": "the run is journalled; see `loratui logs`",
+    "console_log_file": "the run is journalled; see `loratui logs`",
+    "console_log_simple": "the run is journalled; see `loratui logs`",
+    "ddp_timeout": "one GPU is used",
+    "ddp_gradient_as_bucket_view": "one GPU is used",
+    "ddp_static_graph": "one GPU is used",
 }
 """Keys of sd-scripts that change nothing here, and why."""

@@ -1,0 +1,71 @@
+"""What is worth saying about a config that is valid: settings that contradict each other or change nothing."""
+
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.findings import Finding
+
+_DEFAULTS = {name: field.default for name, field in TrainingConfig.__dataclass_fields__.items()}
+
+
+def advice(config: TrainingConfig) -> list[Finding]:
+    """Return the findings about the config as a whole, in the order of its keys."""
+    findings = [
+        Finding(
+            code="config.overridden", severity="warning", what=f"{key} has no effect: {reason}", fix=f"remove {key}"
+        )
+        for idle, reason, keys in _idle(config)
+        if idle
+        for key in keys
+        if getattr(config, key) != _DEFAULTS[key]
+    ]
+    if config.network_alpha is None:
+        findings.append(
+            Finding(
+                code="config.alpha",
+                severity="info",
+                what=f"network_alpha is not set: it is {config.network_dim}, the rank (sd-scripts would take 1)",
+                fix=f"write network_alpha = {config.network_dim}",
+            )
+        )
+    if config.unet_lr is not None and config.text_encoder_lr is not None:
+        findings.append(
+            Finding(
+                code="config.learning_rate",
+                severity="info",
+                what="learning_rate is not used: unet_lr and text_encoder_lr are both set",
+            )
+        )
+    if config.lr_scheduler == "cosine_with_restarts" and config.lr_scheduler_num_cycles == 1:
+        findings.append(
+            Finding(
+                code="config.restarts",
+                severity="info",
+                what="cosine_with_restarts with one cycle is plain cosine",
+                fix="set lr_scheduler_num_cycles to 2 or more, or lr_scheduler to cosine",
+            )
+        )
+    return findings
+
+
+def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
+    """Return (whether it holds, why, the keys that then change nothing)."""
+    buckets = ("min_bucket_reso", "max_bucket_reso")
+    return [
+        (not config.enable_bucket, "enable_bucket is false", (*buckets, "bucket_reso_steps", "bucket_no_upscale")),
+        (config.enable_bucket and config.bucket_no_upscale, "bucket_no_upscale takes any size", buckets),
+        (not config.shuffle_caption, "shuffle_caption is false", ("keep_tokens",)),
+        (config.network_train_unet_only, "network_train_unet_only is true", ("text_encoder_lr",)),
+        (config.network_train_text_encoder_only, "network_train_text_encoder_only is true", ("unet_lr",)),
+        (
+            config.lr_scheduler != "cosine_with_restarts",
+            f"lr_scheduler is {config.lr_scheduler}",
+            ("lr_scheduler_num_cycles",),
+        ),
+        (config.lr_scheduler != "polynomial", f"lr_scheduler is {config.lr_scheduler}", ("lr_scheduler_power",)),
+        (config.max_train_epochs is not None, "max_train_epochs overrides it", ("max_train_steps",)),
+        (config.reg_data_dir is None, "reg_data_dir is not set", ("prior_loss_weight",)),
+        (
+            not config.sample_prompts,
+            "sample_prompts is not set",
+            ("sample_every_n_steps", "sample_every_n_epochs", "sample_at_first"),
+        ),
+    ]

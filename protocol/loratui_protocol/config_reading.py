@@ -1,0 +1,321 @@
+"""Takes each key of a parsed config to a value of the right type, a finding, or a problem that refuses the config."""
+
+import ast
+import difflib
+import math
+import re
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loratui_protocol import kohya
+from loratui_protocol.config import KEYS, LR_SCHEDULERS, OPTIMIZERS, WITHOUT_EFFECT, TrainingConfig
+from loratui_protocol.config_write import toml_value
+from loratui_protocol.findings import Finding
+
+_PATH_KEYS = ("train_data_dir", "reg_data_dir", "output_dir")
+_OPTIMIZER_ARGS: dict[str, type] = {"weight_decay": float, "eps": float, "betas": tuple, "amsgrad": bool}
+_WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a config is refused."""
+
+    code: str
+    what: str
+    fix: str
+
+
+def _field_types() -> dict[str, tuple[type, ...]]:
+    hints = typing.get_type_hints(TrainingConfig)
+    return {
+        key: tuple(typing.get_args(hints[key])) if isinstance(hints[key], types.UnionType) else (hints[key],)
+        for key in KEYS
+    }
+
+
+_TYPES = _field_types()
+
+
+class Reading:
+    """Turns the tables of one file into values, findings and problems."""
+
+    def __init__(self, text: str, base: Path) -> None:
+        self.values: dict[str, Any] = {}
+        self.findings: list[Finding] = []
+        self.problems: list[Problem] = []
+        self._text = text
+        self._base = base
+
+    def read(self, tables: dict[str, Any]) -> None:
+        """Fill ``values``, ``findings`` and ``problems`` from what ``tomllib`` has parsed."""
+        for key, value in self._flatten(tables):
+            self._take(key, value)
+        for key, example in (("pretrained_model_name_or_path", "builtin:tiny"), ("train_data_dir", "dataset")):
+            if key not in self.values and not any(problem.what.startswith(key) for problem in self.problems):
+                self._refuse("config.missing_key", f"{key} is missing", f'add {key} = "{example}"')
+        if "network_module" not in self.values:
+            self._warn(
+                "config.network_module",
+                "network_module is missing; networks.lora is used",
+                'add network_module = "networks.lora": sd-scripts stops without it',
+            )
+
+        if self.values.get("lr_scheduler", "constant") == "constant" and self.values.get("lr_warmup_steps", 0) > 0:
+            self.values["lr_scheduler"] = "constant_with_warmup"
+            self._warn(
+                "config.constant_warmup",
+                "lr_scheduler constant has no warm-up; constant_with_warmup is used",
+                'write lr_scheduler = "constant_with_warmup", or lr_warmup_steps = 0',
+            )
+
+    def _flatten(self, tables: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Return keys under their right names, once each; the last of several wins, as in sd-scripts."""
+        flat: dict[str, Any] = {}
+        for name, content in tables.items():
+            for written, value in content.items() if isinstance(content, dict) else ((name, content),):
+                key = kohya.CERTAIN.get(written, written)
+                if key != written:
+                    self._warn(
+                        "config.kohya_name",
+                        f"{written} is read as {key}",
+                        f"write {key}: sd-scripts ignores {written} in silence",
+                    )
+                if key in flat:
+                    self._warn(
+                        "config.duplicate_key",
+                        f"{key} is set more than once; the last one counts: {value!r}",
+                        f"keep one {key}",
+                    )
+                flat[key] = value
+        return list(flat.items())
+
+    def _take(self, key: str, value: Any) -> None:
+        if key in WITHOUT_EFFECT:
+            if value not in (False, "", 0):
+                self._warn("config.without_effect", f"{key} has no effect: {WITHOUT_EFFECT[key]}", "remove the line")
+        elif key in kohya.UNSUPPORTED:
+            default, meaning = kohya.UNSUPPORTED[key]
+            if value not in (default, False, 0, "", []):
+                self._refuse(
+                    "config.unsupported",
+                    f"{key}{self._where(key)} asks for what is not supported: {meaning}",
+                    f"remove {key}",
+                )
+        elif key not in KEYS:
+            self._unknown(key)
+        else:
+            reader = getattr(self, f"_read_{key}", None)
+            read = reader(value) if reader else self._scalar(key, value)
+            if read is not None:
+                self.values[key] = self._path(key, read)
+
+    def _unknown(self, key: str) -> None:
+        known = (*KEYS, *WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
+        close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+        meant = kohya.LIKELY.get(close[0], close[0]) if close else ""
+        fix = f"did you mean {meant}?" if meant else "remove it, or see docs/config.md for the keys there are"
+        self._refuse("config.unknown_key", f"{key}{self._where(key)} is no key of a training config", fix)
+
+    # --- values -------------------------------------------------------------------------------------------------------
+
+    def _scalar(self, key: str, value: Any) -> Any:
+        """Return the value if it is of the key's type, None if it is unset or refused."""
+        accepted = _TYPES[key]
+        if value == "" and types.NoneType in accepted:
+            return None
+        if type(value) in accepted and (type(value) is not float or math.isfinite(value)):
+            return value
+        if type(value) is int and float in accepted:
+            return float(value)
+        if bool in accepted and type(value) is int and value in (0, 1):
+            self._warn(
+                "config.flag",
+                f"{key} = {value} is read as {toml_value(bool(value))}",
+                f"write {key} = {toml_value(bool(value))}",
+            )
+            return bool(value)
+        wanted = next(cls for cls in accepted if cls in _WANTED)
+        return self._wrong_type(key, value, _WANTED[wanted], _as_written(value, wanted))
+
+    def _read_resolution(self, value: Any) -> tuple[int, int] | None:
+        sides = value
+        if isinstance(value, str):
+            sides = [int(side) for side in value.split(",")] if re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)?", value) else None
+        elif type(value) is int:
+            sides = [value]
+            self._warn(
+                "config.resolution_form",
+                f"resolution = {value} is read as {value}x{value}",
+                f'write resolution = "{value},{value}": sd-scripts stops at an integer',
+            )
+        if isinstance(sides, list) and len(sides) in (1, 2) and all(type(side) is int for side in sides):
+            return sides[0], sides[-1]
+        self._wrong_type("resolution", value, 'a width and a height, as "512,512" or [512, 512]', "[512, 512]")
+        return None
+
+    def _read_optimizer_type(self, value: Any) -> str | None:
+        return self._spelling("optimizer_type", value or OPTIMIZERS[0], OPTIMIZERS)
+
+    def _read_lr_scheduler(self, value: Any) -> str | None:
+        return self._spelling("lr_scheduler", value, LR_SCHEDULERS)
+
+    def _spelling(self, key: str, value: Any, known: tuple[str, ...]) -> str | None:
+        text = self._scalar(key, value)
+        return {name.lower(): name for name in known}.get(text.lower(), text) if isinstance(text, str) else None
+
+    def _read_optimizer_args(self, value: Any) -> dict[str, Any] | None:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            example = '["weight_decay=0.01", "betas=0.9,0.99"]'
+            self._wrong_type("optimizer_args", value, f"a list of texts, as {example}", example)
+            return None
+        return dict(read for item in value if (read := self._optimizer_arg(item)))
+
+    def _optimizer_arg(self, item: str) -> tuple[str, Any] | None:
+        name, _, written = (part.strip() for part in item.partition("="))
+        if name not in _OPTIMIZER_ARGS:
+            close = difflib.get_close_matches(name, _OPTIMIZER_ARGS, n=1)
+            fix = f"did you mean {close[0]}?" if close else f"known are {', '.join(_OPTIMIZER_ARGS)}"
+            self._refuse("config.unknown_key", f"optimizer_args has an unknown argument {name!r}", fix)
+            return None
+        try:
+            value = ast.literal_eval(written)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            value = None
+        wanted = _OPTIMIZER_ARGS[name]
+        if wanted is float and type(value) in (int, float):
+            return name, float(value)
+        if wanted is bool and type(value) is bool:
+            return name, value
+        if (
+            wanted is tuple
+            and isinstance(value, tuple)
+            and [type(beta) in (int, float) for beta in value] == [True] * 2
+        ):
+            return name, tuple(map(float, value))
+        example = {float: f"{name}=0.01", bool: f"{name}=True", tuple: f"{name}=0.9,0.99"}[wanted]
+        self._refuse("config.type", f"optimizer_args has {item!r}, which is no value of {name}", f'write "{example}"')
+        return None
+
+    def _read_text_encoder_lr(self, value: Any) -> float | None:
+        # sd-scripts takes a list, one rate per text encoder. SD 1.x has one.
+        return self._scalar("text_encoder_lr", value[0] if isinstance(value, list) and len(value) == 1 else value)
+
+    def _read_lr_warmup_steps(self, value: Any) -> int | float | None:
+        if type(value) is float and value >= 1 and value.is_integer():
+            self._warn(
+                "config.warmup_form",
+                f"lr_warmup_steps = {value} is read as {int(value)} steps",
+                f"write lr_warmup_steps = {int(value)}: sd-scripts takes a float as a share of all steps",
+            )
+            return int(value)
+        if type(value) is float and value >= 1:
+            self._refuse(
+                "config.value",
+                f"lr_warmup_steps = {value} is neither a number of steps nor a share of them",
+                "write a whole number of steps, or a share below 1",
+            )
+            return None
+        return typing.cast("int | float | None", self._scalar("lr_warmup_steps", value))
+
+    def _read_min_snr_gamma(self, value: Any) -> float | None:
+        return None if value in (0, "") and type(value) is not bool else self._scalar("min_snr_gamma", value)
+
+    def _read_caption_extension(self, value: Any) -> str | None:
+        extension = self._scalar("caption_extension", value)
+        if extension and not extension.startswith("."):
+            self._warn(
+                "config.caption_extension",
+                f"caption_extension {extension!r} is read as '.{extension}'",
+                f'write caption_extension = ".{extension}"',
+            )
+            return f".{extension}"
+        return typing.cast("str | None", extension)
+
+    def _read_sample_prompts(self, value: Any) -> tuple[str, ...] | None:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        if not isinstance(value, str):
+            return self._wrong_type("sample_prompts", value, "a list of texts or the path of a text file", '["a cat"]')
+        return self._prompt_file(self._absolute(value)) if value else ()
+
+    def _prompt_file(self, path: str) -> tuple[str, ...] | None:
+        try:
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, ValueError) as error:
+            self._refuse(
+                "config.value",
+                f"sample_prompts names {path}, which can't be read ({type(error).__name__})",
+                'name a UTF-8 text file with one prompt a line, or write sample_prompts = ["a cat"]',
+            )
+            return None
+        written = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        prompts = tuple(line.split(" --")[0].strip() for line in written)
+        if prompts != tuple(written):
+            self._warn(
+                "config.prompt_options",
+                f"options after -- in {path} have no effect",
+                "remove them: size and seed of samples come from the config",
+            )
+        return prompts
+
+    # --- paths --------------------------------------------------------------------------------------------------------
+
+    def _path(self, key: str, value: Any) -> Any:
+        if key in _PATH_KEYS:
+            return self._absolute(value)
+        if key == "pretrained_model_name_or_path" and not value.startswith("builtin:"):
+            absolute = self._absolute(value)
+            # A hub id looks like a relative path; it is one if there is something at it.
+            return absolute if Path(absolute).exists() or value.startswith((".", "~")) else value
+        return value
+
+    def _absolute(self, value: str) -> str:
+        path = Path(value).expanduser() if value.startswith("~") else Path(value)
+        return str(path) if path.is_absolute() else str((self._base / path).resolve())
+
+    # --- what there is to say -----------------------------------------------------------------------------------------
+
+    def _where(self, key: str) -> str:
+        lines = [
+            number
+            for number, line in enumerate(self._text.splitlines(), 1)
+            if re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[=.]""", line)
+        ]
+        return f" (line {lines[-1]})" if lines else ""
+
+    def _warn(self, code: str, what: str, fix: str) -> None:
+        self.findings.append(Finding(code=code, severity="warning", what=what, fix=fix))
+
+    def _refuse(self, code: str, what: str, fix: str) -> None:
+        self.problems.append(Problem(code, what, fix))
+
+    def _wrong_type(self, key: str, value: Any, wanted: str, example: str) -> None:
+        self._refuse(
+            "config.type", f"{key}{self._where(key)} is {_shown(value)}; {wanted} is wanted", f"write {key} = {example}"
+        )
+
+
+def _shown(value: Any) -> str:
+    kind = {str: "a text", bool: "a flag", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
+    name = kind.get(type(value), "a date")
+    return name if isinstance(value, dict) else f"{toml_value(value)[:80]}, {name}"
+
+
+def _as_written(value: Any, wanted: type) -> str:
+    """Return how the value is to be written as the wanted type, or an example where that is not certain."""
+    bare = value.strip() if isinstance(value, str) else value
+    if wanted is str:
+        return toml_value(str(bare))
+    if wanted is bool:
+        return "true" if str(bare).lower() in ("true", "yes", "on", "1") else "false"
+    try:
+        number = float(bare)
+    except (TypeError, ValueError):
+        return "16" if wanted is int else "0.0001"
+    if wanted is int and math.isfinite(number):
+        return str(round(number))
+    return str(bare) if isinstance(value, str) and math.isfinite(number) else "0.0001"

@@ -1,0 +1,18 @@
+"""What a check has found: one fact the user may want to act on, with a stable code."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """``fix`` says what to do, ``path`` which file it is about, ``fixable`` whether ``check --fix`` can do it."""
+
+    code: str
+    severity: Severity
+    what: str
+    fix: str = ""
+    path: str = ""
+    fixable: bool = False
