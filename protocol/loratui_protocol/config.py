@@ -202,7 +202,16 @@ class TrainingConfig:
             (self.min_snr_gamma is None or self.min_snr_gamma > 0, "min_snr_gamma", "above 0"),
             (self.prior_loss_weight >= 0, "prior_loss_weight", "0 or more"),
             (self.max_grad_norm >= 0, "max_grad_norm", "0 or more"),
-            (self.lr_warmup_steps >= 0, "lr_warmup_steps", "0 or more"),
+            (
+                self.lr_warmup_steps >= 0 and (isinstance(self.lr_warmup_steps, int) or self.lr_warmup_steps < 1),
+                "lr_warmup_steps",
+                "a whole number of steps, or a share of them below 1",
+            ),
+            (
+                self.lr_warmup_steps == 0 or self.lr_scheduler != "constant",
+                "lr_warmup_steps",
+                "0 with lr_scheduler constant; constant_with_warmup is the one that warms up",
+            ),
             (
                 not (self.network_train_unet_only and self.network_train_text_encoder_only),
                 "network_train_unet_only",

@@ -1,4 +1,4 @@
-"""Reads and writes training configs as TOML: our sectioned file and sd-scripts' ``--config_file``, which is the same.
+"""Reads and writes training configs as TOML: our sectioned file and sd-scripts' ``--config_file``.
 
 Section names don't matter, as in sd-scripts. What sd-scripts swallows in silence (a misspelt key, a number in
 quotes) is an error here, and what it swallows with a meaning that is certain is corrected and reported.

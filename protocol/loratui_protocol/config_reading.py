@@ -139,7 +139,8 @@ class Reading:
             )
             return bool(value)
         wanted = next(cls for cls in accepted if cls in _WANTED)
-        return self._wrong_type(key, value, _WANTED[wanted], _as_written(value, wanted))
+        self._wrong_type(key, value, _WANTED[wanted], _as_written(value, wanted))
+        return None
 
     def _read_resolution(self, value: Any) -> tuple[int, int] | None:
         sides = value
@@ -202,7 +203,8 @@ class Reading:
 
     def _read_text_encoder_lr(self, value: Any) -> float | None:
         # sd-scripts takes a list, one rate per text encoder. SD 1.x has one.
-        return self._scalar("text_encoder_lr", value[0] if isinstance(value, list) and len(value) == 1 else value)
+        rate = value[0] if isinstance(value, list) and len(value) == 1 else value
+        return typing.cast("float | None", self._scalar("text_encoder_lr", rate))
 
     def _read_lr_warmup_steps(self, value: Any) -> int | float | None:
         if type(value) is float and value >= 1 and value.is_integer():
@@ -212,17 +214,12 @@ class Reading:
                 f"write lr_warmup_steps = {int(value)}: sd-scripts takes a float as a share of all steps",
             )
             return int(value)
-        if type(value) is float and value >= 1:
-            self._refuse(
-                "config.value",
-                f"lr_warmup_steps = {value} is neither a number of steps nor a share of them",
-                "write a whole number of steps, or a share below 1",
-            )
-            return None
         return typing.cast("int | float | None", self._scalar("lr_warmup_steps", value))
 
     def _read_min_snr_gamma(self, value: Any) -> float | None:
-        return None if value in (0, "") and type(value) is not bool else self._scalar("min_snr_gamma", value)
+        if value in (0, "") and type(value) is not bool:
+            return None  # sd-scripts takes 0 as off
+        return typing.cast("float | None", self._scalar("min_snr_gamma", value))
 
     def _read_caption_extension(self, value: Any) -> str | None:
         extension = self._scalar("caption_extension", value)
@@ -239,7 +236,8 @@ class Reading:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(value)
         if not isinstance(value, str):
-            return self._wrong_type("sample_prompts", value, "a list of texts or the path of a text file", '["a cat"]')
+            self._wrong_type("sample_prompts", value, "a list of texts or the path of a text file", '["a cat"]')
+            return None
         return self._prompt_file(self._absolute(value)) if value else ()
 
     def _prompt_file(self, path: str) -> tuple[str, ...] | None:

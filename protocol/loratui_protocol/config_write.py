@@ -1,4 +1,4 @@
-"""Writes a training config as our sectioned TOML file, which sd-scripts reads too."""
+"""Writes a training config as our sectioned TOML file, under kohya's key names."""
 
 import json
 
