@@ -1,0 +1,108 @@
+"""Numbers as people read them: money, times, sizes. "≈" marks what is estimated instead of measured."""
+
+import math
+from datetime import datetime, tzinfo
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+from loratui_protocol.errors import UsageError
+from loratui_protocol.messages import MICROUSD_PER_USD
+
+APPROXIMATELY = "≈"
+UNKNOWN = "–"  # noqa: RUF001  # an en dash, as wide as a digit
+_CENT = Decimal("0.01")
+_HUNDREDTH_CENT = Decimal("0.0001")
+
+
+def money(microusd: int, *, exact: bool = True) -> str:
+    """Return dollars: to the cent, or to a hundredth of one while the amount is below a cent."""
+    usd = Decimal(microusd) / MICROUSD_PER_USD
+    small = 0 < abs(usd) < _CENT
+    text = f"{abs(usd).quantize(_HUNDREDTH_CENT if small else _CENT, ROUND_HALF_EVEN):f}"
+    return f"{'' if exact else APPROXIMATELY}{'-' if usd < 0 else ''}${text}"
+
+
+def hourly_price(microusd_per_h: int) -> str:
+    """Return an hourly price as "$0.69/h"."""
+    return f"{money(microusd_per_h)}/h"
+
+
+def parse_microusd(text: str) -> int:
+    """Return an amount written as dollars ("0.69", "$5") in micro-dollars.
+
+    Raises:
+        UsageError: it is no amount, is negative, or is finer than a micro-dollar.
+    """
+    try:
+        microusd = Decimal(text.strip().removeprefix("$")) * MICROUSD_PER_USD
+        if microusd.is_finite() and microusd >= 0 and microusd == int(microusd):
+            return int(microusd)
+    except InvalidOperation:
+        pass
+    raise UsageError(f"{text!r} is no amount of dollars", fix="write it as 0.69", code="usage.money")
+
+
+def duration(seconds: float, *, exact: bool = True) -> str:
+    """Return a duration in words: "41 s", "9 min 30 s" below ten minutes, "41 min", "1 h 41 min"."""
+    mark = "" if exact else APPROXIMATELY
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{mark}{hours} h {minutes:02} min"
+    if minutes >= 10:
+        return f"{mark}{minutes} min"
+    return f"{mark}{minutes} min {rest:02} s" if minutes else f"{mark}{rest} s"
+
+
+def stopwatch(seconds: float) -> str:
+    """Return a duration as "0:37" or "1:02:05"."""
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def auto_stop(left_s: float | None, *, exact: bool = True) -> str:
+    """Return the time left before auto-stop, or "none set"."""
+    return "none set" if left_s is None else duration(left_s, exact=exact)
+
+
+def time_of_day(ts: float, zone: tzinfo | None = None) -> str:
+    """Return the clock time of ``ts`` (epoch seconds) as "14:22:07" in ``zone``; None is the machine's own."""
+    return f"{datetime.fromtimestamp(ts, zone).astimezone(zone):%H:%M:%S}"
+
+
+def size(num_bytes: int) -> str:
+    """Return a file size in decimal units with two or three digits: "148 MB", "5.9 MB", "812 B"."""
+    amount = float(num_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5 or unit == "GB":
+            break
+        amount /= 1000
+    return f"{amount:.1f} {unit}" if unit != "B" and amount < 9.95 else f"{amount:.0f} {unit}"
+
+
+def gib(amount: float | None) -> str:
+    """Return an amount of memory in GiB."""
+    return UNKNOWN if amount is None else f"{amount:.1f} GiB"
+
+
+def loss(value: float | None) -> str:
+    """Return a loss with four digits: "0.0841"; NaN and infinity by name."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.4f}" if math.isfinite(value) else str(value)
+
+
+def speed(it_s: float | None) -> str:
+    """Return steps per second, or seconds per step where that is the readable number."""
+    if it_s is None or not math.isfinite(it_s) or it_s <= 0:
+        return UNKNOWN
+    return f"{it_s:.2f} it/s" if it_s >= 1 else f"{1 / it_s:.2f} s/it"
+
+
+def share(part: float, whole: float) -> str:
+    """Return a part of a whole in percent, never rounded up to 100 %."""
+    return UNKNOWN if whole <= 0 else f"{math.floor(100 * part / whole)} %"

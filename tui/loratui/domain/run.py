@@ -1,0 +1,270 @@
+"""What is known about one run: the records of its journal folded into one picture that screens and commands read."""
+
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from loratui.domain.series import Series
+from loratui_protocol.messages import (
+    Artifact,
+    Checkpoint,
+    CommandResult,
+    Cost,
+    Done,
+    Evaluation,
+    Heartbeat,
+    JobState,
+    Log,
+    Record,
+    Sample,
+    Setup,
+    State,
+    Step,
+    Telemetry,
+    Unsupported,
+    Warn,
+)
+
+NUM_LOG_LINES = 1000
+CommandKind = Literal["pause", "resume", "checkpoint", "sample", "stop", "extend"]
+
+
+class LinkState(StrEnum):
+    """How the client hears the agent."""
+
+    CONNECTING = "connecting"
+    UP = "up"
+    STALE = "stale"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """A line of the run's log; ``ts`` is epoch seconds, ``level`` a name from ``logging``."""
+
+    ts: float
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """An amount in micro-dollars; not ``exact`` means that it is carried on from an older figure of the agent."""
+
+    value_microusd: int
+    exact: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class RunView:
+    """A run as the client knows it now. ``_s`` moments are monotonic seconds of this machine, ``ts`` epoch seconds.
+
+    Only its owner folds records in; everyone else gets a ``snapshot``, which nobody changes.
+    """
+
+    run_id: str
+    name: str
+    target: str
+    version: int = 0
+    """Rises with every snapshot."""
+    clock_offset_s: float = 0.0
+    """Added to a ``ts`` of the agent it gives monotonic seconds here."""
+
+    state: JobState = JobState.QUEUED
+    reason: str = ""
+    detail: str = ""
+    started_ts: float | None = None
+    ended_ts: float | None = None
+    last_seq: int = 0
+    last_ts: float | None = None
+
+    step: int = 0
+    total: int = 0
+    epoch: int = 0
+    loss: float | None = None
+    lr: float | None = None
+    it_s: float | None = None
+    eta_s: float | None = None
+    grad_norm: float | None = None
+    vram_gib: float | None = None
+    ram_gib: float | None = None
+    series: Series = field(default_factory=Series)
+    """The loss."""
+    lr_series: Series = field(default_factory=Series)
+    grad_norm_series: Series = field(default_factory=Series)
+    min_loss: tuple[float, int] | None = None
+    """The lowest loss and its step."""
+
+    setup: Setup | None = None
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    downloaded: dict[str, Path] = field(default_factory=dict)
+    """Artifact id -> verified file on this machine."""
+    exported: dict[str, Path] = field(default_factory=dict)
+    """Artifact id -> its copy in the config's ``output_dir``."""
+    samples: list[Sample] = field(default_factory=list)
+    log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=NUM_LOG_LINES))
+    warnings: list[Warn] = field(default_factory=list)
+    evaluation: Evaluation | None = None
+    done: Done | None = None
+
+    telemetry: Telemetry | None = None
+    last_step_age_s: float | None = None
+    """How long the trainer has been silent, as the agent said with its last heartbeat."""
+    spent_microusd: int = 0
+    price_microusd_per_h: int = 0
+    deadline_s: float | None = None
+    """Seconds left before auto-stop at ``money_at_s``; None: no limit."""
+    money_at_s: float | None = None
+
+    link: LinkState = LinkState.CONNECTING
+    link_since_s: float = 0.0
+    link_detail: str = ""
+    """Why the link is down."""
+    retry_at_s: float | None = None
+    """When the next attempt to reach the agent is made."""
+
+    def apply(self, record: Record) -> None:
+        """Fold the next record of the journal in."""
+        self.last_seq = record.seq
+        self.last_ts = record.ts
+        match record.event:
+            case State() as event:
+                self._enter(event, record.ts)
+            case Step() as event:
+                self._step(event)
+            case Setup() as event:
+                self.setup = event
+            case Log(level=level, line=line):
+                self.note(record.ts, level, line)
+            case Artifact() as event:
+                self.artifacts[event.id] = event
+            case Sample() as event:
+                self.samples.append(event)
+            case Checkpoint() as event:
+                self.checkpoints.append(event)
+            case Warn() as event:
+                self.warnings.append(event)
+                self.note(record.ts, "WARNING", f"{event.code}: {event.message}")
+            case Cost() as event:
+                self._money(event.spent_microusd, event.price_microusd_per_h, event.deadline_s)
+                self.money_at_s = record.ts + self.clock_offset_s
+            case CommandResult() as event:
+                outcome = "done" if event.ok else f"refused ({event.code})"
+                self.note(record.ts, "INFO" if event.ok else "WARNING", _sentence(event, outcome))
+            case Evaluation() as event:
+                self.evaluation = event
+            case Done() as event:
+                self.done = event
+            case Unsupported():
+                pass
+
+    def beat(self, heartbeat: Heartbeat, now_s: float) -> None:
+        """Take in what the agent says about itself every few seconds; ``now_s`` is when it arrived."""
+        self.telemetry = heartbeat.telemetry
+        self.last_step_age_s = None
+        active = heartbeat.active
+        if active is not None and active.job == self.run_id:
+            self.last_step_age_s = heartbeat.last_step_age_s
+            self._money(active.spent_microusd, active.price_microusd_per_h, active.deadline_s)
+            self.money_at_s = now_s
+            self.total = self.total or active.total
+
+    def note(self, ts: float, level: str, text: str) -> None:
+        """Add a line to the log."""
+        self.log.append(LogLine(ts=ts, level=level, text=text))
+
+    def heard(self, link: LinkState, now_s: float, *, detail: str = "", retry_at_s: float | None = None) -> None:
+        """Note how the agent is heard; the moment is kept when only the detail changes."""
+        if link is not self.link or self.link_since_s == 0:
+            self.link, self.link_since_s = link, now_s
+        self.link_detail, self.retry_at_s = detail, retry_at_s
+
+    def spent(self, now_s: float) -> Money:
+        """Return what the run has cost at ``now_s``, carried on from the agent's last figure at the hourly price."""
+        if self.money_at_s is None or not self.is_billing:
+            return Money(value_microusd=self.spent_microusd, exact=True)
+        since_s = max(0.0, now_s - self.money_at_s)
+        carried = round(self.price_microusd_per_h * since_s / 3600)
+        return Money(value_microusd=self.spent_microusd + carried, exact=self.link is LinkState.UP)
+
+    def deadline_left_s(self, now_s: float) -> float | None:
+        """Return the seconds before auto-stop at ``now_s``, not below 0; None: no limit, or nothing left to stop."""
+        if self.deadline_s is None or self.state.is_final:
+            return None
+        since_s = 0.0 if self.money_at_s is None else max(0.0, now_s - self.money_at_s)
+        return max(0.0, self.deadline_s - since_s)
+
+    @property
+    def is_billing(self) -> bool:
+        """Return whether time costs money now."""
+        return self.state is not JobState.QUEUED and not self.state.is_final
+
+    def snapshot(self) -> "RunView":
+        """Return a copy that later records don't reach, with the next version."""
+        self.version += 1
+        return replace(
+            self,
+            series=self.series.copy(),
+            lr_series=self.lr_series.copy(),
+            grad_norm_series=self.grad_norm_series.copy(),
+            checkpoints=self.checkpoints.copy(),
+            artifacts=self.artifacts.copy(),
+            downloaded=self.downloaded.copy(),
+            exported=self.exported.copy(),
+            samples=self.samples.copy(),
+            log=self.log.copy(),
+            warnings=self.warnings.copy(),
+        )
+
+    def _enter(self, event: State, ts: float) -> None:
+        self.state, self.reason, self.detail = event.state, event.reason, event.detail
+        if event.state is not JobState.QUEUED and self.started_ts is None:
+            self.started_ts = ts
+        self.ended_ts = ts if event.state.is_final else None
+        if event.state.is_final:
+            self.eta_s = None
+
+    def _step(self, event: Step) -> None:
+        went_back = event.step <= self.step
+        self.step, self.total, self.epoch = event.step, event.total, event.epoch
+        self.loss, self.lr, self.it_s, self.eta_s = event.loss, event.lr, event.it_s, max(0.0, event.eta_s)
+        self.grad_norm, self.vram_gib, self.ram_gib = event.grad_norm, event.vram_gib, event.ram_gib
+        self.series.append(event.step, event.loss)
+        self.lr_series.append(event.step, event.lr)
+        if event.grad_norm is not None:
+            self.grad_norm_series.append(event.step, event.grad_norm)
+        if went_back:
+            self.min_loss = self.series.minimum()
+        elif event.loss < (self.min_loss[0] if self.min_loss else float("inf")) and event.loss > float("-inf"):
+            self.min_loss = (event.loss, event.step)
+
+    def _money(self, spent_microusd: int, price_microusd_per_h: int, deadline_s: float | None) -> None:
+        self.spent_microusd = spent_microusd
+        self.price_microusd_per_h = price_microusd_per_h
+        self.deadline_s = deadline_s
+
+
+def _sentence(event: CommandResult, outcome: str) -> str:
+    return f"{event.command} by {event.author}: {outcome}" + (f", {event.message}" if event.message else "")
+
+
+class RunSource(Protocol):
+    """Where a screen gets a run from, and where its keys go."""
+
+    run_id: str
+
+    def view(self) -> RunView:
+        """Return the newest snapshot, at once."""
+        ...
+
+    def send(self, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
+        """Send a command; the result comes when the run has carried it out or refused it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the run, which goes on."""
+        ...

@@ -1,0 +1,68 @@
+"""A measured curve: values over optimizer steps, as charts and summaries need it."""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Series:
+    """Values at strictly rising steps; a value may be NaN or infinite."""
+
+    steps: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def append(self, step: int, value: float) -> None:
+        """Add a value; one at or before the last step replaces the tail: the run went back to a checkpoint."""
+        if self.steps and step <= self.steps[-1]:
+            keep = bisect_left(self.steps, step)
+            del self.steps[keep:], self.values[keep:]
+        self.steps.append(step)
+        self.values.append(value)
+
+    def copy(self) -> "Series":
+        """Return a series that shares nothing with this one."""
+        return Series(self.steps.copy(), self.values.copy())
+
+    def minimum(self) -> tuple[float, int] | None:
+        """Return the smallest finite value and its step."""
+        finite = [pair for pair in zip(self.values, self.steps, strict=True) if math.isfinite(pair[0])]
+        return min(finite, default=None)
+
+    def ema(self, alpha: float) -> list[float]:
+        """Return the exponential moving average, ``alpha`` being the weight of the newest value, 0 to 1.
+
+        It starts unbiased, at the first value. Where the value is not finite the average is NaN, a gap in the chart,
+        and goes on after it as if the value had not been there.
+        """
+        smoothed: list[float] = []
+        sum_of_values = sum_of_weights = 0.0
+        for value in self.values:
+            if not math.isfinite(value):
+                smoothed.append(math.nan)
+                continue
+            sum_of_values += alpha * (value - sum_of_values)
+            sum_of_weights += alpha * (1 - sum_of_weights)
+            smoothed.append(sum_of_values / sum_of_weights)
+        return smoothed
+
+
+def envelope(
+    steps: list[int], values: list[float], *, columns: int, first: int, last: int
+) -> list[tuple[float, float] | None]:
+    """Return the lowest and highest finite value in each of ``columns`` equal parts of the steps ``first``-``last``.
+
+    A column without a finite value is None. Drawing the envelope keeps every spike visible, however many steps share
+    a column.
+    """
+    parts: list[tuple[float, float] | None] = [None] * columns
+    width = (last - first + 1) / columns
+    start = bisect_left(steps, first)
+    end = bisect_left(steps, last + 1)
+    for step, value in zip(steps[start:end], values[start:end], strict=True):
+        if not math.isfinite(value):
+            continue
+        column = int((step - first) / width)
+        part = parts[column]
+        parts[column] = (value, value) if part is None else (min(part[0], value), max(part[1], value))
+    return parts
