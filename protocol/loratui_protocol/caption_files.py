@@ -1,0 +1,107 @@
+"""Reads the caption beside each picture and collects what is worth saying about all of them."""
+
+from pathlib import Path
+
+from loratui_protocol.errors import DatasetError
+from loratui_protocol.findings import Finding
+
+CAPTION_EXTENSIONS = (".txt", ".caption")
+MAX_CAPTION_BYTES = 64 << 10
+"""A caption is a sentence or some tags; a larger file is something else."""
+
+
+class CaptionReader:
+    """Reads captions one after the other; ``findings`` then sums up."""
+
+    def __init__(self, extension: str | None) -> None:
+        """``extension`` None means each of ``CAPTION_EXTENSIONS`` in turn."""
+        self._extensions = (extension,) if extension else CAPTION_EXTENSIONS
+        self._num_read = 0
+        self._missing: list[tuple[Path, str]] = []
+        self._empty: list[Path] = []
+        self._longer: list[Path] = []
+        self._elsewhere: list[Path] = []
+
+    def read(self, picture: Path, class_tokens: str) -> str:
+        """Return the picture's caption: the first line of its file, ``class_tokens`` if it has none.
+
+        Raises:
+            DatasetError: the file is not UTF-8, can't be read or is no caption by its size.
+        """
+        path = next((path for ext in self._extensions if (path := picture.with_suffix(ext)).is_file()), None)
+        if path is None:
+            self._missing.append((picture, class_tokens))
+            self._elsewhere += [p for ext in CAPTION_EXTENSIONS if (p := picture.with_suffix(ext)).is_file()]
+            return class_tokens
+        self._num_read += 1
+        lines = [line.strip() for line in _text(path).splitlines() if line.strip()]
+        if not lines:
+            self._empty.append(path)
+            return ""
+        if len(lines) > 1:
+            self._longer.append(path)
+        return lines[0]
+
+    def findings(self, root: Path) -> list[Finding]:
+        """Return what there is to say about the captions read so far."""
+        total = self._num_read + len(self._missing)
+        findings = []
+        if self._missing:
+            used = sorted({tokens for _, tokens in self._missing})
+            named = ", ".join(repr(tokens) if tokens else "an empty caption" for tokens in used)
+            fix = f"write a {self._extensions[0]} file beside each, with the caption in its first line"
+            if self._elsewhere:
+                found = self._elsewhere[0].suffix
+                fix = f'set caption_extension = "{found}": {len(self._elsewhere)} of them have a {found} file'
+            findings.append(
+                _warning(
+                    "dataset.no_caption",
+                    f"{len(self._missing)} of {total} pictures have no {' or '.join(self._extensions)} file: "
+                    f"{named} is used (first: {self._missing[0][0].name})",
+                    fix,
+                    root,
+                )
+            )
+        if self._empty:
+            what = f"{len(self._empty)} of {total} caption files are empty (first: {self._empty[0].name})"
+            findings.append(
+                _warning("dataset.caption_empty", what, "write a caption, or delete the file", self._empty[0])
+            )
+        if self._longer:
+            findings.append(
+                _warning(
+                    "dataset.caption_lines",
+                    f"{len(self._longer)} caption files have several lines; the first one counts, as in sd-scripts "
+                    f"(first: {self._longer[0].name})",
+                    "join the lines",
+                    self._longer[0],
+                )
+            )
+        return findings
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_CAPTION_BYTES:
+            raise DatasetError(
+                f"the caption file {path} has {path.stat().st_size} bytes; {MAX_CAPTION_BYTES} is the limit",
+                fix="put a sentence or some tags there",
+                code="dataset.caption_too_long",
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"the caption file {path} is not UTF-8 text (byte {error.start})",
+            fix="save it as UTF-8",
+            code="dataset.caption_encoding",
+        ) from error
+    except OSError as error:
+        raise DatasetError(
+            f"the caption file {path} can't be read: {error.strerror or error}",
+            fix="check its permissions",
+            code="dataset.unreadable",
+        ) from error
+
+
+def _warning(code: str, what: str, fix: str, path: Path) -> Finding:
+    return Finding(code=code, severity="warning", what=what, fix=fix, path=str(path))

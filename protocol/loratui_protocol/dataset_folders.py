@@ -1,0 +1,128 @@
+"""Where the pictures of a dataset lie: kohya's numbered folders and the layouts that people have instead."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from loratui_protocol.errors import DatasetError
+from loratui_protocol.findings import Finding
+
+PICTURE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_OTHER_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".svg", ".psd")
+_CHILDREN_SHOWN = 20
+_MANY_REPEATS = 200
+
+
+def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
+    """Return (folder, repeats, class tokens) for each folder with pictures, and what is skipped beside them.
+
+    Raises:
+        DatasetError: the folder is missing, or has no pictures where they are looked for.
+    """
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DatasetError(
+            f"the dataset folder {root} {what}",
+            fix="set train_data_dir (or reg_data_dir) to a folder of pictures; relative paths count from the config",
+            code="dataset.missing",
+        )
+    children = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    numbered = [(child, *parsed) for child in children if (parsed := _repeats(child.name))]
+    if any(_has_pictures(child) for child, _, _ in numbered):
+        return numbered, [*_skipped(root, children, [child for child, _, _ in numbered])]
+    if not _has_pictures(root):
+        raise _empty(root, children)
+    parsed = _repeats(root.name)
+    if parsed is None:
+        return [(root, 1, "")], [*_other_kinds(root)]
+    repeats, class_tokens = parsed
+    meaning = Finding(
+        code="dataset.repeats",
+        severity="warning" if repeats > _MANY_REPEATS else "info",
+        what=f"the folder's name means {repeats} repeats of {class_tokens!r}, as in sd-scripts",
+        fix="rename the folder if the number is no count of repeats",
+        path=str(root),
+    )
+    return [(root, repeats, class_tokens)], [meaning, *_other_kinds(root)]
+
+
+def _repeats(folder_name: str) -> tuple[int, str] | None:
+    """Return repeats and class tokens of a kohya folder name, None if it is not one."""
+    number, _, class_tokens = folder_name.partition("_")
+    try:
+        repeats = int(number)
+    except ValueError:
+        return None
+    return (repeats, class_tokens) if repeats >= 1 else None
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures directly in a folder, by name."""
+    return sorted(path for path in _files(folder) if path.suffix.lower() in PICTURE_EXTENSIONS)
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(path.suffix.lower() in PICTURE_EXTENSIONS for path in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator[Finding]:
+    """Yield what lies beside the numbered folders and is not trained."""
+    for child in children:
+        if child not in numbered and _has_pictures(child):
+            yield Finding(
+                code="dataset.folder_skipped",
+                severity="warning",
+                what=f"{child.name} is skipped: its name does not start with a number of repeats",
+                fix=f"rename it to 1_{child.name}",
+                path=str(child),
+            )
+    if loose := len(pictures_in(root)):
+        yield Finding(
+            code="dataset.loose_pictures",
+            severity="warning",
+            what=f"{loose} pictures beside the numbered folders are skipped",
+            fix="move them into one of the folders",
+            path=str(root),
+        )
+    for folder in numbered:
+        yield from _other_kinds(folder)
+
+
+def _other_kinds(folder: Path) -> Iterator[Finding]:
+    others = Counter(path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES)
+    if others:
+        yield Finding(
+            code="dataset.kind_skipped",
+            severity="warning",
+            what=f"pictures of kinds that are not read are skipped: {_counts(others)}",
+            fix=f"convert them to one of {', '.join(PICTURE_EXTENSIONS)}",
+            path=str(folder),
+        )
+
+
+def _empty(root: Path, children: list[Path]) -> DatasetError:
+    here = Counter(path.suffix.lower() or "no extension" for path in _files(root))
+    looked_for = ", ".join(PICTURE_EXTENSIONS)
+    fix = f"put pictures there ({looked_for}), or set train_data_dir to the folder that has them"
+    with_pictures = [child for child in children if _has_pictures(child)]
+    if with_pictures:
+        first = with_pictures[0].name
+        fix = f"rename {first} to 1_{first} (repeats first), or set train_data_dir to {with_pictures[0]}"
+    else:
+        for child in children:
+            if any(_has_pictures(path) for path in child.iterdir() if path.is_dir() and _repeats(path.name)):
+                fix = f"set train_data_dir to {child}"
+    found = [*([_counts(here)] if here else []), *(f"{child.name}/" for child in children[:_CHILDREN_SHOWN])]
+    return DatasetError(
+        f"no pictures in {root}: looked for {looked_for}, found {', '.join(found) or 'nothing'}",
+        fix=fix,
+        code="dataset.empty",
+    )
+
+
+def _counts(extensions: Counter[str]) -> str:
+    return ", ".join(f"{count} {extension}" for extension, count in sorted(extensions.items()))
