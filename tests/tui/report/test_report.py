@@ -1,0 +1,169 @@
+"""The report: complete, self-contained, and deaf to what a box may put into names and prompts."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from PIL import Image
+
+from loratui import report
+from loratui.domain.run import RunView
+from loratui.report.chart import loss_chart, ticks
+from loratui_protocol.messages import (
+    Artifact,
+    ArtifactKind,
+    Cost,
+    Evaluation,
+    Event,
+    JobState,
+    Record,
+    Sample,
+    State,
+    Step,
+)
+
+EVIL = '<script>alert("x")</script>'
+
+
+class Page(HTMLParser):
+    """Collects the tags, attributes and texts of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def artifact(artifact_id: str, kind: ArtifactKind, name: str) -> Artifact:
+    return Artifact(id=artifact_id, kind=kind, name=name, size=6_000_000, sha256="ab" * 32)
+
+
+def finished_view(folder: Path, prompt: str = "a cat") -> RunView:
+    """Return a run with every kind of file on this machine."""
+    view = RunView(run_id="01J", name=EVIL, target="local")
+    Image.new("RGB", (64, 64), "red").save(folder / "sheet.png")
+    header = json.dumps({"__metadata__": {"ss_network_dim": "8", EVIL: "1"}}).encode()
+    (folder / "lora").write_bytes(len(header).to_bytes(8, "little") + header)
+    (folder / "config").write_text(f"[network]\nnetwork_dim = 8\n[save]\noutput_name = '{EVIL}'\n")
+    (folder / "sample").write_bytes((folder / "sheet.png").read_bytes())
+    events: list[Event] = [
+        State(state=JobState.RUNNING),
+        *(
+            Step(step=n, total=50, epoch=1, loss=math.nan if n == 7 else 1 / n, lr=1e-4, it_s=9.0, eta_s=1.0)
+            for n in range(1, 51)
+        ),
+        artifact("lora", ArtifactKind.LORA, "cat.safetensors"),
+        artifact("sheet.png", ArtifactKind.CONTACT_SHEET, "sheet.png"),
+        artifact("config", ArtifactKind.CONFIG, "config.toml"),
+        artifact("sample", ArtifactKind.SAMPLE, "sample.png"),
+        Sample(step=50, index=0, prompt=prompt, seed=4, artifact_id="sample", width=64, height=64),
+        Evaluation(
+            scores={"concept_at_1": 0.88, "num_pictures": 25.0, "strange": 0.5}, verdict="It learned: 22 of 25."
+        ),
+        Cost(spent_microusd=1_230_000, price_microusd_per_h=690_000, deadline_s=None),
+        State(state=JobState.DONE),
+    ]
+    for seq, event in enumerate(events, 1):
+        view.apply(Record(seq=seq, ts=1_700_000_000.0 + seq, event=event))
+    view.downloaded = {id_: folder / id_ for id_ in ("lora", "sheet.png", "config", "sample")}
+    return view
+
+
+def written(folder: Path, view: RunView) -> Page:
+    report.write(view, folder / "out" / "report.html", now_s=0.0)
+    return Page((folder / "out" / "report.html").read_text(encoding="utf-8"))
+
+
+def test_it_shows_verdict_scores_settings_files_and_cost(tmp_path):
+    text = written(tmp_path, finished_view(tmp_path)).text
+    for fact in (
+        "It learned: 22 of 25.",
+        "88%",
+        "network_dim",
+        "cat.safetensors",
+        "6.0 MB",
+        "$1.23",
+        "$0.69/h",
+        "58 s",
+    ):
+        assert fact in text
+
+
+def test_every_picture_is_inside_and_nothing_is_requested(tmp_path):
+    page = written(tmp_path, finished_view(tmp_path))
+    sources = [value for name, value in page.attributes if name in ("src", "href", "srcset", "data", "action")]
+    assert len(sources) == 2
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    raw = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"url\(|@import|https?://", raw)
+    assert "default-src 'none'" in raw
+
+
+def test_names_and_prompts_are_text_whatever_they_contain(tmp_path):
+    page = written(tmp_path, finished_view(tmp_path, prompt='"><img src=x onerror=alert(1)>'))
+    assert "script" not in page.tags
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    assert EVIL in page.text
+    assert page.tags.count("img") == 2
+
+
+def test_a_file_that_is_no_picture_is_left_out(tmp_path):
+    view = finished_view(tmp_path)
+    (tmp_path / "sheet.png").write_text("<svg onload=alert(1)>")
+    assert written(tmp_path, view).tags.count("img") == 1
+
+
+def test_damaged_config_and_header_are_left_out(tmp_path):
+    view = finished_view(tmp_path)
+    (tmp_path / "config").write_bytes(b"\xff= [")
+    (tmp_path / "lora").write_bytes(b"\xff" * 20)
+    assert "Settings" not in written(tmp_path, view).text
+
+
+def test_a_run_that_never_began_still_has_a_report(tmp_path):
+    page = written(tmp_path, RunView(run_id="01J", name="early", target="local"))
+    assert "early" in page.text
+    assert "svg" not in page.tags
+
+
+def test_a_second_report_replaces_the_first_and_leaves_nothing_else(tmp_path):
+    view = finished_view(tmp_path)
+    written(tmp_path, view)
+    written(tmp_path, view)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_a_loss_that_is_no_number_breaks_the_curve():
+    svg = loss_chart([1, 2, 3, 4, 5], [0.5, 0.4, math.nan, math.inf, 0.2], [0.5, 0.45, math.nan, math.nan, 0.3])
+    raw = re.search(r'class="raw" d="([^"]*)"', svg)
+    assert raw
+    assert raw[1].count("M") == 2
+    assert "nan" not in svg
+    assert "inf" not in svg
+
+
+def test_a_long_run_is_thinned_without_losing_its_spike():
+    losses = [0.1] * 20_000
+    losses[12_345] = 9.0
+    svg = loss_chart(list(range(1, 20_001)), losses, losses)
+    assert len(svg) < 40_000
+    assert svg.count("L") < 2000
+    top = min(float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", svg))
+    assert top < 60
+
+
+def test_ticks_are_round_and_enclose_the_values():
+    assert ticks(0.031, 0.187) == [0.0, 0.05, 0.1, 0.15, 0.2]
+    assert ticks(5.0, 5.0)[0] <= 5.0 <= ticks(5.0, 5.0)[-1]
+    assert ticks(0.0, 0.0)[0] == 0.0

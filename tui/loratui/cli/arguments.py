@@ -1,0 +1,180 @@
+"""What can be typed: the parser of all commands."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import NoReturn
+
+from loratui.domain.formatting import parse_microusd
+from loratui_protocol.errors import UsageError
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+class Arguments(argparse.Namespace):
+    """What was typed; every command reads what its own parser sets. Money in micro-dollars, times in seconds."""
+
+    handler: str
+    readonly: bool
+    slow: bool
+    ascii: bool
+    no_mouse: bool
+    plain: bool
+    json: bool
+    run: str | None
+    follow: bool
+    config: Path
+    path: list[Path]
+    on: str
+    deadline: float | None
+    budget: int | None
+    detach: bool
+    yes: bool
+    steps: int | None
+    out: Path
+    command_kind: str
+    duration: float
+    origin: bool
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are errors like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse what was typed."""
+        raise UsageError(message, fix=f"{self.prog} --help")
+
+
+class _Version(argparse.Action):
+    """Prints the version and ends; the metadata is read only when asked for, because that takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"loratui {version('loratui')}")
+        parser.exit()
+
+
+def duration(text: str) -> float:
+    """Return the seconds in "90s", "30m", "3h" or "1h30m"."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    total_s = hours * 3600 + minutes * 60 + seconds
+    if not total_s:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s, 30m, 3h or 1h30m")
+    return float(total_s)
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of everything."""
+    parser = Parser(
+        prog="loratui",
+        description="Train Stable Diffusion LoRAs from a terminal. Without a command: open the newest run.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
+    parser.set_defaults(handler="attach:open_interface", plain=False, json=False, run=None)
+    _screen_options(parser, default=False)
+    screen = Parser(add_help=False)
+    _screen_options(screen, default=argparse.SUPPRESS)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
+
+    def add(name: str, handler: str, summary: str, *parents: Parser) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + ".", parents=parents, allow_abbrev=False
+        )
+        command.set_defaults(handler=handler)
+        return command
+
+    demo = add("demo", "train:demo", "train a LoRA for real on this machine, with the built-in tiny model", screen)
+    _format_options(demo)
+    demo.add_argument("--steps", type=positive, metavar="N", help="training steps; by default as many as it needs")
+    demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where the results go")
+
+    train = add("train", "train:train", "train the LoRA that a config describes", screen)
+    train.add_argument("config", type=Path, metavar="CONFIG", help="training_config.toml, kohya's keys")
+    train.add_argument("--on", required=True, metavar="TARGET", help="local: this machine")
+    train.add_argument("--deadline", type=duration, metavar="3h", help="save and stop after this time")
+    train.add_argument("--budget", type=parse_microusd, metavar="USD", help="save and stop when this much is spent")
+    train.add_argument("--yes", action="store_true", help="ask nothing")
+    train.add_argument("--detach", action="store_true", help="start the run and return at once")
+    _format_options(train)
+
+    attach = add("attach", "attach:attach", "follow a run, from its beginning, in the interface or as lines", screen)
+    _run_argument(attach)
+    _format_options(attach)
+
+    listing = add("ls", "listing:ls", "list the runs")
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    status = add("status", "listing:status", "say how a run is doing")
+    _run_argument(status)
+    status.add_argument("--json", action="store_true", help="one JSON document")
+    logs = add("logs", "listing:logs", "print what a run has logged")
+    _run_argument(logs)
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
+
+    for kind, summary in (
+        ("pause", "hold a run after the current step; whatever it runs on goes on costing"),
+        ("resume", "go on with a paused run, or with an ended one from its last checkpoint"),
+        ("checkpoint", "save the full state and a LoRA file after the current step"),
+        ("sample", "make the sample pictures after the current step"),
+        ("stop", "finish the current step, save everything, and end the run"),
+    ):
+        command = add(kind, "control:send", summary)
+        command.set_defaults(command_kind=kind)
+        _run_argument(command)
+    extend = add("extend", "control:send", "move the auto-stop of a run")
+    extend.set_defaults(command_kind="extend")
+    extend.add_argument("run", metavar="RUN", help="name or beginning of an id")
+    extend.add_argument("duration", type=duration, metavar="30m", help="by how much")
+
+    check = add("check", "check:check", "say what is wrong with configs and datasets")
+    check.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
+    check.add_argument("--json", action="store_true", help="one JSON document")
+    plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures")
+    plan.add_argument("config", type=Path, metavar="CONFIG")
+    plan.add_argument("--json", action="store_true", help="one JSON document")
+
+    config = add("config", "preferences:show", "show the settings of loratui itself")
+    actions = config.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
+    show = actions.add_parser("show", help="every setting and its value")
+    show.add_argument("--origin", action="store_true", help="and where each value comes from")
+    show.set_defaults(handler="preferences:show")
+    actions.add_parser("schema", help="every setting, its type, default and meaning").set_defaults(
+        handler="preferences:schema"
+    )
+    actions.add_parser("path", help="where the settings file is").set_defaults(handler="preferences:path")
+    return parser
+
+
+def _run_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="name or beginning of an id; by default the active run, or the newest",
+    )
+
+
+def _format_options(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--plain", action="store_true", help="a sentence a change instead of the interface")
+    form.add_argument("--json", action="store_true", help="a JSON object a line instead of the interface")
+
+
+def _screen_options(parser: argparse.ArgumentParser, default: object) -> None:
+    options = parser.add_argument_group("interface")
+    for name, summary in (
+        ("--readonly", "look only: no key changes anything"),
+        ("--slow", "fewer updates, for slow connections"),
+        ("--ascii", "plain characters only"),
+        ("--no-mouse", "leave the mouse to the terminal"),
+    ):
+        options.add_argument(name, action="store_true", default=default, help=summary)

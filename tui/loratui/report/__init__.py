@@ -1,0 +1,5 @@
+"""The report of a run: one HTML file that needs nothing else, made from what is on this machine."""
+
+from loratui.report.page import write
+
+__all__ = ["write"]

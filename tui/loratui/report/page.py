@@ -1,0 +1,180 @@
+"""Writes the report: verdict, contact sheet, scores, samples, loss, settings, files, cost and machine on one page."""
+
+import json
+import platform
+import tomllib
+from datetime import datetime
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from loratui.domain import formatting
+from loratui.domain.run import RunView
+from loratui.report import html
+from loratui.report.chart import loss_chart
+from loratui_protocol.codec import clean
+from loratui_protocol.messages import ArtifactKind
+
+_SMOOTHING = 0.05
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_TEXT_BYTES = 1 << 20
+_SCORES = {
+    "concept_at_1": "new pictures that show the concept when the LoRA is used at weight 1",
+    "concept_at_0": "the same prompts and seeds at weight 0: what the base model does by itself",
+    "concept_without_trigger": "pictures that show the concept though nobody asked for it: bleeding",
+    "skills_at_0": "prompts of the base model's own that it follows without the LoRA",
+    "skills_at_1": "the same prompts with the LoRA at weight 1",
+    "skills_kept": "the part of the base model's skill that the LoRA leaves intact",
+}
+
+
+def write(view: RunView, path: Path, now_s: float) -> None:
+    """Write the report of a run to ``path``, whole or not at all. ``now_s`` is the monotonic clock, for the cost.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    css = files("loratui.report").joinpath("report.css").read_text(encoding="utf-8")
+    text = html.page(
+        f"{view.name} - loratui",
+        css,
+        _heading(view),
+        html.section("Does it work?", _verdict(view), _contact_sheet(view), html.table(_scores(view))),
+        html.section("Samples while it learned", _samples(view)),
+        html.section("Loss", _loss(view)),
+        html.section("Settings", html.table(_settings(view))),
+        html.section("Files", html.table(_files(view)), html.folded("the LoRA file about itself", _header(view))),
+        html.section("Cost", html.table(_cost(view, now_s))),
+        html.section("Warnings", html.table((warn.code, warn.message) for warn in view.warnings)),
+        html.section("Machine", html.table(_machine(view))),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _heading(view: RunView) -> str:
+    when = "" if view.started_ts is None else f", started {_moment(view.started_ts)}"
+    state = f"{view.state}: {view.detail}" if view.detail else str(view.state)
+    return html.heading(view.name) + html.paragraph(
+        f"{state}; step {view.step} of {view.total}, on {view.target}{when}", "faint"
+    )
+
+
+def _verdict(view: RunView) -> str:
+    return html.paragraph(view.evaluation.verdict, "verdict") if view.evaluation else ""
+
+
+def _contact_sheet(view: RunView) -> str:
+    sheet = _file(view, ArtifactKind.CONTACT_SHEET)
+    if sheet is None:
+        return ""
+    return html.picture(sheet, "The same prompt with the LoRA at rising weights, a column for each seed.")
+
+
+def _scores(view: RunView) -> list[tuple[str, str, str]]:
+    scores = view.evaluation.scores if view.evaluation else {}
+    return [
+        (name.replace("_", " "), f"{value:g}" if name.startswith("num_") else f"{value:.0%}", _SCORES.get(name, ""))
+        for name, value in scores.items()
+    ]
+
+
+def _samples(view: RunView) -> str:
+    pictures = [
+        html.picture(view.downloaded[sample.artifact_id], f"step {sample.step}: {sample.prompt} (seed {sample.seed})")
+        for sample in view.samples
+        if sample.artifact_id in view.downloaded
+    ]
+    return '<div class="samples">\n' + "\n".join(pictures) + "\n</div>" if pictures else ""
+
+
+def _loss(view: RunView) -> str:
+    steps, values = view.series.steps, view.series.values
+    chart = loss_chart(steps, values, view.series.ema(_SMOOTHING))
+    if not chart:
+        return ""
+    lowest = f", lowest {formatting.loss(view.min_loss[0])} at step {view.min_loss[1]}" if view.min_loss else ""
+    return chart + html.paragraph(
+        f"Faint: measured at each step. Bold: moving average (weight {_SMOOTHING} for the newest). "
+        f"Last {formatting.loss(view.loss)}{lowest}. A low loss alone does not say that the LoRA is good.",
+        "faint",
+    )
+
+
+def _settings(view: RunView) -> list[tuple[str, str]]:
+    """Return the resolved config as the run wrote it down, one key a row."""
+    path = _file(view, ArtifactKind.CONFIG)
+    if path is None or path.stat().st_size > _MAX_TEXT_BYTES:
+        return []
+    try:
+        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return []
+    return [
+        (key, clean(value if isinstance(value, str) else json.dumps(value, default=str)))
+        for name, section in sections.items()
+        for key, value in (section.items() if isinstance(section, dict) else [(name, section)])
+    ]
+
+
+def _files(view: RunView) -> list[tuple[str, str, str]]:
+    return [
+        (artifact.name, formatting.size(artifact.size), f"sha256 {artifact.sha256}")
+        for artifact in view.artifacts.values()
+        if artifact.kind in (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA)
+    ]
+
+
+def _header(view: RunView) -> str:
+    """Return the metadata in the LoRA file's own header as a table."""
+    path = _file(view, ArtifactKind.LORA)
+    if path is None:
+        return ""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        text = file.read(min(length, _MAX_HEADER_BYTES))
+    try:
+        metadata = json.loads(text).get("__metadata__", {})
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    return html.table((clean(name), clean(str(value), 2000)) for name, value in sorted(metadata.items()))
+
+
+def _cost(view: RunView, now_s: float) -> list[tuple[str, str]]:
+    spent = view.spent(now_s)
+    rows = [
+        ("price", formatting.hourly_price(view.price_microusd_per_h)),
+        ("spent", formatting.money(spent.value_microusd, exact=spent.exact)),
+    ]
+    if view.started_ts is not None and view.last_ts is not None:
+        rows.append(("time", formatting.duration(view.last_ts - view.started_ts)))
+    return rows
+
+
+def _machine(view: RunView) -> list[tuple[str, str]]:
+    rows = [("trained on", view.target)]
+    if view.telemetry is not None:
+        seen = view.telemetry
+        rows.append(("GPU", seen.gpu_name or "none"))
+        rows += [("memory of the GPU", formatting.gib(seen.vram_total_gib))] if seen.vram_total_gib else []
+        rows += [("memory", formatting.gib(seen.ram_total_gib))] if seen.ram_total_gib else []
+    if view.vram_gib is not None:
+        rows.append(("GPU memory at the last step", formatting.gib(view.vram_gib)))
+    if view.ram_gib is not None:
+        rows.append(("trainer's memory at the last step", formatting.gib(view.ram_gib)))
+    if view.it_s is not None:
+        rows.append(("speed at the last step", formatting.speed(view.it_s)))
+    python = f"Python {platform.python_version()} on {platform.system()}"
+    return [*rows, ("report by", f"loratui {version('loratui')}, {python}")]
+
+
+def _file(view: RunView, kind: ArtifactKind) -> Path | None:
+    """Return the newest file of a kind that is here, verified."""
+    ids = [id_ for id_, artifact in view.artifacts.items() if artifact.kind is kind and id_ in view.downloaded]
+    return view.downloaded[ids[-1]] if ids else None
+
+
+def _moment(ts: float) -> str:
+    return f"{datetime.fromtimestamp(ts).astimezone():%Y-%m-%d %H:%M %Z}"
