@@ -25,7 +25,7 @@ _GARBAGE_FIX = "reconnect; if it stays, the other end is not loratui"
 
 # C0 but \n and \t, DEL, C1, zero-width and bidi controls, line separators, BOM.
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 
 
@@ -35,13 +35,24 @@ def clean(text: str, max_chars: int = MAX_TEXT_CHARS) -> str:
 
 
 def strict_converter() -> cattrs.Converter:
-    """Return a converter that never coerces: "7" is no int and 1 is no bool, though an int may stand for a float.
+    """Return a converter that never coerces: "7" is no int and no list, 1 is no bool; an int may stand for a float.
 
-    cattrs by default turns "7" into 7. Unknown keys of an object are ignored: a later version may add some.
+    cattrs by default turns "7" into 7, and "abc" into a list of letters. Unknown keys of an object are ignored: a
+    later version may add some.
     """
     converter = cattrs.Converter(detailed_validation=False)
     for scalar in (int, bool, str, bytes, float):
         converter.register_structure_hook(scalar, _scalar_hook(scalar))
+
+    def is_list(cls: Any) -> bool:
+        return typing.get_origin(cls) is list
+
+    @converter.register_structure_hook_factory(is_list)
+    def _(cls: Any) -> Callable[[Any, Any], Any]:
+        (item,) = typing.get_args(cls)
+        as_list, as_item = _scalar_hook(list), converter.get_structure_hook(item)
+        return lambda value, _: [as_item(element, item) for element in as_list(value, cls)]
+
     return converter
 
 
@@ -56,7 +67,7 @@ def _scalar_hook(scalar: type) -> Callable[[Any, Any], Any]:
     return structure
 
 
-def _members(union: Any) -> tuple[type, ...]:
+def _members(union: Any) -> tuple[Any, ...]:
     return typing.get_args(union)
 
 
@@ -75,7 +86,7 @@ def _build() -> cattrs.Converter:
         lambda t: t == messages.Event, lambda event: {"t": event.tag, **converter.unstructure(event)}
     )
     # After the hooks above: the generated functions bind what is registered when they are made.
-    for cls in (*_TYPES.values(), messages.JobStatus, messages.Telemetry, messages.Record):
+    for cls in (messages.JobStatus, messages.Telemetry, messages.Record, *_TYPES.values()):
         converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
         converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter))
     return converter
