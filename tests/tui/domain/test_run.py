@@ -1,0 +1,177 @@
+import math
+
+from loratui.domain.run import LinkState, Money, RunView
+from loratui_protocol.messages import (
+    Artifact,
+    ArtifactKind,
+    Checkpoint,
+    CommandResult,
+    Cost,
+    Done,
+    Evaluation,
+    Event,
+    Heartbeat,
+    JobState,
+    JobStatus,
+    Log,
+    Record,
+    Sample,
+    Setup,
+    State,
+    Step,
+    Telemetry,
+    Unsupported,
+    Warn,
+)
+
+ARTIFACT = Artifact(id="a", kind=ArtifactKind.LORA, name="a.safetensors", size=1, sha256="0" * 64)
+
+
+def step(number: int, loss: float = 0.5, grad_norm: float | None = None) -> Step:
+    return Step(
+        step=number, total=100, epoch=1, loss=loss, lr=1e-4, it_s=2.0, eta_s=-1.0, ram_gib=1.0, grad_norm=grad_norm
+    )
+
+
+def run(*events: Event) -> RunView:
+    view = RunView(run_id="r", name="n", target="local")
+    for seq, event in enumerate(events, start=1):
+        view.apply(Record(seq=seq, ts=1000.0 + seq, event=event))
+    return view
+
+
+def beat(job: str = "r", *, deadline_s: float | None = 100.0) -> Heartbeat:
+    status = JobStatus(
+        job=job,
+        name="n",
+        state=JobState.RUNNING,
+        total=100,
+        price_microusd_per_h=3_600_000,
+        spent_microusd=500,
+        deadline_s=deadline_s,
+    )
+    return Heartbeat(now_ts=0.0, telemetry=Telemetry(source="psutil"), active=status, last_step_age_s=1.5)
+
+
+def test_steps_are_folded_into_the_latest_numbers_and_the_curves() -> None:
+    view = run(step(1, 0.9), step(2, 0.4, 0.7), step(3, 0.6))
+    assert (view.step, view.total, view.loss, view.last_seq, view.eta_s) == (3, 100, 0.6, 3, 0.0)
+    assert (view.series.steps, view.series.values) == ([1, 2, 3], [0.9, 0.4, 0.6])
+    assert (view.grad_norm_series.steps, view.lr_series.steps) == ([2], [1, 2, 3])
+    assert view.min_loss == (0.4, 2)
+
+
+def test_run_that_goes_back_to_a_checkpoint_drops_what_it_repeats() -> None:
+    view = run(step(1, 0.9), step(2, 0.4), step(3, 0.1), step(2, 0.5))
+    assert view.series.values == [0.9, 0.5]
+    assert view.min_loss == (0.5, 2)
+
+
+def test_loss_that_is_no_number_is_never_the_lowest() -> None:
+    assert run(step(1, math.nan), step(2, -math.inf)).min_loss is None
+    assert run(step(1, math.nan), step(2, 0.3)).min_loss == (0.3, 2)
+
+
+def test_states_say_when_the_run_began_and_ended() -> None:
+    view = run(State(state=JobState.QUEUED), State(state=JobState.PREPARING), State(state=JobState.RUNNING))
+    assert (view.started_ts, view.ended_ts) == (1002.0, None)
+    view.apply(Record(seq=4, ts=1009.0, event=State(state=JobState.FAILED, reason="killed", detail="twice")))
+    assert (view.state, view.reason, view.detail, view.ended_ts) == (JobState.FAILED, "killed", "twice", 1009.0)
+    view.apply(Record(seq=5, ts=1010.0, event=State(state=JobState.RESUMING)))
+    assert (view.started_ts, view.ended_ts) == (1002.0, None)
+
+
+def test_everything_that_happens_has_its_place() -> None:
+    view = run(
+        Setup(phase="cache latents", done=1, total=2),
+        Log(level="ERROR", line="oh"),
+        ARTIFACT,
+        Sample(step=1, index=0, prompt="p", seed=1, artifact_id="a", width=64, height=64),
+        Checkpoint(step=1, size=10, seconds=0.1),
+        Warn(code="w.x", message="careful"),
+        Evaluation(scores={"learned": 1.0}, verdict="yes"),
+        Done(artifact_id="a", name="a", size=1, sha256="0", steps=1),
+        Unsupported(original_tag="later"),
+    )
+    assert view.setup is not None
+    assert view.artifacts == {"a": ARTIFACT}
+    assert (len(view.samples), len(view.checkpoints), len(view.warnings)) == (1, 1, 1)
+    assert view.evaluation is not None
+    assert view.done is not None
+    assert [(line.level, line.text) for line in view.log] == [("ERROR", "oh"), ("WARNING", "w.x: careful")]
+    assert view.last_seq == 9
+
+
+def test_commands_leave_a_line_that_says_who_and_what_came_of_it() -> None:
+    view = run(
+        CommandResult(id="1", command="pause", author="ann", ok=True),
+        CommandResult(id="2", command="stop", author="bob", ok=False, code="job.not_running", message="it is over"),
+    )
+    assert [line.text for line in view.log] == [
+        "pause by ann: done",
+        "stop by bob: refused (job.not_running), it is over",
+    ]
+
+
+def test_log_keeps_the_newest_lines() -> None:
+    view = run(*(Log(level="INFO", line=str(number)) for number in range(1100)))
+    assert (len(view.log), view.log[-1].text) == (1000, "1099")
+
+
+def test_money_is_carried_on_between_the_agents_figures() -> None:
+    view = run(State(state=JobState.RUNNING))
+    view.beat(beat(), 10.0)
+    view.heard(LinkState.UP, 10.0)
+    assert view.spent(12.0) == Money(value_microusd=500 + 2000, exact=True)
+    assert view.deadline_left_s(70.0) == 40.0
+    assert view.deadline_left_s(500.0) == 0.0
+    assert view.last_step_age_s == 1.5
+    view.heard(LinkState.DOWN, 20.0)
+    assert view.spent(20.0).exact is False
+
+
+def test_money_of_a_stored_history_is_carried_on_from_when_it_was_said() -> None:
+    view = RunView(run_id="r", name="n", target="local", clock_offset_s=-990.0)
+    cost = Cost(spent_microusd=100, price_microusd_per_h=3_600_000, deadline_s=60.0)
+    view.apply(Record(seq=1, ts=1000.0, event=State(state=JobState.RUNNING)))
+    view.apply(Record(seq=2, ts=1000.0, event=cost))
+    assert view.spent(11.0) == Money(value_microusd=1100, exact=False)
+    assert view.deadline_left_s(30.0) == 40.0
+
+
+def test_run_that_waits_or_is_over_costs_nothing_more() -> None:
+    view = run(Cost(spent_microusd=7, price_microusd_per_h=3_600_000, deadline_s=10.0))
+    assert view.spent(1e9) == Money(value_microusd=7, exact=True)
+    view.apply(Record(seq=2, ts=1.0, event=State(state=JobState.DONE)))
+    assert view.spent(1e9) == Money(value_microusd=7, exact=True)
+    assert view.deadline_left_s(0.0) is None
+
+
+def test_run_without_a_limit_has_no_time_left() -> None:
+    view = run(State(state=JobState.RUNNING))
+    view.beat(beat(deadline_s=None), 0.0)
+    assert view.deadline_left_s(5.0) is None
+
+
+def test_heartbeat_about_another_run_changes_no_money() -> None:
+    view = run(State(state=JobState.RUNNING))
+    view.beat(beat("other"), 0.0)
+    assert (view.spent_microusd, view.last_step_age_s) == (0, None)
+    assert view.telemetry is not None
+
+
+def test_link_keeps_the_moment_it_changed() -> None:
+    view = run()
+    view.heard(LinkState.DOWN, 5.0, detail="gone", retry_at_s=6.0)
+    view.heard(LinkState.DOWN, 8.0, detail="still gone", retry_at_s=9.0)
+    assert (view.link_since_s, view.link_detail, view.retry_at_s) == (5.0, "still gone", 9.0)
+
+
+def test_snapshot_is_out_of_reach_of_later_records() -> None:
+    view = run(step(1))
+    first = view.snapshot()
+    view.apply(Record(seq=2, ts=0.0, event=step(2)))
+    view.apply(Record(seq=3, ts=0.0, event=Log(level="INFO", line="x")))
+    view.apply(Record(seq=4, ts=0.0, event=ARTIFACT))
+    assert (first.step, first.series.steps, len(first.log), first.artifacts) == (1, [1], 0, {})
+    assert view.snapshot().version > first.version
