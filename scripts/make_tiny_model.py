@@ -9,6 +9,7 @@ build on the same kind of processor gives the same bytes. Nothing is downloaded.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import logging
 import math
@@ -149,12 +150,13 @@ def _update(
 def write_tokenizer(folder: Path) -> None:
     """Write a byte-level BPE tokenizer: every byte with and without ``</w>``, merges for the caption words."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    extra = "a an the of on with and photo drawing background shape thing striped small big , .".split()
+    extra = ("a", "an", "the", "of", "on", "with", "and", "photo", "drawing", "background", "shape", "thing", "striped")
+    extra += ("small", "big", ",", ".")
     words = sorted({*extra, *scenes.COLOURS, *scenes.SHAPES})
     pieces = [[*word[:-1], word[-1] + "</w>"] for word in words]
     merges: list[tuple[str, str]] = []
     while any(len(word) > 1 for word in pieces):
-        pairs = Counter(pair for word in pieces for pair in zip(word, word[1:], strict=False))
+        pairs = Counter(pair for word in pieces for pair in itertools.pairwise(word))
         best = max(pairs, key=lambda pair: (pairs[pair], pair))
         merges.append(best)
         for word in pieces:
@@ -262,7 +264,7 @@ def train_unet(out: Path) -> None:
             torch._foreach_lerp_(average, parameters, 1 - decay)
         losses.append(error.mean().item())
         if (step + 1) % 1000 == 0:
-            _save(out, vae, text_encoder, tokenizer, unet, average)
+            _save(out, vae, tokenizer, average)
 
 
 def _new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -301,9 +303,7 @@ def _new_unet() -> UNet2DConditionModel:
 def _save(
     out: Path,
     vae: AutoencoderKL,
-    text_encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
-    unet: UNet2DConditionModel,
     average: list[torch.Tensor],
 ) -> None:
     """Save the averaged weights as an fp16 pipeline; the training weights stay as they are."""

@@ -4,6 +4,8 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL.Image import Image
+
 from loratui_agent.demo import scenes
 
 NUM_TRAINING_PICTURES = 16
@@ -49,10 +51,10 @@ class Concept:
 
 DEMO = Concept("zorbix", "diamond", ("yellow", "purple"), "left-right")
 SECOND = Concept("quellum", "circle", ("orange", "blue"), "top-bottom")
-"""Fixed before the demo's settings were chosen, and never used to choose them: it shows that they are not bent to fit."""
+"""Fixed before the demo's settings were chosen and never used to choose them: they are not bent to fit one concept."""
 
 
-def draw_concept(rng: random.Random, concept: Concept, ground: str) -> scenes.Image.Image:
+def draw_concept(rng: random.Random, concept: Concept, ground: str) -> Image:
     """Return one picture of the concept."""
     first, second = (scenes.jitter(rng, colour) for colour in concept.colours)
     size = rng.choice(["", "big"])
@@ -79,7 +81,10 @@ def write_dataset(folder: Path, concept: Concept, *, seed: int = 42) -> tuple[Pa
     return train, reg
 
 
-def _write(folder: Path, index: int, picture: scenes.Image.Image, caption: str) -> None:
+def _write(folder: Path, index: int, picture: Image, caption: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     picture.save(folder / f"{index:02d}.png")
     (folder / f"{index:02d}.txt").write_text(caption + "\n", "utf-8")
+
+
+CONCEPTS = {"demo": DEMO, "second": SECOND}

@@ -96,7 +96,8 @@ def shows_concept(picture: Image.Image, concept: Concept) -> bool:
 
 
 def _nearest(rgb: Array) -> npt.NDArray[np.intp]:
-    return np.argmin(((rgb[..., None, :] - _PALETTE) ** 2).sum(-1), -1)
+    nearest: npt.NDArray[np.intp] = np.argmin(((rgb[..., None, :] - _PALETTE) ** 2).sum(-1), -1)
+    return nearest
 
 
 def _segment(picture: Image.Image) -> tuple[Array, Array, Mask]:

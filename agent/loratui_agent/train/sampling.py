@@ -1,11 +1,19 @@
 """Generate pictures with a pipeline: one fixed generator a picture, so that a batch size never changes a result."""
 
+# L tokens, D width
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from PIL import Image
+from torch import Tensor
+
+from loratui_agent.train.models import Models
+
+NUM_INFERENCE_STEPS = 25
+GUIDANCE_SCALE = 4.0
 
 
 def load_pipeline(folder: Path, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
@@ -21,14 +29,30 @@ def load_pipeline(folder: Path, dtype: torch.dtype = torch.float32) -> StableDif
     return pipeline
 
 
+def new_pipeline(models: Models) -> StableDiffusionPipeline:
+    """Return a pipeline over the models that are being trained; prompts must come encoded."""
+    pipeline = StableDiffusionPipeline(
+        vae=models.vae,
+        text_encoder=models.text_encoder,
+        tokenizer=models.tokenizer,
+        unet=models.unet,
+        scheduler=DDIMScheduler.from_config(models.noise_scheduler.config, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def generate(
     pipeline: StableDiffusionPipeline,
     prompts: Sequence[str],
     seeds: Sequence[int],
     *,
     size_px: tuple[int, int],
-    num_inference_steps: int = 25,
-    guidance_scale: float = 4.0,
+    num_inference_steps: int = NUM_INFERENCE_STEPS,
+    guidance_scale: float = GUIDANCE_SCALE,
     batch_size: int = 8,
     on_picture: Callable[[int], None] | None = None,
 ) -> list[Image.Image]:
@@ -48,3 +72,20 @@ def generate(
         if on_picture is not None:
             on_picture(len(pictures))
     return pictures
+
+
+def generate_encoded(
+    pipeline: StableDiffusionPipeline, hidden_LD: Tensor, empty_LD: Tensor, seed: int, *, size_px: tuple[int, int]
+) -> Image.Image:
+    """Return one picture for an encoded prompt; ``empty_LD`` is the encoded empty prompt."""
+    result = pipeline(
+        prompt_embeds=hidden_LD.unsqueeze(0),
+        negative_prompt_embeds=empty_LD.unsqueeze(0),
+        width=size_px[0],
+        height=size_px[1],
+        num_inference_steps=NUM_INFERENCE_STEPS,
+        guidance_scale=GUIDANCE_SCALE,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    picture: Image.Image = result.images[0]
+    return picture

@@ -1,0 +1,59 @@
+"""Write the demo: pictures of a concept that the base model has never been shown, and a config to learn it."""
+
+from pathlib import Path
+
+from loratui_agent.demo.concept import CONCEPTS, write_dataset
+
+NUM_STEPS = 600
+
+_CONFIG = """\
+# Teaches the built-in tiny model one new thing, for real: about a minute and a half on two CPU cores.
+
+[model]
+pretrained_model_name_or_path = "builtin:tiny"
+
+[dataset]
+train_data_dir = "{train}"
+reg_data_dir = "{reg}"      # ordinary pictures, so that the base keeps what it knows
+resolution = 64
+
+[network]
+network_dim = 8
+network_alpha = 8
+
+[optimizer]
+unet_lr = 2e-3
+text_encoder_lr = 5e-4
+lr_scheduler = "cosine_with_restarts"
+
+[training]
+train_batch_size = 8
+max_train_steps = {steps}
+min_snr_gamma = 5.0
+seed = 1
+
+[save]
+output_name = "{trigger}"
+trigger_word = "{trigger}"
+checkpoint_every_n_steps = 200
+
+[sample]
+sample_prompts = ["{prompt}"]
+sample_every_n_steps = 200
+"""
+
+
+def write_demo(folder: Path, concept_name: str, num_steps: int = NUM_STEPS) -> Path:
+    """Write dataset and config of a built-in concept into ``folder`` and return the config's path."""
+    concept = CONCEPTS[concept_name]
+    train, reg = write_dataset(folder / "dataset", concept)
+    path = folder / f"{concept.trigger}.toml"
+    text = _CONFIG.format(
+        train=train.relative_to(folder).as_posix(),
+        reg=reg.relative_to(folder).as_posix(),
+        steps=num_steps,
+        trigger=concept.trigger,
+        prompt=concept.test_prompts[0],
+    )
+    path.write_text(text, "utf-8")
+    return path

@@ -1,0 +1,74 @@
+"""Files that are never half there: temporary name, fsync, rename, fsync of the folder. Imports no torch."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from loratui_protocol.errors import LoratuiError, StorageError
+
+
+def sha256_of(path: Path) -> str:
+    """Return the file's sha256 in hex, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fsync_path(path: Path) -> None:
+    """Make a file's content, or a folder's list of names, survive a crash of the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then put it in place.
+
+    Raises:
+        StorageError: the disk is full; ``path`` is as it was before and nothing half-written is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        fsync_path(temporary)
+        temporary.replace(path)
+        fsync_path(path.parent)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        full = disk_full_error(error, path)
+        if full is not None:
+            raise full from error
+        raise
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write ``content`` as JSON, atomically."""
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def disk_full_error(error: BaseException, path: Path) -> LoratuiError | None:
+    """Return the error to raise when ``error`` means that the disk of ``path`` is full, else None.
+
+    safetensors reports a full disk in the text of an exception of its own.
+    """
+    is_full = (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or "os error 28" in str(
+        error
+    )
+    if not is_full:
+        return None
+    free_mib = shutil.disk_usage(path.parent).free >> 20
+    return StorageError(
+        f"the disk is full: {path.name} could not be written, {free_mib} MiB are free. What was saved before is intact.",
+        fix=f"free space on the disk of {path.parent}, then resume the run",
+        code="disk.full",
+    )

@@ -1,0 +1,30 @@
+"""Names of base models and the folders behind them. Imports no torch: the supervisor answers with it too."""
+
+from pathlib import Path
+
+from loratui_protocol.errors import ModelError
+
+BUILTIN_PREFIX = "builtin:"
+BUILTIN_MODELS = {"tiny": Path(__file__).parent / "demo" / "tiny"}
+
+
+def resolve_model(name_or_path: str) -> Path:
+    """Return the folder of ``builtin:NAME`` or of a path.
+
+    Raises:
+        ModelError: there is no such built-in model or folder.
+    """
+    if name_or_path.startswith(BUILTIN_PREFIX):
+        name = name_or_path.removeprefix(BUILTIN_PREFIX)
+        if name not in BUILTIN_MODELS:
+            known = ", ".join(BUILTIN_PREFIX + known for known in BUILTIN_MODELS)
+            raise ModelError(f"there is no built-in model {name!r}", fix=f"known: {known}", code="model.unknown")
+        return BUILTIN_MODELS[name]
+    folder = Path(name_or_path).expanduser()
+    if not folder.is_dir():
+        raise ModelError(
+            f"the base model {name_or_path} is no folder on this machine",
+            fix="give the path of a diffusers folder, or builtin:tiny",
+            code="model.missing",
+        )
+    return folder.resolve()

@@ -1,0 +1,163 @@
+"""The full training state on disk: safetensors and JSON, the manifest last, renamed into place.
+
+A folder ``step-00000120`` exists only when it is complete; its manifest lists every file with size and sha256. The two
+newest are kept, so a damaged newest one is no loss.
+"""
+
+import json
+import logging
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from loratui_agent.files import disk_full_error, fsync_path, sha256_of
+from loratui_protocol.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+NUM_KEPT = 2
+_NAME = re.compile(r"step-(\d{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """What a resumed run needs besides its config: nothing random, since randomness is keyed by step."""
+
+    step: int
+    """Optimizer steps done."""
+    identity: str
+    """Fingerprint of base model, dataset and config: a state only continues the run it comes from."""
+    num_skipped: int
+    """Steps skipped because of non-finite gradients, in a row."""
+    num_cpu_threads: int
+    """The same number again gives the same bits."""
+    tensors: dict[str, Tensor]
+    """LoRA parameters by name."""
+    optimizer: dict[str, Tensor]
+    """Optimizer state, flattened to ``INDEX.KEY``."""
+    lr_scheduler: dict[str, object]
+    scaler: dict[str, float]
+    """State of the fp16 loss scaler; empty without one."""
+
+
+def save_state(folder: Path, state: TrainingState) -> int:
+    """Write ``state`` under ``folder`` and return its size in bytes; the oldest checkpoints beyond two are removed.
+
+    Raises:
+        StorageError: the disk is full; earlier checkpoints are untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"step-{state.step:08d}"
+    temporary = folder / f".tmp-step-{state.step:08d}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        save_file({k: v.detach().contiguous().cpu() for k, v in state.tensors.items()}, temporary / "lora.safetensors")
+        save_file(
+            {k: v.detach().contiguous().cpu() for k, v in state.optimizer.items()}, temporary / "optimizer.safetensors"
+        )
+        facts = {
+            "format": FORMAT,
+            "step": state.step,
+            "identity": state.identity,
+            "num_skipped": state.num_skipped,
+            "num_cpu_threads": state.num_cpu_threads,
+            "lr_scheduler": state.lr_scheduler,
+            "scaler": state.scaler,
+        }
+        (temporary / "state.json").write_text(json.dumps(facts), "utf-8")
+        files = sorted(temporary.iterdir())
+        for path in files:
+            fsync_path(path)
+        manifest = {path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in files}
+        (temporary / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+        fsync_path(temporary / "manifest.json")
+        fsync_path(temporary)
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        fsync_path(folder)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        full = disk_full_error(error, temporary)
+        if full is not None:
+            raise full from error
+        raise
+    _prune(folder)
+    return sum(entry["size"] for entry in manifest.values() if isinstance(entry["size"], int))
+
+
+def load_newest_state(folder: Path, identity: str) -> TrainingState | None:
+    """Return the newest undamaged state, None when there is none yet.
+
+    Raises:
+        StorageError: the state belongs to another run (code ``resume.other_run``), or every one is damaged.
+    """
+    found = sorted(_checkpoints(folder), reverse=True)
+    for path in found:
+        try:
+            state = _load(path)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            logger.warning("checkpoint %s is damaged (%s), trying the one before", path.name, error)
+            continue
+        if state.identity != identity:
+            raise StorageError(
+                f"the saved state in {path} belongs to another config, base model or dataset; it was left as it is",
+                fix="undo the change, or start a new run",
+                code="resume.other_run",
+            )
+        return state
+    if found:
+        raise StorageError(f"every saved state in {folder} is damaged", fix="start a new run", code="resume.damaged")
+    return None
+
+
+def _load(path: Path) -> TrainingState:
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    for name in ("lora.safetensors", "optimizer.safetensors", "state.json"):
+        if sha256_of(path / name) != manifest[name]["sha256"]:
+            raise ValueError(f"{name} does not match its sha256")
+    facts = json.loads((path / "state.json").read_text("utf-8"))
+    if facts["format"] != FORMAT:
+        raise ValueError(f"format {facts['format']}")
+    return TrainingState(
+        step=facts["step"],
+        identity=facts["identity"],
+        num_skipped=facts["num_skipped"],
+        num_cpu_threads=facts["num_cpu_threads"],
+        tensors=load_file(path / "lora.safetensors"),
+        optimizer=load_file(path / "optimizer.safetensors"),
+        lr_scheduler=facts["lr_scheduler"],
+        scaler=facts["scaler"],
+    )
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+
+
+def _prune(folder: Path) -> None:
+    for path in sorted(_checkpoints(folder))[:-NUM_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's per-parameter tensors as one flat dict."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{key}": torch.as_tensor(value) for index, entry in state.items() for key, value in entry.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
+    """Put back what ``flatten_optimizer`` returned; learning rates are set by the scheduler afterwards."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in flat.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

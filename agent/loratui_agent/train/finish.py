@@ -1,0 +1,77 @@
+"""The end of a run: the last checkpoint, the LoRA file, and the pictures that show what it does."""
+
+from dataclasses import asdict
+
+import torch
+
+from loratui_agent.demo.concept import CONCEPTS, Concept
+from loratui_agent.files import write_atomically, write_json
+from loratui_agent.train import evaluate, saving
+from loratui_agent.train.controls import Controls
+from loratui_agent.train.job import Outcome
+from loratui_agent.train.run import Run
+from loratui_protocol import messages
+from loratui_protocol.messages import ArtifactKind, JobState
+
+
+def finish(run: Run, controls: Controls) -> Outcome:
+    """Save everything, write the LoRA file, try it out, and say how the run ended.
+
+    A run that was stopped early gets its file under the step's name: the plain name belongs to a complete run.
+    """
+    complete = run.step >= run.plan.steps
+    run.reporter.emit(messages.State(state=JobState.FINISHING, detail="saving"))
+    if run.step:
+        saving.save_checkpoint(run)
+    if not complete:
+        if run.step:
+            saving.save_lora(run, saving.step_file_name(run), ArtifactKind.CHECKPOINT_LORA)
+        controls.answer()
+        return Outcome("stopped", what=f"stopped after step {run.step} of {run.plan.steps}")
+    run.say("export", message="writing the LoRA file and reading it back")
+    artifact = saving.save_lora(run, f"{run.config.output_name}.safetensors", ArtifactKind.LORA)
+    concept = CONCEPTS.get(run.job.evaluate_concept)
+    if run.config.sample_prompts:
+        _try_out(run, concept)
+    run.reporter.emit(
+        messages.Done(
+            artifact_id=artifact.id, name=artifact.name, size=artifact.size, sha256=artifact.sha256, steps=run.step
+        )
+    )
+    controls.answer()
+    return Outcome("done")
+
+
+def _try_out(run: Run, concept: Concept | None) -> None:
+    """Draw the contact sheet and, for a built-in concept, score the LoRA."""
+    base, device, config = run.models.folder, run.accelerator.device, run.config
+    lora = run.job.artifacts / "lora.safetensors"
+    _free(run)
+    tryout = evaluate.Tryout(base, lora, device, config.resolution)
+    total = len(evaluate.WEIGHTS) * len(evaluate.SEEDS)
+    sheet = evaluate.draw_contact_sheet(
+        tryout, config.sample_prompts[0], lambda done: run.say("contact_sheet", done, total, "pictures")
+    )
+    write_atomically(run.job.artifacts / "contact_sheet.png", lambda path: sheet.save(path, format="PNG"))
+    name = f"{config.output_name}-contact-sheet.png"
+    run.reporter.emit(run.job.publish("contact_sheet.png", ArtifactKind.CONTACT_SHEET, name, run.step))
+    if concept is None:
+        return
+    total = evaluate.num_concept_pictures()
+    scores = evaluate.score_concept(tryout, concept, lambda done: run.say("evaluate", done, total, "pictures"))
+    verdict = scores.sentence(concept.trigger)
+    write_json(
+        run.job.artifacts / "evaluation.json",
+        {**asdict(scores), "skills_kept": scores.skills_kept, "learned": scores.learned, "verdict": verdict},
+    )
+    name = f"{config.output_name}-evaluation.json"
+    run.reporter.emit(run.job.publish("evaluation.json", ArtifactKind.EVALUATION, name, run.step))
+    run.reporter.emit(messages.Evaluation(scores=evaluate.scores_as_dict(scores), verdict=verdict))
+
+
+def _free(run: Run) -> None:
+    """Give back what training held: the try-out loads the base model anew."""
+    run.optimizer.zero_grad(set_to_none=True)
+    run.models.unet.to("cpu")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,82 @@
+"""A job's folder as the trainer sees it: what it was asked to do, and where everything goes."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from loratui_agent.files import sha256_of, write_atomically, write_json
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import parse_config
+from loratui_protocol.messages import Artifact, ArtifactKind
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run. Folders exist; the config is checked and its paths are absolute."""
+
+    folder: Path
+    config: TrainingConfig
+    evaluate_concept: str
+
+    @property
+    def checkpoints(self) -> Path:
+        """Return the folder of full-state checkpoints."""
+        return self.folder / "ckpt"
+
+    @property
+    def artifacts(self) -> Path:
+        """Return the folder of finished files."""
+        return self.folder / "artifacts"
+
+    def publish(self, artifact_id: str, kind: ArtifactKind, name: str, step: int) -> Artifact:
+        """Return the event that says the file ``artifact_id`` is complete in the artifacts folder."""
+        path = self.artifacts / artifact_id
+        return Artifact(
+            id=artifact_id, kind=kind, name=name, size=path.stat().st_size, sha256=sha256_of(path), step=step
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended; ``what`` and ``fix`` are set when it failed."""
+
+    outcome: str
+    code: str = ""
+    what: str = ""
+    fix: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Leave the outcome where the agent finds it, even one that was started later."""
+        write_json(
+            folder / "exit.json", {"outcome": self.outcome, "code": self.code, "what": self.what, "fix": self.fix}
+        )
+
+
+def load_job(folder: Path) -> Job:
+    """Read the job in ``folder``.
+
+    Raises:
+        ConfigError: its config is refused.
+    """
+    spec = json.loads((folder / "spec.json").read_text("utf-8"))
+    config = parse_config((folder / "job.toml").read_text("utf-8"), folder).config
+    job = Job(folder, config, str(spec.get("evaluate_concept", "")))
+    for path in (job.checkpoints, job.artifacts):
+        path.mkdir(mode=0o700, exist_ok=True)
+    return job
+
+
+def fixed_seed(job: Job) -> int:
+    """Return the run's seed; one that the config leaves open is drawn once and kept for every resume."""
+    if job.config.seed is not None:
+        return job.config.seed
+    path = job.folder / "seed"
+    if not path.exists():
+        seed = str(secrets.randbits(31))
+        write_atomically(path, lambda temporary: _write(temporary, seed))
+    return int(path.read_text("utf-8"))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")

@@ -1,0 +1,83 @@
+"""Pictures to latents, once: the VAE's posterior is cached as mean and std and sampled anew at every step."""
+
+# B batch, C latent channels, H W latent height and width
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from loratui_protocol.buckets import Placement
+from loratui_protocol.dataset import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """What the VAE says of one picture, shape (C, H, W) each, unscaled."""
+
+    mean: Tensor
+    std: Tensor
+
+
+@dataclass(slots=True)
+class LatentCache:
+    """Posteriors of all pictures, plain and mirrored, in memory."""
+
+    plain: list[Posterior]
+    mirrored: list[Posterior]
+    """Empty when pictures are never mirrored."""
+
+    def sample(self, indices: Sequence[int], mirrored: Sequence[bool], noise_BCHW: Tensor) -> Tensor:
+        """Return unscaled latents, shape (B, C, H, W), drawn with the given standard normal noise."""
+        chosen = [(self.mirrored if flip else self.plain)[i] for i, flip in zip(indices, mirrored, strict=True)]
+        mean = torch.stack([posterior.mean for posterior in chosen])
+        std = torch.stack([posterior.std for posterior in chosen])
+        return mean + std * noise_BCHW.to(mean.device)
+
+
+def load_picture(picture: Picture, placement: Placement) -> Tensor:
+    """Return the picture turned upright, resized to cover its bucket and cropped: (3, H, W) in [-1, 1]."""
+    with Image.open(picture.path) as opened:
+        upright = ImageOps.exif_transpose(opened)
+        resized = _without_alpha(upright).resize(placement.resized, Image.Resampling.LANCZOS)
+    pixels = np.asarray(resized.crop(placement.crop), np.float32)
+    return torch.from_numpy(pixels).permute(2, 0, 1) / 127.5 - 1
+
+
+def _without_alpha(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        # White, as sd-scripts and most viewers show transparency.
+        opaque = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        opaque.alpha_composite(picture.convert("RGBA"))
+        return opaque.convert("RGB")
+    return picture.convert("RGB")
+
+
+@torch.no_grad()
+def cache_latents(
+    vae: AutoencoderKL,
+    pictures: Sequence[Picture],
+    placements: Sequence[Placement],
+    *,
+    mirrored: bool,
+    on_progress: Callable[[int], None],
+) -> LatentCache:
+    """Encode every picture (and its mirror image, where asked) on the VAE's device."""
+    cache = LatentCache([], [])
+    for index, (picture, placement) in enumerate(zip(pictures, placements, strict=True)):
+        # One at a time: in a batch the last bits would depend on a picture's neighbours.
+        pixels = load_picture(picture, placement).unsqueeze(0).to(vae.device, vae.dtype)
+        cache.plain.append(_encode(vae, pixels))
+        if mirrored:
+            cache.mirrored.append(_encode(vae, pixels.flip(-1)))
+        on_progress(index + 1)
+    return cache
+
+
+def _encode(vae: AutoencoderKL, pixels: Tensor) -> Posterior:
+    posterior = vae.encode(pixels).latent_dist
+    return Posterior(posterior.mean[0].float(), posterior.std[0].float())

@@ -1,0 +1,205 @@
+"""The training, top to bottom: encode prompts, cache latents, train, export, try out. Start reading here."""
+
+# B batch, C latent channels, H W latent height and width, L tokens, D width
+
+import contextlib
+import math
+import statistics
+import time
+from collections import deque
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from loratui_agent.train import latents, noise, saving
+from loratui_agent.train.controls import Controls
+from loratui_agent.train.finish import finish
+from loratui_agent.train.job import Job, Outcome
+from loratui_agent.train.reporter import Reporter
+from loratui_agent.train.run import Run, add_optimizer, resident_gib, set_up
+from loratui_agent.train.text import num_cut_captions
+from loratui_agent.train.threads import set_num_threads
+from loratui_protocol import messages
+from loratui_protocol.errors import JobError
+from loratui_protocol.messages import JobState
+
+MAX_SKIPPED_IN_A_ROW = 10
+_SPEED_WINDOW = 20
+_RAM_EVERY_S = 1.0
+
+
+def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
+    """Run the job to its end, or until it is stopped, from wherever an earlier attempt got to.
+
+    Raises:
+        LoratuiError: the run failed; checkpoints and files saved before are intact.
+    """
+    run = set_up(job, reporter)
+    encode_prompts(run)
+    cache_latents(run)
+    add_optimizer(run)
+    state = saving.load_state(run)
+    set_num_threads(run, saved=state.num_cpu_threads if state else None, train_once=lambda: _gradients(run, 1, 0, 1.0))
+    if state:
+        saving.restore(run, state)
+    saving.check_disk(run)
+    reporter.emit(messages.State(state=JobState.RUNNING, detail=f"from step {run.step} of {run.plan.steps}"))
+    if run.config.sample_at_first and run.step == 0:
+        saving.make_samples(run, controls)
+    train_steps(run, controls)
+    return finish(run, controls)
+
+
+def encode_prompts(run: Run) -> None:
+    """Encode all captions once and free the text encoder, unless it learns or captions change every step."""
+    config, models = run.config, run.models
+    assert models.text_encoder is not None
+    models.text_encoder.to(run.accelerator.device)
+    texts = [picture.caption for picture in run.dataset.pictures]
+    num_cut = num_cut_captions(models.tokenizer, texts)
+    if num_cut:
+        limit = models.tokenizer.model_max_length - 2
+        run.reporter.emit(
+            messages.Warn(
+                code="captions.cut", message=f"{num_cut} captions are longer than {limit} tokens: the rest is not read"
+            )
+        )
+    run.say("encode_prompts", message="encoding captions")
+    run.prompts.prepare([*texts, "", *config.sample_prompts])
+    if not run.trains_text_encoder and not config.shuffle_caption:
+        models.text_encoder = None
+
+
+def cache_latents(run: Run) -> None:
+    """Encode all pictures once; the VAE is kept only for samples."""
+    vae = run.models.vae
+    assert vae is not None
+    pictures = run.dataset.pictures
+    vae.to(run.accelerator.device)
+    run.latents = latents.cache_latents(
+        vae,
+        pictures,
+        run.plan.placements,
+        mirrored=run.config.flip_aug,
+        on_progress=lambda done: run.say("cache_latents", done, len(pictures), "pictures"),
+    )
+    if run.config.sample_prompts:
+        vae.to("cpu")
+    else:
+        run.models.vae = None
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def train_steps(run: Run, controls: Controls) -> None:
+    """Take optimizer steps until the last one or until someone stops the run."""
+    durations: deque[float] = deque(maxlen=_SPEED_WINDOW)
+    ram_gib, ram_read_s = resident_gib(), time.monotonic()
+    while run.step < run.plan.steps and not controls.stopping:
+        controls.wait_while_paused(lambda state: run.reporter.emit(messages.State(state=state)))
+        if controls.stopping:
+            return
+        started_s = time.monotonic()
+        loss, grad_norm = take_step(run)
+        now_s = time.monotonic()
+        durations.append(now_s - started_s)
+        if now_s - ram_read_s > _RAM_EVERY_S:
+            ram_gib, ram_read_s = resident_gib(), now_s
+        # The median: the first step warms up, and one that waits for a disk says nothing of the next.
+        step_s = statistics.median(durations)
+        run.reporter.emit(
+            messages.Step(
+                step=run.step,
+                total=run.plan.steps,
+                epoch=run.plan.epoch_of(run.step),
+                loss=loss,
+                lr=float(run.lr_scheduler.get_last_lr()[0]),
+                it_s=1 / step_s,
+                eta_s=(run.plan.steps - run.step) * step_s,
+                vram_gib=torch.cuda.max_memory_reserved() / 2**30 if torch.cuda.is_available() else None,
+                ram_gib=ram_gib,
+                grad_norm=grad_norm,
+            )
+        )
+        saving.save_what_is_due(run, controls)
+        controls.answer()
+
+
+def take_step(run: Run) -> tuple[float, float]:
+    """Take one optimizer step and return (loss, gradient norm).
+
+    A step with a non-finite gradient changes no weight and is counted.
+
+    Raises:
+        JobError: too many such steps in a row (code ``nan_loss``); the last good state is on disk.
+    """
+    losses = []
+    num_micro = run.schedule.num_micro(run.step + 1)
+    for micro in range(num_micro):
+        last = micro == num_micro - 1
+        # Several GPUs exchange gradients once a step, with the last micro-batch.
+        with contextlib.nullcontext() if last else run.accelerator.no_sync(run.models.unet):
+            losses.append(_gradients(run, run.step + 1, micro, 1 / num_micro))
+    grad_norm = _clip(run)
+    loss = torch.stack(losses).sum().item()  # waits for the GPU: the guard below must know
+    if math.isfinite(grad_norm) and math.isfinite(loss):
+        run.optimizer.step()
+        run.num_skipped = 0
+    else:
+        _skip(run, loss)
+    run.optimizer.zero_grad()
+    run.lr_scheduler.step()
+    run.step += 1
+    return loss, grad_norm
+
+
+def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
+    """Add the gradients of a micro-batch, which is ``share`` of its step, and return its share of the loss."""
+    config, models, device = run.config, run.models, run.accelerator.device
+    exposures = run.schedule.batch(step, micro)
+    indices = [exposure.picture_index for exposure in exposures]
+    seed = noise.step_seed(run.seed, step, micro)
+    torch.manual_seed(seed)  # dropout draws from the global generator
+    shape = (len(indices), *run.latents.plain[indices[0]].mean.shape)
+    num_timesteps = models.noise_scheduler.config.num_train_timesteps
+    drawn = noise.draw_noise(shape, num_timesteps, config.noise_offset, seed)
+    latents_BCHW = run.latents.sample(indices, [e.flipped for e in exposures], drawn.posterior_BCHW)
+    latents_BCHW = latents_BCHW * models.vae_scaling_factor
+    noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
+    noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, noise_BCHW, timesteps_B)
+    hidden_BLD = run.prompts.encode([exposure.caption for exposure in exposures])
+    predicted_BCHW = models.unet(noisy_BCHW, timesteps_B, hidden_BLD).sample
+    loss_B = F.mse_loss(predicted_BCHW.float(), noise_BCHW, reduction="none").mean((1, 2, 3))
+    if config.min_snr_gamma is not None:
+        loss_B = loss_B * noise.min_snr_weight(run.snr[drawn.timesteps_B], config.min_snr_gamma).to(device)
+    prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
+    loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * share
+    run.accelerator.backward(loss)
+    return loss.detach()
+
+
+def _clip(run: Run) -> float:
+    """Clip the gradients and return their norm before that."""
+    max_norm = run.config.max_grad_norm or math.inf
+    norm = run.accelerator.clip_grad_norm_(run.parameters, max_norm)
+    return float(norm)
+
+
+def _skip(run: Run, loss: float) -> None:
+    """Count a step without a usable gradient; give up after too many in a row."""
+    run.num_skipped += 1
+    scaler = run.accelerator.scaler
+    if scaler is not None:
+        # fp16: the scale was too high, which is normal at the start; the scaler lowers it.
+        run.optimizer.step()
+    if run.num_skipped >= MAX_SKIPPED_IN_A_ROW:
+        raise JobError(
+            f"training diverged: no usable gradient for {run.num_skipped} steps up to step {run.step} (loss {loss}). "
+            "The state and files saved before are good.",
+            fix="lower the learning rate, or use mixed_precision bf16 or no; then start again",
+            code="nan_loss",
+        )
+    run.reporter.emit(
+        messages.Warn(code="step.skipped", message=f"step {run.step + 1} had no finite gradient (loss {loss}); skipped")
+    )

@@ -1,0 +1,96 @@
+"""LoRA modules on the UNet and the text encoder, through PEFT, on the same modules that kohya trains."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.training_utils import cast_training_params
+from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from loratui_protocol.config import TrainingConfig
+
+ADAPTER = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class LoraModule:
+    """One adapted layer: ``delta = up @ down * alpha / rank``."""
+
+    name: str
+    """Dotted name within its model, in diffusers' (UNet) or transformers' (text encoder) words."""
+    down: nn.Parameter
+    up: nn.Parameter
+    alpha: float
+
+
+def unet_targets(unet: UNet2DConditionModel) -> list[str]:
+    """Return the names of every Linear and 1x1 Conv2d inside a Transformer2DModel: 192 on SD 1.5.
+
+    diffusers' own default (to_q, to_k, to_v, to_out.0) leaves out feed-forward, proj_in and proj_out.
+    """
+    return [
+        f"{outer}.{inner}"
+        for outer, block in unet.named_modules()
+        if isinstance(block, Transformer2DModel)
+        for inner, layer in block.named_modules()
+        if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1))
+    ]
+
+
+def text_encoder_targets(text_encoder: CLIPTextModel) -> list[str]:
+    """Return the names of the Linear layers of attention and MLP: 72 on SD 1.5."""
+    return [
+        name
+        for name, layer in text_encoder.named_modules()
+        if isinstance(layer, nn.Linear) and (".self_attn." in name or ".mlp." in name)
+    ]
+
+
+def add_lora(model: UNet2DConditionModel | CLIPTextModel, targets: list[str], config: TrainingConfig) -> None:
+    """Attach trainable float32 LoRA modules to the frozen ``model``; ups start at zero, so nothing changes yet."""
+    model.add_adapter(
+        LoraConfig(
+            r=config.network_dim,
+            # PEFT's r and lora_alpha are kohya's network_dim and network_alpha.
+            lora_alpha=config.alpha,
+            lora_dropout=config.network_dropout or 0.0,
+            target_modules=targets,
+            init_lora_weights=True,
+        ),
+        adapter_name=ADAPTER,
+    )
+    cast_training_params(model, dtype=torch.float32)
+
+
+def lora_modules(model: nn.Module) -> Iterator[LoraModule]:
+    """Yield the LoRA modules of a model in a fixed order."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer) and ADAPTER in layer.lora_A:
+            rank = layer.r[ADAPTER]
+            yield LoraModule(
+                name,
+                layer.lora_A[ADAPTER].weight,
+                layer.lora_B[ADAPTER].weight,
+                layer.scaling[ADAPTER] * rank,
+            )
+
+
+def trainable_parameters(model: nn.Module | None) -> list[nn.Parameter]:
+    """Return the LoRA parameters of a model in a fixed order; none for None."""
+    return [] if model is None else [p for module in lora_modules(model) for p in (module.down, module.up)]
+
+
+def lora_tensors(prefix: str, model: nn.Module | None) -> dict[str, Tensor]:
+    """Return the LoRA parameters by name, for checkpoints."""
+    if model is None:
+        return {}
+    return {
+        f"{prefix}.{module.name}.{part}": parameter
+        for module in lora_modules(model)
+        for part, parameter in (("down", module.down), ("up", module.up))
+    }

@@ -1,0 +1,108 @@
+"""What the LoRA file says of itself: kohya's ``ss_*`` keys, read by A1111 and others, and modelspec 1.0.1.
+
+Nothing here depends on the clock or the machine: the same inputs give the same file, byte for byte.
+"""
+
+import json
+from collections import Counter
+
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.dataset import Dataset
+from loratui_protocol.plan import Plan
+
+IMPLEMENTATION = "https://github.com/huggingface/peft"
+
+
+def file_metadata(
+    config: TrainingConfig, dataset: Dataset, plan: Plan, *, step: int, base_sha256: str, seed: int, precision: str
+) -> dict[str, str]:
+    """Return the metadata of a file written after ``step`` optimizer steps."""
+    trigger = config.trigger_word or ""
+    width, height = config.resolution
+    ss: dict[str, object] = {
+        # What sd-scripts keeps even under no_metadata: without these A1111 says "Unknown".
+        "ss_v2": "False",
+        "ss_base_model_version": "sd_v1",
+        "ss_network_module": config.network_module,
+        "ss_network_dim": config.network_dim,
+        "ss_network_alpha": config.alpha,
+        "ss_network_args": "{}",
+        "ss_output_name": config.output_name,
+        "ss_sd_model_name": config.pretrained_model_name_or_path.rstrip("/").rsplit("/", 1)[-1],
+        "ss_new_sd_model_hash": base_sha256,
+        "ss_learning_rate": config.learning_rate,
+        "ss_unet_lr": config.effective_unet_lr,
+        "ss_text_encoder_lr": config.effective_text_encoder_lr,
+        "ss_optimizer": f"torch.optim.{config.optimizer_type}",
+        "ss_lr_scheduler": config.lr_scheduler,
+        "ss_lr_warmup_steps": config.lr_warmup_steps,
+        "ss_max_grad_norm": config.max_grad_norm,
+        "ss_seed": seed,
+        "ss_mixed_precision": precision,
+        "ss_clip_skip": config.clip_skip,
+        "ss_min_snr_gamma": config.min_snr_gamma,
+        "ss_noise_offset": config.noise_offset,
+        "ss_prior_loss_weight": config.prior_loss_weight,
+        "ss_caption_dropout_rate": config.caption_dropout_rate,
+        "ss_network_dropout": config.network_dropout,
+        "ss_gradient_accumulation_steps": config.gradient_accumulation_steps,
+        "ss_gradient_checkpointing": config.gradient_checkpointing,
+        "ss_batch_size_per_device": config.train_batch_size,
+        "ss_total_batch_size": plan.effective_batch,
+        "ss_num_train_images": plan.num_exposures,
+        "ss_num_reg_images": plan.num_reg_exposures,
+        "ss_num_batches_per_epoch": plan.batches_per_epoch,
+        "ss_num_epochs": plan.epochs,
+        "ss_epoch": plan.epoch_of(max(1, step)),
+        "ss_max_train_steps": plan.steps,
+        "ss_steps": step,
+        "ss_resolution": f"({width}, {height})",
+        "ss_enable_bucket": config.enable_bucket,
+        "ss_min_bucket_reso": config.min_bucket_reso,
+        "ss_max_bucket_reso": config.max_bucket_reso,
+        "ss_bucket_no_upscale": config.bucket_no_upscale,
+        "ss_bucket_info": json.dumps(_bucket_info(plan)),
+        "ss_dataset_dirs": json.dumps(_dataset_dirs(dataset)),
+        "ss_tag_frequency": json.dumps(_tag_frequency(dataset)),
+        "ss_shuffle_caption": config.shuffle_caption,
+        "ss_keep_tokens": config.keep_tokens,
+        "ss_flip_aug": config.flip_aug,
+        "ss_cache_latents": True,
+    }
+    modelspec = {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": "stable-diffusion-v1/lora",
+        "modelspec.implementation": IMPLEMENTATION,
+        "modelspec.title": config.output_name,
+        "modelspec.resolution": f"{width}x{height}",
+        "modelspec.prediction_type": "epsilon",
+        "modelspec.usage_hint": f"trigger word: {trigger}" if trigger else "",
+        "modelspec.trigger_phrase": trigger,
+        "modelspec.encoder_layer": str(config.clip_skip or 1),
+    }
+    return {
+        **{name: str(value) for name, value in ss.items()},
+        **{name: value for name, value in modelspec.items() if value},
+    }
+
+
+def _bucket_info(plan: Plan) -> dict[str, object]:
+    buckets = {
+        str(index): {"resolution": list(use.bucket), "count": use.num_exposures}
+        for index, use in enumerate(sorted(plan.buckets, key=lambda use: use.bucket))
+    }
+    return {"buckets": buckets}
+
+
+def _dataset_dirs(dataset: Dataset) -> dict[str, object]:
+    counts = Counter((p.path.parent.name, p.num_repeats) for p in dataset.pictures if not p.is_reg)
+    return {name: {"n_repeats": repeats, "img_count": count} for (name, repeats), count in sorted(counts.items())}
+
+
+def _tag_frequency(dataset: Dataset) -> dict[str, dict[str, int]]:
+    frequency: dict[str, Counter[str]] = {}
+    for picture in dataset.pictures:
+        if not picture.is_reg:
+            tags = [tag.strip() for tag in picture.caption.split(",") if tag.strip()]
+            frequency.setdefault(picture.path.parent.name, Counter()).update(tags)
+    return {name: dict(sorted(tags.items())) for name, tags in sorted(frequency.items())}

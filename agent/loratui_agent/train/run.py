@@ -1,0 +1,197 @@
+"""Everything that a running training holds, and how it is built: models, data, schedule, and later the optimizer."""
+
+import hashlib
+import time
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import psutil
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from loratui_agent.files import sha256_of
+from loratui_agent.train import lora
+from loratui_agent.train.job import Job, fixed_seed
+from loratui_agent.train.latents import LatentCache
+from loratui_agent.train.models import Models, load_models
+from loratui_agent.train.noise import snr_table
+from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
+from loratui_agent.train.reporter import Reporter
+from loratui_agent.train.text import Prompts
+from loratui_protocol import messages
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.dataset import Dataset, fingerprint, scan_config
+from loratui_protocol.plan import Plan, Schedule, plan
+
+# What a config may change between a run and its resume without being another run.
+_OUTSIDE_IDENTITY = frozenset(
+    {
+        "output_dir",
+        "output_name",
+        "save_precision",
+        "save_every_n_steps",
+        "save_every_n_epochs",
+        "checkpoint_every_n_steps",
+        "sample_prompts",
+        "sample_every_n_steps",
+        "sample_every_n_epochs",
+        "sample_at_first",
+        "trigger_word",
+        "num_cpu_threads",
+        "seed",
+    }
+)
+
+
+@dataclass(slots=True)
+class Run:
+    """The state of one training process. Filled phase by phase; ``step`` counts finished optimizer steps."""
+
+    job: Job
+    config: TrainingConfig
+    reporter: Reporter
+    accelerator: Accelerator
+    precision: str
+    seed: int
+    dataset: Dataset
+    plan: Plan
+    schedule: Schedule
+    models: Models
+    base_sha256: str
+    prompts: Prompts
+    snr: Tensor
+    """Signal-to-noise ratio of every timestep, shape (num_train_timesteps,), on the CPU."""
+    latents: LatentCache = field(default_factory=lambda: LatentCache([], []))
+    optimizer: torch.optim.Optimizer = field(init=False)
+    lr_scheduler: torch.optim.lr_scheduler.LambdaLR = field(init=False)
+    step: int = 0
+    num_skipped: int = 0
+    saved_at_s: float = field(default_factory=time.monotonic)
+    """When the last checkpoint was saved, by the monotonic clock."""
+
+    @property
+    def trains_unet(self) -> bool:
+        """Return whether the UNet has LoRA modules."""
+        return self.config.effective_unet_lr > 0
+
+    @property
+    def trains_text_encoder(self) -> bool:
+        """Return whether the text encoder has LoRA modules."""
+        return self.config.effective_text_encoder_lr > 0
+
+    @property
+    def trained_unet(self) -> nn.Module | None:
+        """Return the UNet if it learns."""
+        return self.models.unet if self.trains_unet else None
+
+    @property
+    def trained_text_encoder(self) -> nn.Module | None:
+        """Return the text encoder if it learns."""
+        return self.models.text_encoder if self.trains_text_encoder else None
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Return all LoRA parameters in a fixed order."""
+        return [
+            *lora.trainable_parameters(self.trained_unet),
+            *lora.trainable_parameters(self.trained_text_encoder),
+        ]
+
+    @property
+    def identity(self) -> str:
+        """Return a fingerprint of all that decides the weights: a saved state only continues its own run."""
+        decisive = {
+            f.name: getattr(self.config, f.name) for f in fields(self.config) if f.name not in _OUTSIDE_IDENTITY
+        }
+        text = f"{self.base_sha256}\n{fingerprint(self.dataset)}\n{self.seed}\n{sorted(decisive.items())!r}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def say(self, phase: str, done: int = 0, total: int = 0, unit: str = "", message: str = "") -> None:
+        """Report progress of something that is not a step."""
+        self.reporter.emit(messages.Setup(phase=phase, done=done, total=total, unit=unit, message=message))
+
+
+def set_up(job: Job, reporter: Reporter) -> Run:
+    """Read the dataset, load the base model, attach the LoRA modules.
+
+    Raises:
+        DatasetError, ModelError, ConfigError: before anything is written.
+    """
+    config = job.config
+    seed = fixed_seed(job)
+    reporter.emit(messages.Setup(phase="dataset", message="reading the dataset"))
+    dataset = scan_config(config, verify=True)
+    reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
+    precision = _precision(config)
+    accelerator = Accelerator(mixed_precision=precision)
+    dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+    torch.backends.cuda.matmul.allow_tf32 = True
+    models = load_models(config.pretrained_model_name_or_path, dtype)
+    planned = plan(config, dataset.pictures)
+    for finding in (*dataset.findings, *planned.findings):
+        if finding.severity != "info":
+            reporter.emit(messages.Warn(code=finding.code, message=finding.what))
+    # PEFT draws the downs from torch's global generator.
+    torch.manual_seed(seed)
+    run = Run(
+        job=job,
+        config=config,
+        reporter=reporter,
+        accelerator=accelerator,
+        precision=precision,
+        seed=seed,
+        dataset=dataset,
+        plan=planned,
+        schedule=Schedule(config, dataset.pictures, seed),
+        models=models,
+        base_sha256=_base_sha256(models.folder),
+        snr=snr_table(models.noise_scheduler),
+        prompts=Prompts(models, trained=config.effective_text_encoder_lr > 0, clip_skip=config.clip_skip),
+    )
+    if run.trains_unet:
+        lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
+    if run.trains_text_encoder:
+        assert models.text_encoder is not None
+        lora.add_lora(models.text_encoder, lora.text_encoder_targets(models.text_encoder), config)
+    return run
+
+
+def _precision(config: TrainingConfig) -> str:
+    if config.mixed_precision is not None:
+        return config.mixed_precision
+    if not torch.cuda.is_available():
+        # Measured on CPUs with and without AMX: bf16 is no faster for models that a CPU can train.
+        return "no"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def _base_sha256(folder: Path) -> str:
+    """Return the sha256 of the UNet's weights: what kohya calls the model hash, as far as a folder has one."""
+    weights = sorted((folder / "unet").glob("*.safetensors")) or sorted((folder / "unet").glob("*.bin"))
+    return sha256_of(weights[0])
+
+
+def add_optimizer(run: Run) -> None:
+    """Create optimizer and schedule, and let accelerate place everything."""
+    config = run.config
+    parts = []
+    if run.trains_unet:
+        parts.append(Part("unet", lora.trainable_parameters(run.trained_unet), config.effective_unet_lr))
+    if run.trains_text_encoder:
+        parameters = lora.trainable_parameters(run.trained_text_encoder)
+        parts.append(Part("text_encoder", parameters, config.effective_text_encoder_lr))
+    optimizer = new_optimizer(config, parts)
+    run.lr_scheduler = new_lr_scheduler(config, optimizer, run.plan.steps)
+    run.models.unet.train()
+    if config.gradient_checkpointing:
+        run.models.unet.enable_gradient_checkpointing()
+    run.models.unet = run.accelerator.prepare(run.models.unet)
+    if run.trains_text_encoder:
+        run.models.text_encoder = run.accelerator.prepare(run.models.text_encoder)
+    run.optimizer = run.accelerator.prepare(optimizer)
+
+
+def resident_gib() -> float:
+    """Return this process's resident memory."""
+    return float(psutil.Process().memory_info().rss) / 2**30
