@@ -5,7 +5,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from loratui.cli.arguments import Arguments, build_parser
 from loratui_protocol.errors import LoratuiError
@@ -44,12 +43,12 @@ def _report_bug(error: Exception) -> str:
     text = "".join(traceback.format_exception(error))
     summary = f"loratui: [bug] {type(error).__name__}: {error}"
     try:
-        from loratui.settings import state_dir
+        from loratui import settings
 
-        log = state_dir() / "crash.log"
+        log = settings.load().state_dir / "crash.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
             file.write(f"loratui {' '.join(sys.argv[1:2])}\n{text}\n")
     except (OSError, LoratuiError):
         return f"{text}\n{summary}"
-    return f"{summary}\n  fix: this is a fault of loratui; no run is touched by it. The traceback is in {Path(log)}"
+    return f"{summary}\n  fix: this is a fault of loratui; no run is touched by it. The traceback is in {log}"

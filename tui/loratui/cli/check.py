@@ -1,0 +1,123 @@
+"""``check`` and ``plan``: what is wrong with a config or a dataset, and what a config amounts to."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from loratui.cli.arguments import Arguments
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import read_config
+from loratui_protocol.dataset import scan, scan_config
+from loratui_protocol.errors import LoratuiError, UsageError
+from loratui_protocol.findings import Finding
+from loratui_protocol.plan import Plan
+from loratui_protocol.plan import plan as make_plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A config that can be trained, its text, and what there is to say about it and its dataset."""
+
+    config: TrainingConfig
+    plan: Plan
+    findings: tuple[Finding, ...]
+
+
+def check_config(path: Path) -> Checked:
+    """Read a config and its dataset, every picture included.
+
+    Raises:
+        ConfigError, DatasetError: it can't be trained.
+    """
+    loaded = read_config(path)
+    dataset = scan_config(loaded.config, verify=True)
+    planned = make_plan(loaded.config, dataset.pictures)
+    return Checked(
+        config=loaded.config, plan=planned, findings=(*loaded.findings, *dataset.findings, *planned.findings)
+    )
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Tell a person on stderr."""
+    for finding in findings:
+        where = f" ({finding.path})" if finding.path else ""
+        print(f"{finding.severity}: [{finding.code}] {finding.what}{where}", file=sys.stderr)
+        if finding.fix:
+            print(f"  fix: {finding.fix}", file=sys.stderr)
+
+
+def check(arguments: Arguments) -> int:
+    """Print the findings of all paths; 1 if one of them is an error."""
+    findings: list[Finding] = []
+    plan_of_last: Plan | None = None
+    for path in arguments.path:
+        try:
+            found, planned = _check_path(path)
+        except UsageError:
+            raise
+        except LoratuiError as error:
+            found, planned = [_as_finding(error, path)], None
+        findings += found
+        plan_of_last = planned or plan_of_last
+    failed = any(finding.severity == "error" for finding in findings)
+    if arguments.json:
+        document = {
+            "findings": [asdict(finding) for finding in findings],
+            "plan": _plan_fields(plan_of_last) if plan_of_last else None,
+        }
+        print(json.dumps(document))
+    else:
+        print_findings(findings)
+        print("this can't be trained" if failed else "no errors")
+    return 1 if failed else 0
+
+
+def _check_path(path: Path) -> tuple[list[Finding], Plan | None]:
+    if path.is_dir():
+        return list(scan(path, verify=True).findings), None
+    if not path.exists():
+        raise UsageError(f"{path} does not exist", fix="give a config or a folder of pictures", code="usage.path")
+    checked = check_config(path)
+    return list(checked.findings), checked.plan
+
+
+def _as_finding(error: LoratuiError, path: Path) -> Finding:
+    return Finding(code=error.code, severity="error", what=error.what, fix=error.fix, path=str(path))
+
+
+def plan(arguments: Arguments) -> int:
+    """Print what the config amounts to."""
+    checked = check_config(arguments.config)
+    if arguments.json:
+        print(json.dumps(_plan_fields(checked.plan)))
+        return 0
+    print_findings(finding for finding in checked.findings if finding.severity != "info")
+    for name, text in _plan_rows(checked):
+        print(f"{name:<24} {text}")
+    return 0
+
+
+def _plan_fields(planned: Plan) -> dict[str, object]:
+    fields = asdict(planned)
+    del fields["placements"], fields["findings"]
+    return fields
+
+
+def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
+    planned, config = checked.plan, checked.config
+    buckets = ", ".join(
+        f"{use.bucket[0]}x{use.bucket[1]}: {use.num_pictures} in {use.num_batches} batches" for use in planned.buckets
+    )
+    return [
+        ("pictures", f"{planned.num_pictures}, and {planned.num_reg_pictures} for regularisation"),
+        ("steps", f"{planned.steps} in {planned.epochs} epochs of {planned.steps_per_epoch}"),
+        ("pictures a step", f"{planned.effective_batch}"),
+        ("exposures a picture", f"{planned.exposures_per_picture:.0f}"),
+        ("buckets", buckets),
+        ("learning rate", f"{config.effective_unet_lr:g} (UNet), {config.effective_text_encoder_lr:g} (text encoder)"),
+        ("rank and alpha", f"{config.network_dim} and {config.alpha:g}"),
+        ("files on the way", ", ".join(point.name for point in planned.save_points) or "none"),
+        ("samples after steps", ", ".join(map(str, planned.sample_steps)) or "none"),
+    ]
