@@ -1,0 +1,209 @@
+import multiprocessing
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loratui.store import Store, StoredRun
+from loratui_protocol.errors import StorageError
+from loratui_protocol.messages import Cost, Event, JobState, Log, Record, State, Step
+
+
+def stored_run(run_id: str = "r1", created_ts: float = 1.0) -> StoredRun:
+    return StoredRun(
+        id=run_id,
+        name="n",
+        target="local",
+        created_ts=created_ts,
+        config_toml='a = "b"',
+        home=Path("/h"),
+        price_microusd_per_h=5,
+        max_runtime_s=60.0,
+        evaluate_concept="c",
+    )
+
+
+def records(first: int, last: int) -> list[Record]:
+    return [Record(seq=seq, ts=float(seq), event=Log(level="INFO", line="x" * 50)) for seq in range(first, last + 1)]
+
+
+def step(number: int) -> Event:
+    return Step(step=number, total=9, epoch=1, loss=0.5, lr=1e-4, it_s=2.0, eta_s=1.0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "loratui.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with Store(path) as opened:
+        opened.add_run(stored_run())
+        opened.begin_history("r1", "e1", reset=False)
+        yield opened
+
+
+def seqs(store: Store, after_seq: int = 0) -> list[int]:
+    return [record.seq for record in store.records("r1", after_seq)]
+
+
+def test_run_is_remembered_as_it_was_asked_for(store: Store, path: Path) -> None:
+    store.add_run(stored_run("r2", created_ts=2.0))
+    store.add_run(stored_run("r2", created_ts=9.0))
+    with Store(path) as again:
+        assert [run.id for run in again.runs()] == ["r2", "r1"]
+        assert again.run("r2") == stored_run("r2", created_ts=2.0)
+
+
+def test_unknown_run_is_an_error(store: Store) -> None:
+    for ask in (lambda: store.run("nobody"), lambda: store.append("nobody", "e", records(1, 1))):
+        with pytest.raises(StorageError, match=r"store\.unknown_run"):
+            ask()
+
+
+def test_forgotten_run_takes_everything_of_it_along(store: Store) -> None:
+    store.append("r1", "e1", records(1, 3))
+    store.forget_run("r1")
+    assert (store.runs(), seqs(store)) == ([], [])
+
+
+def test_records_come_back_in_order_and_once(store: Store) -> None:
+    store.append("r1", "e1", records(1, 5))
+    store.append("r1", "e1", records(3, 8))
+    assert seqs(store) == list(range(1, 9))
+    assert seqs(store, 6) == [7, 8]
+    assert next(iter(store.records("r1"))) == records(1, 1)[0]
+    assert (store.run("r1").epoch, store.run("r1").head) == ("e1", 8)
+
+
+def test_runs_row_says_how_far_it_is(store: Store) -> None:
+    events = [
+        State(state=JobState.RUNNING),
+        step(3),
+        Cost(spent_microusd=7, price_microusd_per_h=5, deadline_s=None),
+        step(4),
+        State(state=JobState.DONE),
+    ]
+    store.append("r1", "e1", [Record(seq=i, ts=10.0 + i, event=event) for i, event in enumerate(events, 1)])
+    run = store.run("r1")
+    assert (run.state, run.step, run.total, run.spent_microusd, run.ended_ts) == (JobState.DONE, 4, 9, 7, 15.0)
+    assert store.costs("r1") == [(13.0, 7)]
+
+
+def test_history_of_another_journal_is_dropped_and_its_late_records_refused(store: Store) -> None:
+    store.append("r1", "e1", records(1, 5))
+    store.begin_history("r1", "e1", reset=False)
+    assert len(seqs(store)) == 5
+    store.begin_history("r1", "e2", reset=False)
+    assert (seqs(store), store.run("r1").head) == ([], 0)
+    with pytest.raises(StorageError, match=r"store\.other_history"):
+        store.append("r1", "e1", records(6, 7))
+
+
+def test_reset_drops_a_copy_that_is_longer_than_the_journal(store: Store) -> None:
+    store.append("r1", "e1", records(1, 5))
+    store.begin_history("r1", "e1", reset=True)
+    assert seqs(store) == []
+
+
+def test_downloads_are_remembered(store: Store, tmp_path: Path) -> None:
+    store.add_download("r1", "a", tmp_path / "a.png", "00")
+    store.add_download("r1", "b", tmp_path / "b.png", "11")
+    store.note_export("r1", "a", tmp_path / "out" / "a.png")
+    store.note_acknowledged("r1", ["a"])
+    downloads = store.downloads("r1")
+    assert (downloads["a"].path, downloads["a"].exported) == (tmp_path / "a.png", tmp_path / "out" / "a.png")
+    assert (downloads["a"].acknowledged, downloads["b"].acknowledged) == (True, False)
+
+
+def test_damaged_file_is_named_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database" * 500)
+    with pytest.raises(StorageError, match=r"store\.damaged"):
+        Store(path)
+    assert path.read_bytes() == b"this is no database" * 500
+
+
+def test_damage_further_in_is_found_when_it_is_read(store: Store, path: Path) -> None:
+    store.append("r1", "e1", records(1, 2000))
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"store\.damaged"), Store(path) as damaged:
+        list(damaged.records("r1"))
+
+
+def test_file_of_a_newer_version_is_not_touched(path: Path) -> None:
+    Store(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(StorageError, match=r"store\.newer"):
+        Store(path)
+
+
+def test_folder_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"store\.unusable"):
+        Store(tmp_path / "file" / "x.sqlite3")
+
+
+def test_full_disk_is_called_by_its_name_and_loses_nothing_stored(store: Store) -> None:
+    store.append("r1", "e1", records(1, 100))
+    store._database.execute("PRAGMA max_page_count = 30")
+    with pytest.raises(StorageError, match=r"disk\.full"):
+        store.append("r1", "e1", records(101, 5000))
+    assert len(seqs(store)) == 100
+
+
+def test_several_threads_may_write_at_once(store: Store, path: Path) -> None:
+    def write(start: int) -> None:
+        with Store(path) as mine:
+            for first in range(1, 200, 10):
+                mine.append("r1", "e1", records(first, first + 9 + start))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seqs(store) == list(range(1, 203))
+
+
+def _write_until_killed(path: Path, told: "multiprocessing.connection.Connection[int, int]") -> None:
+    with Store(path) as store:
+        first = 1
+        while True:
+            store.append("r1", "e1", records(first, first + 9))
+            first += 10
+            told.send(first - 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
+def test_kill_at_any_time_loses_nothing_that_was_stored(store: Store, path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    told, tell = context.Pipe(duplex=False)
+    writer = context.Process(target=_write_until_killed, args=(path, tell))
+    writer.start()
+    tell.close()
+    stored = 0
+    while stored < 200:
+        stored = told.recv()
+    os.kill(writer.pid or 0, signal.SIGKILL)
+    writer.join()
+    while True:
+        try:
+            stored = told.recv()
+        except EOFError:
+            break
+    kept = seqs(store)
+    assert kept == list(range(1, len(kept) + 1))
+    assert len(kept) >= stored
+    assert len(kept) % 10 == 0

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from loratui import settings
+from loratui_protocol.errors import ConfigError
+
+
+def environ(folder: Path, **more: str) -> dict[str, str]:
+    return {"LORATUI_CONFIG_DIR": str(folder), "HOME": str(folder), **more}
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / "config.toml").write_text(text)
+
+
+def origins(loaded: settings.Settings) -> dict[str, str]:
+    return {shown.key: shown.origin for shown in loaded.shown}
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    assert origins(settings.load({}, environ(tmp_path)))["author"] == "default"
+    write(tmp_path, 'author = "file"\n')
+    assert settings.load({}, environ(tmp_path)).author == "file"
+    assert settings.load({}, environ(tmp_path, LORATUI_AUTHOR="env")).author == "env"
+    flagged = settings.load({"author": "flag"}, environ(tmp_path, LORATUI_AUTHOR="env"))
+    assert (flagged.author, origins(flagged)["author"]) == ("flag", "flag")
+
+
+def test_origin_names_the_variable_or_the_file(tmp_path: Path) -> None:
+    write(tmp_path, "[local]\nprice_usd_per_h = 0.35\n")
+    loaded = settings.load({}, environ(tmp_path, LORATUI_HOME="/h"))
+    assert origins(loaded)["local.home"] == "LORATUI_HOME"
+    assert origins(loaded)["local.price_usd_per_h"] == str(tmp_path / "config.toml")
+    assert loaded.config_file == tmp_path / "config.toml"
+
+
+@pytest.mark.parametrize("text", ["[local]\nprice_usd_per_h = 0.1", "local.price_usd_per_h = 0.10"])
+def test_price_is_read_exactly(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    assert settings.load({}, environ(tmp_path)).local_price_microusd_per_h == 100_000
+    nested = environ(tmp_path, LORATUI_LOCAL__PRICE_USD_PER_H="1.25")
+    assert settings.load({}, nested).local_price_microusd_per_h == 1_250_000
+
+
+def test_folders_lie_below_the_state_folder(tmp_path: Path) -> None:
+    loaded = settings.load({"state_dir": str(tmp_path)}, environ(tmp_path))
+    assert loaded.database.parent == tmp_path
+    assert loaded.run_folder("r") == tmp_path / "runs" / "r"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("autor = 'x'", "did you mean 'author'"), ("[local]\nprice = 1", "price_usd_per_h"), ("q = 1", "known keys")],
+)
+def test_unknown_key_in_the_file_is_refused_with_the_nearest_one(tmp_path: Path, text: str, hint: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"config\.unknown_key") as refused:
+        settings.load({}, environ(tmp_path))
+    assert hint in refused.value.fix
+
+
+def test_misspelt_nested_variable_is_refused(tmp_path: Path) -> None:
+    for name in ("LORATUI_LOCAL__PRICE", "LORATUI_X__Y"):
+        with pytest.raises(ConfigError, match=r"config\.unknown_key"):
+            settings.load({}, environ(tmp_path, **{name: "1"}))
+
+
+@pytest.mark.parametrize(
+    "text", ["author = 3", "author = ''", "local.price_usd_per_h = '3'", "local.price_usd_per_h = -1", "local = 'x'"]
+)
+def test_value_of_a_wrong_type_is_refused(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"config\.(type|unknown_key)"):
+        settings.load({}, environ(tmp_path))
+
+
+def test_broken_or_unreadable_file_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "author =")
+    with pytest.raises(ConfigError, match=r"config\.syntax"):
+        settings.load({}, environ(tmp_path))
+    (tmp_path / "config.toml").unlink()
+    (tmp_path / "config.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"config\.unreadable"):
+        settings.load({}, environ(tmp_path))
+
+
+def test_user_without_a_name_is_still_someone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert settings.load({}, environ(tmp_path)).author

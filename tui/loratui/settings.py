@@ -1,0 +1,226 @@
+"""The client's settings: flag > ``LORATUI_*`` environment > ``config.toml`` > default, each with where it came from."""
+
+import difflib
+import getpass
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from loratui.domain.formatting import parse_microusd
+from loratui_protocol.errors import ConfigError, LoratuiError
+from loratui_protocol.paths import default_home
+
+FILE_NAME = "config.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting: its key in the file ("local.price_usd_per_h"), what it means, and how its text is read."""
+
+    key: str
+    meaning: str
+    read: Callable[[str], Any]
+    default: Callable[[], str]
+    is_number: bool = False
+    env: str = ""
+    in_file: bool = True
+
+    @property
+    def env_name(self) -> str:
+        """Return the environment variable: dots of the key become ``__``."""
+        return self.env or "LORATUI_" + self.key.upper().replace(".", "__")
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text.strip()
+
+
+def _author() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        # A container may run under a user id that has no name.
+        return "user"
+
+
+SETTINGS = (
+    Setting(
+        key="config_dir",
+        meaning="folder of config.toml",
+        read=_path,
+        default=lambda: str(platformdirs.user_config_path("loratui", appauthor=False)),
+        in_file=False,
+    ),
+    Setting(
+        key="state_dir",
+        meaning="folder of the run database and of downloaded files",
+        read=_path,
+        default=lambda: str(platformdirs.user_state_path("loratui", appauthor=False)),
+    ),
+    Setting(key="author", meaning="who commands are sent as", read=_text, default=_author),
+    Setting(
+        key="local.home",
+        meaning="folder of the agent on this machine",
+        read=_path,
+        default=lambda: str(default_home()),
+        env="LORATUI_HOME",
+    ),
+    Setting(
+        key="local.price_usd_per_h",
+        meaning="what an hour of training on this machine costs, in dollars",
+        read=parse_microusd,
+        default=lambda: "0",
+        is_number=True,
+    ),
+)
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A setting as ``config show --origin`` prints it; ``origin`` is "default" or names flag, variable or file."""
+
+    key: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, read and checked."""
+
+    config_dir: Path
+    state_dir: Path
+    author: str
+    local_home: Path
+    local_price_microusd_per_h: int
+    shown: tuple[Shown, ...] = ()
+
+    @property
+    def config_file(self) -> Path:
+        """Return the settings file, which need not exist."""
+        return self.config_dir / FILE_NAME
+
+    @property
+    def database(self) -> Path:
+        """Return the file of the run database."""
+        return self.state_dir / "loratui.sqlite3"
+
+    def run_folder(self, run_id: str) -> Path:
+        """Return where the files of a run are kept on this machine."""
+        return self.state_dir / "runs" / run_id
+
+
+def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings; ``flags`` maps keys to the text given on the command line.
+
+    Raises:
+        ConfigError: the file can't be read or has an unknown key; a value is of a wrong type.
+    """
+    flags = flags or {}
+    environ = os.environ if environ is None else environ
+    _refuse_unknown_variables(environ)
+    texts: dict[str, tuple[str, str]] = {}
+    config_dir = _outside_the_file(_BY_KEY["config_dir"], flags, environ)
+    in_file = dict(_file_texts(_path(config_dir[0]) / FILE_NAME))
+    for setting in SETTINGS:
+        outside = _outside_the_file(setting, flags, environ)
+        from_file = in_file.get(setting.key)
+        texts[setting.key] = from_file if outside[1] == "default" and from_file else outside
+    values = {key: _read(_BY_KEY[key], text, origin) for key, (text, origin) in texts.items()}
+    return Settings(
+        config_dir=values["config_dir"],
+        state_dir=values["state_dir"],
+        author=values["author"],
+        local_home=values["local.home"],
+        local_price_microusd_per_h=values["local.price_usd_per_h"],
+        shown=tuple(Shown(key=key, value=text, origin=origin) for key, (text, origin) in texts.items()),
+    )
+
+
+def _outside_the_file(setting: Setting, flags: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:
+    if setting.key in flags:
+        return flags[setting.key], "flag"
+    if environ.get(setting.env_name):
+        return environ[setting.env_name], setting.env_name
+    return setting.default(), "default"
+
+
+def _read(setting: Setting, text: str, origin: str) -> Any:
+    try:
+        return setting.read(text)
+    except (ValueError, LoratuiError) as error:
+        raise ConfigError(
+            f"{setting.key} = {text!r} (from {origin}) is not possible",
+            fix=f"{setting.meaning}; change it where it is set",
+            code="config.type",
+        ) from error
+
+
+def _file_texts(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield (key, (text, origin)) of everything in the file; no file is an empty one."""
+    try:
+        # Money is read as it is written, never through a binary fraction.
+        content = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+    except FileNotFoundError:
+        return
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} is no TOML: {error}", fix="correct or remove the line", code="config.syntax"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}", code="config.unreadable") from error
+    known = [setting.key for setting in SETTINGS if setting.in_file]
+    for key, value in _flat(content):
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, 0.5)
+            raise ConfigError(
+                f"{path} has the unknown key {key!r}",
+                fix=f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}",
+                code="config.unknown_key",
+            )
+        yield key, (_file_text(_BY_KEY[key], value, path), str(path))
+
+
+def _file_text(setting: Setting, value: Any, path: Path) -> str:
+    wanted = (int, Decimal) if setting.is_number else (str,)
+    if type(value) not in wanted:
+        raise ConfigError(
+            f"{setting.key} in {path} must be a {'number' if setting.is_number else 'string'}, it is {value!r}",
+            fix=setting.meaning,
+            code="config.type",
+        )
+    return str(value)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    """Refuse a nested variable that names no setting; flat ones may belong to scripts or hold keys."""
+    known = [setting.env_name for setting in SETTINGS]
+    for name in environ:
+        if name.startswith("LORATUI_") and "__" in name and name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            raise ConfigError(
+                f"the environment variable {name} names no setting",
+                fix=f"did you mean {near[0]}?" if near else "unset it",
+                code="config.unknown_key",
+            )
