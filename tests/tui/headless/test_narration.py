@@ -1,0 +1,101 @@
+"""Sentences about a run: every change is told, steps are thinned."""
+
+import math
+
+from loratui.headless.narration import Narrator
+from loratui_protocol.messages import (
+    Artifact,
+    ArtifactKind,
+    Checkpoint,
+    CommandResult,
+    Cost,
+    Done,
+    Evaluation,
+    Event,
+    JobState,
+    Log,
+    Record,
+    Sample,
+    Setup,
+    State,
+    Step,
+    Unsupported,
+    Warn,
+)
+
+
+def told(*timed: tuple[float, Event]) -> list[str]:
+    """Return the sentences about events at the given seconds."""
+    narrator = Narrator()
+    sentences = [narrator.sentence(Record(seq=n, ts=ts, event=event)) for n, (ts, event) in enumerate(timed, 1)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def step(number: int, total: int, loss: float = 0.1) -> Step:
+    return Step(step=number, total=total, epoch=1, loss=loss, lr=1e-4, it_s=10.0, eta_s=(total - number) / 10)
+
+
+def test_steps_of_a_short_run_are_told_every_twentieth_and_at_least_5_s_apart():
+    sentences = told(*((n / 10, step(n, 1000)) for n in range(1, 1001)))
+    assert len(sentences) == 21
+    assert sentences[0] == "step 1 of 1000, loss 0.1000, 10.00 it/s, ≈1 min 39 s left"
+    assert sentences[-1].startswith("step 1000 of 1000")
+
+
+def test_steps_of_a_long_run_are_told_once_a_minute():
+    assert len(told(*((float(n), step(n, 36_000)) for n in range(1, 3601)))) == 60
+
+
+def test_steps_of_a_very_fast_run_are_not_told_before_5_s_have_passed():
+    assert len(told(*((n / 100, step(n, 400)) for n in range(1, 401)))) == 2
+
+
+def test_going_back_to_a_checkpoint_is_told_at_once():
+    assert told((0.0, step(1, 100)), (6.0, step(50, 100)), (7.0, step(41, 100)))[-1].startswith("step 41 of 100")
+
+
+def test_a_loss_that_is_no_number_is_told_by_name():
+    assert "loss nan" in told((0.0, step(1, 10, math.nan)))[0]
+
+
+def test_phases_before_training_are_told_when_they_begin_now_and_then_and_when_they_are_complete():
+    latents = [(n * 1.0, Setup(phase="latents", done=n, total=8, unit="pictures")) for n in range(9)]
+    assert told(*latents) == ["latents 0 of 8 pictures", "latents 5 of 8 pictures", "latents 8 of 8 pictures"]
+    assert told((0, Setup(phase="load_model", message="loading"))) == ["load model: loading"]
+
+
+def test_every_other_change_is_a_sentence():
+    sha = "0" * 64
+    changes: list[tuple[Event, str]] = [
+        (State(state=JobState.RUNNING), "running"),
+        (State(state=JobState.FAILED, reason="killed", detail="killed twice"), "failed: killed twice [killed]"),
+        (Log(level="INFO", line="a line"), "a line"),
+        (Warn(code="gpu.old", message="slow"), "warning: slow [gpu.old]"),
+        (Checkpoint(step=4, size=1000, seconds=0.1), "checkpoint at step 4, 1.0 kB"),
+        (
+            Sample(step=4, index=0, prompt="a cat", seed=1, artifact_id="s", width=64, height=64),
+            'sample at step 4: "a cat"',
+        ),
+        (
+            Artifact(id="l", kind=ArtifactKind.LORA, name="cat.safetensors", size=5, sha256=sha),
+            "file cat.safetensors, 5 B",
+        ),
+        (CommandResult(id="1", command="pause", author="ann", ok=True), "pause by ann: done"),
+        (
+            CommandResult(id="1", command="stop", author="ann", ok=False, code="job.not_running", message="it is over"),
+            "stop by ann: refused [job.not_running], it is over",
+        ),
+        (Evaluation(scores={}, verdict="It works."), "It works."),
+        (Done(artifact_id="l", name="cat", size=5, sha256=sha, steps=9), "done after 9 steps: cat, 5 B"),
+    ]
+    assert told(*((0.0, event) for event, _ in changes)) == [sentence for _, sentence in changes]
+
+
+def test_what_is_no_change_for_a_reader_is_not_told():
+    sample = Artifact(id="s", kind=ArtifactKind.SAMPLE, name="s.png", size=5, sha256="")
+    assert (
+        told(
+            (0.0, Cost(spent_microusd=1, price_microusd_per_h=1, deadline_s=None)), (0.0, Unsupported()), (0.0, sample)
+        )
+        == []
+    )

@@ -1,0 +1,91 @@
+"""Says what a run's records mean, a sentence a change. Steps come thick and fast: most of them are not worth one."""
+
+from loratui.domain import formatting
+from loratui_protocol.messages import (
+    Artifact,
+    ArtifactKind,
+    Checkpoint,
+    CommandResult,
+    Cost,
+    Done,
+    Evaluation,
+    Log,
+    Record,
+    Sample,
+    Setup,
+    State,
+    Step,
+    Unsupported,
+    Warn,
+)
+
+STEP_SHARE = 0.05
+SOONEST_S = 5.0
+LATEST_S = 60.0
+"""A step is told when a twentieth of the run has passed, within 5 s of the last one never, after a minute always."""
+
+
+class Narrator:
+    """Turns the records of one run, in their order, into sentences. Its clock is the records' own."""
+
+    def __init__(self) -> None:
+        self._told_step = 0
+        self._told_step_ts = float("-inf")
+        self._setup: Setup | None = None
+        self._told_setup_ts = float("-inf")
+
+    def sentence(self, record: Record) -> str | None:
+        """Return what to say about the record, None if it is not worth saying."""
+        match record.event:
+            case Step() as step:
+                return self._step(step, record.ts)
+            case Setup() as setup:
+                return self._progress(setup, record.ts)
+            case State(state=state, reason=reason, detail=detail):
+                return str(state) + (f": {detail}" if detail else "") + (f" [{reason}]" if reason else "")
+            case Log(line=line):
+                return line
+            case Warn(code=code, message=message):
+                return f"warning: {message} [{code}]"
+            case Checkpoint(step=number, size=size):
+                return f"checkpoint at step {number}, {formatting.size(size)}"
+            case Sample(step=number, prompt=prompt):
+                return f'sample at step {number}: "{prompt}"'
+            case Artifact(kind=ArtifactKind.SAMPLE):
+                return None
+            case Artifact(name=name, size=size):
+                return f"file {name}, {formatting.size(size)}"
+            case CommandResult() as result:
+                outcome = "done" if result.ok else f"refused [{result.code}]"
+                return f"{result.command} by {result.author}: {outcome}" + (
+                    f", {result.message}" if result.message else ""
+                )
+            case Evaluation(verdict=verdict):
+                return verdict
+            case Done(steps=steps, name=name, size=size):
+                return f"done after {steps} steps: {name}, {formatting.size(size)}"
+            case Cost() | Unsupported():
+                return None
+
+    def _step(self, step: Step, ts: float) -> str | None:
+        since_s = ts - self._told_step_ts
+        share = (step.step - self._told_step) / step.total
+        worth_telling = since_s >= LATEST_S or (share >= STEP_SHARE and since_s >= SOONEST_S)
+        # A run that was taken back to a checkpoint counts from there.
+        if step.step < self._told_step or worth_telling or step.step in (1, step.total):
+            self._told_step, self._told_step_ts = step.step, ts
+            return (
+                f"step {step.step} of {step.total}, loss {formatting.loss(step.loss)}, "
+                f"{formatting.speed(step.it_s)}, {formatting.duration(max(0.0, step.eta_s), exact=False)} left"
+            )
+        return None
+
+    def _progress(self, setup: Setup, ts: float) -> str | None:
+        is_new = self._setup is None or (setup.phase, setup.message) != (self._setup.phase, self._setup.message)
+        self._setup = setup
+        if not is_new and ts - self._told_setup_ts < SOONEST_S and not 0 < setup.total == setup.done:
+            return None
+        self._told_setup_ts = ts
+        progress = f" {setup.done} of {setup.total} {setup.unit}".rstrip() if setup.total else ""
+        message = f": {setup.message}" if setup.message else ""
+        return setup.phase.replace("_", " ") + progress + message
