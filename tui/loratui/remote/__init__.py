@@ -1,0 +1,1 @@
+"""Reaching an agent: the way to it, the conversation with it, and files from it."""

@@ -1,0 +1,146 @@
+"""The agent on this machine: found at its socket, or started as a process of its own that outlives this one."""
+
+import asyncio
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from loratui_protocol.errors import AgentUnreachableError, ExtraMissingError, UsageError
+from loratui_protocol.paths import AgentHome, socket_path
+
+START_TIMEOUT_S = 20.0
+_LOOK_EVERY_S = 0.02
+_NEEDED = ("torch", "numpy", "diffusers", "transformers", "peft", "accelerate", "safetensors")
+
+
+class LocalAgent:
+    """The way to the agent of ``home``. With ``may_start`` an agent is started where none answers."""
+
+    def __init__(self, home: Path, *, may_start: bool = True) -> None:
+        self._home = AgentHome(home)
+        self._may_start = may_start
+
+    async def open(self) -> socket.socket:
+        """Return a socket to the agent.
+
+        Raises:
+            AgentUnreachableError: none answers, and none could be started.
+            ExtraMissingError: none answers, and what it trains with is not installed.
+            UsageError: this system can't run an agent.
+        """
+        opened = await self._answering()
+        if opened is not None:
+            return opened
+        if not self._may_start:
+            raise AgentUnreachableError(f"no agent runs at {self._home.path}", fix="loratui attach starts it")
+        return await self._started()
+
+    async def token(self) -> str:
+        """Return the agent's token; before it is read, an agent that could write it is made sure of."""
+        try:
+            return self._home.token.read_text("ascii").strip()
+        except FileNotFoundError:
+            pass
+        (await self.open()).close()
+        try:
+            return self._home.token.read_text("ascii").strip()
+        except OSError as error:
+            raise AgentUnreachableError(
+                f"{self._home.token} can't be read: {error.strerror}", fix="is the home yours?", code="agent.token"
+            ) from error
+
+    async def _answering(self) -> socket.socket | None:
+        """Return a connection to an agent that answers, None where there is none."""
+        check_platform()
+        candidate = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        candidate.setblocking(False)
+        try:
+            path = socket_path(self._home.path, "agent.sock")
+            await asyncio.get_running_loop().sock_connect(candidate, str(path))
+        except (FileNotFoundError, ConnectionRefusedError, AgentUnreachableError):
+            candidate.close()
+            return None
+        except OSError as error:
+            candidate.close()
+            raise AgentUnreachableError(
+                f"{self._home.path} has a socket that can't be used: {error.strerror}",
+                fix="it belongs to another user: choose another LORATUI_HOME",
+            ) from error
+        return candidate
+
+    async def _started(self) -> socket.socket:
+        """Start an agent and return a connection as soon as it answers.
+
+        Of several that are started at once the home's lock lets one live: whichever answers is the right one.
+        """
+        check_installed()
+        process = await asyncio.to_thread(_spawn, self._home)
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            opened = await self._answering()
+            if opened is not None:
+                return opened
+            if process.poll() not in (None, 0) and not self._is_held():
+                break
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise AgentUnreachableError(
+            f"the agent at {self._home.path} did not start: {_last_line(self._home.log)}",
+            fix=f"read {self._home.log}",
+            code="agent.start",
+        )
+
+    def _is_held(self) -> bool:
+        """Return whether an agent that is still coming up holds the home."""
+        return self._home.status.exists()
+
+
+def check_platform() -> None:
+    """Return if this system can run an agent.
+
+    Raises:
+        UsageError: it is Windows.
+    """
+    if sys.platform == "win32":
+        raise UsageError(
+            "training on this machine needs Linux or macOS", fix="train on another host", code="target.platform"
+        )
+
+
+def check_installed() -> None:
+    """Return if this Python can train, without importing any of what that takes.
+
+    Raises:
+        ExtraMissingError: with the command that installs what is missing.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExtraMissingError(
+            f"training on this machine needs {', '.join(missing)}, which is not installed",
+            fix=f'{sys.executable} -m pip install "loratui[agent]"',
+            code="extra.agent",
+        )
+
+
+def _spawn(home: AgentHome) -> subprocess.Popen[bytes]:
+    """Start an agent in a session of its own: it belongs to no terminal and to no parent."""
+    home.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = os.open(home.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        argv = [sys.executable, "-m", "loratui_agent.cli", "serve", "--home", str(home.path)]
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=home.path
+        )
+    finally:
+        os.close(log)
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return "it left no log"
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
