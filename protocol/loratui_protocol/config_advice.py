@@ -26,14 +26,6 @@ def advice(config: TrainingConfig) -> list[Finding]:
                 fix=f"write network_alpha = {config.network_dim}",
             )
         )
-    if config.unet_lr is not None and config.text_encoder_lr is not None:
-        findings.append(
-            Finding(
-                code="config.learning_rate",
-                severity="info",
-                what="learning_rate is not used: unet_lr and text_encoder_lr are both set",
-            )
-        )
     if config.lr_scheduler == "cosine_with_restarts" and config.lr_scheduler_num_cycles == 1:
         findings.append(
             Finding(
@@ -61,6 +53,11 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
             ("lr_scheduler_num_cycles",),
         ),
         (config.lr_scheduler != "polynomial", f"lr_scheduler is {config.lr_scheduler}", ("lr_scheduler_power",)),
+        (
+            config.unet_lr is not None and config.text_encoder_lr is not None,
+            "unet_lr and text_encoder_lr are both set",
+            ("learning_rate",),
+        ),
         (config.max_train_epochs is not None, "max_train_epochs overrides it", ("max_train_steps",)),
         (config.reg_data_dir is None, "reg_data_dir is not set", ("prior_loss_weight",)),
         (

@@ -87,7 +87,7 @@ class Reading:
                 if key in flat:
                     self._warn(
                         "config.duplicate_key",
-                        f"{key} is set more than once; the last one counts: {value!r}",
+                        f"{key} is set more than once; the last one counts{self._where(written)}",
                         f"keep one {key}",
                     )
                 flat[key] = value
