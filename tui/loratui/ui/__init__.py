@@ -1,0 +1,1 @@
+"""The interface. This package imports no Textual: ``environment.prepare`` must run before ``app`` is imported."""

@@ -1,0 +1,19 @@
+"""What is left to say in the shell after the interface has closed."""
+
+from loratui.domain import formatting
+from loratui.domain.run import RunView
+from loratui.ui.widgets.log_pane import lora_path
+
+
+def farewell(view: RunView, now_s: float) -> str:
+    """Return one sentence: that the run goes on and how to come back, or what became of it.
+
+    ``now_s`` is monotonic, as the times in the view.
+    """
+    if view.state.is_final:
+        path = lora_path(view)
+        return f"{view.name} is {view.state.value}." + (f" The LoRA: {path}" if path else "")
+    place = "on this machine" if view.target == "local" else f"on {view.target}"
+    left_s = view.deadline_left_s(now_s)
+    stop = "" if left_s is None else f", auto-stop in {formatting.duration(left_s)}"
+    return f"{view.name} goes on {place}{stop}. Back to it: loratui attach {view.name}"

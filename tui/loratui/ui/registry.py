@@ -1,0 +1,148 @@
+"""What an action is, and the rules that keys must keep; keys, footer, palette and help are all read from a registry."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from loratui.ui.frame import Frame
+
+_SHOWN = {
+    "escape": "esc",
+    "left": "←",
+    "right": "→",
+    "pageup": "pgup",
+    "pagedown": "pgdn",
+    "question_mark": "?",
+}
+# Taken by multiplexers or job control, or not told apart from other keys: ^i is tab, ^m enter, ^h backspace.
+_FORBIDDEN = frozenset(
+    (
+        "ctrl+a",
+        "ctrl+b",
+        "ctrl+h",
+        "ctrl+i",
+        "ctrl+j",
+        "ctrl+m",
+        "ctrl+s",
+        "ctrl+z",
+        "ctrl+left_square_bracket",
+        "ctrl+[",
+    )
+)
+_FORBIDDEN_CHORDS = ("alt+", "shift+enter", "ctrl+enter", "ctrl+shift+", "ctrl+?")
+
+
+class Scope(Enum):
+    """Where an action's keys work. A scope that is modal takes all keys but the global ones."""
+
+    GLOBAL = "Everywhere"
+    RUN = "Run"
+    CHART = "Chart"
+    LOG = "Log"
+    PICTURES = "Pictures"
+    STOP_STRIP = "Stop this run?"
+    DETACH_STRIP = "Leave the run alone?"
+    HELP = "Help"
+
+    def overlaps(self, other: "Scope") -> bool:
+        """Return whether one key could mean an action of either scope."""
+        page = (Scope.RUN, Scope.CHART, Scope.LOG)
+        return self is other or Scope.GLOBAL in (self, other) or (self in page and other in page)
+
+
+class Danger(IntEnum):
+    """What can't be taken back, and so how an action asks."""
+
+    SAFE = 0
+    REVERSIBLE = 1
+    IRREVERSIBLE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """Something that the user can do.
+
+    ``keys`` are named as they are typed ("p", "+", "ctrl+p", "left"); the first is the one shown. ``footer`` is the
+    short form for the footer, empty when it has no place there. ``why_not`` returns why it can't be done now, in a
+    few words, or nothing. ``opens`` is the strip in which the action asks before it is done.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    scope: Scope
+    footer: Callable[[Frame], str] = lambda _: ""
+    danger: Danger = Danger.SAFE
+    opens: Scope | None = None
+    why_not: Callable[[Frame], str] = lambda _: ""
+
+    @property
+    def key(self) -> str:
+        """Return the first key as the screen shows it."""
+        return shown(self.keys[0])
+
+
+class KeyConflictError(Exception):
+    """The actions break a rule about keys: a mistake in the program."""
+
+
+def shown(key: str) -> str:
+    """Return the key as people read it."""
+    if key.startswith("ctrl+"):
+        return "^" + key.removeprefix("ctrl+")
+    return _SHOWN.get(key, key.upper() if key[:1] == "f" and key[1:].isdigit() else key)
+
+
+class Registry:
+    """All actions, checked.
+
+    Raises:
+        KeyConflictError: two actions share a key where both could be meant, a key is one that terminals swallow, a
+            slip of the shift key could do harm, or a harmful action is confirmed with the key that asked for it.
+    """
+
+    def __init__(self, actions: Iterable[Action]) -> None:
+        self._actions = {action.id: action for action in actions}
+        all_actions = list(self)
+        for action in all_actions:
+            _check_alone(action)
+            for other in all_actions:
+                if other is not action:
+                    _check_together(action, other)
+
+    def __iter__(self) -> Iterator[Action]:
+        return iter(self._actions.values())
+
+    def __getitem__(self, action_id: str) -> Action:
+        return self._actions[action_id]
+
+    def find(self, key: str, scopes: Iterable[Scope]) -> Action | None:
+        """Return the action that ``key`` means in these scopes."""
+        wanted = (*scopes, Scope.GLOBAL)
+        return next((action for action in self if action.scope in wanted and key in action.keys), None)
+
+    def within(self, *scopes: Scope) -> list[Action]:
+        """Return the actions of these scopes, in their order."""
+        return [action for action in self if action.scope in scopes]
+
+
+def _check_alone(action: Action) -> None:
+    for key in action.keys:
+        if key in _FORBIDDEN or key.startswith(_FORBIDDEN_CHORDS):
+            raise KeyConflictError(f"{action.id}: {key} does not reach a program on every terminal")
+        if action.danger is Danger.IRREVERSIBLE and key in ("enter", "space"):
+            raise KeyConflictError(f"{action.id}: {key} is pressed without thinking")
+
+
+def _check_together(action: Action, other: Action) -> None:
+    irreversible = action.danger is Danger.IRREVERSIBLE
+    if action.scope.overlaps(other.scope):
+        if shared := set(action.keys) & set(other.keys):
+            raise KeyConflictError(f"{action.id} and {other.id} share {shared.pop()}")
+        if irreversible and other.danger is not Danger.IRREVERSIBLE:
+            for key in action.keys:
+                if len(key) == 1 and key.swapcase() != key and key.swapcase() in other.keys:
+                    raise KeyConflictError(f"{action.id} ({key}) and {other.id} differ only by shift")
+    if irreversible and other.opens is action.scope and set(action.keys) & set(other.keys):
+        raise KeyConflictError(f"{action.id} is confirmed with the key that {other.id} is asked with")

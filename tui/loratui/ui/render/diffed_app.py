@@ -1,0 +1,63 @@
+"""An app whose frames go through ``FrameDiff``, and which never waits for its terminal."""
+
+from rich.console import RenderableType
+from textual._ansi_sequences import SYNC_END, SYNC_START
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.app import App
+from textual.screen import Screen
+
+from loratui.ui.render.frame_diff import FrameDiff
+
+_MOST_WAITING = 2
+"""Writes that may wait for the terminal before frames are left out; Textual itself blocks at 30."""
+_RETRY_S = 0.1
+
+
+class DiffedApp(App[int], inherit_bindings=False):
+    """Base of the application; ``frame_diff`` False leaves everything to Textual."""
+
+    def __init__(self, *, frame_diff: bool = True) -> None:
+        super().__init__()
+        self._diff = FrameDiff() if frame_diff else None
+        self._retries = False
+
+    def repaint(self) -> None:
+        """Send the whole screen again, whatever the terminal is thought to show."""
+        if self._diff is not None:
+            self._diff.resize(*self.size)
+        self.refresh(layout=True)
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        diff = self._diff
+        if diff is None or self._driver is None or self.is_headless or not self._running or self._batch_count:
+            super()._display(screen, renderable)
+            return
+        if not isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            diff.resize(0, 0)
+            super()._display(screen, renderable)
+            return
+        if diff.size != tuple(self.size):
+            diff.resize(*self.size)
+        diff.take(renderable)
+        self._send_frame()
+
+    def _send_frame(self) -> None:
+        self._retries = False
+        if self._diff is None or self._driver is None or not self._running:
+            return
+        if self._is_terminal_behind():
+            self._send_later()
+        elif changes := self._diff.changes(self.console):
+            # One write: a frame is on the screen as a whole or not at all.
+            self._driver.write(f"{SYNC_START}{changes}{SYNC_END}" if self._sync_available else changes)
+            self._driver.flush()
+        self.post_display_hook()
+
+    def _send_later(self) -> None:
+        if not self._retries:
+            self._retries = True
+            self.set_timer(_RETRY_S, self._send_frame)
+
+    def _is_terminal_behind(self) -> bool:
+        writer = getattr(self._driver, "_writer_thread", None)
+        return writer is not None and writer._queue.qsize() >= _MOST_WAITING

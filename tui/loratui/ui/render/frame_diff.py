@@ -1,0 +1,134 @@
+"""Sends only the cells that changed.
+
+Textual writes the whole region of every widget that changed, tens of times what the change needs, and it waits for
+the terminal to take it: a terminal that stalls (a laptop asleep at the other end of SSH) stops the event loop. Here
+the screen that is wanted and the screen that was sent are kept as cells. A frame is the difference between the two,
+and while the terminal is behind no frame is sent at all; the next one makes up for those that were left out.
+
+This reads Textual's compositor, which is not a public interface: pyproject.toml pins Textual to a minor version,
+``UiOptions.frame_diff`` turns this off, and a test compares both ways on the same screens.
+"""
+
+from collections.abc import Iterator
+
+from rich.cells import get_character_cell_size
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.strip import Strip
+
+Cell = tuple[str, Style | None]
+"""A character and its look; the second half of a wide character is the empty text."""
+
+_BLANK: Cell = (" ", None)
+_GAP = 6
+"""Unchanged cells that cost less to send again than to jump over."""
+
+
+class FrameDiff:
+    """The screen as it is wanted and as the terminal has it."""
+
+    def __init__(self) -> None:
+        self._wanted: list[list[Cell]] = []
+        self._sent: list[list[Cell | None]] = []
+
+    def resize(self, width: int, height: int) -> None:
+        """Start over: nothing is known of what the terminal shows."""
+        self._wanted = [[_BLANK] * width for _ in range(height)]
+        self._sent = [[None] * width for _ in range(height)]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return the columns and rows of the screen."""
+        return (len(self._wanted[0]) if self._wanted else 0), len(self._wanted)
+
+    def take(self, update: CompositorUpdate) -> None:
+        """Change the wanted screen as Textual's update says."""
+        for y, x, strip in _pieces(update):
+            if 0 <= y < len(self._wanted):
+                row = self._wanted[y]
+                cells = _cells(strip)[: len(row) - x]
+                row[x : x + len(cells)] = cells
+
+    def changes(self, console: Console) -> str:
+        """Return what makes the terminal show the wanted screen, and take it as sent."""
+        output: list[str] = []
+        for y, (wanted, sent) in enumerate(zip(self._wanted, self._sent, strict=True)):
+            if wanted == sent:
+                continue
+            for start, end in _runs(sent, wanted):
+                output.append(f"\x1b[{y + 1};{start + 1}H{_render(wanted[start:end], console)}")
+            sent[:] = wanted
+        return "".join(output)
+
+
+def _pieces(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
+    """Yield row, column and content of everything that the update draws."""
+    if isinstance(update, LayoutUpdate):
+        for y, line in enumerate(update.strips, update.region.y):
+            yield y, update.region.x, Strip.join(line)
+    elif isinstance(update, ChopsUpdate):
+        for y, x1, x2 in update.spans:
+            for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+                if strip is not None and x <= x2 and end > x1:
+                    yield y, x, strip.crop(0, min(end, x2) - x)
+
+
+def _cells(strip: Strip) -> list[Cell]:
+    cells: list[Cell] = []
+    for text, style, control in strip:
+        if control:
+            continue
+        if text.isascii():
+            cells += [(char, style) for char in text]
+            continue
+        for char in text:
+            columns = get_character_cell_size(char)
+            if columns:
+                cells.append((char, style))
+                cells += [("", style)] * (columns - 1)
+            elif cells:
+                # A mark that joins the letter before it takes no cell of its own.
+                cells[-1] = (cells[-1][0] + char, cells[-1][1])
+    return cells
+
+
+def _runs(sent: list[Cell | None], wanted: list[Cell]) -> Iterator[tuple[int, int]]:
+    """Yield start and end of the stretches to send; neither cuts a wide character, old or new, in half."""
+    at, width = 0, len(wanted)
+    while at < width:
+        if sent[at] == wanted[at]:
+            at += 1
+            continue
+        start, end, ahead = at, at + 1, at + 1
+        while ahead < width and ahead - end < _GAP:
+            ahead += 1
+            if sent[ahead - 1] != wanted[ahead - 1]:
+                end = ahead
+        while start > 0 and (_is_half(sent[start]) or _is_half(wanted[start])):
+            start -= 1
+        while end < width and (_is_half(sent[end]) or _is_half(wanted[end])):
+            end += 1
+        yield start, end
+        at = end
+
+
+def _is_half(cell: Cell | None) -> bool:
+    return cell is not None and not cell[0]
+
+
+def _render(cells: list[Cell], console: Console) -> str:
+    """Return the cells with one change of style for every stretch of the same look."""
+    # As Strip.render does it; the console tells of its colours in no other way.
+    color_system = console._color_system or ColorSystem.TRUECOLOR
+    output: list[str] = []
+    text, style = "", cells[0][1]
+    for char, look in [*cells, ("", None)]:
+        if look is not style and look != style:
+            output.append(Strip.render_style(style, text, color_system=color_system) if style else text)
+            text, style = "", look
+        text += char
+    if text:
+        output.append(Strip.render_style(style, text, color_system=color_system) if style else text)
+    return "".join(output)

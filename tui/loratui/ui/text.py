@@ -1,0 +1,161 @@
+"""Rows of styled text: what every widget draws, and the one place where text becomes safe to draw.
+
+A row is a list of spans. Nothing here is ever parsed: a bracket in a log line is a bracket. ``plain`` makes every
+character one or two cells wide, so that the number of cells of a row is known on every terminal.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from rich.cells import get_character_cell_size
+from rich.style import Style
+
+
+class Role(StrEnum):
+    """What a span means; ``loratui.tcss`` gives each its look."""
+
+    TEXT = "text"
+    DIM = "dim"
+    STRONG = "strong"
+    TITLE = "title"
+    KEY = "key"
+    GOOD = "good"
+    WARN = "warn"
+    ALARM = "alarm"
+    RAW = "raw"
+    MEAN = "mean"
+    MARK = "mark"
+
+
+Span = tuple[str, Role | Style]
+Row = list[Span]
+
+# One cell wide on every terminal: no look at each character needed.
+_SAFE = re.compile(
+    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013-\u2016\u2018-\u201d\u2026\u2190-\u2193\u2248\u2500-\u25ff\u2800-\u28ff]*"
+)
+_UNSUITABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"))
+_SPACES = "\n\r\t\u2028\u2029"
+
+_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("─\u2013\u2014", "-"),
+        **dict.fromkeys("│▏", "|"),
+        **dict.fromkeys("┬├└┤┴", "+"),
+        **dict.fromkeys("█▉▊▋▌", "#"),
+        **dict.fromkeys("▍▎", ":"),
+        **dict.fromkeys("·…", "."),
+        **dict(zip("●○◐◆■‖≈↓←→▕°", "*o~+#=~v<>[ ", strict=True)),
+    }
+)
+_BRAILLE = 0x2800
+_DOTS_OF_LINE = 3
+
+
+def plain(text: str) -> str:
+    """Return the text on one line, with only characters of one or two cells and none that controls the terminal."""
+    if _SAFE.fullmatch(text):
+        return text
+    return "".join(_harmless(char) for char in unicodedata.normalize("NFC", text))
+
+
+def _harmless(char: str) -> str:
+    if char in _SPACES:
+        return " "
+    # Regional indicators and skin tones join with their neighbours into widths that terminals disagree about.
+    joins = "\U0001f1e6" <= char <= "\U0001f1ff" or "\U0001f3fb" <= char <= "\U0001f3ff"
+    if joins or unicodedata.category(char) in _UNSUITABLE or get_character_cell_size(char) < 1:
+        return ""
+    return char
+
+
+def to_ascii(text: str, role: Role | Style) -> str:
+    """Return plain text of the same width in ASCII: charts out of ``. : *``, what is unknown as ``?``."""
+    if text.isascii():
+        return text
+    return "".join(_ascii_char(char, role) for char in text.translate(_ASCII))
+
+
+def _ascii_char(char: str, role: Role | Style) -> str:
+    if char.isascii():
+        return char
+    dots = ord(char) - _BRAILLE
+    if 0 <= dots <= 0xFF:
+        if role is Role.MEAN:
+            return "*"
+        return ":" if dots.bit_count() >= _DOTS_OF_LINE else "."
+    return "?" * get_character_cell_size(char)
+
+
+def row_width(row: Iterable[Span]) -> int:
+    """Return the number of cells of a row whose text is plain."""
+    return sum(cells(text) for text, _ in row)
+
+
+def cells(text: str) -> int:
+    """Return the number of cells of plain text."""
+    return len(text) if text.isascii() else sum(get_character_cell_size(char) for char in text)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return plain text of at most ``limit`` cells; an ellipsis says that something is missing."""
+    text = plain(text)
+    if cells(text) <= limit:
+        return text
+    kept, used = [], 0
+    for char in text:
+        used += get_character_cell_size(char)
+        if used > limit - 1:
+            break
+        kept.append(char)
+    return "".join(kept) + "…" if limit > 0 else ""
+
+
+def fit(row: Iterable[Span], limit: int) -> Row:
+    """Return the row made plain and cut to ``limit`` cells."""
+    fitted: Row = []
+    for text, role in row:
+        piece = cut(text, limit)
+        limit -= cells(piece)
+        if piece:
+            fitted.append((piece, role))
+    return fitted
+
+
+def pad(row: Iterable[Span], columns: int) -> Row:
+    """Return the row cut or filled to ``columns`` cells."""
+    row = fit(row, columns)
+    return [*row, (" " * (columns - row_width(row)), Role.TEXT)]
+
+
+def spread(left: Sequence[Span], right: Sequence[Span], limit: int) -> Row:
+    """Return one row of ``limit`` cells with ``right`` at its right end; ``left`` is cut before ``right`` is."""
+    end = fit(right, limit)
+    start = fit(left, limit - row_width(end) - (1 if end else 0))
+    gap = limit - row_width(start) - row_width(end)
+    return [*start, (" " * max(0, gap), Role.TEXT), *end]
+
+
+def rule(title: Sequence[Span], limit: int, right: str = "") -> Row:
+    """Return a horizontal line of ``limit`` cells with a title in it and a remark at its end."""
+    end: Row = [(f" {right} ", Role.DIM), ("─", Role.DIM)] if right else []
+    if row_width(end) + row_width(title) + 4 > limit:
+        end = []
+    start = fit([("─ ", Role.DIM), *title, (" ", Role.DIM)], limit - row_width(end))
+    return [*start, ("─" * max(0, limit - row_width(start) - row_width(end)), Role.DIM), *end]
+
+
+def bar(share: float, limit: int) -> str:
+    """Return a bar of ``limit`` cells, its two caps included, filled to ``share`` (0 to 1)."""
+    inner = max(1, limit - 2)
+    eighths = round(min(1.0, max(0.0, share)) * inner * 8)
+    full, part = divmod(eighths, 8)
+    filled = "█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")
+    return f"▕{filled:<{inner}}▏"
+
+
+def dump(rows: Iterable[Row]) -> str:
+    """Return the rows as text without style."""
+    return "\n".join("".join(text for text, _ in row) for row in rows)

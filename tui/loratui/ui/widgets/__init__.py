@@ -1,0 +1,1 @@
+"""Widgets: they take plain values and draw rows of text; none of them does I/O."""

@@ -1,0 +1,103 @@
+"""Sample pictures side by side, with a word about each."""
+
+from collections.abc import Sequence
+
+from loratui.domain.run import RunView
+from loratui.ui.frame import Frame
+from loratui.ui.text import Role, Row, Span, cut, pad
+from loratui.ui.widgets.half_block import picture_rows
+from loratui.ui.widgets.pane import Pane
+from loratui_protocol.messages import Sample
+
+_LEAST_COLUMNS = 6
+
+
+def sample_steps(view: RunView) -> list[int]:
+    """Return the steps that have samples, the first first."""
+    return sorted({sample.step for sample in view.samples})
+
+
+def latest_samples(view: RunView) -> list[Sample]:
+    """Return the samples of the newest step."""
+    steps = sample_steps(view)
+    return samples_of(view, steps[-1]) if steps else []
+
+
+def samples_of(view: RunView, step: int) -> list[Sample]:
+    """Return the samples of one step; of two with the same index (the run went back) the newer."""
+    found = {sample.index: sample for sample in view.samples if sample.step == step}
+    return [found[index] for index in sorted(found)]
+
+
+def gallery_rows(frame: Frame, samples: Sequence[Sample], width: int, height: int) -> list[Row]:
+    """Return the pictures as large as they fit into ``width`` x ``height`` cells, each with its prompt below."""
+    across, columns, lines = _arrange(len(samples), width, height)
+    if columns < _LEAST_COLUMNS or lines < 2:
+        return [[(f" {len(samples)} pictures, too small to show here", Role.DIM)]]
+    rows: list[Row] = []
+    for start in range(0, len(samples), across):
+        tiles = [_tile(frame, sample, columns, lines) for sample in samples[start : start + across]]
+        rows += [[span for tile in tiles for span in ((" ", Role.TEXT), *tile[line])] for line in range(lines)]
+    return rows
+
+
+def _arrange(count: int, width: int, height: int) -> tuple[int, int, int]:
+    """Return how many pictures stand in a row, and the columns and lines of each, for the largest square ones."""
+
+    def size(across: int) -> tuple[int, int, int]:
+        down = -(-count // across)
+        # A column between pictures, a line of caption; a cell is as wide as half its height.
+        columns, lines = width // across - 1, height // down
+        side = min(columns, (lines - 1) * 2)
+        return side, across, lines
+
+    side, across, lines = max(size(across) for across in range(1, count + 1))
+    return across, width // across - 1, min(lines, side // 2 + 1)
+
+
+def _tile(frame: Frame, sample: Sample, columns: int, lines: int) -> list[Row]:
+    path = frame.view.downloaded.get(sample.artifact_id)
+    picture: list[Row]
+    if path is None:
+        picture = [[("on its way", Role.DIM)]]
+    else:
+        picture = picture_rows(path, columns, lines - 1, only_ascii=frame.options.ascii)
+    picture = [*picture, *([] for _ in range(lines - 1 - len(picture)))]
+    caption: Row = [(cut(sample.prompt, columns), Role.DIM)]
+    return [pad(row, columns) for row in (*picture[: lines - 1], caption)]
+
+
+class PicturesPane(Pane):
+    """The samples of one step over the whole body."""
+
+    step: int | None = None
+    """The step shown; None: the newest."""
+
+    def turn(self, by: int) -> None:
+        """Show the samples of an earlier or a later step."""
+        if self.frame is None:
+            return
+        steps = sample_steps(self.frame.view)
+        if steps:
+            at = steps.index(self.step) if self.step in steps else len(steps) - 1
+            at = min(len(steps) - 1, max(0, at + by))
+            self.step = None if at == len(steps) - 1 else steps[at]
+        self.rebuild()
+
+    def title(self, frame: Frame) -> list[Span]:
+        """Return the step and its place among all that have samples."""
+        steps = sample_steps(frame.view)
+        if not steps:
+            return [("samples", Role.TITLE)]
+        step = self.step if self.step in steps else steps[-1]
+        return [("samples", Role.TITLE), (f"  step {step}  ({steps.index(step) + 1} of {len(steps)})", Role.TEXT)]
+
+    def remark(self, _: Frame) -> str:
+        """Return the keys that work here."""
+        return "[ ] step · esc back"
+
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
+        """Return the pictures."""
+        step = self.step
+        samples = latest_samples(frame.view) if step is None else samples_of(frame.view, step)
+        return gallery_rows(frame, samples, width, height) if samples else [[(" none yet", Role.DIM)]]

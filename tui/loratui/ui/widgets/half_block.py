@@ -1,0 +1,76 @@
+"""Pictures as cells: two pixels in every cell, the upper as the letter's colour, the lower as the ground's.
+
+They are ordinary text, so they work in every terminal, in tmux and over SSH, and cost what text costs.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.color import Color
+from rich.style import Style
+
+from loratui.ui.text import Role, Row
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_RAMP = " .:-=+*#%@"
+_MOST_PIXELS = 64_000_000
+
+
+@lru_cache(maxsize=64)
+def picture_rows(path: Path, columns: int, rows: int, *, only_ascii: bool = False) -> list[Row]:
+    """Return the picture at ``path`` within ``columns`` x ``rows`` cells, its proportions kept.
+
+    A picture that can't be read becomes a sentence.
+    """
+    # Only here: Pillow would take 40 ms of the first paint.
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > _MOST_PIXELS:
+                return [[("picture too large", Role.WARN)]]
+            pixels = picture.convert("RGB")
+            pixels.thumbnail((columns, rows * 2))
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        return [[("unreadable picture", Role.WARN)]]
+    return _ascii_rows(pixels) if only_ascii else _block_rows(pixels)
+
+
+def _block_rows(pixels: "Image") -> list[Row]:
+    if pixels.height % 2:
+        pixels = pixels.resize((pixels.width, pixels.height + 1))
+    data = pixels.tobytes()
+    stride = pixels.width * 3
+
+    def colour(x: int, y: int) -> tuple[int, int, int]:
+        at = y * stride + x * 3
+        return data[at], data[at + 1], data[at + 2]
+
+    rows: list[Row] = []
+    for y in range(0, pixels.height, 2):
+        row: Row = []
+        run, before = 0, (colour(0, y), colour(0, y + 1))
+        for x in range(pixels.width):
+            pair = (colour(x, y), colour(x, y + 1))
+            if pair != before:
+                row.append(("▀" * run, _style(*before)))
+                run, before = 0, pair
+            run += 1
+        row.append(("▀" * run, _style(*before)))
+        rows.append(row)
+    return rows
+
+
+@lru_cache(maxsize=4096)
+def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
+    return Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
+
+
+def _ascii_rows(pixels: "Image") -> list[Row]:
+    grey = pixels.convert("L").resize((pixels.width, max(1, pixels.height // 2)))
+    data = grey.tobytes()
+    lines = (data[start : start + grey.width] for start in range(0, len(data), grey.width))
+    return [[("".join(_RAMP[value * len(_RAMP) // 256] for value in line), Role.TEXT)] for line in lines]

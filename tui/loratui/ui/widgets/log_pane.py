@@ -1,0 +1,114 @@
+"""The log of the run; when the run is over, what came of it stands above."""
+
+import textwrap
+from pathlib import Path
+
+from loratui.domain import formatting
+from loratui.domain.run import LogLine, RunView
+from loratui.ui.frame import Frame
+from loratui.ui.text import Role, Row, Span, plain, rule
+from loratui.ui.widgets.pane import Pane
+from loratui_protocol.messages import ArtifactKind, JobState
+
+_LEVELS = {"WARNING": ("warn ", Role.WARN), "ERROR": ("error ", Role.ALARM), "CRITICAL": ("error ", Role.ALARM)}
+_NAME = 9
+_VERDICT_ROWS = 3
+
+
+class LogPane(Pane):
+    """The newest lines, or older ones after scrolling."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._held: LogLine | None = None
+
+    def scroll(self, pages: int) -> None:
+        """Move by pages, up with negative ones; the lines shown then stay in place while new ones arrive."""
+        if self.frame is None:
+            return
+        log = list(self.frame.view.log)
+        page = max(1, self.size.height - 2)
+        end = self._end(log) + pages * page
+        self._held = log[max(page, end) - 1] if end < len(log) and len(log) > page else None
+        self.rebuild()
+
+    def follow(self) -> None:
+        """Show the newest lines from now on."""
+        self._held = None
+        self.rebuild()
+
+    def _end(self, log: list[LogLine]) -> int:
+        """Return the index after the last line shown; a line that the log has dropped is found no more."""
+        if self._held is None:
+            return len(log)
+        return next((index + 1 for index, line in enumerate(log) if line is self._held), len(log))
+
+    def title(self, frame: Frame) -> list[Span]:
+        """Return the name, and how many warnings there were."""
+        count = len(frame.view.warnings)
+        warned = f"  {count} warning{'s' if count > 1 else ''}" if count else ""
+        return [("log", Role.TITLE), (warned, Role.WARN)]
+
+    def remark(self, _: Frame) -> str:
+        """Return whether new lines are followed."""
+        return "follow" if self._held is None else "scrolled · G follows"
+
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
+        """Return the lines that fit, the newest last."""
+        log = list(frame.view.log)
+        end = self._end(log)
+        return [_line(line) for line in log[max(0, end - height) : end]] if height > 0 else []
+
+    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
+        """Return the result, if there is one, and below it the log."""
+        result = result_rows(frame, width)[: max(0, height - 1)]
+        return [*result, *super().compose_rows(frame, width, height - len(result))]
+
+
+def _line(line: LogLine) -> Row:
+    level, role = _LEVELS.get(line.level.upper(), ("", Role.TEXT))
+    return [(f" {formatting.time_of_day(line.ts)} ", Role.DIM), (level, role), (line.text, Role.TEXT)]
+
+
+def result_rows(frame: Frame, width: int) -> list[Row]:
+    """Return what came of a run that is over: the verdict, and where the LoRA is; nothing while it lasts."""
+    view = frame.view
+    if not view.state.is_final:
+        return []
+    rows = [rule([("result", Role.TITLE)], width)]
+    if view.state is JobState.FAILED:
+        rows += _wrapped("failed", f"{view.detail or view.reason or 'no reason was given'}", width, Role.ALARM)
+    elif view.state is JobState.STOPPED:
+        rows += _wrapped("stopped", f"at step {view.step} of {view.total}. {view.detail}", width, Role.TEXT)
+    if view.evaluation is not None:
+        rows += _wrapped("verdict", view.evaluation.verdict, width, Role.STRONG)
+    rows.append([(f" {'lora':<{_NAME}}", Role.DIM), *_lora(view)])
+    return rows
+
+
+def _wrapped(name: str, text: str, width: int, role: Role) -> list[Row]:
+    lines = textwrap.wrap(plain(text), max(10, width - _NAME - 2))[:_VERDICT_ROWS]
+    return [[(f" {name if index == 0 else '':<{_NAME}}", Role.DIM), (line, role)] for index, line in enumerate(lines)]
+
+
+def lora_path(view: RunView) -> Path | None:
+    """Return where on this machine the finished LoRA is: in the user's own folder if it was put there."""
+    wanted = view.done.artifact_id if view.done else None
+    if wanted is None:
+        final = [item.id for item in view.artifacts.values() if item.kind is ArtifactKind.LORA]
+        wanted = final[-1] if final else ""
+    return view.exported.get(wanted) or view.downloaded.get(wanted)
+
+
+def _lora(view: RunView) -> Row:
+    path = lora_path(view)
+    if path is not None:
+        return [(_short(path), Role.GOOD)]
+    if view.done is not None:
+        return [(f"{view.done.name} ({formatting.size(view.done.size)}) is on its way", Role.WARN)]
+    return [("none was made", Role.DIM)]
+
+
+def _short(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

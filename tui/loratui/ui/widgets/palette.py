@@ -1,0 +1,84 @@
+"""The command palette: every action by name, with its key; one that can't be done now says why."""
+
+from loratui.ui.actions import ACTIONS
+from loratui.ui.frame import Frame
+from loratui.ui.registry import Action, Scope
+from loratui.ui.text import Role, Row, Span, spread
+from loratui.ui.widgets.pane import Pane
+
+_SCOPES = (Scope.RUN, Scope.CHART, Scope.LOG, Scope.GLOBAL)
+_LONGEST_QUERY = 60
+
+
+class Palette(Pane):
+    """Shown over the body; takes all printable keys while it is open."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._query = ""
+        self._chosen = 0
+
+    def open(self, frame: Frame) -> None:
+        """Start with an empty query."""
+        self._query, self._chosen = "", 0
+        self.show(frame)
+
+    def press(self, key: str, character: str | None) -> Action | None:
+        """Take a key; return the action to do when one was chosen."""
+        found = self._found()
+        if key == "enter":
+            return found[self._chosen] if found else None
+        if key in ("up", "down"):
+            self._chosen = max(0, min(len(found) - 1, self._chosen + (1 if key == "down" else -1)))
+        elif key == "backspace":
+            self._query, self._chosen = self._query[:-1], 0
+        elif character is not None and character.isprintable() and len(self._query) < _LONGEST_QUERY:
+            self._query, self._chosen = self._query + character, 0
+        self.rebuild()
+        return None
+
+    def _found(self) -> list[Action]:
+        actions = [action for action in ACTIONS.within(*_SCOPES) if action.id != "palette"]
+        ranked = [(rank, action) for action in actions if (rank := _rank(self._query, action)) is not None]
+        return [action for _, action in sorted(ranked, key=lambda pair: pair[0])]
+
+    def title(self, _: Frame) -> list[Span]:
+        """Return the query."""
+        return [("commands", Role.TITLE), (f"  > {self._query}", Role.STRONG), ("█", Role.KEY)]
+
+    def remark(self, _: Frame) -> str:
+        """Return how to choose and leave."""
+        return "enter does it · esc closes"
+
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
+        """Return the actions that match, the chosen one in sight."""
+        found = self._found()
+        if not found:
+            return [[(" nothing matches", Role.DIM)]]
+        first = max(0, self._chosen - height + 1)
+        return [
+            _entry(frame, action, width, chosen=index == self._chosen)
+            for index, action in enumerate(found[first : first + height], first)
+        ]
+
+
+def _entry(frame: Frame, action: Action, width: int, *, chosen: bool) -> Row:
+    reason = action.why_not(frame)
+    role = Role.DIM if reason else Role.STRONG if chosen else Role.TEXT
+    about = f"not now: {reason}" if reason else action.help
+    left: Row = [(" > " if chosen else "   ", Role.KEY), (f"{action.label:<24}", role), (about, Role.DIM)]
+    return spread(left, [(f"{action.key} ", Role.KEY)], width)
+
+
+def _rank(query: str, action: Action) -> tuple[int, int] | None:
+    """Return how well an action matches, less being better; None if letters of the query are missing in its name."""
+    name = f"{action.label} {action.help}".lower()
+    query = query.lower().strip()
+    if query in name:
+        return 0, name.index(query)
+    at = -1
+    for letter in query.replace(" ", ""):
+        at = name.find(letter, at + 1)
+        if at < 0:
+            return None
+    return 1, at

@@ -1,0 +1,169 @@
+"""The panes beside the charts: progress, machine, checkpoints, samples."""
+
+from loratui.domain import formatting
+from loratui.ui.frame import Frame
+from loratui.ui.text import Role, Row, Span, bar, spread
+from loratui.ui.widgets.gallery import gallery_rows, latest_samples
+from loratui.ui.widgets.pane import Pane
+from loratui_protocol.messages import Artifact, ArtifactKind, JobState, Telemetry
+
+_LORA_KINDS = (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA)
+_TRAINING = (JobState.RUNNING, JobState.PAUSED, JobState.STOPPING)
+
+
+class RunPane(Pane):
+    """How far the run is, how fast, and when it ends."""
+
+    def title(self, frame: Frame) -> list[Span]:
+        """Return the name of the pane, and the age of its numbers when they are not fresh."""
+        if frame.is_current or frame.heard_at is None:
+            return [("run", Role.TITLE)]
+        return [("run", Role.TITLE), (f"  as of {frame.heard_at:%H:%M:%S}", Role.WARN)]
+
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
+        """Return progress, speed, end and the last checkpoint, the most important first."""
+        view = frame.view
+        lr = formatting.UNKNOWN if view.lr is None else f"{view.lr:.1e}"
+        ends = f"  ends {frame.at(frame.now_s + view.eta_s):%H:%M}" if view.eta_s and frame.is_current else ""
+        eta = formatting.UNKNOWN if view.eta_s is None else formatting.duration(view.eta_s, exact=frame.is_current)
+        return [
+            _progress(frame, width),
+            _fact("speed", f"{formatting.speed(view.it_s):<13} lr {lr}"),
+            _fact("eta", f"{eta}{ends}"),
+            _fact("ckpt", _last_checkpoint(frame)),
+            _fact("epoch", f"{view.epoch:<13} grad {formatting.loss(view.grad_norm)}"),
+        ]
+
+
+class MachinePane(Pane):
+    """How the machine is, as its agent measured it: what was not measured is not shown."""
+
+    def title(self, frame: Frame) -> list[Span]:
+        """Return what is shown and who measured it."""
+        telemetry = frame.view.telemetry
+        if telemetry is None:
+            return [("machine", Role.TITLE)]
+        name = "machine" if telemetry.gpu_name is None else "gpu"
+        return [(name, Role.TITLE), (f" ({telemetry.source})", Role.DIM)]
+
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
+        """Return the rows of a GPU, or of a machine without one."""
+        telemetry = frame.view.telemetry
+        if telemetry is None:
+            return [[(" not measured yet", Role.DIM)]]
+        if telemetry.gpu_name is None:
+            return [
+                _percent("cpu", telemetry.cpu_pct, width),
+                _memory("ram", telemetry.ram_used_gib, telemetry.ram_total_gib, width),
+                _fact("disk", f"{formatting.gib(telemetry.disk_free_gib)} free"),
+                _fact("train", f"{formatting.gib(frame.view.ram_gib)} of RAM    no GPU"),
+            ]
+        return [
+            _percent("util", telemetry.gpu_util_pct, width),
+            _memory("vram", telemetry.vram_used_gib, telemetry.vram_total_gib, width),
+            _fact("heat", _heat(telemetry)),
+            _fact("box", _box(telemetry)),
+        ]
+
+
+class CheckpointPane(Pane):
+    """The newest checkpoints, and which of them this machine holds a file of."""
+
+    def title(self, frame: Frame) -> list[Span]:
+        """Return how many files of LoRAs are here."""
+        loras = [item for item in frame.view.artifacts.values() if item.kind in _LORA_KINDS]
+        here = sum(item.id in frame.view.downloaded for item in loras)
+        synced = f"  ↓ {here}/{len(loras)} here" if loras else ""
+        return [("checkpoints", Role.TITLE), (synced, Role.DIM)]
+
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
+        """Return a row for each checkpoint that there is room for, the newest last."""
+        newest = frame.view.checkpoints[-height:] if height > 0 else []
+        if not newest:
+            return [[(" none yet", Role.DIM)]]
+        return [
+            spread([(f" step {item.step:<7}", Role.TEXT), (formatting.size(item.size), Role.DIM)],
+                   [(f"{_sync(frame, item.step)} ", Role.TEXT)], width)
+            for item in newest
+        ]  # fmt: skip
+
+
+class SamplePane(Pane):
+    """The newest samples as small pictures."""
+
+    def title(self, frame: Frame) -> list[Span]:
+        """Return which step they are from."""
+        samples = latest_samples(frame.view)
+        step = f"  step {samples[0].step}" if samples else ""
+        return [("samples", Role.TITLE), (step, Role.DIM)]
+
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
+        """Return the pictures; on a slow line a hint how to see them."""
+        samples = latest_samples(frame.view)
+        if not samples:
+            return [[(" none yet", Role.DIM)]]
+        if frame.options.slow:
+            return [[(f" {len(samples)} pictures: press ", Role.DIM), ("i", Role.KEY)]]
+        return gallery_rows(frame, samples, width, height)
+
+
+def _fact(name: str, value: str) -> Row:
+    return [(f" {name:<6}", Role.DIM), (value, Role.TEXT)]
+
+
+def _progress(frame: Frame, width: int) -> Row:
+    view = frame.view
+    setup = view.setup
+    if setup is not None and view.state not in _TRAINING and not view.state.is_final:
+        amount = f" {setup.done}/{setup.total} {setup.unit}" if setup.total else ""
+        return _fact("now", f"{setup.message or setup.phase}{amount}")
+    if not view.total:
+        return _fact("step", formatting.UNKNOWN)
+    numbers = f"{view.step}/{view.total} "
+    room = width - 7 - len(numbers) - 6
+    drawn = bar(view.step / view.total, min(room, 24)) if room > 6 else ""
+    return [*_fact("step", numbers), (drawn, Role.GOOD), (f" {formatting.share(view.step, view.total)}", Role.TEXT)]
+
+
+def _last_checkpoint(frame: Frame) -> str:
+    if not frame.view.checkpoints:
+        return "none yet"
+    last = frame.view.checkpoints[-1]
+    return f"{last.step} saved  {_sync(frame, last.step)}"
+
+
+def _sync(frame: Frame, step: int) -> str:
+    """Return whether a LoRA file of this step is on this machine."""
+    files = [item for item in frame.view.artifacts.values() if item.kind in _LORA_KINDS and item.step == step]
+    if not files:
+        return "on the box"
+    return "↓ here" if all(_is_here(frame, item) for item in files) else "↓ on its way"
+
+
+def _is_here(frame: Frame, artifact: Artifact) -> bool:
+    return artifact.id in frame.view.downloaded
+
+
+def _percent(name: str, value: float | None, width: int) -> Row:
+    if value is None:
+        return _fact(name, formatting.UNKNOWN)
+    return [*_fact(name, f"{value:3.0f} % "), (bar(value / 100, min(20, width - 16)), Role.GOOD)]
+
+
+def _memory(name: str, used: float | None, total: float | None, width: int) -> Row:
+    if used is None or not total:
+        return _fact(name, formatting.gib(used))
+    numbers = f"{used:.1f}/{total:.1f} GiB "
+    role = Role.WARN if used / total > 0.95 else Role.GOOD
+    return [*_fact(name, numbers), (bar(used / total, max(3, min(14, width - 10 - len(numbers)))), role)]
+
+
+def _heat(telemetry: Telemetry) -> str:
+    heat = "" if telemetry.gpu_temp_c is None else f"{telemetry.gpu_temp_c:.0f} °C   "
+    return heat + ("" if telemetry.gpu_power_w is None else f"{telemetry.gpu_power_w:.0f} W")
+
+
+def _box(telemetry: Telemetry) -> str:
+    cpu = "" if telemetry.cpu_pct is None else f"cpu {telemetry.cpu_pct:.0f} %  "
+    ram = "" if telemetry.ram_used_gib is None else f"ram {telemetry.ram_used_gib:.0f} GiB  "
+    return f"{cpu}{ram}disk {formatting.gib(telemetry.disk_free_gib)} free"

@@ -1,0 +1,132 @@
+"""The two rows that never leave the screen: what the run is doing, and what it costs."""
+
+from loratui.domain import formatting
+from loratui.domain.countdown import Urgency, urgency
+from loratui.domain.run import LinkState
+from loratui.ui.frame import Frame
+from loratui.ui.text import Role, Row, Span, cells, fit, row_width, spread
+from loratui.ui.widgets.rows import Rows
+from loratui_protocol.messages import JobState
+
+_WORDS: dict[JobState, tuple[str, Role]] = {
+    JobState.QUEUED: ("○ QUEUED", Role.TEXT),
+    JobState.PREPARING: ("◐ PREPARING", Role.TEXT),
+    JobState.RUNNING: ("● TRAINING", Role.GOOD),
+    JobState.PAUSED: ("‖ PAUSED", Role.WARN),
+    JobState.STOPPING: ("◆ STOPPING", Role.WARN),
+    JobState.INTERRUPTED: ("! INTERRUPTED", Role.ALARM),
+    JobState.RESUMING: ("◐ RESUMING", Role.WARN),
+    JobState.FINISHING: ("◆ FINISHING", Role.GOOD),
+    JobState.DONE: ("■ DONE", Role.GOOD),
+    JobState.STOPPED: ("■ STOPPED", Role.WARN),
+    JobState.FAILED: ("x FAILED", Role.ALARM),
+}
+_COUNTDOWN = {Urgency.SOON: Role.WARN, Urgency.URGENT: Role.ALARM, Urgency.OVER: Role.ALARM}
+_LONGEST_NAME = 32
+
+
+class StatusRows(Rows):
+    """The first two rows of every screen."""
+
+    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always two rows
+        """Return the row of the state and the row of the money."""
+        return [_state_row(frame, width), _money_row(frame, width)]
+
+
+def state_words(frame: Frame) -> Span:
+    """Return the state as a glyph and a word: never as a colour alone."""
+    text, role = _WORDS[frame.view.state]
+    if frame.view.state is JobState.PAUSED and frame.view.price_microusd_per_h:
+        text += " (still billing)"
+    return text, role
+
+
+def machine(frame: Frame) -> str:
+    """Return where the run runs, as people name it."""
+    view = frame.view
+    place = "this machine" if view.target == "local" else view.target
+    gpu = view.telemetry.gpu_name if view.telemetry else None
+    return f"{gpu} · {place}" if gpu else place
+
+
+def _state_row(frame: Frame, limit: int) -> Row:
+    view = frame.view
+    clock = f"{frame.wall:%H:%M}" if frame.options.slow else f"{frame.wall:%H:%M:%S}"
+    name: Span = (view.name, Role.STRONG)
+    lost = _lost(frame)
+    if lost:
+        heard_at = frame.heard_at
+        as_of = f"as of {heard_at:%H:%M:%S} " if heard_at else ""
+        return spread(
+            [(" ", Role.TEXT), (lost, Role.ALARM), ("   ", Role.TEXT), name, _gap(), state_words(frame)],
+            [(as_of, Role.WARN)],
+            limit,
+        )
+    link = _link(frame)
+    right: Row = [
+        (f"{link}  " if link else "", Role.DIM),
+        ("slow  " if frame.options.slow else "", Role.DIM),
+        ("read-only  " if frame.options.readonly else "", Role.DIM),
+        (f"{clock} ", Role.TEXT),
+    ]
+    words = state_words(frame)
+    place = machine(frame)
+    head: Row = [(f" {frame.options.title} · ", Role.DIM)]
+    # The state is never cut: the name gives way first, and the program's own name before it.
+    room = limit - row_width(right) - cells(words[0]) - 6
+    if room < _LONGEST_NAME:
+        head = [(" ", Role.TEXT)]
+    title = fit([name], max(4, min(_LONGEST_NAME, room - row_width(head))))
+    return spread([*head, *title, _gap(), words, _gap(), (place, Role.DIM)], right, limit)
+
+
+def _gap() -> Span:
+    return "   ", Role.TEXT
+
+
+def _lost(frame: Frame) -> str:
+    """Return the badge of a link that is silent or down; nothing while it is up, or when the run is over."""
+    view = frame.view
+    age = formatting.stopwatch(frame.now_s - view.link_since_s)
+    if view.state.is_final:
+        return ""
+    if view.link is LinkState.STALE:
+        return f"! NO HEARTBEAT {age}"
+    if view.link is LinkState.DOWN:
+        retry_s = None if view.retry_at_s is None else view.retry_at_s - frame.now_s
+        again = f" · retry in {formatting.duration(retry_s)}" if retry_s is not None and retry_s >= 1 else ""
+        return f"! LINK DOWN {age}{again}"
+    return ""
+
+
+def _link(frame: Frame) -> str:
+    if frame.view.link is LinkState.UP:
+        return "link up"
+    if frame.view.link is LinkState.CONNECTING:
+        return "connecting…"
+    return "agent away"
+
+
+def _money_row(frame: Frame, limit: int) -> Row:
+    view = frame.view
+    spent = view.spent(frame.now_s)
+    row: Row = [(f" {formatting.money(spent.value_microusd, exact=spent.exact)}", Role.STRONG), (" spent", Role.TEXT)]
+    price = formatting.hourly_price(view.price_microusd_per_h)
+    if view.state.is_final:
+        return spread([*row, (" in all", Role.TEXT)], [(f"was {price} ", Role.DIM)], limit)
+    free = view.target == "local" and not view.price_microusd_per_h
+    row.append((f" · {price}{' (this machine)' if free else ''}", Role.TEXT))
+    if not frame.is_current and view.is_billing and not free:
+        row.append((" still billing", Role.WARN))
+    return spread(row, _countdown(frame), limit)
+
+
+def _countdown(frame: Frame) -> Row:
+    left_s = frame.view.deadline_left_s(frame.now_s)
+    if left_s is None:
+        return [("no auto-stop ", Role.DIM)]
+    urgent = urgency(left_s)
+    role = _COUNTDOWN.get(urgent, Role.STRONG)
+    text = "saving now" if urgent is Urgency.OVER else formatting.duration(left_s, exact=frame.is_current)
+    mark = "! " if urgent in _COUNTDOWN else ""
+    return [(f"{mark}AUTO-STOP {text}", role), (f" ({frame.at(frame.now_s + left_s):%H:%M}) ", Role.DIM)]
