@@ -1,0 +1,130 @@
+"""The commands of ``loratui-agent``. Each imports what it needs when it runs: none waits for another's parts."""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from loratui_agent import __version__
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.paths import AgentHome, default_home
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line; return its exit status. Deliberate errors go to standard error, ours keep their traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except LoratuiError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    except BaseExceptionGroup as group:
+        deliberate = _first_deliberate(group)
+        if deliberate is None:
+            raise
+        print(deliberate, file=sys.stderr)
+        return deliberate.exit_status
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="loratui-agent", description="Trains LoRAs where the GPU is.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train one config in the foreground: config in, LoRA out")
+    run.add_argument("config", type=Path, metavar="JOB.toml")
+    run.add_argument("--out", type=Path, metavar="DIR", help="where the LoRA and the job's folder go")
+    run.add_argument("--resume", action="store_true", help="go on with the run that is in the output folder")
+    run.add_argument("--json", action="store_true", help="print one JSON object a line")
+    run.set_defaults(command=_run)
+
+    serve = commands.add_parser("serve", help="run jobs and serve clients on a private socket")
+    _add_home(serve)
+    serve.add_argument(
+        "--idle-exit-s",
+        type=_seconds,
+        default=600.0,
+        metavar="S",
+        help="end after S seconds without work or client; 0: never",
+    )
+    serve.set_defaults(command=_serve)
+
+    proxy = commands.add_parser("proxy", help="carry bytes between standard input and output and the agent's socket")
+    _add_home(proxy)
+    proxy.set_defaults(command=_proxy)
+
+    status = commands.add_parser("status", help="print, as JSON, whether an agent runs and what its jobs are")
+    _add_home(status)
+    status.set_defaults(command=_status)
+
+    model_path = commands.add_parser("model-path", help="print the folder of a built-in base model")
+    model_path.add_argument("name", metavar="NAME", help="builtin:tiny")
+    model_path.set_defaults(command=_model_path)
+    return parser
+
+
+def _add_home(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--home", type=Path, default=default_home(), metavar="DIR", help="the agent's folder (%(default)s)"
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError("must be 0 or more seconds")
+    return seconds
+
+
+def _run(options: argparse.Namespace) -> int:
+    from loratui_agent.headless import RunOptions, run
+
+    return run(RunOptions(config=options.config, out=options.out, resume=options.resume, json=options.json))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from loratui_agent.supervisor import ServeOptions, serve
+
+    home = options.home.absolute()
+    again = [sys.executable, "-m", "loratui_agent.cli", "serve", "--home", str(home)]
+    again += ["--idle-exit-s", str(options.idle_exit_s)]
+    asyncio.run(serve(ServeOptions(home=home, idle_exit_s=options.idle_exit_s, restart_argv=again)))
+    return 0
+
+
+def _proxy(options: argparse.Namespace) -> int:
+    from loratui_agent.proxy import proxy
+
+    asyncio.run(proxy(options.home))
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from loratui_agent.status import status
+
+    print(json.dumps(status(AgentHome(options.home.absolute())), indent=1))
+    return 0
+
+
+def _model_path(options: argparse.Namespace) -> int:
+    from loratui_agent.model_path import resolve_model
+
+    print(resolve_model(options.name))
+    return 0
+
+
+def _first_deliberate(group: BaseExceptionGroup[BaseException]) -> LoratuiError | None:
+    """Return the error to show for a group of failures that are all deliberate, None when one of them is a bug."""
+    _ours, others = group.split(LoratuiError)
+    if others is not None:
+        return None
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first if isinstance(first, LoratuiError) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

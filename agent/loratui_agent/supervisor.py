@@ -1,0 +1,187 @@
+"""The agent: takes its home, finds the jobs there, runs the next one, and serves clients until nobody needs it."""
+
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loratui_agent import __version__
+from loratui_agent.commands import Commands
+from loratui_agent.facts import read_facts
+from loratui_agent.files import write_atomically, write_json
+from loratui_agent.job import Job, load_all
+from loratui_agent.job_queue import JobQueue
+from loratui_agent.process import is_locked, try_lock
+from loratui_agent.server import Server
+from loratui_agent.states import WITH_TRAINER
+from loratui_agent.telemetry import TelemetrySource
+from loratui_agent.trainer_link import trainer_socket
+from loratui_agent.worker import TRAINER_ARGV, Patience, Worker
+from loratui_protocol.errors import AgentRefusedError
+from loratui_protocol.link import HEARTBEAT_S
+from loratui_protocol.messages import JobState
+from loratui_protocol.paths import AgentHome, make_socket_folder, socket_path
+
+log = logging.getLogger(__name__)
+IDLE_EXIT_S = 600.0
+_LOCK_PATIENCE_S = 0.5
+_REAPER_CHECK_S = 10.0
+_IDLE_CHECK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """How an agent serves. ``idle_exit_s`` 0: it never ends by itself."""
+
+    home: Path
+    idle_exit_s: float = IDLE_EXIT_S
+    trainer_argv: Sequence[str] = TRAINER_ARGV
+    patience: Patience = field(default_factory=Patience)
+    restart_argv: Sequence[str] = ()
+    """How the reaper starts this agent again; empty: without a reaper."""
+
+
+async def serve(options: ServeOptions) -> None:
+    """Be the agent of a home until a signal or idleness ends it; trainers live on.
+
+    Raises:
+        AgentRefusedError: the home has an agent already, or its socket is held.
+    """
+    os.umask(0o077)
+    home = AgentHome(options.home.absolute())
+    with _owned(home, options.restart_argv):
+        trainers = socket_path(home.path, "trainer.sock")
+        worker = Worker(trainers, argv=options.trainer_argv, patience=options.patience)
+        jobs = {job.id: job for job in load_all(home.jobs)}
+        queue = JobQueue(worker.run)
+        for job in _in_order(jobs):
+            queue.put(job)
+        commands = Commands(jobs, queue, lambda command: Job.create(home.job(command.job), command))
+        telemetry = TelemetrySource(home.path, HEARTBEAT_S)
+        server = Server(jobs, queue, commands, telemetry, home.token.read_text("ascii").strip())
+        stopping = asyncio.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
+        try:
+            async with (
+                trainer_socket(trainers, jobs.get),
+                server.listening(socket_path(home.path, "agent.sock")),
+                asyncio.TaskGroup() as tasks,
+            ):
+                parts = [
+                    tasks.create_task(queue.run(), name="queue"),
+                    tasks.create_task(server.beat(), name="heartbeat"),
+                    tasks.create_task(_keep_reaper(home, options.restart_argv), name="reaper"),
+                    tasks.create_task(_watch_idle(queue, server, options.idle_exit_s, stopping), name="idle"),
+                ]
+                log.info("serving home=%s pid=%d jobs=%d", home.path, os.getpid(), len(jobs))
+                await stopping.wait()
+                for part in parts:
+                    part.cancel()
+        finally:
+            telemetry.close()
+        log.info("ended")
+
+
+@contextlib.contextmanager
+def _owned(home: AgentHome, restart_argv: Sequence[str]) -> Iterator[None]:
+    """Hold the home's lock inside the block and say so in ``agent.json``, which an agent that crashes leaves there."""
+    for folder in (home.path, home.run, home.jobs):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    lock = _take(home)
+    try:
+        make_socket_folder(home.path)
+        if not home.token.exists():
+            write_atomically(home.token, lambda path: _write_private(path, secrets.token_hex(32)))
+        status = {"pid": os.getpid(), "version": __version__, "started_ts": time.time(), "argv": list(restart_argv)}
+        write_json(home.status, status)
+        with _logging_to(home.log):
+            yield
+        home.status.unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Write the log to a file inside the block, a crash included: an agent mostly has no terminal."""
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=2 << 20, backupCount=2, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    except Exception:
+        log.exception("crashed")
+        raise
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _take(home: AgentHome) -> int:
+    deadline_s = time.monotonic() + _LOCK_PATIENCE_S
+    # Someone who only asks whether an agent runs holds the lock for an instant.
+    while (lock := try_lock(home.lock)) is None:
+        if time.monotonic() > deadline_s:
+            pid = read_facts(home.status).get("pid")
+            raise AgentRefusedError(
+                f"an agent already serves {home.path}" + (f" (pid {pid})" if pid else ""),
+                fix="use it, end it, or give another --home",
+                code="agent.already_running",
+            )
+        time.sleep(0.05)
+    return lock
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def _in_order(jobs: dict[str, Job]) -> list[Job]:
+    """Return the jobs that are not at their end: the one that has a trainer first, then by age."""
+    open_jobs = [job for job in jobs.values() if job.state in WITH_TRAINER or job.state is JobState.QUEUED]
+    return sorted(open_jobs, key=lambda job: (job.state is JobState.QUEUED, job.facts.created_ts, job.id))
+
+
+async def _keep_reaper(home: AgentHome, restart_argv: Sequence[str]) -> None:
+    """Have a reaper beside this agent, for as long as it lives."""
+    reaper: subprocess.Popen[bytes] | None = None
+    while restart_argv:
+        if reaper is not None:
+            reaper.poll()
+        if not is_locked(home.reaper_lock):
+            reaper = _start_reaper(home)
+        await asyncio.sleep(_REAPER_CHECK_S)
+
+
+def _start_reaper(home: AgentHome) -> subprocess.Popen[bytes]:
+    nothing = subprocess.DEVNULL
+    argv = [sys.executable, "-m", "loratui_agent.reaper", "--home", str(home.path)]
+    return subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
+async def _watch_idle(queue: JobQueue, server: Server, idle_exit_s: float, stopping: asyncio.Event) -> None:
+    """End the agent when it had neither work nor clients for long enough."""
+    busy_s = time.monotonic()
+    while idle_exit_s > 0:
+        await asyncio.sleep(min(_IDLE_CHECK_S, idle_exit_s))
+        if not queue.is_idle or server.num_clients:
+            busy_s = time.monotonic()
+        elif time.monotonic() - busy_s >= idle_exit_s:
+            log.info("idle for %.0f s", idle_exit_s)
+            stopping.set()
+            return

@@ -1,0 +1,95 @@
+"""How the machine is: NVML when there is a GPU, the operating system otherwise. Never imports torch.
+
+A thread of its own measures: NVML can hang for good on a broken GPU, and the agent must not.
+"""
+
+import importlib
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from loratui_protocol.messages import Telemetry
+
+log = logging.getLogger(__name__)
+_GIB = float(1 << 30)
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class TelemetrySource:
+    """Measures every ``every_s`` seconds; ``latest`` is the last that came back."""
+
+    def __init__(self, folder: Path, every_s: float) -> None:
+        """Start measuring; ``folder`` is on the disk whose free space counts."""
+        self._folder = folder
+        self._every_s = every_s
+        self._closing = threading.Event()
+        self._nvml: Any = None
+        self._gpu: Any = None
+        self.latest = Telemetry(source="psutil")
+        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop measuring; a hanging measurement is not waited for."""
+        self._closing.set()
+
+    def _run(self) -> None:
+        self._open_gpu()
+        psutil.cpu_percent()
+        while not self._closing.wait(self._every_s):
+            self.latest = self._measure()
+
+    def _open_gpu(self) -> None:
+        try:
+            self._nvml = importlib.import_module("pynvml")
+            self._nvml.nvmlInit()
+            self._gpu = self._nvml.nvmlDeviceGetHandleByIndex(0)
+        except ImportError:
+            log.info("telemetry source=psutil, nvidia-ml-py is not installed")
+        except self._nvml.NVMLError as error:
+            log.info("telemetry source=psutil, no GPU: %s", error)
+
+    def _measure(self) -> Telemetry:
+        used, total = _memory()
+        machine = {
+            "cpu_pct": psutil.cpu_percent(),
+            "ram_used_gib": used / _GIB,
+            "ram_total_gib": total / _GIB,
+            "disk_free_gib": psutil.disk_usage(str(self._folder)).free / _GIB,
+        }
+        if self._gpu is None:
+            return Telemetry(source="psutil", **machine)
+        nvml, gpu = self._nvml, self._gpu
+        try:
+            memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
+            return Telemetry(
+                source="nvml",
+                **machine,
+                gpu_name=str(nvml.nvmlDeviceGetName(gpu)),
+                gpu_util_pct=float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
+                vram_used_gib=memory.used / _GIB,
+                vram_total_gib=memory.total / _GIB,
+                gpu_temp_c=float(nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU)),
+                gpu_power_w=nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+            )
+        except nvml.NVMLError as error:
+            log.warning("the GPU does not answer: %s", error)
+            return Telemetry(source="psutil", **machine)
+
+
+def _memory() -> tuple[int, int]:
+    """Return used and total bytes; in a container what counts is its own limit, not the host's memory."""
+    machine = psutil.virtual_memory()
+    try:
+        limit = (_CGROUP / "memory.max").read_text("ascii").strip()
+        if limit != "max" and int(limit) < machine.total:
+            current = int((_CGROUP / "memory.current").read_text("ascii"))
+            stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text("ascii").splitlines())
+            # The page cache counts as used there, and goes as soon as anyone wants the room.
+            return current - int(stat["inactive_file"]), int(limit)
+    except (OSError, ValueError, KeyError):
+        pass
+    return machine.total - machine.available, machine.total

@@ -1,0 +1,260 @@
+"""Takes one job to its end: starts its trainer or finds it again, watches it, judges how it ended, resumes it.
+
+A trainer is nobody's child for long: it leads its own session and outlives the agent, so it is watched by identity.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loratui_agent.deadman import (
+    SILENCE_MIN_S,
+    STOP_GRACE_S,
+    TrainerFacts,
+    TrainerVerdict,
+    may_resume,
+    silence_limit_s,
+    trainer_verdict,
+)
+from loratui_agent.job import Job
+from loratui_agent.oom import count_oom_kills
+from loratui_agent.process import ProcessIdentity, identify, is_alive, signal_group
+from loratui_protocol.ids import new_id
+from loratui_protocol.messages import JobState, Stop
+
+log = logging.getLogger(__name__)
+TRAINER_ARGV = (sys.executable, "-m", "loratui_agent.train")
+RESUMING_DETAIL = "going on from the last checkpoint"
+_LOOK_EVERY_S = 0.1
+_LAST_WORDS_S = 5.0
+_SECRET = re.compile(r".*(_API_KEY|TOKEN)", re.IGNORECASE)
+_OOM_SCORE_ADJ = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a worker waits, in seconds."""
+
+    stop_grace_s: float = STOP_GRACE_S
+    silence_min_s: float = SILENCE_MIN_S
+    cost_every_s: float = 30.0
+    sync_every_s: float = 1.0
+
+
+class Worker:
+    """Runs jobs, one at a time; ``trainer_socket`` is where trainers report."""
+
+    def __init__(
+        self, trainer_socket: Path, *, argv: Sequence[str] = TRAINER_ARGV, patience: Patience | None = None
+    ) -> None:
+        self._socket = trainer_socket
+        self._argv = argv
+        self._patience = patience or Patience()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._hurried = False
+
+    def hurry(self) -> None:
+        """Kill the trainer that was told to stop, instead of waiting for it any longer."""
+        self._hurried = True
+
+    async def run(self, job: Job) -> None:
+        """Take the job to a final state. Cancelled, it leaves the trainer alone: the next agent finds it."""
+        job.last_heard_s = time.monotonic()
+        if job.state is JobState.INTERRUPTED:
+            job.move(JobState.RESUMING, detail=RESUMING_DETAIL)
+        while not job.state.is_final:
+            trainer = job.facts.trainer
+            if trainer is None:
+                trainer = self._start(job)
+            elif is_alive(trainer):
+                log.info("job=%s trainer=%d found alive", job.id, trainer.pid)
+            oom_kills = count_oom_kills()
+            verdict = await self._watch(job, trainer)
+            exit_code = self._child.returncode if self._child is not None else None
+            self._child = None
+            await self._hear_last_words(job)
+            self._judge(job, verdict, exit_code, oom_killed=count_oom_kills() > oom_kills)
+
+    def _start(self, job: Job) -> ProcessIdentity:
+        attempt = job.facts.attempt + 1
+        (job.folder / "exit.json").unlink(missing_ok=True)
+        # Before the trainer exists: should this agent die in between, the next one starts another attempt, and this
+        # one is turned away.
+        if job.state is JobState.QUEUED:
+            job.start_meter()
+            job.move(JobState.PREPARING, attempt=attempt)
+        else:
+            job.update(attempt=attempt)
+        arguments = ["--job-dir", str(job.folder), "--socket", str(self._socket), "--attempt", str(attempt)]
+        with (job.folder / "log").open("ab") as output:
+            self._child = subprocess.Popen(
+                [*self._argv, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=without_secrets(os.environ),
+                cwd=job.folder,
+                start_new_session=True,
+            )
+        with contextlib.suppress(OSError):
+            # Should memory run out, the kernel takes the trainer and not the agent, which can start it again.
+            Path(f"/proc/{self._child.pid}/oom_score_adj").write_text(str(_OOM_SCORE_ADJ), "ascii")
+        trainer = identify(self._child.pid) or ProcessIdentity(pid=self._child.pid, mark="")
+        job.update(trainer=trainer)
+        job.last_heard_s = time.monotonic()
+        log.info("job=%s trainer=%d attempt=%d started", job.id, trainer.pid, attempt)
+        return trainer
+
+    async def _watch(self, job: Job, trainer: ProcessIdentity) -> TrainerVerdict:
+        """Wait until the trainer is gone; return why it was killed, if it was."""
+        patience = self._patience
+        verdict = TrainerVerdict.GO_ON
+        stopping_since_s: float | None = None
+        synced_s = costed_s = time.monotonic()
+        while self._is_running(trainer):
+            await asyncio.sleep(_LOOK_EVERY_S)
+            now_s = time.monotonic()
+            if job.facts.stop_reason and stopping_since_s is None:
+                stopping_since_s = now_s
+            if verdict is TrainerVerdict.GO_ON:
+                stopping_s = None if stopping_since_s is None else now_s - stopping_since_s
+                verdict = self._look(job, now_s, stopping_s)
+                if verdict is TrainerVerdict.STOP:
+                    job.forward(Stop(id=new_id(), author="agent", job=job.id), stop_reason="deadline")
+                    verdict = TrainerVerdict.GO_ON
+                elif verdict is not TrainerVerdict.GO_ON:
+                    log.warning("job=%s trainer=%d killed: %s", job.id, trainer.pid, verdict.name)
+                    signal_group(trainer, signal.SIGKILL)
+            if now_s - costed_s >= patience.cost_every_s:
+                costed_s = now_s
+                job.update()
+                job.record_cost()
+            if job.journal.is_dirty and now_s - synced_s >= patience.sync_every_s:
+                synced_s = now_s
+                # In a thread: a busy disk takes its time, and events must not wait for it.
+                await asyncio.to_thread(job.journal.sync)
+        return verdict
+
+    def _look(self, job: Job, now_s: float, stopping_s: float | None) -> TrainerVerdict:
+        if self._hurried:
+            return TrainerVerdict.KILL_OVERDUE
+        return trainer_verdict(
+            TrainerFacts(
+                is_stepping=job.state is JobState.RUNNING,
+                silent_s=now_s - job.last_heard_s,
+                step_times_s=job.step_times_s,
+                left_s=job.meter().left_s(),
+                stopping_s=stopping_s,
+                stopping_for_deadline=job.facts.stop_reason == "deadline",
+                grace_s=self._patience.stop_grace_s,
+                silence_min_s=self._patience.silence_min_s,
+            )
+        )
+
+    def _is_running(self, trainer: ProcessIdentity) -> bool:
+        if self._child is not None:
+            return self._child.poll() is None
+        return is_alive(trainer)
+
+    @staticmethod
+    async def _hear_last_words(job: Job) -> None:
+        """Wait until what a dead trainer had sent is read: its end must come last in the journal."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await job.without_line.wait()
+
+    def _judge(self, job: Job, verdict: TrainerVerdict, exit_code: int | None, *, oom_killed: bool) -> None:
+        """Decide what a trainer's end means: a result, another attempt, or a failure."""
+        stop_reason = job.facts.stop_reason
+        ended = read_exit(job.folder / "exit.json")
+        if ended is not None and ended.outcome == "done":
+            self._finish(job, JobState.DONE)
+        elif ended is not None and ended.outcome == "stopped":
+            self._finish(job, JobState.STOPPED, stop_reason or "signal")
+        elif ended is not None:
+            self._finish(job, JobState.FAILED, ended.code, ended.sentence)
+        elif verdict is TrainerVerdict.KILL_OVERDUE:
+            detail = "the trainer did not stop in time and was killed; its last checkpoint is kept"
+            self._finish(job, JobState.STOPPED, stop_reason, detail)
+        elif oom_killed:
+            detail = "the machine ran out of memory. Fix: a smaller resolution or batch, then resume the run"
+            self._finish(job, JobState.FAILED, "oom_ram", detail)
+        elif exit_code is not None and exit_code > 0:
+            detail = f"the trainer ended with status {exit_code}: {_last_line(job.folder / 'log')}"
+            self._finish(job, JobState.FAILED, "trainer.crashed", detail)
+        elif verdict is TrainerVerdict.KILL_HUNG and job.facts.hangs:
+            self._finish(job, JobState.FAILED, "hang", "the trainer hung again after it was resumed")
+        elif not may_resume(job.facts.interruptions_ts, time.time()):
+            detail = "the trainer was killed again and again; its last checkpoint is kept"
+            self._finish(job, JobState.FAILED, "killed", detail)
+        else:
+            self._resume(job, verdict, exit_code)
+
+    @staticmethod
+    def _finish(job: Job, state: JobState, reason: str = "", detail: str = "") -> None:
+        for command in job.pending():
+            asked_for = isinstance(command, Stop) and state is not JobState.FAILED
+            job.answer(command, ok=asked_for, code="" if asked_for else "job.not_running", message="the run has ended")
+        job.move(state, reason=reason, detail=detail, trainer=None, pending=[], stop_reason="")
+
+    @staticmethod
+    def _resume(job: Job, verdict: TrainerVerdict, exit_code: int | None) -> None:
+        hung = verdict is TrainerVerdict.KILL_HUNG
+        limit_s = silence_limit_s(job.step_times_s)
+        ended = "the trainer was killed" if exit_code is None else f"the trainer was killed ({exit_code})"
+        detail = f"nothing came from the trainer for {limit_s:.0f} s" if hung else ended
+        job.move(
+            JobState.INTERRUPTED,
+            reason="hang" if hung else "killed",
+            detail=detail,
+            trainer=None,
+            interruptions_ts=[*job.facts.interruptions_ts, time.time()],
+            hangs=job.facts.hangs + hung,
+        )
+        job.move(JobState.RESUMING, detail=RESUMING_DETAIL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainerExit:
+    """What a trainer wrote about its end."""
+
+    outcome: str
+    code: str = ""
+    what: str = ""
+    fix: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Return what happened and what to do."""
+        return f"{self.what}. Fix: {self.fix}" if self.fix else self.what
+
+
+def read_exit(path: Path) -> TrainerExit | None:
+    """Return what ``exit.json`` says, None when a trainer was killed before it could write it."""
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return TrainerExit(**{name: str(stored.get(name, "")) for name in TrainerExit.__dataclass_fields__})
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without keys and tokens: a trainer reads pictures from strangers and needs none."""
+    return {name: text for name, text in environment.items() if not _SECRET.fullmatch(name)}
+
+
+def _last_line(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+        lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it wrote nothing"
