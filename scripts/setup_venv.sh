@@ -13,6 +13,12 @@ torch=$(grep '^torch==' constraints.txt)
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 
+# Ask that index alone, and not for long: behind some firewalls every one of its addresses is tried in vain.
+is_reachable() {
+    PIP_EXTRA_INDEX_URL=$1 PIP_FIND_LINKS=$PWD/scripts PIP_RETRIES=0 \
+        timeout 15 "$venv/bin/python" -m pip index versions --index-url "$1" torch >/dev/null 2>&1
+}
+
 has_nvidia() { command -v nvidia-smi >/dev/null 2>&1 || [ -e /proc/driver/nvidia/version ]; }
 
 # PyPI's torch for Linux brings gigabytes of CUDA along; its builds for other systems don't.
@@ -24,10 +30,9 @@ fi
 
 if [ -z "$index" ]; then
     echo "$torch: from pip's own index (TORCH_INDEX=URL takes another)"
-# The question comes first and is cut short: behind some firewalls every address of the index is tried in vain.
-elif timeout 15 "$venv/bin/python" -m pip -qq index versions --retries 0 --index-url "$index" torch >/dev/null 2>&1; then
+elif is_reachable "$index"; then
     echo "$torch: from $index (TORCH_INDEX=URL takes another, TORCH_INDEX= pip's own)"
-    pip install -qq --no-deps --index-url "$index" "$torch"
+    pip install --quiet --no-deps --index-url "$index" "$torch"
 else
     echo "$torch: $index can't be reached, so from pip's own index, which may bring CUDA packages" >&2
 fi
