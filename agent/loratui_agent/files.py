@@ -68,7 +68,7 @@ def disk_full_error(error: BaseException, path: Path) -> LoratuiError | None:
         return None
     free_mib = shutil.disk_usage(path.parent).free >> 20
     return StorageError(
-        f"the disk is full: {path.name} could not be written, {free_mib} MiB are free. What was saved before is intact.",
+        f"the disk is full: {path.name} could not be written, {free_mib} MiB are free. Earlier saves are intact.",
         fix=f"free space on the disk of {path.parent}, then resume the run",
         code="disk.full",
     )

@@ -7,6 +7,7 @@ true ``alpha``. diffusers' own converter writes alpha := rank, so this is our ow
 import contextlib
 import copy
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 import transformers
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -79,7 +80,22 @@ def _scalar_bytes(tensor: Tensor) -> bytes:
 def write_lora(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write the file atomically; the same tensors and metadata give the same bytes."""
     ordered = {**metadata, "modelspec.hash_sha256": f"0x{tensors_sha256(tensors)}"}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=ordered))
+    content = _canonical(save({name: tensors[name] for name in sorted(tensors)}, metadata=ordered))
+    write_atomically(path, lambda temporary: _write_bytes(temporary, content))
+
+
+def _canonical(content: bytes) -> bytes:
+    """Return the same safetensors file with its header in a fixed order: the library writes metadata in a random one."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    metadata = dict(sorted(header.pop("__metadata__").items()))
+    text = json.dumps({"__metadata__": metadata, **header}, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensor data stays aligned
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 @torch.no_grad()
@@ -111,9 +127,9 @@ def read_back(path: Path, models: Models, *, precision: str) -> ReadBack:
             code="export.unreadable",
         ) from error
     finally:
+        _select([unet], ADAPTER)
         if _has_adapter(unet, _CHECK_ADAPTER):
             unet.delete_adapters(_CHECK_ADAPTER)
-        _select([unet], ADAPTER)
     differences = [_relative(b, t, x) for b, t, x in zip(base, trained, loaded, strict=True)]
     if not max(differences) <= _TOLERANCE[precision]:
         path.unlink(missing_ok=True)

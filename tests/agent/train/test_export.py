@@ -1,0 +1,114 @@
+"""The file is what kohya, A1111, ComfyUI and diffusers expect, and does what was trained."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors import safe_open
+
+from loratui_agent.train import export, lora
+from loratui_agent.train.models import Models, load_models
+from loratui_agent.train.sampling import load_pipeline
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.errors import JobError
+
+pytestmark = pytest.mark.torch
+
+CONFIG = TrainingConfig(
+    pretrained_model_name_or_path="builtin:tiny", train_data_dir="x", network_dim=8, network_alpha=2.0
+)
+
+
+@pytest.fixture
+def models() -> Models:
+    """The built-in model with a LoRA that has learned something."""
+    models = load_models("builtin:tiny", torch.float32)
+    assert models.text_encoder is not None
+    lora.add_lora(models.unet, lora.unet_targets(models.unet), CONFIG)
+    lora.add_lora(models.text_encoder, lora.text_encoder_targets(models.text_encoder), CONFIG)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in (*lora.trainable_parameters(models.unet), *lora.trainable_parameters(models.text_encoder)):
+            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return models
+
+
+def tensors(models: Models, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    return export.kohya_state_dict(models.unet, models.text_encoder, dtype)
+
+
+def test_keys_are_kohyas_three_a_module(models: Models):
+    keys = set(tensors(models))
+    for module in (
+        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_out_0",
+        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_ff_net_0_proj",
+        "lora_unet_mid_block_attentions_0_proj_in",
+        "lora_te_text_model_encoder_layers_0_self_attn_out_proj",
+        "lora_te_text_model_encoder_layers_1_mlp_fc2",
+    ):
+        assert {f"{module}.alpha", f"{module}.lora_down.weight", f"{module}.lora_up.weight"} <= keys
+    assert len(keys) == 3 * (120 + 12)
+
+
+def test_alpha_and_shapes_are_true(models: Models):
+    written = tensors(models)
+    assert {value.item() for key, value in written.items() if key.endswith(".alpha")} == {2.0}
+    assert {value.shape[0] for key, value in written.items() if key.endswith("lora_down.weight")} == {8}
+    assert written["lora_unet_mid_block_attentions_0_proj_in.lora_down.weight"].dim() == 4
+
+
+@pytest.mark.parametrize("precision", ["float", "fp16", "bf16"])
+def test_the_file_does_what_the_training_model_does(models: Models, tmp_path: Path, precision: str):
+    path = tmp_path / "x.safetensors"
+    export.write_lora(path, tensors(models, export.DTYPES[precision]), {"ss_v2": "False"})
+    result = export.read_back(path, models, precision=precision)
+    assert result.unet_difference < {"float": 1e-4, "fp16": 5e-3, "bf16": 5e-2}[precision]
+    assert result.text_encoder_difference < {"float": 1e-4, "fp16": 5e-3, "bf16": 5e-2}[precision]
+
+
+def test_a_fresh_pipeline_with_the_file_gives_the_training_models_output(models: Models, tmp_path: Path):
+    path = tmp_path / "x.safetensors"
+    export.write_lora(path, tensors(models), {})
+    pipeline: StableDiffusionPipeline = load_pipeline(models.folder)
+    pipeline.load_lora_weights(path)
+    latents, hidden = torch.randn(1, 4, 16, 16), torch.randn(1, 77, 64)
+    with torch.no_grad():
+        expected = models.unet.eval()(latents, torch.tensor([400]), hidden).sample
+        given = pipeline.unet(latents, torch.tensor([400]), hidden).sample
+    assert torch.allclose(given, expected, atol=1e-5)
+
+
+def test_reading_back_leaves_the_training_weights_and_adapters_alone(models: Models, tmp_path: Path):
+    before = tensors(models)
+    export.write_lora(tmp_path / "x.safetensors", before, {})
+    export.read_back(tmp_path / "x.safetensors", models, precision="float")
+    after = tensors(models)
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    assert models.unet.active_adapters() == [lora.ADAPTER]
+    assert all(p.requires_grad for p in lora.trainable_parameters(models.unet))
+
+
+@pytest.mark.parametrize("part", ["lora_unet", "lora_te"])
+def test_a_file_that_does_something_else_is_refused_and_removed(models: Models, tmp_path: Path, part: str):
+    wrong = {k: v * 2 if k.startswith(part) and k.endswith("alpha") else v for k, v in tensors(models).items()}
+    path = tmp_path / "x.safetensors"
+    export.write_lora(path, wrong, {})
+    with pytest.raises(JobError, match=r"export\.mismatch"):
+        export.read_back(path, models, precision="float")
+    assert not path.exists()
+
+
+def test_the_same_weights_give_the_same_bytes(models: Models, tmp_path: Path):
+    for name in ("a", "b"):
+        export.write_lora(tmp_path / name, tensors(models, torch.float16), {"ss_v2": "False", "ss_seed": "1"})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_the_header_carries_the_metadata_and_the_tensors_hash(models: Models, tmp_path: Path):
+    written = tensors(models)
+    export.write_lora(tmp_path / "x", written, {"ss_network_dim": "8"})
+    with safe_open(tmp_path / "x", "pt") as file:
+        metadata = file.metadata()
+    assert metadata["ss_network_dim"] == "8"
+    assert metadata["modelspec.hash_sha256"] == f"0x{export.tensors_sha256(written)}"
