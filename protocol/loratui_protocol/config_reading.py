@@ -107,6 +107,8 @@ class Reading:
                 )
         elif key not in KEYS:
             self._unknown(key)
+        elif isinstance(value, str) and "\0" in value:
+            self._refuse("config.value", f"{key}{self._where(key)} holds a NUL character", f"write {key} without it")
         else:
             reader = getattr(self, f"_read_{key}", None)
             read = reader(value) if reader else self._scalar(key, value)
@@ -268,11 +270,14 @@ class Reading:
         if key == "pretrained_model_name_or_path" and not value.startswith("builtin:"):
             absolute = self._absolute(value)
             # A hub id looks like a relative path; it is one if there is something at it.
-            return absolute if Path(absolute).exists() or value.startswith((".", "~")) else value
+            return absolute if value.startswith((".", "~")) or _exists(absolute) else value
         return value
 
     def _absolute(self, value: str) -> str:
-        path = Path(value).expanduser() if value.startswith("~") else Path(value)
+        try:
+            path = Path(value).expanduser() if value.startswith("~") else Path(value)
+        except RuntimeError:  # "~name" of a user who is not there
+            path = Path(value)
         return str(path) if path.is_absolute() else str((self._base / path).resolve())
 
     # --- what there is to say -----------------------------------------------------------------------------------------
@@ -295,6 +300,13 @@ class Reading:
         self._refuse(
             "config.type", f"{key}{self._where(key)} is {_shown(value)}; {wanted} is wanted", f"write {key} = {example}"
         )
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long to be a path
+        return False
 
 
 def _shown(value: Any) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from loratui_protocol.caption_files import CaptionReader
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset_folders import folders, pictures_in
+from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
 from loratui_protocol.picture_sizes import picture_sizes, size_findings
 
@@ -77,13 +78,20 @@ def scan(
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.
     """
-    found, findings = folders(train_data_dir)
     captions = CaptionReader(caption_extension)
-    files = [
-        (path, repeats, captions.read(path, class_tokens))
-        for folder, repeats, class_tokens in found
-        for path in pictures_in(folder)
-    ]
+    try:
+        found, findings = folders(train_data_dir)
+        files = [
+            (path, repeats, captions.read(path, class_tokens))
+            for folder, repeats, class_tokens in found
+            for path in pictures_in(folder)
+        ]
+    except OSError as error:
+        raise DatasetError(
+            f"the dataset folder {train_data_dir} can't be read: {error}",
+            fix="check the path and its permissions",
+            code="dataset.unreadable",
+        ) from error
     sizes = picture_sizes([path for path, _, _ in files], verify=verify)
     pictures = tuple(
         Picture(

@@ -1,12 +1,14 @@
+import contextlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 
-from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config import KEYS, WITHOUT_EFFECT, TrainingConfig
 from loratui_protocol.config_file import Loaded, parse_config, read_config, to_toml
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.findings import Finding
+from loratui_protocol.kohya import CERTAIN, UNSUPPORTED
 from support.protocol_strategies import configs
 
 NEEDED = 'pretrained_model_name_or_path = "builtin:tiny"\ntrain_data_dir = "/data"\nnetwork_module = "networks.lora"\n'
@@ -364,3 +366,48 @@ def test_sample_prompts_may_be_a_text_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(NEEDED + 'sample_prompts = "none.txt"', tmp_path)
     assert caught.value.code == "config.value"
+
+
+LITERALS = [
+    *(
+        '"~nobody-of-that-name/x"',
+        f'"{"long" * 2000}"',
+        '""',
+        '"x"',
+        '"1"',
+        '"\\u0000"',
+        "1",
+        "-1",
+        "0",
+        "99999999999999999999999",
+        "1.5",
+        "-0.0",
+        "1e400",
+        "nan",
+        "inf",
+    ),
+    *(
+        "true",
+        "false",
+        "[]",
+        "[[1]]",
+        '["a"]',
+        "[1, 2]",
+        "[-5, 0]",
+        '["=", "betas=("]',
+        "{a = 1}",
+        "1979-05-27",
+        "07:32:00",
+    ),
+]
+
+
+@pytest.mark.parametrize("literal", LITERALS, ids=lambda literal: literal[:20])
+def test_no_value_of_any_key_raises_anything_but_a_config_error(literal: str, tmp_path: Path) -> None:
+    for key in (*KEYS, *WITHOUT_EFFECT, *UNSUPPORTED, *CERTAIN, "zzz"):
+        loaded = None
+        with contextlib.suppress(ConfigError):
+            loaded = parse_config(f"[{key}]\n{key} = {literal}\n[x]\n{NEEDED.replace(key, 'sdpa')}", tmp_path)
+        if loaded:
+            # What was let in survives being written.
+            assert parse_config(to_toml(loaded.config), tmp_path).config == loaded.config

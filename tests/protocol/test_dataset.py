@@ -102,6 +102,7 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none").code == "dataset.missing"
     file = make(tmp_path / "a.png")
     assert "is a file" in refusal(file).what
+    assert refusal(tmp_path / ("long" * 500)).code == "dataset.unreadable"
 
 
 def test_an_empty_folder_says_what_was_looked_for_and_what_is_there(tmp_path: Path) -> None:
