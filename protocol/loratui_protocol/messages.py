@@ -8,7 +8,7 @@ Units: ``_s`` seconds, ``_gib`` GiB, ``_microusd`` millionths of a dollar (integ
 wire). ``ts`` is seconds since the epoch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import ClassVar
 
@@ -529,5 +529,4 @@ def json_fields(event: Event) -> dict[str, object]:
             "usd_per_h": event.price_microusd_per_h / MICROUSD_PER_USD,
             "deadline_s": event.deadline_s,
         }
-    fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-    return {"event": event.tag, **fields}
+    return {"event": event.tag, **{field.name: getattr(event, field.name) for field in fields(event)}}
