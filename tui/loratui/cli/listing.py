@@ -1,0 +1,146 @@
+"""``ls`` and ``status``: what is known here about runs, and what the agent says now of those in progress."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from loratui import settings
+from loratui.cli.arguments import Arguments
+from loratui.cli.runs import choose
+from loratui.domain import formatting
+from loratui.headless.json_lines import to_json
+from loratui.store import Store, StoredRun
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.messages import MICROUSD_PER_USD, JobStatus, Step
+
+_ASK_TIMEOUT_S = 2.0
+_NUM_RECENT_RECORDS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """A run as it is now, or, if ``is_live`` is false, as it was when it was last heard of."""
+
+    run: StoredRun
+    is_live: bool
+    deadline_s: float | None = None
+
+
+def ls(arguments: Arguments) -> int:
+    """List all runs, newest first."""
+    with Store(settings.load().database) as store:
+        statuses = _now(store.runs())
+    if arguments.json:
+        print(json.dumps([_fields(status) for status in statuses]))
+    else:
+        for status in statuses:
+            run = status.run
+            steps = f"{run.step}/{run.total}" if run.total else ""
+            spent = formatting.money(run.spent_microusd)
+            created = f"{datetime.fromtimestamp(run.created_ts).astimezone():%Y-%m-%d %H:%M}"
+            print(f"{run.id}  {run.name:<24} {_state(status):<13} {steps:>13}  {spent:>8}  {created}  {run.target}")
+    return 0
+
+
+def status(arguments: Arguments) -> int:
+    """Say how one run is doing."""
+    with Store(settings.load().database) as store:
+        run = choose(store.runs(), arguments.run)
+        [now] = _now([run])
+        last_step = _last_step(store, run)
+        files = {download.artifact_id: str(download.path) for download in store.downloads(run.id).values()}
+    if arguments.json:
+        measured = {} if last_step is None else _measured(last_step)
+        print(to_json({**_fields(now), **measured, "files": files}))
+        return 0
+    run = now.run
+    print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
+    if last_step is not None:
+        print(f"loss {formatting.loss(last_step.loss)}, {formatting.speed(last_step.it_s)} at step {last_step.step}")
+    auto_stop = f", auto-stop in {formatting.auto_stop(now.deadline_s)}" if now.deadline_s is not None else ""
+    print(
+        f"spent {formatting.money(run.spent_microusd)} at {formatting.hourly_price(run.price_microusd_per_h)}{auto_stop}"
+    )
+    for path in files.values():
+        print(path)
+    return 0
+
+
+def _now(runs: list[StoredRun]) -> list[RunStatus]:
+    """Return the runs' states, asking the agents of those that are not over."""
+    homes = {run.home for run in runs if not run.state.is_final}
+    answers = asyncio.run(_ask_all(homes)) if homes else {}
+    return [_merged(run, answers.get(run.id)) for run in runs]
+
+
+def _merged(run: StoredRun, answer: JobStatus | None) -> RunStatus:
+    if answer is None:
+        return RunStatus(run=run, is_live=run.state.is_final)
+    now = replace(run, state=answer.state, step=answer.step, total=answer.total, spent_microusd=answer.spent_microusd)
+    return RunStatus(run=now, is_live=True, deadline_s=answer.deadline_s)
+
+
+async def _ask_all(homes: Iterable[Path]) -> dict[str, JobStatus]:
+    """Return what the agents of these homes say of their jobs; one that doesn't answer says nothing."""
+    answers: dict[str, JobStatus] = {}
+    for home in homes:
+        try:
+            answers |= await _ask(home)
+        except (LoratuiError, TimeoutError):
+            continue
+    return answers
+
+
+async def _ask(home: Path) -> dict[str, JobStatus]:
+    # Loaded only when there is someone to ask: a list of finished runs needs no network library.
+    from loratui.remote.agent_client import connected
+    from loratui.remote.local_agent import LocalAgent
+    from loratui_protocol.ids import new_id
+
+    async with asyncio.timeout(_ASK_TIMEOUT_S), connected(LocalAgent(home, may_start=False), new_id()) as agent:
+        return {job.job: job for job in agent.hello_ok.jobs}
+
+
+def _last_step(store: Store, run: StoredRun) -> Step | None:
+    """Return the last stored step; a long history is not read for it."""
+    recent = store.records(run.id, max(0, run.head - _NUM_RECENT_RECORDS))
+    steps = [record.event for record in recent if isinstance(record.event, Step)]
+    return steps[-1] if steps else None
+
+
+def _fields(status: RunStatus) -> dict[str, object]:
+    run = status.run
+    return {
+        "run": run.id,
+        "name": run.name,
+        "target": run.target,
+        "state": run.state,
+        "live": status.is_live,
+        "step": run.step,
+        "total": run.total,
+        "usd": run.spent_microusd / MICROUSD_PER_USD,
+        "usd_per_h": run.price_microusd_per_h / MICROUSD_PER_USD,
+        "deadline_s": status.deadline_s,
+        "created_ts": run.created_ts,
+        "ended_ts": run.ended_ts,
+    }
+
+
+def _measured(step: Step) -> dict[str, object]:
+    return {
+        "epoch": step.epoch,
+        "loss": step.loss,
+        "lr": step.lr,
+        "it_s": step.it_s,
+        "eta_s": step.eta_s,
+        "vram_gib": step.vram_gib,
+        "ram_gib": step.ram_gib,
+    }
+
+
+def _state(status: RunStatus) -> str:
+    """Return the state, marked when it may be another by now."""
+    return str(status.run.state) if status.is_live else f"{formatting.APPROXIMATELY}{status.run.state}"

@@ -1,0 +1,27 @@
+"""JSON for programs: one object a line, numbers that JSON doesn't know as null."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from loratui_protocol.messages import Artifact, Done, Record, json_fields
+
+
+def to_json(fields: Mapping[str, object]) -> str:
+    """Return the object on one line; a loss that is NaN or infinite is null, because JSON has neither."""
+    return json.dumps({name: _number(value) for name, value in fields.items()}, allow_nan=False, default=str)
+
+
+def record_line(record: Record, path: Path | None = None) -> str:
+    """Return a record as ``--json`` prints it; ``path`` is where the file of an artifact, or of the end, is here."""
+    fields = {**json_fields(record.event), "ts": record.ts, "seq": record.seq}
+    if isinstance(record.event, Artifact):
+        fields["path"] = path
+    if isinstance(record.event, Done):
+        fields["lora"] = path
+    return to_json(fields)
+
+
+def _number(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
