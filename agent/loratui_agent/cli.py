@@ -62,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     model_path = commands.add_parser("model-path", help="print the folder of a built-in base model")
     model_path.add_argument("name", metavar="NAME", help="builtin:tiny")
     model_path.set_defaults(command=_model_path)
+
+    demo_job = commands.add_parser("demo-job", help="write the demo's pictures and config; print where, as JSON")
+    demo_job.add_argument("--out", type=Path, required=True, metavar="DIR")
+    demo_job.add_argument("--concept", default="demo", metavar="NAME", help="demo or second (%(default)s)")
+    demo_job.add_argument("--steps", type=int, metavar="N", help="training steps instead of the demo's own number")
+    demo_job.set_defaults(command=_demo_job)
     return parser
 
 
@@ -112,6 +118,14 @@ def _model_path(options: argparse.Namespace) -> int:
     from loratui_agent.model_path import resolve_model
 
     print(resolve_model(options.name))
+    return 0
+
+
+def _demo_job(options: argparse.Namespace) -> int:
+    from loratui_agent.demo.job import write_demo
+
+    config = write_demo(options.out.absolute(), options.concept, options.steps)
+    print(json.dumps({"config": str(config), "concept": options.concept}))
     return 0
 
 

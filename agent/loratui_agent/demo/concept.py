@@ -27,7 +27,9 @@ class Concept:
     def grounds(self) -> tuple[list[str], list[str]]:
         """Return (grounds of the training pictures, grounds that only the test prompts name)."""
         free = [colour for colour in scenes.COLOURS if colour not in self.colours]
-        return free[:4], free[4:]
+        # Black and white are the last two and stay in training: with dark or light grounds alone a LoRA takes the
+        # ground for a part of the concept.
+        return free[2:], free[:2]
 
     @property
     def test_prompts(self) -> list[str]:

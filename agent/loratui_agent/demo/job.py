@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from loratui_agent.demo.concept import CONCEPTS, write_dataset
+from loratui_protocol.errors import UsageError
 
 NUM_STEPS = 600
 
@@ -43,15 +44,23 @@ sample_every_n_steps = 200
 """
 
 
-def write_demo(folder: Path, concept_name: str, num_steps: int = NUM_STEPS) -> Path:
-    """Write dataset and config of a built-in concept into ``folder`` and return the config's path."""
-    concept = CONCEPTS[concept_name]
+def write_demo(folder: Path, concept_name: str, num_steps: int | None = None) -> Path:
+    """Write dataset and config of a built-in concept into ``folder`` and return the config's path.
+
+    Raises:
+        UsageError: there is no such concept, or the number of steps is not positive.
+    """
+    concept = CONCEPTS.get(concept_name)
+    if concept is None:
+        raise UsageError(f"there is no demo concept {concept_name!r}", fix=f"known: {', '.join(CONCEPTS)}")
+    if num_steps is not None and num_steps < 1:
+        raise UsageError(f"{num_steps} steps are no training", fix="give 1 or more")
     train, reg = write_dataset(folder / "dataset", concept)
     path = folder / f"{concept.trigger}.toml"
     text = _CONFIG.format(
         train=train.relative_to(folder).as_posix(),
         reg=reg.relative_to(folder).as_posix(),
-        steps=num_steps,
+        steps=num_steps or NUM_STEPS,
         trigger=concept.trigger,
         prompt=concept.test_prompts[0],
     )
