@@ -29,6 +29,8 @@ from loratui_protocol.messages import (
 )
 
 NUM_LOG_LINES = 1000
+_SILENT = ("start_job", "ack_artifacts")
+"""Commands that the client sends by itself: their success is not news."""
 CommandKind = Literal["pause", "resume", "checkpoint", "sample", "stop", "extend"]
 
 
@@ -78,6 +80,8 @@ class RunView:
     detail: str = ""
     started_ts: float | None = None
     ended_ts: float | None = None
+    journal: str = ""
+    """Epoch of the journal that the records come from; another one means another history."""
     last_seq: int = 0
     last_ts: float | None = None
 
@@ -105,6 +109,10 @@ class RunView:
     """Artifact id -> verified file on this machine."""
     exported: dict[str, Path] = field(default_factory=dict)
     """Artifact id -> its copy in the config's ``output_dir``."""
+    download_failures: dict[str, str] = field(default_factory=dict)
+    """Artifact id -> why the file is not on this machine."""
+    fetching: tuple[str, int] | None = None
+    """The artifact that is on its way, and how many bytes of it are here."""
     samples: list[Sample] = field(default_factory=list)
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=NUM_LOG_LINES))
     warnings: list[Warn] = field(default_factory=list)
@@ -141,7 +149,7 @@ class RunView:
             case Log(level=level, line=line):
                 self.note(record.ts, level, line)
             case Artifact() as event:
-                self.artifacts[event.id] = event
+                self._artifact(event)
             case Sample() as event:
                 self.samples.append(event)
             case Checkpoint() as event:
@@ -152,6 +160,8 @@ class RunView:
             case Cost() as event:
                 self._money(event.spent_microusd, event.price_microusd_per_h, event.deadline_s)
                 self.money_at_s = record.ts + self.clock_offset_s
+            case CommandResult(command=command, ok=True) if command in _SILENT:
+                pass
             case CommandResult() as event:
                 outcome = "done" if event.ok else f"refused ({event.code})"
                 self.note(record.ts, "INFO" if event.ok else "WARNING", _sentence(event, outcome))
@@ -199,6 +209,13 @@ class RunView:
         return max(0.0, self.deadline_s - since_s)
 
     @property
+    def is_settled(self) -> bool:
+        """Return whether nothing more is coming: the run is over, and its files are here or can't be had."""
+        return (
+            self.state.is_final and not self.artifacts.keys() - self.downloaded.keys() - self.download_failures.keys()
+        )
+
+    @property
     def is_billing(self) -> bool:
         """Return whether time costs money now."""
         return self.state is not JobState.QUEUED and not self.state.is_final
@@ -215,6 +232,7 @@ class RunView:
             artifacts=self.artifacts.copy(),
             downloaded=self.downloaded.copy(),
             exported=self.exported.copy(),
+            download_failures=self.download_failures.copy(),
             samples=self.samples.copy(),
             log=self.log.copy(),
             warnings=self.warnings.copy(),
@@ -241,6 +259,14 @@ class RunView:
             self.min_loss = self.series.minimum()
         elif event.loss < (self.min_loss[0] if self.min_loss else float("inf")) and event.loss > float("-inf"):
             self.min_loss = (event.loss, event.step)
+
+    def _artifact(self, event: Artifact) -> None:
+        earlier = self.artifacts.get(event.id)
+        if earlier is not None and earlier.sha256 != event.sha256:
+            # A resumed run wrote the file anew: what was fetched is not it any more.
+            for known in (self.downloaded, self.exported, self.download_failures):
+                known.pop(event.id, None)
+        self.artifacts[event.id] = event
 
     def _money(self, spent_microusd: int, price_microusd_per_h: int, deadline_s: float | None) -> None:
         self.spent_microusd = spent_microusd

@@ -1,0 +1,44 @@
+"""The words of a user and the messages that carry them."""
+
+from loratui.domain.run import CommandKind
+from loratui.store import StoredRun
+from loratui_protocol.ids import new_id
+from loratui_protocol.messages import (
+    CheckpointNow,
+    Command,
+    Extend,
+    Pause,
+    Resume,
+    SampleNow,
+    StartJob,
+    Stop,
+)
+
+_PLAIN: dict[CommandKind, type[Pause | Resume | CheckpointNow | SampleNow | Stop]] = {
+    "pause": Pause,
+    "resume": Resume,
+    "checkpoint": CheckpointNow,
+    "sample": SampleNow,
+    "stop": Stop,
+}
+
+
+def command(kind: CommandKind, run_id: str, author: str, seconds: float = 0) -> Command:
+    """Return a new command; ``seconds`` is how far ``extend`` moves the auto-stop."""
+    if kind == "extend":
+        return Extend(id=new_id(), author=author, job=run_id, seconds=float(seconds))
+    return _PLAIN[kind](id=new_id(), author=author, job=run_id)
+
+
+def start_command(run: StoredRun, author: str) -> StartJob:
+    """Return the command that starts a run. Its id is the run's: however often it is sent, it starts once."""
+    return StartJob(
+        id=run.id,
+        author=author,
+        job=run.id,
+        name=run.name,
+        config_toml=run.config_toml,
+        price_microusd_per_h=run.price_microusd_per_h,
+        max_runtime_s=run.max_runtime_s,
+        evaluate_concept=run.evaluate_concept,
+    )

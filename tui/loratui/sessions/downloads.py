@@ -1,0 +1,176 @@
+"""Brings a run's files home as they appear: fetched, verified, recorded, copied for the user, acknowledged."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from loratui.domain.local_names import local_names
+from loratui.domain.run import RunView
+from loratui.remote.agent_client import AgentClient
+from loratui.remote.transfer import download
+from loratui.sessions.export import EXPORTED_KINDS, export, output_folder
+from loratui.store import Download, Store, StoredRun
+from loratui_protocol.errors import AgentUnreachableError, LoratuiError, ProtocolError, StorageError
+from loratui_protocol.ids import new_id
+from loratui_protocol.messages import AckArtifacts, Artifact, ArtifactKind, CommandResult
+
+log = logging.getLogger(__name__)
+ATTEMPTS = 3
+_ELSEWHERE_S = 0.5
+_FIRST = (
+    ArtifactKind.LORA,
+    ArtifactKind.CONTACT_SHEET,
+    ArtifactKind.EVALUATION,
+    ArtifactKind.CHECKPOINT_LORA,
+    ArtifactKind.SAMPLE,
+    ArtifactKind.CONFIG,
+)
+"""What is fetched first where several files wait: the result before pictures of the way to it."""
+
+
+class Downloads:
+    """The files of one run. ``view`` is where what is here, and what could not be had, is noted."""
+
+    def __init__(self, run: StoredRun, store: Store, folder: Path, author: str, changed: Callable[[], None]) -> None:
+        self._run = run
+        self._store = store
+        self._folder = folder
+        self._author = author
+        self._changed = changed
+        self._output_folder = output_folder(run.config_toml)
+        self._news = asyncio.Event()
+        self._acks: dict[str, list[str]] = {}
+        self.view = RunView(run_id=run.id, name=run.name, target=run.target)
+
+    def recall(self, view: RunView) -> None:
+        """Take over a new view of the run, and note in it what is here already."""
+        self.view = view
+        for artifact_id, known in self._store.downloads(self._run.id).items():
+            artifact = view.artifacts.get(artifact_id)
+            if artifact is None or not _is(artifact, known):
+                continue
+            if known.exported is not None:
+                view.exported[artifact_id] = known.exported
+            if known.exported is not None or not self._is_exported(artifact):
+                view.downloaded[artifact_id] = known.path
+
+    def wake(self) -> None:
+        """Look again whether there is something to fetch."""
+        self._news.set()
+
+    def answered(self, result: CommandResult) -> None:
+        """Note that the agent knows what is here."""
+        artifact_ids = self._acks.pop(result.id, None)
+        if artifact_ids and result.ok:
+            self._store.note_acknowledged(self._run.id, artifact_ids)
+
+    async def run(self, agent: AgentClient) -> None:
+        """Fetch what the run has and we have not, for as long as the connection lives."""
+        self.view.download_failures.clear()
+        self._acks.clear()
+        self._news.set()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while (artifact := self._next()) is not None:
+                await self._bring(agent, artifact)
+            await self._acknowledge(agent)
+
+    def _next(self) -> Artifact | None:
+        """Return the file to fetch next."""
+        view = self.view
+        missing = [
+            artifact
+            for artifact_id, artifact in view.artifacts.items()
+            if artifact_id not in view.downloaded and artifact_id not in view.download_failures
+        ]
+        return min(missing, key=lambda artifact: _FIRST.index(artifact.kind), default=None)
+
+    async def _bring(self, agent: AgentClient, artifact: Artifact) -> None:
+        try:
+            path = await self._fetch(agent, artifact)
+            # A resumed run may have announced another version meanwhile.
+            if self.view.artifacts[artifact.id].sha256 == artifact.sha256:
+                await self._export(artifact, path)
+                self.view.downloaded[artifact.id] = path
+        except AgentUnreachableError:
+            raise
+        except LoratuiError as error:
+            self._note("WARNING", f"{artifact.name} is not here: {error.what}")
+            self.view.download_failures[artifact.id] = error.what
+        finally:
+            self.view.fetching = None
+            self._changed()
+
+    async def _fetch(self, agent: AgentClient, artifact: Artifact) -> Path:
+        """Return where the verified file is; an earlier or another process may be the one that fetched it.
+
+        Raises:
+            LoratuiError: it can't be had.
+        """
+        path = self._folder / local_names(self.view.artifacts.values())[artifact.id]
+        attempt = 1
+        while True:
+            known = self._store.downloads(self._run.id).get(artifact.id)
+            if known is not None and _is(artifact, known):
+                return known.path
+            try:
+                await download(agent, self._run.id, artifact, path, lambda here: self._progress(artifact, here))
+                self._store.add_download(self._run.id, artifact.id, path, artifact.sha256)
+            except ProtocolError as error:
+                if error.code != "artifact.corrupt" or attempt == ATTEMPTS:
+                    raise
+                log.warning("run=%s artifact=%s attempt=%d %s", self._run.id, artifact.id, attempt, error.what)
+                attempt += 1
+            except StorageError as error:
+                if error.code != "transfer.elsewhere":
+                    raise
+                await asyncio.sleep(_ELSEWHERE_S)
+
+    def _is_exported(self, artifact: Artifact) -> bool:
+        return self._output_folder is not None and artifact.kind in EXPORTED_KINDS
+
+    async def _export(self, artifact: Artifact, path: Path) -> None:
+        if self._output_folder is None or not self._is_exported(artifact):
+            return
+        try:
+            copy = await asyncio.to_thread(export, path, artifact.sha256, self._output_folder)
+        except StorageError as error:
+            self._note("WARNING", f"{error.what}; {error.fix}")
+            return
+        self._store.note_export(self._run.id, artifact.id, copy)
+        self.view.exported[artifact.id] = copy
+        if copy.name != path.name:
+            self._note("WARNING", f"{self._output_folder / path.name} is another file: the copy is {copy.name}")
+
+    async def _acknowledge(self, agent: AgentClient) -> None:
+        """Tell the agent what is here, once it is."""
+        waiting = {artifact_id for artifact_ids in self._acks.values() for artifact_id in artifact_ids}
+        known = self._store.downloads(self._run.id)
+        news = [
+            artifact_id
+            for artifact_id in self.view.downloaded
+            if artifact_id in known and not known[artifact_id].acknowledged and artifact_id not in waiting
+        ]
+        if news:
+            acknowledgement = AckArtifacts(id=new_id(), author=self._author, job=self._run.id, artifact_ids=news)
+            self._acks[acknowledgement.id] = news
+            await agent.command(acknowledgement)
+
+    def _progress(self, artifact: Artifact, here: int) -> None:
+        self.view.fetching = (artifact.id, here)
+        self._changed()
+
+    def _note(self, level: str, text: str) -> None:
+        self.view.note(time.time(), level, text)
+        log.log(logging.getLevelNamesMapping()[level], "run=%s %s", self._run.id, text)
+
+
+def _is(artifact: Artifact, known: Download) -> bool:
+    """Return whether the file that was fetched is this version of the artifact, and still there."""
+    try:
+        return known.sha256 == artifact.sha256 and known.path.stat().st_size == artifact.size
+    except OSError:
+        return False

@@ -1,0 +1,244 @@
+"""Runs the sessions in a thread and a loop of their own: a stalled terminal never delays a stored record or a command.
+
+Everyone else sees snapshots, and calls in from any other thread.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from loratui.domain.run import CommandKind, RunView
+from loratui.sessions.commands import command
+from loratui.sessions.session import RunSession
+from loratui.sessions.targets import transport_to
+from loratui.settings import Settings
+from loratui.store import Store, StoredRun
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.ids import new_id
+from loratui_protocol.messages import CommandResult
+
+log = logging.getLogger(__name__)
+PUBLISH_EVERY_S = 0.1
+_STOP_TIMEOUT_S = 5.0
+_CALL_TIMEOUT_S = 30.0
+T = TypeVar("T")
+
+
+class SessionHost:
+    """The followed runs of this process. Its methods are for other threads than its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client_id = new_id()
+        self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
+        self._started: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop
+        self._closing: asyncio.Event
+        self._store: Store
+        self._tasks: asyncio.TaskGroup
+        self._followed: dict[str, _Followed] = {}
+        self._news = threading.Condition()
+        self._views: dict[str, RunView] = {}
+        self._subscribers: list[Callable[[], None]] = []
+        self._num_news = 0
+        self._ended = False
+
+    def start(self) -> None:
+        """Open the store and start following.
+
+        Raises:
+            StorageError: the store can't be opened.
+        """
+        self._thread.start()
+        self._started.result()
+        threading.Thread(target=self._notify, name="sessions-news", daemon=True).start()
+
+    def close(self) -> None:
+        """Let go of all runs, which go on; returns when nothing is written any more."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join(_STOP_TIMEOUT_S)
+
+    def follow(self, run_id: str) -> "Future[None]":
+        """Follow a run that the store knows; its history is there at once.
+
+        The returned future is done when the agent answered, and fails with the error of an attempt that shows that a
+        new run can't start. Either way the run is followed until ``unfollow``.
+
+        Raises:
+            StorageError: the store does not know the run, or is damaged.
+            UsageError: its target can't be reached by this version.
+        """
+        return self._call(lambda: self._follow(self._store.run(run_id)))
+
+    def begin(self, run: StoredRun) -> "Future[None]":
+        """Remember a new run and follow it, which starts it; the future is as of ``follow``."""
+
+        def add() -> Future[None]:
+            self._store.add_run(run)
+            return self._follow(run)
+
+        return self._call(add)
+
+    def unfollow(self, run_id: str, *, forget: bool = False) -> bool:
+        """Stop following a run; ``forget`` it too if no agent can have it. Return whether it was forgotten."""
+
+        def remove() -> bool:
+            followed = self._followed.pop(run_id)
+            followed.task.cancel()
+            followed.session.close()
+            forgotten = forget and not followed.session.is_known_to_agent
+            if forgotten:
+                self._store.forget_run(run_id)
+            return forgotten
+
+        return self._call(remove)
+
+    def view(self, run_id: str) -> RunView:
+        """Return the newest snapshot of a followed run; nobody changes it."""
+        self._check()
+        return self._views[run_id]
+
+    def wait(self, run_id: str, after_version: int, timeout_s: float) -> RunView:
+        """Return a snapshot newer than ``after_version`` as soon as there is one, else after the timeout the newest."""
+        with self._news:
+            self._news.wait_for(lambda: self._ended or self._views[run_id].version > after_version, timeout_s)
+        return self.view(run_id)
+
+    def send(self, run_id: str, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
+        """Send a command once the agent is reached; the result comes when the run carried it out or refused it."""
+        result: Future[CommandResult] = Future()
+        message = command(command_kind, run_id, self._settings.author, seconds)
+        self._call(lambda: self._followed[run_id].session.send(message, result))
+        return result
+
+    def retry_now(self, run_id: str) -> None:
+        """Try at once to reach an agent that is down."""
+        self._call(lambda: self._followed[run_id].session.retry_now())
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called after news, in a thread of its own, at most ten times a second for each run.
+
+        One that takes its time delays other callbacks, and nothing else.
+        """
+        with self._news:
+            self._subscribers.append(callback)
+
+    def _follow(self, run: StoredRun) -> "Future[None]":
+        if run.id not in self._followed:
+            followed = _Followed(self._publish)
+            followed.session = RunSession(
+                run,
+                self._store,
+                transport_to(run),
+                folder=self._settings.run_folder(run.id),
+                author=self._settings.author,
+                client_id=self._client_id,
+                changed=followed.changed,
+            )
+            followed.publish()
+            followed.task = self._tasks.create_task(followed.session.run(), name=f"follow {run.id}")
+            self._followed[run.id] = followed
+        return self._followed[run.id].session.answered
+
+    def _publish(self, view: RunView) -> None:
+        with self._news:
+            self._views[view.run_id] = view
+            self._num_news += 1
+            self._news.notify_all()
+
+    def _notify(self) -> None:
+        told = 0
+        while True:
+            with self._news:
+                while not self._ended and self._num_news == told:
+                    self._news.wait()
+                told = self._num_news
+                subscribers = list(self._subscribers)
+                if self._ended:
+                    return
+            for callback in subscribers:
+                callback()
+
+    def _call(self, function: Callable[[], T]) -> T:
+        """Call ``function`` in the host's thread and return what it returns."""
+        self._check()
+        result: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result.set_result(function())
+            except BaseException as error:  # noqa: BLE001  handed to the calling thread
+                result.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return result.result(_CALL_TIMEOUT_S)
+
+    def _check(self) -> None:
+        if self._ended:
+            raise RuntimeError("the session host has ended")
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except LoratuiError as error:
+            self._fail(error)
+        except Exception as error:
+            # The thread's boundary: a bug of ours ends the host, and every caller hears of it.
+            log.exception("the session host ended")
+            self._fail(error)
+        finally:
+            with self._news:
+                self._ended = True
+                self._news.notify_all()
+
+    def _fail(self, error: Exception) -> None:
+        if not self._started.done():
+            self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._closing = asyncio.Event()
+        with Store(self._settings.database) as self._store:
+            try:
+                async with asyncio.TaskGroup() as self._tasks:
+                    self._started.set_result(None)
+                    await self._closing.wait()
+                    for followed in self._followed.values():
+                        followed.task.cancel()
+            finally:
+                for followed in self._followed.values():
+                    followed.session.close()
+
+
+class _Followed:
+    """A session, its task, and when its view was last published."""
+
+    session: RunSession
+    task: asyncio.Task[None]
+
+    def __init__(self, publish: Callable[[RunView], None]) -> None:
+        self._publish = publish
+        self._next_s = 0.0
+        self._is_due = False
+
+    def changed(self) -> None:
+        """Publish the view now, or as soon as ``PUBLISH_EVERY_S`` have passed since the last time."""
+        if self._is_due:
+            return
+        wait_s = self._next_s - time.monotonic()
+        if wait_s <= 0:
+            self.publish()
+        else:
+            self._is_due = True
+            asyncio.get_running_loop().call_later(wait_s, self.publish)
+
+    def publish(self) -> None:
+        """Publish the view."""
+        self._is_due = False
+        self._next_s = time.monotonic() + PUBLISH_EVERY_S
+        self._publish(self.session.view.snapshot())

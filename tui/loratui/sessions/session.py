@@ -1,0 +1,242 @@
+"""Follows one run, for as long as anyone wants: connects, resumes, stores, acknowledges, and begins again.
+
+Start here to see how a record travels: ``_receive`` stores it, folds it into the view, and only then acknowledges it.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+from loratui.domain.run import LinkState, RunView
+from loratui.remote.agent_client import AgentClient, Transport, connected
+from loratui.sessions.commands import start_command
+from loratui.sessions.downloads import Downloads
+from loratui.store import Store, StoredRun
+from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiError
+from loratui_protocol.link import Beat, Deliver, Started
+from loratui_protocol.messages import Command, CommandResult, Refused
+
+log = logging.getLogger(__name__)
+FIRST_RETRY_S = 0.25
+LAST_RETRY_S = 30.0
+_WATCH_EVERY_S = 1.0
+_CLOCK_JUMP_S = 5.0
+
+
+def retry_after_s(failures: int, chance: float) -> float:
+    """Return how long to wait after so many failures in a row; ``chance`` (0 to 1) spreads clients out."""
+    longest = min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(failures - 1, 20))
+    return longest * (0.5 + 0.5 * chance)
+
+
+class RunSession:
+    """One followed run. Everything happens in the host's loop; ``changed`` is told when the view has news."""
+
+    def __init__(
+        self,
+        run: StoredRun,
+        store: Store,
+        transport: Transport,
+        *,
+        folder: Path,
+        author: str,
+        client_id: str,
+        changed: Callable[[], None],
+    ) -> None:
+        self._run = run
+        self._store = store
+        self._transport = transport
+        self._author = author
+        self._client_id = client_id
+        self._changed = changed
+        self._downloads = Downloads(run, store, folder, author, changed)
+        self._waiting: dict[str, tuple[Command, Future[CommandResult]]] = {}
+        self._unsent: asyncio.Queue[Command] = asyncio.Queue()
+        self._retry = asyncio.Event()
+        self._failures = 0
+        self.answered: Future[None] = Future()
+        """Done when the agent has the run; failed when the first attempt shows that it never will."""
+        self.view = self._recall()
+        self.is_known_to_agent = self.view.last_seq > 0
+        """Whether the agent has the run, or may have it though its answer was lost."""
+
+    async def run(self) -> None:
+        """Follow the run until cancelled."""
+        while True:
+            wait_s = 0.0
+            try:
+                async with connected(self._transport, self._client_id) as agent:
+                    await self._converse(agent)
+            except* LoratuiError as group:
+                wait_s = self._failed(_first(group))
+            await self._pause(wait_s)
+
+    def send(self, command: Command, result: "Future[CommandResult]") -> None:
+        """Send a command, now or as soon as the agent is reached; the run's journal brings the result."""
+        self._waiting[command.id] = (command, result)
+        self._unsent.put_nowait(command)
+        self.retry_now()
+
+    def retry_now(self) -> None:
+        """Try to reach the agent at once if it is down."""
+        self._retry.set()
+
+    def close(self) -> None:
+        """Let whoever waits for the agent know that nobody is asking it any more."""
+        self.answered.cancel()
+        for _, result in self._waiting.values():
+            result.cancel()
+
+    def _recall(self) -> RunView:
+        """Return the view that the store remembers."""
+        view = self._empty_view()
+        view.journal = self._store.run(self._run.id).epoch
+        for record in self._store.records(self._run.id):
+            view.apply(record)
+        self._downloads.recall(view)
+        return view
+
+    def _empty_view(self) -> RunView:
+        run, now_s = self._run, time.monotonic()
+        view = RunView(run_id=run.id, name=run.name, target=run.target, link_since_s=now_s)
+        view.price_microusd_per_h = run.price_microusd_per_h
+        view.clock_offset_s = now_s - time.time()
+        return view
+
+    async def _converse(self, agent: AgentClient) -> None:
+        """Do everything that goes on while connected; ends with an error, as every connection does."""
+        self.view.clock_offset_s = time.monotonic() - agent.hello_ok.now_ts
+        if self.view.last_seq == 0:
+            self.is_known_to_agent = True
+            await agent.command(start_command(self._run, self._author))
+        await agent.follow(self._run.id, self.view.journal, self.view.last_seq)
+        # What was sent on an earlier connection may be lost: everything unanswered goes again.
+        self._unsent = asyncio.Queue()
+        for command, result in list(self._waiting.values()):
+            if result.cancelled():
+                del self._waiting[command.id]
+            else:
+                self._unsent.put_nowait(command)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._receive(agent), name="receive")
+            tasks.create_task(self._send_commands(agent), name="send")
+            tasks.create_task(self._downloads.run(agent), name="downloads")
+            tasks.create_task(self._watch(agent), name="watch")
+
+    async def _receive(self, agent: AgentClient) -> None:
+        while True:
+            for event in await agent.receive():
+                match event:
+                    case Started():
+                        self._start(event)
+                    case Deliver():
+                        await self._deliver(agent, event)
+                    case Beat(heartbeat=heartbeat):
+                        self.view.beat(heartbeat, time.monotonic())
+                    case Refused():
+                        self._refused(event)
+            if self.view.link is LinkState.STALE:
+                self.view.heard(LinkState.UP, time.monotonic())
+            self._changed()
+
+    def _start(self, started: Started) -> None:
+        self._store.begin_history(self._run.id, started.epoch, reset=started.reset)
+        if started.reset:
+            log.warning("run=%s journal=%s the stored history was of another journal", self._run.id, started.epoch)
+            version, self.view = self.view.version, self._empty_view()
+            self.view.version = version
+            self._downloads.recall(self.view)
+        self.view.journal = started.epoch
+        self._failures = 0
+        self.view.heard(LinkState.UP, time.monotonic())
+        if not self.answered.done():
+            self.answered.set_result(None)
+
+    async def _deliver(self, agent: AgentClient, delivered: Deliver) -> None:
+        self._store.append(self._run.id, delivered.epoch, delivered.records)
+        for record in delivered.records:
+            self.view.apply(record)
+            if isinstance(record.event, CommandResult):
+                self._resolve(record.event)
+                self._downloads.answered(record.event)
+        self._changed()
+        self._downloads.wake()
+        await agent.stored(self._run.id, delivered.records[-1].seq)
+
+    async def _send_commands(self, agent: AgentClient) -> None:
+        while True:
+            await agent.command(await self._unsent.get())
+
+    async def _watch(self, agent: AgentClient) -> None:
+        """Give the connection up when the agent is silent for too long, or when this machine slept."""
+        wall_minus_monotonic_s = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            health = agent.health()
+            if health == "dead":
+                raise AgentUnreachableError("the agent has not been heard for a while", code="agent.silent")
+            if abs(time.time() - time.monotonic() - wall_minus_monotonic_s) > _CLOCK_JUMP_S:
+                # The monotonic clock stands still in sleep: the connection is old, whatever it looks like.
+                raise AgentUnreachableError("this machine slept", code="agent.lost")
+            if health == "stale" and self.view.link is LinkState.UP:
+                self.view.heard(LinkState.STALE, time.monotonic())
+                self._changed()
+
+    def _refused(self, refused: Refused) -> None:
+        """Tell whoever waits for the command; a run that the agent does not know ends the connection."""
+        waiting = self._waiting.get(refused.id)
+        if waiting is not None:
+            command, _ = waiting
+            self._resolve(
+                CommandResult(
+                    id=refused.id,
+                    command=command.tag,
+                    author=self._author,
+                    ok=False,
+                    code=refused.code,
+                    message=refused.what,
+                )
+            )
+        elif refused.id == self._run.id:
+            self.is_known_to_agent = self.view.last_seq > 0
+            raise JobError(refused.what, fix=refused.fix, code=refused.code)
+
+    def _resolve(self, result: CommandResult) -> None:
+        waiting = self._waiting.pop(result.id, None)
+        # The caller may have given up meanwhile.
+        if waiting is not None and waiting[1].set_running_or_notify_cancel():
+            waiting[1].set_result(result)
+
+    def _failed(self, error: LoratuiError) -> float:
+        """Note why the agent can't be reached and return how long to wait before the next attempt."""
+        self._failures += 1
+        wait_s = retry_after_s(self._failures, random.random())
+        log.info("run=%s link=down failures=%d retry_s=%.2f %s", self._run.id, self._failures, wait_s, error)
+        if error.code == "store.other_history":
+            version, self.view = self.view.version, self._recall()
+            self.view.version = version
+        now_s = time.monotonic()
+        self.view.heard(LinkState.DOWN, now_s, detail=error.what, retry_at_s=now_s + wait_s)
+        self._changed()
+        # Where the request to start may have arrived the run may exist: then trying goes on.
+        if not self.answered.done() and not self.is_known_to_agent:
+            self.answered.set_exception(error)
+        return wait_s
+
+    async def _pause(self, wait_s: float) -> None:
+        self._retry.clear()
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._retry.wait()
+        except TimeoutError:
+            pass
+
+
+def _first(group: BaseExceptionGroup[LoratuiError]) -> LoratuiError:
+    """Return the error that ended a connection; what it brought down with it says less."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,52 @@
+"""Starting a run: written down first, then asked for, so that a client killed in between finds it again."""
+
+import time
+from pathlib import Path
+
+from loratui.sessions.host import SessionHost
+from loratui.store import StoredRun
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.ids import new_id
+
+START_TIMEOUT_S = 60.0
+
+
+def start_run(
+    host: SessionHost,
+    *,
+    name: str,
+    target: str,
+    config_toml: str,
+    home: Path,
+    price_microusd_per_h: int = 0,
+    max_runtime_s: float | None = None,
+    evaluate_concept: str = "",
+) -> str:
+    """Start a run, follow it, and return its id. ``config_toml`` is the resolved config with absolute paths.
+
+    Where the agent may have taken the run but its answer was lost, the run is followed all the same and shows itself
+    when the agent is reached again.
+
+    Raises:
+        LoratuiError: the agent can't be reached or refuses the run; then there is no run.
+    """
+    run = StoredRun(
+        id=new_id(),
+        name=name,
+        target=target,
+        created_ts=time.time(),
+        config_toml=config_toml,
+        home=home,
+        price_microusd_per_h=price_microusd_per_h,
+        max_runtime_s=max_runtime_s,
+        evaluate_concept=evaluate_concept,
+    )
+    answered = host.begin(run)
+    try:
+        answered.result(START_TIMEOUT_S)
+    except TimeoutError:
+        pass
+    except LoratuiError:
+        host.unfollow(run.id, forget=True)
+        raise
+    return run.id
