@@ -103,6 +103,14 @@ def test_a_picture_of_a_buckets_proportions_gets_that_bucket() -> None:
         assert chosen.width / chosen.height == bucket.width / bucket.height
 
 
+def test_of_buckets_with_equal_proportions_the_larger_is_chosen() -> None:
+    assert choose(100, 100, (Bucket(256, 256), Bucket(512, 512), Bucket(320, 320))) == (512, 512)
+
+
+def test_a_shortest_side_above_the_resolution_is_lowered_to_it() -> None:
+    assert ladder((64, 72), shortest=256, longest=1024, step=8) == ((64, 64), (64, 72), (72, 64))
+
+
 @given(sizes)
 def test_wide_and_tall_pictures_are_treated_alike(size: tuple[int, int]) -> None:
     buckets = ladder((512, 512), shortest=256, longest=1024, step=64)
@@ -122,6 +130,7 @@ def test_a_picture_is_scaled_until_it_covers_and_then_cropped() -> None:
 def test_a_large_picture_without_upscaling_is_shrunk_to_the_area() -> None:
     assert own_bucket(2000, 2000, resolution=(512, 512), step=64) == (512, 512)
     assert own_bucket(300, 200, resolution=(512, 512), step=64) == (256, 192)
+    assert own_bucket(561, 561, resolution=(512, 512), step=64) == (512, 512)  # 561 * (512 / 561) < 512
     assert own_bucket(10, 3000, resolution=(512, 512), step=64) == (64, 2944)
 
 
