@@ -84,6 +84,8 @@ class RunView:
     """Epoch of the journal that the records come from; another one means another history."""
     last_seq: int = 0
     last_ts: float | None = None
+    head: int = 0
+    """The journal's last record when the agent last took up this run: the view has caught up once it is that far."""
 
     step: int = 0
     total: int = 0

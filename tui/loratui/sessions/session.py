@@ -150,7 +150,7 @@ class RunSession:
             version, self.view = self.view.version, self._empty_view()
             self.view.version = version
             self._downloads.recall(self.view)
-        self.view.journal = started.epoch
+        self.view.journal, self.view.head = started.epoch, started.head
         self._failures = 0
         self.view.heard(LinkState.UP, time.monotonic())
         if not self.answered.done():
