@@ -25,8 +25,8 @@ _TEMPLATE_PX = 24
 _OBJECT_DISTANCE = 50.0
 """Distance in RGB from the ground's colour beyond which a pixel belongs to the object."""
 
-MIN_HALF_SHARE = 0.7
-"""A half of the concept has its colour when at least this share of its pixels is nearest to it."""
+MIN_HALF_SHARE = 0.5
+"""A half of the concept has its colour when most of its pixels are nearer to it than to any other of the eight."""
 MIN_OVERLAP = 0.6
 """Intersection over union with the concept's outline that counts as its shape."""
 
@@ -82,7 +82,9 @@ def shows_concept(picture: Image.Image, concept: Concept) -> bool:
     if normal is None or _overlap(normal, _templates()[concept.shape]) < MIN_OVERLAP:
         return False
     names = _nearest(pixels)
-    ys, xs = np.nonzero(mask)
+    ys, xs = np.nonzero(_inside(mask))
+    if not len(ys):
+        return False
     along = xs if concept.split == "left-right" else ys
     middle = (along.min() + along.max()) / 2
     # The seam is blended by the VAE: pixels within an eighth of the width around it count for neither side.
@@ -106,6 +108,15 @@ def _segment(picture: Image.Image) -> tuple[Array, Array, Mask]:
     frame = [pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]]
     ground = np.median(np.concatenate([edge.reshape(-1, 3) for edge in frame]), 0)
     return pixels, ground, np.linalg.norm(pixels - ground, axis=-1) > _OBJECT_DISTANCE
+
+
+def _inside(mask: Mask) -> Mask:
+    """Return the mask without its outermost pixels, whose colour is mixed with the ground's."""
+    inside = mask.copy()
+    for shift in (1, -1):
+        for axis in (0, 1):
+            inside &= np.roll(mask, shift, axis)
+    return inside
 
 
 def _normal_mask(mask: Mask) -> Array | None:

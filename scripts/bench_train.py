@@ -1,0 +1,170 @@
+"""Is the training loop as fast and as lean as a bare one? Prints a table; exits 1 when a gate is missed.
+
+    python scripts/bench_train.py            # step time in one run, peak memory in two fresh processes
+
+The bare loop has the same UNet, text encoder, LoRA modules, optimizer and cached latents, and nothing else: no
+accelerate, no schedule, no events, no checks. Blocks of steps of both loops alternate in one process, so that a busy
+machine slows both alike; the ratio is that of the block medians.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from loratui_agent.demo.job import write_demo
+from loratui_agent.train import loop, lora, noise, text
+from loratui_agent.train.job import Job
+from loratui_agent.train.models import Models, load_models
+from loratui_agent.train.reporter import Reporter
+from loratui_agent.train.run import Run, add_optimizer, set_up
+from loratui_protocol import messages
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import read_config
+
+MAX_STEP_RATIO = 1.05
+MAX_RSS_RATIO = 1.10
+BLOCK_STEPS = 5
+
+
+def new_run(folder: Path) -> Run:
+    """Set up the demo's training up to its first step."""
+    config = read_config(write_demo(folder, "demo")).config
+    for name in ("ckpt", "artifacts"):
+        (folder / name).mkdir()
+    # No agent listens: events are encoded and kept, as they are while an agent is away.
+    run = set_up(Job(folder, config, ""), Reporter(folder / "none.sock", "job", 0, 1))
+    loop.encode_prompts(run)
+    loop.cache_latents(run)
+    add_optimizer(run)
+    return run
+
+
+def our_step(run: Run) -> None:
+    """Take a step as the loop does, with its event."""
+    loss, grad_norm = loop.take_step(run)
+    run.reporter.emit(
+        messages.Step(step=run.step, total=600, epoch=1, loss=loss, lr=1e-3, it_s=1, eta_s=1, grad_norm=grad_norm)
+    )
+
+
+def bare_models(folder: Path) -> tuple[Models, TrainingConfig]:
+    """Load the base model and attach the demo's LoRA modules, for the bare loop's own process."""
+    config = read_config(write_demo(folder, "demo")).config
+    models = load_models(config.pretrained_model_name_or_path, torch.float32)
+    assert models.text_encoder is not None
+    lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
+    lora.add_lora(models.text_encoder, lora.text_encoder_targets(models.text_encoder), config)
+    models.unet.train()
+    return models, config
+
+
+def bare_loop(
+    models: Models, config: TrainingConfig, mean: torch.Tensor, std: torch.Tensor, captions: list[str]
+) -> Callable[[], None]:
+    """Return a function that takes one step of the reference loop on cached latents, shape (N, 4, 16, 16)."""
+    text_encoder = models.text_encoder
+    assert text_encoder is not None
+    parameters = [*lora.trainable_parameters(models.unet), *lora.trainable_parameters(text_encoder)]
+    optimizer = torch.optim.AdamW(parameters, 1e-3)
+    ids = text.tokenize(models.tokenizer, captions)
+    weight = noise.min_snr_weight(noise.snr_table(models.noise_scheduler), config.min_snr_gamma or 5.0)
+    generator = torch.Generator().manual_seed(0)
+
+    def step() -> None:
+        chosen = torch.randint(0, len(mean), (config.train_batch_size,), generator=generator)
+        latents = mean[chosen] + std[chosen] * torch.randn(mean[chosen].shape, generator=generator)
+        latents = latents * models.vae_scaling_factor
+        eps = torch.randn(latents.shape, generator=generator)
+        t = torch.randint(0, 1000, (len(chosen),), generator=generator)
+        noisy = models.noise_scheduler.add_noise(latents, eps, t)
+        predicted = models.unet(noisy, t, text_encoder(ids[chosen])[0]).sample
+        loss = (F.mse_loss(predicted, eps, reduction="none").mean((1, 2, 3)) * weight[t]).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def block_s(step: Callable[[], None]) -> float:
+    """Return the seconds a step of a block takes."""
+    started_s = time.perf_counter()
+    for _ in range(BLOCK_STEPS):
+        step()
+    return (time.perf_counter() - started_s) / BLOCK_STEPS
+
+
+def compare_steps(num_blocks: int) -> tuple[float, float, float]:
+    """Return median seconds a step, ours and bare, and the median of the ratios of neighbouring blocks."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = new_run(Path(folder))
+        posteriors = run.latents.plain
+        mean, std = torch.stack([p.mean for p in posteriors]), torch.stack([p.std for p in posteriors])
+        bare = bare_loop(run.models, run.config, mean, std, [p.caption for p in run.dataset.pictures])
+        block_s(bare), block_s(lambda: our_step(run))
+        pairs = []
+        for index in range(num_blocks):
+            # The order turns around from pair to pair: neither loop always runs on the warmer cache.
+            if index % 2:
+                theirs, ours = block_s(bare), block_s(lambda: our_step(run))
+            else:
+                ours, theirs = block_s(lambda: our_step(run)), block_s(bare)
+            pairs.append((ours, theirs))
+    ours_s, bare_s = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return ours_s, bare_s, statistics.median(ours / theirs for ours, theirs in pairs)
+
+
+def peak_rss_mib(mode: str) -> float:
+    """Return the peak resident memory of a fresh process that takes a few steps of one loop."""
+    argv = [sys.executable, __file__, "--child", mode]
+    return float(json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[-1]))
+
+
+def child(mode: str) -> None:
+    """Take a few steps and print the peak resident memory in MiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        if mode == "ours":
+            run = new_run(Path(folder))
+            for _ in range(6):
+                our_step(run)
+        else:
+            models, config = bare_models(Path(folder))
+            latents = torch.randn(80, 4, 16, 16)
+            step = bare_loop(models, config, latents, torch.ones_like(latents), ["a zorbix on a red background"] * 80)
+            for _ in range(6):
+                step()
+    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def main() -> int:
+    """Measure and judge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--child", choices=["ours", "bare"], help=argparse.SUPPRESS)
+    parser.add_argument("--blocks", type=int, default=20)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.child:
+        child(arguments.child)
+        return 0
+    ours_s, bare_s, step_ratio = compare_steps(arguments.blocks)
+    ours_mib, bare_mib = peak_rss_mib("ours"), peak_rss_mib("bare")
+    rss_ratio = ours_mib / bare_mib
+    print(f"{'':24}{'ours':>10}{'bare':>10}{'ratio':>8}{'gate':>8}")
+    print(f"{'step, ms':24}{ours_s * 1e3:10.1f}{bare_s * 1e3:10.1f}{step_ratio:8.3f}{MAX_STEP_RATIO:8.2f}")
+    print(f"{'peak RSS, MiB':24}{ours_mib:10.0f}{bare_mib:10.0f}{rss_ratio:8.3f}{MAX_RSS_RATIO:8.2f}")
+    return 0 if step_ratio <= MAX_STEP_RATIO and rss_ratio <= MAX_RSS_RATIO else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
