@@ -1,0 +1,36 @@
+"""What only a GPU shows: mixed precision, measured VRAM, a resume. Run with ``pytest -m gpu tests/gpu``."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from loratui_protocol import messages
+from support.tiny_training import tiny_config, write_pictures
+from support.trainer_process import trainer, write_job
+
+pytestmark = [pytest.mark.gpu, pytest.mark.torch, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize("mixed_precision", ["bf16", "fp16", "no", None])
+def test_a_training_ends_with_a_file_that_does_what_was_trained(tmp_path: Path, mixed_precision: str | None):
+    pictures = write_pictures(tmp_path / "pictures")
+    config = tiny_config(
+        pictures, mixed_precision=mixed_precision, sample_prompts=("a zorbix on a red background",), max_train_steps=30
+    )
+    with trainer(write_job(tmp_path / "job", config), tmp_path) as process:
+        assert process.finish()["outcome"] == "done", process.log()
+        steps = process.of_type(messages.Step)
+    assert all(math.isfinite(step.loss) for step in steps)
+    assert all(step.vram_gib is not None and step.vram_gib > 0 for step in steps)
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path: Path):
+    pictures = write_pictures(tmp_path / "pictures")
+    job = write_job(tmp_path / "job", tiny_config(pictures, mixed_precision="bf16", gradient_checkpointing=True))
+    with trainer(job, tmp_path) as process:
+        process.wait_for_step(7)
+        process.kill()
+    with trainer(job, tmp_path, 2) as process:
+        assert process.finish()["outcome"] == "done", process.log()
+        assert process.of_type(messages.Step)[0].step > 1
