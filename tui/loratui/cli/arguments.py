@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from loratui.domain.formatting import parse_microusd
+from loratui.domain.run import CommandKind
 from loratui_protocol.errors import UsageError
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -32,7 +33,7 @@ class Arguments(argparse.Namespace):
     yes: bool
     steps: int | None
     out: Path
-    command_kind: str
+    command_kind: CommandKind
     duration: float
     origin: bool
 
@@ -95,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = add("demo", "train:demo", "train a LoRA for real on this machine, with the built-in tiny model", screen)
     _format_options(demo)
+    demo.set_defaults(deadline=None, budget=None, detach=False)
     demo.add_argument("--steps", type=positive, metavar="N", help="training steps; by default as many as it needs")
     demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where the results go")
 
@@ -116,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     status = add("status", "listing:status", "say how a run is doing")
     _run_argument(status)
     status.add_argument("--json", action="store_true", help="one JSON document")
-    logs = add("logs", "listing:logs", "print what a run has logged")
+    logs = add("logs", "attach:logs", "print what a run has logged")
     _run_argument(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
 
@@ -128,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
         ("stop", "finish the current step, save everything, and end the run"),
     ):
         command = add(kind, "control:send", summary)
-        command.set_defaults(command_kind=kind)
+        command.set_defaults(command_kind=kind, duration=0.0)
         _run_argument(command)
     extend = add("extend", "control:send", "move the auto-stop of a run")
     extend.set_defaults(command_kind="extend")

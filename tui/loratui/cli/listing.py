@@ -60,10 +60,8 @@ def status(arguments: Arguments) -> int:
     print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
     if last_step is not None:
         print(f"loss {formatting.loss(last_step.loss)}, {formatting.speed(last_step.it_s)} at step {last_step.step}")
-    auto_stop = f", auto-stop in {formatting.auto_stop(now.deadline_s)}" if now.deadline_s is not None else ""
-    print(
-        f"spent {formatting.money(run.spent_microusd)} at {formatting.hourly_price(run.price_microusd_per_h)}{auto_stop}"
-    )
+    price = formatting.hourly_price(run.price_microusd_per_h)
+    print(f"spent {formatting.money(run.spent_microusd)} at {price}, auto-stop: {formatting.auto_stop(now.deadline_s)}")
     for path in files.values():
         print(path)
     return 0

@@ -55,6 +55,8 @@ class Narrator:
                 return None
             case Artifact(name=name, size=size):
                 return f"file {name}, {formatting.size(size)}"
+            case CommandResult(command="start_job" | "ack_artifacts", ok=True):
+                return None
             case CommandResult() as result:
                 outcome = "done" if result.ok else f"refused [{result.code}]"
                 return f"{result.command} by {result.author}: {outcome}" + (

@@ -1,0 +1,150 @@
+"""Following a run to its end, in the interface or as lines, and what is said and written when it is over."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from loratui import report
+from loratui.cli.arguments import Arguments
+from loratui.domain.run import RunView
+from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
+from loratui.headless.json_lines import to_json
+from loratui.sessions.export import output_folder
+from loratui.sessions.host import SessionHost
+from loratui.sessions.source import HostRunSource
+from loratui.sessions.start_run import START_TIMEOUT_S
+from loratui.settings import Settings
+from loratui.store import Store
+from loratui_protocol.errors import AgentUnreachableError, LoratuiError
+from loratui_protocol.messages import ArtifactKind, JobState
+
+HUNG_UP, INTERRUPTED = 129, 130
+
+
+class _HungUp(KeyboardInterrupt):
+    """The terminal is gone."""
+
+
+@contextmanager
+def hosting(preferences: Settings) -> Iterator[SessionHost]:
+    """Run a session host inside the block."""
+    host = SessionHost(preferences)
+    host.start()
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+def take_up(host: SessionHost, run_id: str) -> LoratuiError | None:
+    """Follow a known run and wait until everything that its agent has is here; return why it can't be had, if so."""
+    try:
+        host.follow(run_id).result(START_TIMEOUT_S)
+    except TimeoutError:
+        return AgentUnreachableError("the agent does not answer", fix="try again", code="agent.silent")
+    except LoratuiError as error:
+        return error
+    catch_up(host, run_id)
+    return None
+
+
+def wants_interface(arguments: Arguments) -> bool:
+    """Return whether the interface is to be opened: nobody asked for lines, and there is a terminal to draw on."""
+    lines = arguments.plain or arguments.json
+    return not lines and sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def watch(host: SessionHost, preferences: Settings, run_id: str, arguments: Arguments) -> int:
+    """Show a followed run until it is over or the user leaves; return the exit status."""
+    if wants_interface(arguments):
+        status = _show(host, run_id, arguments)
+    else:
+        printer = JsonPrinter() if arguments.json else PlainPrinter()
+        status = print_run(host, preferences, run_id, printer)
+    view = host.view(run_id)
+    if status or not view.is_settled:
+        return status
+    _conclude(view, _report_path(preferences, run_id), arguments)
+    return 1 if view.state is JobState.FAILED else 0
+
+
+def _show(host: SessionHost, run_id: str, arguments: Arguments) -> int:
+    # Textual reads its environment when it is imported, so that has to be settled first.
+    from loratui.ui.environment import UiOptions, prepare
+
+    options = prepare(
+        UiOptions(
+            slow=arguments.slow, ascii=arguments.ascii, mouse=not arguments.no_mouse, readonly=arguments.readonly
+        ),
+        os.environ,
+        sys.stdout.encoding,
+    )
+    from loratui.ui.app import run_app
+    from loratui.ui.farewell import farewell
+
+    status = run_app(HostRunSource(host, run_id), options=options)
+    view = host.view(run_id)
+    if status != HUNG_UP and not view.is_settled:
+        print(farewell(view, time.monotonic()))
+    return status
+
+
+def print_run(host: SessionHost, preferences: Settings, run_id: str, printer: Printer) -> int:
+    """Print a followed run until it is over (0), or until someone lets go of it (129, 130)."""
+    try:
+        with _signals_as_exceptions(), Store(preferences.database) as store:
+            follow(host, store, run_id, printer)
+    except _HungUp:
+        return HUNG_UP
+    except KeyboardInterrupt:
+        name = host.view(run_id).name
+        print(f"detached: {name} goes on. Back to it: loratui attach {name}", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+@contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """Let a hang-up and a polite request to end interrupt what goes on inside the block, as Ctrl-C does."""
+
+    def hang_up(_: int, __: FrameType | None) -> None:
+        raise _HungUp
+
+    handlers = {"SIGHUP": hang_up, "SIGTERM": signal.default_int_handler}
+    known = {getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, handler) for number, handler in known.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report_path(preferences: Settings, run_id: str) -> Path:
+    """Return where the report goes: beside the copies that the config asked for, else among the run's files."""
+    with Store(preferences.database) as store:
+        run = store.run(run_id)
+    return (output_folder(run.config_toml) or preferences.run_folder(run_id)) / f"{run.name}-report.html"
+
+
+def _conclude(view: RunView, path: Path, arguments: Arguments) -> None:
+    """Write the report of a run that is over, and say where its files are."""
+    if not view.step:
+        return
+    report.write(view, path, time.monotonic())
+    if arguments.json:
+        print(to_json({"event": "report", "ts": time.time(), "seq": view.last_seq, "path": path}), flush=True)
+        return
+    for title, kind in (("LoRA", ArtifactKind.LORA), ("contact sheet", ArtifactKind.CONTACT_SHEET)):
+        for artifact_id, artifact in view.artifacts.items():
+            here = view.exported.get(artifact_id, view.downloaded.get(artifact_id))
+            if artifact.kind is kind and here is not None:
+                print(f"{title}: {here}")
+    print(f"report: {path}")
+    if view.evaluation is not None:
+        print(view.evaluation.verdict)

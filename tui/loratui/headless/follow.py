@@ -1,0 +1,127 @@
+"""Follows a run on standard output, from its first record to its last, as sentences or as JSON lines."""
+
+import sys
+import time
+from typing import Protocol
+
+from loratui.domain import formatting
+from loratui.domain.run import LinkState, RunView
+from loratui.headless.json_lines import record_line
+from loratui.headless.narration import Narrator
+from loratui.sessions.host import SessionHost
+from loratui.sessions.tail import tail
+from loratui.store import Store
+from loratui_protocol.messages import Artifact, CommandResult, Done, Event, Log, Record, State, Warn
+
+CATCH_UP_TIMEOUT_S = 60.0
+
+
+class Printer(Protocol):
+    """Prints the records of one run in their order; ``view`` says what has become of the run's files."""
+
+    def record(self, record: Record, view: RunView, /) -> None:
+        """Take the next record."""
+        ...
+
+    def end(self, view: RunView, /) -> None:
+        """Print what was held back."""
+        ...
+
+
+class PlainPrinter:
+    """A sentence a change, after the time of day; ``kinds`` leaves all others out."""
+
+    def __init__(self, kinds: tuple[type[Event], ...] | None = None) -> None:
+        self._narrator = Narrator()
+        self._kinds = kinds
+
+    def record(self, record: Record, _: RunView, /) -> None:
+        """Print the record if it is worth a sentence."""
+        self.say(record)
+
+    def say(self, record: Record) -> None:
+        """Print the record if it is worth a sentence."""
+        if self._kinds is not None and not isinstance(record.event, self._kinds):
+            return
+        sentence = self._narrator.sentence(record)
+        if sentence is not None:
+            print(f"{formatting.time_of_day(record.ts)}  {sentence}", flush=True)
+
+    def end(self, _: RunView, /) -> None:
+        """Do nothing: no sentence is held back."""
+
+
+LOGGED = (Log, Warn, State, CommandResult)
+
+
+class JsonPrinter:
+    """An object a line. What names a file waits until the file is here: its path is true then, and only then."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Record, str]] = []
+
+    def record(self, record: Record, view: RunView, /) -> None:
+        """Print the record, and those whose file has come meanwhile."""
+        match record.event:
+            case Artifact(id=artifact_id) | Done(artifact_id=artifact_id):
+                self._waiting.append((record, artifact_id))
+            case _:
+                print(record_line(record), flush=True)
+        self._print_waiting([waiting for waiting in self._waiting if waiting[1] in view.downloaded], view)
+
+    def end(self, view: RunView, /) -> None:
+        """Print the records whose files never came."""
+        self._print_waiting(self._waiting, view)
+
+    def _print_waiting(self, due: list[tuple[Record, str]], view: RunView) -> None:
+        self._waiting = [waiting for waiting in self._waiting if waiting not in due]
+        for record, artifact_id in due:
+            path = view.exported.get(artifact_id, view.downloaded.get(artifact_id))
+            print(record_line(record, path if _is_of(record, artifact_id, view) else None), flush=True)
+
+
+def _is_of(record: Record, artifact_id: str, view: RunView) -> bool:
+    """Return whether the file that is here is the one the record names, not a later one of the same id."""
+    known = view.artifacts.get(artifact_id)
+    return isinstance(record.event, Artifact | Done) and known is not None and known.sha256 == record.event.sha256
+
+
+def follow(host: SessionHost, store: Store, run_id: str, printer: Printer) -> RunView:
+    """Print everything that a followed run has done and does, until it is over; return how it ended."""
+    host.subscribe(_LinkNarrator(host, run_id).look)
+    for record in tail(host, store, run_id):
+        printer.record(record, host.view(run_id))
+    view = host.view(run_id)
+    printer.end(view)
+    return view
+
+
+def catch_up(host: SessionHost, run_id: str) -> RunView:
+    """Return the view of a followed run once it has all that the agent had when it was asked, or can't be asked."""
+    deadline_s = time.monotonic() + CATCH_UP_TIMEOUT_S
+    view = host.view(run_id)
+    while not _has_caught_up(view) and view.link is not LinkState.DOWN and time.monotonic() < deadline_s:
+        view = host.wait(run_id, view.version, deadline_s - time.monotonic())
+    return view
+
+
+def _has_caught_up(view: RunView) -> bool:
+    return view.link is LinkState.UP and view.last_seq >= view.head
+
+
+class _LinkNarrator:
+    """Says on standard error when the agent is not heard, and when it is heard again."""
+
+    def __init__(self, host: SessionHost, run_id: str) -> None:
+        self._host = host
+        self._run_id = run_id
+        self._is_down = False
+
+    def look(self) -> None:
+        view = self._host.view(self._run_id)
+        if view.link is LinkState.DOWN and not self._is_down:
+            self._is_down = True
+            print(f"the agent is not heard ({view.link_detail}); it is tried again", file=sys.stderr, flush=True)
+        elif view.link is LinkState.UP and self._is_down:
+            self._is_down = False
+            print("the agent is heard again", file=sys.stderr, flush=True)
