@@ -75,6 +75,7 @@ class Job:
         self.facts = facts
         self.results: dict[str, messages.CommandResult] = {}
         self.artifacts: dict[str, messages.Artifact] = {}
+        self.heard_done = False
         self.last_step: messages.Step | None = None
         self.last_step_s: float | None = None
         self.last_heard_s = time.monotonic()
@@ -294,6 +295,8 @@ class Job:
                 self.artifacts[artifact.id] = artifact
             case messages.CommandResult() as result:
                 self.results[result.id] = result
+            case messages.Done():
+                self.heard_done = True
 
     def _repair(self) -> None:
         """Write the state event that a crash kept out of the journal."""

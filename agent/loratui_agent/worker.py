@@ -177,7 +177,11 @@ class Worker:
         """Decide what a trainer's end means: a result, another attempt, or a failure."""
         stop_reason = job.facts.stop_reason
         ended = read_exit(job.folder / "exit.json")
-        if ended is not None and ended.outcome == "done":
+        unheard = ended is not None and ended.outcome == "done" and not job.heard_done
+        if unheard and may_resume(job.facts.interruptions_ts, time.time()):
+            # It ended while no agent listened, so nobody knows its files: another attempt has only them to name.
+            self._resume(job, "unheard", "the trainer ended while no agent listened")
+        elif ended is not None and ended.outcome == "done":
             self._finish(job, JobState.DONE)
         elif ended is not None and ended.outcome == "stopped":
             self._finish(job, JobState.STOPPED, stop_reason or "signal")
@@ -197,8 +201,11 @@ class Worker:
         elif not may_resume(job.facts.interruptions_ts, time.time()):
             detail = "the trainer was killed again and again; its last checkpoint is kept"
             self._finish(job, JobState.FAILED, "killed", detail)
+        elif verdict is TrainerVerdict.KILL_HUNG:
+            limit_s = silence_limit_s(job.step_times_s, self._patience.silence_min_s)
+            self._resume(job, "hang", f"nothing came from the trainer for {limit_s:.0f} s")
         else:
-            self._resume(job, verdict, exit_code)
+            self._resume(job, "killed", "the trainer was killed" + ("" if exit_code is None else f" ({exit_code})"))
 
     @staticmethod
     def _finish(job: Job, state: JobState, reason: str = "", detail: str = "") -> None:
@@ -208,18 +215,14 @@ class Worker:
         job.move(state, reason=reason, detail=detail, trainer=None, pending=[], stop_reason="")
 
     @staticmethod
-    def _resume(job: Job, verdict: TrainerVerdict, exit_code: int | None) -> None:
-        hung = verdict is TrainerVerdict.KILL_HUNG
-        limit_s = silence_limit_s(job.step_times_s)
-        ended = "the trainer was killed" if exit_code is None else f"the trainer was killed ({exit_code})"
-        detail = f"nothing came from the trainer for {limit_s:.0f} s" if hung else ended
+    def _resume(job: Job, reason: str, detail: str) -> None:
         job.move(
             JobState.INTERRUPTED,
-            reason="hang" if hung else "killed",
+            reason=reason,
             detail=detail,
             trainer=None,
             interruptions_ts=[*job.facts.interruptions_ts, time.time()],
-            hangs=job.facts.hangs + hung,
+            hangs=job.facts.hangs + (reason == "hang"),
         )
         job.move(JobState.RESUMING, detail=RESUMING_DETAIL)
 
