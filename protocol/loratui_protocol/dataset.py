@@ -73,7 +73,7 @@ def scan(
     """Return the pictures under a folder.
 
     ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
-    much are reported. ``verify`` decodes every picture, which needs Pillow and takes about 10 ms each.
+    much are reported. ``verify`` decodes every picture, which takes about 10 ms each.
 
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.

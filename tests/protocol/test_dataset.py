@@ -1,7 +1,10 @@
+import contextlib
+import random
+import warnings
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from loratui_protocol.dataset import Dataset, fingerprint, scan, scan_config
 from loratui_protocol.errors import DatasetError
@@ -142,6 +145,13 @@ def test_a_truncated_picture_is_found_when_verified(tmp_path: Path, suffix: str)
     assert refusal(tmp_path, verify=True).code == "dataset.unreadable"
 
 
+def test_a_picture_of_another_kind_under_a_known_name_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png", format="TIFF")
+    assert refusal(tmp_path).code == "dataset.unreadable"
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png", format="JPEG")
+    assert scan(tmp_path, verify=True).pictures
+
+
 def test_many_unreadable_pictures_do_not_flood_the_message(tmp_path: Path) -> None:
     for index in range(30):
         (tmp_path / f"{index}.png").write_bytes(b"")
@@ -156,12 +166,34 @@ def test_a_picture_like_a_ribbon_is_refused(tmp_path: Path) -> None:
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_turned_picture_has_the_size_that_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_has_the_size_that_is_seen(tmp_path: Path, suffix: str, orientation: int) -> None:
+    file = tmp_path / f"a{suffix}"
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    Image.new("RGB", (80, 40)).save(tmp_path / "a.jpg", exif=exif)
-    (one,) = scan(tmp_path).pictures
-    assert (one.width, one.height) == (40, 80)
+    exif[0x0112] = orientation
+    Image.new("RGB", (80, 40)).save(file, exif=exif)
+    with Image.open(file) as opened:
+        seen = ImageOps.exif_transpose(opened).size
+    for verify in (False, True):
+        (one,) = scan(tmp_path, verify=verify).pictures
+        assert (one.width, one.height) == seen
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp"])
+def test_a_damaged_picture_is_read_or_refused_and_nothing_else(tmp_path: Path, suffix: str) -> None:
+    file = make(tmp_path / f"a{suffix}", size=(40, 30))
+    whole = file.read_bytes()
+    rng = random.Random(0)
+    for _ in range(80):
+        damaged = bytearray(whole[: rng.choice((len(whole), rng.randrange(len(whole))))])
+        for _ in range(rng.randrange(4)):
+            if damaged:
+                damaged[rng.randrange(min(len(damaged), 100))] = rng.randrange(256)
+        file.write_bytes(damaged)
+        with contextlib.suppress(DatasetError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scan(tmp_path, verify=True)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "LA", "I;16"])

@@ -46,7 +46,7 @@ def of_type(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
 _rate = st.floats(0, 9.5).map(lambda rate: rate + 1e-9)
 _share = st.floats(0, 1)
 _count = st.integers(1, 5000)
-_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 _path = st.text(st.characters(categories=["L", "N"], include_characters=" ._-"), min_size=1, max_size=12).map(
     lambda name: "/" + name.strip(". ")
 )
