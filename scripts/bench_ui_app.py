@@ -10,10 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.scripted_source import ScriptedSource
-
 from loratui.ui.clock import SystemClock
 from loratui.ui.environment import UiOptions, prepare
+from support.scripted_source import ScriptedSource
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ Import this only after ``environment.prepare``: Textual reads its environment wh
 import asyncio
 import signal
 import threading
+from pathlib import Path
 
 from loratui.domain.run import RunSource
 from loratui.ui.clock import Clock, SystemClock
@@ -22,7 +23,7 @@ _ENDING_SIGNALS = {"SIGHUP": EXIT_HANG_UP, "SIGTERM": EXIT_INTERRUPTED}
 class LoratuiApp(DiffedApp):
     """Shows a run. Closing it, by whatever way, never touches the run."""
 
-    CSS_PATH = "loratui.tcss"
+    CSS_PATH = Path(__file__).with_name("loratui.tcss")
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
 

@@ -108,8 +108,11 @@ class BrailleChart(Rows):
 
     def _title(self, frame: Frame, smoothed: Series | None) -> list[Span]:
         title: list[Span] = [(self.curve.name, Role.TITLE)]
-        if smoothed is not None and smoothed.values:
-            title += [("  ema ", Role.DIM), (formatting.loss(smoothed.values[-1]), Role.MEAN)]
+        newest = (
+            next((value for value in reversed(smoothed.values) if math.isfinite(value)), None) if smoothed else None
+        )
+        if newest is not None:
+            title += [("  ema ", Role.DIM), (formatting.loss(newest), Role.MEAN)]
         return [*title, *self.curve.facts(frame.view)]
 
     def _fit_limits(self, series: Series, span: tuple[int, int]) -> Limits | None:

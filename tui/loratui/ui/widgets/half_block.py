@@ -33,7 +33,7 @@ def picture_rows(path: Path, columns: int, rows: int, *, only_ascii: bool = Fals
             if picture.width * picture.height > _MOST_PIXELS:
                 return [[("picture too large", Role.WARN)]]
             pixels = picture.convert("RGB")
-            pixels.thumbnail((columns, rows * 2))
+            pixels.thumbnail((columns, rows * 2), Image.Resampling.BOX)
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
         return [[("unreadable picture", Role.WARN)]]
     return _ascii_rows(pixels) if only_ascii else _block_rows(pixels)

@@ -21,15 +21,15 @@ class LogPane(Pane):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self._held: LogLine | None = None
+        self._page = 1
 
     def scroll(self, pages: int) -> None:
         """Move by pages, up with negative ones; the lines shown then stay in place while new ones arrive."""
         if self.frame is None:
             return
         log = list(self.frame.view.log)
-        page = max(1, self.size.height - 2)
-        end = self._end(log) + pages * page
-        self._held = log[max(page, end) - 1] if end < len(log) and len(log) > page else None
+        end = self._end(log) + pages * self._page
+        self._held = log[max(self._page, end) - 1] if end < len(log) and len(log) > self._page else None
         self.rebuild()
 
     def follow(self) -> None:
@@ -55,6 +55,8 @@ class LogPane(Pane):
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
         """Return the lines that fit, the newest last."""
+        # Kept for keys that come while something lies over the log, which then has no size.
+        self._page = max(1, height - 1)
         log = list(frame.view.log)
         end = self._end(log)
         return [_line(line) for line in log[max(0, end - height) : end]] if height > 0 else []

@@ -1,0 +1,72 @@
+"""The interface without a terminal: press keys, move the clock, read the screen as text."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from textual.events import Key
+from textual.pilot import Pilot
+
+from loratui.ui.app import LoratuiApp
+from loratui.ui.environment import UiOptions
+from loratui.ui.screens.run import RunScreen
+from support.scripted_source import HandClock, ScriptedSource
+
+NAMES = {"?": "question_mark", "+": "plus", "-": "minus", "[": "left_square_bracket", "]": "right_square_bracket"}
+
+
+@dataclass
+class Shown:
+    """An interface that runs."""
+
+    app: LoratuiApp
+    pilot: Pilot[int]
+    source: ScriptedSource
+    clock: HandClock
+
+    @property
+    def screen(self) -> RunScreen:
+        screen = self.app.screen
+        assert isinstance(screen, RunScreen)
+        return screen
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*(NAMES.get(key, key) for key in keys))
+
+    async def type(self, text: str) -> None:
+        """Press printable keys as fast as a paste does."""
+        for char in text:
+            self.app.post_message(Key(key=char, character=char))
+        await self.pilot.pause()
+
+    async def tick(self, seconds: float = 1) -> None:
+        self.clock.advance(seconds)
+        self.screen.tick()
+        await self.pilot.pause()
+
+    async def resize(self, width: int, height: int) -> None:
+        await self.pilot.resize_terminal(width, height)
+
+    def rows(self) -> list[str]:
+        return [strip.text.rstrip() for strip in self.screen._compositor.render_strips()]
+
+    def text(self) -> str:
+        return "\n".join(self.rows())
+
+
+@asynccontextmanager
+async def showing(
+    source: ScriptedSource | None = None,
+    clock: HandClock | None = None,
+    *,
+    size: tuple[int, int] = (80, 24),
+    app_class: type[LoratuiApp] = LoratuiApp,
+    options: UiOptions | None = None,
+) -> AsyncIterator[Shown]:
+    """Show a run, a scripted one if none is given."""
+    clock = clock or HandClock()
+    source = source or ScriptedSource(clock)
+    app = app_class(source, options=options or UiOptions(), clock=clock)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        yield Shown(app, pilot, source, clock)

@@ -1,0 +1,41 @@
+"""What is said after the screen has closed, and pictures of the screen."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from loratui.ui.farewell import farewell
+from loratui.ui.screenshot import save_svg
+from support.scripted_source import HandClock, ScriptedSource
+
+
+def test_a_run_that_goes_on_is_named_with_the_way_back() -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=10)
+
+    assert farewell(source.view(), clock.monotonic_s()) == (
+        "my-style-v3 goes on on this machine, auto-stop in 2 h 59 min. Back to it: loratui attach my-style-v3"
+    )
+
+
+def test_a_run_that_is_over_is_named_with_its_file(tmp_path: Path) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=10)
+    source.finish(tmp_path)
+
+    assert farewell(source.view(), clock.monotonic_s()) == (
+        f"my-style-v3 is done. The LoRA: {tmp_path / 'my-style-v3.safetensors'}"
+    )
+
+
+def test_a_picture_of_the_screen_shows_the_run(tmp_path: Path) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock)
+    source.paint_samples(tmp_path, 1200, ("one", "two"))
+    path = tmp_path / "run.svg"
+    save_svg(source.view(), path, (120, 40), now_s=clock.monotonic_s(), wall=clock.local())
+
+    root = ElementTree.parse(path).getroot()  # noqa: S314 - made here
+    text = "".join(root.itertext()).replace("\xa0", " ")
+    assert "TRAINING" in text
+    assert "AUTO-STOP" in text
+    assert "my-style-v3" in text

@@ -1,0 +1,290 @@
+"""What the run screen says, in every state and at every size."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from loratui.domain.run import LinkState
+from loratui.ui.environment import UiOptions
+from loratui_protocol.messages import Cost, JobState, Log, Setup, State, Step, Warn
+from support.scripted_source import HandClock, ScriptedSource
+from support.ui_pilot import Shown, showing
+
+BADGES = {
+    JobState.QUEUED: "○ QUEUED",
+    JobState.PREPARING: "◐ PREPARING",
+    JobState.RUNNING: "● TRAINING",
+    JobState.PAUSED: "‖ PAUSED (still billing)",
+    JobState.STOPPING: "◆ STOPPING",
+    JobState.INTERRUPTED: "! INTERRUPTED",
+    JobState.RESUMING: "◐ RESUMING",
+    JobState.FINISHING: "◆ FINISHING",
+    JobState.DONE: "■ DONE",
+    JobState.STOPPED: "■ STOPPED",
+    JobState.FAILED: "x FAILED",
+}
+
+
+@pytest.mark.parametrize("state", list(JobState))
+async def test_the_state_is_a_word_and_a_glyph(state: JobState) -> None:
+    async with showing() as shown:
+        shown.source.add(State(state=state))
+        await shown.tick()
+
+        assert BADGES[state] in shown.rows()[0]
+
+
+async def test_while_the_link_is_up_the_first_row_tells_the_time() -> None:
+    async with showing() as shown:
+        assert shown.rows()[0].endswith("link up  14:22:07")
+        await shown.tick(3)
+        assert shown.rows()[0].endswith("link up  14:22:10")
+
+
+async def test_before_the_first_contact_the_screen_says_that_it_connects() -> None:
+    async with showing() as shown:
+        shown.source.run.heard(LinkState.CONNECTING, shown.clock.monotonic_s())
+        await shown.tick()
+
+        assert "connecting…" in shown.rows()[0]
+
+
+@pytest.mark.parametrize(
+    ("link", "badge"), [(LinkState.STALE, "! NO HEARTBEAT 0:37"), (LinkState.DOWN, "! LINK DOWN 0:37")]
+)
+async def test_a_lost_link_shows_its_age_and_marks_every_number(link: LinkState, badge: str) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, target="ssh://box")
+    source.run.heard(link, clock.monotonic_s())
+    async with showing(source, clock) as shown:
+        await shown.tick(37)
+
+        first, second = shown.rows()[:2]
+        assert badge in first
+        assert "● TRAINING" in first
+        assert first.endswith("as of 14:22:07")
+        assert "≈$0.11 spent · $0.69/h still billing" in second
+        assert "AUTO-STOP ≈2 h 50 min" in second
+        assert "run  as of 14:22:07" in shown.text()
+        assert "eta   ≈" in shown.text()
+
+
+async def test_a_link_that_is_down_says_when_it_is_tried_again() -> None:
+    async with showing() as shown:
+        now_s = shown.clock.monotonic_s()
+        shown.source.run.heard(LinkState.DOWN, now_s, retry_at_s=now_s + 9)
+        await shown.tick()
+
+        assert "LINK DOWN 0:01 · retry in 8 s" in shown.rows()[0]
+
+
+async def test_money_grows_between_two_figures_of_the_agent() -> None:
+    async with showing() as shown:
+        shown.source.add(Cost(spent_microusd=1_870_000, price_microusd_per_h=36_000_000, deadline_s=2460))
+        shown.source.run.money_at_s = shown.clock.monotonic_s()
+        shown.source.run.state = JobState.PAUSED
+        await shown.tick(1)
+
+        assert "$1.88 spent · $36.00/h" in shown.rows()[1]
+        assert shown.rows()[1].endswith("AUTO-STOP 40 min (15:03)")
+
+
+@pytest.mark.parametrize(
+    ("left_s", "words"),
+    [
+        (601, "! AUTO-STOP 10 min"),
+        (299, "! AUTO-STOP 4 min 59 s"),
+        (0, "! AUTO-STOP saving now"),
+        (None, "no auto-stop"),
+    ],
+)
+async def test_the_countdown_grows_louder(left_s: float | None, words: str) -> None:
+    async with showing() as shown:
+        shown.source.run.state = JobState.PAUSED
+        shown.source.run.deadline_s = left_s
+        shown.source.run.money_at_s = shown.clock.monotonic_s()
+        await shown.tick(0)
+
+        assert words in shown.rows()[1]
+
+
+async def test_a_run_of_this_machine_that_costs_nothing_says_so() -> None:
+    async with showing() as shown:
+        shown.source.run.state = JobState.PAUSED
+        shown.source.run.price_microusd_per_h = shown.source.run.spent_microusd = 0
+        await shown.tick()
+
+        assert "$0.00 spent · $0.00/h (this machine)" in shown.rows()[1]
+
+
+async def test_without_a_gpu_no_video_memory_is_shown() -> None:
+    async with showing() as shown:
+        assert "machine (psutil)" in shown.text()
+        assert "no GPU" in shown.text()
+        assert "vram" not in shown.text()
+
+
+async def test_a_gpu_is_shown_with_who_measured_it() -> None:
+    clock = HandClock()
+    async with showing(ScriptedSource(clock, gpu=True), clock) as shown:
+        assert "gpu (nvml)" in shown.text()
+        assert "vram  21.4/24.0 GiB" in shown.text()
+        assert "RTX 4090" in shown.rows()[0]
+
+
+async def test_what_comes_before_the_steps_is_shown_in_their_place() -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=0)
+    source.add(State(state=JobState.PREPARING))
+    source.add(Setup(phase="latents", done=12, total=60, unit="pictures", message="caching latents"))
+    async with showing(source, clock) as shown:
+        assert "now   caching latents 12/60 pictures" in shown.text()
+        assert "waiting for the first step" in shown.text()
+
+
+async def test_when_done_the_verdict_and_the_place_of_the_lora_are_shown(tmp_path: Path) -> None:
+    async with showing() as shown:
+        shown.source.finish(tmp_path)
+        await shown.tick()
+
+        text = shown.text()
+        assert "verdict  The LoRA learned its concept: 23 of 25" in text
+        assert f"lora     {tmp_path}"[:60] in text
+        assert "$1.87 spent in all" in shown.rows()[1]
+
+
+async def test_a_failed_run_says_why() -> None:
+    async with showing() as shown:
+        shown.source.add(State(state=JobState.FAILED, reason="disk.full", detail="the disk is full, 0 B free"))
+        await shown.tick()
+
+        assert "failed   the disk is full, 0 B free" in shown.text()
+        assert "lora     none was made" in shown.text()
+
+
+async def test_a_loss_that_is_no_number_is_marked_in_the_chart() -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=400)
+    source.add(Step(step=401, total=2500, epoch=1, loss=math.nan, lr=1e-4, it_s=2, eta_s=9, grad_norm=math.inf), 401)
+    async with showing(source, clock) as shown:
+        chart = shown.rows()[3:10]
+        assert "ema 0." in shown.text()
+        assert "last nan" in shown.text()
+        assert any("x" in row for row in chart), shown.text()
+
+
+async def test_warnings_are_counted_and_stand_in_the_log() -> None:
+    async with showing() as shown:
+        shown.source.add(Warn(code="data.few", message="only 4 pictures"))
+        await shown.tick()
+
+        assert "log  1 warning" in shown.text()
+        assert "warn data.few: only 4 pictures" in shown.text()
+
+
+async def test_a_scrolled_log_stays_where_it_is_while_lines_arrive() -> None:
+    async with showing() as shown:
+        await shown.press("pageup")
+        before = shown.rows()[-6:-1]
+        shown.source.add(Log(level="INFO", line="something new"))
+        await shown.tick(0)
+
+        assert shown.rows()[-6:-1] == before
+
+
+async def test_the_wide_screen_has_all_panes(tmp_path: Path) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock)
+    source.paint_samples(tmp_path, 1200, ("one", "two", "three", "four"))
+    async with showing(source, clock, size=(120, 40)) as shown:
+        for pane in (
+            "─ loss",
+            "─ lr",
+            "─ grad norm",
+            "─ run",
+            "─ machine",
+            "─ checkpoints  ↓ 4/4",
+            "─ samples",
+            "─ log",
+        ):
+            assert pane in shown.text(), pane
+        assert "▀▀" in shown.text()
+        assert "three" in shown.text()
+
+
+async def test_a_small_terminal_keeps_chart_and_progress() -> None:
+    async with showing(size=(60, 16)) as shown:
+        assert "─ loss" in shown.text()
+        assert "step  1240/2500" in shown.text()
+        assert "● TRAINING" in shown.rows()[0]
+        assert "AUTO-STOP" in shown.rows()[1]
+
+
+async def test_a_tiny_terminal_keeps_state_and_money() -> None:
+    async with showing(size=(40, 6)) as shown:
+        assert "● TRAINING" in shown.rows()[0]
+        assert "AUTO-STOP" in shown.rows()[1]
+        assert "enlarge the window" in shown.text()
+
+
+async def test_ascii_mode_uses_ascii_alone(tmp_path: Path) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, name="шаг-日本")
+    source.paint_samples(tmp_path, 1200, ("one", "two"))
+    async with showing(source, clock, size=(120, 40), options=UiOptions(ascii=True)) as shown:
+        assert shown.text().isascii()
+        assert "* TRAINING" in shown.text()
+        for cover in ("?", "?", "ctrl+p", "escape", "i", "x"):
+            await shown.press(cover)
+            assert shown.text().isascii()
+
+
+async def test_a_slow_line_gets_the_body_every_five_seconds() -> None:
+    async with showing(options=UiOptions(slow=True)) as shown:
+        await shown.tick(1)
+        body = shown.rows()[2:-1]
+        await shown.tick(1)
+        assert shown.rows()[2:-1] == body
+        assert "slow  14:22" in shown.rows()[0]
+        await shown.tick(5)
+        assert shown.rows()[2:-1] != body
+
+
+async def test_a_change_of_state_is_shown_at_once_on_a_slow_line() -> None:
+    async with showing(options=UiOptions(slow=True)) as shown:
+        await shown.tick(1)
+        shown.source.add(State(state=JobState.FAILED, detail="no memory"))
+        await shown.tick(1)
+
+        assert "no memory" in shown.text()
+
+
+def widths_fit(shown: Shown, width: int) -> bool:
+    return all(strip.cell_length == width for strip in shown.screen._compositor.render_strips())
+
+
+async def test_a_storm_of_resizes_breaks_nothing(tmp_path: Path) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock)
+    source.paint_samples(tmp_path, 1200, ("one", "two", "three"))
+    sizes = [
+        (20, 5),
+        (200, 60),
+        (79, 23),
+        (1, 1),
+        (120, 40),
+        (60, 16),
+        (59, 15),
+        (110, 32),
+        (300, 8),
+        (20, 60),
+        (80, 24),
+    ]
+    async with showing(source, clock, size=(20, 5)) as shown:
+        for cover in ("?", "ctrl+p", "i", "x"):
+            await shown.press("escape", cover)
+            for width, height in sizes:
+                await shown.resize(width, height)
+                assert widths_fit(shown, width)
+        assert "● TRAINING" in shown.text()
