@@ -14,6 +14,8 @@ from loratui_protocol.paths import AgentHome, socket_path
 
 START_TIMEOUT_S = 20.0
 _LOOK_EVERY_S = 0.02
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Agents that this process started. They outlive it; those that end before it are reaped when the next is started."""
 _NEEDED = ("torch", "numpy", "diffusers", "transformers", "peft", "accelerate", "safetensors")
 
 
@@ -131,9 +133,11 @@ def _spawn(home: AgentHome) -> subprocess.Popen[bytes]:
     log = os.open(home.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         argv = [sys.executable, "-m", "loratui_agent.cli", "serve", "--home", str(home.path)]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=home.path
         )
+        _STARTED[:] = [earlier for earlier in _STARTED if earlier.poll() is None] + [process]
+        return process
     finally:
         os.close(log)
 
