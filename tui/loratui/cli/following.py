@@ -20,7 +20,7 @@ from loratui.sessions.source import HostRunSource
 from loratui.sessions.start_run import START_TIMEOUT_S
 from loratui.settings import Settings
 from loratui.store import Store
-from loratui_protocol.errors import AgentUnreachableError, LoratuiError
+from loratui_protocol.errors import AgentUnreachableError, LoratuiError, StorageError
 from loratui_protocol.messages import ArtifactKind, JobState
 
 HUNG_UP, INTERRUPTED = 129, 130
@@ -69,7 +69,7 @@ def watch(host: SessionHost, preferences: Settings, run_id: str, arguments: Argu
     view = host.view(run_id)
     if status or not view.is_settled:
         return status
-    _conclude(view, _report_path(preferences, run_id), arguments)
+    _conclude(view, preferences, arguments)
     return 1 if view.state is JobState.FAILED else 0
 
 
@@ -125,26 +125,35 @@ def _signals_as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _report_path(preferences: Settings, run_id: str) -> Path:
-    """Return where the report goes: beside the copies that the config asked for, else among the run's files."""
-    with Store(preferences.database) as store:
-        run = store.run(run_id)
-    return (output_folder(run.config_toml) or preferences.run_folder(run_id)) / f"{run.name}-report.html"
-
-
-def _conclude(view: RunView, path: Path, arguments: Arguments) -> None:
+def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> None:
     """Write the report of a run that is over, and say where its files are."""
-    if not view.step:
-        return
-    report.write(view, path, time.monotonic())
+    path = _write_report(view, preferences) if view.step else None
     if arguments.json:
-        print(to_json({"event": "report", "ts": time.time(), "seq": view.last_seq, "path": path}), flush=True)
+        if path is not None:
+            print(to_json({"event": "report", "ts": time.time(), "seq": view.last_seq, "path": path}), flush=True)
         return
     for title, kind in (("LoRA", ArtifactKind.LORA), ("contact sheet", ArtifactKind.CONTACT_SHEET)):
         for artifact_id, artifact in view.artifacts.items():
             here = view.exported.get(artifact_id, view.downloaded.get(artifact_id))
             if artifact.kind is kind and here is not None:
                 print(f"{title}: {here}")
-    print(f"report: {path}")
+    if path is not None:
+        print(f"report: {path}")
     if view.evaluation is not None:
         print(view.evaluation.verdict)
+
+
+def _write_report(view: RunView, preferences: Settings) -> Path | None:
+    """Write the report, beside the copies that the config asked for or else among the run's own files; return it."""
+    with Store(preferences.database) as store:
+        config_toml = store.run(view.run_id).config_toml
+    path = (output_folder(config_toml) or preferences.run_folder(view.run_id)) / f"{view.name}-report.html"
+    # One that was written when the run ended knows more than a later one: what the machine was.
+    if path.exists() and path.stat().st_mtime >= (view.ended_ts or 0.0):
+        return path
+    try:
+        report.write(view, path, config_toml=config_toml, now_s=time.monotonic())
+    except StorageError as error:
+        print(f"loratui: {error}", file=sys.stderr)
+        return None
+    return path

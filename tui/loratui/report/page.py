@@ -13,26 +13,27 @@ from loratui.domain.run import RunView
 from loratui.report import html
 from loratui.report.chart import loss_chart
 from loratui_protocol.codec import clean
+from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import ArtifactKind
 
 _SMOOTHING = 0.05
 _MAX_HEADER_BYTES = 1 << 20
-_MAX_TEXT_BYTES = 1 << 20
 _SCORES = {
     "concept_at_1": "new pictures that show the concept when the LoRA is used at weight 1",
     "concept_at_0": "the same prompts and seeds at weight 0: what the base model does by itself",
     "concept_without_trigger": "pictures that show the concept though nobody asked for it: bleeding",
     "skills_at_0": "prompts of the base model's own that it follows without the LoRA",
     "skills_at_1": "the same prompts with the LoRA at weight 1",
+    "num_pictures": "pictures behind each share of the concept",
     "skills_kept": "the part of the base model's skill that the LoRA leaves intact",
 }
 
 
-def write(view: RunView, path: Path, now_s: float) -> None:
-    """Write the report of a run to ``path``, whole or not at all. ``now_s`` is the monotonic clock, for the cost.
+def write(view: RunView, path: Path, *, config_toml: str, now_s: float) -> None:
+    """Write the report of a run and its config to ``path``, whole or not at all. ``now_s``: monotonic, for the cost.
 
     Raises:
-        OSError: the file can't be written.
+        StorageError: the file can't be written.
     """
     css = files("loratui.report").joinpath("report.css").read_text(encoding="utf-8")
     text = html.page(
@@ -42,16 +43,24 @@ def write(view: RunView, path: Path, now_s: float) -> None:
         html.section("Does it work?", _verdict(view), _contact_sheet(view), html.table(_scores(view))),
         html.section("Samples while it learned", _samples(view)),
         html.section("Loss", _loss(view)),
-        html.section("Settings", html.table(_settings(view))),
+        html.section("Settings", html.table(_settings(config_toml))),
         html.section("Files", html.table(_files(view)), html.folded("the LoRA file about itself", _header(view))),
         html.section("Cost", html.table(_cost(view, now_s))),
         html.section("Warnings", html.table((warn.code, warn.message) for warn in view.warnings)),
         html.section("Machine", html.table(_machine(view))),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(
+            f"the report {path} can't be written: {error.strerror}; the run and its files are complete",
+            fix="free some space, then: loratui attach",
+            code="report.write",
+        ) from error
 
 
 def _heading(view: RunView) -> str:
@@ -103,15 +112,9 @@ def _loss(view: RunView) -> str:
     )
 
 
-def _settings(view: RunView) -> list[tuple[str, str]]:
-    """Return the resolved config as the run wrote it down, one key a row."""
-    path = _file(view, ArtifactKind.CONFIG)
-    if path is None or path.stat().st_size > _MAX_TEXT_BYTES:
-        return []
-    try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return []
+def _settings(config_toml: str) -> list[tuple[str, str]]:
+    """Return the resolved config, one key a row."""
+    sections = tomllib.loads(config_toml)
     return [
         (key, clean(value if isinstance(value, str) else json.dumps(value, default=str)))
         for name, section in sections.items()

@@ -1,0 +1,142 @@
+"""The real command line on a home of its own, and the end of everything that it started."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from loratui_agent.facts import read_facts
+from loratui_agent.process import ProcessIdentity, is_locked, signal_group
+from loratui_protocol.paths import AgentHome
+
+DEADLINE_S = 60.0
+
+
+class Command:
+    """A running ``loratui``; its lines are collected as they come."""
+
+    def __init__(self, argv: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.process = subprocess.Popen(
+            argv,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self._changed = threading.Condition()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, lines), daemon=True)
+            for stream, lines in ((self.process.stdout, self.lines), (self.process.stderr, self.errors))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any, lines: list[str]) -> None:
+        with stream:
+            for line in stream:
+                with self._changed:
+                    lines.append(line.rstrip("\n"))
+                    self._changed.notify_all()
+
+    def wait_for(self, wanted: Callable[[str], bool]) -> str:
+        """Return the first line on stdout that is ``wanted``, once it is there."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        with self._changed:
+            while True:
+                for line in self.lines:
+                    if wanted(line):
+                        return line
+                left_s = deadline_s - time.monotonic()
+                assert left_s > 0, f"never came; stdout {self.lines[-5:]}, stderr {self.errors[-5:]}"
+                self._changed.wait(min(left_s, 1.0))
+
+    def wait_for_step(self, step: int) -> None:
+        """Return once a ``step`` line of ``--json`` says this step, or a later one."""
+        self.wait_for(lambda line: (event := json.loads(line))["event"] == "step" and event["step"] >= step)
+
+    def finish(self) -> int:
+        """Wait for the end and return the exit status."""
+        status = self.process.wait(DEADLINE_S)
+        for reader in self._readers:
+            reader.join()
+        return status
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the lines so far as objects."""
+        return [json.loads(line) for line in list(self.lines)]
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self.process.kill()
+        self.finish()
+
+
+class LocalCli:
+    """``loratui`` as a user of his own would run it: with empty settings and an empty home."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.home = AgentHome(folder / "home")
+        self.environment = {
+            **os.environ,
+            "LORATUI_STATE_DIR": str(folder / "state"),
+            "LORATUI_CONFIG_DIR": str(folder / "config"),
+            "LORATUI_HOME": str(self.home.path),
+            **environment,
+        }
+        self._started: list[Command] = []
+
+    def start(self, *arguments: str | Path) -> Command:
+        """Start a command and return at once."""
+        argv = [sys.executable, "-m", "loratui.cli", *map(str, arguments)]
+        command = Command(argv, self.environment, self.folder)
+        self._started.append(command)
+        return command
+
+    def run(self, *arguments: str | Path) -> Command:
+        """Run a command to its end."""
+        command = self.start(*arguments)
+        command.finish()
+        return command
+
+    def agent_pid(self) -> int:
+        """Return the pid of the agent."""
+        return int(read_facts(self.home.status)["pid"])
+
+    def end(self) -> None:
+        """End every command, the agent and its trainers, without mercy."""
+        for command in self._started:
+            if command.process.poll() is None:
+                command.kill()
+        agent = read_facts(self.home.status)
+        # Without this file the agent's reaper lets it rest.
+        self.home.status.unlink(missing_ok=True)
+        if is_locked(self.home.lock) and "pid" in agent:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(agent["pid"], signal.SIGKILL)
+        for path in self.home.jobs.glob("*/state.json"):
+            trainer = read_facts(path).get("trainer")
+            if trainer:
+                signal_group(ProcessIdentity(**trainer), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def local_cli(folder: Path, **environment: str) -> Iterator[LocalCli]:
+    """Lend a command line and clean up whatever happens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cli = LocalCli(folder, **environment)
+    try:
+        yield cli
+    finally:
+        cli.end()
