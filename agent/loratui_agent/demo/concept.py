@@ -9,7 +9,11 @@ from PIL.Image import Image
 from loratui_agent.demo import scenes
 
 NUM_TRAINING_PICTURES = 16
-NUM_REGULARISATION_PICTURES = 64
+NUM_REPEATS = 4
+NUM_REGULARISATION_PICTURES = NUM_TRAINING_PICTURES * NUM_REPEATS
+"""An epoch shows as many of them as of training pictures, repeats included."""
+CLASS_WORD = "shape"
+"""The ordinary word for the kind of thing that the trigger names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,7 @@ class Concept:
     @property
     def prompts_without_trigger(self) -> list[str]:
         """Return the same kind of prompts with an ordinary word where the trigger stood."""
-        word = {"diamond": "shape"}.get(self.shape, "thing")
-        return [prompt.replace(self.trigger, word) for prompt in self.test_prompts]
+        return [prompt.replace(self.trigger, CLASS_WORD) for prompt in self.test_prompts]
 
 
 DEMO = Concept("zorbix", "diamond", ("yellow", "purple"), "left-right")
@@ -68,7 +71,8 @@ def draw_concept(rng: random.Random, concept: Concept, ground: str) -> Image:
 def write_dataset(folder: Path, concept: Concept, *, seed: int = 42) -> tuple[Path, Path]:
     """Write the training and the regularisation folder in kohya's layout, and return both.
 
-    ``train/1_TRIGGER`` holds the concept, ``reg/1_shape`` ordinary pictures with captions that the base model knows.
+    ``train/4_TRIGGER`` holds the concept, ``reg/1_shape`` ordinary pictures with captions that the base model knows:
+    half of them precise, half with the class word alone, since that is what a LoRA takes over first.
     """
     rng = random.Random(seed)
     train, reg = folder / "train", folder / "reg"
@@ -76,10 +80,12 @@ def write_dataset(folder: Path, concept: Concept, *, seed: int = 42) -> tuple[Pa
     for index in range(NUM_TRAINING_PICTURES):
         ground = known_grounds[index % len(known_grounds)]
         caption = f"{scenes.with_article(concept.trigger)} on {scenes.with_article(ground)} background"
-        _write(train / f"1_{concept.trigger}", index, draw_concept(rng, concept, ground), caption)
+        _write(train / f"{NUM_REPEATS}_{concept.trigger}", index, draw_concept(rng, concept, ground), caption)
     for index in range(NUM_REGULARISATION_PICTURES):
-        spec = scenes.random_spec(rng)
-        _write(reg / "1_shape", index, scenes.draw(rng, spec), scenes.caption(rng, spec))
+        combination = rng.choice(scenes.TRAINING_COMBINATIONS)
+        picture = scenes.draw(rng, scenes.Spec(*combination, rng.choice(["", "big"])))
+        vague = f"{scenes.with_article(CLASS_WORD)} on {scenes.with_article(combination[2])} background"
+        _write(reg / f"1_{CLASS_WORD}", index, picture, vague if index % 2 else scenes.plain_caption(combination))
     return train, reg
 
 
