@@ -1,0 +1,234 @@
+"""What commands answer and how they end: every refusal has its exit status, its code, and what to do."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from loratui.cli.arguments import duration
+from loratui.settings import load
+from loratui.store import Store, StoredRun
+from loratui_protocol.config_file import to_toml
+from loratui_protocol.ids import new_id
+from loratui_protocol.messages import JobState, Record, State, Step
+from support.local_cli import local_cli
+from support.small_dataset import small_config, write_small_dataset
+
+
+@pytest.fixture
+def cli(tmp_path):
+    with local_cli(tmp_path) as cli:
+        yield cli
+
+
+def refused(command, status: int, code: str) -> None:
+    """The command ended with this status, said the code and what to do, and no traceback."""
+    assert command.process.returncode == status, command.errors
+    text = "\n".join(command.errors)
+    assert f"[{code}]" in text
+    assert "fix:" in text
+    assert "Traceback" not in text
+
+
+def config_file(cli, **changes):
+    config = small_config(write_small_dataset(cli.folder / "pictures"), **changes)
+    path = cli.folder / "job.toml"
+    path.write_text(to_toml(config), "utf-8")
+    return path
+
+
+def store_run(cli, state: JobState, **fields) -> StoredRun:
+    """Remember a run of 300 steps whose agent is not there any more."""
+    run = StoredRun(
+        id=new_id(), name="cat", target="local", created_ts=1.7e9, config_toml="", home=cli.home.path, **fields
+    )
+    with Store(load(environ=cli.environment).database) as store:
+        store.add_run(run)
+        store.begin_history(run.id, "epoch", reset=True)
+        steps = [Step(step=n, total=300, epoch=1, loss=0.5, lr=1e-4, it_s=2.0, eta_s=1.0) for n in range(1, 301)]
+        events = [State(state=JobState.RUNNING), *steps, State(state=state, detail="the end")]
+        store.append(run.id, "epoch", [Record(seq=n, ts=1.7e9 + n, event=event) for n, event in enumerate(events, 1)])
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["frobnicate"], "usage"),
+        (["train"], "usage"),
+        (["train", "job.toml"], "usage"),
+        (["train", "job.toml", "--on", "vast"], "target.unknown"),
+        (["train", "job.toml", "--on", "local", "--deadline", "soon"], "usage"),
+        (["train", "job.toml", "--on", "local", "--budget", "much"], "usage.money"),
+        (["train", "job.toml", "--on", "local", "--budget", "0"], "usage.money"),
+        (["train", "job.toml", "--on", "local", "--plain", "--json"], "usage"),
+        (["demo", "--steps", "0"], "usage"),
+        (["extend", "cat"], "usage"),
+        (["extend", "cat", "0m"], "usage"),
+        (["status"], "run.none"),
+        (["attach", "nobody"], "run.none"),
+        (["stop"], "run.none"),
+        (["logs"], "run.none"),
+        (["check", "nowhere"], "usage.path"),
+        (["config"], "usage"),
+    ],
+)
+def test_a_wrong_command_line_is_status_2(cli, arguments, code):
+    refused(cli.run(*arguments), 2, code)
+
+
+def test_a_config_that_is_not_there_is_status_3(cli):
+    refused(cli.run("train", "nowhere.toml", "--on", "local"), 3, "config.missing")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("netwrk_dim = 4", "config.unknown_key"),
+        ('network_dim = "4"', "config.type"),
+        ("network_dim = 0", "config.value"),
+        ("network_dim = ", "config.syntax"),
+    ],
+)
+def test_a_config_that_cannot_be_trained_is_status_3_and_nothing_is_started(cli, line, code):
+    path = cli.folder / "job.toml"
+    path.write_text(f'pretrained_model_name_or_path = "builtin:tiny"\ntrain_data_dir = "pictures"\n{line}\n', "utf-8")
+    refused(cli.run("train", path, "--on", "local"), 3, code)
+    assert not cli.home.path.exists()
+    assert not (cli.folder / "state").exists()
+
+
+def test_a_dataset_that_is_missing_empty_or_damaged_is_status_3(cli):
+    path = config_file(cli)
+    pictures = cli.folder / "pictures"
+    next(pictures.rglob("*.png")).write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    refused(cli.run("train", path, "--on", "local"), 3, "dataset.unreadable")
+    for picture in pictures.rglob("*.png"):
+        picture.unlink()
+    refused(cli.run("train", path, "--on", "local"), 3, "dataset.empty")
+    pictures.rename(cli.folder / "elsewhere")
+    refused(cli.run("train", path, "--on", "local"), 3, "dataset.missing")
+    assert not cli.home.path.exists()
+
+
+def test_a_disk_that_is_too_small_is_named_before_anything_starts(cli):
+    refused(cli.run("train", config_file(cli, network_dim=10_000_000), "--on", "local"), 1, "disk.too_small")
+    assert not cli.home.path.exists()
+
+
+def test_a_missing_extra_is_status_69_with_the_command_that_installs_it(cli):
+    program = (
+        "import sys\n"
+        "from importlib.machinery import PathFinder\n"
+        "class Without(PathFinder):\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        "        return None if name == 'torch' else super().find_spec(name, path, target)\n"
+        "sys.meta_path[sys.meta_path.index(PathFinder)] = Without\n"
+        "from loratui.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "demo", "--plain", "--out", str(cli.folder / "out")],
+        env=cli.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 69
+    assert "pip install" in done.stderr
+    assert not (cli.folder / "out").exists()
+
+
+def test_check_prints_findings_and_plan_as_one_document(cli):
+    check = cli.run("check", config_file(cli), "--json")
+    assert check.process.returncode == 0
+    [line] = check.lines
+    document = json.loads(line)
+    assert document["plan"]["steps"] == 12
+    assert all({"code", "severity", "path", "what", "fix", "fixable"} == set(found) for found in document["findings"])
+
+
+def test_check_of_what_cannot_be_trained_is_status_1_with_the_code(cli):
+    path = config_file(cli)
+    path.write_text(path.read_text("utf-8").replace("network_dim", "netwrk_dim"), "utf-8")
+    check = cli.run("check", path, cli.folder / "pictures", "--json")
+    assert check.process.returncode == 1
+    [error] = [found for found in json.loads(check.lines[0])["findings"] if found["severity"] == "error"]
+    assert error["code"] == "config.unknown_key"
+    assert "network_dim" in error["fix"]
+
+
+def test_plan_says_what_a_config_amounts_to(cli):
+    assert any(line.startswith("steps") and "12" in line for line in cli.run("plan", config_file(cli)).lines)
+    assert json.loads(cli.run("plan", config_file(cli), "--json").lines[0])["steps"] == 12
+
+
+def test_without_any_run_loratui_says_how_to_begin(cli):
+    command = cli.run()
+    assert command.process.returncode == 0
+    assert any("loratui demo" in line for line in command.lines)
+
+
+def test_config_show_names_the_origin_of_every_value(cli):
+    lines = cli.run("config", "show", "--origin").lines
+    assert f"state_dir = {cli.folder / 'state'}    (LORATUI_STATE_DIR)" in lines
+    assert cli.run("config", "path").lines == [str(cli.folder / "config" / "config.toml")]
+    assert any(line.startswith("local.price_usd_per_h") for line in cli.run("config", "schema").lines)
+
+
+def test_status_and_ls_of_a_run_that_is_over_need_no_agent(cli):
+    run = store_run(cli, JobState.DONE)
+    status = json.loads(cli.run("status", "--json").lines[0])
+    assert (status["run"], status["state"], status["step"], status["loss"]) == (run.id, "done", 300, 0.5)
+    assert status["live"]
+    [listed] = json.loads(cli.run("ls", "--json").lines[0])
+    assert listed["name"] == "cat"
+    assert "done" in cli.run("ls").lines[0]
+    assert "done, step 300 of 300" in cli.run("status", run.id[:20]).lines[0]
+
+
+def test_what_is_only_remembered_of_a_running_run_is_marked(cli):
+    store_run(cli, JobState.RUNNING)
+    assert not json.loads(cli.run("status", "--json").lines[0])["live"]
+    assert "≈running" in cli.run("status").lines[0]
+
+
+def test_logs_of_a_run_that_is_over_come_from_here(cli):
+    store_run(cli, JobState.FAILED)
+    lines = cli.run("logs").lines
+    assert len(lines) == 2
+    assert lines[1].endswith("failed: the end")
+    assert not cli.home.path.exists()
+
+
+def test_a_bug_of_ours_is_one_line_and_its_traceback_a_file(cli):
+    (cli.folder / "state").mkdir()
+    # Something that no release should have: a name that is not there.
+    program = (
+        "import sys, loratui.cli.listing as listing; from loratui.cli import main\n"
+        "del listing.Store; sys.exit(main(['ls']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=cli.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "[bug] NameError" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in (cli.folder / "state" / "crash.log").read_text("utf-8")
+
+
+def test_a_reader_that_goes_away_is_no_error(cli):
+    store_run(cli, JobState.DONE)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as pipe:
+        argv = [sys.executable, "-m", "loratui.cli", "logs"]
+        done = subprocess.run(argv, env=cli.environment, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("3h", 10800), ("1h30m", 5400), ("2H", 7200)]
+)
+def test_durations_are_read_as_people_write_them(text, seconds):
+    assert duration(text) == seconds
