@@ -21,8 +21,8 @@ $(DEMO_STAMP): pyproject.toml constraints.txt scripts/setup_venv.sh
 	@touch $(DEMO_STAMP)
 
 test: $(STAMP)
-	-@$(MAKE) --no-print-directory test-system
-	@$(MAKE) --no-print-directory style types layers pytest wheel
+	@$(MAKE) --no-print-directory test-system || true
+	@$(MAKE) --no-print-directory style types layers wheel pytest
 
 test-system:
 	@sh scripts/system_packages.sh
