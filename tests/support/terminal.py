@@ -55,7 +55,7 @@ class VtScreen:
             row, column = (int(number or 1) for number in (parameters or "1;1").split(";"))
             self.y, self.x = row - 1, column - 1
         elif final == "m" and parameters is not None:
-            self.look = "" if parameters in ("", "0") else parameters
+            self.look = parameters.removeprefix("0;") if parameters not in ("", "0") else ""
 
     def _write(self, text: str) -> None:
         for char in text:
@@ -160,18 +160,23 @@ class Terminal:
     def wait(self, deadline_s: float = 20) -> int:
         """Return the exit status; reads on meanwhile, so that nothing blocks on a full pty."""
         end_s = time.monotonic() + deadline_s
-        while self._status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self._status = os.waitstatus_to_exitcode(status)
-                break
+        while self.is_running:
             if time.monotonic() > end_s:
                 raise TimeoutError("the program did not end")
             if self._master >= 0:
                 self.read(0.02)
             else:
                 select.select([], [], [], 0.02)
+        assert self._status is not None
         return self._status
+
+    @property
+    def is_running(self) -> bool:
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status is None
 
     def cpu_s(self) -> float:
         """Return the processor time that the program has used, in seconds (Linux)."""

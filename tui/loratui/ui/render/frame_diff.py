@@ -53,14 +53,16 @@ class FrameDiff:
 
     def changes(self, console: Console) -> str:
         """Return what makes the terminal show the wanted screen, and take it as sent."""
-        output: list[str] = []
+        pen = _Pen(console)
         for y, (wanted, sent) in enumerate(zip(self._wanted, self._sent, strict=True)):
             if wanted == sent:
                 continue
             for start, end in _runs(sent, wanted):
-                output.append(f"\x1b[{y + 1};{start + 1}H{_render(wanted[start:end], console)}")
+                pen.move(start, y)
+                for char, look in wanted[start:end]:
+                    pen.write(char, look)
             sent[:] = wanted
-        return "".join(output)
+        return pen.finish()
 
 
 def _pieces(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
@@ -118,17 +120,32 @@ def _is_half(cell: Cell | None) -> bool:
     return cell is not None and not cell[0]
 
 
-def _render(cells: list[Cell], console: Console) -> str:
-    """Return the cells with one change of style for every stretch of the same look."""
-    # As Strip.render does it; the console tells of its colours in no other way.
-    color_system = console._color_system or ColorSystem.TRUECOLOR
-    output: list[str] = []
-    text, style = "", cells[0][1]
-    for char, look in [*cells, ("", None)]:
-        if look is not style and look != style:
-            output.append(Strip.render_style(style, text, color_system=color_system) if style else text)
-            text, style = "", look
-        text += char
-    if text:
-        output.append(Strip.render_style(style, text, color_system=color_system) if style else text)
-    return "".join(output)
+class _Pen:
+    """Writes cells; says how they look only where it differs from the cell before."""
+
+    def __init__(self, console: Console) -> None:
+        # As Strip.render does it; a console tells of its colours in no other way.
+        self._color_system = console._color_system or ColorSystem.TRUECOLOR
+        self._output: list[str] = []
+        self._look: Style | None = None
+        self._sgr = ""
+
+    def move(self, x: int, y: int) -> None:
+        self._output.append(f"\x1b[{y + 1};{x + 1}H")
+
+    def write(self, char: str, look: Style | None) -> None:
+        if look is not self._look:
+            self._look = look
+            sgr = "" if look is None else self._sgr_of(look)
+            if sgr != self._sgr:
+                self._sgr = sgr
+                self._output.append(f"\x1b[0;{sgr}m" if sgr else "\x1b[0m")
+        self._output.append(char)
+
+    def finish(self) -> str:
+        if self._sgr:
+            self._output.append("\x1b[0m")
+        return "".join(self._output)
+
+    def _sgr_of(self, look: Style) -> str:
+        return look._ansi if look._ansi is not None else Strip.render_ansi(look, self._color_system)
