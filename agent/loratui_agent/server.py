@@ -31,7 +31,6 @@ from loratui_protocol.messages import Heartbeat, HelloOk, Message, Refused
 
 log = logging.getLogger(__name__)
 SUBPROTOCOL = Subprotocol("loratui.v1")
-SEND_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 2.0
 _MAX_LISTED_JOBS = 500
 
@@ -39,18 +38,22 @@ _MAX_LISTED_JOBS = 500
 class Client:
     """One connection: what it may be sent, and the tasks that send its runs' records."""
 
-    def __init__(self, connection: ServerConnection, tasks: asyncio.TaskGroup, link: AgentLink) -> None:
+    def __init__(
+        self, connection: ServerConnection, tasks: asyncio.TaskGroup, link: AgentLink, send_timeout_s: float
+    ) -> None:
         self.connection = connection
         self.link = link
         self._tasks = tasks
+        self._send_timeout_s = send_timeout_s
         self._following: dict[str, asyncio.Task[None]] = {}
 
     async def send(self, frame: bytes) -> None:
-        """Send a frame; a client that takes nothing for ``SEND_TIMEOUT_S`` is given up."""
+        """Send a frame; a client that takes nothing for too long is given up."""
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
+            async with asyncio.timeout(self._send_timeout_s):
                 await self.connection.send(frame)
         except TimeoutError:
+            log.warning("client=%s given up: it reads too slowly", self.link.client_id)
             await self.connection.close(1013, "reads too slowly")
 
     def follow(self, job: Job, after_seq: int) -> None:
@@ -82,9 +85,17 @@ class Server:
     """Takes clients in and does what their links say."""
 
     def __init__(
-        self, jobs: dict[str, Job], queue: JobQueue, commands: Commands, telemetry: TelemetrySource, token: str
+        self,
+        jobs: dict[str, Job],
+        queue: JobQueue,
+        commands: Commands,
+        telemetry: TelemetrySource,
+        *,
+        token: str,
+        send_timeout_s: float,
     ) -> None:
-        """Serve ``jobs`` to whoever knows ``token``."""
+        """Serve ``jobs`` to whoever knows ``token``; a client that takes nothing for ``send_timeout_s`` is given up."""
+        self._send_timeout_s = send_timeout_s
         self._jobs = jobs
         self._queue = queue
         self._commands = commands
@@ -110,7 +121,7 @@ class Server:
                 max_size=MAX_FRAME_BYTES,
                 ping_interval=10,
                 # A client that reads nothing answers no pings either; it shall hear 1013 from send() first.
-                ping_timeout=SEND_TIMEOUT_S + 10,
+                ping_timeout=self._send_timeout_s + 10,
                 close_timeout=_CLOSE_TIMEOUT_S,
                 logger=logging.getLogger("websockets.agent"),
             ):
@@ -158,7 +169,7 @@ class Server:
         )
         try:
             async with asyncio.TaskGroup() as tasks:
-                client = Client(connection, tasks, AgentLink(greeting, now_s=time.monotonic()))
+                client = Client(connection, tasks, AgentLink(greeting, now_s=time.monotonic()), self._send_timeout_s)
                 self._clients.add(client)
                 try:
                     await self._converse(client)

@@ -33,6 +33,7 @@ from loratui_protocol.paths import AgentHome, make_socket_folder, socket_path
 
 log = logging.getLogger(__name__)
 IDLE_EXIT_S = 600.0
+SEND_TIMEOUT_S = 30.0
 _LOCK_PATIENCE_S = 0.5
 _REAPER_CHECK_S = 10.0
 _IDLE_CHECK_S = 0.25
@@ -44,6 +45,7 @@ class ServeOptions:
 
     home: Path
     idle_exit_s: float = IDLE_EXIT_S
+    send_timeout_s: float = SEND_TIMEOUT_S
     trainer_argv: Sequence[str] = TRAINER_ARGV
     patience: Patience = field(default_factory=Patience)
     restart_argv: Sequence[str] = ()
@@ -67,7 +69,8 @@ async def serve(options: ServeOptions) -> None:
             queue.put(job)
         commands = Commands(jobs, queue, lambda command: Job.create(home.job(command.job), command))
         telemetry = TelemetrySource(home.path, HEARTBEAT_S)
-        server = Server(jobs, queue, commands, telemetry, home.token.read_text("ascii").strip())
+        token = home.token.read_text("ascii").strip()
+        server = Server(jobs, queue, commands, telemetry, token=token, send_timeout_s=options.send_timeout_s)
         stopping = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, stopping.set)

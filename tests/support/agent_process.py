@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import json
-import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from websockets.asyncio.client import ClientConnection, unix_connect
 
 from loratui_agent.facts import read_facts
-from loratui_agent.process import ProcessIdentity, is_alive, is_locked, signal_group
+from loratui_agent.process import ProcessIdentity, signal_group
 from loratui_protocol import messages
 from loratui_protocol.codec import decode, encode
+from loratui_protocol.errors import LoratuiError
 from loratui_protocol.ids import new_id
 from loratui_protocol.link import Answer, ClientLink, Deliver, Send, Started, Welcome
 from loratui_protocol.paths import AgentHome, socket_path
@@ -51,7 +53,10 @@ class AgentProcess:
         assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
 
     def socket_answers(self) -> bool:
-        return is_locked(self.home.lock) and socket_path(self.home.path, "agent.sock").exists()
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError, LoratuiError):
+            probe.connect(str(socket_path(self.home.path, "agent.sock")))
+            return True
+        return False
 
     def kill(self) -> None:
         """kill -9, and wait for the end."""
@@ -70,6 +75,9 @@ class AgentProcess:
     def trainer(self, job: str) -> ProcessIdentity | None:
         stored = self.state(job).get("trainer")
         return ProcessIdentity(**stored) if stored else None
+
+    def resident_kib(self) -> int:
+        return int(psutil.Process(self.process.pid).memory_info().rss >> 10)
 
     def end(self) -> None:
         """End the agent and every trainer that is left, without mercy."""
@@ -193,13 +201,3 @@ async def client_of(agent: AgentProcess, **options: Any) -> AsyncIterator[Client
         await client.send(client.link.hello())
         await client.receive_until(lambda: client.welcome)
         yield client
-
-
-def is_process_alive(pid: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
-
-
-__all__ = ["AgentProcess", "Client", "client_of", "connect", "is_alive", "is_process_alive", "running_agent", "wait_until"]

@@ -7,12 +7,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import stand_in_trainer
-
 from loratui_agent.headless import RunOptions, run
 from loratui_agent.supervisor import ServeOptions, serve
 from loratui_agent.worker import Patience
 from loratui_protocol.errors import LoratuiError
+from support import stand_in_trainer
 
 
 def main() -> int:

@@ -37,6 +37,8 @@ class Script:
     die_at: int = 0
     """Kill itself at this step, in every attempt."""
     fail_code: str = ""
+    log_chars: int = 0
+    """Length of a log line said with every step."""
 
 
 def script(folder: Path) -> Script:
@@ -81,6 +83,8 @@ def train(folder: Path, plan: Script, reporter: Reporter, controls: Controls) ->
         time.sleep(plan.step_s)
         step += 1
         misbehave(plan, step)
+        if plan.log_chars:
+            reporter.emit(messages.Log(level="INFO", line="x" * plan.log_chars))
         reporter.emit(
             messages.Step(
                 step=step, total=plan.steps, epoch=1, loss=1 / step, lr=1e-4, it_s=1.0, eta_s=float(plan.steps - step)
