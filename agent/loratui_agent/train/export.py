@@ -85,7 +85,7 @@ def write_lora(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str])
 
 
 def _canonical(content: bytes) -> bytes:
-    """Return the same file with its header in a fixed order: the safetensors library writes metadata in a random one."""
+    """Return the file with its header in a fixed order: the safetensors library writes metadata in a random one."""
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     metadata = dict(sorted(header.pop("__metadata__").items()))
