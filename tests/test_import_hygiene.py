@@ -1,5 +1,6 @@
 """What a fresh interpreter has loaded after an import: the static contracts can't see what is imported on the way."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,10 +26,11 @@ def modules(package, but: tuple[str, ...] = ()) -> list[str]:
     return [name for name in names if not name.endswith("__main__")]
 
 
-def loaded_after(program: str) -> set[str]:
+def loaded_after(program: str, **environment: str) -> set[str]:
     """Return the names in ``sys.modules`` of a fresh interpreter that has run ``program``."""
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\nimport sys\nprint('LOADED', *sys.modules)"],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -46,8 +48,9 @@ def test_everything_of_the_client_but_the_interface_runs_without_textual():
     assert "textual" not in loaded
 
 
-def test_the_command_line_starts_without_what_takes_long_to_load():
-    loaded = loaded_after("from loratui.cli import main\nmain(['ls', '--json'])")
+def test_the_command_line_starts_without_what_takes_long_to_load(tmp_path):
+    program = "from loratui.cli import main\nmain(['ls', '--json'])"
+    loaded = loaded_after(program, LORATUI_STATE_DIR=str(tmp_path), LORATUI_CONFIG_DIR=str(tmp_path))
     assert not loaded & {"textual", "rich", "asyncssh", "httpx", "PIL", "websockets"}
 
 
