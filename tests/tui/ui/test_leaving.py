@@ -17,6 +17,15 @@ def test_a_run_that_goes_on_is_named_with_the_way_back() -> None:
     )
 
 
+def test_files_that_did_not_arrive_are_not_forgotten(tmp_path: Path) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=10)
+    source.finish(tmp_path)
+    source.run.downloaded.clear()
+
+    assert farewell(source.view(), clock.monotonic_s()).endswith("loratui attach my-style-v3 fetches them.")
+
+
 def test_a_run_that_is_over_is_named_with_its_file(tmp_path: Path) -> None:
     clock = HandClock()
     source = ScriptedSource(clock, step=10)
@@ -39,3 +48,4 @@ def test_a_picture_of_the_screen_shows_the_run(tmp_path: Path) -> None:
     assert "TRAINING" in text
     assert "AUTO-STOP" in text
     assert "my-style-v3" in text
+    assert "font-face" not in path.read_text()

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from textual.events import MouseScrollDown, MouseScrollUp
 
 from loratui.domain.run import LinkState
 from loratui.ui.environment import UiOptions
@@ -26,13 +27,13 @@ BADGES = {
 }
 
 
-@pytest.mark.parametrize("state", list(JobState))
-async def test_the_state_is_a_word_and_a_glyph(state: JobState) -> None:
+async def test_every_state_is_a_word_and_a_glyph() -> None:
     async with showing() as shown:
-        shown.source.add(State(state=state))
-        await shown.tick()
+        for state in JobState:
+            shown.source.add(State(state=state))
+            await shown.tick()
 
-        assert BADGES[state] in shown.rows()[0]
+            assert BADGES[state] in shown.rows()[0]
 
 
 async def test_while_the_link_is_up_the_first_row_tells_the_time() -> None:
@@ -90,23 +91,21 @@ async def test_money_grows_between_two_figures_of_the_agent() -> None:
         assert shown.rows()[1].endswith("AUTO-STOP 40 min (15:03)")
 
 
-@pytest.mark.parametrize(
-    ("left_s", "words"),
-    [
-        (601, "! AUTO-STOP 10 min"),
-        (299, "! AUTO-STOP 4 min 59 s"),
-        (0, "! AUTO-STOP saving now"),
-        (None, "no auto-stop"),
-    ],
-)
-async def test_the_countdown_grows_louder(left_s: float | None, words: str) -> None:
+async def test_the_countdown_grows_louder() -> None:
     async with showing() as shown:
         shown.source.run.state = JobState.PAUSED
-        shown.source.run.deadline_s = left_s
         shown.source.run.money_at_s = shown.clock.monotonic_s()
-        await shown.tick(0)
+        for left_s, words in (
+            (901, "  AUTO-STOP 15 min"),
+            (601, "! AUTO-STOP 10 min"),
+            (299, "! AUTO-STOP 4 min 59 s"),
+            (0, "! AUTO-STOP saving now"),
+            (None, "no auto-stop"),
+        ):
+            shown.source.run.deadline_s = left_s
+            await shown.tick(0)
 
-        assert words in shown.rows()[1]
+            assert words in shown.rows()[1]
 
 
 async def test_a_run_of_this_machine_that_costs_nothing_says_so() -> None:
@@ -288,3 +287,39 @@ async def test_a_storm_of_resizes_breaks_nothing(tmp_path: Path) -> None:
                 await shown.resize(width, height)
                 assert widths_fit(shown, width)
         assert "● TRAINING" in shown.text()
+
+
+async def test_a_lora_that_can_not_be_fetched_is_not_said_to_come(tmp_path: Path) -> None:
+    async with showing() as shown:
+        shown.source.finish(tmp_path)
+        shown.source.run.downloaded.clear()
+        await shown.tick()
+        assert "lora     my-style-v3.safetensors (1.2 MB) is on its way" in shown.text()
+        shown.source.run.download_failures["my-style-v3.safetensors"] = "the disk is full"
+        await shown.tick()
+
+        assert "lora     could not be fetched: the disk is full" in shown.text()
+
+
+async def test_a_click_on_a_hint_does_what_its_key_does() -> None:
+    async with showing() as shown:
+        await shown.pilot.click("#footer", offset=(shown.rows()[-1].index("Ckpt"), 0))
+        assert shown.source.sent == [("checkpoint", 0)]
+
+
+async def test_a_click_answers_no_question() -> None:
+    async with showing() as shown:
+        await shown.press("x")
+        await shown.tick()
+        await shown.pilot.click("#strip", offset=(5, 2))
+
+        assert shown.source.sent == []
+        assert "STOP my-style-v3" in shown.text()
+
+
+async def test_the_wheel_scrolls_the_log() -> None:
+    async with showing() as shown:
+        await shown.pilot._post_mouse_events([MouseScrollUp], widget="#log", button=0)
+        assert "scrolled" in shown.text()
+        await shown.pilot._post_mouse_events([MouseScrollDown], widget="#log", button=0)
+        assert "─ follow ─" in shown.text()

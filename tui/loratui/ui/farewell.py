@@ -12,7 +12,8 @@ def farewell(view: RunView, now_s: float) -> str:
     """
     if view.state.is_final:
         path = lora_path(view)
-        return f"{view.name} is {view.state.value}." + (f" The LoRA: {path}" if path else "")
+        rest = "" if view.is_settled else f" Some files are not here yet; loratui attach {view.name} fetches them."
+        return f"{view.name} is {view.state.value}." + (f" The LoRA: {path}" if path else "") + rest
     place = "on this machine" if view.target == "local" else f"on {view.target}"
     left_s = view.deadline_left_s(now_s)
     stop = "" if left_s is None else f", auto-stop in {formatting.duration(left_s)}"

@@ -193,6 +193,11 @@ class RunScreen(Screen[None], inherit_bindings=False):
         if action is not None:
             self.perform(action)
 
+    def on_footer_chosen(self, message: Footer.Chosen) -> None:
+        """Do what was clicked; a question that is open is answered by keys alone."""
+        if self._strip.scope is None:
+            self.perform(message.action)
+
     def _palette_key(self, event: Key) -> None:
         if event.key == "escape":
             self._lay_over(Over.NOTHING)
@@ -322,11 +327,11 @@ class RunScreen(Screen[None], inherit_bindings=False):
 
     def do_log_up(self) -> None:
         """Show older lines."""
-        self._log.scroll(-1)
+        self._log.move(-self._log.page)
 
     def do_log_down(self) -> None:
         """Show newer lines."""
-        self._log.scroll(1)
+        self._log.move(self._log.page)
 
     def do_log_end(self) -> None:
         """Show the newest lines."""

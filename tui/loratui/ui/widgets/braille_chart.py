@@ -169,11 +169,11 @@ def _label(text: str) -> Span:
 
 
 def _cells(raw: list[int], mean: list[int]) -> list[Span]:
-    """Return one row of the chart; where the lines meet, the smoothed one gives the colour."""
+    """Return one row of the chart; a cell that the smoothed line passes shows that line alone."""
     spans: list[Span] = []
     text, role = "", Role.RAW
     for below, above in zip(raw, mean, strict=True):
-        char = chr(0x2800 + (below | above)) if below or above else " "
+        char = chr(0x2800 + (above or below)) if above or below else " "
         wanted = Role.MEAN if above else Role.RAW if below else role
         if wanted is not role and text:
             spans.append((text, role))

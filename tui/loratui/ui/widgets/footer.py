@@ -1,36 +1,52 @@
 """The last row: the keys of this screen, or for a few seconds what an action came to."""
 
+from dataclasses import dataclass
+
+from textual.events import Click
+from textual.message import Message
+
 from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
-from loratui.ui.registry import Scope
+from loratui.ui.registry import Action, Scope
 from loratui.ui.text import Role, Row, row_width, spread
 from loratui.ui.widgets.rows import Rows
 
 
 class Footer(Rows):
-    """Key hints, read from the registry; what can't be done now is dim."""
+    """Key hints, read from the registry, which a mouse may click; what can't be done now is dim."""
+
+    @dataclass
+    class Chosen(Message):
+        """A hint was clicked."""
+
+        action: Action
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._places: list[tuple[range, Action]] = []
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always one row
-        """Return one row."""
-        palette, help_ = ACTIONS["palette"], ACTIONS["help"]
-        right: Row = [(palette.key, Role.KEY), (" Cmds ", Role.TEXT), (help_.key, Role.KEY), (" Help ", Role.TEXT)]
+        """Return one row: as many hints as fit, the important ones being first in the registry."""
+        right = [*_hint(ACTIONS["palette"], "Cmds"), *_hint(ACTIONS["help"], "Help"), (" ", Role.TEXT)]
+        self._places = []
         if frame.notice:
             return [spread([(f" {frame.notice}", Role.STRONG)], right, width)]
-        return [spread(_hints(frame, width), right, width)]
+        left: Row = []
+        for action in ACTIONS.within(Scope.RUN):
+            label = action.footer(frame)
+            hint = _hint(action, label, off=bool(action.why_not(frame)))
+            start, end = row_width(left), row_width(left) + row_width(hint)
+            if label and end + row_width(right) < width:
+                left += hint
+                self._places.append((range(start, end), action))
+        return [spread(left, right, width)]
+
+    def on_click(self, event: Click) -> None:
+        """Tell which hint was clicked."""
+        for place, action in self._places:
+            if event.x in place:
+                self.post_message(self.Chosen(action))
 
 
-def _hints(frame: Frame, limit: int) -> Row:
-    """Return as many hints as fit, the important ones being first in the registry."""
-    hints: Row = []
-    room = limit - 17
-    for action in ACTIONS.within(Scope.RUN):
-        label = action.footer(frame)
-        if not label:
-            continue
-        off = bool(action.why_not(frame))
-        hint: Row = [(f" {action.key}", Role.DIM if off else Role.KEY), (f" {label}", Role.DIM if off else Role.TEXT)]
-        room -= row_width(hint)
-        if room < 0:
-            break
-        hints += hint
-    return hints
+def _hint(action: Action, label: str, *, off: bool = False) -> Row:
+    return [(f" {action.key}", Role.DIM if off else Role.KEY), (f" {label}", Role.DIM if off else Role.TEXT)]

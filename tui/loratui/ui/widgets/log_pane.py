@@ -13,6 +13,7 @@ from loratui_protocol.messages import ArtifactKind, JobState
 _LEVELS = {"WARNING": ("warn ", Role.WARN), "ERROR": ("error ", Role.ALARM), "CRITICAL": ("error ", Role.ALARM)}
 _NAME = 9
 _VERDICT_ROWS = 3
+_WHEEL_LINES = 3
 
 
 class LogPane(Pane):
@@ -20,16 +21,25 @@ class LogPane(Pane):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
+        self.page = 1
+        """Lines that a page key moves by."""
         self._held: LogLine | None = None
-        self._page = 1
 
-    def scroll(self, pages: int) -> None:
-        """Move by pages, up with negative ones; the lines shown then stay in place while new ones arrive."""
+    def on_mouse_scroll_up(self) -> None:
+        """Show older lines."""
+        self.move(-_WHEEL_LINES)
+
+    def on_mouse_scroll_down(self) -> None:
+        """Show newer lines."""
+        self.move(_WHEEL_LINES)
+
+    def move(self, lines: int) -> None:
+        """Move by lines, up with a negative number; what is shown then stays in place while new lines arrive."""
         if self.frame is None:
             return
         log = list(self.frame.view.log)
-        end = self._end(log) + pages * self._page
-        self._held = log[max(self._page, end) - 1] if end < len(log) and len(log) > self._page else None
+        end = self._end(log) + lines
+        self._held = log[max(self.page, end) - 1] if end < len(log) and len(log) > self.page else None
         self.rebuild()
 
     def follow(self) -> None:
@@ -56,7 +66,7 @@ class LogPane(Pane):
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
         """Return the lines that fit, the newest last."""
         # Kept for keys that come while something lies over the log, which then has no size.
-        self._page = max(1, height - 1)
+        self.page = max(1, height - 1)
         log = list(frame.view.log)
         end = self._end(log)
         return [_line(line) for line in log[max(0, end - height) : end]] if height > 0 else []
@@ -106,6 +116,8 @@ def _lora(view: RunView) -> Row:
     path = lora_path(view)
     if path is not None:
         return [(_short(path), Role.GOOD)]
+    if view.done is not None and (failure := view.download_failures.get(view.done.artifact_id)):
+        return [(f"could not be fetched: {failure}", Role.ALARM)]
     if view.done is not None:
         return [(f"{view.done.name} ({formatting.size(view.done.size)}) is on its way", Role.WARN)]
     return [("none was made", Role.DIM)]

@@ -61,7 +61,7 @@ class MachinePane(Pane):
         return [
             _percent("util", telemetry.gpu_util_pct, width),
             _memory("vram", telemetry.vram_used_gib, telemetry.vram_total_gib, width),
-            _fact("heat", _heat(telemetry)),
+            _fact("heat", _joined(_amount(telemetry.gpu_temp_c, "°C"), _amount(telemetry.gpu_power_w, "W"))),
             _fact("box", _box(telemetry)),
         ]
 
@@ -158,12 +158,18 @@ def _memory(name: str, used: float | None, total: float | None, width: int) -> R
     return [*_fact(name, numbers), (bar(used / total, max(3, min(14, width - 10 - len(numbers)))), role)]
 
 
-def _heat(telemetry: Telemetry) -> str:
-    heat = "" if telemetry.gpu_temp_c is None else f"{telemetry.gpu_temp_c:.0f} °C   "
-    return heat + ("" if telemetry.gpu_power_w is None else f"{telemetry.gpu_power_w:.0f} W")
-
-
 def _box(telemetry: Telemetry) -> str:
-    cpu = "" if telemetry.cpu_pct is None else f"cpu {telemetry.cpu_pct:.0f} %  "
-    ram = "" if telemetry.ram_used_gib is None else f"ram {telemetry.ram_used_gib:.0f} GiB  "
-    return f"{cpu}{ram}disk {formatting.gib(telemetry.disk_free_gib)} free"
+    disk = telemetry.disk_free_gib
+    return _joined(
+        f"cpu {_amount(telemetry.cpu_pct, '%')}",
+        f"ram {_amount(telemetry.ram_used_gib, 'GiB')}",
+        f"{formatting.gib(disk)} free" if disk is not None else "",
+    )
+
+
+def _amount(value: float | None, unit: str) -> str:
+    return formatting.UNKNOWN if value is None else f"{value:.0f} {unit}"
+
+
+def _joined(*facts: str) -> str:
+    return "  ".join(filter(None, facts))
