@@ -24,7 +24,7 @@ network_alpha = 8
 
 [optimizer]
 unet_lr = 2e-3
-text_encoder_lr = 5e-4
+text_encoder_lr = 2e-3
 lr_scheduler = "cosine_with_restarts"
 
 [training]
