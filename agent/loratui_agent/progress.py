@@ -14,6 +14,7 @@ from loratui_protocol.messages import (
     Cost,
     Done,
     Evaluation,
+    JobState,
     Record,
     Setup,
     State,
@@ -71,6 +72,8 @@ class Progress:
 
     def _sentence(self, record: Record) -> str:
         match record.event:
+            case State(state=JobState.DONE):
+                return ""  # said with the path of the LoRA when that was there
             case State(state=state, reason=reason, detail=detail):
                 because = f" ({reason})" if reason else ""
                 return f"{state}{because}{': ' + detail if detail else ''}"
