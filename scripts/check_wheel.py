@@ -16,6 +16,7 @@ NEEDED = (
     *(f"{package}/py.typed" for package in sorted(PACKAGES)),
     "loratui/ui/loratui.tcss",
     "loratui_agent/demo/tiny/model_index.json",
+    "loratui_agent/demo/tiny/unet/diffusion_pytorch_model.safetensors",
 )
 AGENT_ONLY = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
 MAX_BYTES = 16 << 20
@@ -53,14 +54,17 @@ def runs(wheel: Path) -> list[str]:
             archive.extractall(folder)
         # PYTHONPATH comes before the editable install of the same packages.
         environment = {**os.environ, "PYTHONPATH": folder}
-        program = (
-            "import loratui, sys; from loratui.cli import main; "
-            f"assert loratui.__file__.startswith({folder!r}), loratui.__file__; sys.exit(main(['--version']))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", program], env=environment, capture_output=True, text=True, check=False
-        )
-    return [] if done.returncode == 0 else [f"it doesn't run: {done.stderr.strip()}"]
+        found = []
+        for package, arguments in (("loratui", ["--version"]), ("loratui_agent", ["model-path", "builtin:tiny"])):
+            program = (
+                f"import sys, {package}; from {package}.cli import main; "
+                f"assert {package}.__file__.startswith({folder!r}), {package}.__file__; sys.exit(main({arguments!r}))"
+            )
+            argv = [sys.executable, "-P", "-c", program]
+            done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                found.append(f"{package} doesn't run: {done.stderr.strip()}")
+    return found
 
 
 def main() -> int:

@@ -138,6 +138,12 @@ def test_a_missing_extra_is_status_69_with_the_command_that_installs_it(cli):
     assert not (cli.folder / "out").exists()
 
 
+def test_a_demo_that_cannot_write_its_pictures_says_why(cli):
+    (cli.folder / "file").write_text("", "utf-8")
+    refused(cli.run("demo", "--plain", "--out", cli.folder / "file" / "out"), 1, "demo.failed")
+    assert not cli.home.path.exists()
+
+
 def test_check_prints_findings_and_plan_as_one_document(cli):
     check = cli.run("check", config_file(cli), "--json")
     assert check.process.returncode == 0

@@ -49,8 +49,11 @@ def demo(arguments: Arguments) -> int:
     argv += ["--steps", str(arguments.steps)] if arguments.steps else []
     written = subprocess.run(argv, capture_output=True, text=True, check=False)
     if written.returncode:
+        said = written.stderr.strip().splitlines() or ["no reason was given"]
+        # A deliberate error begins with its code; of a traceback the last line says most.
+        reason = said[0] if said[0].startswith("[") else said[-1]
         raise JobError(
-            f"the demo's pictures could not be made: {written.stderr.strip().rpartition(chr(10))[2]}",
+            f"the demo's pictures could not be made: {reason}",
             fix="give another folder with --out",
             code="demo.failed",
         )
