@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from loratui_protocol.errors import AgentUnreachableError, ExtraMissingError, UsageError
+from loratui_protocol.errors import AgentUnreachableError, ExtraMissingError, StorageError, UsageError
 from loratui_protocol.paths import AgentHome, socket_path
 
 START_TIMEOUT_S = 20.0
@@ -32,7 +32,8 @@ class LocalAgent:
         Raises:
             AgentUnreachableError: none answers, and none could be started.
             ExtraMissingError: none answers, and what it trains with is not installed.
-            UsageError: this system can't run an agent.
+            StorageError: its home can't be made.
+        UsageError: this system can't run an agent.
         """
         opened = await self._answering()
         if opened is not None:
@@ -43,16 +44,22 @@ class LocalAgent:
 
     async def token(self) -> str:
         """Return the agent's token; before it is read, an agent that could write it is made sure of."""
+        token = self._token()
+        if token is None:
+            (await self.open()).close()
+            token = self._token()
+        if token is None:
+            raise AgentUnreachableError(f"{self._home.token} is missing", fix="end the agent and try again")
+        return token
+
+    def _token(self) -> str | None:
         try:
             return self._home.token.read_text("ascii").strip()
         except FileNotFoundError:
-            pass
-        (await self.open()).close()
-        try:
-            return self._home.token.read_text("ascii").strip()
-        except OSError as error:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
             raise AgentUnreachableError(
-                f"{self._home.token} can't be read: {error.strerror}", fix="is the home yours?", code="agent.token"
+                f"{self._home.token} can't be read: {error}", fix="is the agent's home a folder of yours?"
             ) from error
 
     async def _answering(self) -> socket.socket | None:
@@ -64,6 +71,7 @@ class LocalAgent:
             path = socket_path(self._home.path, "agent.sock")
             await asyncio.get_running_loop().sock_connect(candidate, str(path))
         except (FileNotFoundError, ConnectionRefusedError, AgentUnreachableError):
+            # The last: the home is deep, and no agent has made a place for sockets yet.
             candidate.close()
             return None
         except OSError as error:
@@ -129,8 +137,15 @@ def check_installed() -> None:
 
 def _spawn(home: AgentHome) -> subprocess.Popen[bytes]:
     """Start an agent in a session of its own: it belongs to no terminal and to no parent."""
-    home.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = os.open(home.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        home.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = os.open(home.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(
+            f"{home.path} can't be the agent's home: {error.strerror}",
+            fix="choose another folder with LORATUI_HOME",
+            code="agent.home",
+        ) from error
     try:
         argv = [sys.executable, "-m", "loratui_agent.cli", "serve", "--home", str(home.path)]
         process = subprocess.Popen(

@@ -89,8 +89,7 @@ class SessionHost:
 
         def remove() -> bool:
             followed = self._followed.pop(run_id)
-            followed.task.cancel()
-            followed.session.close()
+            followed.end()
             forgotten = forget and not followed.session.is_known_to_agent
             if forgotten:
                 self._store.forget_run(run_id)
@@ -209,7 +208,7 @@ class SessionHost:
                     self._started.set_result(None)
                     await self._closing.wait()
                     for followed in self._followed.values():
-                        followed.task.cancel()
+                        followed.end()
             finally:
                 for followed in self._followed.values():
                     followed.session.close()
@@ -236,6 +235,11 @@ class _Followed:
         else:
             self._is_due = True
             asyncio.get_running_loop().call_later(wait_s, self.publish)
+
+    def end(self) -> None:
+        """Follow no more."""
+        self.session.close()
+        self.task.cancel()
 
     def publish(self) -> None:
         """Publish the view."""

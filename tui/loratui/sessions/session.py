@@ -4,6 +4,7 @@ Start here to see how a record travels: ``_receive`` stores it, folds it into th
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -58,6 +59,7 @@ class RunSession:
         self._unsent: asyncio.Queue[Command] = asyncio.Queue()
         self._retry = asyncio.Event()
         self._failures = 0
+        self._is_closed = False
         self.answered: Future[None] = Future()
         """Done when the agent has the run; failed when the first attempt shows that it never will."""
         self.view = self._recall()
@@ -65,7 +67,7 @@ class RunSession:
         """Whether the agent has the run, or may have it though its answer was lost."""
 
     async def run(self) -> None:
-        """Follow the run until cancelled."""
+        """Follow the run until closed and cancelled."""
         while True:
             wait_s = 0.0
             try:
@@ -73,6 +75,9 @@ class RunSession:
                     await self._converse(agent)
             except* LoratuiError as group:
                 wait_s = self._failed(_first(group))
+            # A task group that fails while it is being cancelled raises its error and forgets that it was cancelled.
+            if self._is_closed:
+                return
             await self._pause(wait_s)
 
     def send(self, command: Command, result: "Future[CommandResult]") -> None:
@@ -86,7 +91,8 @@ class RunSession:
         self._retry.set()
 
     def close(self) -> None:
-        """Let whoever waits for the agent know that nobody is asking it any more."""
+        """Let whoever waits for the agent know that nobody is asking it any more; ``run`` must be cancelled too."""
+        self._is_closed = True
         self.answered.cancel()
         for _, result in self._waiting.values():
             result.cancel()
@@ -229,11 +235,9 @@ class RunSession:
 
     async def _pause(self, wait_s: float) -> None:
         self._retry.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._retry.wait()
-        except TimeoutError:
-            pass
 
 
 def _first(group: BaseExceptionGroup[LoratuiError]) -> LoratuiError:

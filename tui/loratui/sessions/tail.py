@@ -17,8 +17,9 @@ def tail(host: SessionHost, store: Store, run_id: str, after_seq: int = 0) -> It
     view = host.view(run_id)
     journal = view.journal
     while True:
-        if view.journal != journal:
-            journal, after_seq = view.journal, 0
+        if journal and view.journal != journal:
+            after_seq = 0
+        journal = view.journal
         for record in store.records(run_id, after_seq):
             after_seq = record.seq
             yield record
