@@ -16,7 +16,7 @@ from loratui_agent.facts import read_facts
 from loratui_agent.process import ProcessIdentity, is_locked, signal_group
 from loratui_protocol.paths import AgentHome
 
-DEADLINE_S = 60.0
+DEADLINE_S = 200.0
 
 
 class Command:
