@@ -1,4 +1,6 @@
 import math
+from dataclasses import replace
+from pathlib import Path
 
 from loratui.domain.run import LinkState, Money, RunView
 from loratui_protocol.messages import (
@@ -111,6 +113,35 @@ def test_commands_leave_a_line_that_says_who_and_what_came_of_it() -> None:
         "pause by ann: done",
         "stop by bob: refused (job.not_running), it is over",
     ]
+
+
+def test_what_the_client_sends_by_itself_leaves_no_line_unless_it_is_refused() -> None:
+    view = run(
+        CommandResult(id="1", command="ack_artifacts", author="ann", ok=True),
+        CommandResult(id="2", command="start_job", author="ann", ok=False, code="x"),
+    )
+    assert [line.text for line in view.log] == ["start_job by ann: refused (x)"]
+
+
+def test_run_is_settled_when_it_is_over_and_its_files_are_here_or_lost() -> None:
+    view = run(ARTIFACT, State(state=JobState.RUNNING))
+    assert not view.is_settled
+    view.apply(Record(seq=3, ts=0.0, event=State(state=JobState.DONE)))
+    assert not view.is_settled
+    view.download_failures["a"] = "gone"
+    assert view.is_settled
+    view.download_failures.clear()
+    view.downloaded["a"] = Path("a")
+    assert view.is_settled
+
+
+def test_file_that_is_written_anew_is_not_here_any_more() -> None:
+    view = run(ARTIFACT)
+    view.downloaded["a"] = Path("a")
+    view.apply(Record(seq=2, ts=0.0, event=ARTIFACT))
+    assert view.downloaded
+    view.apply(Record(seq=3, ts=0.0, event=replace(ARTIFACT, sha256="1" * 64)))
+    assert not view.downloaded
 
 
 def test_log_keeps_the_newest_lines() -> None:

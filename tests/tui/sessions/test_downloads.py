@@ -1,0 +1,292 @@
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loratui import settings
+from loratui.domain.run import RunView
+from loratui.sessions.host import SessionHost
+from loratui.sessions.start_run import start_run
+from loratui.settings import Settings
+from loratui.store import Store
+from loratui_protocol.link import MAX_CHUNK_BYTES
+from loratui_protocol.messages import AckArtifacts, Artifact, ArtifactKind, GetArtifact, JobState, State
+from support.agent_process import wait_until
+from support.fake_agent import FakeAgent, fake_agent
+from support.files import artifact_of, safetensors
+
+CONFIG = """
+pretrained_model_name_or_path = "builtin:tiny"
+train_data_dir = "/nowhere"
+output_dir = {folder!r}
+"""
+LORA = safetensors()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    return settings.load({"state_dir": str(tmp_path / "state")}, {"LORATUI_CONFIG_DIR": str(tmp_path)})
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[FakeAgent]:
+    with fake_agent(tmp_path / "home") as started:
+        yield started
+
+
+@pytest.fixture
+def host(here: Settings, agent: FakeAgent) -> Iterator[SessionHost]:
+    """Ends before the agent does, lest it starts a real one."""
+    started = SessionHost(here)
+    started.start()
+    yield started
+    started.close()
+
+
+def start(host: SessionHost, agent: FakeAgent, output_dir: Path | None = None) -> str:
+    config = CONFIG.format(folder=str(output_dir)) if output_dir else ""
+    return start_run(host, name="n", target="local", config_toml=config, home=agent.home)
+
+
+def publish(agent: FakeAgent, run_id: str, content: bytes, artifact: Artifact | None = None) -> Artifact:
+    artifact = artifact or artifact_of(content)
+    agent.jobs[run_id].files[artifact.id] = content
+    agent.emit(run_id, artifact)
+    return artifact
+
+
+def settled(host: SessionHost, agent: FakeAgent, run_id: str) -> RunView:
+    agent.emit(run_id, State(state=JobState.DONE))
+    wait_until(lambda: host.view(run_id).is_settled, "everything to be here, or known to be lost")
+    return host.view(run_id)
+
+
+def acknowledged(agent: FakeAgent) -> list[str]:
+    return [name for command in agent.commands if isinstance(command, AckArtifacts) for name in command.artifact_ids]
+
+
+def test_file_is_fetched_verified_recorded_and_acknowledged(
+    host: SessionHost, agent: FakeAgent, here: Settings
+) -> None:
+    run_id = start(host, agent)
+    publish(agent, run_id, LORA)
+    view = settled(host, agent, run_id)
+    assert view.downloaded == {"lora": here.run_folder(run_id) / "style.safetensors"}
+    assert view.downloaded["lora"].read_bytes() == LORA
+    assert view.exported == {}
+    with Store(here.database) as store:
+        wait_until(lambda: store.downloads(run_id)["lora"].acknowledged, "the acknowledgement")
+    assert acknowledged(agent) == ["lora"]
+
+
+def test_file_that_is_here_is_not_fetched_again(host: SessionHost, agent: FakeAgent, here: Settings) -> None:
+    run_id = start(host, agent)
+    publish(agent, run_id, LORA)
+    settled(host, agent, run_id)
+    host.close()
+    reads = len(agent.reads)
+    again = SessionHost(here)
+    again.start()
+    again.follow(run_id).result(10)
+    assert again.view(run_id).is_settled
+    assert again.send(run_id, "resume").result(10).ok
+    again.close()
+    assert len(agent.reads) == reads
+
+
+def test_file_that_was_deleted_here_is_fetched_again(host: SessionHost, agent: FakeAgent, here: Settings) -> None:
+    run_id = start(host, agent)
+    publish(agent, run_id, LORA)
+    path = settled(host, agent, run_id).downloaded["lora"]
+    host.close()
+    path.unlink()
+    again = SessionHost(here)
+    again.start()
+    again.follow(run_id)
+    wait_until(path.exists, "the file")
+    again.close()
+
+
+def test_damaged_transfer_is_tried_again(host: SessionHost, agent: FakeAgent) -> None:
+    run_id = start(host, agent)
+    bad = iter([True, True])
+    agent.spoil_file = lambda _, content: bytes(len(content)) if next(bad, False) else content
+    publish(agent, run_id, LORA)
+    view = settled(host, agent, run_id)
+    assert view.downloaded["lora"].read_bytes() == LORA
+    assert len(agent.reads) == 3
+
+
+def test_file_that_keeps_arriving_damaged_is_given_up_and_said_so(
+    host: SessionHost, agent: FakeAgent, here: Settings
+) -> None:
+    run_id = start(host, agent)
+    agent.spoil_file = lambda _, content: bytes(len(content))
+    publish(agent, run_id, LORA)
+    view = settled(host, agent, run_id)
+    assert "SHA-256" in view.download_failures["lora"]
+    assert "not here" in view.log[-1].text
+    assert view.downloaded == {}
+    assert len(agent.reads) == 3
+    assert list(here.run_folder(run_id).iterdir()) == []
+    assert acknowledged(agent) == []
+
+
+def test_pickle_under_a_trusted_name_is_refused_at_once(host: SessionHost, agent: FakeAgent, here: Settings) -> None:
+    run_id = start(host, agent)
+    publish(agent, run_id, b"\x80\x04\x95" + b"os.system" * 20)
+    view = settled(host, agent, run_id)
+    assert "safetensors" in view.download_failures["lora"]
+    assert len(agent.reads) == 1
+    assert list(here.run_folder(run_id).iterdir()) == []
+
+
+def test_file_that_the_agent_announced_and_has_not_is_said_to_be_missing(host: SessionHost, agent: FakeAgent) -> None:
+    run_id = start(host, agent)
+    agent.emit(run_id, artifact_of(LORA))
+    view = settled(host, agent, run_id)
+    assert "artifact.unknown" in view.download_failures["lora"]
+    publish(agent, run_id, LORA)
+    agent.cut()
+    wait_until(lambda: "lora" in host.view(run_id).downloaded, "another try on the next connection")
+    assert host.view(run_id).download_failures == {}
+
+
+def test_evil_names_stay_in_the_runs_folder_and_never_collide(
+    host: SessionHost, agent: FakeAgent, here: Settings, tmp_path: Path
+) -> None:
+    run_id = start(host, agent)
+    names = [
+        "../../../evil.png",
+        "/etc/evil.png",
+        "con",
+        "SAME.png",
+        "same.png",
+        "x" * 300,
+        "a\x1b]52;c;x\x07.png",
+        "..",
+    ]
+    for number, name in enumerate(names):
+        content = f"picture {number}".encode()
+        publish(agent, run_id, content, artifact_of(content, f"p{number}", name=name, kind=ArtifactKind.SAMPLE))
+    view = settled(host, agent, run_id)
+    folder = here.run_folder(run_id)
+    assert len(view.downloaded) == len(names)
+    assert {path.parent for path in view.downloaded.values()} == {folder}
+    assert sorted(path.read_bytes() for path in folder.iterdir()) == sorted(
+        f"picture {number}".encode() for number in range(len(names))
+    )
+    assert not list(tmp_path.glob("**/evil*"))
+
+
+def test_version_that_a_resumed_run_wrote_anew_replaces_the_old_one(host: SessionHost, agent: FakeAgent) -> None:
+    run_id = start(host, agent)
+    publish(agent, run_id, LORA)
+    path = settled(host, agent, run_id).downloaded["lora"]
+    newer = safetensors(9)
+    publish(agent, run_id, newer)
+    wait_until(lambda: path.read_bytes() == newer and host.view(run_id).is_settled, "the new version")
+    wait_until(lambda: len(acknowledged(agent)) == 2, "its acknowledgement")
+
+
+def test_transfer_goes_on_after_the_connection_broke(host: SessionHost, agent: FakeAgent) -> None:
+    run_id = start(host, agent)
+    content = safetensors(5 * MAX_CHUNK_BYTES)
+    cut = threading.Event()
+
+    def cut_late(request: GetArtifact, part: bytes) -> bytes:
+        if request.offset == 10 * MAX_CHUNK_BYTES and not cut.is_set():
+            cut.set()
+            agent._loop.call_soon(lambda: [each.transport.abort() for each in list(agent._connections)])
+        return part
+
+    agent.spoil_file = cut_late
+    publish(agent, run_id, content)
+    view = settled(host, agent, run_id)
+    assert view.downloaded["lora"].read_bytes() == content
+    assert cut.is_set()
+    assert sum(request.offset == 0 for request in agent.reads) == 1
+
+
+def test_lora_travels_before_pictures(host: SessionHost, agent: FakeAgent, here: Settings) -> None:
+    run_id = start(host, agent)
+    agent.jobs[run_id].files.update(lora=LORA, **{f"p{number}": b"x" for number in range(5)})
+    pictures = [artifact_of(b"x", f"p{number}", name=f"{number}.png", kind=ArtifactKind.SAMPLE) for number in range(5)]
+    agent.emit(run_id, *pictures, artifact_of(LORA))
+    settled(host, agent, run_id)
+    assert agent.reads[0].artifact_id == "lora"
+
+
+def test_finished_files_are_copied_where_the_config_says(
+    host: SessionHost, agent: FakeAgent, here: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out" / "deep"
+    run_id = start(host, agent, folder)
+    publish(agent, run_id, LORA)
+    publish(agent, run_id, b"png", artifact_of(b"png", "s", name="s.png", kind=ArtifactKind.SAMPLE))
+    publish(agent, run_id, b"png", artifact_of(b"png", "c", name="sheet.png", kind=ArtifactKind.CONTACT_SHEET))
+    view = settled(host, agent, run_id)
+    assert view.exported == {"lora": folder / "style.safetensors", "c": folder / "sheet.png"}
+    assert sorted(path.name for path in folder.iterdir()) == ["sheet.png", "style.safetensors"]
+    assert (folder / "style.safetensors").read_bytes() == LORA
+
+
+def test_other_file_of_that_name_is_never_overwritten(host: SessionHost, agent: FakeAgent, tmp_path: Path) -> None:
+    (tmp_path / "style.safetensors").write_text("mine")
+    (tmp_path / "style-2.safetensors").write_bytes(LORA + b"older")
+    run_id = start(host, agent, tmp_path)
+    publish(agent, run_id, LORA)
+    view = settled(host, agent, run_id)
+    assert view.exported == {"lora": tmp_path / "style-3.safetensors"}
+    assert (tmp_path / "style.safetensors").read_text() == "mine"
+    assert "style-3.safetensors" in view.log[-1].text
+
+
+def test_copy_that_is_there_already_is_not_made_twice(host: SessionHost, agent: FakeAgent, tmp_path: Path) -> None:
+    (tmp_path / "style.safetensors").write_bytes(LORA)
+    run_id = start(host, agent, tmp_path)
+    publish(agent, run_id, LORA)
+    assert settled(host, agent, run_id).exported == {"lora": tmp_path / "style.safetensors"}
+
+
+def test_folder_that_can_not_be_written_is_said_and_costs_nothing_else(
+    host: SessionHost, agent: FakeAgent, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("a file")
+    run_id = start(host, agent, tmp_path / "out")
+    publish(agent, run_id, LORA)
+    view = settled(host, agent, run_id)
+    assert view.exported == {}
+    assert view.downloaded["lora"].read_bytes() == LORA
+    assert str(view.downloaded["lora"]) in view.log[-1].text
+
+
+def test_client_killed_between_fetching_and_copying_copies_when_it_is_back(
+    host: SessionHost, agent: FakeAgent, here: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("in the way")
+    run_id = start(host, agent, tmp_path / "out")
+    publish(agent, run_id, LORA)
+    settled(host, agent, run_id)
+    host.close()
+    (tmp_path / "out").unlink()
+    again = SessionHost(here)
+    again.start()
+    again.follow(run_id)
+    wait_until((tmp_path / "out" / "style.safetensors").exists, "the copy")
+    again.close()
+    assert len(agent.reads) == 1
+
+
+def test_two_clients_fetch_a_file_once(host: SessionHost, agent: FakeAgent, here: Settings) -> None:
+    run_id = start(host, agent)
+    other = SessionHost(here)
+    other.start()
+    other.follow(run_id).result(10)
+    content = safetensors(MAX_CHUNK_BYTES)
+    publish(agent, run_id, content)
+    settled(host, agent, run_id)
+    wait_until(lambda: other.view(run_id).is_settled, "the other client to know")
+    other.close()
+    assert sum(request.offset == 0 for request in agent.reads) == 1
