@@ -80,8 +80,10 @@ class Reporter:
             else:
                 self.commands.put(message)
         while True:
+            # Asked before sending: what was emitted before close() is remembered by then, and goes out.
+            closing = self._closing.is_set()
             self._send_new(connection)
-            if self._closing.is_set():
+            if closing:
                 # Half-close, then wait for the agent to have read everything and close its half.
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(1 << 16):
