@@ -9,7 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-from loratui_protocol.errors import AgentUnreachableError, ExtraMissingError, StorageError, UsageError
+from loratui_protocol.errors import (
+    AgentRefusedError,
+    AgentUnreachableError,
+    ExtraMissingError,
+    StorageError,
+    UsageError,
+)
 from loratui_protocol.paths import AgentHome, socket_path
 
 START_TIMEOUT_S = 20.0
@@ -94,7 +100,7 @@ class LocalAgent:
             opened = await self._answering()
             if opened is not None:
                 return opened
-            if process.poll() not in (None, 0) and not self._is_held():
+            if process.poll() not in (None, 0, AgentRefusedError.exit_status):
                 break
             await asyncio.sleep(_LOOK_EVERY_S)
         raise AgentUnreachableError(
@@ -102,10 +108,6 @@ class LocalAgent:
             fix=f"read {self._home.log}",
             code="agent.start",
         )
-
-    def _is_held(self) -> bool:
-        """Return whether an agent that is still coming up holds the home."""
-        return self._home.status.exists()
 
 
 def check_platform() -> None:

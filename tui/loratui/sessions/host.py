@@ -43,6 +43,7 @@ class SessionHost:
         self._followed: dict[str, _Followed] = {}
         self._news = threading.Condition()
         self._views: dict[str, RunView] = {}
+        self._last_seqs: dict[str, int] = {}
         self._subscribers: list[Callable[[], None]] = []
         self._num_news = 0
         self._ended = False
@@ -108,6 +109,17 @@ class SessionHost:
             self._news.wait_for(lambda: self._ended or self._views[run_id].version > after_version, timeout_s)
         return self.view(run_id)
 
+    def wait_for_record(self, run_id: str, after_seq: int, after_version: int, timeout_s: float) -> RunView:
+        """Return as ``wait`` does, or as soon as a record after ``after_seq`` is stored: those are never held back."""
+        with self._news:
+            self._news.wait_for(
+                lambda: (
+                    self._ended or self._last_seqs[run_id] > after_seq or self._views[run_id].version > after_version
+                ),
+                timeout_s,
+            )
+        return self.view(run_id)
+
     def send(self, run_id: str, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
         """Send a command once the agent is reached; the result comes when the run carried it out or refused it."""
         result: Future[CommandResult] = Future()
@@ -129,7 +141,7 @@ class SessionHost:
 
     def _follow(self, run: StoredRun) -> "Future[None]":
         if run.id not in self._followed:
-            followed = _Followed(self._publish)
+            followed = _Followed(self._publish, self._stored)
             followed.session = RunSession(
                 run,
                 self._store,
@@ -143,6 +155,11 @@ class SessionHost:
             followed.task = self._tasks.create_task(followed.session.run(), name=f"follow {run.id}")
             self._followed[run.id] = followed
         return self._followed[run.id].session.answered
+
+    def _stored(self, run_id: str, last_seq: int) -> None:
+        with self._news:
+            self._last_seqs[run_id] = last_seq
+            self._news.notify_all()
 
     def _publish(self, view: RunView) -> None:
         with self._news:
@@ -220,13 +237,16 @@ class _Followed:
     session: RunSession
     task: asyncio.Task[None]
 
-    def __init__(self, publish: Callable[[RunView], None]) -> None:
+    def __init__(self, publish: Callable[[RunView], None], stored: Callable[[str, int], None]) -> None:
         self._publish = publish
+        self._stored = stored
+        self._last_seq = -1
         self._next_s = 0.0
         self._is_due = False
 
     def changed(self) -> None:
         """Publish the view now, or as soon as ``PUBLISH_EVERY_S`` have passed since the last time."""
+        self._tell_stored()
         if self._is_due:
             return
         wait_s = self._next_s - time.monotonic()
@@ -244,5 +264,12 @@ class _Followed:
     def publish(self) -> None:
         """Publish the view."""
         self._is_due = False
+        self._tell_stored()
         self._next_s = time.monotonic() + PUBLISH_EVERY_S
         self._publish(self.session.view.snapshot())
+
+    def _tell_stored(self) -> None:
+        view = self.session.view
+        if view.last_seq != self._last_seq:
+            self._last_seq = view.last_seq
+            self._stored(view.run_id, view.last_seq)

@@ -25,4 +25,4 @@ def tail(host: SessionHost, store: Store, run_id: str, after_seq: int = 0) -> It
             yield record
         if view.is_settled and after_seq >= view.last_seq:
             return
-        view = host.wait(run_id, view.version, _LOOK_EVERY_S)
+        view = host.wait_for_record(run_id, after_seq, view.version, _LOOK_EVERY_S)
