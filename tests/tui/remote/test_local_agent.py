@@ -15,7 +15,7 @@ from loratui.remote.agent_client import connected
 from loratui.remote.local_agent import LocalAgent
 from loratui_protocol.errors import AgentUnreachableError, ExtraMissingError, UsageError
 from loratui_protocol.paths import AgentHome
-from support.agent_process import is_process_alive, wait_until
+from support.agent_process import wait_until
 
 
 def pid_of(home: AgentHome) -> int:
@@ -27,16 +27,8 @@ def home(tmp_path: Path) -> Iterator[AgentHome]:
     made = AgentHome(tmp_path / "home")
     yield made
     if made.status.exists():
-        pid = pid_of(made)
-        os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: not is_process_alive(pid) or _reaped(pid), "the agent's end")
-
-
-def _reaped(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
-        return False
+        os.kill(pid_of(made), signal.SIGTERM)
+        wait_until(lambda: num_started() == 0, "the agent's end")
 
 
 def num_started() -> int:
