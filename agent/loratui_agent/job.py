@@ -245,6 +245,7 @@ class Job:
         """Take up the way down to the trainer; ``without_line`` is clear while there is one."""
         self._line = line
         self.without_line.clear()
+        self._repair()
 
     def disconnect(self, line: TrainerLine) -> None:
         """Drop the way down, unless another has replaced it."""
@@ -257,7 +258,6 @@ class Job:
         self.last_heard_s = time.monotonic()
         if said.origin <= self.last_origin or self.state.is_final:
             return
-        self.last_origin = said.origin
         match said.event:
             case messages.State(state=state, reason=reason, detail=detail):
                 # While it stops a trainer may still say that it prepares or runs; that is no news.
@@ -273,6 +273,8 @@ class Job:
                 self.update(pending=[encode(command).hex() for command in self.pending() if command.id != done])
             case event:
                 self.record(event, ts=said.ts, origin=said.origin)
+        # Last: what a full disk kept out of the journal must be told again.
+        self.last_origin = said.origin
 
     def _visit(self, stored: bytes, tail: dict[bytes, bytes]) -> None:
         """Learn from a stored record at start; of the common kinds only the last is decoded, after the scan."""
@@ -299,7 +301,7 @@ class Job:
                 self.heard_done = True
 
     def _repair(self) -> None:
-        """Write the state event that a crash kept out of the journal."""
+        """Write the state event that a crash, or a full disk, kept out of the journal."""
         facts = self.facts
         written = messages.State(state=facts.state, reason=facts.reason, detail=facts.detail)
         if self._last_state != written:

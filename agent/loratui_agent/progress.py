@@ -59,7 +59,7 @@ class Progress:
         if isinstance(record.event, Artifact):
             fields["path"] = str(self._path(record.event))
         elif isinstance(record.event, Done):
-            fields["path"] = str(self._out / record.event.name)
+            fields["path"] = str(self._out / Path(record.event.name).name)
         # JSON has no NaN and no infinity.
         return {
             name: None if isinstance(each, float) and not math.isfinite(each) else each for name, each in fields.items()
@@ -91,7 +91,7 @@ class Progress:
             case Evaluation(verdict=verdict):
                 return verdict
             case Done(name=name):
-                return f"done: {self._out / name}"
+                return f"done: {self._out / Path(name).name}"
             case Cost() | _:
                 return ""
 

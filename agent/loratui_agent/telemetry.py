@@ -6,8 +6,9 @@ A thread of its own measures: NVML can hang for good on a broken GPU, and the ag
 import importlib
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
@@ -15,6 +16,7 @@ from loratui_protocol.messages import Telemetry
 
 log = logging.getLogger(__name__)
 _GIB = float(1 << 30)
+T = TypeVar("T")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -62,22 +64,25 @@ class TelemetrySource:
         }
         if self._gpu is None:
             return Telemetry(source="psutil", **machine)
-        nvml, gpu = self._nvml, self._gpu
+        ask, nvml = self._ask, self._nvml
+        return Telemetry(
+            source="nvml",
+            **machine,
+            gpu_name=ask(nvml.nvmlDeviceGetName),
+            gpu_util_pct=ask(lambda gpu: float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu)),
+            vram_used_gib=ask(lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used / _GIB),
+            vram_total_gib=ask(lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total / _GIB),
+            gpu_temp_c=ask(lambda gpu: float(nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU))),
+            gpu_power_w=ask(lambda gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000),
+        )
+
+    def _ask(self, question: Callable[[Any], T]) -> T | None:
+        """Return the GPU's answer, None where this GPU has none: shared ones keep their power to themselves."""
         try:
-            memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
-            return Telemetry(
-                source="nvml",
-                **machine,
-                gpu_name=str(nvml.nvmlDeviceGetName(gpu)),
-                gpu_util_pct=float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
-                vram_used_gib=memory.used / _GIB,
-                vram_total_gib=memory.total / _GIB,
-                gpu_temp_c=float(nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU)),
-                gpu_power_w=nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
-            )
-        except nvml.NVMLError as error:
-            log.warning("the GPU does not answer: %s", error)
-            return Telemetry(source="psutil", **machine)
+            return question(self._gpu)
+        except self._nvml.NVMLError as error:
+            log.debug("the GPU does not answer: %s", error)
+            return None
 
 
 def _memory() -> tuple[int, int]:
