@@ -51,6 +51,8 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
         (570, "9 min 30 s", "9:30"),
         (600, "10 min", "10:00"),
         (6065, "1 h 41 min", "1:41:05"),
+        (math.nan, "–", "–"),  # noqa: RUF001
+        (1e300, "–", "–"),  # noqa: RUF001
         (math.inf, "–", "–"),  # noqa: RUF001
     ],
 )
@@ -66,6 +68,11 @@ def test_auto_stop_that_is_not_set_says_so() -> None:
 
 def test_time_of_day_is_in_the_zone_asked_for() -> None:
     assert formatting.time_of_day(0, UTC) == "00:00:00"
+
+
+@pytest.mark.parametrize("ts", [math.nan, math.inf, -1e300, 1e300])
+def test_time_that_can_not_be_is_unknown(ts: float) -> None:
+    assert formatting.time_of_day(ts, UTC) == "–"  # noqa: RUF001
 
 
 @pytest.mark.parametrize(

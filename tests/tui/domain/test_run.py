@@ -2,6 +2,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from loratui.domain.run import LinkState, Money, RunView
 from loratui_protocol.messages import (
     Artifact,
@@ -168,6 +170,15 @@ def test_money_of_a_stored_history_is_carried_on_from_when_it_was_said() -> None
     view.apply(Record(seq=2, ts=1000.0, event=cost))
     assert view.spent(11.0) == Money(value_microusd=1100, exact=False)
     assert view.deadline_left_s(30.0) == 40.0
+
+
+@pytest.mark.parametrize("ts", [math.nan, math.inf, -math.inf])
+def test_clock_that_can_not_be_right_counts_for_nothing(ts: float) -> None:
+    view = run(State(state=JobState.RUNNING))
+    cost = Cost(spent_microusd=100, price_microusd_per_h=3_600_000, deadline_s=math.nan)
+    view.apply(Record(seq=2, ts=ts, event=cost))
+    assert view.spent(11.0).value_microusd == 100
+    assert view.deadline_left_s(30.0) == 0.0
 
 
 def test_run_that_waits_or_is_over_costs_nothing_more() -> None:

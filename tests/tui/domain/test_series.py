@@ -57,3 +57,9 @@ def test_envelope_leaves_empty_columns_empty_and_stays_in_its_window() -> None:
     assert parts[0] == (1.0, 1.0)
     assert parts[5] is None
     assert parts[9] == (2.0, 2.0)
+
+
+def test_envelope_survives_step_numbers_of_any_size() -> None:
+    last = 2**63 - 1
+    parts = envelope([0, last - 1, last], [1.0, 2.0, 3.0], columns=80, first=0, last=last)
+    assert parts[-1] == (2.0, 3.0)

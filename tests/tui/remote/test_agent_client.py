@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from loratui_protocol.errors import AgentRefusedError, AgentUnreachableError, Lo
 from loratui_protocol.link import Beat, Deliver, Started
 from loratui_protocol.messages import Ack, Chunk, HelloOk, Log, Records, Refused
 from support.agent_process import wait_until
-from support.fake_agent import FakeAgent, FakeJob, fake_agent
+from support.fake_agent import TOKEN, FakeAgent, FakeJob, fake_agent
 
 DEADLINE_S = 10.0
 
@@ -207,6 +208,14 @@ async def test_token_never_goes_to_a_proxy_of_the_environment(
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
     async with client_of(agent) as client:
         assert client.hello_ok.agent_version == "0"
+
+
+async def test_token_is_never_logged(agent: FakeAgent, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with client_of(agent):
+        pass
+    ours = [record.getMessage() for record in caplog.records if record.name != "websockets.server"]
+    assert TOKEN not in "".join(ours)
 
 
 async def test_socket_is_closed_when_the_handshake_fails(agent: FakeAgent) -> None:

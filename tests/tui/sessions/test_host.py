@@ -175,6 +175,27 @@ def test_history_of_a_new_journal_replaces_the_old_one(host: SessionHost, agent:
     assert view.version > version
 
 
+def test_history_that_another_process_replaced_is_taken_up_anew(
+    host: SessionHost, agent: FakeAgent, here: Settings
+) -> None:
+    run_id = start(host, agent)
+    agent.emit(run_id, *lines(1, 20))
+    wait_for_records(here, agent, run_id)
+    with Store(here.database) as store:
+        store.begin_history(run_id, "another journal", reset=False)
+    agent.emit(run_id, *lines(21, 30))
+    host.retry_now(run_id)
+    wait_for_records(here, agent, run_id)
+    wait_until(lambda: host.view(run_id).last_seq == 31, "the view")
+
+
+def test_silent_agent_is_shown_as_late_until_it_is_heard_again(host: SessionHost, agent: FakeAgent) -> None:
+    run_id = start(host, agent)
+    wait_until(lambda: host.view(run_id).link is LinkState.STALE, "the link to be stale")
+    agent.beat()
+    wait_until(lambda: host.view(run_id).link is LinkState.UP, "the link to be up")
+
+
 def test_two_clients_keep_one_history(agent: FakeAgent, here: Settings) -> None:
     hosts = [SessionHost(here), SessionHost(here)]
     for host in hosts:

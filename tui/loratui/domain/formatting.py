@@ -10,6 +10,8 @@ from loratui_protocol.messages import MICROUSD_PER_USD
 APPROXIMATELY = "≈"
 UNKNOWN = "–"  # noqa: RUF001  # an en dash, as wide as a digit
 _CENT = Decimal("0.01")
+_LONGEST_S = 1e9
+"""Thirty years; what is longer, or no number, is nonsense from another machine."""
 _HUNDREDTH_CENT = Decimal("0.0001")
 
 
@@ -44,9 +46,9 @@ def parse_microusd(text: str) -> int:
 def duration(seconds: float, *, exact: bool = True) -> str:
     """Return a duration in words: "41 s", "9 min 30 s" below ten minutes, "41 min", "1 h 41 min"."""
     mark = "" if exact else APPROXIMATELY
-    if not math.isfinite(seconds):
+    if not seconds < _LONGEST_S:
         return UNKNOWN
-    whole = max(0, int(seconds))
+    whole = int(max(0.0, seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     if hours:
         return f"{mark}{hours} h {minutes:02} min"
@@ -57,9 +59,9 @@ def duration(seconds: float, *, exact: bool = True) -> str:
 
 def stopwatch(seconds: float) -> str:
     """Return a duration as "0:37" or "1:02:05"."""
-    if not math.isfinite(seconds):
+    if not seconds < _LONGEST_S:
         return UNKNOWN
-    whole = max(0, int(seconds))
+    whole = int(max(0.0, seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
@@ -71,7 +73,11 @@ def auto_stop(left_s: float | None, *, exact: bool = True) -> str:
 
 def time_of_day(ts: float, zone: tzinfo | None = None) -> str:
     """Return the clock time of ``ts`` (epoch seconds) as "14:22:07" in ``zone``; None is the machine's own."""
-    return f"{datetime.fromtimestamp(ts, zone).astimezone(zone):%H:%M:%S}"
+    try:
+        return f"{datetime.fromtimestamp(ts, zone).astimezone(zone):%H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        # Another machine's clock: it may say anything.
+        return UNKNOWN
 
 
 def size(num_bytes: int) -> str:

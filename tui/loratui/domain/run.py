@@ -1,5 +1,6 @@
 """What is known about one run: the records of its journal folded into one picture that screens and commands read."""
 
+import math
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -199,7 +200,7 @@ class RunView:
         """Return what the run has cost at ``now_s``, carried on from the agent's last figure at the hourly price."""
         if self.money_at_s is None or not self.is_billing:
             return Money(value_microusd=self.spent_microusd, exact=True)
-        since_s = max(0.0, now_s - self.money_at_s)
+        since_s = self._money_age_s(now_s)
         carried = round(self.price_microusd_per_h * since_s / 3600)
         return Money(value_microusd=self.spent_microusd + carried, exact=self.link is LinkState.UP)
 
@@ -207,8 +208,7 @@ class RunView:
         """Return the seconds before auto-stop at ``now_s``, not below 0; None: no limit, or nothing left to stop."""
         if self.deadline_s is None or self.state.is_final:
             return None
-        since_s = 0.0 if self.money_at_s is None else max(0.0, now_s - self.money_at_s)
-        return max(0.0, self.deadline_s - since_s)
+        return max(0.0, self.deadline_s - self._money_age_s(now_s))
 
     @property
     def is_settled(self) -> bool:
@@ -261,6 +261,12 @@ class RunView:
             self.min_loss = self.series.minimum()
         elif event.loss < (self.min_loss[0] if self.min_loss else float("inf")) and event.loss > float("-inf"):
             self.min_loss = (event.loss, event.step)
+
+    def _money_age_s(self, now_s: float) -> float:
+        """Return how old the agent's figures are; a clock of the agent that can't be right counts for nothing."""
+        if self.money_at_s is None or not math.isfinite(self.money_at_s):
+            return 0.0
+        return max(0.0, now_s - self.money_at_s)
 
     def _artifact(self, event: Artifact) -> None:
         earlier = self.artifacts.get(event.id)

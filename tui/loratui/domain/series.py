@@ -62,7 +62,8 @@ def envelope(
     for step, value in zip(steps[start:end], values[start:end], strict=True):
         if not math.isfinite(value):
             continue
-        column = int((step - first) / width)
+        # Rounding must not lead out of the list where step numbers are huge.
+        column = min(int((step - first) / width), columns - 1)
         part = parts[column]
         parts[column] = (value, value) if part is None else (min(part[0], value), max(part[1], value))
     return parts

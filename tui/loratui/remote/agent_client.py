@@ -5,6 +5,7 @@ The way to the agent is a ``Transport``: a unix socket on this machine, a channe
 
 import asyncio
 import importlib.metadata
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -28,6 +29,9 @@ _QUEUED_FRAMES = 16
 _MESSAGE_TOO_BIG = 1009
 _UPGRADE = Subprotocol(SUBPROTOCOL)
 _VERSION = importlib.metadata.version("loratui")
+_LOG = logging.getLogger("loratui.wire")
+# Below this level websockets writes out every header, the token among them.
+_LOG.setLevel(logging.INFO)
 
 
 class Transport(Protocol):
@@ -140,6 +144,7 @@ async def connected(transport: Transport, client_id: str) -> AsyncIterator[Agent
                 sock=opened,
                 subprotocols=[_UPGRADE],
                 additional_headers={"Authorization": f"Bearer {token}"},
+                logger=_LOG,
                 user_agent_header=f"loratui/{_VERSION}",
                 compression=None,
                 max_size=MAX_FRAME_BYTES,
