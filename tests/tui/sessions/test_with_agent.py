@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from loratui import settings
+from loratui.remote import local_agent
 from loratui.sessions.host import SessionHost
 from loratui.sessions.start_run import start_run
 from loratui.settings import Settings
@@ -31,11 +32,14 @@ def here(tmp_path: Path) -> Settings:
 def agent(tmp_path: Path) -> Iterator[AgentProcess]:
     with running_agent(tmp_path / "home") as started:
         yield started
+        for another in local_agent._STARTED:
+            another.terminate()
+            another.wait()
 
 
 @pytest.fixture
 def host(here: Settings, agent: AgentProcess) -> Iterator[SessionHost]:
-    """Ends before the agent does, lest it starts another."""
+    """Ends before the agent does, lest it starts one more."""
     started = SessionHost(here)
     started.start()
     yield started
@@ -88,16 +92,18 @@ def test_commands_reach_the_trainer_and_their_results_come_back(host: SessionHos
     assert host.view(run_id).downloaded["lora"].exists()
 
 
-def test_agent_killed_and_started_again_leaves_the_history_whole(
+def test_agent_that_is_killed_is_started_again_and_the_history_stays_whole(
     host: SessionHost, agent: AgentProcess, here: Settings
 ) -> None:
     run_id = start(host, agent, SLOW)
     wait_until(lambda: host.view(run_id).step > 20, "training")
+    trainer = agent.trainer(run_id)
     agent.kill()
-    agent.restart()
-    host.retry_now(run_id)
     seen = host.view(run_id).step
-    wait_until(lambda: host.view(run_id).step > seen + 50, "more training")
+    wait_until(lambda: host.view(run_id).step > seen + 50, "more training, told by a new agent")
+    assert agent.trainer(run_id) == trainer
+    assert host.send(run_id, "stop").result(10).ok
+    wait_until(lambda: host.view(run_id).is_settled, "the end")
     history = steps(here, run_id)
     assert history == list(range(1, len(history) + 1))
     assert is_whole(records(here, run_id))
