@@ -12,8 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -24,10 +27,21 @@ from support.trainer_process import trainer, write_job
 
 MAX_TRAINING_S = 120.0
 MAX_FIRST_LINE_S = 15.0
+MAX_AGENT_PCT = 0.5
 
 
-def run_demo(folder: Path) -> tuple[float, list[dict[str, Any]]]:
-    """Run ``loratui demo --json``; return seconds to the first progress line, and all lines."""
+@dataclass(frozen=True, slots=True)
+class DemoRun:
+    """What came of one ``loratui demo --json``."""
+
+    first_line_s: float
+    agent_cpu_s: float
+    """Processor seconds of the agent between the first step and the last."""
+    lines: list[dict[str, Any]]
+
+
+def run_demo(folder: Path) -> DemoRun:
+    """Run the demo as a newcomer does, in homes of its own."""
     environment = {
         **os.environ,
         "LORATUI_HOME": str(folder / "home"),
@@ -40,13 +54,23 @@ def run_demo(folder: Path) -> tuple[float, list[dict[str, Any]]]:
         assert process.stdout is not None
         lines = []
         first_s = 0.0
+        agent_s = []
         for line in process.stdout:
             lines.append(json.loads(line))
             if not first_s and lines[-1]["event"] in ("setup", "state", "step"):
                 first_s = time.monotonic() - started_s
+            if lines[-1]["event"] == "step" and lines[-1]["step"] in (1, lines[-1]["total"]):
+                agent_s.append(agent_cpu_s(folder / "home"))
     if process.returncode:
         raise SystemExit(f"loratui demo ended with {process.returncode}")
-    return first_s, lines
+    return DemoRun(first_s, agent_s[-1] - agent_s[0], lines)
+
+
+def agent_cpu_s(home: Path) -> float:
+    """Return the processor seconds that the agent of ``home`` has used: serving, journalling, telemetry."""
+    pid = json.loads((home / "run" / "agent.json").read_text("utf-8"))["pid"]
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)
 
 
 def run_second(folder: Path) -> messages.Evaluation:
@@ -77,13 +101,16 @@ def judge(name: str, scores: dict[str, float]) -> list[bool]:
 def main() -> int:
     """Measure and judge."""
     with tempfile.TemporaryDirectory() as folder:
-        first_s, lines = run_demo(Path(folder))
+        run = run_demo(Path(folder))
+    lines = run.lines
     steps = [line["ts"] for line in lines if line["event"] == "step"]
     running = next(line["ts"] for line in lines if line["event"] == "state" and line["state"] == "running")
+    agent_pct = 100 * run.agent_cpu_s / (steps[-1] - steps[0])
     evaluation = next(line for line in lines if line["event"] == "evaluation")
     kept = [
-        report("demo: first progress line, s", first_s, MAX_FIRST_LINE_S, at_most=True),
+        report("demo: first progress line, s", run.first_line_s, MAX_FIRST_LINE_S, at_most=True),
         report("demo: training phase, s", steps[-1] - running, MAX_TRAINING_S, at_most=True),
+        report("agent: CPU time, % of the steps' time", agent_pct, MAX_AGENT_PCT, at_most=True),
         *judge("demo", evaluation["scores"]),
     ]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """Measure the run screen as a terminal sees it: bytes a second, first paint, key latency, processor time.
 
 The real program runs on a pty of its own, on a scripted run that trains at 2.31 steps a second (see
-``bench_ui_app.py``), painted once a second. Bytes are exact; times depend on what else the machine does. Exits 1 when
+``scripted_ui.py``), painted once a second. Bytes are exact; times depend on what else the machine does. Exits 1 when
 a gate fails.
 """
 
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.terminal import Terminal
 
-CHILD = [sys.executable, str(Path(__file__).with_name("bench_ui_app.py"))]
+CHILD = [sys.executable, str(Path(__file__).with_name("scripted_ui.py"))]
 SENTINEL = "first-paint-sentinel"
 WARM_UP_S = 3.0
 NUM_STARTS = 5

@@ -14,7 +14,7 @@ from support.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
 
-APP = [sys.executable, str(Path(__file__).parents[3] / "scripts" / "bench_ui_app.py")]
+APP = [sys.executable, str(Path(__file__).parents[3] / "scripts" / "scripted_ui.py")]
 HOSTILE = "\x1b]52;c;aGFja2Vk\x07\x1b[5;5Howned\x1b[?1049l\x9b2J [bold]markup[/bold] \x1bP0;1|x\x1b\\"
 # What a frame may hold beside text: cursor positions, looks, and the borders of a frame.
 FRAME_SEQUENCES = re.compile(rb"\x1b\[\d+;\d+H|\x1b\[[\d;]*m|\x1b\[\?2026[hl]")
