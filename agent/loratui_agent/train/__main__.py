@@ -79,11 +79,11 @@ def _attempt(folder: Path, reporter: Reporter, controls: Controls) -> Outcome:
             f"the GPU ran out of memory: {error}",
             "set gradient_checkpointing = true, or halve train_batch_size and double gradient_accumulation_steps",
         )
-    except MemoryError:
-        traceback.print_exc()
-        return Outcome("failed", "oom_ram", "the machine ran out of memory", "use a machine with more RAM")
     except Exception as error:  # noqa: BLE001 - the boundary of the process: the traceback goes to the job's log
         traceback.print_exc()
+        # torch has no exception of its own for the RAM.
+        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+            return Outcome("failed", "oom_ram", "the machine ran out of memory", "use a machine with more RAM")
         return Outcome("failed", "bug", f"{type(error).__name__}: {error}", "see the log of the run, and report it")
 
 

@@ -143,7 +143,8 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _prune(folder: Path) -> None:
-    for path in sorted(_checkpoints(folder))[:-NUM_KEPT]:
+    """Remove all but the newest, and what an attempt that was killed left unfinished."""
+    for path in (*sorted(_checkpoints(folder))[:-NUM_KEPT], *folder.glob(".tmp-step-*")):
         shutil.rmtree(path, ignore_errors=True)
 
 

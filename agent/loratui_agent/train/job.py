@@ -64,6 +64,8 @@ def load_job(folder: Path) -> Job:
     job = Job(folder, config, str(spec.get("evaluate_concept", "")))
     for path in (job.checkpoints, job.artifacts):
         path.mkdir(mode=0o700, exist_ok=True)
+    for unfinished in job.artifacts.glob(".*.tmp"):
+        unfinished.unlink()  # left by an attempt that was killed while it wrote
     return job
 
 

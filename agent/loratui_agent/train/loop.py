@@ -108,6 +108,10 @@ def train_steps(run: Run, controls: Controls) -> None:
             ram_gib, ram_read_s = resident_gib(), now_s
         # The median: the first step warms up, and one that waits for a disk says nothing of the next.
         step_s = statistics.median(durations)
+        vram_gib = None
+        if torch.cuda.is_available():
+            vram_gib = torch.cuda.max_memory_reserved() / 2**30
+            torch.cuda.reset_peak_memory_stats()
         run.reporter.emit(
             messages.Step(
                 step=run.step,
@@ -117,7 +121,7 @@ def train_steps(run: Run, controls: Controls) -> None:
                 lr=float(run.lr_scheduler.get_last_lr()[0]),
                 it_s=1 / step_s,
                 eta_s=(run.plan.steps - run.step) * step_s,
-                vram_gib=torch.cuda.max_memory_reserved() / 2**30 if torch.cuda.is_available() else None,
+                vram_gib=vram_gib,
                 ram_gib=ram_gib,
                 grad_norm=grad_norm,
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from loratui_agent.model_path import resolve_model
@@ -35,6 +36,19 @@ def load_models(name_or_path: str, dtype: torch.dtype) -> Models:
     """
     folder = resolve_model(name_or_path)
     _refuse_other_kinds(folder)
+    try:
+        models = _load(folder, dtype)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(
+            f"{folder} can't be loaded: {error}", fix="download the base model again", code="model.incomplete"
+        ) from error
+    for module in (models.text_encoder, models.vae, models.unet):
+        assert module is not None
+        module.requires_grad_(requires_grad=False)
+    return models
+
+
+def _load(folder: Path, dtype: torch.dtype) -> Models:
     text_encoder, loading = CLIPTextModel.from_pretrained(
         folder / "text_encoder", dtype=dtype, local_files_only=True, output_loading_info=True
     )
@@ -46,7 +60,7 @@ def load_models(name_or_path: str, dtype: torch.dtype) -> Models:
             code="model.incomplete",
         )
     vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32, local_files_only=True)
-    models = Models(
+    return Models(
         folder=folder,
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
         text_encoder=text_encoder,
@@ -55,9 +69,6 @@ def load_models(name_or_path: str, dtype: torch.dtype) -> Models:
         noise_scheduler=DDPMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
         vae_scaling_factor=vae.config.scaling_factor,
     )
-    for module in (text_encoder, vae, models.unet):
-        module.requires_grad_(requires_grad=False)
-    return models
 
 
 def _refuse_other_kinds(folder: Path) -> None:

@@ -22,6 +22,7 @@ from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint, scan_config
+from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
 
 # What a config may change between a run and its resume without being another run.
@@ -158,6 +159,12 @@ def set_up(job: Job, reporter: Reporter) -> Run:
 
 
 def _precision(config: TrainingConfig) -> str:
+    if config.mixed_precision == "fp16" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise ConfigError(
+            "mixed_precision = 'fp16' is not possible on a CPU",
+            fix="remove mixed_precision, or train on a GPU",
+            code="config.value",
+        )
     if config.mixed_precision is not None:
         return config.mixed_precision
     if not torch.cuda.is_available():
@@ -183,7 +190,9 @@ def add_optimizer(run: Run) -> None:
         parts.append(Part("text_encoder", parameters, config.effective_text_encoder_lr))
     optimizer = new_optimizer(config, parts)
     run.lr_scheduler = new_lr_scheduler(config, optimizer, run.plan.steps)
-    run.models.unet.train()
+    for module in (run.models.unet, run.trained_text_encoder):
+        if module is not None:
+            module.train()
     if config.gradient_checkpointing:
         run.models.unet.enable_gradient_checkpointing()
     run.models.unet = run.accelerator.prepare(run.models.unet)

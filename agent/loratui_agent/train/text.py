@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from loratui_agent.train.models import Models
+from loratui_protocol.errors import ConfigError
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> Tensor:
@@ -41,7 +42,9 @@ def encode(text_encoder: CLIPTextModel, ids_BL: Tensor, clip_skip: int | None) -
         return hidden
     states = text_encoder(ids, output_hidden_states=True).hidden_states
     inner = getattr(text_encoder, "text_model", text_encoder)
-    normed: Tensor = inner.final_layer_norm(states[-clip_skip])
+    norm = inner.final_layer_norm
+    # Under autocast the states come in float32, whatever the weights are.
+    normed: Tensor = norm(states[-clip_skip].to(norm.weight.dtype))
     return normed
 
 
@@ -49,6 +52,15 @@ class Prompts:
     """Hidden states of captions: cached when the text encoder is frozen, computed when it learns."""
 
     def __init__(self, models: Models, *, trained: bool, clip_skip: int | None) -> None:
+        """Raise ConfigError if the text encoder has fewer layers than ``clip_skip``."""
+        assert models.text_encoder is not None
+        num_layers = models.text_encoder.config.num_hidden_layers
+        if (clip_skip or 1) > num_layers:
+            raise ConfigError(
+                f"clip_skip = {clip_skip} is not possible: the text encoder has {num_layers} layers",
+                fix=f"clip_skip must be at most {num_layers}; 1 or 2 is usual",
+                code="config.value",
+            )
         self._models = models
         self._trained = trained
         self._clip_skip = clip_skip

@@ -80,3 +80,9 @@ def test_an_unfinished_save_is_never_loaded(tmp_path: Path):
     save_state(tmp_path, state(3))
     (tmp_path / "step-00000003").rename(tmp_path / ".tmp-step-00000006")
     assert load_newest_state(tmp_path, "run") is None
+
+
+def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path: Path):
+    (tmp_path / ".tmp-step-00000005").mkdir()
+    save_state(tmp_path, state(6))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000006"]

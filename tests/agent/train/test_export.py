@@ -99,6 +99,28 @@ def test_a_file_that_does_something_else_is_refused_and_removed(models: Models, 
     assert not path.exists()
 
 
+@pytest.mark.parametrize("part", ["lora_unet", "lora_te"])
+def test_a_file_that_gives_nan_is_refused_whichever_part_it_is_in(models: Models, tmp_path: Path, part: str):
+    wrong = {k: v * torch.nan if k.startswith(part) else v for k, v in tensors(models).items()}
+    path = tmp_path / "x.safetensors"
+    export.write_lora(path, wrong, {})
+    with pytest.raises(JobError, match=r"export\.mismatch"):
+        export.read_back(path, models, precision="float")
+    assert not path.exists()
+
+
+def test_a_base_model_in_bf16_is_left_as_it_was(tmp_path: Path):
+    models = load_models("builtin:tiny", torch.bfloat16)
+    lora.add_lora(models.unet, lora.unet_targets(models.unet), CONFIG)
+    before = {name: parameter.detach().clone() for name, parameter in models.unet.named_parameters()}
+    export.write_lora(tmp_path / "x.safetensors", export.kohya_state_dict(models.unet, None, torch.float16), {})
+    export.read_back(tmp_path / "x.safetensors", models, precision="fp16")
+    after = dict(models.unet.named_parameters())
+    assert after.keys() == before.keys()
+    assert all(after[name].dtype == before[name].dtype for name in before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
 def test_the_same_weights_give_the_same_bytes(models: Models, tmp_path: Path):
     for name in ("a", "b"):
         export.write_lora(tmp_path / name, tensors(models, torch.float16), {"ss_v2": "False", "ss_seed": "1"})
