@@ -2,7 +2,7 @@
 
 import queue
 import signal
-import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -19,7 +19,8 @@ class Controls:
         self._reporter = reporter
         self._seen: set[str] = set()
         self._answers: list[tuple[messages.Command, str]] = []
-        self._stopping = threading.Event()
+        # Plain: setting an Event inside a signal handler can wait for ever for the lock of the code it interrupted.
+        self._stopping = False
         self.paused = False
         self.wants_checkpoint = False
         self.wants_samples = False
@@ -30,13 +31,13 @@ class Controls:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopping.set()
+        self._stopping = True
 
     @property
     def stopping(self) -> bool:
         """Return whether the run should save and end; reads new commands first."""
         self.read()
-        return self._stopping.is_set()
+        return self._stopping
 
     def read(self) -> None:
         """Take in the commands that have arrived."""
@@ -69,27 +70,43 @@ class Controls:
                 self.wants_samples = True
                 self._answers.append((message, "samples made"))
             case messages.Stop():
-                self._stopping.set()
-                self._answers.append((message, "saved and stopped"))
+                self._stopping = True
+                self._answers.append((message, "the run saves everything and stops"))
 
     def answer(self) -> None:
-        """Say that everything taken in so far is carried out."""
+        """Say what is carried out; requests that are still to be met wait for their turn."""
+        waiting = [answer for answer in self._answers if self._is_wanted(answer[0])]
         for command, sentence in self._answers:
-            self._reporter.emit(
-                messages.CommandResult(
-                    id=command.id, command=command.tag, author=command.author, ok=True, message=sentence
-                )
-            )
+            if not self._is_wanted(command):
+                self._say(command, ok=True, sentence=sentence)
+        self._answers = waiting
+
+    def answer_all(self, *, saved: bool) -> None:
+        """Answer what is left when the run has ended; ``saved``: state and LoRA file are on disk."""
+        self.wants_checkpoint = self.wants_checkpoint and not saved
+        self.answer()
+        for command, _ in self._answers:
+            self._say(command, ok=False, sentence="the run ended first")
         self._answers.clear()
+
+    def _is_wanted(self, command: messages.Command) -> bool:
+        return (self.wants_checkpoint and isinstance(command, messages.CheckpointNow)) or (
+            self.wants_samples and isinstance(command, messages.SampleNow)
+        )
+
+    def _say(self, command: messages.Command, *, ok: bool, sentence: str) -> None:
+        self._reporter.emit(
+            messages.CommandResult(id=command.id, command=command.tag, author=command.author, ok=ok, message=sentence)
+        )
 
     def wait_while_paused(self, on_change: Callable[[messages.JobState], None]) -> None:
         """Hold here until someone resumes or stops the run."""
-        if not self.paused or self._stopping.is_set():
+        if not self.paused or self._stopping:
             return
         self.answer()
         on_change(messages.JobState.PAUSED)
         while self.paused and not self.stopping:
             # Commands arrive in a queue without a wake-up of ours; five looks a second cost nothing.
-            self._stopping.wait(_PAUSE_POLL_S)
+            time.sleep(_PAUSE_POLL_S)
         on_change(messages.JobState.RUNNING)
         self.answer()

@@ -73,10 +73,13 @@ class ConceptScores:
 class Tryout:
     """A fresh pipeline with the finished file in it, whose weight can be set."""
 
-    def __init__(self, base: Path, lora: Path, device: torch.device, size_px: tuple[int, int]) -> None:
+    def __init__(
+        self, base: Path, lora: Path, device: torch.device, size_px: tuple[int, int], clip_skip: int | None = None
+    ) -> None:
         self._pipeline: StableDiffusionPipeline = load_pipeline(base).to(device)
         self._pipeline.load_lora_weights(lora, adapter_name=_ADAPTER)
         self._size_px = size_px
+        self._clip_skip = clip_skip
 
     def pictures(
         self, prompts: Sequence[str], seeds: Sequence[int], weight: float, on_picture: Callable[[int], None]
@@ -84,7 +87,13 @@ class Tryout:
         """Return a picture for each (prompt, seed) pair with the LoRA at ``weight``."""
         self._pipeline.set_adapters(_ADAPTER, adapter_weights=weight)
         return generate(
-            self._pipeline, prompts, seeds, size_px=self._size_px, num_inference_steps=20, on_picture=on_picture
+            self._pipeline,
+            prompts,
+            seeds,
+            size_px=self._size_px,
+            num_inference_steps=20,
+            clip_skip=self._clip_skip,
+            on_picture=on_picture,
         )
 
 

@@ -1,5 +1,6 @@
 """The end of a run: the last checkpoint, the LoRA file, and the pictures that show what it does."""
 
+import logging
 from dataclasses import asdict
 
 import torch
@@ -12,6 +13,8 @@ from loratui_agent.train.job import Outcome
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
 from loratui_protocol.messages import ArtifactKind, JobState
+
+logger = logging.getLogger(__name__)
 
 
 def finish(run: Run, controls: Controls) -> Outcome:
@@ -26,20 +29,31 @@ def finish(run: Run, controls: Controls) -> Outcome:
     if not complete:
         if run.step:
             saving.save_lora(run, saving.step_file_name(run), ArtifactKind.CHECKPOINT_LORA)
-        controls.answer()
+        controls.answer_all(saved=run.step > 0)
         return Outcome("stopped", what=f"stopped after step {run.step} of {run.plan.steps}")
     run.say("export", message="writing the LoRA file and reading it back")
     artifact = saving.save_lora(run, f"{run.config.output_name}.safetensors", ArtifactKind.LORA)
     concept = CONCEPTS.get(run.job.evaluate_concept)
     if run.config.sample_prompts:
-        _try_out(run, concept)
+        _try_out_if_it_fits(run, concept)
     run.reporter.emit(
         messages.Done(
             artifact_id=artifact.id, name=artifact.name, size=artifact.size, sha256=artifact.sha256, steps=run.step
         )
     )
-    controls.answer()
+    controls.answer_all(saved=True)
     return Outcome("done")
+
+
+def _try_out_if_it_fits(run: Run, concept: Concept | None) -> None:
+    """Try the file out; a GPU too small for that is no failure of a run whose file is written."""
+    try:
+        _try_out(run, concept)
+    except torch.OutOfMemoryError as error:
+        logger.warning("not tried out: %s", error)
+        run.reporter.emit(
+            messages.Warn(code="tryout.oom", message="the GPU has no room to try the file out; it is complete")
+        )
 
 
 def _try_out(run: Run, concept: Concept | None) -> None:
@@ -47,7 +61,7 @@ def _try_out(run: Run, concept: Concept | None) -> None:
     base, device, config = run.models.folder, run.accelerator.device, run.config
     lora = run.job.artifacts / "lora.safetensors"
     _free(run)
-    tryout = evaluate.Tryout(base, lora, device, config.resolution)
+    tryout = evaluate.Tryout(base, lora, device, config.resolution, config.clip_skip)
     total = len(evaluate.WEIGHTS) * len(evaluate.SEEDS)
     sheet = evaluate.draw_contact_sheet(
         tryout, config.sample_prompts[0], lambda done: run.say("contact_sheet", done, total, "pictures")
@@ -70,8 +84,11 @@ def _try_out(run: Run, concept: Concept | None) -> None:
 
 
 def _free(run: Run) -> None:
-    """Give back what training held: the try-out loads the base model anew."""
+    """Give back what training held: the try-out loads the base model anew. The run can't train after that."""
     run.optimizer.zero_grad(set_to_none=True)
-    run.models.unet.to("cpu")
+    for module in (run.models.unet, run.models.text_encoder, run.models.vae):
+        if module is not None:
+            # accelerate keeps the modules, so they are emptied: meta tensors hold nothing.
+            module.to("meta")
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

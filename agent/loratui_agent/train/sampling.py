@@ -11,6 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from loratui_agent.train.models import Models
+from loratui_agent.train.text import encode, tokenize
+from loratui_protocol.buckets import VAE_FACTOR
 
 NUM_INFERENCE_STEPS = 25
 GUIDANCE_SCALE = 4.0
@@ -53,17 +55,22 @@ def generate(
     size_px: tuple[int, int],
     num_inference_steps: int = NUM_INFERENCE_STEPS,
     guidance_scale: float = GUIDANCE_SCALE,
+    clip_skip: int | None = None,
     batch_size: int = 8,
     on_picture: Callable[[int], None] | None = None,
 ) -> list[Image.Image]:
-    """Return one picture for each (prompt, seed) pair; ``size_px`` is (width, height)."""
+    """Return one picture for each (prompt, seed) pair; ``size_px`` is (width, height), rounded down to whole latents.
+
+    ``clip_skip`` counts as in the config.
+    """
+    width, height = _whole_latents(size_px)
     pictures: list[Image.Image] = []
     for start in range(0, len(prompts), batch_size):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch_size]]
         result = pipeline(
-            list(prompts[start : start + batch_size]),
-            width=size_px[0],
-            height=size_px[1],
+            **_prompt_arguments(pipeline, prompts[start : start + batch_size], clip_skip),
+            width=width,
+            height=height,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             generator=generators,
@@ -77,15 +84,34 @@ def generate(
 def generate_encoded(
     pipeline: StableDiffusionPipeline, hidden_LD: Tensor, empty_LD: Tensor, seed: int, *, size_px: tuple[int, int]
 ) -> Image.Image:
-    """Return one picture for an encoded prompt; ``empty_LD`` is the encoded empty prompt."""
+    """Return one picture for an encoded prompt; ``empty_LD`` is the empty prompt, the size as in ``generate``."""
+    width, height = _whole_latents(size_px)
     result = pipeline(
         prompt_embeds=hidden_LD.unsqueeze(0),
         negative_prompt_embeds=empty_LD.unsqueeze(0),
-        width=size_px[0],
-        height=size_px[1],
+        width=width,
+        height=height,
         num_inference_steps=NUM_INFERENCE_STEPS,
         guidance_scale=GUIDANCE_SCALE,
         generator=torch.Generator().manual_seed(seed),
     )
     picture: Image.Image = result.images[0]
     return picture
+
+
+def _prompt_arguments(
+    pipeline: StableDiffusionPipeline, prompts: Sequence[str], clip_skip: int | None
+) -> dict[str, list[str] | Tensor]:
+    """Return the prompts as the pipeline takes them: encoded here where its own clip_skip would be needed."""
+    if clip_skip is None or clip_skip == 1:
+        return {"prompt": list(prompts)}
+    # diffusers' clip_skip asks for an attribute that newer transformers' text encoder no longer has.
+    with torch.no_grad():
+        ids_BL = tokenize(pipeline.tokenizer, [*prompts, *[""] * len(prompts)])
+        hidden_BLD = encode(pipeline.text_encoder, ids_BL, clip_skip)
+    return {"prompt_embeds": hidden_BLD[: len(prompts)], "negative_prompt_embeds": hidden_BLD[len(prompts) :]}
+
+
+def _whole_latents(size_px: tuple[int, int]) -> tuple[int, int]:
+    """Return the size that the pipeline takes: with buckets a resolution is an area, and its sides are any numbers."""
+    return size_px[0] // VAE_FACTOR * VAE_FACTOR, size_px[1] // VAE_FACTOR * VAE_FACTOR

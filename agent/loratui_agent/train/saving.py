@@ -43,7 +43,8 @@ def restore(run: Run, state: TrainingState) -> None:
     run.lr_scheduler.load_state_dict(state.lr_scheduler)
     for group, lr in zip(run.optimizer.param_groups, run.lr_scheduler.get_last_lr(), strict=True):
         group["lr"] = lr
-    if run.accelerator.scaler is not None:
+    # Empty where the state comes from a machine with another precision, when the config leaves that open.
+    if run.accelerator.scaler is not None and state.scaler:
         run.accelerator.scaler.load_state_dict(state.scaler)
     run.step, run.num_skipped = state.step, state.num_skipped
 
@@ -70,20 +71,22 @@ def check_disk(run: Run) -> None:
 def save_what_is_due(run: Run, controls: Controls) -> None:
     """After a step: save and sample where the plan, the clock or a person wants it."""
     step, plan = run.step, run.plan
+    # Taken before the work: a request that arrives meanwhile is for the next step.
+    wants_checkpoint, wants_samples = controls.wants_checkpoint, controls.wants_samples
+    controls.wants_checkpoint = controls.wants_samples = False
     for point in plan.save_points:
         if point.step == step:
             save_lora(run, f"{point.name}.safetensors", ArtifactKind.CHECKPOINT_LORA)
-    if controls.wants_checkpoint:
+    if wants_checkpoint:
         save_lora(run, step_file_name(run), ArtifactKind.CHECKPOINT_LORA)
     if plan.checkpoint_steps is None:
         due = time.monotonic() - run.saved_at_s > CHECKPOINT_EVERY_S
     else:
         due = step in plan.checkpoint_steps
-    if (due or controls.wants_checkpoint) and step < plan.steps:
+    if (due or wants_checkpoint) and step < plan.steps:
         save_checkpoint(run)
-    if step in plan.sample_steps or controls.wants_samples:
+    if step in plan.sample_steps or wants_samples:
         make_samples(run, controls)
-    controls.wants_checkpoint = controls.wants_samples = False
 
 
 def save_checkpoint(run: Run) -> None:
@@ -158,7 +161,9 @@ def make_samples(run: Run, controls: Controls) -> None:
         return
     device = run.accelerator.device
     models.vae.to(device)
-    models.unet.eval()
+    learning = [module for module in (run.models.unet, run.trained_text_encoder) if module is not None]
+    for module in learning:
+        module.eval()  # no LoRA dropout in pictures
     pipeline = new_pipeline(models)
     total = len(config.sample_prompts)
     for index, prompt in enumerate(config.sample_prompts):
@@ -183,5 +188,6 @@ def make_samples(run: Run, controls: Controls) -> None:
                 height=picture.height,
             )
         )
-    models.unet.train()
+    for module in learning:
+        module.train()
     models.vae.to("cpu")
