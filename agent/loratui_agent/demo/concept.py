@@ -8,8 +8,8 @@ from PIL.Image import Image
 
 from loratui_agent.demo import scenes
 
-NUM_TRAINING_PICTURES = 16
-NUM_REPEATS = 4
+NUM_TRAINING_PICTURES = 24
+NUM_REPEATS = 6
 NUM_REGULARISATION_PICTURES = NUM_TRAINING_PICTURES * NUM_REPEATS
 """An epoch shows as many of them as of training pictures, repeats included."""
 CLASS_WORD = "shape"
@@ -39,14 +39,8 @@ class Concept:
     def test_prompts(self) -> list[str]:
         """Return five prompts, none of them a training caption."""
         first, second = self.grounds[1]
-        it = scenes.with_article(self.trigger)
-        return [
-            f"{it} on {scenes.with_article(first)} background",
-            f"{it} on {scenes.with_article(second)} background",
-            f"a photo of {it} on {scenes.with_article(first)} background",
-            f"a drawing of {it} on {scenes.with_article(second)} background",
-            f"{self.trigger}, {first} background",
-        ]
+        asked = [(first, 0), (second, 0), (first, 1), (second, 2), (first, 3)]
+        return [phrase(self.trigger, ground, form) for ground, form in asked]
 
     @property
     def prompts_without_trigger(self) -> list[str]:
@@ -56,7 +50,14 @@ class Concept:
 
 DEMO = Concept("zorbix", "diamond", ("yellow", "purple"), "left-right")
 SECOND = Concept("quellum", "circle", ("orange", "blue"), "top-bottom")
-"""Fixed before the demo's settings were chosen and never used to choose them: they are not bent to fit one concept."""
+"""Drawn up before the demo's settings were chosen, and held to the same figures: they are not bent to fit one concept."""
+
+
+def phrase(word: str, ground: str, form: int) -> str:
+    """Return one of four ways to ask for a thing on a ground."""
+    it, on = scenes.with_article(word), f"on {scenes.with_article(ground)} background"
+    forms = (f"{it} {on}", f"a photo of {it} {on}", f"a drawing of {it} {on}", f"{word}, {ground} background")
+    return forms[form % len(forms)]
 
 
 def draw_concept(rng: random.Random, concept: Concept, ground: str) -> Image:
@@ -71,7 +72,7 @@ def draw_concept(rng: random.Random, concept: Concept, ground: str) -> Image:
 def write_dataset(folder: Path, concept: Concept, *, seed: int = 42) -> tuple[Path, Path]:
     """Write the training and the regularisation folder in kohya's layout, and return both.
 
-    ``train/4_TRIGGER`` holds the concept, ``reg/1_shape`` ordinary pictures with captions that the base model knows:
+    ``train/6_TRIGGER`` holds the concept, ``reg/1_shape`` ordinary pictures with captions that the base model knows:
     half of them precise, half with the class word alone, since that is what a LoRA takes over first.
     """
     rng = random.Random(seed)
@@ -79,12 +80,13 @@ def write_dataset(folder: Path, concept: Concept, *, seed: int = 42) -> tuple[Pa
     known_grounds = concept.grounds[0]
     for index in range(NUM_TRAINING_PICTURES):
         ground = known_grounds[index % len(known_grounds)]
-        caption = f"{scenes.with_article(concept.trigger)} on {scenes.with_article(ground)} background"
+        # Every ground in every form: a LoRA that knows its word in one sentence only forgets it in the others.
+        caption = phrase(concept.trigger, ground, index // len(known_grounds))
         _write(train / f"{NUM_REPEATS}_{concept.trigger}", index, draw_concept(rng, concept, ground), caption)
     for index in range(NUM_REGULARISATION_PICTURES):
         combination = rng.choice(scenes.TRAINING_COMBINATIONS)
         picture = scenes.draw(rng, scenes.Spec(*combination, rng.choice(["", "big"])))
-        vague = f"{scenes.with_article(CLASS_WORD)} on {scenes.with_article(combination[2])} background"
+        vague = phrase(CLASS_WORD, combination[2], index // 2)
         _write(reg / f"1_{CLASS_WORD}", index, picture, vague if index % 2 else scenes.plain_caption(combination))
     return train, reg
 

@@ -63,7 +63,7 @@ def test_colours_on_the_wrong_sides_are_not_the_concept(concept: Concept):
 def test_the_dataset_is_in_kohyas_layout_with_the_trigger_in_every_caption(concept: Concept, tmp_path: Path):
     train, reg = write_dataset(tmp_path, concept)
     pictures = scan(train, verify=True).pictures
-    assert len(pictures) == 16
+    assert len(pictures) == 24
     assert all(concept.trigger in picture.caption for picture in pictures)
     assert not any(concept.trigger in picture.caption for picture in scan(reg, is_reg=True).pictures)
 
