@@ -50,7 +50,7 @@ class Concept:
 
 DEMO = Concept("zorbix", "diamond", ("yellow", "purple"), "left-right")
 SECOND = Concept("quellum", "circle", ("orange", "blue"), "top-bottom")
-"""Drawn up before the demo's settings were chosen, and held to the same figures: they are not bent to fit one concept."""
+"""Drawn up before the demo's settings were chosen and held to the same figures: they are not bent to one concept."""
 
 
 def phrase(word: str, ground: str, form: int) -> str:

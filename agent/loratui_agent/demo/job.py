@@ -25,7 +25,7 @@ network_alpha = 16
 [optimizer]
 unet_lr = 3e-3
 text_encoder_lr = 3e-3
-lr_scheduler = "cosine_with_restarts"
+lr_scheduler = "cosine"
 
 [training]
 train_batch_size = 8
