@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 NUM_KEPT = 2
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 _NAME = re.compile(r"step-(\d{8})")
 
 
@@ -55,6 +56,9 @@ def save_state(folder: Path, state: TrainingState) -> int:
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"step-{state.step:08d}"
+    if final.exists() and (size := _whole_size(final)):
+        # The state of a step is what it is: writing it again could only lose it.
+        return size
     temporary = folder / f".tmp-step-{state.step:08d}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -90,7 +94,20 @@ def save_state(folder: Path, state: TrainingState) -> int:
             raise full from error
         raise
     _prune(folder)
-    return sum(entry["size"] for entry in manifest.values() if isinstance(entry["size"], int))
+    return _size(final)
+
+
+def _whole_size(path: Path) -> int:
+    """Return the size of an undamaged checkpoint in bytes, 0 for a damaged one."""
+    try:
+        _load(path)
+    except _DAMAGE:
+        return 0
+    return _size(path)
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.iterdir())
 
 
 def load_newest_state(folder: Path, identity: str) -> TrainingState | None:
@@ -103,7 +120,7 @@ def load_newest_state(folder: Path, identity: str) -> TrainingState | None:
     for path in found:
         try:
             state = _load(path)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except _DAMAGE as error:
             logger.warning("checkpoint %s is damaged (%s), trying the one before", path.name, error)
             continue
         if state.identity != identity:

@@ -99,8 +99,10 @@ class Controls:
             messages.CommandResult(id=command.id, command=command.tag, author=command.author, ok=ok, message=sentence)
         )
 
-    def wait_while_paused(self, on_change: Callable[[messages.JobState], None]) -> None:
-        """Hold here until someone resumes or stops the run."""
+    def wait_while_paused(
+        self, on_change: Callable[[messages.JobState], None], meet_requests: Callable[[], None]
+    ) -> None:
+        """Hold here until someone resumes or stops the run; checkpoints and samples can be had meanwhile."""
         if not self.paused or self._stopping:
             return
         self.answer()
@@ -108,5 +110,8 @@ class Controls:
         while self.paused and not self.stopping:
             # Commands arrive in a queue without a wake-up of ours; five looks a second cost nothing.
             time.sleep(_PAUSE_POLL_S)
+            if self.wants_checkpoint or self.wants_samples:
+                meet_requests()
+                self.answer()
         on_change(messages.JobState.RUNNING)
         self.answer()

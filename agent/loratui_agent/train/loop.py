@@ -97,10 +97,13 @@ def train_steps(run: Run, controls: Controls) -> None:
     durations: deque[float] = deque(maxlen=_SPEED_WINDOW)
     ram_gib, ram_read_s = resident_gib(), time.monotonic()
     while run.step < run.plan.steps and not controls.stopping:
-        controls.wait_while_paused(lambda state: run.reporter.emit(messages.State(state=state)))
+        controls.wait_while_paused(
+            lambda state: run.reporter.emit(messages.State(state=state)),
+            lambda: saving.meet_requests(run, controls),
+        )
         if controls.stopping:
             return
-        started_s = time.monotonic()
+        started_s, lr = time.monotonic(), float(run.lr_scheduler.get_last_lr()[0])
         loss, grad_norm = take_step(run)
         now_s = time.monotonic()
         durations.append(now_s - started_s)
@@ -118,7 +121,7 @@ def train_steps(run: Run, controls: Controls) -> None:
                 total=run.plan.steps,
                 epoch=run.plan.epoch_of(run.step),
                 loss=loss,
-                lr=float(run.lr_scheduler.get_last_lr()[0]),
+                lr=lr,
                 it_s=1 / step_s,
                 eta_s=(run.plan.steps - run.step) * step_s,
                 vram_gib=vram_gib,

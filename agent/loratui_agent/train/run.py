@@ -25,6 +25,7 @@ from loratui_protocol.dataset import Dataset, fingerprint, scan_config
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
 
+_WEIGHTS = (".safetensors", ".bin")
 # What a config may change between a run and its resume without being another run.
 _OUTSIDE_IDENTITY = frozenset(
     {
@@ -60,6 +61,8 @@ class Run:
     schedule: Schedule
     models: Models
     base_sha256: str
+    identity: str
+    """Fingerprint of all that decides the weights, taken once: files may change while the run goes on."""
     prompts: Prompts
     snr: Tensor
     """Signal-to-noise ratio of every timestep, shape (num_train_timesteps,), on the CPU."""
@@ -99,15 +102,6 @@ class Run:
             *lora.trainable_parameters(self.trained_text_encoder),
         ]
 
-    @property
-    def identity(self) -> str:
-        """Return a fingerprint of all that decides the weights: a saved state only continues its own run."""
-        decisive = {
-            f.name: getattr(self.config, f.name) for f in fields(self.config) if f.name not in _OUTSIDE_IDENTITY
-        }
-        text = f"{self.base_sha256}\n{fingerprint(self.dataset)}\n{self.seed}\n{sorted(decisive.items())!r}"
-        return hashlib.sha256(text.encode()).hexdigest()
-
     def say(self, phase: str, done: int = 0, total: int = 0, unit: str = "", message: str = "") -> None:
         """Report progress of something that is not a step."""
         self.reporter.emit(messages.Setup(phase=phase, done=done, total=total, unit=unit, message=message))
@@ -130,6 +124,7 @@ def set_up(job: Job, reporter: Reporter) -> Run:
     torch.backends.cuda.matmul.allow_tf32 = True
     models = load_models(config.pretrained_model_name_or_path, dtype)
     planned = plan(config, dataset.pictures)
+    base_sha256 = _base_sha256(models.folder)
     for finding in (*dataset.findings, *planned.findings):
         if finding.severity != "info":
             reporter.emit(messages.Warn(code=finding.code, message=finding.what))
@@ -146,7 +141,8 @@ def set_up(job: Job, reporter: Reporter) -> Run:
         plan=planned,
         schedule=Schedule(config, dataset.pictures, seed),
         models=models,
-        base_sha256=_base_sha256(models.folder),
+        base_sha256=base_sha256,
+        identity=_identity(config, dataset, base_sha256, seed, precision),
         snr=snr_table(models.noise_scheduler),
         prompts=Prompts(models, trained=config.effective_text_encoder_lr > 0, clip_skip=config.clip_skip),
     )
@@ -174,9 +170,17 @@ def _precision(config: TrainingConfig) -> str:
 
 
 def _base_sha256(folder: Path) -> str:
-    """Return the sha256 of the UNet's weights: what kohya calls the model hash, as far as a folder has one."""
-    weights = sorted((folder / "unet").glob("*.safetensors")) or sorted((folder / "unet").glob("*.bin"))
-    return sha256_of(weights[0])
+    """Return a sha256 over all weights of the base model: kohya's model hash, as far as a folder has one."""
+    parts = ("unet", "text_encoder", "vae")
+    weights = [path for part in parts for path in sorted((folder / part).iterdir()) if path.suffix in _WEIGHTS]
+    return hashlib.sha256("".join(map(sha256_of, weights)).encode()).hexdigest()
+
+
+def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int, precision: str) -> str:
+    """Return a fingerprint of all that decides the weights: a saved state only continues its own run."""
+    decisive = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
+    text = f"{base_sha256}\n{fingerprint(dataset)}\n{seed}\n{precision}\n{sorted(decisive.items())!r}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def add_optimizer(run: Run) -> None:

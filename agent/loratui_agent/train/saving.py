@@ -62,7 +62,7 @@ def check_disk(run: Run) -> None:
     if free < needed:
         raise StorageError(
             f"the disk is too small: this run writes up to {needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB are free. "
-            "Nothing was trained.",
+            "No step was taken.",
             fix=f"free space on the disk of {run.job.folder}, or save less often",
             code="disk.too_small",
         )
@@ -71,21 +71,29 @@ def check_disk(run: Run) -> None:
 def save_what_is_due(run: Run, controls: Controls) -> None:
     """After a step: save and sample where the plan, the clock or a person wants it."""
     step, plan = run.step, run.plan
-    # Taken before the work: a request that arrives meanwhile is for the next step.
-    wants_checkpoint, wants_samples = controls.wants_checkpoint, controls.wants_samples
-    controls.wants_checkpoint = controls.wants_samples = False
     for point in plan.save_points:
         if point.step == step:
             save_lora(run, f"{point.name}.safetensors", ArtifactKind.CHECKPOINT_LORA)
-    if wants_checkpoint:
-        save_lora(run, step_file_name(run), ArtifactKind.CHECKPOINT_LORA)
     if plan.checkpoint_steps is None:
         due = time.monotonic() - run.saved_at_s > CHECKPOINT_EVERY_S
     else:
         due = step in plan.checkpoint_steps
-    if (due or wants_checkpoint) and step < plan.steps:
+    if due and step < plan.steps:
         save_checkpoint(run)
-    if step in plan.sample_steps or wants_samples:
+    if step in plan.sample_steps:
+        make_samples(run, controls)
+    meet_requests(run, controls)
+
+
+def meet_requests(run: Run, controls: Controls) -> None:
+    """Save and sample where a person asked for it."""
+    # Taken before the work: a request that arrives meanwhile is for the next step.
+    wants_checkpoint, wants_samples = controls.wants_checkpoint, controls.wants_samples
+    controls.wants_checkpoint = controls.wants_samples = False
+    if wants_checkpoint and run.step:
+        save_lora(run, step_file_name(run), ArtifactKind.CHECKPOINT_LORA)
+        save_checkpoint(run)
+    if wants_samples:
         make_samples(run, controls)
 
 

@@ -21,7 +21,8 @@ def set_num_threads(run: Run, *, saved: int | None, train_once: Callable[[], obj
     if run.config.num_cpu_threads is not None:
         torch.set_num_threads(run.config.num_cpu_threads)
         return
-    num_cores = os.cpu_count() or 1
+    # The cores that this process may use, where the system tells them apart from those that there are.
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if saved is None and num_cores > 1:
         run.say("measure_threads", message=f"comparing 1 and {num_cores} threads")
         torch.set_num_threads(min((1, num_cores), key=lambda number: _step_s(run, number, train_once)))

@@ -86,3 +86,20 @@ def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path: Path):
     (tmp_path / ".tmp-step-00000005").mkdir()
     save_state(tmp_path, state(6))
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000006"]
+
+
+def test_saving_the_same_step_again_leaves_the_first_save_untouched(tmp_path: Path):
+    save_state(tmp_path, state(3))
+    manifest = tmp_path / "step-00000003" / "manifest.json"
+    before = manifest.stat().st_ino
+    save_state(tmp_path, state(3))
+    assert manifest.stat().st_ino == before
+
+
+def test_saving_the_same_step_again_replaces_a_damaged_save(tmp_path: Path):
+    save_state(tmp_path, state(3))
+    (tmp_path / "step-00000003" / "state.json").write_text("{")
+    save_state(tmp_path, state(3))
+    loaded = load_newest_state(tmp_path, "run")
+    assert loaded is not None
+    assert loaded.step == 3

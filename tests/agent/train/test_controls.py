@@ -45,7 +45,7 @@ def test_what_is_asked_for_during_a_pause_is_answered_once_it_is_done(line: Line
             for command in (messages.CheckpointNow, messages.SampleNow, messages.Resume):
                 line.commands.put(command(id=command.__name__, author="me", job="job"))
 
-    controls.wait_while_paused(on_change)
+    controls.wait_while_paused(on_change, lambda: None)
     assert line.answered() == [("P", True), ("Resume", True)]
     assert controls.wants_checkpoint
     assert controls.wants_samples

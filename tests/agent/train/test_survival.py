@@ -82,10 +82,15 @@ def test_commands_are_carried_out_once_and_answered(tmp_path: Path, pictures: Pa
         process.wait_for(lambda event: isinstance(event, messages.State) and event.state is JobState.PAUSED)
         process.send(pause)
         process.send(messages.CheckpointNow(id="C", author="me", job="job"))
+        process.wait_for(lambda event: isinstance(event, messages.CommandResult) and event.id == "C")
+        num_steps = len(process.of_type(messages.Step))
+        assert process.of_type(messages.Checkpoint)[-1].step == num_steps, "a paused run saves when asked"
         process.send(messages.SampleNow(id="S", author="me", job="job"))
-        process.send(messages.Resume(id="R", author="me", job="job"))
-        process.wait_for(lambda event: isinstance(event, messages.Sample))
         process.wait_for(lambda event: isinstance(event, messages.CommandResult) and event.id == "S")
+        assert process.of_type(messages.Sample)
+        assert len(process.of_type(messages.Step)) == num_steps
+        process.send(messages.Resume(id="R", author="me", job="job"))
+        process.wait_for_step(num_steps + 1)
         process.send(messages.Stop(id="X", author="me", job="job"))
         assert process.finish()["outcome"] == "stopped", process.log()
         process.wait_for(lambda event: isinstance(event, messages.CommandResult) and event.id == "X")
