@@ -79,7 +79,7 @@ def train(folder: Path, plan: Script, reporter: Reporter, controls: Controls) ->
             controls.answer()
             publish(folder, reporter, step)
             return {"outcome": "stopped"}
-        controls.wait_while_paused(lambda state: reporter.emit(messages.State(state=state)))
+        controls.wait_while_paused(lambda state: reporter.emit(messages.State(state=state)), lambda: None)
         time.sleep(plan.step_s)
         step += 1
         misbehave(plan, step)
