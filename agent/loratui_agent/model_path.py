@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from loratui_protocol.base_model import BUILTIN_PREFIX, model_folder
 from loratui_protocol.errors import ModelError
 
-BUILTIN_PREFIX = "builtin:"
 BUILTIN_MODELS = {"tiny": Path(__file__).parent / "demo" / "tiny"}
 
 
@@ -20,11 +20,4 @@ def resolve_model(name_or_path: str) -> Path:
             known = ", ".join(BUILTIN_PREFIX + known for known in BUILTIN_MODELS)
             raise ModelError(f"there is no built-in model {name!r}", fix=f"known: {known}", code="model.unknown")
         return BUILTIN_MODELS[name]
-    folder = Path(name_or_path).expanduser()
-    if not folder.is_dir():
-        raise ModelError(
-            f"the base model {name_or_path} is no folder on this machine",
-            fix="give the path of a diffusers folder, or builtin:tiny",
-            code="model.missing",
-        )
-    return folder.resolve()
+    return model_folder(name_or_path)

@@ -3,14 +3,15 @@
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
+from loratui_protocol.base_model import BUILTIN_PREFIX, model_folder
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import read_config
 from loratui_protocol.dataset import scan, scan_config
-from loratui_protocol.errors import LoratuiError, UsageError
+from loratui_protocol.errors import LoratuiError, ModelError, UsageError
 from loratui_protocol.findings import Finding
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
@@ -34,9 +35,27 @@ def check_config(path: Path) -> Checked:
     loaded = read_config(path)
     dataset = scan_config(loaded.config, verify=True)
     planned = make_plan(loaded.config, dataset.pictures)
-    return Checked(
-        config=loaded.config, plan=planned, findings=(*loaded.findings, *dataset.findings, *planned.findings)
-    )
+    findings = (*loaded.findings, *_model_findings(loaded.config), *dataset.findings, *planned.findings)
+    return Checked(config=loaded.config, plan=planned, findings=findings)
+
+
+def _model_findings(config: TrainingConfig) -> list[Finding]:
+    """Return a warning if the base model is not here: another machine may have it."""
+    try:
+        check_base_model(config)
+    except ModelError as error:
+        return [Finding(code=error.code, severity="warning", what=error.what, fix=error.fix)]
+    return []
+
+
+def check_base_model(config: TrainingConfig) -> None:
+    """Refuse a config whose base model is not on this machine.
+
+    Raises:
+        ModelError: there is no such folder. Which models are built in the agent knows.
+    """
+    if not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
+        model_folder(config.pretrained_model_name_or_path)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -80,7 +99,7 @@ def _check_path(path: Path) -> tuple[list[Finding], Plan | None]:
     if not path.exists():
         raise UsageError(f"{path} does not exist", fix="give a config or a folder of pictures", code="usage.path")
     checked = check_config(path)
-    return list(checked.findings), checked.plan
+    return [replace(finding, path=finding.path or str(path)) for finding in checked.findings], checked.plan
 
 
 def _as_finding(error: LoratuiError, path: Path) -> Finding:

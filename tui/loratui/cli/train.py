@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import check_config, print_findings
+from loratui.cli.check import check_base_model, check_config, print_findings
 from loratui.cli.disk import check_space
 from loratui.cli.following import hosting, watch
 from loratui.domain import formatting
@@ -33,6 +33,7 @@ def train(arguments: Arguments) -> int:
         raise UsageError("a budget of $0 buys nothing", fix="leave --budget away for no limit", code="usage.money")
     check_platform()
     checked = check_config(arguments.config)
+    check_base_model(checked.config)
     warnings = [finding for finding in checked.findings if finding.severity == "warning"]
     print_findings(warnings)
     if warnings and not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty() and not _agrees(len(warnings)):
@@ -63,8 +64,12 @@ def demo(arguments: Arguments) -> int:
 
 
 def _agrees(num_warnings: int) -> bool:
-    print(f"Train in spite of {num_warnings} warnings? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    warnings = "a warning" if num_warnings == 1 else f"{num_warnings} warnings"
+    print(f"Train in spite of {warnings}? [y/N] ", end="", file=sys.stderr, flush=True)
+    agrees = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not agrees:
+        print("nothing was started", file=sys.stderr)
+    return agrees
 
 
 def _run(config: TrainingConfig, plan: Plan, arguments: Arguments, concept: str = "") -> int:
