@@ -113,6 +113,21 @@ def test_a_dataset_that_is_missing_empty_or_damaged_is_status_3(cli):
     assert not cli.home.path.exists()
 
 
+def test_a_base_model_that_is_not_here_is_status_3_and_a_warning_of_check(cli):
+    path = config_file(cli, pretrained_model_name_or_path="some/model")
+    refused(cli.run("train", path, "--on", "local"), 3, "model.missing")
+    assert not cli.home.path.exists()
+    checked = cli.run("check", path, "--json")
+    assert checked.process.returncode == 0
+    [finding] = [finding for finding in json.loads(checked.lines[0])["findings"] if finding["code"] == "model.missing"]
+    assert (finding["severity"], finding["path"]) == ("warning", str(path))
+
+
+def test_a_state_folder_that_can_not_be_made_is_named_with_what_to_do(cli):
+    cli.environment["LORATUI_STATE_DIR"] = str(config_file(cli))
+    refused(cli.run("ls"), 1, "store.unusable")
+
+
 def test_a_disk_that_is_too_small_is_named_before_anything_starts(cli):
     refused(cli.run("train", config_file(cli, network_dim=10_000_000), "--on", "local"), 1, "disk.too_small")
     assert not cli.home.path.exists()
@@ -189,7 +204,10 @@ def test_status_and_ls_of_a_run_that_is_over_need_no_agent(cli):
     [listed] = json.loads(cli.run("ls", "--json").lines[0])
     assert listed["name"] == "cat"
     assert "done" in cli.run("ls").lines[0]
-    assert "done, step 300 of 300" in cli.run("status", run.id[:20]).lines[0]
+    assert (status["reason"], status["detail"]) == ("", "the end")
+    said = cli.run("status", run.id[:20]).lines
+    assert "done, step 300 of 300" in said[0]
+    assert said[1] == "the end"
 
 
 def test_what_is_only_remembered_of_a_running_run_is_marked(cli):

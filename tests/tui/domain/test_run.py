@@ -217,3 +217,16 @@ def test_snapshot_is_out_of_reach_of_later_records() -> None:
     view.apply(Record(seq=4, ts=0.0, event=ARTIFACT))
     assert (first.step, first.series.steps, len(first.log), first.artifacts) == (1, [1], 0, {})
     assert view.snapshot().version > first.version
+
+
+def test_a_trainer_that_was_killed_and_started_again_stands_in_the_log() -> None:
+    view = run(
+        State(state=JobState.RUNNING, detail="from step 0 of 100"),
+        State(state=JobState.INTERRUPTED, reason="killed", detail="the trainer was killed"),
+        State(state=JobState.RESUMING, detail="going on from the last checkpoint"),
+        State(state=JobState.RUNNING, detail="from step 50 of 100"),
+    )
+    assert [line.text for line in view.log] == [
+        "interrupted: the trainer was killed",
+        "resuming: going on from the last checkpoint",
+    ]

@@ -17,6 +17,13 @@ def test_a_run_that_goes_on_is_named_with_the_way_back() -> None:
     )
 
 
+def test_the_way_back_can_be_typed_whatever_the_run_is_called() -> None:
+    source = ScriptedSource(HandClock(), step=10)
+    source.run.name = "my [red] cat's"
+
+    assert farewell(source.view(), 0.0).endswith("""loratui attach 'my [red] cat'"'"'s'""")
+
+
 def test_files_that_did_not_arrive_are_not_forgotten(tmp_path: Path) -> None:
     clock = HandClock()
     source = ScriptedSource(clock, step=10)

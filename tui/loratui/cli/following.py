@@ -11,6 +11,7 @@ from types import FrameType
 
 from loratui import report
 from loratui.cli.arguments import Arguments
+from loratui.domain.formatting import attach_command
 from loratui.domain.run import RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
 from loratui.headless.json_lines import to_json
@@ -103,7 +104,7 @@ def print_run(host: SessionHost, preferences: Settings, run_id: str, printer: Pr
         return HUNG_UP
     except KeyboardInterrupt:
         name = host.view(run_id).name
-        print(f"detached: {name} goes on. Back to it: loratui attach {name}", file=sys.stderr)
+        print(f"detached: {name} goes on. Back to it: {attach_command(name)}", file=sys.stderr)
         return INTERRUPTED
     return 0
 

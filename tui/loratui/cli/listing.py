@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
@@ -14,10 +15,11 @@ from loratui.domain import formatting
 from loratui.headless.json_lines import to_json
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import LoratuiError
-from loratui_protocol.messages import MICROUSD_PER_USD, JobStatus, Step
+from loratui_protocol.messages import MICROUSD_PER_USD, JobStatus, State, Step
 
 _ASK_TIMEOUT_S = 2.0
 _NUM_RECENT_RECORDS = 200
+_E = TypeVar("_E", State, Step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +52,20 @@ def status(arguments: Arguments) -> int:
     with Store(settings.load().database) as store:
         run = choose(store.runs(), arguments.run)
         [now] = _now([run])
-        last_step = _last_step(store, run)
+        last_state, last_step = _last(store, run, State), _last(store, run, Step)
         files = {download.artifact_id: str(download.path) for download in store.downloads(run.id).values()}
     if arguments.json:
         measured = {} if last_step is None else _measured(last_step)
-        print(to_json({**_fields(now), **measured, "files": files}))
+        why = {
+            "reason": last_state.reason if last_state else "",
+            "detail": last_state.detail if last_state else "",
+        }
+        print(to_json({**_fields(now), **why, **measured, "files": files}))
         return 0
     run = now.run
     print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
+    if last_state is not None and last_state.state is run.state and last_state.detail:
+        print(last_state.detail + (f" [{last_state.reason}]" if last_state.reason else ""))
     if last_step is not None:
         print(f"loss {formatting.loss(last_step.loss)}, {formatting.speed(last_step.it_s)} at step {last_step.step}")
     price = formatting.hourly_price(run.price_microusd_per_h)
@@ -102,11 +110,11 @@ async def _ask(home: Path) -> dict[str, JobStatus]:
         return {job.job: job for job in agent.hello_ok.jobs}
 
 
-def _last_step(store: Store, run: StoredRun) -> Step | None:
-    """Return the last stored step; a long history is not read for it."""
+def _last(store: Store, run: StoredRun, kind: type[_E]) -> _E | None:
+    """Return the last stored event of a kind; a long history is not read for it."""
     recent = store.records(run.id, max(0, run.head - _NUM_RECENT_RECORDS))
-    steps = [record.event for record in recent if isinstance(record.event, Step)]
-    return steps[-1] if steps else None
+    events = [record.event for record in recent if isinstance(record.event, kind)]
+    return events[-1] if events else None
 
 
 def _fields(status: RunStatus) -> dict[str, object]:

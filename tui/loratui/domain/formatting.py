@@ -1,6 +1,7 @@
 """Numbers as people read them: money, times, sizes. "≈" marks what is estimated instead of measured."""
 
 import math
+import shlex
 from datetime import datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
@@ -112,3 +113,8 @@ def speed(it_s: float | None) -> str:
 def share(part: float, whole: float) -> str:
     """Return a part of a whole in percent, never rounded up to 100 %."""
     return UNKNOWN if whole <= 0 else f"{math.floor(100 * part / whole)} %"
+
+
+def attach_command(name: str) -> str:
+    """Return what to type to come back to a run, whatever its name holds."""
+    return f"loratui attach {shlex.quote(name)}"

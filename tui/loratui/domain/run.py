@@ -32,6 +32,8 @@ from loratui_protocol.messages import (
 NUM_LOG_LINES = 1000
 _SILENT = ("start_job", "ack_artifacts")
 """Commands that the client sends by itself: their success is not news."""
+_NOTED = (JobState.INTERRUPTED, JobState.RESUMING)
+"""States that pass so quickly that only the log can tell of them."""
 CommandKind = Literal["pause", "resume", "checkpoint", "sample", "stop", "extend"]
 
 
@@ -244,6 +246,8 @@ class RunView:
         self.state, self.reason, self.detail = event.state, event.reason, event.detail
         if event.state is not JobState.QUEUED and self.started_ts is None:
             self.started_ts = ts
+        if event.state in _NOTED and event.detail:
+            self.note(ts, "WARNING", f"{event.state}: {event.detail}")
         self.ended_ts = ts if event.state.is_final else None
         if event.state.is_final:
             self.eta_s = None

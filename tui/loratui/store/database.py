@@ -98,7 +98,11 @@ def translated(path: Path) -> Iterator[None]:
             code="store.damaged",
         ) from error
     except OSError as error:
-        raise StorageError(f"{path} can't be made: {error.strerror}", code="store.unusable") from error
+        raise StorageError(
+            f"{path} can't be made: {error.strerror}",
+            fix="set LORATUI_STATE_DIR to a folder of yours that can be written",
+            code="store.unusable",
+        ) from error
 
 
 @contextmanager

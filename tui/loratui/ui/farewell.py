@@ -10,11 +10,12 @@ def farewell(view: RunView, now_s: float) -> str:
 
     ``now_s`` is monotonic, as the times in the view.
     """
+    back = formatting.attach_command(view.name)
     if view.state.is_final:
         path = lora_path(view)
-        rest = "" if view.is_settled else f" Some files are not here yet; loratui attach {view.name} fetches them."
+        rest = "" if view.is_settled else f" Some files are not here yet; {back} fetches them."
         return f"{view.name} is {view.state.value}." + (f" The LoRA: {path}" if path else "") + rest
     place = "on this machine" if view.target == "local" else f"on {view.target}"
     left_s = view.deadline_left_s(now_s)
     stop = "" if left_s is None else f", auto-stop in {formatting.duration(left_s)}"
-    return f"{view.name} goes on {place}{stop}. Back to it: loratui attach {view.name}"
+    return f"{view.name} goes on {place}{stop}. Back to it: {back}"
