@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(deliberate, file=sys.stderr)
         return deliberate.exit_status
+    except BrokenPipeError:
+        # Whoever read our output has gone (`loratui-agent status | head`). The interpreter must not flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return status
 
 
@@ -110,7 +115,7 @@ def _proxy(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from loratui_agent.status import status
 
-    print(json.dumps(status(AgentHome(options.home.absolute())), indent=1))
+    print(json.dumps(status(AgentHome(options.home.absolute())), indent=1), flush=True)
     return 0
 
 

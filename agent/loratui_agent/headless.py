@@ -70,6 +70,8 @@ def run(options: RunOptions) -> int:
     folder = out / "job"
     with _owned(folder):
         job = _open(folder, loaded.config, to_toml(loaded.config))
+        if job.state is JobState.DONE:
+            narrate(f"this run is done already, its files are in {out}")
         try:
             status = asyncio.run(_Run(job, out, Progress(job.folder, out, as_json=options.json), options).run())
         finally:

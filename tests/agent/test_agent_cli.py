@@ -1,6 +1,7 @@
 """The commands of ``loratui-agent`` as a user calls them."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -70,6 +71,14 @@ def test_an_unknown_built_in_model_is_an_error_with_its_code():
     assert ended.returncode == 3
     assert "[model.unknown]" in ended.stderr
     assert ended.stdout == ""
+
+
+def test_a_reader_that_goes_away_gets_no_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([*CLI, "status"], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["serve", "--idle-exit-s", "-1"], ["run"]])
