@@ -1,0 +1,99 @@
+"""Commands: what people ask of a job. Each has an id of its own and acts once, however often it is sent."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartJob:
+    """Start a run, or find it already started: ``job`` is chosen by the client.
+
+    ``config_toml`` is the resolved config with absolute paths. ``max_runtime_s`` is the auto-stop: from then on the
+    run saves and stops.
+    """
+
+    tag: ClassVar[str] = "start_job"
+    id: str
+    author: str
+    job: str
+    name: str
+    config_toml: str
+    price_microusd_per_h: int = 0
+    max_runtime_s: float | None = None
+    evaluate_concept: str = ""
+    """Name of a built-in concept to score when done (the demo); empty: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Hold the run after the current step. The rental, if any, goes on billing."""
+
+    tag: ClassVar[str] = "pause"
+    id: str
+    author: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Go on after a pause; a stopped, failed or interrupted run goes on from its last checkpoint."""
+
+    tag: ClassVar[str] = "resume"
+    id: str
+    author: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointNow:
+    """Save the full state, and a LoRA file of this step, after the current step."""
+
+    tag: ClassVar[str] = "checkpoint_now"
+    id: str
+    author: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleNow:
+    """Make the configured sample pictures after the current step."""
+
+    tag: ClassVar[str] = "sample_now"
+    id: str
+    author: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Finish the current step, save everything, export the LoRA as it is, and end the run."""
+
+    tag: ClassVar[str] = "stop"
+    id: str
+    author: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extend:
+    """Move the auto-stop by ``seconds`` (negative: earlier)."""
+
+    tag: ClassVar[str] = "extend"
+    id: str
+    author: str
+    job: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckArtifacts:
+    """These artifacts are on the laptop, verified."""
+
+    tag: ClassVar[str] = "ack_artifacts"
+    id: str
+    author: str
+    job: str
+    artifact_ids: list[str]
+
+
+Command = StartJob | Pause | Resume | CheckpointNow | SampleNow | Stop | Extend | AckArtifacts

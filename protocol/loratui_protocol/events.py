@@ -1,0 +1,224 @@
+"""Events: what happened to a job. Each gets a sequence number from the agent and stays in its journal."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+MICROUSD_PER_USD = 1_000_000
+
+
+class JobState(StrEnum):
+    """Where a job is. ``docs/agent.md`` draws the transitions."""
+
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    INTERRUPTED = "interrupted"
+    RESUMING = "resuming"
+    FINISHING = "finishing"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether nothing more will happen unless someone asks for it."""
+        return self in (JobState.DONE, JobState.STOPPED, JobState.FAILED)
+
+
+class ArtifactKind(StrEnum):
+    """What a finished file is."""
+
+    LORA = "lora"
+    CHECKPOINT_LORA = "checkpoint_lora"
+    SAMPLE = "sample"
+    CONTACT_SHEET = "contact_sheet"
+    EVALUATION = "evaluation"
+    CONFIG = "config"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A job changed state. ``reason`` is a stable code, ``detail`` a sentence."""
+
+    tag: ClassVar[str] = "state"
+    state: JobState
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Progress of what comes before and after the steps; ``total`` 0 means unknown."""
+
+    tag: ClassVar[str] = "setup"
+    phase: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One optimizer step is done.
+
+    ``loss`` is the mean over the step's samples; NaN and infinity travel as they are. ``vram_gib`` is the peak that
+    torch reserved since the last event, None without a GPU; ``ram_gib`` is the trainer's resident memory.
+    """
+
+    tag: ClassVar[str] = "step"
+    step: int
+    total: int
+    epoch: int
+    loss: float
+    lr: float
+    it_s: float
+    eta_s: float
+    vram_gib: float | None = None
+    ram_gib: float | None = None
+    grad_norm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """A line that the trainer or the agent wrote; ``level`` is a name from ``logging``."""
+
+    tag: ClassVar[str] = "log"
+    level: str
+    line: str
+    stream: str = "trainer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A finished file lies in the job's folder on the box, complete and hashed.
+
+    ``id`` names it in ``GetArtifact``; ``name`` is a suggestion, never a path.
+    """
+
+    tag: ClassVar[str] = "artifact"
+    id: str
+    kind: ArtifactKind
+    name: str
+    size: int
+    sha256: str
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A sample picture was made; the file itself is the artifact ``artifact_id``."""
+
+    tag: ClassVar[str] = "sample"
+    step: int
+    index: int
+    prompt: str
+    seed: int
+    artifact_id: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A full-state checkpoint is in place: a killed run goes on from here."""
+
+    tag: ClassVar[str] = "checkpoint"
+    step: int
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warn:
+    """Something the user should know; ``code`` is stable."""
+
+    tag: ClassVar[str] = "warn"
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What the job has cost so far at its hourly price, and the time left before auto-stop (None: no limit)."""
+
+    tag: ClassVar[str] = "cost"
+    spent_microusd: int
+    price_microusd_per_h: int
+    deadline_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """A command was carried out or refused. The same id always gets the same result."""
+
+    tag: ClassVar[str] = "command_result"
+    id: str
+    command: str
+    author: str
+    ok: bool
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The finished LoRA was tried: shares of pictures, 0 to 1, and the verdict as a sentence."""
+
+    tag: ClassVar[str] = "evaluation"
+    scores: dict[str, float]
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The job reached its end; ``artifact_id`` is the LoRA file."""
+
+    tag: ClassVar[str] = "done"
+    artifact_id: str
+    name: str
+    size: int
+    sha256: str
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsupported:
+    """An event of a later version. Its sequence number counts, its content is not shown."""
+
+    tag: ClassVar[str] = "unsupported"
+    original_tag: str = ""
+
+
+Event = (
+    State
+    | Setup
+    | Step
+    | Log
+    | Artifact
+    | Sample
+    | Checkpoint
+    | Warn
+    | Cost
+    | CommandResult
+    | Evaluation
+    | Done
+    | Unsupported
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """An event in a job's journal.
+
+    ``seq`` starts at 1 and rises by one without a gap. ``origin`` is the trainer's own number for the event (0 for the
+    agent's own events): after a restart of the agent nothing the trainer said is lost or stored twice.
+    """
+
+    seq: int
+    ts: float
+    event: Event
+    origin: int = 0
