@@ -16,9 +16,10 @@ pretrained_model_name_or_path = "builtin:tiny"
 [dataset]
 train_data_dir = "{train}"
 reg_data_dir = "{reg}"      # ordinary pictures, so that the base keeps what it knows
-resolution = 64
+resolution = "64"
 
 [network]
+network_module = "networks.lora"
 network_dim = 16
 network_alpha = 16
 

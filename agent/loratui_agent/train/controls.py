@@ -59,7 +59,7 @@ class Controls:
         match message:
             case messages.Pause():
                 self.paused = True
-                self._answers.append((message, "paused after the step; a rental goes on billing"))
+                self._answers.append((message, "paused after the step; a rental, if there is one, goes on billing"))
             case messages.Resume():
                 self.paused = False
                 self._answers.append((message, "training goes on"))
