@@ -26,7 +26,7 @@ from loratui_agent.states import WITH_TRAINER
 from loratui_agent.telemetry import TelemetrySource
 from loratui_agent.trainer_link import trainer_socket
 from loratui_agent.worker import TRAINER_ARGV, Patience, Worker
-from loratui_protocol.errors import AgentRefusedError
+from loratui_protocol.errors import AgentRefusedError, StorageError
 from loratui_protocol.link import HEARTBEAT_S
 from loratui_protocol.messages import JobState
 from loratui_protocol.paths import AgentHome, make_socket_folder, socket_path
@@ -98,9 +98,16 @@ async def serve(options: ServeOptions) -> None:
 @contextlib.contextmanager
 def _owned(home: AgentHome, restart_argv: Sequence[str]) -> Iterator[None]:
     """Hold the home's lock inside the block and say so in ``agent.json``, which an agent that crashes leaves there."""
-    for folder in (home.path, home.run, home.jobs):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+    try:
+        for folder in (home.path, home.run, home.jobs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+    except OSError as error:
+        raise StorageError(
+            f"{home.path} can't be the agent's home: {error.strerror}",
+            fix="choose another with --home",
+            code="agent.home",
+        ) from error
     lock = _take(home)
     try:
         make_socket_folder(home.path)

@@ -139,3 +139,11 @@ def test_serve_as_a_user_starts_it_and_a_second_one_is_refused(tmp_path):
         (home / "run" / "agent.json").unlink(missing_ok=True)
         first.kill()
         first.wait()
+
+
+def test_a_home_that_cannot_be_made_is_an_error_not_a_traceback(tmp_path):
+    (tmp_path / "file").write_text("")
+    ended = call("serve", "--home", str(tmp_path / "file" / "home"))
+    assert ended.returncode == 1
+    assert "[agent.home]" in ended.stderr
+    assert "Traceback" not in ended.stderr
