@@ -36,7 +36,7 @@ IDLE_EXIT_S = 600.0
 SEND_TIMEOUT_S = 30.0
 _LOCK_PATIENCE_S = 0.5
 _REAPER_CHECK_S = 10.0
-_IDLE_CHECK_S = 0.25
+_IDLE_CHECK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 TRAINER_ARGV = (sys.executable, "-m", "loratui_agent.train")
 RESUMING_DETAIL = "going on from the last checkpoint"
 _LOOK_EVERY_S = 0.1
+_LOOK_AT_CONNECTED_EVERY_S = 0.5
+"""A trainer that ends hangs up first, which wakes the watch; looking is for the deadline and for hangs."""
 _LAST_WORDS_S = 5.0
 _SECRET = re.compile(r".*(_API_KEY|TOKEN)", re.IGNORECASE)
 _OOM_SCORE_ADJ = 500
@@ -122,7 +124,7 @@ class Worker:
         stopping_since_s: float | None = None
         synced_s = costed_s = time.monotonic()
         while self._is_running(trainer):
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await self._doze(job)
             now_s = time.monotonic()
             if job.facts.stop_reason and stopping_since_s is None:
                 stopping_since_s = now_s
@@ -144,6 +146,16 @@ class Worker:
                 # In a thread: a busy disk takes its time, and events must not wait for it.
                 await asyncio.to_thread(job.journal.sync)
         return verdict
+
+    @staticmethod
+    async def _doze(job: Job) -> None:
+        """Wait until it is time to look again; a trainer that hangs up ends the wait."""
+        if job.without_line.is_set():
+            await asyncio.sleep(_LOOK_EVERY_S)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AT_CONNECTED_EVERY_S):
+                await job.without_line.wait()
 
     def _look(self, job: Job, now_s: float, stopping_s: float | None) -> TrainerVerdict:
         if self._hurried:
