@@ -41,6 +41,10 @@ async def trainer_socket(path: Path, find: Callable[[str], Job | None]) -> Async
         except (LoratuiError, ConnectionError) as error:
             # A full disk, too: the trainer comes back with what was not written down and tries again.
             log.warning("trainer disconnected: %s", error)
+        except asyncio.CancelledError:
+            # The agent ends and its trainer stays. On Python 3.11 a cancelled handler of a stream server is reported as
+            # a fault of the loop, so it returns instead; nothing comes after it.
+            return
         finally:
             writer.close()
 
