@@ -85,6 +85,15 @@ def test_states_say_when_the_run_began_and_ended() -> None:
     assert (view.started_ts, view.ended_ts) == (1002.0, None)
 
 
+def test_the_log_names_each_phase_once() -> None:
+    view = run(
+        Setup(phase="load_model", message="loading the base model"),
+        Setup(phase="export", message="writing"),
+        Setup(phase="export", done=1, total=2, message="writing"),
+    )
+    assert [line.text for line in view.log] == ["loading the base model", "writing"]
+
+
 def test_everything_that_happens_has_its_place() -> None:
     view = run(
         Setup(phase="cache latents", done=1, total=2),
@@ -102,7 +111,13 @@ def test_everything_that_happens_has_its_place() -> None:
     assert (len(view.samples), len(view.checkpoints), len(view.warnings)) == (1, 1, 1)
     assert view.evaluation is not None
     assert view.done is not None
-    assert [(line.level, line.text) for line in view.log] == [("ERROR", "oh"), ("WARNING", "w.x: careful")]
+    assert [(line.level, line.text) for line in view.log] == [
+        ("ERROR", "oh"),
+        ("INFO", "file a.safetensors, 1 B"),
+        ("INFO", 'sample of step 1: "p"'),
+        ("INFO", "state of step 1 saved, 10 B in 0.1 s"),
+        ("WARNING", "w.x: careful"),
+    ]
     assert view.last_seq == 9
 
 

@@ -8,9 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 
+from loratui.domain import formatting
 from loratui.domain.series import Series
 from loratui_protocol.messages import (
     Artifact,
+    ArtifactKind,
     Checkpoint,
     CommandResult,
     Cost,
@@ -150,15 +152,20 @@ class RunView:
             case Step() as event:
                 self._step(event)
             case Setup() as event:
+                if event.message and (self.setup is None or self.setup.phase != event.phase):
+                    self.note(record.ts, "INFO", event.message)
                 self.setup = event
             case Log(level=level, line=line):
                 self.note(record.ts, level, line)
             case Artifact() as event:
-                self._artifact(event)
+                self._artifact(event, record.ts)
             case Sample() as event:
                 self.samples.append(event)
+                self.note(record.ts, "INFO", f'sample of step {event.step}: "{event.prompt}"')
             case Checkpoint() as event:
                 self.checkpoints.append(event)
+                saved = f"state of step {event.step} saved, {formatting.size(event.size)} in {event.seconds:.1f} s"
+                self.note(record.ts, "INFO", saved)
             case Warn() as event:
                 self.warnings.append(event)
                 self.note(record.ts, "WARNING", f"{event.code}: {event.message}")
@@ -272,13 +279,15 @@ class RunView:
             return 0.0
         return max(0.0, now_s - self.money_at_s)
 
-    def _artifact(self, event: Artifact) -> None:
+    def _artifact(self, event: Artifact, ts: float) -> None:
         earlier = self.artifacts.get(event.id)
         if earlier is not None and earlier.sha256 != event.sha256:
             # A resumed run wrote the file anew: what was fetched is not it any more.
             for known in (self.downloaded, self.exported, self.download_failures):
                 known.pop(event.id, None)
         self.artifacts[event.id] = event
+        if event.kind is not ArtifactKind.SAMPLE:
+            self.note(ts, "INFO", f"file {event.name}, {formatting.size(event.size)}")
 
     def _money(self, spent_microusd: int, price_microusd_per_h: int, deadline_s: float | None) -> None:
         self.spent_microusd = spent_microusd
