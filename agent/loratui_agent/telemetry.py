@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _GIB = float(1 << 30)
 T = TypeVar("T")
 _CGROUP = Path("/sys/fs/cgroup")
+_FIRST_AFTER_S = 0.2
 
 
 class TelemetrySource:
@@ -41,8 +42,11 @@ class TelemetrySource:
     def _run(self) -> None:
         self._open_gpu()
         psutil.cpu_percent()
-        while not self._closing.wait(self._every_s):
+        # The first one soon, so that no heartbeat goes out without figures; the load needs a moment to be one.
+        wait_s = min(_FIRST_AFTER_S, self._every_s)
+        while not self._closing.wait(wait_s):
             self.latest = self._measure()
+            wait_s = self._every_s
 
     def _open_gpu(self) -> None:
         try:
