@@ -50,7 +50,7 @@ class Concept:
 
 DEMO = Concept("zorbix", "diamond", ("yellow", "purple"), "left-right")
 SECOND = Concept("quellum", "circle", ("orange", "blue"), "top-bottom")
-"""Drawn up before the demo's settings were chosen and held to the same figures: they are not bent to one concept."""
+"""Drawn up before any setting was chosen, and held to the same figures: the settings must serve both."""
 
 
 def phrase(word: str, ground: str, form: int) -> str:
