@@ -14,7 +14,7 @@ import cattrs
 import msgpack
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
-from loratui_protocol import messages
+from loratui_protocol import inputs, messages
 from loratui_protocol.errors import ProtocolError
 
 MAX_FRAME_BYTES = 1 << 20
@@ -79,7 +79,7 @@ def _build() -> cattrs.Converter:
     converter = strict_converter()
     text = _scalar_hook(str)
     converter.register_structure_hook(str, lambda value, cls: clean(text(value, cls)))
-    for enum in (messages.JobState, messages.ArtifactKind):
+    for enum in (messages.JobState, messages.ArtifactKind, inputs.ModelKind, inputs.EnvironmentKind):
         converter.register_structure_hook(enum, lambda value, cls: cls(text(value, cls)))
     converter.register_structure_hook_func(lambda t: t == messages.Event, lambda value, _: _event(converter, value))
     converter.register_unstructure_hook_func(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from loratui_protocol.inputs import JobInputs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartJob:
@@ -22,6 +24,12 @@ class StartJob:
     max_runtime_s: float | None = None
     evaluate_concept: str = ""
     """Name of a built-in concept to score when done (the demo); empty: none."""
+    inputs: JobInputs | None = None
+    """What has to be there before the trainer starts; None: all paths of the config are on this machine already."""
+    on_done: str = ""
+    """After the verified download: nothing, "stop" (the agent), "poweroff", or "run:COMMAND" for the box's shell."""
+    keep_s: float | None = None
+    """How long an ended run waits for someone to fetch its files before ``on_done`` happens anyway; None: forever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

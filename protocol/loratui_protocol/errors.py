@@ -8,6 +8,7 @@
      ├── ProtocolError         4   the other end sent something that is not our protocol
      ├── AgentUnreachableError 4   no agent answers; nothing is billing through it
      ├── AgentRefusedError     4   the agent answered no (token, version, a second agent on the same home)
+     ├── HostError             4   another machine can't be reached through SSH, or can't train
      ├── JobError              1   a run failed, or a command for it can't be carried out
      ├── StorageError          1   a disk is full, a file is damaged
      └── ExtraMissingError    69   a needed extra is not installed
@@ -85,6 +86,17 @@ class AgentRefusedError(LoratuiError):
     """The agent answered, and the answer is no."""
 
     default_code = "agent.refused"
+    exit_status = 4
+
+
+class HostError(LoratuiError):
+    """Another machine can't be reached through SSH, or is not one that can train. ``what`` says if something was sent.
+
+    Codes: ``ssh.unreachable``, ``ssh.auth``, ``ssh.host_key``, ``ssh.host_key_changed``, ``ssh.forwarding``,
+    ``ssh.lost``, ``ssh.noise``, ``host.python``, ``host.disk``, ``host.driver``, ``host.torch``, ``host.system``.
+    """
+
+    default_code = "ssh.unreachable"
     exit_status = 4
 
 

@@ -186,6 +186,17 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deadman:
+    """The box ended something by itself: ``action`` (stop, poweroff, run), ``reason`` (done, lease, deadline)."""
+
+    tag: ClassVar[str] = "deadman"
+    action: str
+    reason: str
+    ok: bool = True
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unsupported:
     """An event of a later version. Its sequence number counts, its content is not shown."""
 
@@ -206,6 +217,7 @@ Event = (
     | CommandResult
     | Evaluation
     | Done
+    | Deadman
     | Unsupported
 )
 

@@ -52,6 +52,26 @@ class AgentHome:
         """Return the folder of the jobs."""
         return self.path / "jobs"
 
+    @property
+    def blobs(self) -> Path:
+        """Return the folder of content-addressed files: each is named by its SHA-256."""
+        return self.path / "blobs"
+
+    @property
+    def models(self) -> Path:
+        """Return the folder of base models that were downloaded."""
+        return self.path / "models"
+
+    @property
+    def environments(self) -> Path:
+        """Return the folder of Python environments, each named by what it was made of."""
+        return self.path / "env"
+
+    @property
+    def bundles(self) -> Path:
+        """Return the folder of agents that were pushed here, each named by its content."""
+        return self.path / "agent"
+
     def job(self, job: str) -> Path:
         """Return the folder of a job; ``job`` must have passed ``ids.is_id``."""
         return self.jobs / job

@@ -222,9 +222,11 @@ async def test_socket_is_closed_when_the_handshake_fails(agent: FakeAgent) -> No
     opened: list[socket.socket] = []
 
     class Watched(LocalAgent):
-        async def open(self) -> socket.socket:
-            opened.append(await super().open())
-            return opened[-1]
+        @asynccontextmanager
+        async def opened(self) -> AsyncIterator[socket.socket]:
+            async with super().opened() as each:
+                opened.append(each)
+                yield each
 
     (agent.home / "run" / "token").write_text("another")
     with pytest.raises(AgentRefusedError):

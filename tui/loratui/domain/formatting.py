@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from loratui_protocol.errors import UsageError
-from loratui_protocol.messages import MICROUSD_PER_USD
+from loratui_protocol.messages import MICROUSD_PER_USD, Deadman
 
 APPROXIMATELY = "≈"
 UNKNOWN = "–"  # noqa: RUF001  # an en dash, as wide as a digit
@@ -118,3 +118,13 @@ def share(part: float, whole: float) -> str:
 def attach_command(name: str) -> str:
     """Return what to type to come back to a run, whatever its name holds."""
     return f"loratui attach {shlex.quote(name)}"
+
+
+_ENDINGS = {"stop": "the agent ended", "poweroff": "the machine was told to power off", "run": "your command was run"}
+_CAUSES = {"done": "the files are on the laptop", "lease": "nobody came for the files", "deadline": "the time was up"}
+
+
+def deadman(event: Deadman) -> str:
+    """Return what the box ended by itself, as a sentence."""
+    what = _ENDINGS.get(event.action, event.action) if event.ok else f"{event.action} failed"
+    return f"{what}: {_CAUSES.get(event.reason, event.reason)}" + (f" ({event.detail})" if event.detail else "")

@@ -16,6 +16,7 @@ from loratui_protocol.messages import (
     Checkpoint,
     CommandResult,
     Cost,
+    Deadman,
     Done,
     Evaluation,
     Heartbeat,
@@ -181,6 +182,8 @@ class RunView:
                 self.evaluation = event
             case Done() as event:
                 self.done = event
+            case Deadman() as event:
+                self.note(record.ts, "INFO" if event.ok else "WARNING", formatting.deadman(event))
             case Unsupported():
                 pass
 

@@ -7,6 +7,7 @@ from loratui_protocol.messages import (
     Checkpoint,
     CommandResult,
     Cost,
+    Deadman,
     Done,
     Evaluation,
     Log,
@@ -66,6 +67,8 @@ class Narrator:
                 return verdict
             case Done(steps=steps, name=name, size=size):
                 return f"done after {steps} steps: {name}, {formatting.size(size)}"
+            case Deadman() as event:
+                return formatting.deadman(event)
             case Cost() | Unsupported():
                 return None
 

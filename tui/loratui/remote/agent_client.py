@@ -9,7 +9,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -37,20 +37,25 @@ _LOG.setLevel(logging.INFO)
 class Transport(Protocol):
     """A way to an agent."""
 
-    async def open(self) -> socket.socket:
-        """Return a connected stream socket to the agent; the caller closes it.
+    def opened(self) -> AbstractAsyncContextManager[socket.socket]:
+        """Give a connected stream socket to the agent for the block, closed in the end.
 
         Raises:
             AgentUnreachableError: no agent answers.
+            HostError: its machine can't be reached.
         """
         ...
 
     async def token(self) -> str:
-        """Return the agent's bearer token, read anew: a restarted agent may have another.
+        """Return the agent's bearer token; asked for before every ``opened``.
 
         Raises:
             AgentUnreachableError: there is none.
         """
+        ...
+
+    def refused_token(self) -> None:
+        """Hear that the agent refused the token: one that was remembered must be read anew."""
         ...
 
 
@@ -136,31 +141,32 @@ async def connected(transport: Transport, client_id: str) -> AsyncIterator[Agent
         ProtocolError: whatever answers is no agent.
     """
     token = await transport.token()
-    opened = await transport.open()
-    try:
-        with _translated():
-            connection = await connect(
-                "ws://agent/",
-                sock=opened,
-                subprotocols=[_UPGRADE],
-                additional_headers={"Authorization": f"Bearer {token}"},
-                logger=_LOG,
-                user_agent_header=f"loratui/{_VERSION}",
-                compression=None,
-                max_size=MAX_FRAME_BYTES,
-                max_queue=_QUEUED_FRAMES,
-                open_timeout=OPEN_TIMEOUT_S,
-                close_timeout=_CLOSE_TIMEOUT_S,
-                # The agent's heartbeat and the link's health are the one measure of life.
-                ping_interval=None,
-            )
-    except BaseException:
-        opened.close()
-        raise
-    try:
-        yield await _introduced(connection, client_id)
-    finally:
-        await connection.close()
+    async with transport.opened() as opened:
+        try:
+            with _translated():
+                connection = await connect(
+                    "ws://agent/",
+                    sock=opened,
+                    subprotocols=[_UPGRADE],
+                    additional_headers={"Authorization": f"Bearer {token}"},
+                    logger=_LOG,
+                    user_agent_header=f"loratui/{_VERSION}",
+                    compression=None,
+                    max_size=MAX_FRAME_BYTES,
+                    max_queue=_QUEUED_FRAMES,
+                    open_timeout=OPEN_TIMEOUT_S,
+                    close_timeout=_CLOSE_TIMEOUT_S,
+                    # The agent's heartbeat and the link's health are the one measure of life.
+                    ping_interval=None,
+                )
+        except AgentRefusedError as error:
+            if error.code == "agent.token":
+                transport.refused_token()
+            raise
+        try:
+            yield await _introduced(connection, client_id)
+        finally:
+            await connection.close()
 
 
 async def _introduced(connection: ClientConnection, client_id: str) -> AgentClient:

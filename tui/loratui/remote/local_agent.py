@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from loratui_protocol.errors import (
@@ -32,15 +34,20 @@ class LocalAgent:
         self._home = AgentHome(home)
         self._may_start = may_start
 
-    async def open(self) -> socket.socket:
-        """Return a socket to the agent.
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[socket.socket]:
+        """Give a socket to the agent for the block.
 
         Raises:
             AgentUnreachableError: none answers, and none could be started.
             ExtraMissingError: none answers, and what it trains with is not installed.
             StorageError: its home can't be made.
-        UsageError: this system can't run an agent.
+            UsageError: this system can't run an agent.
         """
+        with await self._open() as opened:
+            yield opened
+
+    async def _open(self) -> socket.socket:
         opened = await self._answering()
         if opened is not None:
             return opened
@@ -52,11 +59,14 @@ class LocalAgent:
         """Return the agent's token; before it is read, an agent that could write it is made sure of."""
         token = self._token()
         if token is None:
-            (await self.open()).close()
+            (await self._open()).close()
             token = self._token()
         if token is None:
             raise AgentUnreachableError(f"{self._home.token} is missing", fix="end the agent and try again")
         return token
+
+    def refused_token(self) -> None:
+        """Do nothing: the token is read from its file every time."""
 
     def _token(self) -> str | None:
         try:
