@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from loratui_protocol.errors import ProtocolError
@@ -73,7 +73,7 @@ class EnvironmentSpec:
     """CLEAN: torch's build ("cpu", "cu128")."""
     uv: str = ""
     """The uv to use: a path on the box, or ``sha256:<hex>`` of a blob that travels with the job's files."""
-    lock_sha256s: tuple[str, ...] = ()
+    lock_sha256s: list[str] = field(default_factory=list)
     """Blobs: the hash-locked requirement files to install without dependencies, in this order."""
     index_url: str = ""
     torch_index_url: str = ""
