@@ -35,6 +35,7 @@ def test_exit_statuses_are_those_of_the_command_line() -> None:
         "ProtocolError": 4,
         "AgentUnreachableError": 4,
         "AgentRefusedError": 4,
+        "HostError": 4,
         "JobError": 1,
         "StorageError": 1,
         "ExtraMissingError": 69,

@@ -84,6 +84,37 @@ SETTINGS = (
         default=lambda: "0",
         is_number=True,
     ),
+    Setting(
+        key="ssh.price_usd_per_h",
+        meaning="what an hour of a host that is reached through ssh:// costs, in dollars",
+        read=parse_microusd,
+        default=lambda: "0",
+        is_number=True,
+    ),
+    Setting(
+        key="ssh.home",
+        meaning="folder of the agent on hosts that are reached through ssh://; by default the best one is found",
+        read=str.strip,
+        default=lambda: "",
+    ),
+    Setting(
+        key="remote.index_url",
+        meaning="package index that other machines install from",
+        read=_text,
+        default=lambda: "https://pypi.org/simple",
+    ),
+    Setting(
+        key="remote.torch_index_url",
+        meaning="index with a folder for each build of torch (cu128, cpu)",
+        read=_text,
+        default=lambda: "https://download.pytorch.org/whl",
+    ),
+    Setting(
+        key="remote.hub_url",
+        meaning="model hub that other machines download base models from",
+        read=_text,
+        default=lambda: "https://huggingface.co",
+    ),
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
@@ -106,6 +137,11 @@ class Settings:
     author: str
     local_home: Path
     local_price_microusd_per_h: int
+    ssh_price_microusd_per_h: int
+    ssh_home: str
+    remote_index_url: str
+    remote_torch_index_url: str
+    remote_hub_url: str
     shown: tuple[Shown, ...] = ()
 
     @property
@@ -146,6 +182,11 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         author=values["author"],
         local_home=values["local.home"],
         local_price_microusd_per_h=values["local.price_usd_per_h"],
+        ssh_price_microusd_per_h=values["ssh.price_usd_per_h"],
+        ssh_home=values["ssh.home"],
+        remote_index_url=values["remote.index_url"],
+        remote_torch_index_url=values["remote.torch_index_url"],
+        remote_hub_url=values["remote.hub_url"],
         shown=tuple(Shown(key=key, value=text, origin=origin) for key, (text, origin) in texts.items()),
     )
 

@@ -54,6 +54,11 @@ _MIGRATIONS = (
         PRIMARY KEY (run, artifact_id)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN supply TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN on_done TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN keep_s REAL;
+    """,
 )
 
 

@@ -27,6 +27,10 @@ class StoredRun:
     price_microusd_per_h: int = 0
     max_runtime_s: float | None = None
     evaluate_concept: str = ""
+    supply: str = ""
+    """What another machine is sent for it, as ``sessions.supply`` writes it; empty: nothing."""
+    on_done: str = ""
+    keep_s: float | None = None
     epoch: str = ""
     head: int = 0
     state: JobState = JobState.QUEUED
@@ -49,7 +53,7 @@ class Download:
 
 _SELECT_RUNS = (
     "SELECT id, name, target, created_ts, config_toml, home, price_microusd_per_h, max_runtime_s, evaluate_concept,"
-    " epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
+    " supply, on_done, keep_s, epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
 )
 
 
@@ -80,7 +84,7 @@ class Store:
         with self._writing() as database:
             database.execute(
                 "INSERT OR IGNORE INTO runs (id, name, target, created_ts, config_toml, home, price_microusd_per_h,"
-                " max_runtime_s, evaluate_concept) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " max_runtime_s, evaluate_concept, supply, on_done, keep_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.name,
@@ -91,6 +95,9 @@ class Store:
                     run.price_microusd_per_h,
                     run.max_runtime_s,
                     run.evaluate_concept,
+                    run.supply,
+                    run.on_done,
+                    run.keep_s,
                 ),
             )
 
