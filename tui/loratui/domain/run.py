@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from loratui.domain import formatting
+from loratui.domain.phases import Phase
 from loratui.domain.series import Series
 from loratui_protocol.messages import (
     Artifact,
@@ -111,6 +112,8 @@ class RunView:
     """The lowest loss and its step."""
 
     setup: Setup | None = None
+    phases: dict[str, Phase] = field(default_factory=dict)
+    """What comes before the steps, by name: several go on at once on another machine."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     downloaded: dict[str, Path] = field(default_factory=dict)
@@ -156,6 +159,12 @@ class RunView:
                 if event.message and (self.setup is None or self.setup.phase != event.phase):
                     self.note(record.ts, "INFO", event.message)
                 self.setup = event
+                known = self.phases.get(event.phase)
+                self.phases[event.phase] = (
+                    known.heard(event, record.ts)
+                    if known is not None
+                    else Phase(setup=event, started_ts=record.ts, last_ts=record.ts)
+                )
             case Log(level=level, line=line):
                 self.note(record.ts, level, line)
             case Artifact() as event:
@@ -242,6 +251,7 @@ class RunView:
             series=self.series.copy(),
             lr_series=self.lr_series.copy(),
             grad_norm_series=self.grad_norm_series.copy(),
+            phases=self.phases.copy(),
             checkpoints=self.checkpoints.copy(),
             artifacts=self.artifacts.copy(),
             downloaded=self.downloaded.copy(),

@@ -1,6 +1,7 @@
 """Says what a run's records mean, a sentence a change. Steps come thick and fast: most of them are not worth one."""
 
 from loratui.domain import formatting
+from loratui.domain.phases import Phase, amount, title, took
 from loratui_protocol.messages import (
     Artifact,
     ArtifactKind,
@@ -32,8 +33,9 @@ class Narrator:
     def __init__(self) -> None:
         self._told_step = 0
         self._told_step_ts = float("-inf")
-        self._setup: Setup | None = None
-        self._told_setup_ts = float("-inf")
+        self._phases: dict[str, Phase] = {}
+        self._told_phase_ts: dict[str, float] = {}
+        self._price_microusd_per_h = 0
 
     def sentence(self, record: Record) -> str | None:
         """Return what to say about the record, None if it is not worth saying."""
@@ -69,7 +71,10 @@ class Narrator:
                 return f"done after {steps} steps: {name}, {formatting.size(size)}"
             case Deadman() as event:
                 return formatting.deadman(event)
-            case Cost() | Unsupported():
+            case Cost(price_microusd_per_h=price_microusd_per_h):
+                self._price_microusd_per_h = price_microusd_per_h
+                return None
+            case Unsupported():
                 return None
 
     def _step(self, step: Step, ts: float) -> str | None:
@@ -86,11 +91,17 @@ class Narrator:
         return None
 
     def _progress(self, setup: Setup, ts: float) -> str | None:
-        is_new = self._setup is None or (setup.phase, setup.message) != (self._setup.phase, self._setup.message)
-        self._setup = setup
-        if not is_new and ts - self._told_setup_ts < SOONEST_S and not 0 < setup.total == setup.done:
+        """Return how a phase is getting on; of several at once each has its own pace."""
+        before = self._phases.get(setup.phase)
+        phase = Phase(setup=setup, started_ts=ts, last_ts=ts) if before is None else before.heard(setup, ts)
+        self._phases[setup.phase] = phase
+        is_new = before is None or before.setup.message != setup.message
+        is_over = phase.is_over and not (before is not None and before.is_over)
+        if not is_new and not is_over and ts - self._told_phase_ts.get(setup.phase, float("-inf")) < SOONEST_S:
             return None
-        self._told_setup_ts = ts
-        progress = f" {setup.done} of {setup.total} {setup.unit}".rstrip() if setup.total else ""
-        message = f": {setup.message}" if setup.message else ""
-        return setup.phase.replace("_", " ") + progress + message
+        self._told_phase_ts[setup.phase] = ts
+        progress = amount(setup)
+        said = (
+            title(setup.phase) + (f" {progress}" if progress else "") + (f": {setup.message}" if setup.message else "")
+        )
+        return f"{said} ({took(phase, self._price_microusd_per_h)})" if is_over and phase.seconds >= 1 else said

@@ -1,11 +1,13 @@
 """The panes beside the charts: progress, machine, checkpoints, samples."""
 
 from loratui.domain import formatting
+from loratui.domain.phases import title
+from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, spread
 from loratui.ui.widgets.gallery import gallery_rows, latest_samples
 from loratui.ui.widgets.pane import Pane
-from loratui_protocol.messages import Artifact, ArtifactKind, JobState, Telemetry
+from loratui_protocol.messages import Artifact, ArtifactKind, JobState, Setup, Telemetry
 
 _LORA_KINDS = (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA)
 _TRAINING = (JobState.RUNNING, JobState.PAUSED, JobState.STOPPING)
@@ -113,16 +115,28 @@ def _fact(name: str, value: str) -> Row:
 
 def _progress(frame: Frame, width: int) -> Row:
     view = frame.view
-    setup = view.setup
-    if setup is not None and view.state not in _TRAINING and not view.state.is_final:
-        amount = f" {setup.done}/{setup.total} {setup.unit}" if setup.total else ""
-        return _fact("now", f"{setup.message or setup.phase}{amount}")
+    if view.setup is not None and view.state not in _TRAINING and not view.state.is_final:
+        return _fact("now", _preparing(view))
     if not view.total:
         return _fact("step", formatting.UNKNOWN)
     numbers = f"{view.step}/{view.total} "
     room = width - 7 - len(numbers) - 6
     drawn = bar(view.step / view.total, min(room, 24)) if room > 6 else ""
     return [*_fact("step", numbers), (drawn, Role.GOOD), (f" {formatting.share(view.step, view.total)}", Role.TEXT)]
+
+
+def _preparing(view: RunView) -> str:
+    """Return what goes on before the steps: one phase in its own words, several at once by name and share."""
+    going_on = [phase.setup for phase in view.phases.values() if not phase.is_over]
+    setup = view.setup if len(going_on) < 2 else None
+    if setup is not None:
+        amount = f" {setup.done}/{setup.total} {setup.unit}" if setup.total and setup.unit != "bytes" else _share(setup)
+        return f"{setup.message or title(setup.phase)}{amount}"
+    return " · ".join(f"{title(each.phase)}{_share(each)}" for each in going_on)
+
+
+def _share(setup: Setup) -> str:
+    return f" {formatting.share(setup.done, setup.total)}" if setup.total else ""
 
 
 def _last_checkpoint(frame: Frame) -> str:

@@ -1,0 +1,64 @@
+"""What comes before the steps, one phase beside the other: how far each is, how long it took, what it cost."""
+
+from dataclasses import dataclass, replace
+
+from loratui.domain import formatting
+from loratui_protocol.messages import Setup
+
+_TITLES = {
+    "environment": "environment",
+    "base_model": "base model",
+    "upload": "upload",
+    "load_model": "loading",
+    "latents": "latents",
+    "captions": "captions",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One phase; ``ts`` are epoch seconds of the box."""
+
+    setup: Setup
+    """What was last said of it."""
+    started_ts: float
+    last_ts: float
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether it said that it is complete."""
+        return 0 < self.setup.total <= self.setup.done
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it had taken when it last said anything."""
+        return max(0.0, self.last_ts - self.started_ts)
+
+    def heard(self, setup: Setup, ts: float) -> "Phase":
+        """Return the phase after more was said of it; one that begins anew has its own time."""
+        if self.is_over and setup.done < setup.total:
+            return Phase(setup=setup, started_ts=ts, last_ts=ts)
+        return replace(self, setup=setup, last_ts=ts)
+
+
+def title(phase: str) -> str:
+    """Return a phase's name as people read it."""
+    return _TITLES.get(phase, phase.replace("_", " "))
+
+
+def amount(setup: Setup) -> str:
+    """Return how far a phase is, empty where nobody knows."""
+    if not setup.total:
+        return ""
+    if setup.unit == "bytes":
+        share = f"{100 * setup.done // setup.total} %"
+        return f"{formatting.size(setup.done)} of {formatting.size(setup.total)} ({share})"
+    return f"{setup.done} of {setup.total} {setup.unit}".rstrip()
+
+
+def took(phase: Phase, price_microusd_per_h: int) -> str:
+    """Return how long a phase took and, where time costs money, what: "31 s, $0.0042"."""
+    seconds = formatting.duration(phase.seconds) if phase.seconds >= 1 else f"{phase.seconds:.1f} s"
+    if not price_microusd_per_h:
+        return seconds
+    return f"{seconds}, {formatting.money(round(price_microusd_per_h * phase.seconds / 3600))}"
