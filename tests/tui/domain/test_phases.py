@@ -21,7 +21,7 @@ def test_a_phase_that_begins_anew_has_its_own_time():
 
 
 def test_bytes_are_told_as_sizes_with_their_share_and_unknown_totals_not_at_all():
-    assert amount(Setup(phase="upload", done=5_000_000, total=20_000_000, unit="bytes")) == "5.0 MB of 20.0 MB (25 %)"
+    assert amount(Setup(phase="upload", done=5_000_000, total=20_000_000, unit="bytes")) == "5.0 MB of 20 MB (25 %)"
     assert amount(Setup(phase="latents", done=3, total=8, unit="pictures")) == "3 of 8 pictures"
     assert amount(Setup(phase="environment")) == ""
 

@@ -5,15 +5,6 @@ from dataclasses import dataclass, replace
 from loratui.domain import formatting
 from loratui_protocol.messages import Setup
 
-_TITLES = {
-    "environment": "environment",
-    "base_model": "base model",
-    "upload": "upload",
-    "load_model": "loading",
-    "latents": "latents",
-    "captions": "captions",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
@@ -43,7 +34,7 @@ class Phase:
 
 def title(phase: str) -> str:
     """Return a phase's name as people read it."""
-    return _TITLES.get(phase, phase.replace("_", " "))
+    return phase.replace("_", " ")
 
 
 def amount(setup: Setup) -> str:
