@@ -26,7 +26,14 @@ class Arguments(argparse.Namespace):
     follow: bool
     config: Path
     path: list[Path]
-    on: str
+    on: str | None
+    identity: Path | None
+    ssh_config: bool
+    host_key: str | None
+    on_done: str | None
+    keep: float | None
+    accept: list[str]
+    ask_token: bool
     deadline: float | None
     budget: int | None
     detach: bool
@@ -96,25 +103,42 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = add("demo", "train:demo", "train a LoRA for real on this machine, with the built-in tiny model", screen)
     _format_options(demo)
-    demo.set_defaults(deadline=None, budget=None, detach=False)
+    demo.set_defaults(deadline=None, budget=None, detach=False, on_done=None, keep=None)
     demo.add_argument("--steps", type=positive, metavar="N", help="training steps; by default as many as it needs")
     demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where the results go")
 
     train = add("train", "train:train", "train the LoRA that a config describes", screen)
     train.add_argument("config", type=Path, metavar="CONFIG", help="training_config.toml, kohya's keys")
-    train.add_argument("--on", required=True, metavar="TARGET", help="local: this machine")
+    train.add_argument("--on", required=True, metavar="TARGET", help="local: this machine; or ssh://user@host:port")
     train.add_argument("--deadline", type=duration, metavar="3h", help="save and stop after this time")
     train.add_argument("--budget", type=parse_microusd, metavar="USD", help="save and stop when this much is spent")
     train.add_argument("--yes", action="store_true", help="ask nothing")
-    train.add_argument("--detach", action="store_true", help="start the run and return at once")
+    train.add_argument("--detach", action="store_true", help="start the run and return once nothing needs this machine")
+    train.add_argument(
+        "--on-done",
+        metavar="WHAT",
+        help="what the host does when the files are here, verified: stop (the agent), poweroff, or a command",
+    )
+    train.add_argument(
+        "--keep", type=duration, metavar="30m", help="with --on-done: how long it waits for someone to fetch the files"
+    )
+    train.add_argument(
+        "--accept", action="append", default=[], metavar="CODE", help="go on in spite of what would be refused"
+    )
+    train.add_argument(
+        "--ask-token", action="store_true", help="ask for a token, hidden, that the host downloads the base model with"
+    )
+    _host_options(train)
     _format_options(train)
 
     attach = add("attach", "attach:attach", "follow a run, from its beginning, in the interface or as lines", screen)
     _run_argument(attach)
+    _on_option(attach)
     _format_options(attach)
 
     listing = add("ls", "listing:ls", "list the runs")
     listing.add_argument("--json", action="store_true", help="one JSON document")
+    _on_option(listing)
     status = add("status", "listing:status", "say how a run is doing")
     _run_argument(status)
     status.add_argument("--json", action="store_true", help="one JSON document")
@@ -162,6 +186,26 @@ def _run_argument(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="RUN",
         help="name or beginning of an id; by default the active run, or the newest",
+    )
+
+
+def _on_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--on",
+        metavar="TARGET",
+        help="also the runs that are on this host (ssh://user@host:port), whoever started them",
+    )
+    _host_options(parser)
+
+
+def _host_options(parser: argparse.ArgumentParser) -> None:
+    options = parser.add_argument_group("ssh hosts; what is given once is remembered for the host")
+    options.add_argument("--identity", type=Path, metavar="FILE", help="private key; by default one of its own is made")
+    options.add_argument(
+        "--ssh-config", action="store_true", help="heed ~/.ssh/config and the ssh agent, which are left alone otherwise"
+    )
+    options.add_argument(
+        "--host-key", metavar="SHA256:…", help="fingerprint that the host must show; by default the first one is pinned"
     )
 
 
