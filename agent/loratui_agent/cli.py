@@ -5,7 +5,9 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from loratui_agent import __version__
 from loratui_protocol.errors import LoratuiError
@@ -47,14 +49,14 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run jobs and serve clients on a private socket")
     _add_home(serve)
-    serve.add_argument(
-        "--idle-exit-s",
-        type=_seconds,
-        default=600.0,
-        metavar="S",
-        help="end after S seconds without work or client; 0: never",
-    )
+    _add_idle_exit(serve)
     serve.set_defaults(command=_serve)
+
+    start = commands.add_parser("start", help="have an agent run in the background, and say where once it answers")
+    _add_home(start)
+    _add_nonce(start)
+    _add_idle_exit(start)
+    start.set_defaults(command=_start)
 
     proxy = commands.add_parser("proxy", help="carry bytes between standard input and output and the agent's socket")
     _add_home(proxy)
@@ -82,6 +84,20 @@ def _add_home(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_nonce(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--nonce", default="-", metavar="HEX", help="mark of the lines that a client reads")
+
+
+def _add_idle_exit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--idle-exit-s",
+        type=_seconds,
+        default=600.0,
+        metavar="S",
+        help="end after S seconds without work or client; 0: never",
+    )
+
+
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds < float("inf"):
@@ -103,6 +119,13 @@ def _serve(options: argparse.Namespace) -> int:
     again += ["--idle-exit-s", str(options.idle_exit_s)]
     asyncio.run(serve(ServeOptions(home=home, idle_exit_s=options.idle_exit_s, restart_argv=again)))
     return 0
+
+
+def _start(options: argparse.Namespace) -> int:
+    from loratui_agent.start import StartOptions, start
+
+    home = options.home.absolute()
+    return _framed(options.nonce, lambda: start(StartOptions(home=home, idle_exit_s=options.idle_exit_s)))
 
 
 def _proxy(options: argparse.Namespace) -> int:
@@ -132,6 +155,21 @@ def _demo_job(options: argparse.Namespace) -> int:
     config = write_demo(options.out.absolute(), options.concept, options.steps)
     print(json.dumps({"config": str(config), "concept": options.concept}))
     return 0
+
+
+def _framed(nonce: str, work: Callable[[], dict[str, Any]]) -> int:
+    """Print what comes of ``work`` as a frame, a deliberate error as ``{"error": ...}``."""
+    from loratui_protocol.framing import frame_line
+
+    status = 0
+    try:
+        fields = work()
+    except LoratuiError as error:
+        fields = {"error": {"code": error.code, "what": error.what, "fix": error.fix}}
+        status = error.exit_status
+    sys.stdout.buffer.write(frame_line(nonce, fields))
+    sys.stdout.buffer.flush()
+    return status
 
 
 def _first_deliberate(group: BaseExceptionGroup[BaseException]) -> LoratuiError | None:

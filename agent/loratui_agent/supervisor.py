@@ -18,6 +18,7 @@ from loratui_agent import __version__
 from loratui_agent.commands import Commands
 from loratui_agent.facts import read_facts
 from loratui_agent.files import write_atomically, write_json
+from loratui_agent.installed import own_bundle
 from loratui_agent.job import Job, load_all
 from loratui_agent.job_queue import JobQueue
 from loratui_agent.process import is_locked, try_lock
@@ -113,7 +114,13 @@ def _owned(home: AgentHome, restart_argv: Sequence[str]) -> Iterator[None]:
         make_socket_folder(home.path)
         if not home.token.exists():
             write_atomically(home.token, lambda path: _write_private(path, secrets.token_hex(32)))
-        status = {"pid": os.getpid(), "version": __version__, "started_ts": time.time(), "argv": list(restart_argv)}
+        status = {
+            "pid": os.getpid(),
+            "version": __version__,
+            "bundle": own_bundle(),
+            "started_ts": time.time(),
+            "argv": list(restart_argv),
+        }
         write_json(home.status, status)
         with _logging_to(home.log):
             yield
