@@ -1,16 +1,18 @@
 """How the machine is: NVML when there is a GPU, the operating system otherwise. Never imports torch.
 
+On Linux the kernel's own files are read: a box has no psutil.
+
 A thread of its own measures: NVML can hang for good on a broken GPU, and the agent must not.
 """
 
 import importlib
 import logging
+import shutil
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-
-import psutil
 
 from loratui_protocol.messages import Telemetry
 
@@ -31,7 +33,8 @@ class TelemetrySource:
         self._closing = threading.Event()
         self._nvml: Any = None
         self._gpu: Any = None
-        self.latest = Telemetry(source="psutil")
+        self._machine: ProcMachine | PsutilMachine = ProcMachine() if sys.platform == "linux" else PsutilMachine()
+        self.latest = Telemetry(source=self._machine.source)
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self._thread.start()
 
@@ -41,7 +44,7 @@ class TelemetrySource:
 
     def _run(self) -> None:
         self._open_gpu()
-        psutil.cpu_percent()
+        self._machine.cpu_pct()
         # The first one soon, so that no heartbeat goes out without figures; the load needs a moment to be one.
         wait_s = min(_FIRST_AFTER_S, self._every_s)
         while not self._closing.wait(wait_s):
@@ -54,20 +57,20 @@ class TelemetrySource:
             self._nvml.nvmlInit()
             self._gpu = self._nvml.nvmlDeviceGetHandleByIndex(0)
         except ImportError:
-            log.info("telemetry source=psutil, nvidia-ml-py is not installed")
+            log.info("telemetry source=%s, nvidia-ml-py is not installed", self._machine.source)
         except self._nvml.NVMLError as error:
-            log.info("telemetry source=psutil, no GPU: %s", error)
+            log.info("telemetry source=%s, no GPU: %s", self._machine.source, error)
 
     def _measure(self) -> Telemetry:
-        used, total = _memory()
+        used, total = _within_limit(*self._machine.memory())
         machine = {
-            "cpu_pct": psutil.cpu_percent(),
+            "cpu_pct": self._machine.cpu_pct(),
             "ram_used_gib": used / _GIB,
             "ram_total_gib": total / _GIB,
-            "disk_free_gib": psutil.disk_usage(str(self._folder)).free / _GIB,
+            "disk_free_gib": shutil.disk_usage(self._folder).free / _GIB,
         }
         if self._gpu is None:
-            return Telemetry(source="psutil", **machine)
+            return Telemetry(source=self._machine.source, **machine)
         ask, nvml = self._ask, self._nvml
         return Telemetry(
             source="nvml",
@@ -89,16 +92,60 @@ class TelemetrySource:
             return None
 
 
-def _memory() -> tuple[int, int]:
+class ProcMachine:
+    """Load and memory from ``/proc``."""
+
+    source = "proc"
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
+        self._seen = (0, 0)
+
+    def cpu_pct(self) -> float:
+        """Return how busy the processors were since the last call, in percent of all of them."""
+        words = (self._proc / "stat").read_text("ascii").partition("\n")[0].split()
+        # user nice system idle iowait irq softirq steal; guests are counted in user already.
+        ticks = [int(word) for word in words[1:9]]
+        total, idle = sum(ticks), sum(ticks[3:5])
+        total_before, idle_before = self._seen
+        self._seen = (total, idle)
+        passed = total - total_before
+        return 100.0 * (1 - (idle - idle_before) / passed) if passed > 0 else 0.0
+
+    def memory(self) -> tuple[int, int]:
+        """Return used and total bytes."""
+        lines = (self._proc / "meminfo").read_text("ascii").splitlines()
+        kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+        return (kib["MemTotal"] - kib["MemAvailable"]) << 10, kib["MemTotal"] << 10
+
+
+class PsutilMachine:
+    """Load and memory where there is no ``/proc``."""
+
+    source = "psutil"
+
+    def __init__(self) -> None:
+        self._psutil = importlib.import_module("psutil")
+
+    def cpu_pct(self) -> float:
+        """Return how busy the processors were since the last call, in percent of all of them."""
+        return float(self._psutil.cpu_percent())
+
+    def memory(self) -> tuple[int, int]:
+        """Return used and total bytes."""
+        memory = self._psutil.virtual_memory()
+        return memory.total - memory.available, memory.total
+
+
+def _within_limit(used: int, total: int) -> tuple[int, int]:
     """Return used and total bytes; in a container what counts is its own limit, not the host's memory."""
-    machine = psutil.virtual_memory()
     try:
         limit = (_CGROUP / "memory.max").read_text("ascii").strip()
-        if limit != "max" and int(limit) < machine.total:
+        if limit != "max" and int(limit) < total:
             current = int((_CGROUP / "memory.current").read_text("ascii"))
             stat = dict(line.split() for line in (_CGROUP / "memory.stat").read_text("ascii").splitlines())
             # The page cache counts as used there, and goes as soon as anyone wants the room.
             return current - int(stat["inactive_file"]), int(limit)
     except (OSError, ValueError, KeyError):
         pass
-    return machine.total - machine.available, machine.total
+    return used, total

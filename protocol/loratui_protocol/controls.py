@@ -70,7 +70,7 @@ class Following:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
-    """How the machine is. ``source`` says who measured ("nvml", "psutil"); GPU fields are None without a GPU."""
+    """How the machine is. ``source``: who measured ("nvml", "proc", "psutil"). GPU fields are None without a GPU."""
 
     source: str
     cpu_pct: float | None = None

@@ -136,7 +136,7 @@ async def test_a_heartbeat_says_how_the_machine_is_and_what_runs(agent):
         assert beat.active.job == job
         assert beat.active.spent_microusd > 0
         assert beat.last_step_age_s < 2
-        assert beat.telemetry.source in ("psutil", "nvml")
+        assert beat.telemetry.source in ("proc", "psutil", "nvml")
         assert 0 < beat.telemetry.ram_used_gib < beat.telemetry.ram_total_gib
         await client.command(messages.Stop, job)
         await client.until_state(job, "stopped")

@@ -1,0 +1,111 @@
+"""Unpacks a bundle. Never runs here: its text is sent to a Python of the box, the archive right behind it.
+
+    python -I -c BOOT HOME NAME SIZE SHA256 NONCE MODE -- COMMAND...
+
+Standard library of Python 3.11 only. The archive is read whole and checked before anything is written, so a push that
+is torn leaves nothing. COMMAND takes the place of this process in the end. MODE "replace" trusts no earlier copy.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+MARKER = ".ok"
+_STALE_S = 600.0
+_MARK = "@@loratui"
+
+
+class _RefusedError(Exception):
+    def __init__(self, code: str, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fields = {"code": code, "what": what, "fix": fix}
+
+
+def unpack(home: Path, name: str, content: bytes, *, replace: bool) -> None:
+    """Put the archive at ``home/agent/name``, whole, unless it is there already."""
+    bundles = home / "agent"
+    target = bundles / name
+    for folder in (home, bundles):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    _remove_stale(bundles)
+    if (target / MARKER).exists() and not replace:
+        return
+    temporary = bundles / f".{name}.{os.getpid()}.tmp"
+    aside = bundles / f".{name}.{os.getpid()}.old.tmp"
+    temporary.mkdir(mode=0o700)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+            for member in archive:
+                source = archive.extractfile(member)
+                path = temporary / member.name
+                if source is None or not path.resolve().is_relative_to(temporary.resolve()):
+                    raise _RefusedError("host.bundle", "the agent's archive holds what it should not", "")
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.write_bytes(source.read())
+        (temporary / MARKER).touch()
+        if target.exists():
+            # Never written over: a process may be importing from it.
+            target.rename(aside)
+        try:
+            temporary.rename(target)
+        except OSError:
+            # Two clients push at once: the first one's copy is as good as ours.
+            if not (target / MARKER).exists():
+                raise
+    finally:
+        for left in (temporary, aside):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _remove_stale(bundles: Path) -> None:
+    """Remove what a push that was killed has left."""
+    for path in bundles.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _received(size: int, sha256: str) -> bytes:
+    content = sys.stdin.buffer.read(size)
+    if len(content) != size or hashlib.sha256(content).hexdigest() != sha256:
+        raise _RefusedError("host.bundle", "the agent did not arrive whole; nothing was written", "try again")
+    return content
+
+
+def main(arguments: list[str]) -> int:
+    """Unpack, then become the command; what goes wrong is said as a frame."""
+    os.umask(0o077)
+    home, name, size, sha256, nonce, mode = arguments[:6]
+    command = arguments[7:]
+    try:
+        unpack(Path(home), name, _received(int(size), sha256), replace=mode == "replace")
+        os.execv(command[0], command)
+    except _RefusedError as error:
+        fields = error.fields
+    except OSError as error:
+        free_mib = _free_mib(Path(home))
+        fields = {
+            "code": "host.disk",
+            "what": f"{home} can't hold the agent: {error.strerror} ({free_mib} MiB are free there)",
+            "fix": "free some space there, or choose another folder",
+        }
+    sys.stdout.write(f"\n{_MARK} {nonce} {json.dumps({'error': fields})}\n")
+    sys.stdout.flush()
+    return 4
+
+
+def _free_mib(folder: Path) -> int:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(existing).free >> 20
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
