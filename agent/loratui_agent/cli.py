@@ -58,8 +58,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_idle_exit(start)
     start.set_defaults(command=_start)
 
+    receive = commands.add_parser("receive", help="take what a client uploads on standard input")
+    _add_home(receive)
+    _add_nonce(receive)
+    receive.set_defaults(command=_receive)
+
     proxy = commands.add_parser("proxy", help="carry bytes between standard input and output and the agent's socket")
     _add_home(proxy)
+    proxy.add_argument("--nonce", default="", metavar="HEX", help="say with a frame of this nonce when bytes flow")
     proxy.set_defaults(command=_proxy)
 
     status = commands.add_parser("status", help="print, as JSON, whether an agent runs and what its jobs are")
@@ -128,10 +134,16 @@ def _start(options: argparse.Namespace) -> int:
     return _framed(options.nonce, lambda: start(StartOptions(home=home, idle_exit_s=options.idle_exit_s)))
 
 
+def _receive(options: argparse.Namespace) -> int:
+    from loratui_agent.receive import receive
+
+    return receive(AgentHome(options.home.absolute()), options.nonce, sys.stdin.fileno(), sys.stdout.fileno())
+
+
 def _proxy(options: argparse.Namespace) -> int:
     from loratui_agent.proxy import proxy
 
-    asyncio.run(proxy(options.home))
+    asyncio.run(proxy(options.home, options.nonce))
     return 0
 
 

@@ -1,10 +1,21 @@
-"""How a config names its base model: a built-in one, or a folder."""
+"""How a config names its base model, a built-in one or a folder, and which files of such a folder a training reads."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from loratui_protocol.errors import ModelError
 
 BUILTIN_PREFIX = "builtin:"
+MODEL_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+"""Folders of a Stable Diffusion 1.x model in the diffusers layout."""
+_OF_OTHER_KINDS = ("text_encoder_2", "tokenizer_2")
+"""Never read, but a model that has them is refused for it, so they have to be seen."""
+_SMALL = (".json", ".txt", ".model")
+_SAFE = ".safetensors"
+_PICKLED = ".bin"
+_HALF = ".fp16.safetensors"
+_SHARD = "-of-"
+_INDEX = ".index."
 
 
 def model_folder(path: str) -> Path:
@@ -21,3 +32,42 @@ def model_folder(path: str) -> Path:
             code="model.missing",
         )
     return folder.resolve()
+
+
+def files_of_model(names: Iterable[str], *, is_half: bool = False) -> dict[str, str]:
+    """Return which files of a diffusers folder a training reads: the name it looks for, and the file to take for it.
+
+    ``names`` are relative, with forward slashes. Weights in other formats, of other precisions and of parts that are
+    not trained with are left out; ``is_half`` takes 16 bit weights, where there are some, under the plain name.
+    """
+    small, weights = {}, set()
+    for name in names:
+        part, _, rest = name.rpartition("/")
+        if name == "model_index.json" or (part in MODEL_PARTS and rest.endswith(_SMALL)) or (part in _OF_OTHER_KINDS and rest == "config.json"):
+            small[name] = name
+        elif part in MODEL_PARTS and rest.endswith((_SAFE, _PICKLED)):
+            weights.add(name)
+    chosen = dict(small)
+    for part in MODEL_PARTS:
+        taken = _weights_of({name for name in weights if name.startswith(f"{part}/")}, is_half=is_half)
+        if not any(_SHARD in name for name in taken):
+            # An index left there would have the shards looked for that it names.
+            chosen = {
+                name: each for name, each in chosen.items() if not name.startswith(f"{part}/") or _INDEX not in name
+            }
+        chosen |= taken
+    return chosen
+
+
+def _weights_of(names: set[str], *, is_half: bool) -> dict[str, str]:
+    """Return the weights of one part: safetensors where there are some, and of those the wanted precision."""
+    safe = {name for name in names if name.endswith(_SAFE)}
+    half = {name.replace(_HALF, _SAFE): name for name in safe if name.endswith(_HALF) and _SHARD not in name}
+    if is_half and half:
+        return half
+    plain = [{name: name for name in kind if "." not in _stem(name)} for kind in (safe, names - safe)]
+    return plain[0] or plain[1]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[0]

@@ -20,6 +20,7 @@ from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
+from loratui_protocol.base_model import files_of_model
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint, scan_config
 from loratui_protocol.errors import ConfigError
@@ -172,7 +173,14 @@ def _precision(config: TrainingConfig) -> str:
 def _base_sha256(folder: Path) -> str:
     """Return a sha256 over all weights of the base model: kohya's model hash, as far as a folder has one."""
     parts = ("unet", "text_encoder", "vae")
-    weights = [path for part in parts for path in sorted((folder / part).iterdir()) if path.suffix in _WEIGHTS]
+    # Of several formats and precisions only what is loaded counts: another machine gets no more than that.
+    read = files_of_model(path.relative_to(folder).as_posix() for part in parts for path in (folder / part).iterdir())
+    weights = [
+        path
+        for part in parts
+        for path in sorted((folder / part).iterdir())
+        if path.suffix in _WEIGHTS and path.relative_to(folder).as_posix() in read
+    ]
     return hashlib.sha256("".join(map(sha256_of, weights)).encode()).hexdigest()
 
 

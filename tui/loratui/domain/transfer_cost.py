@@ -1,0 +1,86 @@
+"""What sending files takes: the speed that was measured, the minutes and the money, and whether that is too much."""
+
+import collections
+from dataclasses import dataclass
+from enum import StrEnum
+
+from loratui.domain.formatting import duration, money, size
+
+_S_PER_H = 3600
+_WINDOW_S = 15.0
+_MEASURED_S = 4.0
+"""A shorter look says more about buffers on the way than about the line."""
+
+
+class Worth(StrEnum):
+    """What to do about a transfer."""
+
+    FINE = "fine"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferLimits:
+    """What an upload may take. A box that costs nothing is never refused for money."""
+
+    warn_s: float = 600.0
+    refuse_s: float = 6 * 3600.0
+    warn_microusd: int = 100_000
+    refuse_microusd: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferCost:
+    """An estimate; ``sentence`` says it to a person."""
+
+    seconds: float
+    microusd: int
+    worth: Worth
+    sentence: str
+
+
+def transfer_cost(
+    num_bytes: int, bytes_per_s: float, price_microusd_per_h: int = 0, limits: TransferLimits | None = None
+) -> TransferCost:
+    """Return what ``num_bytes`` more take at this speed, while the box costs this much an hour."""
+    limits = limits or TransferLimits()
+    seconds = num_bytes / bytes_per_s if bytes_per_s > 0 else (float("inf") if num_bytes else 0.0)
+    # A line that stands still costs without end; the number only has to be larger than every limit.
+    microusd = round(price_microusd_per_h * min(seconds, 1e9) / _S_PER_H)
+    if seconds > limits.refuse_s or microusd > limits.refuse_microusd:
+        worth = Worth.REFUSE
+    elif seconds > limits.warn_s or microusd > limits.warn_microusd:
+        worth = Worth.WARN
+    else:
+        worth = Worth.FINE
+    speed = f"{size(round(bytes_per_s))}/s"
+    sentence = f"{size(num_bytes)} at {speed} take {duration(seconds, exact=False)}"
+    if price_microusd_per_h and seconds < 1e9:
+        sentence += f", which costs {money(microusd, exact=False)}"
+    return TransferCost(seconds=seconds, microusd=microusd, worth=worth, sentence=sentence)
+
+
+class Speed:
+    """Bytes a second, over the last seconds, from what the other end says has arrived."""
+
+    def __init__(self) -> None:
+        """Begin without a measurement."""
+        self._seen: collections.deque[tuple[float, int]] = collections.deque()
+
+    def add(self, now_s: float, num_bytes: int) -> None:
+        """Take in that ``num_bytes`` in all have arrived by now; a smaller number than before begins anew."""
+        if self._seen and num_bytes < self._seen[-1][1]:
+            self._seen.clear()
+        self._seen.append((now_s, num_bytes))
+        while len(self._seen) > 2 and self._seen[1][0] < now_s - _WINDOW_S:
+            self._seen.popleft()
+
+    def bytes_per_s(self) -> float | None:
+        """Return the speed, None until it was watched for long enough to mean something."""
+        if len(self._seen) < 2:
+            return None
+        (first_s, first), (last_s, last) = self._seen[0], self._seen[-1]
+        if last_s - first_s < _MEASURED_S:
+            return None
+        return (last - first) / (last_s - first_s)

@@ -1,0 +1,302 @@
+"""What a run on another machine is sent: its dataset, a local base model, lock files; planned first, then brought.
+
+A plan can be written down, so that a client that was killed goes on uploading at its next attach.
+"""
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loratui.domain.transfer_cost import TransferLimits, Worth, transfer_cost
+from loratui.remote.box import Box
+from loratui.remote.upload import LocalBlob, Uploaded, upload
+from loratui_protocol.base_model import BUILTIN_PREFIX, MODEL_PARTS, files_of_model, model_folder
+from loratui_protocol.caption_files import CAPTION_EXTENSIONS
+from loratui_protocol.codec import strict_converter
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import to_toml
+from loratui_protocol.dataset import Picture, scan
+from loratui_protocol.errors import DatasetError, HostError, ModelError, ProtocolError, StorageError
+from loratui_protocol.inputs import (
+    EnvironmentKind,
+    EnvironmentSpec,
+    InputFile,
+    JobInputs,
+    Manifest,
+    ModelKind,
+    ModelSource,
+    make_manifest,
+    parse_manifest,
+)
+
+SLOW_CODE = "upload.slow"
+"""Under which a slow upload is refused, and accepted by name."""
+_HASHERS = 4
+_JUDGED_FROM_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """All that a box needs of this machine. The order of ``blobs`` is that of the upload: what is waited for first."""
+
+    config_toml: str
+    """The config as the box reads it: paths are relative to the job's folder."""
+    inputs: JobInputs
+    manifest: Manifest
+    blobs: Mapping[str, LocalBlob] = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that travel at most."""
+        return sum(blob.size for blob in self.blobs.values())
+
+    def to_json(self) -> str:
+        """Return the supply as text; ``from_json`` reads it."""
+        files = {
+            sha256: [str(blob.path), blob.size, blob.mtime_ns]
+            for sha256, blob in self.blobs.items()
+            if blob.path is not None
+        }
+        document = {
+            "config_toml": self.config_toml,
+            "inputs": dataclasses.asdict(self.inputs),
+            "manifest": self.manifest.to_bytes().decode("ascii"),
+            "files": files,
+        }
+        return json.dumps(document)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Supply":
+        """Return the supply in ``text``.
+
+        Raises:
+            StorageError: it is none.
+        """
+        try:
+            document = json.loads(text)
+            manifest = parse_manifest(document["manifest"].encode("ascii"))
+            inputs = _converter.structure(document["inputs"], JobInputs)
+            files = {
+                sha256: LocalBlob(path=Path(path), size=size, mtime_ns=mtime_ns)
+                for sha256, (path, size, mtime_ns) in document["files"].items()
+            }
+            config_toml = str(document["config_toml"])
+        except (ValueError, TypeError, KeyError, AttributeError, ProtocolError) as error:
+            raise StorageError(
+                "what this run was to be sent is written down damaged; what the machine has already stays there",
+                fix="start the run anew",
+                code="supply.damaged",
+            ) from error
+        return cls(
+            config_toml=config_toml, inputs=inputs, manifest=manifest, blobs={**_manifest_blob(manifest), **files}
+        )
+
+
+_converter = strict_converter()
+for _kind in (ModelKind, EnvironmentKind):
+    _converter.register_structure_hook(_kind, lambda value, cls: cls(value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file of this machine and its name below ``inputs/``."""
+
+    name: str
+    path: Path
+
+
+def plan_supply(
+    config: TrainingConfig,
+    *,
+    environment: EnvironmentSpec,
+    model: ModelSource | None = None,
+    extra_blobs: Sequence[Path] = (),
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Supply:
+    """Find and hash everything that a run with this config needs of this machine. Takes a thread's time.
+
+    ``model`` None: the config's base model is a folder here, or built in, and travels. ``extra_blobs`` are files that
+    ``environment`` names by their hash (lock files, uv). ``progress`` is told bytes hashed and bytes in all.
+
+    Raises:
+        DatasetError, ModelError: a folder is missing, or has not what a training needs.
+        ProtocolError: a file has a name that can't travel.
+    """
+    found = [*_dataset(config)]
+    if model is None:
+        name, folder = _local_model(config.pretrained_model_name_or_path)
+        model = ModelSource(kind=ModelKind.FILES, name=name)
+        found += _model_files(folder, name)
+    reg_name = _folder_name(config.reg_data_dir) if config.reg_data_dir else ""
+    on_the_box = dataclasses.replace(
+        config,
+        pretrained_model_name_or_path=f"inputs/model/{model.name}",
+        train_data_dir=f"inputs/train/{_folder_name(config.train_data_dir)}",
+        reg_data_dir=f"inputs/reg/{reg_name}" if reg_name else None,
+        output_dir=None,
+    )
+    paths = list(dict.fromkeys([*extra_blobs, *(each.path for each in found)]))
+    hashed = dict(zip(paths, _hash(paths, progress), strict=True))
+    files = [InputFile(name=each.name, size=hashed[each.path][1].size, sha256=hashed[each.path][0]) for each in found]
+    manifest = make_manifest(files)
+    blobs = _manifest_blob(manifest)
+    blobs |= dict(hashed[path] for path in extra_blobs)
+    # Small ones first: should the link be cut, more of them are whole.
+    blobs |= dict(sorted((hashed[each.path] for each in found), key=lambda each: each[1].size))
+    inputs = JobInputs(manifest_sha256=manifest.sha256(), model=model, environment=environment)
+    return Supply(config_toml=to_toml(on_the_box), inputs=inputs, manifest=manifest, blobs=blobs)
+
+
+async def bring(
+    box: Box,
+    argv: Sequence[str],
+    supply: Supply,
+    *,
+    view: Callable[[Uploaded], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+    price_microusd_per_h: int = 0,
+    limits: TransferLimits | None = None,
+    accepted: frozenset[str] = frozenset(),
+) -> None:
+    """Have everything on the box. ``argv`` runs its ``loratui-agent receive``, without the nonce.
+
+    ``view`` is told how far it is, about twice a second; ``warn``, at most once, that it takes long or costs much.
+
+    Raises:
+        HostError: the link is lost for good, or so slow that the upload costs more than it should (``upload.slow``,
+            unless that is ``accepted``); what has arrived is kept.
+        DatasetError, StorageError, ProtocolError: as in ``upload``.
+    """
+    judged = Worth.FINE
+
+    def watch(uploaded: Uploaded) -> None:
+        nonlocal judged
+        view(uploaded)
+        if uploaded.bytes_per_s is None or uploaded.left < _JUDGED_FROM_BYTES or SLOW_CODE in accepted:
+            return
+        cost = transfer_cost(uploaded.left, uploaded.bytes_per_s, price_microusd_per_h, limits)
+        if cost.worth is Worth.REFUSE:
+            raise HostError(
+                f"the upload is slower than it should be: {cost.sentence}. {uploaded.done} bytes are there and stay",
+                fix=f"use a faster line or another machine, or accept it: --accept {SLOW_CODE}",
+                code=SLOW_CODE,
+            )
+        if cost.worth is Worth.WARN and judged is Worth.FINE:
+            judged = cost.worth
+            warn(cost.sentence)
+
+    await upload(box, argv, supply.blobs, watch)
+
+
+def _manifest_blob(manifest: Manifest) -> dict[str, LocalBlob]:
+    content = manifest.to_bytes()
+    return {manifest.sha256(): LocalBlob(size=len(content), content=content)}
+
+
+def _dataset(config: TrainingConfig) -> Iterator[_Found]:
+    """Yield the pictures and their captions, under the names that they have below their folder."""
+    extensions = dict.fromkeys((*([config.caption_extension] if config.caption_extension else []), *CAPTION_EXTENSIONS))
+    for folder, below in ((config.train_data_dir, "train"), (config.reg_data_dir, "reg")):
+        if not folder:
+            continue
+        dataset = scan(Path(folder), caption_extension=config.caption_extension)
+        prefix = f"{below}/{_folder_name(folder)}"
+        captions: dict[str, Path] = {}
+        for picture in dataset.pictures:
+            yield _Found(f"{prefix}/{picture.name}", picture.path)
+            captions |= _captions(picture, extensions)
+        yield from (_Found(f"{prefix}/{name}", path) for name, path in captions.items())
+
+
+def _captions(picture: Picture, extensions: Mapping[str, None]) -> dict[str, Path]:
+    """Return the caption files beside a picture, by name; pictures that differ in their kind alone share one."""
+    found = {}
+    for extension in extensions:
+        path = picture.path.with_suffix(extension)
+        if path.is_file():
+            found[(Path(picture.name).with_suffix(extension)).as_posix()] = path
+    return found
+
+
+def _folder_name(folder: str | None) -> str:
+    # The root of a disk has no name.
+    return Path(folder or "").name or "dataset"
+
+
+def _local_model(name_or_path: str) -> tuple[str, Path]:
+    """Return the name and the folder of a base model that is on this machine.
+
+    Raises:
+        ModelError: it is not.
+    """
+    if not name_or_path.startswith(BUILTIN_PREFIX):
+        return _folder_name(name_or_path), model_folder(name_or_path)
+    # The agent is never imported here, but its package lies on this machine and has the built-in models' files.
+    spec = importlib.util.find_spec("loratui_agent")
+    name = name_or_path.removeprefix(BUILTIN_PREFIX)
+    for place in spec.submodule_search_locations or () if spec else ():
+        folder = Path(place) / "demo" / name
+        if name.isidentifier() and (folder / "model_index.json").is_file():
+            return name_or_path, folder
+    raise ModelError(f"there is no built-in model {name!r}", fix="builtin:tiny is one", code="model.unknown")
+
+
+def _model_files(folder: Path, name: str) -> list[_Found]:
+    """Return the files that a training reads of a model's folder.
+
+    Raises:
+        ModelError: it lacks a part.
+    """
+    names = [path.relative_to(folder).as_posix() for path in (*folder.glob("*"), *folder.glob("*/*")) if path.is_file()]
+    files = files_of_model(names)
+    missing = [part for part in MODEL_PARTS if not any(each.startswith(f"{part}/") for each in files)]
+    if missing:
+        raise ModelError(
+            f"{folder} is no Stable Diffusion 1.x folder: it lacks {', '.join(missing)}. Nothing was sent",
+            fix="give a diffusers folder (model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/)",
+            code="model.incomplete",
+        )
+    return [_Found(f"model/{name}/{each}", folder / taken) for each, taken in sorted(files.items())]
+
+
+def _hash(paths: Sequence[Path], progress: Callable[[int, int], None]) -> Iterator[tuple[str, LocalBlob]]:
+    """Yield each file's hash and what it is, in order; several are read at a time."""
+    total = sum(_stat(path)[0] for path in paths)
+    done = 0
+    with ThreadPoolExecutor(_HASHERS) as pool:
+        for sha256, blob in pool.map(_hash_one, paths):
+            done += blob.size
+            progress(done, total)
+            yield sha256, blob
+
+
+def _hash_one(path: Path) -> tuple[str, LocalBlob]:
+    size, mtime_ns = _stat(path)
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    if _stat(path) != (size, mtime_ns):
+        raise _unreadable(path, "it changes while it is read")
+    return sha256, LocalBlob(size=size, path=path.absolute(), mtime_ns=mtime_ns)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise _unreadable(path, "it is no plain file")
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _unreadable(path: Path, why: str) -> DatasetError:
+    return DatasetError(f"{path} can't be sent: {why}", fix="correct that and start again", code="inputs.unreadable")
