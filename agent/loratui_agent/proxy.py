@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 
 from loratui_protocol.errors import AgentUnreachableError
+from loratui_protocol.framing import frame_line
 from loratui_protocol.paths import socket_path
 
 _READ_BYTES = 1 << 16
 
 
-async def proxy(home: Path) -> None:
-    """Pump bytes both ways until either end closes.
+async def proxy(home: Path, nonce: str = "") -> None:
+    """Pump bytes both ways until either end closes. With a ``nonce``, one frame of it says first that they flow.
 
     Raises:
         AgentUnreachableError: no agent listens.
@@ -20,6 +21,10 @@ async def proxy(home: Path) -> None:
         agent_reader, agent_writer = await asyncio.open_unix_connection(socket_path(home, "agent.sock"))
     except OSError as error:
         raise AgentUnreachableError(f"no agent answers at {home}", fix="start it: loratui-agent serve") from error
+    if nonce:
+        # Shell start-up files may have printed anything before: the frame tells where the agent's bytes begin.
+        sys.stdout.buffer.write(frame_line(nonce, {}))
+        sys.stdout.buffer.flush()
     loop = asyncio.get_running_loop()
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin.buffer)

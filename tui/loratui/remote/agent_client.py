@@ -58,6 +58,10 @@ class Transport(Protocol):
         """Hear that the agent refused the token: one that was remembered must be read anew."""
         ...
 
+    def abandon(self) -> None:
+        """Hear that what the way leads over is dead, whatever it looks like: drop it at once, without a farewell."""
+        ...
+
 
 Event = Started | Deliver | Beat | Refused
 

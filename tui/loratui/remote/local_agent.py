@@ -68,6 +68,9 @@ class LocalAgent:
     def refused_token(self) -> None:
         """Do nothing: the token is read from its file every time."""
 
+    def abandon(self) -> None:
+        """Do nothing: a socket of this machine is not dead while it looks alive."""
+
     def _token(self) -> str | None:
         try:
             return self._home.token.read_text("ascii").strip()
