@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from loratui_agent.afterwards import is_on_done
 from loratui_agent.job import Job
 from loratui_agent.job_queue import JobQueue
 from loratui_agent.states import WITH_TRAINER
@@ -54,8 +55,12 @@ class Commands:
 
     def _execute(self, command: messages.Command, job: Job) -> None:
         match command:
-            case messages.AckArtifacts(artifact_ids=ids):
-                job.update(acked=sorted({*job.facts.acked, *ids} & set(job.artifacts)))
+            case messages.AckArtifacts(artifact_ids=ids, declined_ids=declined):
+                known = set(job.artifacts)
+                job.update(
+                    acked=sorted({*job.facts.acked, *ids} & known),
+                    declined=sorted({*job.facts.declined, *declined} & known),
+                )
                 job.answer(command, ok=True)
             case messages.Extend():
                 _extend(command, job)
@@ -74,7 +79,7 @@ class Commands:
         if job.meter().left_s() == 0:
             job.answer(command, ok=False, code="job.deadline", message="the run's time is used up: extend it first")
             return
-        job.move(JobState.QUEUED, reason="resume", interruptions_ts=[], hangs=0)
+        job.move(JobState.QUEUED, reason="resume", interruptions_ts=[], hangs=0, afterwards="", ended=None)
         self._queue.put(job)
         job.answer(command, ok=True)
 
@@ -103,6 +108,10 @@ def _check(command: messages.StartJob) -> None:
         if command.price_microusd_per_h < 0
         else "its auto-stop is not a positive number of seconds"
         if limit_s is not None and not 0 < limit_s < math.inf
+        else "what is to happen after it is unknown"
+        if not is_on_done(command.on_done)
+        else "it can't be kept for less than no time"
+        if command.keep_s is not None and not 0 <= command.keep_s < math.inf
         else ""
     )
     if problem:

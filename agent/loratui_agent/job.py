@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from loratui_agent.clock import Moment, now
 from loratui_agent.files import write_atomically, write_json
 from loratui_agent.journal import Journal
 from loratui_agent.meter import Meter
@@ -23,6 +24,7 @@ from loratui_protocol import messages
 from loratui_protocol.codec import decode, decode_record, encode, encode_record, strict_converter
 from loratui_protocol.errors import StorageError
 from loratui_protocol.ids import is_id
+from loratui_protocol.inputs import EnvironmentKind, JobInputs, ModelKind
 from loratui_protocol.messages import JobState, Record
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,16 @@ class JobFacts:
     interruptions_ts: list[float] = field(default_factory=list)
     hangs: int = 0
     acked: list[str] = field(default_factory=list)
+    declined: list[str] = field(default_factory=list)
+    on_done: str = ""
+    keep_s: float | None = None
+    ended: Moment | None = None
+    leased: Moment | None = None
+    """When a client last held the lease of the ended job."""
+    afterwards: str = ""
+    """How far ``on_done`` has come: nothing, "begun" or "done". Begun once, it is never begun again."""
+    reaped_ts: float = 0.0
+    """The reaper's last deed that is in the journal."""
 
 
 class TrainerLine(Protocol):
@@ -63,7 +75,8 @@ class TrainerLine(Protocol):
 
 
 _converter = strict_converter()
-_converter.register_structure_hook(JobState, lambda value, _: JobState(value))
+for _enum in (JobState, ModelKind, EnvironmentKind):
+    _converter.register_structure_hook(_enum, lambda value, cls: cls(value))
 
 
 class Job:
@@ -81,10 +94,11 @@ class Job:
         self.last_heard_s = time.monotonic()
         self.step_times_s: collections.deque[float] = collections.deque(maxlen=_STEP_TIMES_KEPT)
         self.last_origin = 0
+        self.state_seq = 0
+        """The record that says the state."""
         self.without_line = asyncio.Event()
         self.without_line.set()
         self.changed = asyncio.Event()
-        self._counted_s = time.monotonic()
         self._line: TrainerLine | None = None
         self._last_state: messages.State | None = None
         tail: dict[bytes, bytes] = {}
@@ -97,10 +111,17 @@ class Job:
     def create(cls, folder: Path, command: messages.StartJob) -> "Job":
         """Make the folder of a new job; ``state.json`` comes last and makes it real."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_json(folder / "spec.json", {name: getattr(command, name) for name in command.__dataclass_fields__})
+        write_json(folder / "spec.json", dataclasses.asdict(command))
         write_atomically(folder / "job.toml", lambda path: _write_text(path, command.config_toml))
         meter = Meter(price_microusd_per_h=command.price_microusd_per_h, limit_s=command.max_runtime_s)
-        facts = JobFacts(job=command.job, name=command.name, created_ts=time.time(), meter=meter)
+        facts = JobFacts(
+            job=command.job,
+            name=command.name,
+            created_ts=time.time(),
+            meter=meter,
+            on_done=command.on_done,
+            keep_s=command.keep_s,
+        )
         write_json(folder / "state.json", _converter.unstructure(facts))
         return cls(folder, facts)
 
@@ -123,12 +144,26 @@ class Job:
                 fix="move the folder away; finished files are in its artifacts folder",
                 code="job.damaged",
             ) from error
-        return cls(folder, dataclasses.replace(facts, meter=facts.meter.after_gap(time.time())))
+        return cls(folder, dataclasses.replace(facts, meter=facts.meter.at(now())))
 
     @property
     def id(self) -> str:
         """Return the job's id."""
         return self.facts.job
+
+    @property
+    def inputs(self) -> JobInputs | None:
+        """Return what has to be there before the trainer starts, None when the config's paths are this machine's.
+
+        Raises:
+            StorageError: ``spec.json`` is damaged.
+        """
+        path = self.folder / "spec.json"
+        try:
+            asked = json.loads(path.read_text("utf-8")).get("inputs")
+            return None if asked is None else _converter.structure(asked, JobInputs)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StorageError(f"{path} is damaged ({error})", fix="start the run anew", code="job.damaged") from error
 
     @property
     def state(self) -> JobState:
@@ -152,21 +187,19 @@ class Job:
 
     def meter(self) -> Meter:
         """Return the meter as of now."""
-        if self.facts.meter.running_since_ts is None:
-            return self.facts.meter
-        return self.facts.meter.advanced(time.monotonic() - self._counted_s, time.time())
+        return self.facts.meter.at(now())
 
     def update(self, **changes: object) -> None:
         """Change facts and write ``state.json``, the meter included."""
         changes.setdefault("meter", self.meter())
         facts = dataclasses.replace(self.facts, **changes)  # type: ignore[arg-type]  # names are checked at run time
         write_json(self.folder / "state.json", _converter.unstructure(facts))
-        self.facts, self._counted_s = facts, time.monotonic()
+        self.facts = facts
 
     def start_meter(self) -> None:
         """Count time from now on."""
         if self.facts.meter.running_since_ts is None:
-            self.update(meter=dataclasses.replace(self.facts.meter, running_since_ts=time.time()))
+            self.update(meter=self.facts.meter.started(now()))
 
     def record(self, event: messages.Event, *, ts: float | None = None, origin: int = 0) -> None:
         """Append an event to the journal and wake every follower.
@@ -199,7 +232,7 @@ class Job:
             raise AssertionError(f"job {self.id}: {self.state} may not become {state}")
         log.info("job=%s state=%s reason=%s", self.id, state, reason)
         if state.is_final:
-            changes["meter"] = self.meter().stopped()
+            changes.update(meter=self.meter().stopped(), ended=now(), leased=None)
         self.update(state=state, reason=reason, detail=detail, **changes)
         event = messages.State(state=state, reason=reason, detail=detail)
         self.record(event, ts=said.ts if said else None, origin=said.origin if said else 0)
@@ -292,7 +325,7 @@ class Job:
             case messages.Step() as step:
                 self.last_step = step
             case messages.State() as state:
-                self._last_state = state
+                self._last_state, self.state_seq = state, record.seq
             case messages.Artifact() as artifact:
                 self.artifacts[artifact.id] = artifact
             case messages.CommandResult() as result:

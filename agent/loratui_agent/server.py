@@ -26,7 +26,7 @@ from loratui_agent.sockets import peer, private_socket
 from loratui_agent.telemetry import TelemetrySource
 from loratui_protocol.codec import MAX_FRAME_BYTES, decode, encode, splice_records
 from loratui_protocol.errors import JobError, LoratuiError, ProtocolError
-from loratui_protocol.link import HEARTBEAT_S, AgentLink, Execute, FollowFrom, ReadArtifact, Reply
+from loratui_protocol.link import DEAD_AFTER_S, HEARTBEAT_S, AgentLink, Execute, FollowFrom, ReadArtifact, Reply
 from loratui_protocol.messages import Heartbeat, HelloOk, Message, Refused
 
 log = logging.getLogger(__name__)
@@ -102,11 +102,24 @@ class Server:
         self._telemetry = telemetry
         self._bearer = f"Bearer {token}".encode()
         self._clients: set[Client] = set()
+        self._acked: dict[str, int] = {}
 
     @property
     def num_clients(self) -> int:
         """Return how many clients are connected."""
         return len(self._clients)
+
+    def has_lease(self, job: str) -> bool:
+        """Return whether a client follows the job and was heard lately."""
+        now_s = time.monotonic()
+        return any(
+            job in client.link.acked and now_s - client.link.last_heard_s < DEAD_AFTER_S for client in self._clients
+        )
+
+    def acked_seq(self, job: str) -> int:
+        """Return up to which record some client has the job's journal on its disk, as far as this agent has heard."""
+        connected = (client.link.acked.get(job, 0) for client in self._clients)
+        return max(self._acked.get(job, 0), *connected, 0)
 
     @contextlib.asynccontextmanager
     async def listening(self, path: Path) -> AsyncIterator[None]:
@@ -175,6 +188,8 @@ class Server:
                     await self._converse(client)
                 finally:
                     self._clients.discard(client)
+                    for job, seq in client.link.acked.items():
+                        self._acked[job] = max(self._acked.get(job, 0), seq)
                     client.unfollow()
         except* ConnectionClosed:
             pass

@@ -10,19 +10,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loratui_agent import __version__
+from loratui_agent.afterwards import Afterwards
 from loratui_agent.commands import Commands
+from loratui_agent.deadman import HUNG_AFTER_S
 from loratui_agent.facts import read_facts
 from loratui_agent.files import write_atomically, write_json
 from loratui_agent.installed import own_bundle
 from loratui_agent.job import Job, load_all
 from loratui_agent.job_queue import JobQueue
-from loratui_agent.process import is_locked, try_lock
+from loratui_agent.process import ProcessIdentity, identify, is_alive, is_locked, try_lock
 from loratui_agent.server import Server
+from loratui_agent.sign_of_life import BEAT_S, SignOfLife
 from loratui_agent.states import WITH_TRAINER
 from loratui_agent.telemetry import TelemetrySource
 from loratui_agent.trainer_link import trainer_socket
@@ -73,6 +76,11 @@ async def serve(options: ServeOptions) -> None:
         token = home.token.read_text("ascii").strip()
         server = Server(jobs, queue, commands, telemetry, token=token, send_timeout_s=options.send_timeout_s)
         stopping = asyncio.Event()
+        afterwards = Afterwards(jobs, server, is_idle=lambda: queue.is_idle, stop=stopping.set)
+
+        def is_needed() -> bool:
+            return not queue.is_idle or server.num_clients > 0 or afterwards.is_waiting
+
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
         try:
@@ -85,7 +93,9 @@ async def serve(options: ServeOptions) -> None:
                     tasks.create_task(queue.run(), name="queue"),
                     tasks.create_task(server.beat(), name="heartbeat"),
                     tasks.create_task(_keep_reaper(home, options.restart_argv), name="reaper"),
-                    tasks.create_task(_watch_idle(queue, server, options.idle_exit_s, stopping), name="idle"),
+                    tasks.create_task(afterwards.run(), name="afterwards"),
+                    tasks.create_task(_show_life(home), name="life"),
+                    tasks.create_task(_watch_idle(is_needed, options.idle_exit_s, stopping), name="idle"),
                 ]
                 log.info("serving home=%s pid=%d jobs=%d", home.path, os.getpid(), len(jobs))
                 await stopping.wait()
@@ -114,13 +124,16 @@ def _owned(home: AgentHome, restart_argv: Sequence[str]) -> Iterator[None]:
         make_socket_folder(home.path)
         if not home.token.exists():
             write_atomically(home.token, lambda path: _write_private(path, secrets.token_hex(32)))
+        me = identify(os.getpid())
         status = {
             "pid": os.getpid(),
+            "mark": me.mark if me else "",
             "version": __version__,
             "bundle": own_bundle(),
             "started_ts": time.time(),
             "argv": list(restart_argv),
         }
+        home.beat.touch()
         write_json(home.status, status)
         with _logging_to(home.log):
             yield
@@ -174,15 +187,37 @@ def _in_order(jobs: dict[str, Job]) -> list[Job]:
     return sorted(open_jobs, key=lambda job: (job.state is JobState.QUEUED, job.facts.created_ts, job.id))
 
 
+async def _show_life(home: AgentHome) -> None:
+    """Let the reaper see that the loop turns, forever."""
+    while True:
+        home.beat.touch()
+        await asyncio.sleep(BEAT_S)
+
+
 async def _keep_reaper(home: AgentHome, restart_argv: Sequence[str]) -> None:
-    """Have a reaper beside this agent, for as long as it lives."""
+    """Have a reaper beside this agent that does its rounds, for as long as the agent lives."""
     reaper: subprocess.Popen[bytes] | None = None
+    sign_of_life = SignOfLife(home.reaper_beat, _REAPER_CHECK_S)
     while restart_argv:
         if reaper is not None:
             reaper.poll()
         if not is_locked(home.reaper_lock):
             reaper = _start_reaper(home)
+            sign_of_life.reset()
+        elif sign_of_life.silent_s() > HUNG_AFTER_S:
+            _kill_reaper(home)
         await asyncio.sleep(_REAPER_CHECK_S)
+
+
+def _kill_reaper(home: AgentHome) -> None:
+    facts = read_facts(home.run / "reaper.json")
+    if not isinstance(facts.get("pid"), int):
+        return
+    identity = ProcessIdentity(pid=facts["pid"], mark=str(facts.get("mark")))
+    if is_alive(identity):
+        log.warning("reaper=%d killed: it hangs", identity.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(identity.pid, signal.SIGKILL)
 
 
 def _start_reaper(home: AgentHome) -> subprocess.Popen[bytes]:
@@ -191,12 +226,12 @@ def _start_reaper(home: AgentHome) -> subprocess.Popen[bytes]:
     return subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
 
 
-async def _watch_idle(queue: JobQueue, server: Server, idle_exit_s: float, stopping: asyncio.Event) -> None:
-    """End the agent when it had neither work nor clients for long enough."""
+async def _watch_idle(is_needed: Callable[[], bool], idle_exit_s: float, stopping: asyncio.Event) -> None:
+    """End the agent when nobody has needed it for long enough."""
     busy_s = time.monotonic()
     while idle_exit_s > 0:
         await asyncio.sleep(min(_IDLE_CHECK_S, idle_exit_s))
-        if not queue.is_idle or server.num_clients:
+        if is_needed():
             busy_s = time.monotonic()
         elif time.monotonic() - busy_s >= idle_exit_s:
             log.info("idle for %.0f s", idle_exit_s)

@@ -196,7 +196,8 @@ class Worker:
         elif ended is not None and ended.outcome == "done":
             self._finish(job, JobState.DONE)
         elif ended is not None and ended.outcome == "stopped":
-            self._finish(job, JobState.STOPPED, stop_reason or "signal")
+            # The reaper stops a trainer at the auto-stop while no agent is there.
+            self._finish(job, JobState.STOPPED, stop_reason or ("deadline" if job.meter().left_s() == 0 else "signal"))
         elif ended is not None:
             self._finish(job, JobState.FAILED, ended.code, ended.sentence)
         elif verdict is TrainerVerdict.KILL_OVERDUE:

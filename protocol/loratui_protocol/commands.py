@@ -1,6 +1,6 @@
 """Commands: what people ask of a job. Each has an id of its own and acts once, however often it is sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from loratui_protocol.inputs import JobInputs
@@ -95,13 +95,14 @@ class Extend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AckArtifacts:
-    """These artifacts are on the laptop, verified."""
+    """These artifacts are on the laptop, verified; the declined ones its user does not want there."""
 
     tag: ClassVar[str] = "ack_artifacts"
     id: str
     author: str
     job: str
     artifact_ids: list[str]
+    declined_ids: list[str] = field(default_factory=list)
 
 
 Command = StartJob | Pause | Resume | CheckpointNow | SampleNow | Stop | Extend | AckArtifacts

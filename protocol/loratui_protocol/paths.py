@@ -33,6 +33,21 @@ class AgentHome:
         return self.run / "reaper.lock"
 
     @property
+    def beat(self) -> Path:
+        """Return the file that the agent's event loop touches: one that hangs holds the lock all the same."""
+        return self.run / "beat"
+
+    @property
+    def reaper_beat(self) -> Path:
+        """Return the file that the reaper touches in every round."""
+        return self.run / "reaper.beat"
+
+    @property
+    def reaper_log(self) -> Path:
+        """Return the reaper's log."""
+        return self.run / "reaper.log"
+
+    @property
     def token(self) -> Path:
         """Return the file with the bearer token."""
         return self.run / "token"

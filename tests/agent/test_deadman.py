@@ -1,23 +1,31 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loratui_agent.deadman import (
+    AGENT_MARGIN_S,
+    HUNG_AFTER_S,
     RESUMES_WINDOW_S,
     SILENCE_MIN_S,
     STOP_GRACE_S,
-    ReaperFacts,
-    ReaperVerdict,
+    AgentVerdict,
+    EndedJob,
+    JobVerdict,
+    ReapedAgent,
+    ReapedJob,
     TrainerFacts,
     TrainerVerdict,
+    after_end,
+    agent_verdict,
+    job_verdict,
     may_resume,
-    reaper_verdict,
     silence_limit_s,
     trainer_verdict,
 )
 
 HEALTHY = TrainerFacts(is_stepping=True, silent_s=1.0, step_times_s=[1.0] * 10, left_s=None, stopping_s=None)
-QUIET_HOME = ReaperFacts(is_agent_alive=False, is_agent_wanted=False, next_restart_s=0.0, trainers_left_s=[])
 
 
 def test_a_healthy_trainer_goes_on():
@@ -62,18 +70,86 @@ def test_a_killed_run_is_taken_up_twice_in_half_an_hour():
     assert may_resume([980.0, 990.0], 981.0 + RESUMES_WINDOW_S)
 
 
+TRAINING = ReapedJob(is_training=True, overdue_s=-60.0, told_s=None)
+ENDED = ReapedJob(is_training=False, overdue_s=None, told_s=None)
+
+
 @pytest.mark.parametrize(
-    ("facts", "verdict"),
+    ("job", "without_agent", "beside_an_agent"),
     [
-        (replace(QUIET_HOME, is_agent_alive=True, is_agent_wanted=True), ReaperVerdict.WAIT),
-        (replace(QUIET_HOME, is_agent_alive=True, trainers_left_s=[-5.0]), ReaperVerdict.WAIT),
-        (replace(QUIET_HOME, is_agent_wanted=True), ReaperVerdict.RESTART_AGENT),
-        (replace(QUIET_HOME, is_agent_wanted=True, next_restart_s=3.0), ReaperVerdict.WAIT),
-        (replace(QUIET_HOME, is_agent_wanted=True, trainers_left_s=[60.0]), ReaperVerdict.RESTART_AGENT),
-        (replace(QUIET_HOME, is_agent_wanted=True, trainers_left_s=[60.0, 0.0]), ReaperVerdict.STOP_TRAINERS),
-        (replace(QUIET_HOME, trainers_left_s=[60.0]), ReaperVerdict.WAIT),
-        (QUIET_HOME, ReaperVerdict.END),
+        (TRAINING, JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (replace(TRAINING, overdue_s=None), JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (replace(TRAINING, overdue_s=0.0), JobVerdict.STOP, JobVerdict.LEAVE),
+        (replace(TRAINING, overdue_s=STOP_GRACE_S + AGENT_MARGIN_S), JobVerdict.STOP, JobVerdict.STOP),
+        (replace(TRAINING, overdue_s=9.0, told_s=8.0), JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (replace(TRAINING, overdue_s=150.0, told_s=STOP_GRACE_S + 1), JobVerdict.KILL, JobVerdict.LEAVE),
+        (replace(TRAINING, overdue_s=999.0, told_s=STOP_GRACE_S + 1), JobVerdict.KILL, JobVerdict.KILL),
+        (replace(TRAINING, power_s=-1.0), JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (ENDED, JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (replace(ENDED, power_s=1.0), JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (replace(ENDED, power_s=0.0), JobVerdict.POWER_OFF, JobVerdict.LEAVE),
     ],
 )
-def test_the_reaper_restarts_a_wanted_agent_and_ends_what_is_overdue(facts, verdict):
-    assert reaper_verdict(facts) is verdict
+def test_the_reaper_ends_what_is_overdue_and_leaves_a_living_agent_the_time_to_do_it(
+    job, without_agent, beside_an_agent
+):
+    assert job_verdict(job, is_agent_alive=False) is without_agent
+    assert job_verdict(job, is_agent_alive=True) is beside_an_agent
+
+
+NO_AGENT = ReapedAgent(is_alive=False, is_wanted=False, silent_s=0.0, next_start_s=0.0, has_jobs=False)
+
+
+@pytest.mark.parametrize(
+    ("agent", "verdict"),
+    [
+        (replace(NO_AGENT, is_alive=True, is_wanted=True), AgentVerdict.LEAVE),
+        (replace(NO_AGENT, is_alive=True, silent_s=HUNG_AFTER_S + 1), AgentVerdict.KILL_HUNG),
+        (replace(NO_AGENT, is_wanted=True), AgentVerdict.START),
+        (replace(NO_AGENT, is_wanted=True, next_start_s=3.0), AgentVerdict.LEAVE),
+        (replace(NO_AGENT, is_wanted=True, has_jobs=True), AgentVerdict.START),
+        (replace(NO_AGENT, has_jobs=True), AgentVerdict.LEAVE),
+        (NO_AGENT, AgentVerdict.END),
+    ],
+)
+def test_the_reaper_starts_a_wanted_agent_kills_a_hung_one_and_ends_when_nothing_is_left(agent, verdict):
+    assert agent_verdict(agent) is verdict
+
+
+@given(
+    overdue_s=st.none() | st.floats(-1e4, 1e4),
+    told_s=st.none() | st.floats(0, 1e4),
+    power_s=st.none() | st.floats(-1e4, 1e4),
+    is_training=st.booleans(),
+)
+def test_nothing_is_ended_before_its_time_and_nothing_is_powered_off_that_trains(
+    overdue_s, told_s, power_s, is_training
+):
+    job = ReapedJob(is_training=is_training, overdue_s=overdue_s, told_s=told_s, power_s=power_s)
+    for is_agent_alive in (True, False):
+        verdict = job_verdict(job, is_agent_alive=is_agent_alive)
+        if verdict in (JobVerdict.STOP, JobVerdict.KILL):
+            assert is_training
+            assert overdue_s >= 0
+        if verdict is JobVerdict.POWER_OFF:
+            assert not is_training
+            assert not is_agent_alive
+            assert power_s <= 0
+
+
+KEPT = EndedJob(is_fetched=False, has_client=False, kept_s=0.0, keep_s=60.0)
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (KEPT, ""),
+        (replace(KEPT, is_fetched=True), "done"),
+        (replace(KEPT, is_fetched=True, has_client=True, keep_s=None), "done"),
+        (replace(KEPT, kept_s=60.0), "lease"),
+        (replace(KEPT, kept_s=60.0, has_client=True), ""),
+        (replace(KEPT, kept_s=1e9, keep_s=None), ""),
+    ],
+)
+def test_what_comes_after_waits_for_the_files_or_for_the_lease_to_run_out(job, reason):
+    assert after_end(job) == reason

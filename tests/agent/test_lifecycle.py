@@ -242,8 +242,8 @@ async def test_without_an_agent_the_reaper_has_an_overdue_trainer_save_and_stop(
         agent.home.status.unlink()
         path = agent.home.job(job) / "state.json"
         facts = json.loads(path.read_text())
-        # Past the auto-stop and its grace, as if hours had gone by.
-        facts["meter"]["running_since_ts"] -= 3600 + 121
+        # Past the auto-stop, as if an hour had gone by.
+        facts["meter"]["elapsed_s"] += 3600
         path.write_text(json.dumps(facts))
         argv = [sys.executable, "-m", "loratui_agent.reaper", "--home", str(agent.home.path)]
         reaper = await asyncio.create_subprocess_exec(*argv)
