@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from loratui.domain import formatting
 from loratui.domain.phases import Phase
 from loratui.domain.series import Series
+from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import (
     Artifact,
     ArtifactKind,
@@ -38,6 +39,7 @@ _SILENT = ("start_job", "ack_artifacts")
 """Commands that the client sends by itself: their success is not news."""
 _NOTED = (JobState.INTERRUPTED, JobState.RESUMING)
 """States that pass so quickly that only the log can tell of them."""
+_TRAINED = (JobState.RUNNING, JobState.PAUSED, JobState.STOPPING, JobState.FINISHING)
 CommandKind = Literal["pause", "resume", "checkpoint", "sample", "stop", "extend"]
 
 
@@ -65,6 +67,19 @@ class Money:
 
     value_microusd: int
     exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplied:
+    """How far this machine is with sending what the run needs; bytes, as the box counts them."""
+
+    done: int = 0
+    total: int = 0
+    bytes_per_s: float | None = None
+    is_complete: bool = False
+    warning: str = ""
+    error: LoratuiError | None = None
+    """Why it was given up, which stopped the run."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,6 +145,8 @@ class RunView:
     evaluation: Evaluation | None = None
     done: Done | None = None
 
+    supply: Supplied | None = None
+    """What this machine sends; None: nothing, or it was not needed any more when the agent was reached."""
     telemetry: Telemetry | None = None
     last_step_age_s: float | None = None
     """How long the trainer has been silent, as the agent said with its last heartbeat."""
@@ -237,6 +254,11 @@ class RunView:
         return (
             self.state.is_final and not self.artifacts.keys() - self.downloaded.keys() - self.download_failures.keys()
         )
+
+    @property
+    def may_need_supply(self) -> bool:
+        """Return whether the box may still wait for files of this machine."""
+        return not self.state.is_final and not self.step and self.state not in _TRAINED
 
     @property
     def is_billing(self) -> bool:

@@ -1,6 +1,7 @@
 """The words of a user and the messages that carry them."""
 
 from loratui.domain.run import CommandKind
+from loratui.sessions.supply import Supply
 from loratui.store import StoredRun
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import (
@@ -31,14 +32,22 @@ def command(kind: CommandKind, run_id: str, author: str, seconds: float = 0) -> 
 
 
 def start_command(run: StoredRun, author: str) -> StartJob:
-    """Return the command that starts a run. Its id is the run's: however often it is sent, it starts once."""
+    """Return the command that starts a run. Its id is the run's: however often it is sent, it starts once.
+
+    Raises:
+        StorageError: what the run is to be sent is written down damaged.
+    """
+    supply = Supply.from_json(run.supply) if run.supply else None
     return StartJob(
         id=run.id,
         author=author,
         job=run.id,
         name=run.name,
-        config_toml=run.config_toml,
+        config_toml=supply.config_toml if supply else run.config_toml,
         price_microusd_per_h=run.price_microusd_per_h,
         max_runtime_s=run.max_runtime_s,
         evaluate_concept=run.evaluate_concept,
+        inputs=supply.inputs if supply else None,
+        on_done=run.on_done,
+        keep_s=run.keep_s,
     )

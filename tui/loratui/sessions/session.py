@@ -8,24 +8,30 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
-from loratui.domain.run import LinkState, RunView
+from loratui.domain.awake import Awake
+from loratui.domain.run import LinkState, RunView, Supplied
 from loratui.remote.agent_client import AgentClient, Transport, connected
 from loratui.sessions.commands import start_command
 from loratui.sessions.downloads import Downloads
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiError
 from loratui_protocol.link import Beat, Deliver, Started
-from loratui_protocol.messages import Command, CommandResult, Refused
+from loratui_protocol.ids import new_id
+from loratui_protocol.messages import Command, CommandResult, Refused, Stop
 
 log = logging.getLogger(__name__)
 FIRST_RETRY_S = 0.25
 LAST_RETRY_S = 30.0
-_WATCH_EVERY_S = 1.0
-_CLOCK_JUMP_S = 5.0
+_WATCH_EVERY_S = 0.5
+
+
+Supplier = Callable[[Callable[[int, int, float | None], None], Callable[[str], None]], Awaitable[None]]
+"""Brings what a run needs of this machine to its box. Told to: how far it is (bytes, in all, a second), warnings."""
 
 
 def retry_after_s(failures: int, chance: float) -> float:
@@ -47,8 +53,10 @@ class RunSession:
         author: str,
         client_id: str,
         changed: Callable[[], None],
+        supplier: Supplier | None = None,
     ) -> None:
         self._run = run
+        self._supplier = supplier
         self._store = store
         self._transport = transport
         self._author = author
@@ -59,6 +67,8 @@ class RunSession:
         self._unsent: asyncio.Queue[Command] = asyncio.Queue()
         self._retry = asyncio.Event()
         self._failures = 0
+        self._awake = Awake(time.time(), time.monotonic())
+        self._has_slept = False
         self._is_closed = False
         self.answered: Future[None] = Future()
         """Done when the agent has the run; failed when the first attempt shows that it never will."""
@@ -71,8 +81,10 @@ class RunSession:
         while True:
             wait_s = 0.0
             try:
-                async with connected(self._transport, self._client_id) as agent:
-                    await self._converse(agent)
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._watch_clocks(), name="clocks")
+                    async with connected(self._transport, self._client_id) as agent:
+                        await self._converse(agent)
             except* LoratuiError as group:
                 wait_s = self._failed(_first(group))
             # A task group that fails while it is being cancelled raises its error and forgets that it was cancelled.
@@ -132,6 +144,8 @@ class RunSession:
             tasks.create_task(self._send_commands(agent), name="send")
             tasks.create_task(self._downloads.run(agent), name="downloads")
             tasks.create_task(self._watch(agent), name="watch")
+            if self._supplier is not None and self.view.may_need_supply:
+                tasks.create_task(self._supply(agent, self._supplier), name="supply")
 
     async def _receive(self, agent: AgentClient) -> None:
         while True:
@@ -177,20 +191,58 @@ class RunSession:
         while True:
             await agent.command(await self._unsent.get())
 
+    async def _supply(self, agent: AgentClient, supplier: Supplier) -> None:
+        """Bring what the run needs of this machine; where that can't be done the run is stopped, not left waiting."""
+        view = self.view
+        view.supply = Supplied()
+
+        def tell(done: int, total: int, bytes_per_s: float | None) -> None:
+            view.supply = Supplied(done=done, total=total, bytes_per_s=bytes_per_s)
+            self._changed()
+
+        def warn(sentence: str) -> None:
+            view.note(time.time(), "WARNING", sentence)
+            view.supply = replace(view.supply or Supplied(), warning=sentence)
+            self._changed()
+
+        try:
+            await supplier(tell, warn)
+        except LoratuiError as error:
+            if isinstance(error, AgentUnreachableError) or error.code.startswith("ssh."):
+                raise
+            view.note(time.time(), "ERROR", f"{error.what}; the run is stopped")
+            view.supply = replace(view.supply or Supplied(), error=error)
+            self._changed()
+            await agent.command(Stop(id=new_id(), author=self._author, job=self._run.id))
+            return
+        view.supply = replace(view.supply or Supplied(), is_complete=True)
+        self._changed()
+
     async def _watch(self, agent: AgentClient) -> None:
-        """Give the connection up when the agent is silent for too long, or when this machine slept."""
-        wall_minus_monotonic_s = time.time() - time.monotonic()
+        """Give the connection up when the agent is silent for too long."""
         while True:
             await asyncio.sleep(_WATCH_EVERY_S)
             health = agent.health()
             if health == "dead":
+                # What it leads over is as silent: the next attempt must not wait for it.
+                self._transport.abandon()
                 raise AgentUnreachableError("the agent has not been heard for a while", code="agent.silent")
-            if abs(time.time() - time.monotonic() - wall_minus_monotonic_s) > _CLOCK_JUMP_S:
-                # The monotonic clock stands still in sleep: the connection is old, whatever it looks like.
-                raise AgentUnreachableError("this machine slept", code="agent.lost")
             if health == "stale" and self.view.link is LinkState.UP:
                 self.view.heard(LinkState.STALE, time.monotonic())
                 self._changed()
+
+    async def _watch_clocks(self) -> None:
+        """Drop the connection, or the attempt to make one, when this machine slept: it is old, whatever it looks like."""
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            if self._slept(_WATCH_EVERY_S):
+                self._transport.abandon()
+                raise AgentUnreachableError("this machine slept", code="agent.lost")
+
+    def _slept(self, expected_s: float) -> bool:
+        slept = self._awake.has_slept(time.time(), time.monotonic(), expected_s)
+        self._has_slept |= slept
+        return slept
 
     def _refused(self, refused: Refused) -> None:
         """Tell whoever waits for the command; a run that the agent does not know ends the connection."""
@@ -219,8 +271,12 @@ class RunSession:
 
     def _failed(self, error: LoratuiError) -> float:
         """Note why the agent can't be reached and return how long to wait before the next attempt."""
-        self._failures += 1
-        wait_s = retry_after_s(self._failures, random.random())
+        if self._has_slept:
+            # What failed, and how often, was before the sleep.
+            self._failures, self._has_slept = 0, False
+        else:
+            self._failures += 1
+        wait_s = retry_after_s(self._failures, random.random()) if self._failures else 0.0
         log.info("run=%s link=down failures=%d retry_s=%.2f %s", self._run.id, self._failures, wait_s, error)
         if error.code == "store.other_history":
             version, self.view = self.view.version, self._recall()
@@ -234,10 +290,18 @@ class RunSession:
         return wait_s
 
     async def _pause(self, wait_s: float) -> None:
+        """Wait before the next attempt, not longer than until this machine wakes up or someone asks for it."""
         self._retry.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._retry.wait()
+        end_s = time.monotonic() + wait_s
+        while (left_s := end_s - time.monotonic()) > 0:
+            tick_s = min(left_s, _WATCH_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(tick_s):
+                    await self._retry.wait()
+                    return
+            if self._slept(tick_s):
+                self._failures, self._has_slept = 0, False
+                return
 
 
 def _first(group: BaseExceptionGroup[LoratuiError]) -> LoratuiError:

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from loratui.sessions.host import SessionHost
+from loratui.sessions.supply import Supply
 from loratui.store import StoredRun
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.ids import new_id
@@ -21,9 +22,13 @@ def start_run(
     price_microusd_per_h: int = 0,
     max_runtime_s: float | None = None,
     evaluate_concept: str = "",
+    supply: Supply | None = None,
+    on_done: str = "",
+    keep_s: float | None = None,
 ) -> str:
-    """Start a run, follow it, and return its id. ``config_toml`` is the resolved config with absolute paths.
+    """Start a run, follow it, and return its id.
 
+    ``config_toml`` is the resolved config with absolute paths, ``supply`` what another machine needs of this one.
     Where the agent may have taken the run but its answer was lost, the run is followed all the same and shows itself
     when the agent is reached again.
 
@@ -40,6 +45,9 @@ def start_run(
         price_microusd_per_h=price_microusd_per_h,
         max_runtime_s=max_runtime_s,
         evaluate_concept=evaluate_concept,
+        supply=supply.to_json() if supply else "",
+        on_done=on_done,
+        keep_s=keep_s,
     )
     answered = host.begin(run)
     try:
