@@ -1,4 +1,4 @@
-"""Where the agent of a box is, and how a program of it is run there. It can be remembered: the token opens the agent."""
+"""Where the agent of a box is, and how its programs are run there. It can be remembered: the token opens the agent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

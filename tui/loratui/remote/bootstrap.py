@@ -1,0 +1,151 @@
+"""Brings the agent to a box and has it run: one command when it must be sent, one when it is there already."""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from loratui.domain.box import BoxFacts, BoxPython
+from loratui.remote.address import AgentAddress, agent_argv, is_sayable
+from loratui.remote.box import Box
+from loratui.remote.bundle import Bundle, bundle
+from loratui_protocol.codec import clean
+from loratui_protocol.errors import HostError
+from loratui_protocol.framing import new_nonce
+
+Say = Callable[[str, str, float], None]
+"""Hears of a phase, what happened in it, and how many seconds it took."""
+
+OLDEST_PYTHON = (3, 11)
+START_TIMEOUT_S = 120.0
+_BOOT = "import sys; exec(compile(sys.stdin.buffer.read({}), {}, {}))"
+_PROGRAM = Path(__file__).with_name("unpack_program.py")
+
+
+async def ensure_agent(box: Box, facts: BoxFacts, home: str, say: Say, *, python: str = "") -> AgentAddress:
+    """Have an agent answer at ``home``, and return where; its reaper watches over it by then.
+
+    ``python`` is an interpreter of the box to use; by default the probe's first that is new enough.
+
+    Raises:
+        HostError: ``host.python`` (none is new enough), ``host.disk``, ``host.agent``, or the link's.
+    """
+    chosen = python or agent_python(facts)
+    if not chosen:
+        raise HostError(
+            f"{box.name} has no Python 3.11 or later; nothing was started", fix="install one there", code="host.python"
+        )
+    packed = await asyncio.to_thread(bundle)
+    address = AgentAddress(home=home, python=chosen, bundle=f"{home}/agent/{packed.name}", socket="", token="")
+    if not is_sayable({"home": home, "python": chosen}):
+        raise HostError(
+            f"{clean(home, 200)!r} or {clean(chosen, 200)!r} on {box.name} has characters that shells read differently",
+            fix="choose a folder with a plain name",
+            code="host.disk",
+        )
+    is_there = any(found.path == home and packed.name in found.bundles for found in facts.homes)
+    started_s = time.monotonic()
+    if is_there:
+        try:
+            fields = await _ask(box, _start_argv(address), b"")
+        except HostError as error:
+            if error.code not in ("host.agent", "ssh.command"):
+                raise
+            # Someone has removed some of its files, perhaps: our copy is whole.
+            fields = await _push_and_start(box, address, packed, mode="replace")
+            is_there = False
+    else:
+        fields = await _push_and_start(box, address, packed, mode="keep")
+    done = _read_answer(box, address, fields)
+    how = "started" if fields.get("started") else "was running"
+    sent = "" if is_there else f", {len(packed.content) >> 10} KiB sent"
+    say("agent", f"{how}{sent}", time.monotonic() - started_s)
+    return done
+
+
+def agent_python(facts: BoxFacts) -> str:
+    """Return the interpreter that the agent runs on: one of no environment that may go away, if there is a choice."""
+    fit = [python for python in facts.pythons if python.version >= OLDEST_PYTHON]
+    return min(fit, key=_rank).path if fit else ""
+
+
+def _rank(python: BoxPython) -> bool:
+    return python.is_virtual
+
+
+def _start_argv(address: AgentAddress) -> Callable[[str], Sequence[str]]:
+    return lambda nonce: agent_argv(address, "start", "--nonce", nonce)
+
+
+async def _push_and_start(box: Box, address: AgentAddress, packed: Bundle, *, mode: str) -> dict[str, Any]:
+    program = await asyncio.to_thread(_PROGRAM.read_bytes)
+    boot = _BOOT.format(len(program), '"unpack"', '"exec"')
+    sha256 = hashlib.sha256(packed.content).hexdigest()
+
+    def argv(nonce: str) -> Sequence[str]:
+        unpack = [address.python, "-I", "-c", boot, address.home, packed.name, str(len(packed.content)), sha256]
+        return [*unpack, nonce, mode, "--", *agent_argv(address, "start", "--nonce", nonce)]
+
+    return await _ask(box, argv, program + packed.content)
+
+
+async def _ask(box: Box, argv: Callable[[str], Sequence[str]], content: bytes) -> dict[str, Any]:
+    """Run a program that answers with one frame; return it.
+
+    Raises:
+        HostError: the answer is an error, or there is none.
+    """
+    nonce = new_nonce()
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S), box.process(argv(nonce), nonce) as process:
+            # It may end before it took everything in: then what it says counts, and without a word that is an error.
+            with contextlib.suppress(HostError):
+                await process.write(content)
+                await process.write_eof()
+            fields = await process.frame()
+    except TimeoutError as error:
+        raise HostError(
+            f"the agent on {box.name} did not start within {START_TIMEOUT_S:.0f} s",
+            fix="look at run/agent.log in its home there, then try again",
+            code="host.agent",
+        ) from error
+    raise_if_error(box, fields)
+    return fields
+
+
+def raise_if_error(box: Box, fields: dict[str, Any]) -> None:
+    """Return if a frame is no ``{"error": {"code", "what", "fix"}}``.
+
+    Raises:
+        HostError: with what the box says, cleaned.
+    """
+    told = fields.get("error")
+    if told is None:
+        return
+    texts = {name: clean(str(told.get(name, "")), 500) for name in ("code", "what", "fix")} if _is_object(told) else {}
+    code = texts.get("code", "")
+    raise HostError(
+        f"{box.name}: {texts.get('what') or 'it reports an error without a text'}",
+        fix=texts.get("fix", ""),
+        code=code if code.replace("_", "").replace(".", "").isalnum() and code.startswith("host.") else "host.agent",
+    )
+
+
+def _is_object(told: object) -> bool:
+    return isinstance(told, dict)
+
+
+def _read_answer(box: Box, address: AgentAddress, fields: dict[str, Any]) -> AgentAddress:
+    whole = {**address.to_dict(), "agent_bundle": fields.get("bundle", "")}
+    whole |= {name: fields.get(name) for name in ("socket", "token")}
+    read = AgentAddress.from_dict(whole)
+    if read is None or not read.socket.startswith("/") or not read.token.isalnum():
+        raise HostError(
+            f"{box.name} says that its agent runs, but not where",
+            fix="is that program loratui's own?",
+            code="host.agent",
+        )
+    return read
