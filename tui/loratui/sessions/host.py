@@ -7,14 +7,14 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from loratui.domain.run import CommandKind, RunView
 from loratui.sessions.commands import command
 from loratui.sessions.session import RunSession
-from loratui.sessions.targets import transport_to
+from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import LoratuiError
@@ -31,8 +31,10 @@ T = TypeVar("T")
 class SessionHost:
     """The followed runs of this process. Its methods are for other threads than its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
+        """``say`` is told, in the host's thread, what a person should see of the way to a machine."""
         self._settings = settings
+        self._targets = Targets(settings, say=say)
         self._client_id = new_id()
         self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
         self._started: Future[None] = Future()
@@ -131,6 +133,19 @@ class SessionHost:
         """Try at once to reach an agent that is down."""
         self._call(lambda: self._followed[run_id].session.retry_now())
 
+    def perform(self, work: Callable[[Targets], Coroutine[Any, Any, T]]) -> "Future[T]":
+        """Do in the host's loop what needs the machines, over the connections that the runs use."""
+        result: Future[T] = Future()
+
+        async def perform() -> None:
+            try:
+                result.set_result(await work(self._targets))
+            except BaseException as error:  # noqa: BLE001  handed to the calling thread
+                result.set_exception(error)
+
+        self._call(lambda: self._tasks.create_task(perform(), name="perform"))
+        return result
+
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called after news, in a thread of its own, at most ten times a second for each run.
 
@@ -145,11 +160,12 @@ class SessionHost:
             followed.session = RunSession(
                 run,
                 self._store,
-                transport_to(run),
+                self._targets.way_to(run),
                 folder=self._settings.run_folder(run.id),
                 author=self._settings.author,
                 client_id=self._client_id,
                 changed=followed.changed,
+                supplier=self._targets.supplier(run),
             )
             followed.publish()
             followed.task = self._tasks.create_task(followed.session.run(), name=f"follow {run.id}")
@@ -229,6 +245,7 @@ class SessionHost:
             finally:
                 for followed in self._followed.values():
                     followed.session.close()
+                await self._targets.close()
 
 
 class _Followed:

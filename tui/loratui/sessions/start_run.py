@@ -1,6 +1,7 @@
 """Starting a run: written down first, then asked for, so that a client killed in between finds it again."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from loratui.sessions.host import SessionHost
@@ -25,6 +26,7 @@ def start_run(
     supply: Supply | None = None,
     on_done: str = "",
     keep_s: float | None = None,
+    accepted: Iterable[str] = (),
 ) -> str:
     """Start a run, follow it, and return its id.
 
@@ -48,6 +50,7 @@ def start_run(
         supply=supply.to_json() if supply else "",
         on_done=on_done,
         keep_s=keep_s,
+        accepted=" ".join(accepted),
     )
     answered = host.begin(run)
     try:

@@ -31,6 +31,8 @@ class StoredRun:
     """What another machine is sent for it, as ``sessions.supply`` writes it; empty: nothing."""
     on_done: str = ""
     keep_s: float | None = None
+    accepted: str = ""
+    """Codes of refusals that the user accepted by name, with spaces between."""
     epoch: str = ""
     head: int = 0
     state: JobState = JobState.QUEUED
@@ -53,7 +55,7 @@ class Download:
 
 _SELECT_RUNS = (
     "SELECT id, name, target, created_ts, config_toml, home, price_microusd_per_h, max_runtime_s, evaluate_concept,"
-    " supply, on_done, keep_s, epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
+    " supply, on_done, keep_s, accepted, epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
 )
 
 
@@ -84,8 +86,8 @@ class Store:
         with self._writing() as database:
             database.execute(
                 "INSERT OR IGNORE INTO runs (id, name, target, created_ts, config_toml, home, price_microusd_per_h,"
-                " max_runtime_s, evaluate_concept, supply, on_done, keep_s)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " max_runtime_s, evaluate_concept, supply, on_done, keep_s, accepted)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.name,
@@ -99,6 +101,7 @@ class Store:
                     run.supply,
                     run.on_done,
                     run.keep_s,
+                    run.accepted,
                 ),
             )
 
