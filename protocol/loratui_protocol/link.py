@@ -39,8 +39,8 @@ HEARTBEAT_S = 2.0
 """How often the agent says that it lives."""
 STALE_AFTER_S = 6.0
 """Silence after which numbers on a screen get their age."""
-DEAD_AFTER_S = 20.0
-"""Silence after which the client gives the connection up and makes a new one."""
+DEAD_AFTER_S = 17.0
+"""Silence after which the client gives the connection up and makes a new one: three heartbeats are missing."""
 ACK_EVERY_S = 1.0
 ACK_EVERY_RECORDS = 500
 MAX_BATCH_RECORDS = 256

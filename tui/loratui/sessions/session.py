@@ -4,7 +4,6 @@ Start here to see how a record travels: ``_receive`` stores it, folds it into th
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -13,15 +12,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
-from loratui.domain.awake import Awake
 from loratui.domain.run import LinkState, RunView, Supplied
 from loratui.remote.agent_client import AgentClient, Transport, connected
+from loratui.sessions.clocks import Clocks
 from loratui.sessions.commands import start_command
 from loratui.sessions.downloads import Downloads
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiError
-from loratui_protocol.link import Beat, Deliver, Started
 from loratui_protocol.ids import new_id
+from loratui_protocol.link import Beat, Deliver, Started
 from loratui_protocol.messages import Command, CommandResult, Refused, Stop
 
 log = logging.getLogger(__name__)
@@ -67,8 +66,7 @@ class RunSession:
         self._unsent: asyncio.Queue[Command] = asyncio.Queue()
         self._retry = asyncio.Event()
         self._failures = 0
-        self._awake = Awake(time.time(), time.monotonic())
-        self._has_slept = False
+        self._clocks = Clocks()
         self._is_closed = False
         self.answered: Future[None] = Future()
         """Done when the agent has the run; failed when the first attempt shows that it never will."""
@@ -82,7 +80,7 @@ class RunSession:
             wait_s = 0.0
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._watch_clocks(), name="clocks")
+                    tasks.create_task(self._drop_after_sleep(), name="clocks")
                     async with connected(self._transport, self._client_id) as agent:
                         await self._converse(agent)
             except* LoratuiError as group:
@@ -231,18 +229,11 @@ class RunSession:
                 self.view.heard(LinkState.STALE, time.monotonic())
                 self._changed()
 
-    async def _watch_clocks(self) -> None:
-        """Drop the connection, or the attempt to make one, when this machine slept: it is old, whatever it looks like."""
-        while True:
-            await asyncio.sleep(_WATCH_EVERY_S)
-            if self._slept(_WATCH_EVERY_S):
-                self._transport.abandon()
-                raise AgentUnreachableError("this machine slept", code="agent.lost")
-
-    def _slept(self, expected_s: float) -> bool:
-        slept = self._awake.has_slept(time.time(), time.monotonic(), expected_s)
-        self._has_slept |= slept
-        return slept
+    async def _drop_after_sleep(self) -> None:
+        """Drop the connection, or the attempt to make one, when this machine slept: it may only look alive."""
+        await self._clocks.slept()
+        self._transport.abandon()
+        raise AgentUnreachableError("this machine slept", code="agent.lost")
 
     def _refused(self, refused: Refused) -> None:
         """Tell whoever waits for the command; a run that the agent does not know ends the connection."""
@@ -271,11 +262,8 @@ class RunSession:
 
     def _failed(self, error: LoratuiError) -> float:
         """Note why the agent can't be reached and return how long to wait before the next attempt."""
-        if self._has_slept:
-            # What failed, and how often, was before the sleep.
-            self._failures, self._has_slept = 0, False
-        else:
-            self._failures += 1
+        # After a sleep the first attempt is made at once, however many failed before it.
+        self._failures = 0 if self._clocks.take_slept() else self._failures + 1
         wait_s = retry_after_s(self._failures, random.random()) if self._failures else 0.0
         log.info("run=%s link=down failures=%d retry_s=%.2f %s", self._run.id, self._failures, wait_s, error)
         if error.code == "store.other_history":
@@ -290,18 +278,8 @@ class RunSession:
         return wait_s
 
     async def _pause(self, wait_s: float) -> None:
-        """Wait before the next attempt, not longer than until this machine wakes up or someone asks for it."""
         self._retry.clear()
-        end_s = time.monotonic() + wait_s
-        while (left_s := end_s - time.monotonic()) > 0:
-            tick_s = min(left_s, _WATCH_EVERY_S)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(tick_s):
-                    await self._retry.wait()
-                    return
-            if self._slept(tick_s):
-                self._failures, self._has_slept = 0, False
-                return
+        await self._clocks.pause(wait_s, self._retry)
 
 
 def _first(group: BaseExceptionGroup[LoratuiError]) -> LoratuiError:
