@@ -63,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_nonce(receive)
     receive.set_defaults(command=_receive)
 
+    secret = commands.add_parser("secret", help="take, on standard input, a token for downloads from a host")
+    _add_home(secret)
+    _add_nonce(secret)
+    secret.add_argument("--host", required=True, metavar="NAME", help="the one host that gets to see it")
+    secret.set_defaults(command=_secret)
+
     proxy = commands.add_parser("proxy", help="carry bytes between standard input and output and the agent's socket")
     _add_home(proxy)
     proxy.add_argument("--nonce", default="", metavar="HEX", help="say with a frame of this nonce when bytes flow")
@@ -138,6 +144,16 @@ def _receive(options: argparse.Namespace) -> int:
     from loratui_agent.receive import receive
 
     return receive(AgentHome(options.home.absolute()), options.nonce, sys.stdin.fileno(), sys.stdout.fileno())
+
+
+def _secret(options: argparse.Namespace) -> int:
+    from loratui_agent.secrets import keep_secret
+
+    def keep() -> dict[str, Any]:
+        keep_secret(AgentHome(options.home.absolute()), options.host, sys.stdin.read(1 << 16).strip())
+        return {"kept": True}
+
+    return _framed(options.nonce, keep)
 
 
 def _proxy(options: argparse.Namespace) -> int:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from loratui_agent.afterwards import is_on_done
 from loratui_agent.job import Job
 from loratui_agent.job_queue import JobQueue
+from loratui_agent.reaper import DEEDS
 from loratui_agent.states import WITH_TRAINER
 from loratui_protocol import messages
-from loratui_protocol.errors import JobError
+from loratui_protocol.errors import JobError, ProtocolError
 from loratui_protocol.ids import is_id
+from loratui_protocol.inputs import JobInputs, check_name, is_sha256
 from loratui_protocol.messages import JobState
 
 _NOT_RUNNING = "job.not_running"
@@ -79,6 +81,7 @@ class Commands:
         if job.meter().left_s() == 0:
             job.answer(command, ok=False, code="job.deadline", message="the run's time is used up: extend it first")
             return
+        (job.folder / DEEDS).unlink(missing_ok=True)
         job.move(JobState.QUEUED, reason="resume", interruptions_ts=[], hangs=0, afterwards="", ended=None)
         self._queue.put(job)
         job.answer(command, ok=True)
@@ -116,3 +119,16 @@ def _check(command: messages.StartJob) -> None:
     )
     if problem:
         raise JobError(f"the run can't be started: {problem}", fix="correct the request", code="job.invalid")
+
+
+def _inputs_problem(inputs: JobInputs | None) -> str:
+    if inputs is None:
+        return ""
+    hashes = [inputs.manifest_sha256, *inputs.environment.lock_sha256s]
+    if not all(map(is_sha256, hashes)) or (inputs.model.sha256 and not is_sha256(inputs.model.sha256)):
+        return "one of its hashes is no SHA-256"
+    try:
+        check_name(inputs.model.name)
+    except ProtocolError as error:
+        return error.what
+    return "its model's name is a path" if "/" in inputs.model.name else ""

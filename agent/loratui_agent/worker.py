@@ -28,7 +28,9 @@ from loratui_agent.deadman import (
 )
 from loratui_agent.job import Job
 from loratui_agent.oom import count_oom_kills
+from loratui_agent.preparing import prepare
 from loratui_agent.process import ProcessIdentity, identify, is_alive, signal_group
+from loratui_agent.provision import Provisions
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Stop
 
@@ -77,7 +79,10 @@ class Worker:
         while not job.state.is_final:
             trainer = job.facts.trainer
             if trainer is None:
-                trainer = self._start(job)
+                provisions = await self._prepare(job)
+                if provisions is None:
+                    return
+                trainer = self._start(job, provisions)
             elif is_alive(trainer):
                 log.info("job=%s trainer=%d found alive", job.id, trainer.pid)
             oom_kills = count_oom_kills()
@@ -87,7 +92,21 @@ class Worker:
             await self._hear_last_words(job)
             self._judge(job, verdict, exit_code, oom_killed=count_oom_kills() > oom_kills)
 
-    def _start(self, job: Job) -> ProcessIdentity:
+    async def _prepare(self, job: Job) -> Provisions | None:
+        """Have everything there that the trainer needs; return None when the job has ended without one."""
+        inputs = job.inputs
+        if inputs is None:
+            return Provisions()
+        if job.state is JobState.QUEUED:
+            job.start_meter()
+            job.move(JobState.PREPARING)
+        prepared = await prepare(job, inputs, self._patience.cost_every_s)
+        if isinstance(prepared, Provisions):
+            return prepared
+        self._finish(job, prepared.state, prepared.reason, prepared.detail)
+        return None
+
+    def _start(self, job: Job, provisions: Provisions) -> ProcessIdentity:
         attempt = job.facts.attempt + 1
         (job.folder / "exit.json").unlink(missing_ok=True)
         # Before the trainer exists: should this agent die in between, the next one starts another attempt, and this
@@ -100,11 +119,11 @@ class Worker:
         arguments = ["--job-dir", str(job.folder), "--socket", str(self._socket), "--attempt", str(attempt)]
         with (job.folder / "log").open("ab") as output:
             self._child = subprocess.Popen(
-                [*self._argv, *arguments],
+                [provisions.python or self._argv[0], *self._argv[1:], *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=without_secrets(os.environ),
+                env={**without_secrets(os.environ), **provisions.environment},
                 cwd=job.folder,
                 start_new_session=True,
             )

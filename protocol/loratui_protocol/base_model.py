@@ -27,8 +27,8 @@ def model_folder(path: str) -> Path:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise ModelError(
-            f"the base model {path} is no folder on this machine",
-            fix="give the path of a diffusers folder, or builtin:tiny",
+            f"the base model {path} is no folder or file on this machine",
+            fix="give the path of a diffusers folder or of a .safetensors file, or builtin:tiny",
             code="model.missing",
         )
     return folder.resolve()
@@ -43,7 +43,8 @@ def files_of_model(names: Iterable[str], *, is_half: bool = False) -> dict[str, 
     small, weights = {}, set()
     for name in names:
         part, _, rest = name.rpartition("/")
-        if name == "model_index.json" or (part in MODEL_PARTS and rest.endswith(_SMALL)) or (part in _OF_OTHER_KINDS and rest == "config.json"):
+        is_read = name == "model_index.json" or (part in MODEL_PARTS and rest.endswith(_SMALL))
+        if is_read or (part in _OF_OTHER_KINDS and rest == "config.json"):
             small[name] = name
         elif part in MODEL_PARTS and rest.endswith((_SAFE, _PICKLED)):
             weights.add(name)

@@ -100,7 +100,7 @@ async def upload(box: Box, argv: Sequence[str], blobs: Mapping[str, LocalBlob], 
             state.say("another client is uploading" if refused.code == "upload.busy" else "")
             failures += refused.code == "upload.cut"
             delay_s = _BUSY_S
-            error = refused
+            error = HostError(refused.what, fix=refused.fix, code="ssh.lost")
         if failures > MAX_FAILURES:
             raise error
         await asyncio.sleep(delay_s)

@@ -1,0 +1,1 @@
+"""Downloads base models with the standard library alone."""

@@ -1,0 +1,165 @@
+"""Downloads a base model into ``models/<key>``: complete once ``.ok`` is there, used by every later job."""
+
+import asyncio
+import hashlib
+import shutil
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+
+from loratui_agent.blobs import sync_folder
+from loratui_agent.fetch.address import parse_address
+from loratui_agent.fetch.download import RemoteFile, Way, download
+from loratui_agent.fetch.http import Cancel, CancelledFetchError
+from loratui_agent.fetch.hub import commit_of, files_of
+from loratui_agent.files import disk_full_error, write_atomically
+from loratui_agent.secrets import read_secret
+from loratui_protocol.errors import ModelError, StorageError
+from loratui_protocol.inputs import ModelKind, ModelSource
+from loratui_protocol.messages import Setup
+from loratui_protocol.paths import AgentHome
+
+MARKER = ".ok"
+_SAY_EVERY_S = 1.0
+_SPARE_BYTES = 64 << 20
+_PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
+
+
+async def fetch_model(home: AgentHome, source: ModelSource, report: Callable[[Setup], None]) -> Path:
+    """Return the folder of the model, or its file, downloaded and verified.
+
+    ``report`` is called in the event loop. Cancelled, it leaves what has come for the next attempt.
+
+    Raises:
+        ModelError: it can't be had: ``model.gated``, ``model.missing``, ``model.address``, ``model.network``,
+            ``model.corrupt``, ``model.unsafe``, ``model.incomplete``.
+        StorageError: the disk is too small.
+    """
+    fetch = _Fetch(home, source)
+    async with asyncio.TaskGroup() as tasks:
+        work = tasks.create_task(asyncio.to_thread(fetch.run), name="download")
+        said = -1
+        try:
+            while not work.done():
+                await asyncio.wait([work], timeout=_SAY_EVERY_S)
+                if fetch.total and fetch.done != said:
+                    said = fetch.done
+                    report(Setup(phase="base_model", done=said, total=fetch.total, unit="bytes"))
+        except asyncio.CancelledError:
+            # The thread can't be cancelled, only asked; it must not write on while another attempt begins.
+            fetch.cancel.set()
+            await asyncio.wait([work])
+            raise
+    return work.result()
+
+
+class _Fetch:
+    """One download, in a thread of its own; ``done`` and ``total`` are bytes."""
+
+    def __init__(self, home: AgentHome, source: ModelSource) -> None:
+        self._home = home
+        self._source = source
+        self.cancel = Cancel()
+        self.done = 0
+        self.total = 0
+
+    def run(self) -> Path:
+        """Download what is missing and return where it is."""
+        way = Way(token_of=self._token, cancel=self.cancel)
+        try:
+            if self._source.kind is ModelKind.HUB:
+                return self._hub(way)
+            return self._https(way)
+        except OSError as error:
+            full = disk_full_error(error, self._home.models)
+            if full is not None:
+                raise full from error
+            raise
+
+    def _token(self, host: str) -> str:
+        """Return the token for a host: only the one that the model is asked of ever gets one."""
+        source = self._source
+        asked = parse_address(source.hub_url if source.kind is ModelKind.HUB else source.address).host
+        return read_secret(self._home, host) if host == asked else ""
+
+    def _hub(self, way: Way) -> Path:
+        commit = commit_of(self._source, way)
+        folder = self._folder("hub", self._source.hub_url, self._source.address, commit)
+        if (folder / MARKER).exists():
+            return folder
+        files = files_of(self._source, commit, way)
+        self._download(folder, files, way)
+        return folder
+
+    def _https(self, way: Way) -> Path:
+        address = parse_address(self._source.address)
+        suffix = Path(urllib.parse.unquote(address.path.partition("?")[0])).suffix.lower()
+        if suffix in _PICKLES:
+            raise ModelError(
+                f"{address} is a pickle, which could run anything",
+                fix="choose the model's safetensors file",
+                code="model.unsafe",
+            )
+        folder = self._folder("https", self._source.address, self._source.sha256)
+        name = self._source.name
+        if not (folder / MARKER).exists():
+            file = RemoteFile(url=self._source.address, sha256=self._source.sha256)
+            self._download(folder, {name: file}, way)
+        return folder / name
+
+    def _folder(self, *words: str) -> Path:
+        return self._home.models / hashlib.sha256("\n".join(words).encode()).hexdigest()[:24]
+
+    def _download(self, folder: Path, files: dict[str, RemoteFile], way: Way) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.total = sum(file.size or 0 for file in files.values())
+        self._check_space(folder)
+        before = 0
+        # Small ones first: what is wrong with them shows before gigabytes were paid for.
+        for name, file in sorted(files.items(), key=lambda each: each[1].size or 0):
+            target = folder / name
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not target.exists():
+                download(file, target, way, lambda here, before=before: self._count(before + here))  # type: ignore[misc]
+            if target.suffix == ".safetensors" or len(files) == 1:
+                _check_safetensors(target)
+            before += target.stat().st_size
+            self._count(before)
+        write_atomically(folder / MARKER, lambda path: path.touch())
+        sync_folder(self._home.models)
+
+    def _count(self, done: int) -> None:
+        self.done = done
+        self.total = max(self.total, done)
+
+    def _check_space(self, folder: Path) -> None:
+        here = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        left = self.total - here
+        free = shutil.disk_usage(folder).free
+        if left + _SPARE_BYTES > free:
+            raise StorageError(
+                f"the disk of {folder} has {free >> 20} MiB free, the base model needs {(left + _SPARE_BYTES) >> 20}",
+                fix="free space there, or use a machine with a larger disk",
+            )
+
+
+def _check_safetensors(path: Path) -> None:
+    """Return if the file begins like safetensors: what only has the name would be refused late.
+
+    Raises:
+        ModelError: it does not; it is gone then.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(9)
+    if len(header) == 9 and int.from_bytes(header[:8], "little") <= size - 8 and header[8:] == b"{":
+        return
+    path.unlink()
+    raise ModelError(
+        "what was downloaded is no safetensors file",
+        fix="choose the model's safetensors file",
+        code="model.unsafe",
+    )
+
+
+__all__ = ["CancelledFetchError", "fetch_model"]
