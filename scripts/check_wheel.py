@@ -17,6 +17,8 @@ NEEDED = (
     "loratui/ui/loratui.tcss",
     "loratui_agent/demo/tiny/model_index.json",
     "loratui_agent/demo/tiny/unet/diffusion_pytorch_model.safetensors",
+    "loratui_agent/train/sd15/unet/config.json",
+    "loratui_agent/train/sd15/tokenizer/merges.txt.gz",
 )
 AGENT_ONLY = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
 MAX_BYTES = 16 << 20

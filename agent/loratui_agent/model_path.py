@@ -1,18 +1,19 @@
-"""Names of base models and the folders behind them. Imports no torch: the supervisor answers with it too."""
+"""Names of base models and the folders or files behind them. Imports no torch: the supervisor answers with it too."""
 
 from pathlib import Path
 
-from loratui_protocol.base_model import BUILTIN_PREFIX, model_folder
+from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import ModelError
+from loratui_protocol.single_file import SD1_TEXT_WIDTH, local_model
 
 BUILTIN_MODELS = {"tiny": Path(__file__).parent / "demo" / "tiny"}
 
 
-def resolve_model(name_or_path: str) -> Path:
-    """Return the folder of ``builtin:NAME`` or of a path.
+def resolve_model(name_or_path: str, *, text_width: int = SD1_TEXT_WIDTH) -> Path:
+    """Return the folder of ``builtin:NAME``, or the folder or file of a path.
 
     Raises:
-        ModelError: there is no such built-in model or folder.
+        ModelError: there is no such built-in model or path, or the file is no Stable Diffusion 1.x checkpoint.
     """
     if name_or_path.startswith(BUILTIN_PREFIX):
         name = name_or_path.removeprefix(BUILTIN_PREFIX)
@@ -20,4 +21,4 @@ def resolve_model(name_or_path: str) -> Path:
             known = ", ".join(BUILTIN_PREFIX + known for known in BUILTIN_MODELS)
             raise ModelError(f"there is no built-in model {name!r}", fix=f"known: {known}", code="model.unknown")
         return BUILTIN_MODELS[name]
-    return model_folder(name_or_path)
+    return local_model(name_or_path, text_width=text_width)

@@ -27,7 +27,7 @@ class TrainingConfig:
 
     # --- section model ---
     pretrained_model_name_or_path: str
-    """Base model: a diffusers folder, or ``builtin:tiny``."""
+    """Base model: a diffusers folder, a single ``.safetensors`` file, or ``builtin:tiny``."""
     clip_skip: int | None = None
     """Use the text encoder's output this many layers from the end; 1 or unset is the last layer."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 # Spinning threads of one process slow every other one on a small machine; read by OpenMP when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Nothing here ever asks a hub: a base model is a folder, or it is refused.
+# Nothing here ever asks a hub: a base model is a folder or a file, or it is refused.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

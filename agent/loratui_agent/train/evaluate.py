@@ -74,9 +74,16 @@ class Tryout:
     """A fresh pipeline with the finished file in it, whose weight can be set."""
 
     def __init__(
-        self, base: Path, lora: Path, device: torch.device, size_px: tuple[int, int], clip_skip: int | None = None
+        self,
+        base: Path,
+        configs: Path,
+        lora: Path,
+        device: torch.device,
+        size_px: tuple[int, int],
+        clip_skip: int | None = None,
     ) -> None:
-        self._pipeline: StableDiffusionPipeline = load_pipeline(base).to(device)
+        """``configs`` belongs to a ``base`` that is a single file."""
+        self._pipeline: StableDiffusionPipeline = load_pipeline(base, configs=configs).to(device)
         self._pipeline.load_lora_weights(lora, adapter_name=_ADAPTER)
         self._size_px = size_px
         self._clip_skip = clip_skip

@@ -58,10 +58,10 @@ def _try_out_if_it_fits(run: Run, concept: Concept | None) -> None:
 
 def _try_out(run: Run, concept: Concept | None) -> None:
     """Draw the contact sheet and, for a built-in concept, score the LoRA."""
-    base, device, config = run.models.folder, run.accelerator.device, run.config
+    models, device, config = run.models, run.accelerator.device, run.config
     lora = run.job.artifacts / "lora.safetensors"
     _free(run)
-    tryout = evaluate.Tryout(base, lora, device, config.resolution, config.clip_skip)
+    tryout = evaluate.Tryout(models.path, models.configs, lora, device, config.resolution, config.clip_skip)
     total = len(evaluate.WEIGHTS) * len(evaluate.SEEDS)
     sheet = evaluate.draw_contact_sheet(
         tryout, config.sample_prompts[0], lambda done: run.say("contact_sheet", done, total, "pictures")

@@ -6,6 +6,7 @@ Nothing here depends on the clock or the machine: the same inputs give the same 
 import json
 from collections import Counter
 
+from loratui_agent.train.base_hash import BaseHash
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset
 from loratui_protocol.plan import Plan
@@ -14,7 +15,7 @@ IMPLEMENTATION = "https://github.com/huggingface/peft"
 
 
 def file_metadata(
-    config: TrainingConfig, dataset: Dataset, plan: Plan, *, step: int, base_sha256: str, seed: int, precision: str
+    config: TrainingConfig, dataset: Dataset, plan: Plan, *, step: int, base: BaseHash, seed: int, precision: str
 ) -> dict[str, str]:
     """Return the metadata of a file written after ``step`` optimizer steps."""
     trigger = config.trigger_word or ""
@@ -29,7 +30,7 @@ def file_metadata(
         "ss_network_args": "{}",
         "ss_output_name": config.output_name,
         "ss_sd_model_name": config.pretrained_model_name_or_path.rstrip("/").rsplit("/", 1)[-1],
-        "ss_new_sd_model_hash": base_sha256,
+        "ss_new_sd_model_hash": base.sha256,
         "ss_learning_rate": config.learning_rate,
         "ss_unet_lr": config.effective_unet_lr,
         "ss_text_encoder_lr": config.effective_text_encoder_lr,
@@ -69,6 +70,8 @@ def file_metadata(
         "ss_flip_aug": config.flip_aug,
         "ss_cache_latents": True,
     }
+    if base.short:
+        ss["ss_sd_model_hash"] = base.short
     modelspec = {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": "stable-diffusion-v1/lora",

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from loratui_agent.model_path import resolve_model
+from loratui_agent.train import single_file
 from loratui_protocol.errors import ModelError
 
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -19,7 +20,10 @@ _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 class Models:
     """The parts of a Stable Diffusion 1.x pipeline. A part is None once its phase has freed it."""
 
-    folder: Path
+    path: Path
+    """A diffusers folder, or a single file."""
+    configs: Path
+    """The diffusers folder that says how the parts are made: that same one, or one beside a single file."""
     tokenizer: CLIPTokenizer
     text_encoder: CLIPTextModel | None
     vae: AutoencoderKL | None
@@ -28,19 +32,25 @@ class Models:
     vae_scaling_factor: float
 
 
-def load_models(name_or_path: str, dtype: torch.dtype) -> Models:
-    """Load a diffusers folder without any network access; VAE in float32, since in fp16 some overflow.
+def load_models(name_or_path: str, dtype: torch.dtype, *, configs: Path | None = None) -> Models:
+    """Load a diffusers folder or a single file without any network access; VAE in float32, since in fp16 some overflow.
+
+    ``configs`` is the folder that says how the parts of a single file are made; None: as in Stable Diffusion 1.5.
 
     Raises:
-        ModelError: the folder is missing, incomplete, or not an epsilon-predicting Stable Diffusion 1.x.
+        ModelError: the model is missing, incomplete, or not an epsilon-predicting Stable Diffusion 1.x.
     """
-    folder = resolve_model(name_or_path)
-    _refuse_other_kinds(folder)
+    configs = configs or single_file.PACKAGED_CONFIGS
+    path = resolve_model(name_or_path, text_width=single_file.text_width(configs))
     try:
-        models = _load(folder, dtype)
+        if path.is_file():
+            models = _load_file(path, configs, dtype)
+        else:
+            _refuse_other_kinds(path)
+            models = _load_folder(path, dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
-            f"{folder} can't be loaded: {error}", fix="download the base model again", code="model.incomplete"
+            f"{path} can't be loaded: {error}", fix="download the base model again", code="model.incomplete"
         ) from error
     for module in (models.text_encoder, models.vae, models.unet):
         assert module is not None
@@ -48,7 +58,21 @@ def load_models(name_or_path: str, dtype: torch.dtype) -> Models:
     return models
 
 
-def _load(folder: Path, dtype: torch.dtype) -> Models:
+def _load_file(file: Path, configs: Path, dtype: torch.dtype) -> Models:
+    vae = single_file.load_vae(file, configs)
+    return Models(
+        path=file,
+        configs=configs,
+        tokenizer=single_file.load_tokenizer(configs),
+        text_encoder=single_file.load_text_encoder(file, configs, dtype),
+        vae=vae,
+        unet=single_file.load_unet(file, configs, dtype),
+        noise_scheduler=DDPMScheduler.from_pretrained(configs / "scheduler", local_files_only=True),
+        vae_scaling_factor=vae.config.scaling_factor,
+    )
+
+
+def _load_folder(folder: Path, dtype: torch.dtype) -> Models:
     text_encoder, loading = CLIPTextModel.from_pretrained(
         folder / "text_encoder", dtype=dtype, local_files_only=True, output_loading_info=True
     )
@@ -61,7 +85,8 @@ def _load(folder: Path, dtype: torch.dtype) -> Models:
         )
     vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32, local_files_only=True)
     return Models(
-        folder=folder,
+        path=folder,
+        configs=folder,
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
         text_encoder=text_encoder,
         vae=vae,

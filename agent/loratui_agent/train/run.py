@@ -10,8 +10,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from loratui_agent.files import sha256_of
 from loratui_agent.train import lora
+from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, load_models
@@ -20,13 +20,11 @@ from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
-from loratui_protocol.base_model import files_of_model
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint, scan_config
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
 
-_WEIGHTS = (".safetensors", ".bin")
 # What a config may change between a run and its resume without being another run.
 _OUTSIDE_IDENTITY = frozenset(
     {
@@ -61,7 +59,7 @@ class Run:
     plan: Plan
     schedule: Schedule
     models: Models
-    base_sha256: str
+    base: BaseHash
     identity: str
     """Fingerprint of all that decides the weights, taken once: files may change while the run goes on."""
     prompts: Prompts
@@ -108,8 +106,8 @@ class Run:
         self.reporter.emit(messages.Setup(phase=phase, done=done, total=total, unit=unit, message=message))
 
 
-def set_up(job: Job, reporter: Reporter) -> Run:
-    """Read the dataset, load the base model, attach the LoRA modules.
+def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
+    """Read the dataset, load the base model, attach the LoRA modules; ``configs`` as in ``load_models``.
 
     Raises:
         DatasetError, ModelError, ConfigError: before anything is written.
@@ -123,9 +121,9 @@ def set_up(job: Job, reporter: Reporter) -> Run:
     accelerator = Accelerator(mixed_precision=precision)
     dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     torch.backends.cuda.matmul.allow_tf32 = True
-    models = load_models(config.pretrained_model_name_or_path, dtype)
+    models = load_models(config.pretrained_model_name_or_path, dtype, configs=configs)
     planned = plan(config, dataset.pictures)
-    base_sha256 = _base_sha256(models.folder)
+    base = base_hash(models.path)
     for finding in (*dataset.findings, *planned.findings):
         if finding.severity != "info":
             reporter.emit(messages.Warn(code=finding.code, message=finding.what))
@@ -142,8 +140,8 @@ def set_up(job: Job, reporter: Reporter) -> Run:
         plan=planned,
         schedule=Schedule(config, dataset.pictures, seed),
         models=models,
-        base_sha256=base_sha256,
-        identity=_identity(config, dataset, base_sha256, seed, precision),
+        base=base,
+        identity=_identity(config, dataset, base.sha256, seed, precision),
         snr=snr_table(models.noise_scheduler),
         prompts=Prompts(models, trained=config.effective_text_encoder_lr > 0, clip_skip=config.clip_skip),
     )
@@ -168,20 +166,6 @@ def _precision(config: TrainingConfig) -> str:
         # Measured on CPUs with and without AMX: bf16 is no faster for models that a CPU can train.
         return "no"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-
-
-def _base_sha256(folder: Path) -> str:
-    """Return a sha256 over all weights of the base model: kohya's model hash, as far as a folder has one."""
-    parts = ("unet", "text_encoder", "vae")
-    # Of several formats and precisions only what is loaded counts: another machine gets no more than that.
-    read = files_of_model(path.relative_to(folder).as_posix() for part in parts for path in (folder / part).iterdir())
-    weights = [
-        path
-        for part in parts
-        for path in sorted((folder / part).iterdir())
-        if path.suffix in _WEIGHTS and path.relative_to(folder).as_posix() in read
-    ]
-    return hashlib.sha256("".join(map(sha256_of, weights)).encode()).hexdigest()
 
 
 def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int, precision: str) -> str:

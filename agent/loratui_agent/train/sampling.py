@@ -10,7 +10,8 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
-from loratui_agent.train.models import Models
+from loratui_agent.train.models import Models, load_models
+from loratui_agent.train.single_file import PACKAGED_CONFIGS
 from loratui_agent.train.text import encode, tokenize
 from loratui_protocol.buckets import VAE_FACTOR
 
@@ -18,13 +19,20 @@ NUM_INFERENCE_STEPS = 25
 GUIDANCE_SCALE = 4.0
 
 
-def load_pipeline(folder: Path, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
-    """Load a diffusers folder, offline, ready to sample.
+def load_pipeline(
+    path: Path, dtype: torch.dtype = torch.float32, *, configs: Path = PACKAGED_CONFIGS
+) -> StableDiffusionPipeline:
+    """Load a diffusers folder, or a single file with the ``configs`` that belong to it, offline, ready to sample.
 
     An explicit dtype, because an fp16 folder loaded without one comes up in mixed types.
     """
+    if path.is_file():
+        models = load_models(str(path), dtype, configs=configs)
+        assert models.vae is not None
+        models.vae.to(dtype)
+        return new_pipeline(models)
     pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
+        path, dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
     )
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)

@@ -144,7 +144,7 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
         run.dataset,
         run.plan,
         step=run.step,
-        base_sha256=run.base_sha256,
+        base=run.base,
         seed=run.seed,
         precision=run.precision,
     )

@@ -70,7 +70,7 @@ def test_the_file_does_what_the_training_model_does(models: Models, tmp_path: Pa
 def test_a_fresh_pipeline_with_the_file_gives_the_training_models_output(models: Models, tmp_path: Path):
     path = tmp_path / "x.safetensors"
     export.write_lora(path, tensors(models), {})
-    pipeline: StableDiffusionPipeline = load_pipeline(models.folder)
+    pipeline: StableDiffusionPipeline = load_pipeline(models.path)
     pipeline.load_lora_weights(path)
     latents, hidden = torch.randn(1, 4, 16, 16), torch.randn(1, 77, 64)
     with torch.no_grad():

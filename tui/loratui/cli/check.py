@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
-from loratui_protocol.base_model import BUILTIN_PREFIX, model_folder
+from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import read_config
 from loratui_protocol.dataset import scan, scan_config
 from loratui_protocol.errors import LoratuiError, ModelError, UsageError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, Severity
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
+from loratui_protocol.single_file import local_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,22 +41,23 @@ def check_config(path: Path) -> Checked:
 
 
 def _model_findings(config: TrainingConfig) -> list[Finding]:
-    """Return a warning if the base model is not here: another machine may have it."""
+    """Return a warning if the base model is not here: another machine may have it. One of a wrong kind is an error."""
     try:
         check_base_model(config)
     except ModelError as error:
-        return [Finding(code=error.code, severity="warning", what=error.what, fix=error.fix)]
+        severity: Severity = "warning" if error.code == "model.missing" else "error"
+        return [Finding(code=error.code, severity=severity, what=error.what, fix=error.fix)]
     return []
 
 
 def check_base_model(config: TrainingConfig) -> None:
-    """Refuse a config whose base model is not on this machine.
+    """Refuse a config whose base model is not on this machine, or is a file of another kind.
 
     Raises:
-        ModelError: there is no such folder. Which models are built in the agent knows.
+        ModelError: there is no such folder or file, or it can't be trained. Which models are built in the agent knows.
     """
     if not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
-        model_folder(config.pretrained_model_name_or_path)
+        local_model(config.pretrained_model_name_or_path)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:

@@ -1,0 +1,148 @@
+"""The header of a safetensors file: which tensors it holds, read strictly and without touching their bytes."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loratui_protocol.errors import ModelError
+
+MAX_HEADER_BYTES = 64 << 20
+"""The format allows 100 MB; a checkpoint's header has 0.3 MB, and merges carry a few MB of notes."""
+PICKLED_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"})
+_LENGTH_BYTES = 8
+_NUM_BITS = {
+    **dict.fromkeys(("F64", "I64", "U64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"), 8),
+}
+_AGAIN = "download the file again"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A tensor of the file; ``dtype`` is the format's own word ("F16")."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a safetensors file says of itself."""
+
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of the file, whose size must be exactly what the header says.
+
+    Raises:
+        ModelError: it can't be read (``model.unreadable``), holds pickled data (``model.pickle``), is cut off
+            (``model.truncated``) or is no safetensors file (``model.format``).
+    """
+    if path.suffix.lower() in PICKLED_SUFFIXES:
+        raise _pickled(path)
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            start = file.read(64)
+            length = int.from_bytes(start[:_LENGTH_BYTES], "little")
+            if len(start) < _LENGTH_BYTES + 2 or start[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+                raise _no_safetensors(path, start, size)
+            if length > MAX_HEADER_BYTES:
+                raise _damaged(path, f"its header would have {length} bytes")
+            if _LENGTH_BYTES + length > size:
+                raise _truncated(path, size, _LENGTH_BYTES + length)
+            file.seek(_LENGTH_BYTES)
+            text = file.read(length)
+    except OSError as error:
+        raise ModelError(
+            f"{path} can't be read ({error})", fix="check the file's permissions", code="model.unreadable"
+        ) from error
+    return _parse(path, text, size - _LENGTH_BYTES - length)
+
+
+def _parse(path: Path, text: bytes, num_data_bytes: int) -> Header:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, "its header is no JSON") from error
+    if not isinstance(content, dict):
+        raise _damaged(path, "its header is no table")
+    metadata = content.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _damaged(path, "its notes are not text")
+    tensors: dict[str, TensorInfo] = {}
+    spans: list[tuple[int, int]] = []
+    for name, entry in content.items():
+        tensors[name], span = _tensor(path, name, entry)
+        spans.append(span)
+    end = 0
+    for start, stop in sorted(spans):
+        if start != end:
+            raise _damaged(path, "its tensors overlap or leave gaps")
+        end = stop
+    if end > num_data_bytes:
+        raise _truncated(path, num_data_bytes, end)
+    if end < num_data_bytes:
+        raise _damaged(path, f"{num_data_bytes - end} bytes at its end belong to no tensor")
+    return Header(tensors, metadata)
+
+
+def _tensor(path: Path, name: str, entry: Any) -> tuple[TensorInfo, tuple[int, int]]:
+    """Return a tensor and where its bytes lie."""
+    try:
+        dtype, shape, (start, stop) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+    except (TypeError, KeyError, ValueError) as error:
+        raise _damaged(path, f"it does not say what {name[:80]!r} is") from error
+    numbers = (start, stop, *shape)
+    if not isinstance(dtype, str) or any(type(number) is not int or number < 0 for number in numbers) or stop < start:
+        raise _damaged(path, f"it does not say what {name[:80]!r} is")
+    # Types that are new to this list are for the library that loads the file to judge.
+    if dtype in _NUM_BITS and math.prod(shape) * _NUM_BITS[dtype] != (stop - start) * 8:
+        raise _damaged(path, f"{name[:80]!r} has another size than its shape")
+    return TensorInfo(dtype, shape), (start, stop)
+
+
+def _no_safetensors(path: Path, start: bytes, size: int) -> ModelError:
+    """Say what the file is instead, as far as its first bytes tell."""
+    # A zip archive, or a pickle of protocol 2 to 5: what torch writes.
+    if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
+        return _pickled(path)
+    if start.lstrip()[:1] == b"<":
+        return ModelError(
+            f"{path} is a web page, not a model: the site wanted a login or said that there is nothing",
+            fix="log in to the site in a browser, download the file there, and give its path",
+            code="model.format",
+        )
+    if start.startswith(b"version https://git-lfs"):
+        return ModelError(
+            f"{path} is a pointer of git-lfs, not the model itself", fix="run git lfs pull", code="model.format"
+        )
+    what = "is empty" if not size else "is no safetensors file"
+    return ModelError(f"{path} {what}", fix=_AGAIN, code="model.format")
+
+
+def _pickled(path: Path) -> ModelError:
+    return ModelError(
+        f"{path} is a pickle: loading one runs whatever code is in it, so it is never loaded",
+        fix="download the .safetensors version of the model",
+        code="model.pickle",
+    )
+
+
+def _truncated(path: Path, size: int, wanted: int) -> ModelError:
+    return ModelError(
+        f"{path} is cut off: {size:,} bytes are there of {wanted:,}",
+        fix=f"{_AGAIN}: the download did not end",
+        code="model.truncated",
+    )
+
+
+def _damaged(path: Path, why: str) -> ModelError:
+    return ModelError(f"{path} is a damaged safetensors file: {why}", fix=_AGAIN, code="model.format")

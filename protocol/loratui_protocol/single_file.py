@@ -1,0 +1,177 @@
+"""A base model in a single file, the layout that model sites distribute: which kind it is, by its header alone.
+
+Laptop and box decide by the same rule, so that what is refused is refused before gigabytes of it were sent.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from loratui_protocol.base_model import model_folder
+from loratui_protocol.errors import ModelError
+from loratui_protocol.safetensors_header import Header, TensorInfo, read_header
+
+UNET, VAE, TEXT_ENCODER = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
+SD1_TEXT_WIDTH = 768
+"""Width of the hidden states that the UNet of Stable Diffusion 1.x is conditioned on."""
+
+_SUFFIX = ".safetensors"
+_ONLY_SD1 = "SD 1.x is what can be trained in this version"
+_FIRST_CONVOLUTION = f"{UNET}input_blocks.0.0.weight"
+_FIRST_CROSS_ATTENTION = f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+_WIDTHS = {1024: "a Stable Diffusion 2.x model", 2048: "an SDXL model"}
+# By their first keys: each is in every file of its kind and in none of Stable Diffusion 1.x.
+_OTHER_BASES = (
+    ("conditioner.embedders.1.", "an SDXL model"),
+    ("conditioner.embedders.0.model.", "an SDXL refiner"),
+    ("conditioner.embedders.", "an SDXL model"),
+    (f"{UNET}label_emb.", "an SDXL model"),
+    (f"{UNET}joint_blocks.", "a Stable Diffusion 3 model"),
+    (f"{UNET}double_blocks.", "a Flux model"),
+    ("joint_blocks.", "a Stable Diffusion 3 model"),
+    ("double_blocks.", "a Flux model"),
+    ("cond_stage_model.model.", "a Stable Diffusion 2.x model"),
+)
+_CHANNELS = {9: "an inpainting model", 8: "an InstructPix2Pix model", 7: "an upscaler", 5: "a depth-to-image model"}
+_LORA = re.compile(r"^lora_(unet|te\d?)_|[._]lora[._](down|up|A|B)\b|\.(hada_w[12]|lokr_w[12]|oft_blocks|oft_diag)")
+_NO_BASES = (
+    (re.compile(r"^(control_model\.|controlnet_)|^input_hint_block\."), "a ControlNet"),
+    (re.compile(r"^(emb_params|string_to_param|clip_[lg])\b"), "an embedding (textual inversion)"),
+    (re.compile(r"motion_modules\."), "a motion module"),
+    (re.compile(r"^(first_stage_model\.|encoder\.conv_in\.|decoder\.conv_in\.)"), "a VAE"),
+    (re.compile(r"^(down_blocks|text_model)\."), "one part of a diffusers folder"),
+)
+_OLD_TEXT_ENCODER = re.compile(rf"^{re.escape(TEXT_ENCODER)}(?=(embeddings|encoder|final_layer_norm)\.)")
+_WITHIN = {
+    "its UNet": (f"{UNET}time_embed.0.weight", f"{UNET}middle_block.1.proj_in.weight", f"{UNET}out.2.weight"),
+    "its VAE": (f"{VAE}encoder.conv_in.weight", f"{VAE}quant_conv.weight", f"{VAE}decoder.conv_out.weight"),
+    "its text encoder": (
+        f"{TEXT_ENCODER}text_model.embeddings.token_embedding.weight",
+        f"{TEXT_ENCODER}text_model.embeddings.position_embedding.weight",
+        f"{TEXT_ENCODER}text_model.final_layer_norm.weight",
+    ),
+}
+_FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
+
+
+def local_model(path: str, *, text_width: int = SD1_TEXT_WIDTH) -> Path:
+    """Return the base model that a config names, on this machine: a folder, or a single file that was checked.
+
+    Raises:
+        ModelError: there is nothing, or it is a file that can't be trained; see ``check_single_file``.
+    """
+    given = Path(path).expanduser()
+    if not given.is_file():
+        return model_folder(path)
+    check_single_file(given, text_width=text_width)
+    # Not resolved: behind a link the name, and with it the suffix, may be another.
+    return given.absolute()
+
+
+def check_single_file(path: Path, *, text_width: int = SD1_TEXT_WIDTH) -> None:
+    """Return if the file is a whole, epsilon-predicting Stable Diffusion 1.x checkpoint. No weight is read.
+
+    Raises:
+        ModelError: it is another kind of base model (``model.unsupported``), no base model (``model.not_base``), lacks
+            a part (``model.incomplete``), or is no readable safetensors file; codes as in ``read_header``.
+    """
+    header = read_header(path)
+    if path.suffix.lower() != _SUFFIX:
+        raise ModelError(
+            f"{path} is not named as a safetensors file", fix=f"let its name end in {_SUFFIX}", code="model.format"
+        )
+    check_kind(header, str(path), text_width=text_width)
+
+
+def check_kind(header: Header, name: str, *, text_width: int = SD1_TEXT_WIDTH) -> None:
+    """Return if the tensors are those of Stable Diffusion 1.x; ``name`` is the file's, for the error.
+
+    Raises:
+        ModelError: they are not; see ``check_single_file``.
+    """
+    tensors = {current_name(key): tensor for key, tensor in header.tensors.items()}
+    other = next((kind for prefix, kind in _OTHER_BASES if _has(tensors, prefix)), None)
+    if other:
+        raise ModelError(f"{name} is {other}", fix=_ONLY_SD1, code="model.unsupported")
+    if not _has(tensors, UNET) or _has(tensors, "control_model."):
+        raise _no_base(tensors, name)
+    _check_unet(tensors, name, text_width)
+    _check_prediction(header, name)
+    for part, keys in _WITHIN.items():
+        missing = [key for key in keys if key not in tensors]
+        if missing:
+            raise ModelError(
+                f"{name} lacks {part}: {missing[0]} is not in it",
+                fix=f"download the version of the model that has {part} in it, or give a diffusers folder",
+                code="model.incomplete",
+            )
+    packed = next((key for key, tensor in _weights(tensors) if tensor.dtype not in _FLOATS), None)
+    if packed:
+        raise ModelError(
+            f"{name} is quantised: {packed} is {tensors[packed].dtype}",
+            fix="download the fp16 or fp32 version of the model",
+            code="model.unsupported",
+        )
+
+
+def current_name(key: str) -> str:
+    """Return a key as today's files have it: old ones name the text encoder's tensors without ``text_model``."""
+    return _OLD_TEXT_ENCODER.sub(f"{TEXT_ENCODER}text_model.", key)
+
+
+def _check_unet(tensors: Mapping[str, TensorInfo], name: str, text_width: int) -> None:
+    convolution, attention = tensors.get(_FIRST_CONVOLUTION), tensors.get(_FIRST_CROSS_ATTENTION)
+    if convolution is None or attention is None or len(convolution.shape) != 4 or len(attention.shape) != 2:
+        raise ModelError(f"{name} is no Stable Diffusion 1.x model", fix=_ONLY_SD1, code="model.unsupported")
+    width, channels = attention.shape[1], convolution.shape[1]
+    if width != text_width:
+        kind = _WIDTHS.get(width, "no Stable Diffusion 1.x model")
+        raise ModelError(
+            f"{name} is {kind}: its UNet takes text of width {width}, not {text_width}",
+            fix=_ONLY_SD1,
+            code="model.unsupported",
+        )
+    if channels != 4:
+        kind = _CHANNELS.get(channels, "no plain model")
+        raise ModelError(
+            f"{name} is {kind}: its UNet takes {channels} channels, not 4",
+            fix="train on the plain model; the LoRA works on the other one too",
+            code="model.unsupported",
+        )
+
+
+def _check_prediction(header: Header, name: str) -> None:
+    """Refuse what says that it predicts velocity: the weights alone don't show it."""
+    said = header.metadata.get("modelspec.prediction_type", "epsilon").lower()
+    if "v_pred" in header.tensors or said not in ("epsilon", "eps"):
+        raise ModelError(
+            f"{name} predicts {'v' if 'v_pred' in header.tensors else said}, not epsilon",
+            fix="epsilon-predicting SD 1.x is what can be trained in this version",
+            code="model.unsupported",
+        )
+
+
+def _no_base(tensors: Mapping[str, TensorInfo], name: str) -> ModelError:
+    if any(_LORA.search(key) for key in tensors):
+        return ModelError(
+            f"{name} is a LoRA, not a base model", fix="give the base model that it is for", code="model.not_base"
+        )
+    kind = next((kind for pattern, kind in _NO_BASES if any(map(pattern.search, tensors))), None)
+    return ModelError(
+        f"{name} is {kind}, not a base model" if kind else f"{name} is no Stable Diffusion checkpoint",
+        fix="give a whole checkpoint (UNet, VAE and text encoder in one file), or a diffusers folder",
+        code="model.not_base",
+    )
+
+
+def _weights(tensors: Mapping[str, TensorInfo]) -> list[tuple[str, TensorInfo]]:
+    """Return what training reads: some files carry counters and tables beside it."""
+    return [
+        (key, tensor)
+        for key, tensor in tensors.items()
+        if key.startswith((UNET, VAE, TEXT_ENCODER)) and not key.endswith(".position_ids")
+    ]
+
+
+def _has(tensors: Mapping[str, TensorInfo], prefix: str) -> bool:
+    return any(key.startswith(prefix) for key in tensors)
