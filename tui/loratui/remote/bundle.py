@@ -39,12 +39,24 @@ def bundle() -> Bundle:
     Raises:
         ExtraMissingError: a package that belongs in it is not installed.
     """
-    files = {name: path.read_bytes() for package in (*OURS, *OTHERS) for name, path in _sources(package)}
+    files = _files()
+    return Bundle(bundle_name(), _archive(files), len(files))
+
+
+@functools.cache
+def bundle_name() -> str:
+    """Return the bundle's name without packing it; errors as in ``bundle``."""
     hasher = hashlib.sha256()
-    for name, content in sorted(files.items()):
+    for name, content in sorted(_files().items()):
         hasher.update(f"{name} {len(content)}\n".encode())
         hasher.update(content)
-    return Bundle(hasher.hexdigest()[:_NAME_CHARS], _archive(files), len(files))
+    return hasher.hexdigest()[:_NAME_CHARS]
+
+
+@functools.cache
+def _files() -> dict[str, bytes]:
+    # Read once: a name must belong to the very content that travels, should an upgrade replace files meanwhile.
+    return {name: path.read_bytes() for package in (*OURS, *OTHERS) for name, path in _sources(package)}
 
 
 def _sources(package: str) -> Iterator[tuple[str, Path]]:

@@ -15,6 +15,7 @@ from loratui.domain.box_home import choose_home
 from loratui.remote.address import AgentAddress, agent_argv
 from loratui.remote.bootstrap import Say, ensure_agent
 from loratui.remote.box import Box
+from loratui.remote.bundle import bundle_name
 from loratui.remote.probe import probe
 from loratui_protocol.errors import AgentUnreachableError
 
@@ -155,10 +156,16 @@ class SshAgent:
         if not self._is_recalled:
             recalled = await asyncio.to_thread(self._memory.recall)
             address = AgentAddress.from_dict(recalled.get(_ADDRESS))
-            # A folder that the user has named since outranks what was found before.
-            self._address = address if address and self._home in ("", address.home) else None
+            self._address = address if address and await self._is_still_meant(address) else None
             self._is_recalled = True
         return self._address
+
+    async def _is_still_meant(self, address: AgentAddress) -> bool:
+        # A folder that the user has named since outranks what was found before.
+        if self._home not in ("", address.home):
+            return False
+        # After an upgrade of this client its agent goes there too: a remembered one may be of the version before.
+        return not self._may_start or address.bundle.endswith("/" + await asyncio.to_thread(bundle_name))
 
 
 def _summary(facts: BoxFacts) -> str:
