@@ -15,10 +15,9 @@ from typing import Protocol
 
 from loratui_agent.clock import now
 from loratui_agent.deadman import EndedJob, after_end
-from loratui_agent.facts import read_facts
 from loratui_agent.job import Job
 from loratui_agent.power import power_off
-from loratui_agent.reaper import DEED
+from loratui_agent.reaper import deeds_of
 from loratui_agent.worker import without_secrets
 from loratui_protocol.messages import Deadman
 
@@ -142,19 +141,12 @@ def _finish(job: Job, event: Deadman) -> None:
 
 def _take_up(job: Job) -> None:
     """Write down what happened while no agent was there."""
-    deed = read_facts(job.folder / DEED)
-    done_ts = deed.get("ts")
-    if isinstance(done_ts, float) and done_ts != job.facts.reaped_ts:
-        action = str(deed.get("action", ""))
-        job.record(
-            Deadman(
-                action=action,
-                reason=str(deed.get("reason", "")),
-                ok=deed.get("ok") is True,
-                detail=str(deed.get("detail", "")),
-            ),
-            ts=done_ts,
-        )
+    for deed in deeds_of(job.folder):
+        done_ts = deed.get("ts")
+        if not isinstance(done_ts, float) or done_ts <= job.facts.reaped_ts:
+            continue
+        action, reason, detail = (str(deed.get(name, "")) for name in ("action", "reason", "detail"))
+        job.record(Deadman(action=action, reason=reason, ok=deed.get("ok") is True, detail=detail), ts=done_ts)
         job.update(reaped_ts=done_ts, **({"afterwards": "done"} if action == POWER_OFF else {}))
     if job.facts.afterwards == "begun":
         action = job.facts.on_done.partition(":")[0]

@@ -129,12 +129,13 @@ class ReapedAgent:
     """Until it may be tried again to start one."""
     has_jobs: bool
     """There is a job that the reaper will have to end."""
+    hung_after_s: float = HUNG_AFTER_S
 
 
 def agent_verdict(agent: ReapedAgent) -> AgentVerdict:
     """Return what to do now. An agent that holds its lock but does nothing is worse than none: it keeps others out."""
     if agent.is_alive:
-        return AgentVerdict.KILL_HUNG if agent.silent_s > HUNG_AFTER_S else AgentVerdict.LEAVE
+        return AgentVerdict.KILL_HUNG if agent.silent_s > agent.hung_after_s else AgentVerdict.LEAVE
     if agent.is_wanted:
         return AgentVerdict.START if agent.next_start_s <= 0 else AgentVerdict.LEAVE
     return AgentVerdict.LEAVE if agent.has_jobs else AgentVerdict.END

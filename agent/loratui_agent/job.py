@@ -207,6 +207,9 @@ class Job:
         Raises:
             StorageError: the disk is full; nothing was appended.
         """
+        if isinstance(event, messages.Artifact) and self._replaces(event):
+            # What a client has of it is of an earlier attempt.
+            self.update(acked=[each for each in self.facts.acked if each != event.id])
         record = Record(seq=self.journal.head + 1, ts=time.time() if ts is None else ts, event=event, origin=origin)
         self.journal.append(encode_record(record))
         if isinstance(event, _DURABLE):
@@ -308,6 +311,10 @@ class Job:
                 self.record(event, ts=said.ts, origin=said.origin)
         # Last: what a full disk kept out of the journal must be told again.
         self.last_origin = said.origin
+
+    def _replaces(self, artifact: messages.Artifact) -> bool:
+        known = self.artifacts.get(artifact.id)
+        return known is not None and known.sha256 != artifact.sha256
 
     def _visit(self, stored: bytes, tail: dict[bytes, bytes]) -> None:
         """Learn from a stored record at start; of the common kinds only the last is decoded, after the scan."""

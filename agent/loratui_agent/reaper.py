@@ -20,6 +20,7 @@ from typing import Any
 
 from loratui_agent.clock import Moment, now
 from loratui_agent.deadman import (
+    HUNG_AFTER_S,
     STOP_GRACE_S,
     AgentVerdict,
     JobVerdict,
@@ -36,8 +37,9 @@ from loratui_agent.sign_of_life import SignOfLife
 
 log = logging.getLogger("loratui_agent.reaper")
 ROUND_S = 2.0
-DEED = "reaped.json"
+DEEDS = "reaped.json"
 """In a job's folder: what the reaper did to it, for the next agent to write into the journal."""
+_MAX_DEEDS = 20
 _RESTART_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 60.0)
 _FINAL = ("done", "stopped", "failed")
 _LOG_BYTES = 512 << 10
@@ -55,8 +57,9 @@ class _Found:
 class Reaper:
     """One home's reaper."""
 
-    def __init__(self, home: Path, grace_s: float = STOP_GRACE_S) -> None:
+    def __init__(self, home: Path, grace_s: float = STOP_GRACE_S, hung_after_s: float = HUNG_AFTER_S) -> None:
         """Watch over the agent of ``home``; a trainer gets ``grace_s`` to save and end."""
+        self._hung_after_s = hung_after_s
         self._run = home / "run"
         self._jobs = home / "jobs"
         self._grace_s = grace_s
@@ -106,6 +109,7 @@ class Reaper:
             is_wanted=(self._run / "agent.json").exists(),
             silent_s=self._sign_of_life.silent_s() if alive else self._sign_of_life.reset(),
             next_start_s=self._next_start_s - now_s,
+            hung_after_s=self._hung_after_s,
             has_jobs=any(job.is_training and job.overdue_s is not None for job in jobs),
         )
 
@@ -163,7 +167,7 @@ class Reaper:
 
     def _power_off(self, folder: Path) -> None:
         # Once: a machine that comes back shall not go off again before anyone can look.
-        if read_facts(folder / DEED).get("action") == "poweroff":
+        if any(deed.get("action") == "poweroff" for deed in deeds_of(folder)):
             return
         _note(folder, "poweroff", "lease", "nobody came for the results, and no agent could be started")
         os.sync()
@@ -214,14 +218,21 @@ def _moment(stored: Any) -> Moment | None:
     return Moment(**stored) if isinstance(stored, dict) else None
 
 
+def deeds_of(folder: Path) -> list[dict[str, Any]]:
+    """Return what the reaper did to the job in ``folder``, oldest first."""
+    deeds = read_facts(folder / DEEDS).get("deeds")
+    return [deed for deed in deeds if isinstance(deed, dict)] if isinstance(deeds, list) else []
+
+
 def _note(folder: Path, action: str, reason: str, detail: str, *, ok: bool = True) -> None:
     """Leave word of a deed in the log and for the next agent. A full disk keeps nobody from acting."""
     log.warning("job=%s %s: %s", folder.name, action, detail)
-    deed = {"action": action, "reason": reason, "detail": detail, "ok": ok, "ts": time.time()}
-    temporary = folder / f".{DEED}.tmp"
+    deeds = deeds_of(folder)
+    deeds.append({"action": action, "reason": reason, "detail": detail, "ok": ok, "ts": time.time()})
+    temporary = folder / f".{DEEDS}.tmp"
     try:
-        temporary.write_text(json.dumps(deed), "utf-8")
-        temporary.replace(folder / DEED)
+        temporary.write_text(json.dumps({"deeds": deeds[-_MAX_DEEDS:]}), "utf-8")
+        temporary.replace(folder / DEEDS)
     except OSError as error:
         log.error("job=%s no word left for the agent: %s", folder.name, error)  # noqa: TRY400 - as above
 
@@ -241,6 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="loratui_agent.reaper", description=__doc__.partition("\n")[0])
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--grace-s", type=float, default=STOP_GRACE_S, help="for a trainer to save and end")
+    parser.add_argument("--hung-after-s", type=float, default=HUNG_AFTER_S, help="without a sign of life of the agent")
     options = parser.parse_args(arguments)
     run = options.home / "run"
     lock = try_lock(run / "reaper.lock")
@@ -251,7 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
     me = identify(os.getpid())
     log.info("watching home=%s pid=%d", options.home, os.getpid())
     (run / "reaper.json").write_text(json.dumps({"pid": os.getpid(), "mark": me.mark if me else ""}), "utf-8")
-    Reaper(options.home, options.grace_s).watch()
+    Reaper(options.home, options.grace_s, options.hung_after_s).watch()
     log.info("ended: nothing is left to watch over")
     return 0
 

@@ -63,6 +63,10 @@ class Client:
             earlier.cancel()
         self._following[job.id] = self._tasks.create_task(self._stream(job, after_seq), name=f"follow {job.id}")
 
+    def is_following(self, job: str) -> bool:
+        """Return whether the job's records are sent to this client."""
+        return job in self._following
+
     def unfollow(self) -> None:
         """Send no more records of any run."""
         for task in self._following.values():
@@ -113,7 +117,7 @@ class Server:
         """Return whether a client follows the job and was heard lately."""
         now_s = time.monotonic()
         return any(
-            job in client.link.acked and now_s - client.link.last_heard_s < DEAD_AFTER_S for client in self._clients
+            client.is_following(job) and now_s - client.link.last_heard_s < DEAD_AFTER_S for client in self._clients
         )
 
     def acked_seq(self, job: str) -> int:

@@ -17,7 +17,6 @@ from pathlib import Path
 from loratui_agent import __version__
 from loratui_agent.afterwards import Afterwards
 from loratui_agent.commands import Commands
-from loratui_agent.deadman import HUNG_AFTER_S
 from loratui_agent.facts import read_facts
 from loratui_agent.files import write_atomically, write_json
 from loratui_agent.installed import own_bundle
@@ -39,7 +38,8 @@ log = logging.getLogger(__name__)
 IDLE_EXIT_S = 600.0
 SEND_TIMEOUT_S = 30.0
 _LOCK_PATIENCE_S = 0.5
-_REAPER_CHECK_S = 10.0
+REAPER_CHECK_S = 10.0
+_HUNG_REAPER_CHECKS = 3
 _IDLE_CHECK_S = 1.0
 
 
@@ -54,6 +54,7 @@ class ServeOptions:
     patience: Patience = field(default_factory=Patience)
     restart_argv: Sequence[str] = ()
     """How the reaper starts this agent again; empty: without a reaper."""
+    reaper_check_s: float = REAPER_CHECK_S
 
 
 async def serve(options: ServeOptions) -> None:
@@ -92,7 +93,7 @@ async def serve(options: ServeOptions) -> None:
                 parts = [
                     tasks.create_task(queue.run(), name="queue"),
                     tasks.create_task(server.beat(), name="heartbeat"),
-                    tasks.create_task(_keep_reaper(home, options.restart_argv), name="reaper"),
+                    tasks.create_task(_keep_reaper(home, options.restart_argv, options.reaper_check_s), name="reaper"),
                     tasks.create_task(afterwards.run(), name="afterwards"),
                     tasks.create_task(_show_life(home), name="life"),
                     tasks.create_task(_watch_idle(is_needed, options.idle_exit_s, stopping), name="idle"),
@@ -194,19 +195,19 @@ async def _show_life(home: AgentHome) -> None:
         await asyncio.sleep(BEAT_S)
 
 
-async def _keep_reaper(home: AgentHome, restart_argv: Sequence[str]) -> None:
+async def _keep_reaper(home: AgentHome, restart_argv: Sequence[str], check_s: float) -> None:
     """Have a reaper beside this agent that does its rounds, for as long as the agent lives."""
     reaper: subprocess.Popen[bytes] | None = None
-    sign_of_life = SignOfLife(home.reaper_beat, _REAPER_CHECK_S)
+    sign_of_life = SignOfLife(home.reaper_beat, check_s)
     while restart_argv:
         if reaper is not None:
             reaper.poll()
         if not is_locked(home.reaper_lock):
             reaper = _start_reaper(home)
             sign_of_life.reset()
-        elif sign_of_life.silent_s() > HUNG_AFTER_S:
+        elif sign_of_life.silent_s() > _HUNG_REAPER_CHECKS * check_s:
             _kill_reaper(home)
-        await asyncio.sleep(_REAPER_CHECK_S)
+        await asyncio.sleep(check_s)
 
 
 def _kill_reaper(home: AgentHome) -> None:

@@ -1,0 +1,167 @@
+"""The reaper with real agents and trainers: hung, killed, and not to be started again."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loratui_agent.process import is_alive, is_locked
+from loratui_protocol import messages
+from support.agent_process import SCRIPT, AgentProcess, client_of, running_agent, wait_until
+from support.reaper_process import fake_power_switch, running_reaper
+
+LONG = "steps = 20000\nstep_s = 0.01\ncheckpoint_every = 10"
+
+
+async def trained_without_agent(agent: AgentProcess, script: str = LONG, **fields: object) -> str:
+    """Start a run, then kill its agent, which can't be started again."""
+    async with client_of(agent) as client:
+        job = await client.start(script, **fields)
+        await client.until_step(job, 12)
+    agent.kill()
+    return job
+
+
+def use_up_time(agent: AgentProcess, job: str, seconds: float) -> None:
+    path = agent.home.job(job) / "state.json"
+    facts = json.loads(path.read_text())
+    facts["meter"]["elapsed_s"] += seconds
+    path.write_text(json.dumps(facts))
+
+
+async def until(condition, what: str) -> None:
+    await asyncio.to_thread(wait_until, condition, what)
+
+
+async def test_overdue_trainer_of_a_dead_agent_saves_and_the_next_agent_tells_why(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        job = await trained_without_agent(agent, max_runtime_s=3600)
+        trainer = agent.trainer(job)
+        with running_reaper(agent.home.path):
+            await until(lambda: is_locked(agent.home.reaper_lock), "the reaper")
+            use_up_time(agent, job, 3600)
+            await until((agent.home.job(job) / "exit.json").exists, "the trainer to save")
+            assert is_alive(trainer), "it waits for an agent to tell its last events to"
+        assert "deadline" not in agent.home.log.read_text()
+        assert "told to save" in agent.home.reaper_log.read_text()
+        agent.restart()
+        async with client_of(agent) as client:
+            await client.follow(job)
+            await client.until_state(job, "stopped")
+            assert agent.state(job)["reason"] == "deadline"
+            deeds = [event for event in client.events(job) if isinstance(event, messages.Deadman)]
+            assert [(deed.action, deed.reason, deed.ok) for deed in deeds] == [("stop", "deadline", True)]
+        agent.kill()
+        agent.restart()
+        async with client_of(agent) as client:
+            await client.follow(job)
+            await client.until_state(job, "stopped")
+            assert sum(isinstance(event, messages.Deadman) for event in client.events(job)) == 1
+
+
+async def test_trainer_that_does_not_stop_for_the_reaper_is_killed_after_its_grace(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        job = await trained_without_agent(agent, f"{LONG}\nignore_stop = true", max_runtime_s=3600)
+        trainer = agent.trainer(job)
+        use_up_time(agent, job, 3600)
+        with running_reaper(agent.home.path, "--grace-s", "0.5"):
+            await until(lambda: not is_alive(trainer), "the trainer's death")
+        assert "did not stop in time" in agent.home.reaper_log.read_text()
+
+
+async def test_agent_that_hangs_is_killed_and_replaced_and_its_trainer_goes_on(tmp_path):
+    with running_agent(tmp_path / "home", reaper=False) as agent:
+        async with client_of(agent) as client:
+            job = await client.start(LONG)
+            await client.until_step(job, 5)
+        trainer = agent.trainer(job)
+        status = json.loads(agent.home.status.read_text())
+        agent.home.status.write_text(
+            json.dumps({**status, "argv": [sys.executable, SCRIPT, str(agent.home.path), "{}"]})
+        )
+        os.kill(agent.process.pid, signal.SIGSTOP)
+        assert is_locked(agent.home.lock)
+        with running_reaper(agent.home.path, "--hung-after-s", "1"):
+            await until(lambda: agent.process.poll() == -signal.SIGKILL, "the hung agent's death")
+            await until(agent.socket_answers, "a new agent")
+            assert is_alive(trainer)
+            async with client_of(agent) as client:
+                await client.follow(job)
+                await client.until_step(job, 30)
+                assert client.states(job) == ["queued", "preparing", "running"]
+            os.kill(json.loads(agent.home.status.read_text())["pid"], signal.SIGKILL)
+
+
+async def test_damaged_job_costs_no_other_its_end(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        job = await trained_without_agent(agent, max_runtime_s=3600)
+        for number, text in enumerate(("{", '{"meter": {"elapsed_s": "x", "limit_s": 1}, "trainer": null}', "[]")):
+            damaged = agent.home.jobs / f"0{number}"
+            damaged.mkdir()
+            (damaged / "state.json").write_text(text)
+        use_up_time(agent, job, 3600)
+        with running_reaper(agent.home.path):
+            await until((agent.home.job(job) / "exit.json").exists, "the trainer to save")
+
+
+@pytest.mark.parametrize("refuses", [False, True], ids=["may", "may not"])
+async def test_reaper_powers_off_once_where_the_user_allowed_it_and_nobody_came(tmp_path, monkeypatch, refuses):
+    with running_agent(tmp_path / "home") as agent:
+        job = await trained_without_agent(agent, max_runtime_s=3600, on_done="poweroff", keep_s=1.0)
+        agent.home.status.write_text("{}")
+        use_up_time(agent, job, 3600)
+        told = fake_power_switch(tmp_path / "bin", monkeypatch, refuses=refuses)
+        with running_reaper(agent.home.path):
+            await until((agent.home.job(job) / "exit.json").exists, "the trainer to save")
+            assert not told.exists()
+            os.kill(agent.trainer(job).pid, signal.SIGKILL)
+            said = "stays on" if refuses else "poweroff: nobody came"
+            await until(lambda: told.exists() and said in agent.home.reaper_log.read_text(), "the power switch")
+        with running_reaper(agent.home.path) as reaper, pytest.raises(subprocess.TimeoutExpired):
+            await asyncio.to_thread(reaper.wait, 3)
+        lines = told.read_text().splitlines()
+        assert lines[0].startswith("poweroff")
+        assert len(lines) == len(set(lines)), "asked twice"
+        agent.restart()
+        async with client_of(agent) as client:
+            await client.follow(job)
+            await client.receive_until(lambda: any(isinstance(e, messages.Deadman) for e in client.events(job)))
+            deeds = [event for event in client.events(job) if isinstance(event, messages.Deadman)]
+            assert [deed.action for deed in deeds] == ["stop", "poweroff"] + ["poweroff"] * refuses
+            assert (deeds[-1].reason, deeds[-1].ok) == ("lease", not refuses)
+            assert "no permission" in deeds[-1].detail or not refuses
+
+
+async def test_reaper_leaves_the_machine_on_where_nobody_allowed_it(tmp_path, monkeypatch):
+    with running_agent(tmp_path / "home") as agent:
+        job = await trained_without_agent(agent, max_runtime_s=3600, on_done="stop", keep_s=0.0)
+        told = fake_power_switch(tmp_path / "bin", monkeypatch)
+        os.kill(agent.trainer(job).pid, signal.SIGKILL)
+        agent.home.status.unlink()
+        with running_reaper(agent.home.path) as reaper:
+            assert await asyncio.to_thread(reaper.wait, 10) == 0
+        assert not told.exists()
+
+
+def test_reaper_that_hangs_is_replaced(tmp_path, monkeypatch):
+    with running_agent(tmp_path / "home", reaper=True, reaper_check_s=1.0) as agent:
+        facts = agent.home.run / "reaper.json"
+        wait_until(facts.exists, "the reaper")
+        first = json.loads(facts.read_text())["pid"]
+        os.kill(first, signal.SIGSTOP)
+        wait_until(lambda: json.loads(facts.read_text() or "{}").get("pid") not in (first, None), "another reaper")
+
+
+def test_module_needs_nothing_but_the_standard_library(tmp_path: Path):
+    code = (
+        "import sys; import loratui_agent.reaper; "
+        "print([n for n in sys.modules if n.split('.')[0] in "
+        "('msgpack', 'cattrs', 'attrs', 'websockets', 'psutil', 'torch', 'loratui_protocol', 'asyncio')])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
