@@ -115,7 +115,7 @@ def _check(command: messages.StartJob) -> None:
         if not is_on_done(command.on_done)
         else "it can't be kept for less than no time"
         if command.keep_s is not None and not 0 <= command.keep_s < math.inf
-        else ""
+        else _inputs_problem(command.inputs)
     )
     if problem:
         raise JobError(f"the run can't be started: {problem}", fix="correct the request", code="job.invalid")

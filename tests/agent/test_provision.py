@@ -1,0 +1,193 @@
+"""Jobs that wait for their inputs, with real agents and a stand-in for the trainer."""
+
+import hashlib
+import json
+
+import pytest
+
+from loratui_agent.blobs import blob_path, part_path
+from loratui_agent.secrets import keep_secret, read_secret
+from loratui_protocol import messages
+from loratui_protocol.ids import new_id
+from loratui_protocol.inputs import (
+    EnvironmentKind,
+    EnvironmentSpec,
+    InputFile,
+    JobInputs,
+    Manifest,
+    ModelKind,
+    ModelSource,
+    make_manifest,
+)
+from loratui_protocol.paths import AgentHome
+from support.agent_process import Client, client_of, running_agent
+
+SCRIPT = "steps = 5\nstep_s = 0.005"
+PICTURE = b"a picture"
+CONTENTS = {"train/pics/1_cat/a.png": PICTURE, "train/pics/1_cat/a.txt": b"a cat", "model/base/unet/w": b"weights"}
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def manifest_of(contents: dict[str, bytes]) -> Manifest:
+    return make_manifest(
+        [InputFile(name=name, size=len(content), sha256=sha256(content)) for name, content in contents.items()]
+    )
+
+
+def inputs_of(manifest: Manifest) -> JobInputs:
+    return JobInputs(
+        manifest_sha256=manifest.sha256(),
+        model=ModelSource(kind=ModelKind.FILES, name="base"),
+        environment=EnvironmentSpec(kind=EnvironmentKind.AGENT),
+    )
+
+
+INPUTS = inputs_of(manifest_of(CONTENTS))
+
+
+def bring(home: AgentHome, *contents: bytes) -> None:
+    home.blobs.mkdir(exist_ok=True)
+    for content in contents:
+        arriving = part_path(home, sha256(content))
+        arriving.write_bytes(content)
+        arriving.replace(blob_path(home, sha256(content)))
+
+
+def bring_all(home: AgentHome) -> None:
+    bring(home, manifest_of(CONTENTS).to_bytes(), *CONTENTS.values())
+
+
+def setups(client: Client, job: str, phase: str) -> list[messages.Setup]:
+    return [event for event in client.events(job) if isinstance(event, messages.Setup) and event.phase == phase]
+
+
+async def test_a_job_waits_for_its_files_and_trains_on_them_under_their_names(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SCRIPT, inputs=INPUTS)
+            await client.until_state(job, "preparing")
+            bring(agent.home, manifest_of(CONTENTS).to_bytes(), PICTURE)
+            await client.receive_until(lambda: any(e.done == len(PICTURE) for e in setups(client, job, "dataset")))
+            assert agent.trainer(job) is None
+            bring_all(agent.home)
+            await client.until_state(job, "done")
+            assert client.states(job) == ["queued", "preparing", "running", "finishing", "done"]
+            last = setups(client, job, "dataset")[-1]
+            assert last.done == last.total == sum(map(len, CONTENTS.values()))
+    folder = agent.home.job(job) / "inputs"
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == CONTENTS
+
+
+async def test_an_agent_killed_while_it_waits_is_followed_by_one_that_waits_on(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SCRIPT, inputs=INPUTS)
+            await client.until_state(job, "preparing")
+        agent.kill()
+        # What a kill in the middle of laying out leaves.
+        half = agent.home.job(job) / "inputs.tmp"
+        (half / "train").mkdir(parents=True)
+        agent.restart()
+        bring_all(agent.home)
+        async with client_of(agent) as client:
+            await client.follow(job)
+            await client.until_state(job, "done")
+            assert not half.exists()
+            assert agent.state(job)["attempt"] == 1
+
+
+async def test_a_waiting_job_is_stopped_at_once_and_goes_on_when_it_is_resumed(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SCRIPT, inputs=INPUTS)
+            await client.until_state(job, "preparing")
+            stop = await client.command(messages.Stop, job)
+            await client.until_state(job, "stopped")
+            assert client.results(job)[stop].ok
+            bring_all(agent.home)
+            await client.command(messages.Resume, job)
+            await client.until_state(job, "done")
+
+
+async def test_the_time_of_a_waiting_job_costs_and_runs_out(tmp_path):
+    with running_agent(tmp_path / "home", patience={"cost_every_s": 0.1}) as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SCRIPT, inputs=INPUTS, max_runtime_s=0.5, price_microusd_per_h=3_600_000_000)
+            await client.until_state(job, "stopped")
+            last = [event for event in client.events(job) if isinstance(event, messages.State)][-1]
+            assert last.reason == "deadline"
+            await client.receive_until(lambda: isinstance(client.events(job)[-1], messages.Cost))
+            assert client.events(job)[-1].spent_microusd > 400_000
+
+
+async def test_a_trainer_killed_later_is_started_again_without_bringing_anything_again(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        bring_all(agent.home)
+        async with client_of(agent) as client:
+            job = await client.start("steps = 20\ncheckpoint_every = 5\ndie_at = 12", inputs=INPUTS)
+            await client.receive_until(lambda: client.states(job).count("running") == 1)
+            for content in CONTENTS.values():
+                blob_path(agent.home, sha256(content)).unlink()
+            await client.until_state(job, "failed")
+            assert client.states(job).count("running") == 3
+            assert agent.state(job)["reason"] == "killed"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"no manifest", "inputs.manifest"),
+        (json.dumps({"files": [["../../escape", 1, "0" * 64]]}).encode(), "inputs.manifest"),
+        (json.dumps({"files": [["/etc/cron.d/x", 1, "0" * 64]]}).encode(), "inputs.manifest"),
+        (json.dumps({"files": [["train/a", len(PICTURE) + 1, sha256(PICTURE)]]}).encode(), "inputs.manifest"),
+    ],
+)
+async def test_a_manifest_that_lies_fails_the_job_and_leaves_nothing_outside_its_folder(tmp_path, content, code):
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            bring(agent.home, content, PICTURE)
+            lying = JobInputs(manifest_sha256=sha256(content), model=INPUTS.model, environment=INPUTS.environment)
+            job = await client.start(SCRIPT, inputs=lying)
+            await client.until_state(job, "failed")
+            assert agent.state(job)["reason"] == code
+            assert not (tmp_path / "escape").exists()
+            assert agent.process.poll() is None
+
+
+async def test_inputs_that_name_paths_are_refused_when_the_job_is_started(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            for model in ("../x", "a/b", ""):
+                source = ModelSource(kind=ModelKind.FILES, name=model)
+                inputs = JobInputs(manifest_sha256="0" * 64, model=source, environment=INPUTS.environment)
+                start = messages.StartJob(
+                    id=new_id(), author="test", job=new_id(), name="thing", config_toml=SCRIPT, inputs=inputs
+                )
+                await client.send(start)
+                await client.receive_until(lambda: client.answers)
+                assert client.answers.pop().code == "job.invalid"
+
+
+async def test_a_token_that_was_entered_is_gone_once_the_job_is_prepared_and_in_none_of_its_files(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        keep_secret(agent.home, "hub.example", "canary-token")
+        assert read_secret(agent.home, "hub.example") == "canary-token"
+        bring_all(agent.home)
+        async with client_of(agent) as client:
+            job = await client.start(SCRIPT, inputs=INPUTS)
+            await client.until_state(job, "done")
+        assert read_secret(agent.home, "hub.example") == ""
+        written = [path for path in agent.home.path.rglob("*") if path.is_file()]
+        assert not [path for path in written if b"canary-token" in path.read_bytes()]
+
+
+def test_a_token_is_read_by_nobody_else_and_only_for_its_host(tmp_path):
+    home = AgentHome(tmp_path)
+    home.run.mkdir()
+    keep_secret(home, "hub.example:8443", "abc")
+    assert [read_secret(home, host) for host in ("hub.example", "evil.example", "../x")] == ["", "", ""]
+    assert read_secret(home, "hub.example:8443") == "abc"
