@@ -16,7 +16,7 @@ from pathlib import Path
 from loratui.domain.transfer_cost import TransferLimits, Worth, transfer_cost
 from loratui.remote.box import Box
 from loratui.remote.upload import LocalBlob, Uploaded, upload
-from loratui_protocol.base_model import BUILTIN_PREFIX, MODEL_PARTS, files_of_model, model_folder
+from loratui_protocol.base_model import BUILTIN_PREFIX, MODEL_PARTS, files_of_model
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.codec import strict_converter
 from loratui_protocol.config import TrainingConfig
@@ -34,6 +34,7 @@ from loratui_protocol.inputs import (
     make_manifest,
     parse_manifest,
 )
+from loratui_protocol.single_file import local_model
 
 SLOW_CODE = "upload.slow"
 """Under which a slow upload is refused, and accepted by name."""
@@ -130,9 +131,9 @@ def plan_supply(
     """
     found = [*_dataset(config)]
     if model is None:
-        name, folder = _local_model(config.pretrained_model_name_or_path)
+        name, path = _local_model(config.pretrained_model_name_or_path)
         model = ModelSource(kind=ModelKind.FILES, name=name)
-        found += _model_files(folder, name)
+        found += [_Found(f"model/{name}", path)] if path.is_file() else _model_files(path, name)
     reg_name = _folder_name(config.reg_data_dir) if config.reg_data_dir else ""
     on_the_box = dataclasses.replace(
         config,
@@ -230,13 +231,14 @@ def _folder_name(folder: str | None) -> str:
 
 
 def _local_model(name_or_path: str) -> tuple[str, Path]:
-    """Return the name and the folder of a base model that is on this machine.
+    """Return the name and the folder, or the single file, of a base model that is on this machine.
 
     Raises:
         ModelError: it is not.
     """
     if not name_or_path.startswith(BUILTIN_PREFIX):
-        return _folder_name(name_or_path), model_folder(name_or_path)
+        # Under the name that it has here, a link's own: it is written into the LoRA file.
+        return _folder_name(name_or_path), local_model(name_or_path)
     # The agent is never imported here, but its package lies on this machine and has the built-in models' files.
     spec = importlib.util.find_spec("loratui_agent")
     name = name_or_path.removeprefix(BUILTIN_PREFIX)
