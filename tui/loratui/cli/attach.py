@@ -27,11 +27,16 @@ def open_interface(arguments: Arguments) -> int:
 
 
 def attach(arguments: Arguments) -> int:
-    """Follow a run from its first record."""
+    """Follow a run from its first record; with ``--on`` one of that host, whoever started it."""
     preferences = settings.load()
-    with Store(preferences.database) as store:
-        run = choose(store.runs(), arguments.run)
-    with hosting(preferences) as host:
+    with hosting(preferences) as host, Store(preferences.database) as store:
+        if arguments.on is None:
+            run = choose(store.runs(), arguments.run)
+        else:
+            from loratui.cli.hosts import find_runs
+
+            found = find_runs(host, store, arguments.on, arguments)
+            run = choose([known for known in store.runs() if known.id in found], arguments.run)
         refusal = take_up(host, run.id)
         # The interface shows what is known and goes on trying; lines would wait in silence.
         if refusal is not None and not run.state.is_final and not wants_interface(arguments):

@@ -1,6 +1,7 @@
 """Whether a run's files will fit on the disks they go to, asked before anything starts."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from loratui.domain import formatting
@@ -22,15 +23,14 @@ def needed_bytes(config: TrainingConfig, plan: Plan) -> tuple[int, int]:
     return files + _NUM_STATES_KEPT * config.network_dim * _STATE_BYTES_PER_RANK, files
 
 
-def check_space(config: TrainingConfig, plan: Plan, home: Path, state_dir: Path) -> None:
-    """Refuse a run whose files won't fit.
+def check_space(needs: Iterable[tuple[Path, int]]) -> None:
+    """Refuse a run whose files won't fit; ``needs`` are folders of this machine and the bytes that go there.
 
     Raises:
         StorageError: with the folder, what is free and what is needed.
     """
-    on_home, handed_over = needed_bytes(config, plan)
     needed: dict[int, tuple[Path, int]] = {}
-    for folder, num_bytes in ((home, on_home), (state_dir, handed_over)):
+    for folder, num_bytes in needs:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         device = existing.stat().st_dev
         needed[device] = (existing, needed.get(device, (existing, 0))[1] + num_bytes)

@@ -34,12 +34,17 @@ class _HungUp(KeyboardInterrupt):
 @contextmanager
 def hosting(preferences: Settings) -> Iterator[SessionHost]:
     """Run a session host inside the block."""
-    host = SessionHost(preferences)
+    host = SessionHost(preferences, say)
     host.start()
     try:
         yield host
     finally:
         host.close()
+
+
+def say(text: str) -> None:
+    """Tell a person at the terminal."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def take_up(host: SessionHost, run_id: str) -> LoratuiError | None:
@@ -88,6 +93,8 @@ def _show(host: SessionHost, run_id: str, arguments: Arguments) -> int:
     from loratui.ui.app import run_app
     from loratui.ui.farewell import farewell
 
+    # What is said of the way to a machine would land in the picture.
+    host.hush()
     status = run_app(HostRunSource(host, run_id), options=options)
     view = host.view(run_id)
     if status != HUNG_UP and not view.is_settled:

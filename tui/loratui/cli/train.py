@@ -1,4 +1,4 @@
-"""``train`` and ``demo``: check everything, then start a run on this machine and follow it."""
+"""``train`` and ``demo``: check everything, then start a run and follow it; on another machine see ``hosts``."""
 
 import json
 import subprocess
@@ -10,9 +10,9 @@ from pathlib import Path
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import check_base_model, check_config, print_findings
-from loratui.cli.disk import check_space
+from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import hosting, watch
-from loratui.domain import formatting
+from loratui.cli.limits import agrees, max_runtime_s
 from loratui.headless.json_lines import to_json
 from loratui.remote.local_agent import check_installed, check_platform
 from loratui.sessions.start_run import start_run
@@ -25,18 +25,21 @@ from loratui_protocol.plan import Plan
 
 def train(arguments: Arguments) -> int:
     """Train what a config describes."""
-    if arguments.on != LOCAL:
-        raise UsageError(
-            f"--on {arguments.on} is not there yet", fix="--on local trains on this machine", code="target.unknown"
-        )
     if arguments.budget == 0:
         raise UsageError("a budget of $0 buys nothing", fix="leave --budget away for no limit", code="usage.money")
+    if arguments.on != LOCAL:
+        from loratui.cli.hosts import train_on_host
+
+        return train_on_host(arguments, arguments.on or "")
+    if arguments.on_done or arguments.ask_token:
+        raise UsageError("--on-done and --ask-token are for other machines than this one", fix="leave them away")
     check_platform()
     checked = check_config(arguments.config)
     check_base_model(checked.config)
     warnings = [finding for finding in checked.findings if finding.severity == "warning"]
     print_findings(warnings)
-    if warnings and not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty() and not _agrees(len(warnings)):
+    number = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+    if warnings and not arguments.yes and not agrees(f"Train in spite of {number}?"):
         return 0
     return _run(checked.config, checked.plan, arguments)
 
@@ -63,19 +66,11 @@ def demo(arguments: Arguments) -> int:
     return _run(replace(checked.config, output_dir=str(folder)), checked.plan, arguments, concept=job["concept"])
 
 
-def _agrees(num_warnings: int) -> bool:
-    warnings = "a warning" if num_warnings == 1 else f"{num_warnings} warnings"
-    print(f"Train in spite of {warnings}? [y/N] ", end="", file=sys.stderr, flush=True)
-    agrees = sys.stdin.readline().strip().lower() in ("y", "yes")
-    if not agrees:
-        print("nothing was started", file=sys.stderr)
-    return agrees
-
-
 def _run(config: TrainingConfig, plan: Plan, arguments: Arguments, concept: str = "") -> int:
     """Start a run and follow it, or leave it to itself."""
     preferences = settings.load()
-    check_space(config, plan, preferences.local_home, preferences.state_dir)
+    on_home, handed_over = needed_bytes(config, plan)
+    check_space([(preferences.local_home, on_home), (preferences.state_dir, handed_over)])
     with hosting(preferences) as host:
         run_id = start_run(
             host,
@@ -84,7 +79,7 @@ def _run(config: TrainingConfig, plan: Plan, arguments: Arguments, concept: str 
             config_toml=to_toml(config),
             home=preferences.local_home,
             price_microusd_per_h=preferences.local_price_microusd_per_h,
-            max_runtime_s=_max_runtime_s(arguments, preferences.local_price_microusd_per_h),
+            max_runtime_s=max_runtime_s(arguments, preferences.local_price_microusd_per_h, "local.price_usd_per_h"),
             evaluate_concept=concept,
         )
         if arguments.json:
@@ -97,17 +92,3 @@ def _run(config: TrainingConfig, plan: Plan, arguments: Arguments, concept: str 
                 f"run {run_id}: {config.output_name}, {plan.steps} steps on this machine", file=sys.stderr, flush=True
             )
         return 0 if arguments.detach else watch(host, preferences, run_id, arguments)
-
-
-def _max_runtime_s(arguments: Arguments, price_microusd_per_h: int) -> float | None:
-    """Return the time after which the run saves and stops: the earlier of deadline and spent budget."""
-    limits = [] if arguments.deadline is None else [arguments.deadline]
-    if arguments.budget is not None and price_microusd_per_h:
-        limits.append(3600 * arguments.budget / price_microusd_per_h)
-    elif arguments.budget is not None:
-        print(
-            f"warning: --budget {formatting.money(arguments.budget)} has no effect, this machine costs $0 an hour; "
-            "set local.price_usd_per_h",
-            file=sys.stderr,
-        )
-    return min(limits, default=None)

@@ -110,15 +110,22 @@ def _has_caught_up(view: RunView) -> bool:
 
 
 class _LinkNarrator:
-    """Says on standard error when the agent is not heard, and when it is heard again."""
+    """Says on standard error when the agent is not heard, when it is heard again, and what an upload runs into."""
 
     def __init__(self, host: SessionHost, run_id: str) -> None:
         self._host = host
         self._run_id = run_id
         self._is_down = False
+        self._told_supply: set[str] = set()
 
     def look(self) -> None:
         view = self._host.view(self._run_id)
+        if view.supply is not None:
+            error = view.supply.error
+            for text in (view.supply.warning, f"{error}\n  the run is stopped" if error else ""):
+                if text and text not in self._told_supply:
+                    self._told_supply.add(text)
+                    print(text, file=sys.stderr, flush=True)
         if view.link is LinkState.DOWN and not self._is_down:
             self._is_down = True
             print(f"the agent is not heard ({view.link_detail}); it is tried again", file=sys.stderr, flush=True)

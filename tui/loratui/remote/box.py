@@ -46,6 +46,10 @@ class Box(Protocol):
         """Return how people call it: user@host, with the port where it is not 22."""
         ...
 
+    def abort(self) -> None:
+        """Drop the connection at once, without a word to the host; whoever uses it gets an error. For a dead path."""
+        ...
+
     def process(self, argv: Sequence[str], nonce: str = "") -> AbstractAsyncContextManager[BoxProcess]:
         """Run a program for the block; it is told to end when the block is left. ``nonce`` is that of its frames.
 

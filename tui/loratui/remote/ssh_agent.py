@@ -149,6 +149,10 @@ class SshAgent:
         """Forget what is remembered: another agent lives there now."""
         self._address, self._is_recalled = None, True
 
+    def abandon(self) -> None:
+        """Drop the connection at once: it is dead, or older than a sleep of this machine."""
+        self._box.abort()
+
     def _channel(self, address: AgentAddress) -> Any:
         return self._box.channel(address.socket, agent_argv(address, "proxy"))
 

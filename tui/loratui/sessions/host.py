@@ -34,7 +34,8 @@ class SessionHost:
     def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
         """``say`` is told, in the host's thread, what a person should see of the way to a machine."""
         self._settings = settings
-        self._targets = Targets(settings, say=say)
+        self._say = say
+        self._targets = Targets(settings, say=lambda text: self._say(text))
         self._client_id = new_id()
         self._thread = threading.Thread(target=self._run, name="sessions", daemon=True)
         self._started: Future[None] = Future()
@@ -132,6 +133,10 @@ class SessionHost:
     def retry_now(self, run_id: str) -> None:
         """Try at once to reach an agent that is down."""
         self._call(lambda: self._followed[run_id].session.retry_now())
+
+    def hush(self) -> None:
+        """Say nothing more of the way to a machine."""
+        self._say = lambda _: None
 
     def perform(self, work: Callable[[Targets], Coroutine[Any, Any, T]]) -> "Future[T]":
         """Do in the host's loop what needs the machines, over the connections that the runs use."""

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
+from loratui.domain.download_policy import DownloadPolicy
 from loratui.domain.run import LinkState, RunView, Supplied
 from loratui.remote.agent_client import AgentClient, Transport, connected
 from loratui.sessions.clocks import Clocks
@@ -53,6 +54,7 @@ class RunSession:
         client_id: str,
         changed: Callable[[], None],
         supplier: Supplier | None = None,
+        policy: DownloadPolicy = DownloadPolicy(),  # noqa: B008 - a constant
     ) -> None:
         self._run = run
         self._supplier = supplier
@@ -61,7 +63,9 @@ class RunSession:
         self._author = author
         self._client_id = client_id
         self._changed = changed
-        self._downloads = Downloads(run, store, folder, author, changed)
+        self._downloads = Downloads(
+            run, store, folder, author, changed, open_bulk=lambda: connected(transport, client_id), policy=policy
+        )
         self._waiting: dict[str, tuple[Command, Future[CommandResult]]] = {}
         self._unsent: asyncio.Queue[Command] = asyncio.Queue()
         self._retry = asyncio.Event()
@@ -71,7 +75,7 @@ class RunSession:
         self.answered: Future[None] = Future()
         """Done when the agent has the run; failed when the first attempt shows that it never will."""
         self.view = self._recall()
-        self.is_known_to_agent = self.view.last_seq > 0
+        self.is_known_to_agent = self.view.last_seq > 0 or not run.is_ours
         """Whether the agent has the run, or may have it though its answer was lost."""
 
     async def run(self) -> None:
@@ -126,7 +130,7 @@ class RunSession:
     async def _converse(self, agent: AgentClient) -> None:
         """Do everything that goes on while connected; ends with an error, as every connection does."""
         self.view.clock_offset_s = time.monotonic() - agent.hello_ok.now_ts
-        if self.view.last_seq == 0:
+        if self.view.last_seq == 0 and self._run.is_ours:
             self.is_known_to_agent = True
             await agent.command(start_command(self._run, self._author))
         await agent.follow(self._run.id, self.view.journal, self.view.last_seq)

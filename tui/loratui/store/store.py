@@ -41,6 +41,11 @@ class StoredRun:
     spent_microusd: int = 0
     ended_ts: float | None = None
 
+    @property
+    def is_ours(self) -> bool:
+        """Return whether this machine started the run; one that was found on a host came without its config."""
+        return bool(self.config_toml)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:

@@ -1,0 +1,169 @@
+"""``train --on ssh://…``: what the host is and what it is sent is said first, then the run starts there."""
+
+import getpass
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from loratui import settings
+from loratui.cli.arguments import Arguments
+from loratui.cli.check import check_base_model, check_config, print_findings
+from loratui.cli.disk import check_space, needed_bytes
+from loratui.cli.following import hosting, say, watch
+from loratui.cli.limits import agrees, max_runtime_s
+from loratui.domain import formatting
+from loratui.domain.transfer_cost import transfer_cost
+from loratui.headless.json_lines import to_json
+from loratui.remote.ssh import parse_target
+from loratui.sessions.adopt import adopt, runs_on
+from loratui.sessions.host import SessionHost
+from loratui.sessions.machine import HostOptions
+from loratui.sessions.prepare import Prepared, give_token, model_source, prepare
+from loratui.sessions.start_run import start_run
+from loratui.store import Store
+from loratui_protocol.config_file import to_toml
+from loratui_protocol.errors import UsageError
+from loratui_protocol.findings import Finding
+from loratui_protocol.inputs import ModelSource
+
+_PREPARE_TIMEOUT_S = 600.0
+_ON_DONE = ("stop", "poweroff")
+
+
+def host_options(arguments: Arguments) -> HostOptions:
+    """Return how a host is reached, as far as the command line says."""
+    return HostOptions(
+        identity=arguments.identity,
+        ssh_config=True if arguments.ssh_config else None,
+        host_key=arguments.host_key,
+        passphrase=_passphrase if sys.stdin.isatty() else None,
+    )
+
+
+def train_on_host(arguments: Arguments, target: str) -> int:
+    """Train what a config describes on the host ``target``."""
+    preferences = settings.load()
+    action = _on_done(arguments)
+    checked = check_config(arguments.config)
+    model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
+    if model is None:
+        check_base_model(checked.config)
+    print_findings(finding for finding in checked.findings if _matters(finding, model))
+    price = preferences.ssh_price_microusd_per_h
+    limit_s = max_runtime_s(arguments, price, "ssh.price_usd_per_h")
+    on_box, handed_over = needed_bytes(checked.config, checked.plan)
+    check_space([(preferences.state_dir, handed_over)])
+    token = _token(model) if arguments.ask_token else ""
+    with hosting(preferences) as host:
+        options = host_options(arguments)
+        prepared = host.perform(
+            lambda targets: prepare(targets.machine(target, options), checked.config, preferences, on_box)
+        ).result(_PREPARE_TIMEOUT_S)
+        _tell(prepared, price, limit_s)
+        if not arguments.yes and not agrees("Start?"):
+            return 0
+        if token and model is not None:
+            _give_token(host, target, model, token)
+        run_id = start_run(
+            host,
+            name=checked.config.output_name,
+            target=str(parse_target(target)),
+            config_toml=to_toml(checked.config),
+            home=Path(prepared.home),
+            price_microusd_per_h=price,
+            max_runtime_s=limit_s,
+            supply=prepared.supply,
+            on_done=action,
+            keep_s=arguments.keep,
+            accepted=arguments.accept,
+        )
+        if arguments.json:
+            fields = {"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": checked.config.output_name}
+            print(to_json(fields), flush=True)
+        else:
+            say(f"run {run_id}: {checked.config.output_name}, {checked.plan.steps} steps on {target}")
+        if arguments.detach:
+            return _detach(host, run_id)
+        return watch(host, preferences, run_id, arguments)
+
+
+def find_runs(host: SessionHost, store: Store, target: str, arguments: Arguments) -> list[str]:
+    """Take up the runs that are on the host ``target``; return their ids, oldest first.
+
+    Raises:
+        UsageError: there are none.
+    """
+    options = host_options(arguments)
+    there = host.perform(lambda targets: runs_on(targets.machine(target, options))).result(_PREPARE_TIMEOUT_S)
+    if not there.jobs:
+        raise UsageError(f"there is no run on {target}", fix=f"loratui train CONFIG --on {target}", code="run.none")
+    return adopt(store, str(parse_target(target)), there)
+
+
+def _tell(prepared: Prepared, price_microusd_per_h: int, limit_s: float | None) -> None:
+    """Say what the host is, what travels there, what that takes, and who can read it."""
+    facts, supply = prepared.facts, prepared.supply
+    gpus = ", ".join(f"{gpu.name} {gpu.vram_mib / 1024:.0f} GiB" for gpu in facts.gpus) or "no GPU: the CPU trains"
+    say(f"host: {facts.user} on {facts.system} {facts.machine}, {facts.cpus} CPUs, {gpus}; files go to {prepared.home}")
+    say(f"environment: {prepared.environment.why}")
+    if prepared.model is not None:
+        room = "it costs while it downloads" if price_microusd_per_h else "at its own speed"
+        say(f"base model: the host downloads {prepared.model.address}, {room}, usually 2 to 6 GB")
+    travels = f"to send: at most {formatting.size(supply.size)}, less what the host has already"
+    if prepared.upload_bytes_per_s is not None:
+        cost = transfer_cost(supply.size, prepared.upload_bytes_per_s, price_microusd_per_h)
+        travels += f"; {cost.sentence} (speed just measured)"
+    say(travels)
+    say("whoever runs that host can read the pictures, captions and results that are there")
+    price = formatting.hourly_price(price_microusd_per_h) if price_microusd_per_h else "not set (ssh.price_usd_per_h)"
+    most = f", at most {formatting.money(round(price_microusd_per_h * limit_s / 3600))}" if limit_s is not None else ""
+    say(f"price: {price}; auto-stop: {formatting.auto_stop(limit_s)}{most if price_microusd_per_h else ''}")
+
+
+def _detach(host: SessionHost, run_id: str) -> int:
+    """Stay until the host has all that it needs of this machine, then leave the run to itself."""
+    view = host.view(run_id)
+    while view.may_need_supply and not (view.supply and (view.supply.is_complete or view.supply.error)):
+        view = host.wait(run_id, view.version, 1.0)
+    if view.supply is not None and view.supply.error is not None:
+        raise view.supply.error
+    print(run_id)
+    return 0
+
+
+def _on_done(arguments: Arguments) -> str:
+    """Return what happens in the end, as the wire has it."""
+    if arguments.keep is not None and not arguments.on_done:
+        raise UsageError("--keep says how long --on-done waits", fix="give --on-done too")
+    action = arguments.on_done or ""
+    return action if action in ("", *_ON_DONE) else f"run:{action}"
+
+
+def _matters(finding: Finding, model: ModelSource | None) -> bool:
+    """Return whether a finding is news; a model that the host downloads need not be here."""
+    return finding.severity == "warning" and not (model is not None and finding.code == "model.missing")
+
+
+def _token(model: ModelSource | None) -> str:
+    """Ask for the token that the base model is downloaded with; it is neither shown nor kept here."""
+    if model is None:
+        raise UsageError("no base model is downloaded, so no token is needed", fix="leave --ask-token away")
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    return getpass.getpass(f"token for {_token_host(model)} (not shown, not kept here): ", sys.stderr).strip()
+
+
+def _token_host(model: ModelSource) -> str:
+    address = model.address if model.address.startswith("https://") else model.hub_url
+    return urlsplit(address).hostname or ""
+
+
+def _give_token(host: SessionHost, target: str, model: ModelSource, token: str) -> None:
+    host.perform(lambda targets: give_token(targets.machine(target), _token_host(model), token)).result(
+        _PREPARE_TIMEOUT_S
+    )
+
+
+def _passphrase(key: Path) -> str:
+    return getpass.getpass(f"passphrase of {key}: ", sys.stderr)

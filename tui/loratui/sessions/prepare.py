@@ -1,0 +1,140 @@
+"""Before a run goes to another machine: what that is, what it needs of this one, and whether it can train at all.
+
+Nothing is sent here. What can't work is refused, with the machine as it was found.
+"""
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from loratui.domain.box import BoxFacts, Disk
+from loratui.domain.box_home import choose_home
+from loratui.domain.environment_choice import EnvironmentChoice, EnvironmentSettings, choose_environment
+from loratui.domain.formatting import size
+from loratui.remote.address import agent_argv
+from loratui.remote.box import Box
+from loratui.remote.environment_files import environment_files
+from loratui.sessions.machine import Machine
+from loratui.sessions.supply import Supply, plan_supply
+from loratui.settings import Settings
+from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.errors import HostError, ModelError
+from loratui_protocol.framing import new_nonce
+from loratui_protocol.inputs import ModelKind, ModelSource
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
+_HTTPS = "https://"
+_SAFETENSORS = ".safetensors"
+_DOWNLOADED_MODEL_BYTES = 6 << 30
+"""Room for a base model of Stable Diffusion 1.x whose size only its hub knows."""
+
+
+_WORTH_MEASURING_BYTES = 20_000_000
+_MEASURED_BYTES = 8 << 20
+_MEASURED_S = 2.0
+_BLOCK_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that a machine can do. ``supply`` is what travels to it."""
+
+    facts: BoxFacts
+    home: str
+    environment: EnvironmentChoice
+    model: ModelSource | None
+    """None: the base model travels with the dataset."""
+    supply: Supply
+    upload_bytes_per_s: float | None
+    """Measured just now; None where so little travels that nobody asks."""
+
+
+def model_source(name: str, hub_url: str) -> ModelSource | None:
+    """Return where another machine downloads the base model from, None where it travels from this one.
+
+    Raises:
+        ModelError: it is an address that is not https.
+    """
+    if name.startswith("http://"):
+        raise ModelError(
+            f"{name} is no https address: anyone on the way could change the model",
+            fix="write https://",
+            code="model.address",
+        )
+    if name.startswith(_HTTPS):
+        last = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(name).path.rstrip("/").rpartition("/")[2])[:80].strip(".-")
+        file_name = last if last.endswith(_SAFETENSORS) else f"{last or 'model'}{_SAFETENSORS}"
+        return ModelSource(kind=ModelKind.HTTPS, name=file_name, address=name, hub_url=hub_url)
+    if name.startswith(BUILTIN_PREFIX) or Path(name).exists() or not _HUB_ID.fullmatch(name):
+        return None
+    hub_id, _, revision = name.partition("@")
+    return ModelSource(
+        kind=ModelKind.HUB, name=hub_id.partition("/")[2], address=hub_id, revision=revision, hub_url=hub_url
+    )
+
+
+async def prepare(machine: Machine, config: TrainingConfig, settings: Settings, run_bytes: int) -> Prepared:
+    """Look at the machine and plan what it is sent; ``run_bytes`` is what checkpoints and files will take there.
+
+    Raises:
+        HostError: it can't be reached, or can't train.
+        DatasetError, ModelError: what would have to travel is not here.
+    """
+    facts = await machine.agent.probe()
+    machine.remember_options()
+    choice = choose_environment(
+        facts,
+        EnvironmentSettings(index_url=settings.remote_index_url, torch_index_url=settings.remote_torch_index_url),
+    )
+    model = model_source(config.pretrained_model_name_or_path, settings.remote_hub_url)
+    files = await environment_files(choice, facts, settings.state_dir / "cache")
+    supply = await asyncio.to_thread(plan_supply, config, environment=files.spec, model=model, extra_blobs=files.blobs)
+    downloaded = _DOWNLOADED_MODEL_BYTES if model is not None else 0
+    needed = supply.size + run_bytes + choice.disk_bytes + downloaded
+    home = settings.ssh_home or choose_home(facts, needed)
+    _check_room(facts, home, needed)
+    speed = await _upload_speed(machine.box) if supply.size >= _WORTH_MEASURING_BYTES else None
+    return Prepared(facts=facts, home=home, environment=choice, model=model, supply=supply, upload_bytes_per_s=speed)
+
+
+async def give_token(machine: Machine, host: str, token: str) -> None:
+    """Hand the machine the token that it downloads a base model from ``host`` with: through a pipe, to memory.
+
+    Raises:
+        HostError: it did not take it.
+    """
+    nonce = new_nonce()
+    argv = agent_argv(await machine.agent.ensure(), "secret", "--host", host, "--nonce", nonce)
+    async with machine.box.process(argv, nonce) as process:
+        await process.write(token.encode() + b"\n")
+        await process.write_eof()
+        await process.frame()
+
+
+async def _upload_speed(box: Box) -> float:
+    """Return how fast the machine takes bytes in, which are thrown away there; bytes a second."""
+    started_s = time.monotonic()
+    sent = 0
+    async with box.process(["/bin/sh", "-c", "cat >/dev/null"]) as process:
+        while sent < _MEASURED_BYTES and time.monotonic() - started_s < _MEASURED_S:
+            await process.write(bytes(_BLOCK_BYTES))
+            sent += _BLOCK_BYTES
+        await process.write_eof()
+        await process.wait()
+    return sent / (time.monotonic() - started_s)
+
+
+def _check_room(facts: BoxFacts, home: str, needed: int) -> None:
+    below = [disk for disk in facts.disks if home == disk.path or home.startswith(disk.path.rstrip("/") + "/")]
+    disk: Disk | None = max(below, key=lambda each: len(each.path), default=None)
+    if disk is not None and disk.free_bytes < needed:
+        raise HostError(
+            f"{disk.path} on the host has {size(disk.free_bytes)} free, the run may take {size(needed)} with its "
+            "environment, base model and checkpoints. Nothing was sent",
+            fix="free some space there, or name a folder on a larger disk (setting ssh.home)",
+            code="host.disk",
+        )
