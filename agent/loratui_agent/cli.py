@@ -69,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     secret.add_argument("--host", required=True, metavar="NAME", help="the one host that gets to see it")
     secret.set_defaults(command=_secret)
 
+    purge = commands.add_parser("purge", help="say what is in the agent's folder, or end and remove all of it")
+    _add_home(purge)
+    _add_nonce(purge)
+    purge.add_argument("--remove", action="store_true", help="end what runs there, and remove the folder")
+    purge.set_defaults(command=_purge)
+
     proxy = commands.add_parser("proxy", help="carry bytes between standard input and output and the agent's socket")
     _add_home(proxy)
     proxy.add_argument("--nonce", default="", metavar="HEX", help="say with a frame of this nonce when bytes flow")
@@ -154,6 +160,13 @@ def _secret(options: argparse.Namespace) -> int:
         return {"kept": True}
 
     return _framed(options.nonce, keep)
+
+
+def _purge(options: argparse.Namespace) -> int:
+    from loratui_agent.purge import purge, survey
+
+    home = AgentHome(options.home.absolute())
+    return _framed(options.nonce, lambda: purge(home) if options.remove else survey(home))
 
 
 def _proxy(options: argparse.Namespace) -> int:

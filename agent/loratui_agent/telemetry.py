@@ -63,7 +63,7 @@ class TelemetrySource:
 
     def _measure(self) -> Telemetry:
         used, total = _within_limit(*self._machine.memory())
-        machine = {
+        machine: dict[str, Any] = {
             "cpu_pct": self._machine.cpu_pct(),
             "ram_used_gib": used / _GIB,
             "ram_total_gib": total / _GIB,

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ Say = Callable[[str, str, float], None]
 
 OLDEST_PYTHON = (3, 11)
 START_TIMEOUT_S = 120.0
+_START = ("start",)
 _BOOT = "import sys; exec(compile(sys.stdin.buffer.read({}), {}, {}))"
 _PROGRAM = Path(__file__).with_name("unpack_program.py")
 
@@ -33,32 +35,20 @@ async def ensure_agent(box: Box, facts: BoxFacts, home: str, say: Say, *, python
     Raises:
         HostError: ``host.python`` (none is new enough), ``host.disk``, ``host.agent``, or the link's.
     """
-    chosen = python or agent_python(facts)
-    if not chosen:
-        raise HostError(
-            f"{box.name} has no Python 3.11 or later; nothing was started", fix="install one there", code="host.python"
-        )
-    packed = await asyncio.to_thread(bundle)
-    address = AgentAddress(home=home, python=chosen, bundle=f"{home}/agent/{packed.name}", socket="", token="")
-    if not is_sayable({"home": home, "python": chosen}):
-        raise HostError(
-            f"{clean(home, 200)!r} or {clean(chosen, 200)!r} on {box.name} has characters that shells read differently",
-            fix="choose a folder with a plain name",
-            code="host.disk",
-        )
+    address, packed = await _addressed(box, facts, home, python)
     is_there = any(found.path == home and packed.name in found.bundles for found in facts.homes)
     started_s = time.monotonic()
     if is_there:
         try:
-            fields = await _ask(box, _start_argv(address), b"")
+            fields = await _ask(box, lambda nonce: agent_argv(address, *_START, "--nonce", nonce), b"")
         except HostError as error:
             if error.code not in ("host.agent", "ssh.command"):
                 raise
             # Someone has removed some of its files, perhaps: our copy is whole.
-            fields = await _push_and_start(box, address, packed, mode="replace")
+            fields = await _push_and_run(box, address, packed, _START, mode="replace")
             is_there = False
     else:
-        fields = await _push_and_start(box, address, packed, mode="keep")
+        fields = await _push_and_run(box, address, packed, _START, mode="keep")
     done = _read_answer(box, address, fields)
     how = "started" if fields.get("started") else "was running"
     sent = "" if is_there else f", {len(packed.content) >> 10} KiB sent"
@@ -76,18 +66,55 @@ def _rank(python: BoxPython) -> bool:
     return python.is_virtual
 
 
-def _start_argv(address: AgentAddress) -> Callable[[str], Sequence[str]]:
-    return lambda nonce: agent_argv(address, "start", "--nonce", nonce)
+async def run_program(box: Box, facts: BoxFacts, home: str, *words: str, python: str = "") -> dict[str, Any]:
+    """Return the first frame of a program of ours on the box: ``run_program(box, facts, home, "purge")``.
+
+    The bundle is sent to ``home`` first where it is missing; on a full disk an earlier one that is there serves too.
+
+    Raises:
+        HostError: as in ``ensure_agent``.
+    """
+    address, packed = await _addressed(box, facts, home, python)
+    bundles = [name for found in facts.homes if found.path == home for name in found.bundles]
+    if packed.name in bundles:
+        return await _ask(box, lambda nonce: agent_argv(address, *words, "--nonce", nonce), b"")
+    try:
+        return await _push_and_run(box, address, packed, words, mode="keep")
+    except HostError as error:
+        if error.code != "host.disk" or not bundles:
+            raise
+        earlier = replace(address, bundle=f"{home}/agent/{bundles[-1]}")
+        return await _ask(box, lambda nonce: agent_argv(earlier, *words, "--nonce", nonce), b"")
 
 
-async def _push_and_start(box: Box, address: AgentAddress, packed: Bundle, *, mode: str) -> dict[str, Any]:
+async def _addressed(box: Box, facts: BoxFacts, home: str, python: str) -> tuple[AgentAddress, Bundle]:
+    """Return where the agent would be, and the bundle that it is made of."""
+    chosen = python or agent_python(facts)
+    if not chosen:
+        raise HostError(
+            f"{box.name} has no Python 3.11 or later; nothing was started", fix="install one there", code="host.python"
+        )
+    if not is_sayable({"home": home, "python": chosen}):
+        raise HostError(
+            f"{clean(home, 200)!r} or {clean(chosen, 200)!r} on {box.name} has characters that shells read differently",
+            fix="choose a folder with a plain name",
+            code="host.disk",
+        )
+    packed = await asyncio.to_thread(bundle)
+    address = AgentAddress(home=home, python=chosen, bundle=f"{home}/agent/{packed.name}", socket="", token="")
+    return address, packed
+
+
+async def _push_and_run(
+    box: Box, address: AgentAddress, packed: Bundle, words: Sequence[str], *, mode: str
+) -> dict[str, Any]:
     program = await asyncio.to_thread(_PROGRAM.read_bytes)
     boot = _BOOT.format(len(program), '"unpack"', '"exec"')
     sha256 = hashlib.sha256(packed.content).hexdigest()
 
     def argv(nonce: str) -> Sequence[str]:
         unpack = [address.python, "-I", "-c", boot, address.home, packed.name, str(len(packed.content)), sha256]
-        return [*unpack, nonce, mode, "--", *agent_argv(address, "start", "--nonce", nonce)]
+        return [*unpack, nonce, mode, "--", *agent_argv(address, *words, "--nonce", nonce)]
 
     return await _ask(box, argv, program + packed.content)
 
