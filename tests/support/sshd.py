@@ -111,6 +111,10 @@ class Sshd:
         """The server's own view of the file system, which differs where it has a mount namespace."""
         return Path(f"/proc/{self._process.pid}/root") if self.variant.needs_namespace else Path("/")
 
+    def log(self) -> str:
+        """Return what the server has logged, of which little is logged unless ``config`` says so."""
+        return self._log.read_text("utf-8", "replace")
+
     def authorize(self, public_key: str | bytes | asyncssh.SSHKey) -> None:
         """Let the owner of a key in."""
         if isinstance(public_key, asyncssh.SSHKey):

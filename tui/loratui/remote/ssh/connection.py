@@ -209,6 +209,7 @@ class SshBox:
         pinned = await asyncio.to_thread(self._instance.host_key)
         attempts = await self._keys()
         kinds: tuple[tuple[str, ...], ...] = HOST_KEY_KINDS
+        mismatch: LoratuiError | None = None
         while True:
             try:
                 return await self._attempt_with(attempts[0], pinned, kinds)
@@ -223,10 +224,11 @@ class SshBox:
                         continue
                 elif self._expected and shown and shown.get_fingerprint() != self._expected:
                     # The fingerprint may be of another of the host's keys.
+                    mismatch = mismatch or (greeter and greeter.refusal)
                     kinds = tuple(kind for kind in kinds if not _is_of(shown, kind))
                     if kinds:
                         continue
-                raise handshake.failed(error, self._target, greeter, self._instance) from error
+                raise mismatch or handshake.failed(error, self._target, greeter, self._instance) from error
 
     async def _attempt_with(
         self, keys: list[asyncssh.SSHKey] | None, pinned: asyncssh.SSHKey | None, kinds: tuple[tuple[str, ...], ...]

@@ -80,8 +80,8 @@ class Greeter(asyncssh.SSHClient):
             self.refusal = HostError(
                 f"the host key of {self._name} has changed: it was {pinned}, now it is {shown}. Someone may be between "
                 "you and the host, or the address belongs to another machine now; nothing was sent",
-                fix=f"if the machine was made anew and its console or provider shows {shown}, give that fingerprint "
-                "when you connect: it replaces the old one",
+                fix="only if the machine was made anew, and its console or provider shows the new fingerprint: connect "
+                f"once with --host-key {shown}, which replaces the old one",
                 code="ssh.host_key_changed",
             )
         return self.refusal is None
@@ -209,7 +209,7 @@ def _denied(target: SshTarget, greeter: Greeter | None, instance: Instance) -> H
     if offered:
         why = f"it asks for {' or '.join(offered)}, and loratui signs in with a key only"
     return HostError(
-        f"{target.name} does not let us in: {why}; nothing was sent. The key of this host is\n  {public}",
+        f"{target.name} does not let us in: {why}; nothing else was sent. The key of this host is\n  {public}",
         fix="put that line into ~/.ssh/authorized_keys on the host, or where your provider keeps SSH keys, or name a "
         f"key that the host knows. With a password this does it:\n  ssh {port}{user}{target.host} "
         "'umask 077; mkdir -p ~/.ssh; cat >> ~/.ssh/authorized_keys' "
