@@ -42,6 +42,7 @@ def adopt(store: Store, target: str, there: RunsThere) -> list[str]:
                 config_toml="",
                 home=Path(there.home),
                 price_microusd_per_h=job.price_microusd_per_h,
+                is_ours=False,
             )
         )
     return [job.job for job in there.jobs]

@@ -33,6 +33,8 @@ class StoredRun:
     keep_s: float | None = None
     accepted: str = ""
     """Codes of refusals that the user accepted by name, with spaces between."""
+    is_ours: bool = True
+    """Whether this machine started the run; one that was found on a host came without its config."""
     epoch: str = ""
     head: int = 0
     state: JobState = JobState.QUEUED
@@ -40,11 +42,6 @@ class StoredRun:
     total: int = 0
     spent_microusd: int = 0
     ended_ts: float | None = None
-
-    @property
-    def is_ours(self) -> bool:
-        """Return whether this machine started the run; one that was found on a host came without its config."""
-        return bool(self.config_toml)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +57,7 @@ class Download:
 
 _SELECT_RUNS = (
     "SELECT id, name, target, created_ts, config_toml, home, price_microusd_per_h, max_runtime_s, evaluate_concept,"
-    " supply, on_done, keep_s, accepted, epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
+    " supply, on_done, keep_s, accepted, is_ours, epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
 )
 
 
@@ -91,8 +88,8 @@ class Store:
         with self._writing() as database:
             database.execute(
                 "INSERT OR IGNORE INTO runs (id, name, target, created_ts, config_toml, home, price_microusd_per_h,"
-                " max_runtime_s, evaluate_concept, supply, on_done, keep_s, accepted)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " max_runtime_s, evaluate_concept, supply, on_done, keep_s, accepted, is_ours)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.name,
@@ -107,6 +104,7 @@ class Store:
                     run.on_done,
                     run.keep_s,
                     run.accepted,
+                    run.is_ours,
                 ),
             )
 
@@ -259,4 +257,5 @@ class Store:
 
 def _run(row: tuple[Any, ...]) -> StoredRun:
     fields = dict(zip(StoredRun.__dataclass_fields__, row, strict=True))
+    fields["is_ours"] = bool(fields["is_ours"])
     return StoredRun(**{**fields, "home": Path(fields["home"]), "state": JobState(fields["state"])})
