@@ -88,7 +88,7 @@ async def upload(box: Box, argv: Sequence[str], blobs: Mapping[str, LocalBlob], 
             )
             delay_s = 0.0
         except HostError as lost:
-            if lost.code in _FOREVER:
+            if lost is state.refusal or lost.code in _FOREVER:
                 raise
             failures = 1 if state.arrived > before else failures + 1
             delay_s = min(_RETRY_LAST_S, _RETRY_FIRST_S * 2 ** (failures - 1))
@@ -113,6 +113,8 @@ class _State:
         self.blobs = blobs
         self.total = sum(blob.size for blob in blobs.values())
         self.arrived = 0
+        self.refusal: LoratuiError | None = None
+        """What the watch raised: no failure of the link, and not to be tried again."""
         self._watch = watch
         self._speed = Speed()
 
@@ -123,7 +125,11 @@ class _State:
 
     def say(self, message: str = "") -> None:
         speed = self._speed.bytes_per_s()
-        self._watch(Uploaded(done=self.arrived, total=self.total, bytes_per_s=speed, message=message))
+        try:
+            self._watch(Uploaded(done=self.arrived, total=self.total, bytes_per_s=speed, message=message))
+        except LoratuiError as error:
+            self.refusal = error
+            raise
 
 
 async def _attempt(box: Box, argv: Sequence[str], state: _State) -> list[str]:
