@@ -12,6 +12,7 @@ from typing import Any
 
 import platformdirs
 
+from loratui.domain.download_policy import DownloadPolicy, read_amount, read_which
 from loratui.domain.formatting import parse_microusd
 from loratui_protocol.errors import ConfigError, LoratuiError
 from loratui_protocol.paths import default_home
@@ -115,6 +116,26 @@ SETTINGS = (
         read=_text,
         default=lambda: "https://huggingface.co",
     ),
+    Setting(
+        key="downloads.policy",
+        meaning="which files of a run are fetched as they appear: all, final (no checkpoints or samples), none",
+        read=read_which,
+        default=lambda: "all",
+    ),
+    Setting(
+        key="downloads.max_mbit_s",
+        meaning="how fast files of one run are fetched at most, in megabits a second; 0: as fast as it goes",
+        read=read_amount,
+        default=lambda: "0",
+        is_number=True,
+    ),
+    Setting(
+        key="downloads.max_gib",
+        meaning="how much is fetched for one run at most, in GiB; results come before checkpoints and samples",
+        read=read_amount,
+        default=lambda: "20",
+        is_number=True,
+    ),
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
@@ -142,6 +163,7 @@ class Settings:
     remote_index_url: str
     remote_torch_index_url: str
     remote_hub_url: str
+    downloads: DownloadPolicy
     shown: tuple[Shown, ...] = ()
 
     @property
@@ -187,6 +209,11 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         remote_index_url=values["remote.index_url"],
         remote_torch_index_url=values["remote.torch_index_url"],
         remote_hub_url=values["remote.hub_url"],
+        downloads=DownloadPolicy(
+            which=values["downloads.policy"],
+            max_mbit_s=values["downloads.max_mbit_s"],
+            max_gib=values["downloads.max_gib"],
+        ),
         shown=tuple(Shown(key=key, value=text, origin=origin) for key, (text, origin) in texts.items()),
     )
 

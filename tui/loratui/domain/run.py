@@ -137,6 +137,8 @@ class RunView:
     """Artifact id -> its copy in the config's ``output_dir``."""
     download_failures: dict[str, str] = field(default_factory=dict)
     """Artifact id -> why the file is not on this machine."""
+    declined: dict[str, str] = field(default_factory=dict)
+    """Artifact id -> why the user's settings keep the file from being fetched."""
     fetching: tuple[str, int] | None = None
     """The artifact that is on its way, and how many bytes of it are here."""
     samples: list[Sample] = field(default_factory=list)
@@ -251,9 +253,8 @@ class RunView:
     @property
     def is_settled(self) -> bool:
         """Return whether nothing more is coming: the run is over, and its files are here or can't be had."""
-        return (
-            self.state.is_final and not self.artifacts.keys() - self.downloaded.keys() - self.download_failures.keys()
-        )
+        settled = self.downloaded.keys() | self.download_failures.keys() | self.declined.keys()
+        return self.state.is_final and not self.artifacts.keys() - settled
 
     @property
     def may_need_supply(self) -> bool:
@@ -279,6 +280,7 @@ class RunView:
             downloaded=self.downloaded.copy(),
             exported=self.exported.copy(),
             download_failures=self.download_failures.copy(),
+            declined=self.declined.copy(),
             samples=self.samples.copy(),
             log=self.log.copy(),
             warnings=self.warnings.copy(),

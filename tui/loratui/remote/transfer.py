@@ -6,19 +6,18 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from loratui.domain.read_ahead import ReadAhead
 from loratui.remote.safetensors_header import check_safetensors
 from loratui_protocol.errors import JobError, ProtocolError, StorageError
-from loratui_protocol.link import MAX_CHUNK_BYTES
 from loratui_protocol.messages import Artifact, Chunk, Refused
 
 MAX_ARTIFACT_BYTES = 8 << 30
 _SPARE_BYTES = 64 << 20
-_REQUESTS_AHEAD = 8
-"""Chunks asked for before the first has arrived: hides the round trip of a far host."""
 _HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -38,10 +37,12 @@ async def download(
     artifact: Artifact,
     destination: Path,
     progress: Callable[[int], None] = lambda _: None,
+    ahead: ReadAhead | None = None,
 ) -> None:
     """Put the artifact at ``destination``, which then is complete, verified and on the disk, or untouched.
 
-    ``progress`` is told the bytes that are here. An interrupted download leaves ``.part`` and goes on from it.
+    ``progress`` is told the bytes that are here; ``ahead`` is what is known of the way. An interrupted download leaves
+    ``.part`` and goes on from it.
 
     Raises:
         ProtocolError: the agent sent other bytes than it announced; ``.part`` is gone then.
@@ -56,7 +57,7 @@ async def download(
         with _Part(part) as opened:
             here = await asyncio.to_thread(opened.take_up, artifact.size)
             _check_space(destination.parent, artifact.size - here)
-            await _fetch(agent, job, artifact, opened, here, progress)
+            await _fetch(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
             if opened.digest.hexdigest() != artifact.sha256:
                 part.unlink()
                 raise ProtocolError(
@@ -80,18 +81,30 @@ async def download(
 
 
 async def _fetch(
-    agent: ArtifactReader, job: str, artifact: Artifact, opened: "_Part", here: int, progress: Callable[[int], None]
+    agent: ArtifactReader,
+    job: str,
+    artifact: Artifact,
+    opened: "_Part",
+    here: int,
+    progress: Callable[[int], None],
+    ahead: ReadAhead,
 ) -> None:
-    """Append the missing bytes, several requests ahead of what has arrived."""
-    ahead: collections.deque[tuple[int, int, asyncio.Future[Chunk | Refused]]] = collections.deque()
+    """Append the missing bytes, asking for more before what was asked for has arrived."""
+    waiting: collections.deque[tuple[int, int, float, asyncio.Future[Chunk | Refused]]] = collections.deque()
     asked = here
     while here < artifact.size:
-        while asked < artifact.size and len(ahead) < _REQUESTS_AHEAD:
-            length = min(MAX_CHUNK_BYTES, artifact.size - asked)
-            ahead.append((asked, length, await agent.ask_artifact(job, artifact.id, asked, length)))
+        while asked < artifact.size and (not waiting or ahead.may_ask(asked - here)):
+            wait_s = ahead.wait_s(time.monotonic())
+            if wait_s and waiting:
+                break
+            await asyncio.sleep(wait_s)
+            length = min(ahead.chunk_bytes, artifact.size - asked)
+            ahead.asked(length, time.monotonic())
+            waiting.append((asked, length, time.monotonic(), await agent.ask_artifact(job, artifact.id, asked, length)))
             asked += length
-        offset, length, answer = ahead.popleft()
+        offset, length, asked_s, answer = waiting.popleft()
         chunk = await answer
+        ahead.arrived(length, asked_s, time.monotonic())
         if isinstance(chunk, Refused):
             raise JobError(chunk.what, fix=chunk.fix, code=chunk.code)
         if (chunk.offset, chunk.total, len(chunk.content)) != (offset, artifact.size, length):

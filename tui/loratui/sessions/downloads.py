@@ -4,9 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from loratui.domain.download_policy import DownloadPolicy
 from loratui.domain.local_names import local_names
+from loratui.domain.read_ahead import ReadAhead
 from loratui.domain.run import RunView
 from loratui.remote.agent_client import AgentClient
 from loratui.remote.transfer import download
@@ -18,6 +21,11 @@ from loratui_protocol.messages import AckArtifacts, Artifact, ArtifactKind, Comm
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
+BULK_FROM_BYTES = 2 << 20
+"""From this size on a file comes over a connection of its own, lest what happens in the run waits behind it."""
+_BULK_ATTEMPTS = 2
+_BULK_PAUSE_S = 0.5
+OpenBulk = Callable[[], AbstractAsyncContextManager[AgentClient]]
 _ELSEWHERE_S = 0.5
 _FIRST = (
     ArtifactKind.LORA,
@@ -31,9 +39,26 @@ _FIRST = (
 
 
 class Downloads:
-    """The files of one run. ``view`` is where what is here, and what could not be had, is noted."""
+    """The files of one run. ``view`` is where what is here, and what could not be had, is noted.
 
-    def __init__(self, run: StoredRun, store: Store, folder: Path, author: str, changed: Callable[[], None]) -> None:
+    ``open_bulk`` gives another connection to the agent, for the block.
+    """
+
+    def __init__(
+        self,
+        run: StoredRun,
+        store: Store,
+        folder: Path,
+        author: str,
+        changed: Callable[[], None],
+        *,
+        open_bulk: OpenBulk,
+        policy: DownloadPolicy,
+    ) -> None:
+        self._open_bulk = open_bulk
+        self._bulk_failures = 0
+        self._policy = policy
+        self._told_declined: set[str] = set()
         self._run = run
         self._store = store
         self._folder = folder
@@ -70,27 +95,59 @@ class Downloads:
         """Fetch what the run has and we have not, for as long as the connection lives."""
         self.view.download_failures.clear()
         self._acks.clear()
+        self._bulk_failures = 0
+        # Anew for every connection: the way to the host may be another one.
+        ahead = ReadAhead(self._policy.max_bytes_per_s)
         self._news.set()
         while True:
             await self._news.wait()
             self._news.clear()
             while (artifact := self._next()) is not None:
-                await self._bring(agent, artifact)
+                if artifact.size < BULK_FROM_BYTES or self._bulk_failures >= _BULK_ATTEMPTS:
+                    await self._bring(agent, artifact, ahead)
+                else:
+                    await self._bring_in_bulk(ahead)
             await self._acknowledge(agent)
+
+    async def _bring_in_bulk(self, ahead: ReadAhead) -> None:
+        """Fetch large files over a connection of their own. Where it can't be had, the other one has to do."""
+        try:
+            async with self._open_bulk() as bulk, asyncio.TaskGroup() as tasks:
+                receiving = tasks.create_task(_receive(bulk), name="bulk")
+                while (artifact := self._next()) is not None and artifact.size >= BULK_FROM_BYTES:
+                    await self._bring(bulk, artifact, ahead)
+                    self._bulk_failures = 0
+                receiving.cancel()
+        except* LoratuiError as group:
+            self._bulk_failures += 1
+            log.info("run=%s bulk=down failures=%d %s", self._run.id, self._bulk_failures, group.exceptions[0])
+            await asyncio.sleep(_BULK_PAUSE_S)
 
     def _next(self) -> Artifact | None:
         """Return the file to fetch next."""
         view = self.view
+        self._decline()
         missing = [
             artifact
             for artifact_id, artifact in view.artifacts.items()
-            if artifact_id not in view.downloaded and artifact_id not in view.download_failures
+            if artifact_id not in view.downloaded
+            and artifact_id not in view.download_failures
+            and artifact_id not in view.declined
         ]
         return min(missing, key=lambda artifact: _FIRST.index(artifact.kind), default=None)
 
-    async def _bring(self, agent: AgentClient, artifact: Artifact) -> None:
+    def _decline(self) -> None:
+        """Note what the settings keep from being fetched; what is here already stays."""
+        declined = self._policy.declined(self.view.artifacts.values())
+        fresh = {each: why for each, why in declined.items() if each not in self.view.downloaded}
+        for why in sorted(set(fresh.values()) - set(self.view.declined.values())):
+            if self._policy.which == "all":
+                self._note("WARNING", f"files are left on the agent: {why}")
+        self.view.declined = fresh
+
+    async def _bring(self, agent: AgentClient, artifact: Artifact, ahead: ReadAhead) -> None:
         try:
-            path = await self._fetch(agent, artifact)
+            path = await self._fetch(agent, artifact, ahead)
             # A resumed run may have announced another version meanwhile.
             if self.view.artifacts[artifact.id].sha256 == artifact.sha256:
                 await self._export(artifact, path)
@@ -104,7 +161,7 @@ class Downloads:
             self.view.fetching = None
             self._changed()
 
-    async def _fetch(self, agent: AgentClient, artifact: Artifact) -> Path:
+    async def _fetch(self, agent: AgentClient, artifact: Artifact, ahead: ReadAhead) -> Path:
         """Return where the verified file is; an earlier or another process may be the one that fetched it.
 
         Raises:
@@ -117,7 +174,7 @@ class Downloads:
             if known is not None and _is(artifact, known):
                 return known.path
             try:
-                await download(agent, self._run.id, artifact, path, lambda here: self._progress(artifact, here))
+                await download(agent, self._run.id, artifact, path, lambda here: self._progress(artifact, here), ahead)
                 self._store.add_download(self._run.id, artifact.id, path, artifact.sha256)
             except ProtocolError as error:
                 if error.code != "artifact.corrupt" or attempt == ATTEMPTS:
@@ -154,9 +211,15 @@ class Downloads:
             for artifact_id in self.view.downloaded
             if artifact_id in known and not known[artifact_id].acknowledged and artifact_id not in waiting
         ]
-        if news:
-            acknowledgement = AckArtifacts(id=new_id(), author=self._author, job=self._run.id, artifact_ids=news)
+        # Only what happens after the run waits for these.
+        is_told = self._run.on_done and self.view.state.is_final
+        unwanted = self.view.declined.keys() - self._told_declined if is_told else set()
+        if news or unwanted:
+            acknowledgement = AckArtifacts(
+                id=new_id(), author=self._author, job=self._run.id, artifact_ids=news, declined_ids=sorted(unwanted)
+            )
             self._acks[acknowledgement.id] = news
+            self._told_declined |= unwanted
             await agent.command(acknowledgement)
 
     def _progress(self, artifact: Artifact, here: int) -> None:
@@ -166,6 +229,11 @@ class Downloads:
     def _note(self, level: str, text: str) -> None:
         self.view.note(time.time(), level, text)
         log.log(logging.getLevelNamesMapping()[level], "run=%s %s", self._run.id, text)
+
+
+async def _receive(bulk: AgentClient) -> None:
+    while True:
+        await bulk.receive()
 
 
 def _is(artifact: Artifact, known: Download) -> bool:

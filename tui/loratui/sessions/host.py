@@ -171,6 +171,7 @@ class SessionHost:
                 client_id=self._client_id,
                 changed=followed.changed,
                 supplier=self._targets.supplier(run),
+                policy=self._settings.downloads,
             )
             followed.publish()
             followed.task = self._tasks.create_task(followed.session.run(), name=f"follow {run.id}")

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
-from loratui.domain.download_policy import DownloadPolicy
+from loratui.domain.download_policy import EVERYTHING, DownloadPolicy
 from loratui.domain.run import LinkState, RunView, Supplied
 from loratui.remote.agent_client import AgentClient, Transport, connected
 from loratui.sessions.clocks import Clocks
@@ -54,7 +54,7 @@ class RunSession:
         client_id: str,
         changed: Callable[[], None],
         supplier: Supplier | None = None,
-        policy: DownloadPolicy = DownloadPolicy(),  # noqa: B008 - a constant
+        policy: DownloadPolicy = EVERYTHING,
     ) -> None:
         self._run = run
         self._supplier = supplier

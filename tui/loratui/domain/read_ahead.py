@@ -1,0 +1,57 @@
+"""How far to ask ahead of what has arrived, so that a far host is kept busy and a slow one gets no queue. Pure.
+
+On a far host every byte that is not asked for ahead costs a round trip. On a slow one everything that is asked for
+waits in line, and what happens in the run waits behind it. So the window grows while answers come as fast as they can,
+and shrinks when they start to queue.
+"""
+
+CHUNK_BYTES = 256 << 10
+MAX_WINDOW_BYTES = 32 << 20
+_FIRST_WINDOW_BYTES = 4 << 20
+_MIN_CHUNK_BYTES = 16 << 10
+_QUEUE_S = 0.25
+"""How much longer than the quickest an answer may take: what waits in line, and holds up what comes behind it."""
+_CHUNKS_PER_S = 4
+
+
+class ReadAhead:
+    """The window of one way to a host, for one file after the other; moments are monotonic seconds.
+
+    ``max_bytes_per_s`` 0: as fast as it goes.
+    """
+
+    def __init__(self, max_bytes_per_s: float = 0.0) -> None:
+        self._max_bytes_per_s = max_bytes_per_s
+        self._window = float(_FIRST_WINDOW_BYTES)
+        self._quickest_s = float("inf")
+        self._next_ask_s = 0.0
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Return how much to ask for at once: less under a cap, lest it arrives in bursts."""
+        if not self._max_bytes_per_s:
+            return CHUNK_BYTES
+        return int(min(CHUNK_BYTES, max(_MIN_CHUNK_BYTES, self._max_bytes_per_s / _CHUNKS_PER_S)))
+
+    def may_ask(self, in_flight: int) -> bool:
+        """Return whether more may be asked for while ``in_flight`` bytes have yet to arrive."""
+        return in_flight + self.chunk_bytes <= self._window
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long the cap has the next question wait."""
+        return max(0.0, self._next_ask_s - now_s)
+
+    def asked(self, num_bytes: int, now_s: float) -> None:
+        """Note a question."""
+        if self._max_bytes_per_s:
+            # What was not used before is not saved up: that would be a burst.
+            self._next_ask_s = max(self._next_ask_s, now_s) + num_bytes / self._max_bytes_per_s
+
+    def arrived(self, num_bytes: int, asked_s: float, now_s: float) -> None:
+        """Note the answer to a question that was asked at ``asked_s``."""
+        took_s = now_s - asked_s
+        self._quickest_s = min(self._quickest_s, took_s)
+        if took_s <= self._quickest_s + _QUEUE_S:
+            self._window = min(MAX_WINDOW_BYTES, self._window + num_bytes)
+        else:
+            self._window = max(CHUNK_BYTES, self._window - num_bytes)
