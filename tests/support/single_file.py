@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 
 import torch
@@ -30,12 +31,11 @@ def write_single_file(path: Path, folder: Path, *, old_text_encoder: bool = Fals
     """Write the model in ``folder`` as one checkpoint, with the odds and ends that real ones carry, and return it."""
     unet, vae = _config(folder, "unet"), _config(folder, "vae")
     tensors: dict[str, Tensor] = {}
-    for name, tensor in load_file(folder / "unet" / "diffusion_pytorch_model.safetensors").items():
-        tensors[f"model.diffusion_model.{_unet_name(name, unet)}"] = tensor
-    for name, tensor in load_file(folder / "vae" / "diffusion_pytorch_model.safetensors").items():
-        is_matrix = ".attentions." in name and tensor.dim() == 2
-        # Attention in the old VAE is made of convolutions of one pixel.
-        tensors[f"first_stage_model.{_vae_name(name, vae)}"] = tensor[:, :, None, None] if is_matrix else tensor
+    for part, config in (("unet", unet), ("vae", vae)):
+        for name, tensor in load_file(folder / part / "diffusion_pytorch_model.safetensors").items():
+            # Attention in the old VAE is made of convolutions of one pixel.
+            is_pixel = part == "vae" and ".attentions." in name and tensor.dim() == 2
+            tensors[ldm_name(part, name, config)] = tensor[:, :, None, None] if is_pixel else tensor
     inner = "" if old_text_encoder else "text_model."
     for name, tensor in load_file(folder / "text_encoder" / "model.safetensors").items():
         tensors[f"cond_stage_model.transformer.{inner}{name.removeprefix('text_model.')}"] = tensor
@@ -46,12 +46,19 @@ def write_single_file(path: Path, folder: Path, *, old_text_encoder: bool = Fals
     return path
 
 
+def ldm_name(part: str, name: str, config: Mapping[str, object]) -> str:
+    """Return what a checkpoint calls a tensor of the UNet or the VAE."""
+    if part == "unet":
+        return f"model.diffusion_model.{_unet_name(name, config)}"
+    return f"first_stage_model.{_vae_name(name, config)}"
+
+
 def _config(folder: Path, part: str) -> dict[str, object]:
     config: dict[str, object] = json.loads((folder / part / "config.json").read_text("utf-8"))
     return config
 
 
-def _unet_name(name: str, config: dict[str, object]) -> str:
+def _unet_name(name: str, config: Mapping[str, object]) -> str:
     top, _, kind = name.rpartition(".")
     if top in _UNET_TOP:
         return f"{_UNET_TOP[top]}.{kind}"
@@ -67,7 +74,7 @@ def _unet_name(name: str, config: dict[str, object]) -> str:
         return f"input_blocks.{number + 1}.{int(part == 'attentions')}.{_inner(part, rest)}"
     if part == "upsamplers":
         types = config["up_block_types"]
-        assert isinstance(types, list)
+        assert isinstance(types, Sequence)
         place = 2 if types[int(block)].startswith("CrossAttn") else 1
         return f"output_blocks.{(int(block) + 1) * (num_layers + 1) - 1}.{place}.{rest}"
     return f"output_blocks.{number}.{int(part == 'attentions')}.{_inner(part, rest)}"
@@ -82,9 +89,9 @@ def _renamed(rest: str, names: dict[str, str]) -> str:
     return f"{names.get(layer, layer)}.{kind}"
 
 
-def _vae_name(name: str, config: dict[str, object]) -> str:
+def _vae_name(name: str, config: Mapping[str, object]) -> str:
     types = config["up_block_types"]
-    assert isinstance(types, list)
+    assert isinstance(types, Sized)
     name = name.replace("conv_norm_out", "norm_out").replace("conv_shortcut", "nin_shortcut")
     name = re.sub(r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}", name)
     found = re.fullmatch(r"(\w+)\.mid_block\.attentions\.0\.(.+)", name)

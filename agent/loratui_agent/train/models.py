@@ -12,6 +12,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from loratui_agent.model_path import resolve_model
 from loratui_agent.train import single_file
 from loratui_protocol.errors import ModelError
+from loratui_protocol.single_file import SD1_TEXT_WIDTH
 
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
@@ -40,11 +41,11 @@ def load_models(name_or_path: str, dtype: torch.dtype, *, configs: Path | None =
     Raises:
         ModelError: the model is missing, incomplete, or not an epsilon-predicting Stable Diffusion 1.x.
     """
-    configs = configs or single_file.PACKAGED_CONFIGS
-    path = resolve_model(name_or_path, text_width=single_file.text_width(configs))
+    text_width = SD1_TEXT_WIDTH if configs is None else single_file.text_width(configs)
+    path = resolve_model(name_or_path, text_width=text_width)
     try:
         if path.is_file():
-            models = _load_file(path, configs, dtype)
+            models = _load_file(path, configs or single_file.PACKAGED_CONFIGS, dtype)
         else:
             _refuse_other_kinds(path)
             models = _load_folder(path, dtype)

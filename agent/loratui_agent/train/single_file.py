@@ -1,14 +1,17 @@
 """Load the parts of a single-file Stable Diffusion 1.x checkpoint, offline, beside configs that it does not carry."""
 
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
+import diffusers
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from loratui_agent.train.clip_vocabulary import PACKED_MERGES, unpack_vocabulary
@@ -18,39 +21,24 @@ from loratui_protocol.single_file import TEXT_ENCODER, UNET, VAE, current_name
 PACKAGED_CONFIGS = Path(__file__).parent / "sd15"
 """A diffusers folder of Stable Diffusion 1.5 without weights."""
 
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
+_STUMBLES = (AttributeError, KeyError, NotImplementedError, TypeError)
+"""What diffusers' renaming ends with where a weight that it goes by is not there."""
 
 
 def text_width(configs: Path) -> int:
     """Return the width of the hidden states that the UNet of ``configs`` is conditioned on."""
-    width: int = UNet2DConditionModel.load_config(configs, subfolder="unet", local_files_only=True)[
-        "cross_attention_dim"
-    ]
-    return width
+    unet: dict[str, int] = UNet2DConditionModel.load_config(configs, subfolder="unet", local_files_only=True)
+    return unet["cross_attention_dim"]
 
 
 def load_unet(file: Path, configs: Path, dtype: torch.dtype) -> UNet2DConditionModel:
     """Return the UNet in ``file`` with the shape that ``configs`` gives; errors as in ``load_models``."""
-    tensors = _read(file, UNET)
-    try:
-        unet = UNet2DConditionModel.from_single_file(
-            tensors, config=str(configs), subfolder="unet", torch_dtype=dtype, local_files_only=True
-        )
-    except (KeyError, NotImplementedError) as error:
-        raise _incomplete(file, "UNet", str(error)) from error
-    return _whole(unet, file, "UNet")
+    return _converted(UNet2DConditionModel, file, UNET, configs, "unet", dtype)
 
 
 def load_vae(file: Path, configs: Path) -> AutoencoderKL:
     """Return the VAE in ``file``, in float32."""
-    tensors = _read(file, VAE)
-    try:
-        vae = AutoencoderKL.from_single_file(
-            tensors, config=str(configs), subfolder="vae", torch_dtype=torch.float32, local_files_only=True
-        )
-    except (KeyError, NotImplementedError) as error:
-        raise _incomplete(file, "VAE", str(error)) from error
-    return _whole(vae, file, "VAE")
+    return _converted(AutoencoderKL, file, VAE, configs, "vae", torch.float32)
 
 
 def load_text_encoder(file: Path, configs: Path, dtype: torch.dtype) -> CLIPTextModel:
@@ -67,7 +55,7 @@ def load_text_encoder(file: Path, configs: Path, dtype: torch.dtype) -> CLIPText
     lacking = sorted(map(str, (*loading["missing_keys"], *loading["mismatched_keys"])))
     if lacking:
         # transformers only logs this and goes on with random weights.
-        raise _incomplete(file, "text encoder", lacking[0])
+        raise _incomplete(file, "text_encoder", lacking[0])
     return text_encoder
 
 
@@ -91,19 +79,38 @@ def _read(file: Path, prefix: str) -> dict[str, Tensor]:
         return {name: content.get_tensor(name) for name in content.keys() if name.startswith(prefix)}  # noqa: SIM118
 
 
-def _whole(module: ModuleT, file: Path, part: str) -> ModuleT:
-    """Return the module if it got all of its weights: diffusers leaves the others empty and says nothing."""
+def _converted(kind: Any, file: Path, prefix: str, configs: Path, part: str, dtype: torch.dtype) -> Any:
+    """Return a part that diffusers knows how to rename."""
+    try:
+        with _quiet_loading():
+            module = kind.from_single_file(
+                _read(file, prefix), config=str(configs), subfolder=part, torch_dtype=dtype, local_files_only=True
+            )
+    except _STUMBLES as error:
+        raise _incomplete(file, part, str(error)) from error
+    # diffusers leaves parameters empty whose weights it does not find, and says nothing.
+    empty = next((name for name, parameter in module.named_parameters() if parameter.is_meta), None)
+    if empty:
+        raise _incomplete(file, part, empty)
     # All is on one device, and to be moved like any other module.
     vars(module).pop("hf_device_map", None)
-    for name, tensor in module.named_parameters():
-        if tensor.is_meta:
-            raise _incomplete(file, part, name)
     return module
+
+
+@contextlib.contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Silence a warning that names no module and asks for what was done."""
+    verbosity = diffusers.utils.logging.get_verbosity()
+    diffusers.utils.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        diffusers.utils.logging.set_verbosity(verbosity)
 
 
 def _incomplete(file: Path, part: str, what: str) -> ModelError:
     return ModelError(
-        f"the {part} in {file} lacks weights: {what[:200]}",
+        f"the {part.replace('_', ' ')} in {file} lacks weights: {what[:200]}",
         fix="download the base model again",
         code="model.incomplete",
     )

@@ -1,0 +1,109 @@
+"""Which kind of model a single file is, is told from the names and shapes in its header, and said by name."""
+
+from pathlib import Path
+
+import pytest
+
+from loratui_protocol.errors import ModelError
+from loratui_protocol.single_file import check_single_file, local_model
+from support import checkpoint_headers as headers
+from support.checkpoint_headers import Shape, sd15, without, write_header
+
+UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
+
+
+def refusal(path: Path) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        check_single_file(path)
+    assert str(path) in caught.value.what
+    assert caught.value.fix
+    return caught.value
+
+
+def test_a_checkpoint_of_stable_diffusion_1_is_taken(tmp_path: Path):
+    path = write_header(tmp_path / "my model.safetensors", {**sd15(), "alphas_cumprod": (1000,)})
+    assert local_model(str(path)) == path
+    check_single_file(
+        write_header(tmp_path / "notes.safetensors", sd15(), "F32", {"modelspec.prediction_type": "epsilon"})
+    )
+
+
+def test_the_names_of_older_files_are_known(tmp_path: Path):
+    old = {name.replace("transformer.text_model.", "transformer."): shape for name, shape in sd15().items()}
+    check_single_file(write_header(tmp_path / "x.safetensors", old))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        (headers.sdxl(), "an SDXL model"),
+        (without(headers.sdxl(), "conditioner."), "an SDXL model"),
+        ({"conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias": (1280,)}, "an SDXL refiner"),
+        (headers.sd2(), "a Stable Diffusion 2.x model"),
+        (without(headers.sd2(), TEXT), "a Stable Diffusion 2.x model"),
+        ({f"{UNET}joint_blocks.0.context_block.adaLN_modulation.1.bias": (9216,)}, "a Stable Diffusion 3 model"),
+        ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,)}, "a Flux model"),
+        (sd15(channels=9), "an inpainting model: its UNet takes 9 channels"),
+        (sd15(channels=8), "an InstructPix2Pix model"),
+        (sd15(width=512), "no Stable Diffusion 1.x model"),
+        ({**sd15(), "v_pred": ()}, "predicts v"),
+    ],
+)
+def test_other_base_models_are_refused_by_name(tmp_path: Path, tensors: dict[str, Shape], said: str):
+    error = refusal(write_header(tmp_path / "x.safetensors", tensors))
+    assert error.code == "model.unsupported"
+    assert said in error.what
+
+
+def test_a_file_that_says_it_predicts_velocity_is_refused(tmp_path: Path):
+    path = write_header(tmp_path / "x.safetensors", sd15(), metadata={"modelspec.prediction_type": "v"})
+    error = refusal(path)
+    assert (error.code, "predicts v, not epsilon" in error.what) == ("model.unsupported", True)
+
+
+def test_quantised_weights_are_refused(tmp_path: Path):
+    error = refusal(write_header(tmp_path / "x.safetensors", sd15(), "I8"))
+    assert (error.code, "quantised" in error.what) == ("model.unsupported", True)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        (headers.kohya_lora(), "a LoRA"),
+        ({"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_k.lora_A.weight": (4, 320)}, "a LoRA"),
+        ({"unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_k.lora.down.weight": (4, 1280)}, "a LoRA"),
+        ({"lora_te_text_model_encoder_layers_0_mlp_fc1.hada_w1_a": (3072, 8)}, "a LoRA"),
+        ({"control_model.time_embed.0.weight": (1280, 320)}, "a ControlNet"),
+        ({**sd15(), "control_model.time_embed.0.weight": (1280, 320)}, "a ControlNet"),
+        ({"emb_params": (8, 768)}, "an embedding"),
+        ({"encoder.conv_in.weight": (128, 3, 3, 3)}, "a VAE"),
+        ({"down_blocks.0.attentions.0.norm.weight": (320,)}, "one part of a diffusers folder"),
+        ({"something": (1,)}, "no Stable Diffusion checkpoint"),
+        ({}, "no Stable Diffusion checkpoint"),
+    ],
+)
+def test_files_that_are_no_base_model_are_refused_by_name(tmp_path: Path, tensors: dict[str, Shape], said: str):
+    error = refusal(write_header(tmp_path / "x.safetensors", tensors))
+    assert error.code == "model.not_base"
+    assert said in error.what
+
+
+@pytest.mark.parametrize(("prefix", "part"), [(VAE, "VAE"), (TEXT, "text encoder"), (f"{UNET}out.", "UNet")])
+def test_a_checkpoint_without_one_of_its_parts_says_which(tmp_path: Path, prefix: str, part: str):
+    error = refusal(write_header(tmp_path / "x.safetensors", without(sd15(), prefix)))
+    assert error.code == "model.incomplete"
+    assert f"lacks its {part}" in error.what
+
+
+def test_a_file_is_only_taken_under_its_own_suffix_and_a_missing_one_is_named(tmp_path: Path):
+    assert refusal(write_header(tmp_path / "x.gguf", sd15())).code == "model.format"
+    assert refusal(write_header(tmp_path / "x.ckpt", sd15())).code == "model.pickle"
+    with pytest.raises(ModelError, match=r"model\.missing"):
+        local_model(str(tmp_path / "nowhere.safetensors"))
+
+
+def test_a_link_keeps_the_name_it_is_known_by(tmp_path: Path):
+    blob = write_header(tmp_path / ("0" * 64), sd15())
+    link = tmp_path / "x.safetensors"
+    link.symlink_to(blob)
+    assert local_model(str(link)) == link

@@ -1,0 +1,41 @@
+"""A base model in a single file is judged before anything starts or is sent."""
+
+from pathlib import Path
+
+import pytest
+
+from loratui.cli.check import check_base_model, check_config
+from loratui_protocol.config_file import to_toml
+from loratui_protocol.errors import ModelError
+from loratui_protocol.findings import Finding
+from support.checkpoint_headers import sd15, sdxl, write_header
+from support.small_dataset import small_config, write_small_dataset
+
+
+def findings(folder: Path, model: Path) -> list[Finding]:
+    """Return what ``check`` says of the model."""
+    config = small_config(write_small_dataset(folder / "pictures"), pretrained_model_name_or_path=str(model))
+    path = folder / "config.toml"
+    path.write_text(to_toml(config), "utf-8")
+    return [finding for finding in check_config(path).findings if finding.code.startswith("model.")]
+
+
+def test_a_checkpoint_of_stable_diffusion_1_passes(tmp_path: Path):
+    assert findings(tmp_path, write_header(tmp_path / "x.safetensors", sd15())) == []
+
+
+def test_an_sdxl_file_is_an_error_because_it_trains_nowhere(tmp_path: Path):
+    [finding] = findings(tmp_path, write_header(tmp_path / "x.safetensors", sdxl()))
+    assert (finding.code, finding.severity) == ("model.unsupported", "error")
+    assert "an SDXL model" in finding.what
+
+
+def test_a_file_that_is_not_here_is_a_warning_because_another_machine_may_have_it(tmp_path: Path):
+    [finding] = findings(tmp_path, tmp_path / "x.safetensors")
+    assert (finding.code, finding.severity) == ("model.missing", "warning")
+
+
+def test_training_does_not_begin_with_a_pickle(tmp_path: Path):
+    path = write_header(tmp_path / "x.ckpt", sd15())
+    with pytest.raises(ModelError, match=r"model\.pickle"):
+        check_base_model(small_config(tmp_path, pretrained_model_name_or_path=str(path)))
