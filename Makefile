@@ -12,7 +12,7 @@ demo: $(DEMO_STAMP)
 	@$(BIN)/loratui demo --out $(OUT)
 
 # Whoever tests has all that the demo needs: the second stamp spares the second installation.
-$(STAMP): pyproject.toml constraints.txt scripts/setup_venv.sh
+$(STAMP): pyproject.toml constraints.txt scripts/setup_venv.sh tui/loratui/remote/locks/train.txt
 	@sh scripts/setup_venv.sh $(VENV) $(PYTHON) agent,dev
 	@touch $(STAMP) $(DEMO_STAMP)
 

@@ -39,3 +39,15 @@ fi
 echo "everything else: from pip's own index, as constraints.txt pins it"
 pip install --quiet -c constraints.txt -e ".[$extras]"
 "$venv/bin/python" -c 'import torch; print("installed: torch", torch.__version__)'
+
+# The tests install training environments from these, through an index of their own on loopback.
+case $extras in *dev*)
+    uv=$(sed -n 's/^VERSION = "\(.*\)"/\1/p' tui/loratui/remote/uv_binary.py)
+    echo "wheels for the tests of training environments: into $venv/wheels"
+    {
+        pip download --quiet --no-deps --only-binary :all: --dest "$venv/wheels" "uv==$uv" &&
+            pip download --quiet --no-deps --only-binary :all: --require-hashes --dest "$venv/wheels" \
+                -r tui/loratui/remote/locks/train.txt
+    } || echo "they can't be fetched; the tests that need them are skipped and say so" >&2
+    ;;
+esac

@@ -109,7 +109,7 @@ class _Making:
             UV_PYTHON_DOWNLOADS="automatic" if brings_python else "never",
             UV_PYTHON_INSTALL_DIR=str(self._home.path / "python"),
             UV_HTTP_TIMEOUT="120",
-            UV_HTTP_RETRIES="5",
+            UV_HTTP_RETRIES="3",
             UV_NO_PROGRESS="1",
             NO_COLOR="1",
         )
