@@ -95,7 +95,9 @@ class Narrator:
         before = self._phases.get(setup.phase)
         phase = Phase(setup=setup, started_ts=ts, last_ts=ts) if before is None else before.heard(setup, ts)
         self._phases[setup.phase] = phase
-        is_new = before is None or before.setup.message != setup.message
+        is_new = before is None or (
+            before.setup.message != setup.message and (before.setup.done != setup.done or not setup.total)
+        )
         is_over = phase.is_over and not (before is not None and before.is_over)
         if not is_new and not is_over and ts - self._told_phase_ts.get(setup.phase, float("-inf")) < SOONEST_S:
             return None
