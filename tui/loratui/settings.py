@@ -13,6 +13,7 @@ from typing import Any
 import platformdirs
 
 from loratui.domain.download_policy import DownloadPolicy, read_amount, read_which
+from loratui.domain.environment_choice import Preference
 from loratui.domain.formatting import parse_microusd
 from loratui_protocol.errors import ConfigError, LoratuiError
 from loratui_protocol.paths import default_home
@@ -111,6 +112,12 @@ SETTINGS = (
         default=lambda: "https://download.pytorch.org/whl",
     ),
     Setting(
+        key="remote.environment",
+        meaning="what other machines train in: overlay (over their own torch), clean (with one of ours), auto",
+        read=Preference,
+        default=lambda: "auto",
+    ),
+    Setting(
         key="remote.hub_url",
         meaning="model hub that other machines download base models from",
         read=_text,
@@ -162,6 +169,7 @@ class Settings:
     ssh_home: str
     remote_index_url: str
     remote_torch_index_url: str
+    remote_environment: Preference
     remote_hub_url: str
     downloads: DownloadPolicy
     shown: tuple[Shown, ...] = ()
@@ -208,6 +216,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         ssh_home=values["ssh.home"],
         remote_index_url=values["remote.index_url"],
         remote_torch_index_url=values["remote.torch_index_url"],
+        remote_environment=values["remote.environment"],
         remote_hub_url=values["remote.hub_url"],
         downloads=DownloadPolicy(
             which=values["downloads.policy"],

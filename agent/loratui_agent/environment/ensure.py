@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from loratui_agent.environment import recipe, smoke, uv_program
+from loratui_agent.environment import recipe, uv_program
 from loratui_agent.environment.children import Ended, clean_environment, run
 from loratui_agent.environment.progress import Progress
 from loratui_agent.files import disk_full_error, write_json
 from loratui_agent.process import try_lock
 from loratui_protocol.errors import JobError, StorageError
+from loratui_protocol.framing import new_nonce
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
 from loratui_protocol.messages import Setup
 from loratui_protocol.paths import AgentHome
@@ -27,6 +28,8 @@ from loratui_protocol.paths import AgentHome
 INSTALL_LIMIT_S = 3600.0
 SMOKE_LIMIT_S = 600.0
 _LOOK_EVERY_S = 0.1
+_SMOKE = Path(__file__).with_name("smoke.py")
+"""Run, never imported: it imports torch."""
 _IMAGE_PTH = "zz_loratui_image.pth"
 
 
@@ -126,17 +129,18 @@ class _Making:
     async def _try(self, *, with_eight_bit: bool) -> dict[str, object]:
         spec = self._spec
         # -P: the script's own folder is not searched for modules, nor is the current one.
-        argv = [str(self._python), "-P", smoke.__file__, "--torch", spec.torch]
+        mark = f"@@{new_nonce()} "
+        argv = [str(self._python), "-P", str(_SMOKE), mark, "--torch", spec.torch]
         argv += ["--cuda"] if spec.backend.startswith("cu") else []
         argv += ["--eight-bit"] if with_eight_bit else []
-        environment = clean_environment(os.environ, HF_HUB_OFFLINE="1")
+        environment = clean_environment(os.environ, HF_HUB_OFFLINE="1", PYTHONNOUSERSITE="1")
         ended = await run(
             argv, environment=environment, on_line=lambda _: None, limit_s=SMOKE_LIMIT_S, held=[self._lock]
         )
-        said = next((line for line in reversed(ended.tail) if line.startswith(smoke.MARK)), None)
+        said = next((line for line in reversed(ended.tail) if line.startswith(mark)), None)
         if said is None:
             raise _failed(f"trying it out ended with status {ended.status}: {ended.text[-1500:]}")
-        found: dict[str, object] = json.loads(said.removeprefix(smoke.MARK))
+        found: dict[str, object] = json.loads(said.removeprefix(mark))
         if not found["ok"]:
             raise _smoke_error(found, spec)
         return found

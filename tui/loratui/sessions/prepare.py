@@ -88,7 +88,11 @@ async def prepare(machine: Machine, config: TrainingConfig, settings: Settings, 
     machine.remember_options()
     choice = choose_environment(
         facts,
-        EnvironmentSettings(index_url=settings.remote_index_url, torch_index_url=settings.remote_torch_index_url),
+        EnvironmentSettings(
+            preference=settings.remote_environment,
+            index_url=settings.remote_index_url,
+            torch_index_url=settings.remote_torch_index_url,
+        ),
     )
     model = model_source(config.pretrained_model_name_or_path, settings.remote_hub_url)
     files = await environment_files(choice, facts, settings.state_dir / "cache")
