@@ -88,11 +88,14 @@ class SshProgram(asyncssh.SSHClientSession[bytes]):
         return clean(self._stderr.decode("utf-8", "replace"), _STDERR_BYTES).strip()
 
     def end(self) -> None:
-        """Tell it to end, and listen no more."""
+        """Tell it to end, and listen no more.
+
+        Its standard input ends, and it can't write any more. OpenSSH passes the signal on for users other than root
+        only: a program of ours must not wait for anything but its standard input without a limit.
+        """
         if self._is_over:
             return
         if not self._channel.is_closing():
-            # Closing alone would let a program that neither reads nor writes live on.
             self._channel.send_signal("TERM")
         self._channel.abort()
 
