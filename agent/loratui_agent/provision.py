@@ -19,6 +19,7 @@ from loratui_agent.blobs import blob_path, bytes_here, has_blob
 from loratui_agent.environment.ensure import ensure
 from loratui_agent.fetch.model import fetch_model
 from loratui_agent.files import disk_full_error, fsync_path
+from loratui_agent.groups import one_error
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec, JobInputs, Manifest, ModelKind, parse_manifest
 from loratui_protocol.messages import Setup, Warn
@@ -50,7 +51,7 @@ async def provision(folder: Path, inputs: JobInputs, home: AgentHome, report: Re
     Raises:
         LoratuiError: why it can't be had, with what to do.
     """
-    with _one_error():
+    with one_error():
         async with asyncio.TaskGroup() as tasks:
             environment = tasks.create_task(_environment(inputs.environment, home, report), name="environment")
             if not (folder / "inputs").is_dir():
@@ -58,22 +59,6 @@ async def provision(folder: Path, inputs: JobInputs, home: AgentHome, report: Re
                 manifest = await _files(inputs, home, report)
                 await _lay_out(folder, inputs, manifest, await model, home)
     return environment.result()
-
-
-class _one_error:  # noqa: N801 - used like a function
-    """Raise the first error of a group by itself: the others were cancelled for it."""
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Unwrap what left the block."""
-        if not isinstance(error, BaseExceptionGroup):
-            return
-        first: BaseException = error
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
 
 
 async def _environment(spec: EnvironmentSpec, home: AgentHome, report: Report) -> Provisions:

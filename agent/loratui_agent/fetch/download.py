@@ -21,6 +21,8 @@ _RETRY_LAST_S = 30.0
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)")
 _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 
+Progress = Callable[[int, int | None], None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFile:
@@ -39,7 +41,6 @@ class Way:
 
     token_of: Callable[[str], str]
     cancel: Cancel
-    retry_first_s: float = _RETRY_FIRST_S
 
 
 class _Retry(Exception):  # noqa: N818 - no failure yet
@@ -50,8 +51,8 @@ class _Retry(Exception):  # noqa: N818 - no failure yet
         self.after_s = after_s
 
 
-def download(file: RemoteFile, destination: Path, way: Way, progress: Callable[[int], None] = lambda _: None) -> None:
-    """Put the file at ``destination``; ``progress`` is told the bytes of it that are here.
+def download(file: RemoteFile, destination: Path, way: Way, progress: Progress = lambda _here, _size: None) -> None:
+    """Put the file at ``destination``; ``progress`` is told the bytes of it that are here, and its size if known.
 
     Raises:
         ModelError: it is not there, not for us, or not what it should be.
@@ -76,7 +77,7 @@ def download(file: RemoteFile, destination: Path, way: Way, progress: Callable[[
                         code="model.network",
                     ) from error
                 after_s = error.after_s if isinstance(error, _Retry) else 0.0
-                way.cancel.wait(max(after_s, min(_RETRY_LAST_S, way.retry_first_s * 2 ** (failures - 1))))
+                way.cancel.wait(max(after_s, min(_RETRY_LAST_S, _RETRY_FIRST_S * 2 ** (failures - 1))))
         _verify(file, part)
         part.put(destination)
     _mark_path(destination).unlink(missing_ok=True)
@@ -102,10 +103,10 @@ def fetch_text(url: str, way: Way, max_bytes: int) -> tuple[str, str]:
                     fix="try again later: resume the run",
                     code="model.network",
                 ) from error
-            way.cancel.wait(min(_RETRY_LAST_S, way.retry_first_s * 2 ** (failures - 1)))
+            way.cancel.wait(min(_RETRY_LAST_S, _RETRY_FIRST_S * 2 ** (failures - 1)))
 
 
-def _attempt(file: RemoteFile, part: Part, way: Way, progress: Callable[[int], None]) -> None:
+def _attempt(file: RemoteFile, part: Part, way: Way, progress: Progress) -> None:
     """Append what is missing; return when all is there, as far as anyone knows how much that is."""
     mark = _mark_path(part.path.with_suffix(""))
     is_known = bool(file.sha256 or file.git_sha1)
@@ -132,13 +133,13 @@ def _attempt(file: RemoteFile, part: Part, way: Way, progress: Callable[[int], N
         total = _begin(file, part, response)
         _remember(mark, response)
         limit = total if total is not None else MAX_FILE_BYTES
-        progress(part.size)
-        while block := response.read(_BLOCK_BYTES):
+        progress(part.size, total)
+        while block := response.read1(_BLOCK_BYTES):
             way.cancel.check()
             if part.size + len(block) > limit:
                 raise _refused(file.url, f"it is longer than the {limit} bytes that were announced")
             part.append(block)
-            progress(part.size)
+            progress(part.size, total)
     way.cancel.check()
     if total is not None and part.size < total:
         raise _Retry(f"the connection ended after {part.size} of {total} bytes")

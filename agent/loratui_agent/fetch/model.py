@@ -5,6 +5,7 @@ import hashlib
 import shutil
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from loratui_agent.blobs import sync_folder
@@ -13,6 +14,7 @@ from loratui_agent.fetch.download import RemoteFile, Way, download
 from loratui_agent.fetch.http import Cancel, CancelledFetchError
 from loratui_agent.fetch.hub import commit_of, files_of
 from loratui_agent.files import disk_full_error, write_atomically
+from loratui_agent.groups import one_error
 from loratui_agent.secrets import read_secret
 from loratui_protocol.errors import ModelError, StorageError
 from loratui_protocol.inputs import ModelKind, ModelSource
@@ -20,7 +22,7 @@ from loratui_protocol.messages import Setup
 from loratui_protocol.paths import AgentHome
 
 MARKER = ".ok"
-_SAY_EVERY_S = 1.0
+SAY_EVERY_S = 1.0
 _SPARE_BYTES = 64 << 20
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
@@ -36,21 +38,29 @@ async def fetch_model(home: AgentHome, source: ModelSource, report: Callable[[Se
         StorageError: the disk is too small.
     """
     fetch = _Fetch(home, source)
-    async with asyncio.TaskGroup() as tasks:
-        work = tasks.create_task(asyncio.to_thread(fetch.run), name="download")
-        said = -1
-        try:
-            while not work.done():
-                await asyncio.wait([work], timeout=_SAY_EVERY_S)
-                if fetch.total and fetch.done != said:
-                    said = fetch.done
-                    report(Setup(phase="base_model", done=said, total=fetch.total, unit="bytes"))
-        except asyncio.CancelledError:
-            # The thread can't be cancelled, only asked; it must not write on while another attempt begins.
-            fetch.cancel.set()
-            await asyncio.wait([work])
-            raise
-    return work.result()
+    with one_error():
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(asyncio.to_thread(fetch.run), name="download")
+            try:
+                await _tell(work, fetch, report)
+            except asyncio.CancelledError:
+                # The thread can't be cancelled, only asked; it must not write on while another attempt begins.
+                fetch.cancel.set()
+                await asyncio.wait([work])
+                raise
+    path = work.result()
+    if path is None:
+        raise asyncio.CancelledError
+    return path
+
+
+async def _tell(work: asyncio.Task[Path | None], fetch: "_Fetch", report: Callable[[Setup], None]) -> None:
+    said = -1
+    while not work.done():
+        await asyncio.wait([work], timeout=SAY_EVERY_S)
+        if fetch.total and fetch.done != said:
+            said = fetch.done
+            report(Setup(phase="base_model", done=said, total=fetch.total, unit="bytes"))
 
 
 class _Fetch:
@@ -63,13 +73,15 @@ class _Fetch:
         self.done = 0
         self.total = 0
 
-    def run(self) -> Path:
-        """Download what is missing and return where it is."""
+    def run(self) -> Path | None:
+        """Download what is missing and return where it is; None when it was told to end before that."""
         way = Way(token_of=self._token, cancel=self.cancel)
         try:
             if self._source.kind is ModelKind.HUB:
                 return self._hub(way)
             return self._https(way)
+        except CancelledFetchError:
+            return None
         except OSError as error:
             full = disk_full_error(error, self._home.models)
             if full is not None:
@@ -112,7 +124,7 @@ class _Fetch:
 
     def _download(self, folder: Path, files: dict[str, RemoteFile], way: Way) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.total = sum(file.size or 0 for file in files.values())
+        self.total = announced = sum(file.size or 0 for file in files.values())
         self._check_space(folder)
         before = 0
         # Small ones first: what is wrong with them shows before gigabytes were paid for.
@@ -120,17 +132,18 @@ class _Fetch:
             target = folder / name
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not target.exists():
-                download(file, target, way, lambda here, before=before: self._count(before + here))  # type: ignore[misc]
+                download(file, target, way, partial(self._count, before, announced))
             if target.suffix == ".safetensors" or len(files) == 1:
                 _check_safetensors(target)
             before += target.stat().st_size
-            self._count(before)
+            self._count(before, announced, 0, None)
         write_atomically(folder / MARKER, lambda path: path.touch())
         sync_folder(self._home.models)
 
-    def _count(self, done: int) -> None:
-        self.done = done
-        self.total = max(self.total, done)
+    def _count(self, before: int, announced: int, here: int, size: int | None) -> None:
+        """Note the bytes that are here; how many it will be, a single file's server says."""
+        self.done = before + here
+        self.total = max(announced or size or 0, self.done)
 
     def _check_space(self, folder: Path) -> None:
         here = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -160,6 +173,3 @@ def _check_safetensors(path: Path) -> None:
         fix="choose the model's safetensors file",
         code="model.unsafe",
     )
-
-
-__all__ = ["CancelledFetchError", "fetch_model"]

@@ -1,0 +1,255 @@
+"""Base models from a hub and from plain addresses, over real sockets."""
+
+import asyncio
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from loratui_agent.fetch import download
+from loratui_agent.fetch.address import LOOPBACK_VARIABLE, is_allowed, parse_address
+from loratui_agent.fetch.model import fetch_model
+from loratui_agent.secrets import forget_secrets, keep_secret
+from loratui_protocol.errors import LoratuiError, ModelError
+from loratui_protocol.inputs import ModelKind, ModelSource
+from loratui_protocol.messages import Setup
+from loratui_protocol.paths import AgentHome
+from support.model_server import COMMIT, ModelServer, model_files, model_server, safetensors
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = AgentHome(tmp_path / "home")
+    home.run.mkdir(parents=True)
+    yield home
+    forget_secrets(home)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv(LOOPBACK_VARIABLE, "1")
+    monkeypatch.setattr(download, "_RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr(download, "_RETRY_LAST_S", 0.01)
+    with model_server() as server:
+        yield server
+
+
+def hub(server: ModelServer, **changes: str) -> ModelSource:
+    return ModelSource(kind=ModelKind.HUB, name="name", address="org/name", hub_url=server.url, **changes)
+
+
+def file_of(server: ModelServer, content: bytes, path: str = "/models/a.safetensors", sha256: str = "") -> ModelSource:
+    server.files[path] = content
+    return ModelSource(kind=ModelKind.HTTPS, name="a.safetensors", address=server.url + path, sha256=sha256)
+
+
+async def fetch(home: AgentHome, source: ModelSource) -> Path:
+    return await fetch_model(home, source, lambda _: None)
+
+
+async def refusal(home: AgentHome, source: ModelSource) -> LoratuiError:
+    with pytest.raises(LoratuiError) as caught:
+        await fetch(home, source)
+    return caught.value
+
+
+def found(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".ok"
+    }
+
+
+async def test_of_a_hubs_model_only_what_a_training_reads_is_downloaded_once_and_in_half_precision(home, server):
+    server.model = model_files()
+    folder = await fetch(home, hub(server))
+    files = found(folder)
+    assert sorted(files) == [
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+        "tokenizer/merges.txt",
+        "tokenizer/vocab.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    ]
+    half = "unet/diffusion_pytorch_model.fp16.safetensors"
+    assert files["unet/diffusion_pytorch_model.safetensors"] == server.model[half]
+    server.requests.clear()
+    assert await fetch(home, hub(server)) == folder
+    assert [path for path, _, _ in server.requests] == ["/api/models/org/name/revision/main"]
+
+
+async def test_a_download_that_breaks_again_and_again_goes_on_from_where_it_was(home, server):
+    content = safetensors(100_000)
+    source = file_of(server, content, sha256=hashlib.sha256(content).hexdigest())
+    server.cut_after = 30_000
+    assert (await fetch(home, source)).read_bytes() == content
+    assert [asked for _, asked, _ in server.requests] == ["", "bytes=30000-", "bytes=60000-", "bytes=90000-"]
+
+
+@pytest.mark.parametrize("fault", ["ignores_ranges", "changes"])
+async def test_a_server_that_can_not_go_on_or_has_another_version_is_read_from_the_beginning(home, server, fault):
+    content = safetensors(100_000)
+    source = file_of(server, content)
+    server.cut_after = 60_000
+    setattr(server, fault, True)
+    error = await refusal(home, source)
+    assert error.code == "model.network"
+    server.cut_after = 0
+    assert (await fetch(home, source)).read_bytes() == content
+
+
+async def test_an_interrupted_download_is_resumed_by_another_agent_and_progress_is_told(home, server):
+    content = safetensors(200_000)
+    source = file_of(server, content)
+    server.stall = threading.Event()
+    told: list[Setup] = []
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(fetch_model(home, source, told.append))
+        async with asyncio.timeout(10):
+            while not told:  # noqa: ASYNC110 - told from another thread's work
+                await asyncio.sleep(0.01)
+        running.cancel()
+    assert running.cancelled()
+    assert told[0].phase == "base_model"
+    assert told[0].unit == "bytes"
+    server.stall.set()
+    server.stall = None
+    assert (await fetch(home, source)).read_bytes() == content
+    assert server.requests[-1][1].startswith("bytes=")
+
+
+async def test_what_arrives_as_something_else_is_thrown_away(home, server):
+    server.model = model_files()
+    server.listed = {"oid": "0" * 40}
+    assert (await refusal(home, hub(server))).code == "model.corrupt"
+    source = file_of(server, safetensors(1000), sha256="0" * 64)
+    assert (await refusal(home, source)).code == "model.corrupt"
+    assert not list(home.models.rglob("*.part"))
+    pickled = file_of(server, b"\x80\x04\x95" + b"x" * 1000)
+    assert (await refusal(home, pickled)).code == "model.unsafe"
+    assert not list(home.models.rglob("*.safetensors"))
+
+
+async def test_a_gated_model_says_so_and_comes_with_a_token_that_only_its_own_host_sees(home, server, caplog):
+    server.model, server.token = model_files(), "canary-token"
+    error = await refusal(home, hub(server))
+    assert error.code == "model.gated"
+    assert "token" in error.fix
+    host = parse_address(server.url).host
+    keep_secret(home, host, "canary-token")
+    # The store is another host: a name of this machine that no token was entered for.
+    server.redirects = {
+        f"/org/name/resolve/{COMMIT}/{name}": f"http://localhost:{host.rpartition(':')[2]}/store/{name}"
+        for name in server.model
+    }
+    await fetch(home, hub(server))
+    assert {token for path, _, token in server.requests[1:] if path.startswith("/api")} == {"Bearer canary-token"}
+    assert {token for path, _, token in server.requests if path.startswith("/store")} == {""}
+    assert "canary" not in caplog.text
+    assert not [p for p in home.path.rglob("*") if p.is_file() and b"canary" in p.read_bytes()]
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "model.gated"), (403, "model.gated"), (404, "model.missing")])
+async def test_a_refusal_of_the_server_is_said_at_once(home, server, status, code):
+    source = file_of(server, b"x")
+    server.statuses = [status]
+    assert (await refusal(home, source)).code == code
+    assert len(server.requests) == 1
+
+
+async def test_a_server_that_is_busy_for_a_moment_is_asked_again(home, server):
+    content = safetensors(1000)
+    source = file_of(server, content)
+    server.statuses = [503, 429, 500]
+    assert (await fetch(home, source)).read_bytes() == content
+
+
+async def test_a_web_page_instead_of_a_model_is_refused(home, server):
+    server.content_type = "text/html; charset=utf-8"
+    assert (await refusal(home, file_of(server, b"<html>sign in</html>"))).code == "model.address"
+
+
+async def test_a_model_with_pickles_alone_and_one_of_another_kind_are_refused_before_their_weights(home, server):
+    plain = model_files()
+    server.model = {name: content for name, content in plain.items() if not name.startswith("vae/diff")}
+    server.model["vae/diffusion_pytorch_model.bin"] = b"pickle"
+    assert (await refusal(home, hub(server))).code == "model.unsafe"
+    server.model = {**plain, "text_encoder_2/config.json": b"{}"}
+    assert (await refusal(home, hub(server))).code == "model.unsupported"
+    server.model = {"model.safetensors": safetensors(100)}
+    assert (await refusal(home, hub(server))).code == "model.incomplete"
+    assert not [path for path, _, _ in server.requests if path.startswith("/store")]
+    ckpt = file_of(server, b"x", "/models/a.ckpt")
+    assert (await refusal(home, ckpt)).code == "model.unsafe"
+
+
+@pytest.mark.parametrize(
+    "row", [{"path": "../../evil.json"}, {"path": "/etc/x"}, {"path": 3}, {"size": -1}, {"size": "1"}, {"oid": 7}]
+)
+async def test_a_hub_that_lies_is_not_believed(home, server, row):
+    server.model, server.listed = model_files(), {**row, "lfs": None}
+    assert (await refusal(home, hub(server))).code == "model.hub"
+    assert not found(home.models) if home.models.exists() else True
+
+
+async def test_a_redirect_into_a_private_network_is_not_followed(home, server):
+    source = file_of(server, b"x")
+    for target in (
+        "https://169.254.169.254/latest/meta-data",
+        "https://10.0.0.1/x",
+        "http://example.org/x",
+        "file:///etc/passwd",
+    ):
+        server.redirects = {"/models/a.safetensors": target}
+        assert (await refusal(home, source)).code == "model.address"
+    server.redirects = {"/models/a.safetensors": "/models/a.safetensors"}
+    assert "round and round" in (await refusal(home, source)).what
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:///etc/passwd",
+        "http://example.org/a.safetensors",
+        "https://127.0.0.1/a.safetensors",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/x",
+        "https://[::ffff:10.0.0.1]/x",
+        "https://user:secret@example.org/x",
+        "ftp://example.org/x",
+        "https://exa mple.org/x",
+        "https:///x",
+        "",
+    ],
+)
+async def test_addresses_of_other_kinds_and_of_private_networks_are_never_asked(home, address, monkeypatch):
+    monkeypatch.delenv(LOOPBACK_VARIABLE, raising=False)
+    source = ModelSource(kind=ModelKind.HTTPS, name="a.safetensors", address=address)
+    error = await refusal(home, source)
+    assert error.code == "model.address"
+    assert "secret" not in str(error)
+
+
+def test_which_ip_addresses_are_of_the_open_internet():
+    for private in (
+        "127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
+        "::1", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "nonsense",
+    ):  # fmt: skip
+        assert not is_allowed(private), private
+    for public in ("8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"):
+        assert is_allowed(public), public
+    assert is_allowed("127.0.0.1", loopback=True)
+    assert not is_allowed("10.0.0.1", loopback=True)
+
+
+def test_an_address_is_shown_without_its_query():
+    assert str(parse_address("https://Example.org:8443/a?token=secret")) == "https://example.org:8443/a"
+    with pytest.raises(ModelError):
+        parse_address("http://127.0.0.1/x")

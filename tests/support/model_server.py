@@ -1,0 +1,174 @@
+"""A model hub and file server on loopback: the same questions and answers as the real ones, and faults on request."""
+
+import contextlib
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "c" * 40
+
+
+@dataclass
+class ModelServer:
+    """``files`` by path; what was asked for is in ``requests``: path, Range and Authorization headers."""
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    model: dict[str, bytes] = field(default_factory=dict)
+    """Files of the hub's only model, org/name."""
+    token: str = ""
+    """The model is for holders of this token alone."""
+    cut_after: int = 0
+    """Every answer breaks off after so many bytes."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/octet-stream"
+    statuses: list[int] = field(default_factory=list)
+    """Answered first, one a request."""
+    ignores_ranges: bool = False
+    changes: bool = False
+    """Every answer is of another version of the file."""
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+    listed: dict[str, object] = field(default_factory=dict)
+    """Changes to the rows of the hub's list."""
+    stall: threading.Event | None = None
+    """Answers wait for it after their first bytes."""
+
+    def rows(self) -> list[dict[str, object]]:
+        rows = []
+        for name, content in self.model.items():
+            row: dict[str, object] = {"type": "file", "path": name, "size": len(content)}
+            row["oid"] = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+            if name.endswith((".safetensors", ".bin")):
+                row["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+            rows.append({**row, **self.listed})
+        return [{"type": "directory", "path": "unet", "oid": "x", "size": 0}, *rows]
+
+
+def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            headers = self.headers
+            server.requests.append((self.path, headers.get("Range", ""), headers.get("Authorization", "")))
+            if server.statuses:
+                self.answer(server.statuses.pop(0), b"")
+            elif path in server.redirects:
+                self.answer(302, b"", Location=server.redirects[path])
+            elif (
+                server.token
+                and path.startswith(("/api", "/org"))
+                and headers.get("Authorization") != (f"Bearer {server.token}")
+            ):
+                self.answer(401, b"")
+            elif path == "/api/models/org/name/revision/main":
+                self.answer(200, json.dumps({"sha": COMMIT}).encode())
+            elif path == f"/api/models/org/name/tree/{COMMIT}":
+                self.pages()
+            elif path.startswith(f"/org/name/resolve/{COMMIT}/"):
+                # As a hub does: the file itself is elsewhere.
+                self.answer(302, b"", Location=f"{server.url}/store/{path.split('/', 5)[5]}")
+            elif path.startswith("/store/") and (name := path.removeprefix("/store/")) in server.model:
+                self.file(server.model[name])
+            elif path in server.files:
+                self.file(server.files[path])
+            else:
+                self.answer(404, b"")
+
+        def pages(self) -> None:
+            rows, half = server.rows(), len(server.rows()) // 2
+            if "cursor" in self.path:
+                self.answer(200, json.dumps(rows[half:]).encode())
+            else:
+                following = f'<{server.url}{self.path}&cursor=2>; rel="next"'
+                self.answer(200, json.dumps(rows[:half]).encode(), Link=following)
+
+        def file(self, content: bytes) -> None:
+            version = str(len(server.requests)) if server.changes else "1"
+            etag = f'"{hashlib.sha256(content).hexdigest()[:16]}-{version}"'
+            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            expected = self.headers.get("If-Range", etag)
+            if asked is None or server.ignores_ranges or expected != etag:
+                self.answer(200, content, ETag=etag)
+                return
+            start = int(asked[1])
+            if start >= len(content):
+                self.answer(416, b"")
+                return
+            where = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            self.answer(206, content[start:], **{"Content-Range": where, "ETag": etag})
+
+        def answer(self, status: int, content: bytes, **headers: str) -> None:
+            self.send_response(status)
+            for name, text in headers.items():
+                self.send_header(name, text)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Type", server.content_type)
+            self.end_headers()
+            if server.stall is not None and content:
+                self.wfile.write(content[:1000])
+                server.stall.wait(30)
+                content = content[1000:]
+            if server.cut_after and len(content) > server.cut_after:
+                self.wfile.write(content[: server.cut_after])
+                self.close_connection = True
+                return
+            with contextlib.suppress(OSError):
+                self.wfile.write(content)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    return Handler
+
+
+@contextlib.contextmanager
+def model_server() -> Iterator[ModelServer]:
+    server = ModelServer()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+    http.daemon_threads = True
+    server.url = f"http://127.0.0.1:{http.server_address[1]}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        if server.stall is not None:
+            server.stall.set()
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+def safetensors(size: int, fill: bytes = b"\1") -> bytes:
+    """Return a file of ``size`` bytes that begins as safetensors do."""
+    return (2).to_bytes(8, "little") + b"{}" + fill * (size - 10)
+
+
+def model_files(size: int = 40_000) -> dict[str, bytes]:
+    """Return the files of a model as hubs have them: several formats and precisions of the same."""
+    weights = {}
+    for part, stem in (
+        ("unet", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+    ):
+        weights[f"{part}/config.json"] = b"{}"
+        weights[f"{part}/{stem}.safetensors"] = safetensors(2 * size, part[:1].encode())
+        weights[f"{part}/{stem}.fp16.safetensors"] = safetensors(size, part[:1].upper().encode())
+        weights[f"{part}/{stem}.bin"] = b"pickle"
+    return {
+        "model_index.json": b'{"_class_name": "StableDiffusionPipeline"}',
+        "README.md": b"# hello",
+        "v1-5-pruned.ckpt": b"pickle",
+        "safety_checker/model.safetensors": safetensors(size),
+        "tokenizer/vocab.json": b"{}",
+        "tokenizer/merges.txt": b"#version",
+        "scheduler/scheduler_config.json": b"{}",
+        **weights,
+    }
