@@ -20,12 +20,14 @@ from loratui_agent.secrets import forget_secrets
 from loratui_protocol.errors import StorageError
 from loratui_protocol.paths import AgentHome, socket_path
 
-_TERM_S = 10.0
+_TERM_S = 3.0
 _KILL_S = 10.0
 _LOOK_EVERY_S = 0.05
 _MAX_LISTED = 500
 _MAX_LEFT = 20
-_OWN_FOLDERS = frozenset({"run", "agent", "jobs"})
+_USUAL_NAME = ".loratui"
+_MARKER = ".loratui-home"
+"""Whoever brings the agent puts it into a folder that was empty before: everything in there is ours."""
 
 
 def survey(home: AgentHome) -> dict[str, Any]:
@@ -63,10 +65,10 @@ def _remove(folder: Path) -> None:
 
 def _check(home: AgentHome) -> None:
     path = home.path
-    names = {entry.name for entry in path.iterdir()} if path.is_dir() and not path.is_symlink() else set()
+    is_ours = path.name == _USUAL_NAME or (path / _MARKER).exists()
     # Whoever sets ssh.home to "/data" by mistake must not lose it.
     around = Path.home().resolve()
-    if not names & _OWN_FOLDERS or path.resolve() in (around, *around.parents):
+    if not is_ours or path.is_symlink() or path.resolve() in (around, *around.parents):
         raise StorageError(
             f"{path} does not look like a folder of loratui's agent: nothing was removed",
             fix="is ssh.home set to the right folder?",

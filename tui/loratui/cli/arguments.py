@@ -161,6 +161,11 @@ def build_parser() -> argparse.ArgumentParser:
     extend.add_argument("run", metavar="RUN", help="name or beginning of an id")
     extend.add_argument("duration", type=duration, metavar="30m", help="by how much")
 
+    clean = add("clean", "clean:clean_host", "end and remove everything of loratui on a host, once it is named")
+    clean.add_argument("on", metavar="TARGET", help="ssh://user@host:port")
+    clean.add_argument("--yes", action="store_true", help="ask nothing")
+    _host_options(clean)
+
     check = add("check", "check:check", "say what is wrong with configs and datasets")
     check.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
     check.add_argument("--json", action="store_true", help="one JSON document")

@@ -20,12 +20,12 @@ def max_runtime_s(arguments: Arguments, price_microusd_per_h: int, price_setting
     return min(limits, default=None)
 
 
-def agrees(question: str) -> bool:
+def agrees(question: str, otherwise: str = "nothing was started") -> bool:
     """Return whether the person at the terminal says yes; where there is none, nobody is asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline().strip().lower() in ("y", "yes")
     if not answer:
-        print("nothing was started", file=sys.stderr)
+        print(otherwise, file=sys.stderr)
     return answer

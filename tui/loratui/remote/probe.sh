@@ -206,6 +206,8 @@ device() { within 5 df -P "$1" | awk 'END { print $1 " " $NF }'; }
 homes() {
     for home in "$@" "$HOME/.loratui" /workspace/.loratui /data/.loratui /scratch/.loratui /mnt/.loratui /mnt/*/.loratui; do
         [ -d "$home" ] || continue
+        # A folder that was named is a home only if an agent was put there.
+        case $home in */.loratui) ;; *) [ -e "$home/.loratui-home" ] || continue ;; esac
         bundles= environments= jobs=0 pid=
         for marker in "$home"/agent/*/.ok; do
             [ -e "$marker" ] && marker=${marker%/.ok} && bundles="$bundles ${marker##*/}"

@@ -20,6 +20,8 @@ from loratui.remote.probe import probe
 from loratui_protocol.errors import AgentUnreachableError
 
 _ADDRESS = "agent"
+_FACTS_HOLD_S = 300.0
+"""A probe this young is good for starting the agent: what may have changed since shows then."""
 
 
 class Memory(Protocol):
@@ -61,6 +63,7 @@ class SshAgent:
         self._say = say
         self._choose = choose
         self._facts: BoxFacts | None = None
+        self._probed_s = 0.0
         self._address: AgentAddress | None = None
         self._is_recalled = False
         self._lock = asyncio.Lock()
@@ -74,6 +77,17 @@ class SshAgent:
         """Return what the last probe found, None before one was made."""
         return self._facts
 
+    def remembered_home(self) -> str:
+        """Return the folder that the agent had last time, whatever its version; empty when none is remembered."""
+        address = AgentAddress.from_dict(self._memory.recall().get(_ADDRESS))
+        return address.home if address else ""
+
+    def use_home(self, home: str) -> None:
+        """Have the agent live in this folder of the machine, which was chosen with more than a probe's facts."""
+        self._home = home
+        if self._address is not None and self._address.home != home:
+            self._address = None
+
     async def probe(self) -> BoxFacts:
         """Return what the machine is now.
 
@@ -81,9 +95,10 @@ class SshAgent:
             HostError: it can't be reached, or does not answer.
         """
         started_s = time.monotonic()
-        known = await self._known()
-        homes = dict.fromkeys([home for home in (self._home, known.home if known else "") if home])
+        known = await asyncio.to_thread(self.remembered_home)
+        homes = dict.fromkeys(home for home in (self._home, known) if home)
         self._facts = facts = await probe(self._box, tuple(homes))
+        self._probed_s = time.monotonic()
         self._say("probe", _summary(facts), time.monotonic() - started_s)
         return facts
 
@@ -113,7 +128,11 @@ class SshAgent:
     async def _ensured(self, facts: BoxFacts | None) -> AgentAddress:
         if not self._may_start:
             raise AgentUnreachableError(f"no agent answers on {self._box.name}", fix="loratui attach starts it")
+        if facts is None and self._facts is not None and time.monotonic() - self._probed_s < _FACTS_HOLD_S:
+            facts = self._facts
         facts = facts or await self.probe()
+        # Should this fail, the next attempt looks anew.
+        self._probed_s = -_FACTS_HOLD_S
         home = self._home or self._choose(facts)
         address = await ensure_agent(self._box, facts, home, self._say)
         self._address, self._is_recalled = address, True

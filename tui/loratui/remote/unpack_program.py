@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 
 MARKER = ".ok"
+HOME_MARKER = ".loratui-home"
+USUAL_NAME = ".loratui"
 _STALE_S = 600.0
 _MARK = "@@loratui"
 
@@ -32,9 +34,8 @@ def unpack(home: Path, name: str, content: bytes, *, replace: bool) -> None:
     """Put the archive at ``home/agent/name``, whole, unless it is there already."""
     bundles = home / "agent"
     target = bundles / name
-    for folder in (home, bundles):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+    _claim(home)
+    bundles.mkdir(mode=0o700, exist_ok=True)
     _remove_stale(bundles)
     if (target / MARKER).exists() and not replace:
         return
@@ -63,6 +64,21 @@ def unpack(home: Path, name: str, content: bytes, *, replace: bool) -> None:
     finally:
         for left in (temporary, aside):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _claim(home: Path) -> None:
+    """Make the home, in which everything will be ours: what is there already must be an agent's home too."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    marker = home / HOME_MARKER
+    if not marker.exists() and home.name != USUAL_NAME and any(home.iterdir()):
+        raise _RefusedError(
+            "host.home",
+            f"{home} holds other things: an agent's home is removed as a whole one day, so it must be a folder of its "
+            "own. Nothing was written",
+            f"name a new folder, such as {home}/{USUAL_NAME}",
+        )
+    home.chmod(0o700)
+    marker.touch()
 
 
 def _remove_stale(bundles: Path) -> None:
