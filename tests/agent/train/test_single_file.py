@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,29 +65,42 @@ def test_so_are_those_of_a_file_with_the_names_of_older_ones(tmp_path: Path):
     assert_same_weights(load_models(str(old), torch.float32, configs=TINY), load_models(str(TINY), torch.float32))
 
 
-def steps_of(folder: Path, model: Path, configs: Path | None) -> tuple[Run, list[tuple[float, float]]]:
-    """Take three steps with both parts learning and return the losses and gradient norms."""
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As in the runs of the other tests: more of them only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def new_run(folder: Path, model: Path, configs: Path | None) -> Run:
     config = tiny_config(write_pictures(folder / "pictures"), pretrained_model_name_or_path=str(model))
     job = Job(folder, config, "")
     # No agent listens: events are kept, as they are while an agent is away.
-    run = set_up(job, Reporter(folder / "none.sock", "job", 0, 1), configs=configs)
+    return set_up(job, Reporter(folder / "none.sock", "job", 0, 1), configs=configs)
+
+
+def take_steps(run: Run) -> list[tuple[float, float]]:
+    """Take three steps with both parts learning and return the losses and gradient norms."""
     loop.encode_prompts(run)
     loop.cache_latents(run)
     add_optimizer(run)
-    return run, [loop.take_step(run) for _ in range(3)]
+    return [loop.take_step(run) for _ in range(3)]
 
 
 def trained(run: Run) -> dict[str, Tensor]:
     return kohya_state_dict(run.trained_unet, run.trained_text_encoder, torch.float32)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_its_first_steps_are_bit_for_bit_those_of_the_folder(file: Path, tmp_path: Path):
-    from_file, given = steps_of(tmp_path / "file", file, TINY)
-    from_folder, expected = steps_of(tmp_path / "folder", TINY, None)
-    assert given == expected
+    from_file, from_folder = new_run(tmp_path / "file", file, TINY), new_run(tmp_path / "folder", TINY, None)
+    assert take_steps(from_file) == take_steps(from_folder)
     assert all(torch.equal(trained(from_file)[key], tensor) for key, tensor in trained(from_folder).items())
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_fresh_pipeline_draws_the_same_picture_from_both(file: Path):
     def picture(path: Path) -> bytes:
         pipeline = load_pipeline(path, configs=TINY)
@@ -97,7 +111,7 @@ def test_a_fresh_pipeline_draws_the_same_picture_from_both(file: Path):
 
 
 def test_the_lora_names_the_file_and_its_hashes_as_sd_scripts_does(file: Path, tmp_path: Path):
-    run, _ = steps_of(tmp_path / "run", file, TINY)
+    run = new_run(tmp_path, file, TINY)
     metadata = file_metadata(run.config, run.dataset, run.plan, step=3, base=run.base, seed=7, precision="no")
     content = file.read_bytes()
     assert metadata["ss_sd_model_name"] == "tiny v1.safetensors"
