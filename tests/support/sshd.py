@@ -197,6 +197,12 @@ class Sshd:
         own = {os.getpid(), self._process.pid}
         return [found for found in psutil.process_iter() if found.pid not in own and self._is_below(found)]
 
+    def listening_ports(self) -> set[int]:
+        """Return where the server, and everything that it started, can be reached through the network."""
+        below = [psutil.Process(self._process.pid), *self.sessions(), *self.processes()]
+        found = [found for process in below for found in process.net_connections("inet")]
+        return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
+
     def kill_everything(self) -> None:
         """Leave nothing behind. A reaper starts an agent that was killed: it is looked for until none is left."""
         end_s = time.monotonic() + 10
