@@ -11,7 +11,7 @@ import pytest
 from loratui_agent.demo.job import write_demo
 from loratui_protocol.config_file import to_toml
 from support.local_cli import local_cli
-from support.remote_cli import Laptop, RemoteHost, remote_host
+from support.remote_cli import RemoteHost, remote_host
 from support.sshd import needs_sshd
 from support.tiny_training import tiny_config, write_pictures
 
@@ -79,3 +79,98 @@ def test_links_break_the_trainer_is_killed_the_laptop_is_closed_and_the_file_is_
     assert {event["step"] for event in events if event["event"] == "step"} == set(range(1, 61))
     assert Path(lora["path"]).is_relative_to(tmp_path / "second")
     assert sha256_of(Path(lora["path"])) == sha256_of(Path(reference["lora"]))
+
+
+def test_two_laptops_follow_one_run_and_a_command_of_either_is_told_to_both(host: RemoteHost, tmp_path: Path) -> None:
+    config = write_config(tmp_path, max_train_steps=4000)
+    with (
+        host.laptop(tmp_path / "ann", LORATUI_AUTHOR="ann") as ann,
+        host.laptop(tmp_path / "ben", LORATUI_AUTHOR="ben") as ben,
+    ):
+        detached = ann.run(*ann.on_host("train", config, "--yes", "--detach"))
+        assert detached.finish() == 0, detached.errors
+        run = detached.lines[-1]
+        follows = ann.start("attach", run, "--json")
+        follows.wait_for_step(2)
+        taken_up = ben.start(*ben.on_host("attach", run, "--json"))
+        taken_up.wait_for_step(2)
+        stop = ben.run("stop", run)
+        assert stop.finish() == 0, stop.errors
+        for command in (follows, taken_up):
+            assert command.finish() == 0, command.errors
+            [result] = [each for each in command.events() if each.get("command") == "stop"]
+            assert (result["author"], result["ok"]) == ("ben", True)
+            assert [each["state"] for each in command.events() if each["event"] == "state"][-1] == "stopped"
+
+
+def test_nothing_of_the_laptop_but_the_dataset_reaches_the_host(host: RemoteHost, tmp_path: Path) -> None:
+    canary = "canary-4f1c9a77d2"
+    config = write_config(tmp_path, max_train_steps=60)
+    secrets = {"VAST_API_KEY": canary, "HF_TOKEN": canary, "LORATUI_RUNPOD_API_KEY": canary, "AWS_SECRET": canary}
+    with host.laptop(tmp_path / "laptop", **secrets) as laptop:
+        (laptop.folder / "config").mkdir()
+        (laptop.folder / ".env").write_text(f"KEY={canary}\n", "utf-8")
+        train = laptop.start(*laptop.on_host("train", config, "--json", "--yes"))
+        train.wait_for_step(2)
+        assert host.secrets_in(canary) == []
+        assert train.finish() == 0, train.errors
+        assert host.secrets_in(canary) == []
+        marked = [path for path in host.box.home.rglob("*") if path.is_file() and b"a zorbix on" in path.read_bytes()]
+    assert marked, "the search finds what is there: the captions"
+
+
+def test_a_laptop_that_dies_while_it_uploads_goes_on_at_the_next_attach(host: RemoteHost, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    ballast = tmp_path / "dataset" / "1_zorbix" / "0.txt"
+    ballast.write_text("a zorbix\n" + "x" * 40_000, "utf-8")
+    with host.laptop(tmp_path / "laptop") as laptop:
+        train = laptop.start(*laptop.on_host("train", config, "--json", "--yes"))
+        train.wait_for(lambda line: json.loads(line)["event"] == "setup")
+        train.kill()
+        attach = laptop.run("attach", "--json")
+        assert attach.finish() == 0, attach.errors
+        assert [each["state"] for each in attach.events() if each["event"] == "state"][-1] == "done"
+
+
+def test_what_a_host_is_told_to_do_in_the_end_happens_once_the_files_are_here(host: RemoteHost, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    mark = tmp_path / "mark"
+    with host.laptop(tmp_path / "laptop") as laptop:
+        train = laptop.run(*laptop.on_host("train", config, "--json", "--yes", "--on-done", f"touch {mark}"))
+        assert train.finish() == 0, train.errors
+        attach = laptop.run("attach", "--json")
+        assert attach.finish() == 0, attach.errors
+    [ended] = [each for each in attach.events() if each["event"] == "deadman"]
+    assert (ended["action"], ended["reason"], ended["ok"]) == ("run", "done", True)
+    assert mark.exists()
+
+
+def test_a_changed_host_key_is_a_hard_stop(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    with remote_host(tmp_path / "h") as host, host.laptop(tmp_path / "laptop") as laptop:
+        laptop.run(*laptop.on_host("attach")).finish()
+        host.box.swap_host_key()
+        train = laptop.run(*laptop.on_host("train", config, "--yes", "--plain"))
+        assert train.finish() == 4
+        said = "\n".join(train.errors)
+        assert "[ssh.host_key_changed]" in said
+        assert host.box.fingerprint in said
+        assert laptop.run("ls").lines == []
+
+
+def test_a_host_that_does_not_know_the_key_says_which_line_it_needs(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    with remote_host(tmp_path / "h") as host, host.laptop(tmp_path / "laptop") as laptop:
+        train = laptop.run("train", config, "--on", host.target, "--yes", "--plain")
+        assert train.finish() == 4
+        said = "\n".join(train.errors)
+        assert "[ssh.auth]" in said
+        assert "ssh-ed25519 " in said
+
+
+def test_the_laptop_keeps_its_pictures_where_the_host_can_not_train(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    with remote_host(tmp_path / "h", tmpfs_home="40m") as host, host.laptop(tmp_path / "laptop") as laptop:
+        train = laptop.run(*laptop.on_host("train", config, "--yes", "--plain"))
+        assert train.finish() == 4
+        assert "Nothing was sent" in "\n".join(train.errors)
