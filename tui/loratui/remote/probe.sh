@@ -16,7 +16,7 @@ main() {
     pythons "$@" &
     disks "$@" &
     homes "$@" &
-    tools &
+    tools "$@" &
     wait
     row end
 }
@@ -104,7 +104,8 @@ gpus() {
 }
 
 tools() {
-    for uv in "$(command -v uv 2>/dev/null)" "$HOME/.local/bin/uv" "$HOME/.cargo/bin/uv" /usr/local/bin/uv; do
+    for uv in "$(command -v uv 2>/dev/null)" "$HOME/.local/bin/uv" "$HOME/.cargo/bin/uv" /usr/local/bin/uv \
+        "$HOME/.loratui/tools/uv" "${1:-}/tools/uv" "${2:-}/tools/uv" /workspace/.loratui/tools/uv; do
         if [ -x "$uv" ]; then
             row uv "$uv" "$(within 10 "$uv" --version)"
             break

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 from loratui.domain.box import BoxFacts
 from loratui.domain.box_home import choose_home
 from loratui.remote.address import AgentAddress, agent_argv
-from loratui.remote.bootstrap import Say, ensure_agent
+from loratui.remote.bootstrap import Say, agent_python, ensure_agent
 from loratui.remote.box import Box
+from loratui.remote.box_python import PythonSource, bring_python
 from loratui.remote.bundle import bundle_name
 from loratui.remote.probe import probe
 from loratui_protocol.errors import AgentUnreachableError
+from loratui_protocol.paths import FILES_SOCKET
 
 _ADDRESS = "agent"
 _FACTS_HOLD_S = 300.0
@@ -43,7 +45,8 @@ def _silent(_phase: str, _text: str, _seconds: float) -> None:
 class SshAgent:
     """The way to the agent of a box. With ``may_start`` it is brought there and started where none answers.
 
-    ``home`` is the folder to use; empty: what is there, else the best disk. One object may serve several runs at once.
+    ``home`` is the folder to use; empty: what is there, else the best disk. With a ``python_source`` boxes get a Python
+    where theirs is missing or too old. One object may serve several runs at once.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class SshAgent:
         may_start: bool = True,
         say: Say = _silent,
         choose: Callable[[BoxFacts], str] = choose_home,
+        python_source: PythonSource | None = None,
     ) -> None:
         self._box = box
         self._memory = memory
@@ -62,6 +66,7 @@ class SshAgent:
         self._may_start = may_start
         self._say = say
         self._choose = choose
+        self._python_source = python_source
         self._facts: BoxFacts | None = None
         self._probed_s = 0.0
         self._address: AgentAddress | None = None
@@ -134,7 +139,10 @@ class SshAgent:
         # Should this fail, the next attempt looks anew.
         self._probed_s = -_FACTS_HOLD_S
         home = self._home or self._choose(facts)
-        address = await ensure_agent(self._box, facts, home, self._say)
+        python = ""
+        if not agent_python(facts) and self._python_source is not None:
+            python = await bring_python(self._box, facts, home, self._python_source, self._say)
+        address = await ensure_agent(self._box, facts, home, self._say, python=python)
         self._address, self._is_recalled = address, True
         await asyncio.to_thread(self._memory.remember, {_ADDRESS: address.to_dict()})
         return address
@@ -153,6 +161,19 @@ class SshAgent:
                 opened = await stack.enter_async_context(self._channel(known))
             except AgentUnreachableError:
                 opened = await stack.enter_async_context(self._channel(await self.ensure()))
+            yield opened
+
+    @asynccontextmanager
+    async def files(self) -> AsyncIterator[socket]:
+        """Give a socket to the agent's files for the block; where the agent is must be known by then.
+
+        Raises:
+            HostError: the machine can't be reached.
+            AgentUnreachableError: no agent gives out files there.
+        """
+        address = await self.address()
+        path = f"{address.socket.rpartition('/')[0]}/{FILES_SOCKET}"
+        async with self._box.channel(path, agent_argv(address, "proxy", "--socket", FILES_SOCKET)) as opened:
             yield opened
 
     async def token(self) -> str:

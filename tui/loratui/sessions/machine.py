@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loratui.remote.box_python import PythonSource
 from loratui.remote.ssh import Instance, SshBox, SshTarget, host_folder
 from loratui.remote.ssh_agent import SshAgent
 from loratui.settings import Settings
@@ -52,6 +53,7 @@ class Machine:
             self.instance,
             home=settings.ssh_home,
             may_start=may_start,
+            python_source=PythonSource.of(settings.state_dir / "cache", settings.remote_index_url),
             say=lambda _phase, text, seconds: say(f"{self.target.name}: {text} ({seconds:.1f} s)"),
         )
 
