@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import sys
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
@@ -60,6 +61,33 @@ def system_with_torch(folder: Path) -> Path:
     shutil.copy2(Path(sys.executable).resolve(), program)
     (folder / "bin" / "python3").symlink_to(name)
     return program
+
+
+def torch_without_driver(folder: Path, error: str) -> Path:
+    """Write modules that can be imported as what trains, whose torch can't use the GPU; return their folder."""
+    models = (
+        "AutoencoderKL = StableDiffusionPipeline = UNet2DConditionModel = CLIPTextModel = CLIPTokenizer = LoraConfig"
+    )
+    modules = {
+        "torch.py": f"""
+            class cuda:
+                is_available = staticmethod(lambda: False)
+                def init(): raise RuntimeError({error!r})
+            class version:
+                cuda = "13.0"
+            __version__ = "2.13.0+cu130"
+            """,
+        "diffusers/optimization.py": "get_scheduler = None",
+        **{
+            f"{name}/__init__.py": f"__version__ = '1'; {models} = None"
+            for name in ("diffusers", "transformers", "peft")
+        },
+        **dict.fromkeys(("numpy.py", "accelerate.py", "PIL/Image.py", "safetensors/torch.py"), ""),
+    }
+    for name, text in modules.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text), "utf-8")
+    return folder
 
 
 def main() -> None:

@@ -141,7 +141,7 @@ def multiply(device: str, found: dict[str, Any]) -> None:
     left = torch.ones(64, 64, device=device, dtype=dtype, requires_grad=True)
     product = left @ torch.full((64, 64), 0.5, device=device, dtype=dtype)
     product.sum().backward()  # type: ignore[no-untyped-call]
-    if float(product[0, 0]) != 32.0 or left.grad is None or float(left.grad[0, 0]) != 32.0:
+    if float(product[0, 0].detach()) != 32.0 or left.grad is None or float(left.grad[0, 0]) != 32.0:
         raise FailedError("matmul", f"a product of {dtype} matrices is wrong on {device}")
     found["dtype"] = str(dtype).removeprefix("torch.")
 

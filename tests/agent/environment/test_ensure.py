@@ -19,7 +19,15 @@ from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
 from loratui_protocol.paths import AgentHome
 from support import environments
 from support.agent_process import wait_until
-from support.environments import PYTHON, SITE, Reports, put_blob, system_with_torch, torch_of_this_venv
+from support.environments import (
+    PYTHON,
+    SITE,
+    Reports,
+    put_blob,
+    system_with_torch,
+    torch_of_this_venv,
+    torch_without_driver,
+)
 from support.wheel_index import WheelIndex, lock_line, locked_wheels, make_wheel, wheel_index
 
 pytestmark = [pytest.mark.torch, pytest.mark.skipif(sys.platform != "linux", reason="boxes are Linux machines")]
@@ -163,6 +171,15 @@ async def test_packages_of_the_image_that_break_ours_are_named_and_nothing_count
         await ensure(home, replace(broken, index_url=other.url), Reports().append)
     assert caught.value.code == "env_failed"
     assert "clean" in caught.value.fix
+    assert not list(home.environments.glob("*/.ok"))
+
+
+async def test_a_torch_that_the_driver_does_not_run_is_a_mismatch_and_not_a_broken_installation(home, spec, tmp_path):
+    folder = torch_without_driver(tmp_path / "image", "The NVIDIA driver on your system is too old")
+    mismatch = replace(small(home, spec, tmp_path / "small"), torch_folder=str(folder), backend="cu130")
+    with wheel_index(tmp_path / "small") as other, pytest.raises(JobError, match="driver on your system is") as caught:
+        await ensure(home, replace(mismatch, index_url=other.url), Reports().append)
+    assert caught.value.code == "driver_mismatch"
     assert not list(home.environments.glob("*/.ok"))
 
 
