@@ -1,4 +1,4 @@
-"""The real command line on laptops of their own, a real sshd as the machine that trains, a package index beside it."""
+"""The real command line on laptops of their own, a real sshd that trains, and a package index beside it."""
 
 import contextlib
 import json

@@ -41,10 +41,12 @@ def test_it_is_small_enough_to_travel_in_a_moment():
     assert len(bundle().content) < 1 << 20
 
 
-def test_it_holds_source_code_and_nothing_else(unpacked: Path):
+def test_it_holds_source_code_and_what_single_files_are_read_with_and_nothing_else(unpacked: Path):
     files = [path for path in unpacked.rglob("*") if path.is_file()]
     assert len(files) == bundle().num_files
-    assert {path.suffix for path in files} == {".py"}
+    data = unpacked / "loratui_agent" / "train" / "sd15"
+    assert {path.suffix for path in files if not path.is_relative_to(data)} == {".py"}
+    assert (data / "tokenizer" / "merges.txt.gz").exists()
     assert (unpacked / "loratui_agent" / "train" / "loop.py").exists()
     assert not (unpacked / "loratui_agent" / "demo" / "tiny").exists()
     assert not (unpacked / "loratui").exists()
