@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from loratui.domain import formatting
-from loratui.domain.phases import Phase
+from loratui.domain.phases import Phase, title, took
 from loratui.domain.series import Series
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import (
@@ -175,15 +175,7 @@ class RunView:
             case Step() as event:
                 self._step(event)
             case Setup() as event:
-                if event.message and (self.setup is None or self.setup.phase != event.phase):
-                    self.note(record.ts, "INFO", event.message)
-                self.setup = event
-                known = self.phases.get(event.phase)
-                self.phases[event.phase] = (
-                    known.heard(event, record.ts)
-                    if known is not None
-                    else Phase(setup=event, started_ts=record.ts, last_ts=record.ts)
-                )
+                self._prepare(event, record.ts)
             case Log(level=level, line=line):
                 self.note(record.ts, level, line)
             case Artifact() as event:
@@ -295,6 +287,16 @@ class RunView:
         self.ended_ts = ts if event.state.is_final else None
         if event.state.is_final:
             self.eta_s = None
+
+    def _prepare(self, event: Setup, ts: float) -> None:
+        known = self.phases.get(event.phase)
+        phase = Phase(setup=event, started_ts=ts, last_ts=ts) if known is None else known.heard(event, ts)
+        if phase.is_over and not (known is not None and known.is_over) and phase.seconds >= 1:
+            self.note(ts, "INFO", f"{title(event.phase)}: done in {took(phase, self.price_microusd_per_h)}")
+        elif event.message and (self.setup is None or self.setup.phase != event.phase):
+            self.note(ts, "INFO", event.message)
+        self.phases[event.phase] = phase
+        self.setup = event
 
     def _step(self, event: Step) -> None:
         went_back = event.step <= self.step
