@@ -15,6 +15,7 @@ PACKAGES = {"loratui", "loratui_agent", "loratui_protocol"}
 NEEDED = (
     *(f"{package}/py.typed" for package in sorted(PACKAGES)),
     "loratui/ui/loratui.tcss",
+    "loratui/remote/probe.sh",
     "loratui_agent/demo/tiny/model_index.json",
     "loratui_agent/demo/tiny/unet/diffusion_pytorch_model.safetensors",
     "loratui_agent/train/sd15/unet/config.json",
