@@ -101,6 +101,7 @@ async def prepare(machine: Machine, config: TrainingConfig, settings: Settings, 
     needed = supply.size + run_bytes + choice.disk_bytes + downloaded
     home = settings.ssh_home or choose_home(facts, needed)
     _check_room(facts, home, needed)
+    machine.agent.use_home(home)
     speed = await _upload_speed(machine.box) if supply.size >= _WORTH_MEASURING_BYTES else None
     return Prepared(facts=facts, home=home, environment=choice, model=model, supply=supply, upload_bytes_per_s=speed)
 
