@@ -11,7 +11,7 @@ from typing import Any
 
 from loratui_agent import __version__
 from loratui_protocol.errors import LoratuiError
-from loratui_protocol.paths import AgentHome, default_home
+from loratui_protocol.paths import FILES_SOCKET, AgentHome, default_home
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     proxy = commands.add_parser("proxy", help="carry bytes between standard input and output and the agent's socket")
     _add_home(proxy)
     proxy.add_argument("--nonce", default="", metavar="HEX", help="say with a frame of this nonce when bytes flow")
+    proxy.add_argument(
+        "--socket", default="agent.sock", choices=("agent.sock", FILES_SOCKET), help="which socket (%(default)s)"
+    )
     proxy.set_defaults(command=_proxy)
 
     status = commands.add_parser("status", help="print, as JSON, whether an agent runs and what its jobs are")
@@ -172,7 +175,7 @@ def _purge(options: argparse.Namespace) -> int:
 def _proxy(options: argparse.Namespace) -> int:
     from loratui_agent.proxy import proxy
 
-    asyncio.run(proxy(options.home, options.nonce))
+    asyncio.run(proxy(options.home, options.nonce, options.socket))
     return 0
 
 

@@ -11,14 +11,16 @@ from loratui_protocol.paths import socket_path
 _READ_BYTES = 1 << 16
 
 
-async def proxy(home: Path, nonce: str = "") -> None:
-    """Pump bytes both ways until either end closes. With a ``nonce``, one frame of it says first that they flow.
+async def proxy(home: Path, nonce: str = "", name: str = "agent.sock") -> None:
+    """Pump bytes between us and the socket ``name`` until either end closes.
+
+    With a ``nonce``, one frame of it says first that they flow.
 
     Raises:
         AgentUnreachableError: no agent listens.
     """
     try:
-        agent_reader, agent_writer = await asyncio.open_unix_connection(socket_path(home, "agent.sock"))
+        agent_reader, agent_writer = await asyncio.open_unix_connection(socket_path(home, name))
     except OSError as error:
         raise AgentUnreachableError(f"no agent answers at {home}", fix="start it: loratui-agent serve") from error
     if nonce:

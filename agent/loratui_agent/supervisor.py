@@ -18,6 +18,7 @@ from loratui_agent import __version__
 from loratui_agent.afterwards import Afterwards
 from loratui_agent.commands import Commands
 from loratui_agent.facts import read_facts
+from loratui_agent.file_server import file_socket
 from loratui_agent.files import write_atomically, write_json
 from loratui_agent.installed import own_bundle
 from loratui_agent.job import Job, load_all
@@ -32,7 +33,7 @@ from loratui_agent.worker import TRAINER_ARGV, Patience, Worker
 from loratui_protocol.errors import AgentRefusedError, StorageError
 from loratui_protocol.link import HEARTBEAT_S
 from loratui_protocol.messages import JobState
-from loratui_protocol.paths import AgentHome, make_socket_folder, socket_path
+from loratui_protocol.paths import FILES_SOCKET, AgentHome, make_socket_folder, socket_path
 
 log = logging.getLogger(__name__)
 IDLE_EXIT_S = 600.0
@@ -87,6 +88,7 @@ async def serve(options: ServeOptions) -> None:
         try:
             async with (
                 trainer_socket(trainers, jobs.get),
+                file_socket(socket_path(home.path, FILES_SOCKET), jobs.get, token),
                 server.listening(socket_path(home.path, "agent.sock")),
                 asyncio.TaskGroup() as tasks,
             ):

@@ -9,6 +9,8 @@ from loratui_protocol.errors import AgentUnreachableError
 
 MAX_SOCKET_PATH_BYTES = 99
 """Unix socket addresses hold 108 bytes on Linux and 104 on macOS; staying below 100 fits both."""
+FILES_SOCKET = "files.sock"
+"""Where an agent gives out large files, beside the socket that it is talked to through."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from websockets.uri import parse_uri
 
 from loratui_agent import __version__
 from loratui_agent.process import is_locked
+from loratui_agent.secrets import forget_secrets, read_secret
+from loratui_protocol.framing import FrameFinder
+from loratui_protocol.paths import AgentHome
 from support.agent_process import client_of, running_agent, wait_until
 
 CLI = [sys.executable, "-m", "loratui_agent.cli"]
@@ -126,7 +129,7 @@ def test_a_proxy_to_nobody_is_an_error(tmp_path):
 
 def test_serve_as_a_user_starts_it_and_a_second_one_is_refused(tmp_path):
     home = tmp_path / "home"
-    first = subprocess.Popen([*CLI, "serve", "--home", str(home), "--idle-exit-s", "1"], stderr=subprocess.PIPE)
+    first = subprocess.Popen([*CLI, "serve", "--home", str(home), "--idle-exit-s", "5"], stderr=subprocess.PIPE)
     first.stderr.close()
     try:
         wait_until(lambda: is_locked(home / "run" / "lock"), "the first agent")
@@ -147,3 +150,22 @@ def test_a_home_that_cannot_be_made_is_an_error_not_a_traceback(tmp_path):
     assert ended.returncode == 1
     assert "[agent.home]" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_token_is_taken_on_standard_input_and_appears_nowhere_in_the_answer(tmp_path):
+    argv = [sys.executable, "-m", "loratui_agent.cli", "secret", "--home", str(tmp_path), "--nonce", "f" * 16]
+    home = AgentHome(tmp_path)
+    try:
+        for host, text, kept in (
+            ("hub.example", "canary\n", True),
+            ("../evil", "x", False),
+            ("hub.example", "", False),
+        ):
+            done = subprocess.run([*argv, "--host", host], input=text, capture_output=True, text=True, check=False)
+            (frame,) = FrameFinder("f" * 16).feed(done.stdout.encode())
+            assert ("kept" in frame) is kept
+            assert done.returncode == (0 if kept else 2)
+            assert "canary" not in done.stdout + done.stderr
+        assert read_secret(home, "hub.example") == "canary"
+    finally:
+        forget_secrets(home)

@@ -7,6 +7,8 @@ and shrinks when they start to queue.
 
 CHUNK_BYTES = 256 << 10
 MAX_WINDOW_BYTES = 32 << 20
+MAX_SPAN_BYTES = 1 << 20
+_SPANS = 16
 _FIRST_WINDOW_BYTES = 4 << 20
 _MIN_CHUNK_BYTES = 16 << 10
 _QUEUE_S = 0.25
@@ -25,6 +27,7 @@ class ReadAhead:
         self._window = float(_FIRST_WINDOW_BYTES)
         self._quickest_s = float("inf")
         self._next_ask_s = 0.0
+        self._shrunk_s = float("-inf")
 
     @property
     def chunk_bytes(self) -> int:
@@ -32,6 +35,13 @@ class ReadAhead:
         if not self._max_bytes_per_s:
             return CHUNK_BYTES
         return int(min(CHUNK_BYTES, max(_MIN_CHUNK_BYTES, self._max_bytes_per_s / _CHUNKS_PER_S)))
+
+    @property
+    def span_bytes(self) -> int:
+        """Return how much to ask for at once where an answer has no size limit: on a fast way every question costs."""
+        return max(
+            self.chunk_bytes, min(MAX_SPAN_BYTES, int(self._window / _SPANS)) if not self._max_bytes_per_s else 0
+        )
 
     def may_ask(self, in_flight: int) -> bool:
         """Return whether more may be asked for while ``in_flight`` bytes have yet to arrive."""
@@ -53,5 +63,7 @@ class ReadAhead:
         self._quickest_s = min(self._quickest_s, took_s)
         if took_s <= self._quickest_s + _QUEUE_S:
             self._window = min(MAX_WINDOW_BYTES, self._window + num_bytes)
-        else:
-            self._window = max(CHUNK_BYTES, self._window - num_bytes)
+        elif asked_s >= self._shrunk_s:
+            # Once for what was under way together: one stall is one sign, however many answers it delays.
+            self._window = max(CHUNK_BYTES, self._window / 2)
+            self._shrunk_s = now_s

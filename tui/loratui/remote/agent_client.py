@@ -46,6 +46,15 @@ class Transport(Protocol):
         """
         ...
 
+    def files(self) -> AbstractAsyncContextManager[socket.socket]:
+        """Give a connected stream socket to the agent's files for the block, closed in the end.
+
+        Raises:
+            AgentUnreachableError: no agent gives out files there.
+            HostError: its machine can't be reached.
+        """
+        ...
+
     async def token(self) -> str:
         """Return the agent's bearer token; asked for before every ``opened``.
 

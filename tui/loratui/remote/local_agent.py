@@ -18,7 +18,7 @@ from loratui_protocol.errors import (
     StorageError,
     UsageError,
 )
-from loratui_protocol.paths import AgentHome, socket_path
+from loratui_protocol.paths import FILES_SOCKET, AgentHome, socket_path
 
 START_TIMEOUT_S = 20.0
 _LOOK_EVERY_S = 0.02
@@ -45,6 +45,19 @@ class LocalAgent:
             UsageError: this system can't run an agent.
         """
         with await self._open() as opened:
+            yield opened
+
+    @asynccontextmanager
+    async def files(self) -> AsyncIterator[socket.socket]:
+        """Give a socket to the agent's files for the block.
+
+        Raises:
+            AgentUnreachableError: none answers.
+        """
+        opened = await self._answering(FILES_SOCKET)
+        if opened is None:
+            raise AgentUnreachableError(f"no agent gives out files at {self._home.path}", fix="wait: it is tried again")
+        with opened:
             yield opened
 
     async def _open(self) -> socket.socket:
@@ -81,13 +94,13 @@ class LocalAgent:
                 f"{self._home.token} can't be read: {error}", fix="is the agent's home a folder of yours?"
             ) from error
 
-    async def _answering(self) -> socket.socket | None:
+    async def _answering(self, name: str = "agent.sock") -> socket.socket | None:
         """Return a connection to an agent that answers, None where there is none."""
         check_platform()
         candidate = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         candidate.setblocking(False)
         try:
-            path = socket_path(self._home.path, "agent.sock")
+            path = socket_path(self._home.path, name)
             await asyncio.get_running_loop().sock_connect(candidate, str(path))
         except (FileNotFoundError, ConnectionRefusedError, AgentUnreachableError):
             # The last: the home is deep, and no agent has made a place for sockets yet.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from loratui.domain.read_ahead import ReadAhead
+from loratui.remote.file_stream import FileWay, stream
 from loratui.remote.safetensors_header import check_safetensors
 from loratui_protocol.errors import JobError, ProtocolError, StorageError
 from loratui_protocol.messages import Artifact, Chunk, Refused
@@ -32,7 +33,7 @@ class ArtifactReader(Protocol):
 
 
 async def download(
-    agent: ArtifactReader,
+    agent: ArtifactReader | FileWay,
     job: str,
     artifact: Artifact,
     destination: Path,
@@ -57,7 +58,10 @@ async def download(
         with _Part(part) as opened:
             here = await asyncio.to_thread(opened.take_up, artifact.size)
             _check_space(destination.parent, artifact.size - here)
-            await _fetch(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
+            if isinstance(agent, FileWay):
+                await _stream(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
+            else:
+                await _fetch(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
             if opened.digest.hexdigest() != artifact.sha256:
                 part.unlink()
                 raise ProtocolError(
@@ -78,6 +82,27 @@ async def download(
             fix="free some space or correct the folder's permissions",
             code="disk.full" if error.errno == 28 else "disk.write",
         ) from error
+
+
+async def _stream(
+    way: FileWay,
+    job: str,
+    artifact: Artifact,
+    opened: "_Part",
+    here: int,
+    progress: Callable[[int], None],
+    ahead: ReadAhead,
+) -> None:
+    """Append the missing bytes as they come; hashing and writing go on in a thread beside."""
+    loop = asyncio.get_running_loop()
+
+    def put(content: bytes) -> None:
+        nonlocal here
+        opened.append(content)
+        here += len(content)
+        loop.call_soon_threadsafe(progress, here)
+
+    await stream(way, job, artifact.id, artifact.size, here=here, ahead=ahead, put=put)
 
 
 async def _fetch(

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from loratui.domain.download_policy import DownloadPolicy
@@ -12,10 +11,11 @@ from loratui.domain.local_names import local_names
 from loratui.domain.read_ahead import ReadAhead
 from loratui.domain.run import RunView
 from loratui.remote.agent_client import AgentClient
+from loratui.remote.file_stream import FileWay
 from loratui.remote.transfer import download
 from loratui.sessions.export import EXPORTED_KINDS, export, output_folder
 from loratui.store import Download, Store, StoredRun
-from loratui_protocol.errors import AgentUnreachableError, LoratuiError, ProtocolError, StorageError
+from loratui_protocol.errors import AgentUnreachableError, HostError, LoratuiError, ProtocolError, StorageError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import AckArtifacts, Artifact, ArtifactKind, CommandResult
 
@@ -25,7 +25,6 @@ BULK_FROM_BYTES = 2 << 20
 """From this size on a file comes over a connection of its own, lest what happens in the run waits behind it."""
 _BULK_ATTEMPTS = 2
 _BULK_PAUSE_S = 0.5
-OpenBulk = Callable[[], AbstractAsyncContextManager[AgentClient]]
 _ELSEWHERE_S = 0.5
 _FIRST = (
     ArtifactKind.LORA,
@@ -41,7 +40,7 @@ _FIRST = (
 class Downloads:
     """The files of one run. ``view`` is where what is here, and what could not be had, is noted.
 
-    ``open_bulk`` gives another connection to the agent, for the block.
+    ``files`` is the way that large ones take.
     """
 
     def __init__(
@@ -52,10 +51,10 @@ class Downloads:
         author: str,
         changed: Callable[[], None],
         *,
-        open_bulk: OpenBulk,
+        files: FileWay,
         policy: DownloadPolicy,
     ) -> None:
-        self._open_bulk = open_bulk
+        self._files = files
         self._bulk_failures = 0
         self._policy = policy
         self._told_declined: set[str] = set()
@@ -106,21 +105,17 @@ class Downloads:
                 if artifact.size < BULK_FROM_BYTES or self._bulk_failures >= _BULK_ATTEMPTS:
                     await self._bring(agent, artifact, ahead)
                 else:
-                    await self._bring_in_bulk(ahead)
+                    await self._bring_in_bulk(artifact, ahead)
             await self._acknowledge(agent)
 
-    async def _bring_in_bulk(self, ahead: ReadAhead) -> None:
-        """Fetch large files over a connection of their own. Where it can't be had, the other one has to do."""
+    async def _bring_in_bulk(self, artifact: Artifact, ahead: ReadAhead) -> None:
+        """Fetch a large file over a way of its own. Where that can't be had, the other one has to do."""
         try:
-            async with self._open_bulk() as bulk, asyncio.TaskGroup() as tasks:
-                receiving = tasks.create_task(_receive(bulk), name="bulk")
-                while (artifact := self._next()) is not None and artifact.size >= BULK_FROM_BYTES:
-                    await self._bring(bulk, artifact, ahead)
-                    self._bulk_failures = 0
-                receiving.cancel()
-        except* LoratuiError as group:
+            await self._bring(self._files, artifact, ahead)
+            self._bulk_failures = 0
+        except (AgentUnreachableError, HostError) as error:
             self._bulk_failures += 1
-            log.info("run=%s bulk=down failures=%d %s", self._run.id, self._bulk_failures, group.exceptions[0])
+            log.info("run=%s files=down failures=%d %s", self._run.id, self._bulk_failures, error)
             await asyncio.sleep(_BULK_PAUSE_S)
 
     def _next(self) -> Artifact | None:
@@ -145,14 +140,14 @@ class Downloads:
                 self._note("WARNING", f"files are left on the agent: {why}")
         self.view.declined = fresh
 
-    async def _bring(self, agent: AgentClient, artifact: Artifact, ahead: ReadAhead) -> None:
+    async def _bring(self, agent: AgentClient | FileWay, artifact: Artifact, ahead: ReadAhead) -> None:
         try:
             path = await self._fetch(agent, artifact, ahead)
             # A resumed run may have announced another version meanwhile.
             if self.view.artifacts[artifact.id].sha256 == artifact.sha256:
                 await self._export(artifact, path)
                 self.view.downloaded[artifact.id] = path
-        except AgentUnreachableError:
+        except (AgentUnreachableError, HostError):
             raise
         except LoratuiError as error:
             self._note("WARNING", f"{artifact.name} is not here: {error.what}")
@@ -161,7 +156,7 @@ class Downloads:
             self.view.fetching = None
             self._changed()
 
-    async def _fetch(self, agent: AgentClient, artifact: Artifact, ahead: ReadAhead) -> Path:
+    async def _fetch(self, agent: AgentClient | FileWay, artifact: Artifact, ahead: ReadAhead) -> Path:
         """Return where the verified file is; an earlier or another process may be the one that fetched it.
 
         Raises:
@@ -229,11 +224,6 @@ class Downloads:
     def _note(self, level: str, text: str) -> None:
         self.view.note(time.time(), level, text)
         log.log(logging.getLevelNamesMapping()[level], "run=%s %s", self._run.id, text)
-
-
-async def _receive(bulk: AgentClient) -> None:
-    while True:
-        await bulk.receive()
 
 
 def _is(artifact: Artifact, known: Download) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from loratui.domain.download_policy import EVERYTHING, DownloadPolicy
 from loratui.domain.run import LinkState, RunView, Supplied
 from loratui.remote.agent_client import AgentClient, Transport, connected
+from loratui.remote.file_stream import FileWay
 from loratui.sessions.clocks import Clocks
 from loratui.sessions.commands import start_command
 from loratui.sessions.downloads import Downloads
@@ -63,9 +64,8 @@ class RunSession:
         self._author = author
         self._client_id = client_id
         self._changed = changed
-        self._downloads = Downloads(
-            run, store, folder, author, changed, open_bulk=lambda: connected(transport, client_id), policy=policy
-        )
+        way = FileWay(opened=transport.files, token=transport.token)
+        self._downloads = Downloads(run, store, folder, author, changed, files=way, policy=policy)
         self._waiting: dict[str, tuple[Command, Future[CommandResult]]] = {}
         self._unsent: asyncio.Queue[Command] = asyncio.Queue()
         self._retry = asyncio.Event()

@@ -1,0 +1,43 @@
+import pytest
+
+from loratui.domain.download_policy import MAX_FILES, DownloadPolicy, read_amount, read_which
+from loratui_protocol.messages import Artifact, ArtifactKind
+
+
+def artifact(number: int, kind: ArtifactKind = ArtifactKind.SAMPLE, size: int = 10) -> Artifact:
+    return Artifact(id=f"a{number}", kind=kind, name="x", size=size, sha256="0" * 64)
+
+
+RUN = [
+    artifact(0),
+    artifact(1, ArtifactKind.CHECKPOINT_LORA),
+    artifact(2, ArtifactKind.LORA),
+    artifact(3, ArtifactKind.CONTACT_SHEET),
+]
+
+
+@pytest.mark.parametrize(
+    ("which", "declined"), [("all", set()), ("final", {"a0", "a1"}), ("none", {"a0", "a1", "a2", "a3"})]
+)
+def test_policy_says_what_is_left_on_the_agent(which: str, declined: set[str]) -> None:
+    assert set(DownloadPolicy(which=read_which(which)).declined(RUN)) == declined
+
+
+def test_results_come_before_what_lies_on_the_way_to_them() -> None:
+    gib = 2**30
+    run = [*(artifact(n, size=gib) for n in range(5)), artifact(9, ArtifactKind.LORA, size=gib)]
+    assert set(DownloadPolicy(max_gib=3).declined(run)) == {"a2", "a3", "a4"}
+
+
+def test_host_that_announces_without_end_fills_no_disk() -> None:
+    flood = [artifact(number, size=0) for number in range(MAX_FILES + 10)]
+    assert len(DownloadPolicy().declined(flood)) == 10
+    assert set(DownloadPolicy().declined([artifact(0, size=2**60), artifact(1, size=-5)])) == {"a0"}
+
+
+def test_settings_that_mean_nothing_are_refused() -> None:
+    for text in ("-1", "nan", "inf", "x"):
+        with pytest.raises(ValueError, match=r".?"):
+            read_amount(text)
+    with pytest.raises(ValueError, match="some"):
+        read_which("some")
