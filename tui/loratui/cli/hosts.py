@@ -43,6 +43,7 @@ def host_options(arguments: Arguments) -> HostOptions:
 
 def train_on_host(arguments: Arguments, target: str) -> int:
     """Train what a config describes on the host ``target``."""
+    target = str(parse_target(target))
     preferences = settings.load()
     action = _on_done(arguments)
     checked = check_config(arguments.config)
@@ -68,7 +69,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
         run_id = start_run(
             host,
             name=checked.config.output_name,
-            target=str(parse_target(target)),
+            target=target,
             config_toml=to_toml(checked.config),
             home=Path(prepared.home),
             price_microusd_per_h=price,

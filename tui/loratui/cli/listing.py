@@ -1,12 +1,12 @@
 """``ls`` and ``status``: what is known here about runs, and what the agent says now of those in progress."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
@@ -17,7 +17,11 @@ from loratui.store import Store, StoredRun
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import MICROUSD_PER_USD, JobStatus, State, Step
 
+if TYPE_CHECKING:
+    from loratui.remote.agent_client import Transport
+
 _ASK_TIMEOUT_S = 2.0
+_ASK_HOST_TIMEOUT_S = 8.0
 _NUM_RECENT_RECORDS = 200
 _E = TypeVar("_E", State, Step)
 
@@ -32,9 +36,13 @@ class RunStatus:
 
 
 def ls(arguments: Arguments) -> int:
-    """List all runs, newest first."""
-    with Store(settings.load().database) as store:
-        statuses = _now(store.runs())
+    """List all runs, newest first; with ``--on`` also those of that host, whoever started them."""
+    preferences = settings.load()
+    if arguments.on is not None:
+        _take_up(preferences, arguments)
+    with Store(preferences.database) as store:
+        runs = store.runs()
+    statuses = _now(preferences, runs)
     if arguments.json:
         print(json.dumps([_fields(status) for status in statuses]))
     else:
@@ -49,9 +57,10 @@ def ls(arguments: Arguments) -> int:
 
 def status(arguments: Arguments) -> int:
     """Say how one run is doing."""
-    with Store(settings.load().database) as store:
+    preferences = settings.load()
+    with Store(preferences.database) as store:
         run = choose(store.runs(), arguments.run)
-        [now] = _now([run])
+        [now] = _now(preferences, [run])
         last_state, last_step = _last(store, run, State), _last(store, run, Step)
         files = {download.artifact_id: str(download.path) for download in store.downloads(run.id).values()}
     if arguments.json:
@@ -75,10 +84,18 @@ def status(arguments: Arguments) -> int:
     return 0
 
 
-def _now(runs: list[StoredRun]) -> list[RunStatus]:
+def _take_up(preferences: settings.Settings, arguments: Arguments) -> None:
+    from loratui.cli.following import hosting
+    from loratui.cli.hosts import find_runs
+
+    with hosting(preferences) as host, Store(preferences.database) as store:
+        find_runs(host, store, arguments.on or "", arguments)
+
+
+def _now(preferences: settings.Settings, runs: list[StoredRun]) -> list[RunStatus]:
     """Return the runs' states, asking the agents of those that are not over."""
-    homes = {run.home for run in runs if not run.state.is_final}
-    answers = asyncio.run(_ask_all(homes)) if homes else {}
+    open_runs = [run for run in runs if not run.state.is_final]
+    answers = asyncio.run(_ask_all(preferences, open_runs)) if open_runs else {}
     return [_merged(run, answers.get(run.id)) for run in runs]
 
 
@@ -89,24 +106,34 @@ def _merged(run: StoredRun, answer: JobStatus | None) -> RunStatus:
     return RunStatus(run=now, is_live=True, deadline_s=answer.deadline_s)
 
 
-async def _ask_all(homes: Iterable[Path]) -> dict[str, JobStatus]:
-    """Return what the agents of these homes say of their jobs; one that doesn't answer says nothing."""
+async def _ask_all(preferences: settings.Settings, runs: Iterable[StoredRun]) -> dict[str, JobStatus]:
+    """Return what the agents of these runs say of their jobs, all asked at once; one that is silent says nothing."""
+    # Loaded only when there is someone to ask: a list of finished runs needs no network library.
+    from loratui.sessions.targets import LOCAL, Targets
+
+    targets = Targets(preferences, may_start=False)
     answers: dict[str, JobStatus] = {}
-    for home in homes:
-        try:
-            answers |= await _ask(home)
-        except (LoratuiError, TimeoutError):
-            continue
+
+    async def ask(run: StoredRun) -> None:
+        timeout_s = _ASK_TIMEOUT_S if run.target == LOCAL else _ASK_HOST_TIMEOUT_S
+        with contextlib.suppress(LoratuiError, TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                answers.update(await _ask(targets.way_to(run)))
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for run in {(run.target, run.home): run for run in runs}.values():
+                tasks.create_task(ask(run))
+    finally:
+        await targets.close()
     return answers
 
 
-async def _ask(home: Path) -> dict[str, JobStatus]:
-    # Loaded only when there is someone to ask: a list of finished runs needs no network library.
+async def _ask(way: "Transport") -> dict[str, JobStatus]:
     from loratui.remote.agent_client import connected
-    from loratui.remote.local_agent import LocalAgent
     from loratui_protocol.ids import new_id
 
-    async with asyncio.timeout(_ASK_TIMEOUT_S), connected(LocalAgent(home, may_start=False), new_id()) as agent:
+    async with connected(way, new_id()) as agent:
         return {job.job: job for job in agent.hello_ok.jobs}
 
 
