@@ -32,6 +32,9 @@ _READ_BYTES = 1 << 20
 _BLOCK_BYTES = tarfile.BLOCKSIZE
 _SPARE_BYTES = 64 << 20
 _SAY_EVERY_S = 0.4
+_SAY_SOON_S, _SAY_SOON_BYTES = 0.05, 128 << 10
+"""A client sends on when it hears what has arrived: after some bytes it is told sooner."""
+_PAUSE_S = 0.01
 _LOCK_PATIENCE_S = 2.0
 _MEMBER = re.compile(r"([0-9a-f]{64})@([0-9]{1,15})")
 
@@ -87,6 +90,8 @@ class _Incoming:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.pause: Callable[[], None] = lambda: None
+        """Called when nothing comes for a moment."""
 
     def some(self, at_most: int) -> bytes:
         """Return what is there, at least one byte.
@@ -94,7 +99,10 @@ class _Incoming:
         Raises:
             JobError: the client has gone, or is silent for too long.
         """
-        ready, _, _ = select.select([self._descriptor], [], [], IDLE_S)
+        ready, _, _ = select.select([self._descriptor], [], [], _PAUSE_S)
+        if not ready:
+            self.pause()
+            ready, _, _ = select.select([self._descriptor], [], [], IDLE_S)
         received = os.read(self._descriptor, min(at_most, _READ_BYTES)) if ready else b""
         if not received:
             raise JobError("the upload was cut off", fix="it goes on at the next connection", code="upload.cut")
@@ -179,10 +187,12 @@ class _Upload:
         self._say = say
         self._said_s = time.monotonic()
         self._received = 0
+        self._said = 0
         self._bad: list[str] = []
 
     def run(self) -> None:
         """Take the members until the archive ends."""
+        self._incoming.pause = self._tell
         while any(header := self._incoming.exactly(_BLOCK_BYTES)):
             self._take(header)
         sync_folder(self._home.blobs)
@@ -223,11 +233,18 @@ class _Upload:
 
     def _count(self, num_bytes: int) -> None:
         self._received += num_bytes
-        now_s = time.monotonic()
-        if now_s - self._said_s >= _SAY_EVERY_S:
-            self._said_s = now_s
-            os.utime(self._lock)
-            self._say({"received": self._received})
+        waited_s = time.monotonic() - self._said_s
+        is_much = self._received - self._said >= _SAY_SOON_BYTES
+        if waited_s >= _SAY_EVERY_S or (waited_s >= _SAY_SOON_S and is_much):
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say how much has arrived, if that is news."""
+        if self._received == self._said:
+            return
+        self._said, self._said_s = self._received, time.monotonic()
+        os.utime(self._lock)
+        self._say({"received": self._received})
 
 
 def _garbage(what: str) -> ProtocolError:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from loratui.domain.transfer_cost import Speed
 from loratui.remote.box import Box, BoxProcess
+from loratui.remote.pacing import Pace
 from loratui_protocol.errors import (
     DatasetError,
     HostError,
@@ -25,11 +26,12 @@ from loratui_protocol.framing import new_nonce
 
 MAX_FAILURES = 6
 """Attempts in a row that bring nothing before it is given up; every byte that arrives begins the count anew."""
-_BLOCK_BYTES = 1 << 20
-_BATCH_BYTES = 256 << 10
+_BLOCK_BYTES = 256 << 10
+_BATCH_BYTES = 128 << 10
 _RETRY_FIRST_S = 0.5
 _RETRY_LAST_S = 30.0
 _BUSY_S = 2.0
+_SAY_EVERY_S = 0.4
 _FOREVER = ("ssh.auth", "ssh.host_key", "ssh.host_key_changed", "ssh.forwarding")
 """What trying again does not mend."""
 
@@ -117,11 +119,15 @@ class _State:
         """What the watch raised: no failure of the link, and not to be tried again."""
         self._watch = watch
         self._speed = Speed()
+        self._said_s = 0.0
 
     def count(self, arrived: int) -> None:
         self.arrived = arrived
-        self._speed.add(time.monotonic(), arrived)
-        self.say()
+        now_s = time.monotonic()
+        self._speed.add(now_s, arrived)
+        if now_s - self._said_s >= _SAY_EVERY_S or arrived == self.total:
+            self._said_s = now_s
+            self.say()
 
     def say(self, message: str = "") -> None:
         speed = self._speed.bytes_per_s()
@@ -139,10 +145,11 @@ async def _attempt(box: Box, argv: Sequence[str], state: _State) -> list[str]:
         missing = await _ask(process, state)
         here = state.total - sum(state.blobs[sha256].size - offset for sha256, offset in missing.items())
         state.count(here)
+        flow = _Flow(process)
         with _one_error():
             async with asyncio.TaskGroup() as tasks:
-                sender = tasks.create_task(_send(process, state.blobs, missing), name="upload")
-                bad = await _listen(process, state, here)
+                sender = tasks.create_task(_send(flow, state.blobs, missing), name="upload")
+                bad = await _listen(process, state, flow, here)
                 sender.cancel()
     return bad
 
@@ -173,12 +180,39 @@ async def _ask(process: BoxProcess, state: _State) -> dict[str, int]:
     return missing
 
 
-async def _listen(process: BoxProcess, state: _State, here: int) -> list[str]:
+class _Flow:
+    """Writes no faster than the other end takes."""
+
+    def __init__(self, process: BoxProcess) -> None:
+        self._process = process
+        self._pace = Pace()
+        self._moved = asyncio.Event()
+
+    async def write(self, content: bytes, num_counted: int) -> None:
+        """Write once there is room; ``num_counted`` bytes of it are what the other end counts."""
+        while not self._pace.may_send:
+            self._moved.clear()
+            await self._moved.wait()
+        self._pace.sent(num_counted, time.monotonic())
+        await self._process.write(content)
+
+    async def end(self) -> None:
+        """Write nothing more."""
+        await self._process.write_eof()
+
+    def arrived(self, total: int) -> None:
+        """Take note of what the other end has counted."""
+        self._pace.arrived(total, time.monotonic())
+        self._moved.set()
+
+
+async def _listen(process: BoxProcess, state: _State, flow: _Flow, here: int) -> list[str]:
     """Count what the box says has arrived, to its last word; return what arrived damaged."""
     while True:
         frame = _checked(await process.frame())
         received, bad = frame.get("received"), frame.get("bad")
         if type(received) is int and here <= here + received <= state.total:
+            flow.arrived(received)
             state.count(here + received)
         elif frame.get("done") is True and isinstance(bad, list) and all(sha256 in state.blobs for sha256 in bad):
             return bad
@@ -202,9 +236,10 @@ def _nonsense() -> ProtocolError:
     )
 
 
-async def _send(process: BoxProcess, blobs: Mapping[str, LocalBlob], missing: Mapping[str, int]) -> None:
+async def _send(flow: _Flow, blobs: Mapping[str, LocalBlob], missing: Mapping[str, int]) -> None:
     """Write the tar stream; small files share a write."""
     batch = bytearray()
+    counted = 0
     try:
         # What others wait for comes first: the order is that of the blobs.
         for sha256 in blobs:
@@ -216,12 +251,14 @@ async def _send(process: BoxProcess, blobs: Mapping[str, LocalBlob], missing: Ma
             batch += header.tobuf(tarfile.GNU_FORMAT)
             async for block in _blocks(blob, offset):
                 batch += block
+                counted += len(block)
                 if len(batch) >= _BATCH_BYTES:
-                    await process.write(bytes(batch))
+                    await flow.write(bytes(batch), counted)
                     batch.clear()
+                    counted = 0
             batch += bytes(-header.size % tarfile.BLOCKSIZE)
-        await process.write(bytes(batch) + bytes(2 * tarfile.BLOCKSIZE))
-        await process.write_eof()
+        await flow.write(bytes(batch) + bytes(2 * tarfile.BLOCKSIZE), counted)
+        await flow.end()
     except HostError:
         # Why it takes no more the box says itself, or the next frame that is waited for does.
         return
