@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratui.domain.box import BoxFacts
+from loratui.domain.box import BoxFacts, Gpu
 from loratui.remote.probe import SCRIPT, parse_rows, probe
 from loratui_protocol.errors import HostError, ProtocolError
 from loratui_protocol.framing import FrameFinder
@@ -67,6 +68,32 @@ def test_an_old_nvidia_smi_that_knows_no_compute_capability_still_lists_its_gpus
     fake_program(tmp_path / "bin" / "nvidia-smi", script + "echo '450.80.02, 11019, Tesla K80'")
     facts = probed_by(["/bin/sh"], tmp_path, PATH=f"{tmp_path}/bin:/usr/bin:/bin")
     assert (facts.driver, facts.gpus[0].compute_capability) == ("450.80.02", (0, 0))
+
+
+CUDA = """
+#include <string.h>
+int cuInit(unsigned f) { return 0; }
+int cuDeviceGetCount(int *n) { *n = 1; return 0; }
+int cuDeviceGet(int *d, int n) { *d = n; return 0; }
+int cuDeviceGetName(char *s, int n, int d) { strcpy(s, "NVIDIA L4"); return 0; }
+int cuDeviceTotalMem_v2(size_t *n, int d) { *n = 23034UL << 20; return 0; }
+int cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : 9; return 0; }
+"""
+
+
+def test_without_nvidia_smi_the_drivers_library_is_asked(tmp_path):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler to make a driver library with")
+    (tmp_path / "cuda.c").write_text(CUDA)
+    library = tmp_path / "libcuda.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "cuda.c"], check=True)
+    (tmp_path / "sys" / "module" / "nvidia").mkdir(parents=True)
+    (tmp_path / "sys" / "module" / "nvidia" / "version").write_text("570.86.10\n")
+    environment = {"LD_LIBRARY_PATH": str(tmp_path), "LORATUI_PROBE_SYS": str(tmp_path / "sys")}
+    facts = probed_by(["/bin/sh"], tmp_path, **environment)
+    assert facts.driver == "570.86.10"
+    assert facts.gpus == (Gpu(name="NVIDIA L4", vram_mib=23034, compute_capability=(8, 9)),)
 
 
 def test_torch_is_found_with_its_cuda_without_importing_it(tmp_path):

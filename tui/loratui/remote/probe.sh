@@ -89,7 +89,7 @@ ram() {
 }
 
 gpus() {
-    driver=$(first_line /sys/module/nvidia/version)
+    driver=$(first_line "${LORATUI_PROBE_SYS:-/sys}/module/nvidia/version")
     if have nvidia-smi; then smi=nvidia-smi; else smi=/usr/lib/wsl/lib/nvidia-smi; fi
     list=$(within 15 $smi --query-gpu=driver_version,memory.total,compute_cap,name --format=csv,noheader,nounits)
     case $list in
@@ -100,8 +100,31 @@ gpus() {
         case $list in [0-9]*) printf '%s\n' "$list" | while IFS= read -r line; do row oldgpu "$line"; done ;; esac
         ;;
     esac
-    [ "$driver" ] && row driver "$driver"
+    if [ "$driver" ]; then
+        row driver "$driver"
+        # Images without nvidia-smi have the driver's library all the same.
+        case $list in [0-9]*) ;; *) have python3 && within 15 python3 -I -c "$CUDA_PROGRAM" "$nonce" ;; esac
+    fi
 }
+
+CUDA_PROGRAM='
+import ctypes, sys
+cuda = ctypes.CDLL("libcuda.so.1")
+count, value = ctypes.c_int(), ctypes.c_int()
+room, name = ctypes.c_size_t(), ctypes.create_string_buffer(100)
+if cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0:
+    for number in range(min(count.value, 16)):
+        device = ctypes.c_int()
+        cuda.cuDeviceGet(ctypes.byref(device), number)
+        cuda.cuDeviceGetName(name, 100, device)
+        cuda.cuDeviceTotalMem_v2(ctypes.byref(room), device)
+        capability = []
+        for attribute in (75, 76):
+            cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
+            capability.append(str(value.value))
+        line = ", ".join(["", str(room.value >> 20), ".".join(capability), name.value.decode("ascii", "replace")])
+        sys.stdout.write("\n@@loratui %s {\"row\": [\"=gpu\", \"~%s\"]}\n" % (sys.argv[1], line.encode().hex()))
+'
 
 tools() {
     for uv in "$(command -v uv 2>/dev/null)" "$HOME/.local/bin/uv" "$HOME/.cargo/bin/uv" /usr/local/bin/uv \
