@@ -15,7 +15,7 @@ from loratui.remote.agent_client import AgentClient, connected
 from loratui.remote.ssh import Instance, SshBox, parse_target
 from loratui_protocol.errors import AgentUnreachableError, HostError, ProtocolError
 from loratui_protocol.ids import new_id
-from loratui_protocol.paths import AgentHome, socket_path
+from loratui_protocol.paths import FILES_SOCKET, AgentHome, socket_path
 from support.agent_process import AgentProcess, running_agent, wait_until
 from support.delay_proxy import delay_proxy
 from support.sshd import SLOW_AND_NOISY_RC, Sshd, sshd
@@ -33,6 +33,9 @@ class Way:
     def opened(self) -> AbstractAsyncContextManager[socket.socket]:
         argv = [sys.executable, "-m", "loratui_agent.cli", "proxy", "--home", str(self._home.path)]
         return self._box.channel(str(socket_path(self._home.path, "agent.sock")), argv)
+
+    def files(self) -> AbstractAsyncContextManager[socket.socket]:
+        return self._box.channel(str(socket_path(self._home.path, FILES_SOCKET)), NO_PROXY)
 
     async def token(self) -> str:
         return self._home.token.read_text("ascii")
