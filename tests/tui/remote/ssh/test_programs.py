@@ -114,6 +114,18 @@ async def test_bytes_reach_the_program_unchanged_and_it_has_no_terminal(
         assert await process.wait() == 0
 
 
+async def test_program_that_has_nothing_more_to_say_goes_on_reading(
+    plain_sshd: Sshd, instance: Instance, tmp_path: Path
+) -> None:
+    reading = script(tmp_path, 'exec > /dev/null 2>&1; exec wc -c > "${0%/*}/read"')
+    async with box_of(plain_sshd, instance) as box, box.process(["/bin/sh", reading]) as process:
+        for _ in range(64):
+            await process.write(bytes(1 << 16))
+        await process.write_eof()
+        assert await process.wait() == 0
+    assert int((tmp_path / "read").read_text()) == 4 << 20
+
+
 async def test_program_that_ends_without_an_answer_is_quoted_without_its_escapes(
     plain_sshd: Sshd, instance: Instance, tmp_path: Path
 ) -> None:

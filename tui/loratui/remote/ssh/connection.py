@@ -224,7 +224,7 @@ class SshBox:
                         continue
                 elif self._expected and shown and shown.get_fingerprint() != self._expected:
                     # The fingerprint may be of another of the host's keys.
-                    mismatch = mismatch or (greeter and greeter.refusal)
+                    mismatch = mismatch or (greeter.refusal if greeter else None)
                     kinds = tuple(kind for kind in kinds if not _is_of(shown, kind))
                     if kinds:
                         continue

@@ -121,6 +121,10 @@ class SshProgram(asyncssh.SSHClientSession[bytes]):
             self._channel.pause_reading()
         self._news.set()
 
+    def eof_received(self) -> bool:
+        """Keep its standard input open: one that says no more may still have much to read."""
+        return True
+
     def exit_status_received(self, status: int) -> None:
         """Note its exit status."""
         self._status = status
