@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_home(start)
     _add_nonce(start)
     _add_idle_exit(start)
+    start.add_argument("--keep", action="store_true", help="keep the one that runs, of whatever version it is")
     start.set_defaults(command=_start)
 
     receive = commands.add_parser("receive", help="take what a client uploads on standard input")
@@ -146,7 +147,9 @@ def _start(options: argparse.Namespace) -> int:
     from loratui_agent.start import StartOptions, start
 
     home = options.home.absolute()
-    return _framed(options.nonce, lambda: start(StartOptions(home=home, idle_exit_s=options.idle_exit_s)))
+    return _framed(
+        options.nonce, lambda: start(StartOptions(home=home, idle_exit_s=options.idle_exit_s, keep=options.keep))
+    )
 
 
 def _receive(options: argparse.Namespace) -> int:

@@ -46,6 +46,8 @@ class StartOptions:
 
     home: Path
     idle_exit_s: float
+    keep: bool = False
+    """An idle agent of another version stays: the asker had it before, and others may use it now."""
     serve_argv: Sequence[str] = ()
     """Instead of ``loratui-agent serve`` of this very code."""
 
@@ -155,7 +157,7 @@ def _have_agent(home: AgentHome, options: StartOptions) -> bool:
             elif spawned.poll() is not None:
                 break
         elif answers(home):
-            if _may_stay(home):
+            if options.keep or _may_stay(home):
                 return spawned is not None
             end_agent(home)
         elif spawned is None:

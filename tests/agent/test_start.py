@@ -22,8 +22,8 @@ from support.agent_process import wait_until
 NONCE = "0123456789abcdef"
 
 
-def launch(home: AgentHome, pythonpath: Path | None = None) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", "loratui_agent.cli", "start", "--home", str(home.path), "--nonce", NONCE]
+def launch(home: AgentHome, pythonpath: Path | None = None, *words: str) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-m", "loratui_agent.cli", "start", "--home", str(home.path), "--nonce", NONCE, *words]
     environment = os.environ | ({"PYTHONPATH": str(pythonpath)} if pythonpath else {})
     return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment)
 
@@ -34,8 +34,8 @@ def answer_of(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     return frame
 
 
-def start(home: AgentHome, pythonpath: Path | None = None) -> dict[str, Any]:
-    return answer_of(launch(home, pythonpath))
+def start(home: AgentHome, pythonpath: Path | None = None, *words: str) -> dict[str, Any]:
+    return answer_of(launch(home, pythonpath, *words))
 
 
 @pytest.fixture
@@ -108,6 +108,12 @@ def test_an_idle_agent_of_an_earlier_version_makes_room(home: AgentHome):
     second = start(home, bundle_in(home, "bbb"))
     assert (second["bundle"], second["started"]) == ("bbb", True)
     assert identify(first["pid"]) is None
+
+
+def test_whoever_has_met_it_before_keeps_an_idle_agent_of_another_version(home: AgentHome):
+    first = start(home, bundle_in(home, "aaa"))
+    second = start(home, bundle_in(home, "bbb"), "--keep")
+    assert (second["pid"], second["bundle"], second["started"]) == (first["pid"], "aaa", False)
 
 
 def test_an_agent_that_has_work_is_kept_whatever_its_version(home: AgentHome):

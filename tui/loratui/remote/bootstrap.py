@@ -22,33 +22,36 @@ Say = Callable[[str, str, float], None]
 
 OLDEST_PYTHON = (3, 11)
 START_TIMEOUT_S = 120.0
-_START = ("start",)
 _BOOT = "import sys; exec(compile(sys.stdin.buffer.read({}), {}, {}))"
 _PROGRAM = Path(__file__).with_name("unpack_program.py")
 
 
-async def ensure_agent(box: Box, facts: BoxFacts, home: str, say: Say, *, python: str = "") -> AgentAddress:
+async def ensure_agent(
+    box: Box, facts: BoxFacts, home: str, say: Say, *, python: str = "", upgrade: bool = True
+) -> AgentAddress:
     """Have an agent answer at ``home``, and return where; its reaper watches over it by then.
 
-    ``python`` is an interpreter of the box to use; by default the probe's first that is new enough.
+    ``python`` is an interpreter of the box to use; by default the probe's first that is new enough. With ``upgrade``
+    an idle agent of another version is replaced by ours.
 
     Raises:
         HostError: ``host.python`` (none is new enough), ``host.disk``, ``host.agent``, or the link's.
     """
     address, packed = await _addressed(box, facts, home, python)
+    words = ("start",) if upgrade else ("start", "--keep")
     is_there = any(found.path == home and packed.name in found.bundles for found in facts.homes)
     started_s = time.monotonic()
     if is_there:
         try:
-            fields = await _ask(box, lambda nonce: agent_argv(address, *_START, "--nonce", nonce), b"")
+            fields = await _ask(box, lambda nonce: agent_argv(address, *words, "--nonce", nonce), b"")
         except HostError as error:
             if error.code not in ("host.agent", "ssh.command"):
                 raise
             # Someone has removed some of its files, perhaps: our copy is whole.
-            fields = await _push_and_run(box, address, packed, _START, mode="replace")
+            fields = await _push_and_run(box, address, packed, words, mode="replace")
             is_there = False
     else:
-        fields = await _push_and_run(box, address, packed, _START, mode="keep")
+        fields = await _push_and_run(box, address, packed, words, mode="keep")
     done = _read_answer(box, address, fields)
     how = "started" if fields.get("started") else "was running"
     sent = "" if is_there else f", {len(packed.content) >> 10} KiB sent"

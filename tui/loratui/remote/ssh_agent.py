@@ -71,6 +71,7 @@ class SshAgent:
         self._probed_s = 0.0
         self._address: AgentAddress | None = None
         self._is_recalled = False
+        self._has_met = False
         self._lock = asyncio.Lock()
 
     @property
@@ -142,7 +143,9 @@ class SshAgent:
         python = ""
         if not agent_python(facts) and self._python_source is not None:
             python = await bring_python(self._box, facts, home, self._python_source, self._say)
-        address = await ensure_agent(self._box, facts, home, self._say, python=python)
+        # Clients of two versions would replace each other's agent for ever if every reconnection were an upgrade.
+        upgrade = not self._has_met
+        address = await ensure_agent(self._box, facts, home, self._say, python=python, upgrade=upgrade)
         self._address, self._is_recalled = address, True
         await asyncio.to_thread(self._memory.remember, {_ADDRESS: address.to_dict()})
         return address
@@ -161,6 +164,7 @@ class SshAgent:
                 opened = await stack.enter_async_context(self._channel(known))
             except AgentUnreachableError:
                 opened = await stack.enter_async_context(self._channel(await self.ensure()))
+            self._has_met = True
             yield opened
 
     @asynccontextmanager

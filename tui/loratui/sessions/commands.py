@@ -3,6 +3,8 @@
 from loratui.domain.run import CommandKind
 from loratui.sessions.supply import Supply
 from loratui.store import StoredRun
+from loratui_protocol.codec import MAX_TEXT_CHARS
+from loratui_protocol.errors import ConfigError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import (
     CheckpointNow,
@@ -36,14 +38,23 @@ def start_command(run: StoredRun, author: str) -> StartJob:
 
     Raises:
         StorageError: what the run is to be sent is written down damaged.
+        ConfigError: the config is too long.
     """
     supply = Supply.from_json(run.supply) if run.supply else None
+    config_toml = supply.config_toml if supply else run.config_toml
+    if len(config_toml) > MAX_TEXT_CHARS:
+        # The wire would cut it off without a word.
+        raise ConfigError(
+            f"the config has {len(config_toml)} characters, {MAX_TEXT_CHARS} is the limit; nothing was started",
+            fix="give fewer or shorter sample_prompts",
+            code="config.too_long",
+        )
     return StartJob(
         id=run.id,
         author=author,
         job=run.id,
         name=run.name,
-        config_toml=supply.config_toml if supply else run.config_toml,
+        config_toml=config_toml,
         price_microusd_per_h=run.price_microusd_per_h,
         max_runtime_s=run.max_runtime_s,
         evaluate_concept=run.evaluate_concept,
