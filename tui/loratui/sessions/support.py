@@ -1,0 +1,47 @@
+"""Fetches what an agent has written about itself and a run: logs, the ends of them where they are long."""
+
+import asyncio
+
+from loratui.remote.agent_client import AgentClient, Transport, connected
+from loratui_protocol.errors import ProtocolError
+from loratui_protocol.ids import new_id
+from loratui_protocol.link import MAX_CHUNK_BYTES
+from loratui_protocol.messages import Refused
+from loratui_protocol.support import MAX_SUPPORT_BYTES, SUPPORT_FILES
+
+
+async def fetch_logs(transport: Transport, run_id: str) -> dict[str, bytes]:
+    """Return the files by name; one that the box does not have is not among them.
+
+    Raises:
+        LoratuiError: the agent can't be reached.
+    """
+    async with connected(transport, new_id()) as agent, asyncio.TaskGroup() as tasks:
+        receiving = tasks.create_task(_receive(agent), name="receive")
+        found = {name: await _end_of(agent, run_id, name) for name in SUPPORT_FILES}
+        receiving.cancel()
+    return {name.partition(":")[2]: content for name, content in found.items() if content is not None}
+
+
+async def _receive(agent: AgentClient) -> None:
+    while True:
+        await agent.receive()
+
+
+async def _end_of(agent: AgentClient, run_id: str, name: str) -> bytes | None:
+    """Return the last ``MAX_SUPPORT_BYTES`` of a file, None when there is none."""
+    first = await (await agent.ask_artifact(run_id, name, 0, 1))
+    if isinstance(first, Refused):
+        return None
+    begin = offset = max(0, first.total - MAX_SUPPORT_BYTES)
+    content = bytearray()
+    while offset < first.total:
+        length = min(MAX_CHUNK_BYTES, first.total - offset)
+        chunk = await (await agent.ask_artifact(run_id, name, offset, length))
+        if isinstance(chunk, Refused) or not chunk.content:
+            break
+        if len(chunk.content) > length:
+            raise ProtocolError(f"the agent sends more of {name} than it was asked for")
+        content += chunk.content
+        offset += len(chunk.content)
+    return b"... the beginning is left out\n" * (begin > 0) + bytes(content)
