@@ -215,7 +215,11 @@ class Sshd:
 
     def _is_below(self, process: psutil.Process) -> bool:
         try:
-            return process.environ().get("HOME") == str(self.home) and process.status() != psutil.STATUS_ZOMBIE
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            # Some are started with a clean environment, and named for the folder that they work in.
+            home = str(self.home)
+            return process.environ().get("HOME") == home or any(home in word for word in process.cmdline())
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 

@@ -11,6 +11,7 @@ from loratui_protocol.errors import HostError, LoratuiError
 from loratui_protocol.framing import FrameFinder
 
 _MAX_QUEUED_FRAMES = 64
+_MAX_UNREAD_FRAMES = 65_536
 _STDERR_BYTES = 8 << 10
 _SEND_BUFFER_BYTES = 1 << 20
 
@@ -119,6 +120,12 @@ class SshProgram(asyncssh.SSHClientSession[bytes]):
             self._channel.abort()
         if len(self._frames) > _MAX_QUEUED_FRAMES:
             self._channel.pause_reading()
+        if len(self._frames) > _MAX_UNREAD_FRAMES:
+            # Only while its end is waited for, which needs reading on.
+            self._error = HostError(
+                f"{self._program} on {self._box_name} prints without end", fix="try again", code="ssh.noise"
+            )
+            self._channel.abort()
         self._news.set()
 
     def eof_received(self) -> bool:
