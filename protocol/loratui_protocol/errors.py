@@ -93,8 +93,8 @@ class HostError(LoratuiError):
     """Another machine can't be reached through SSH, or is not one that can train. ``what`` says if something was sent.
 
     Codes: ``ssh.unreachable``, ``ssh.auth``, ``ssh.host_key``, ``ssh.host_key_changed``,
-    ``ssh.algorithms``, ``ssh.refused`` (no programs), ``ssh.command`` (a program failed), ``ssh.forwarding``, ``ssh.lost``,
-    ``ssh.noise``, ``host.python``, ``host.disk``, ``host.driver``, ``host.torch``, ``host.system``.
+    ``ssh.algorithms``, ``ssh.refused`` (no programs), ``ssh.command`` (a program failed), ``ssh.forwarding``,
+    ``ssh.lost``, ``ssh.noise``, ``host.python``, ``host.disk``, ``host.driver``, ``host.torch``, ``host.system``.
     """
 
     default_code = "ssh.unreachable"
