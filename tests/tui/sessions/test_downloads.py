@@ -1,10 +1,12 @@
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loratui import settings
+from loratui.domain.download_policy import DownloadPolicy
 from loratui.domain.run import RunView
 from loratui.sessions.host import SessionHost
 from loratui.sessions.start_run import start_run
@@ -277,6 +279,102 @@ def test_client_killed_between_fetching_and_copying_copies_when_it_is_back(
     wait_until((tmp_path / "out" / "style.safetensors").exists, "the copy")
     again.close()
     assert len(agent.reads) == 1
+
+
+def hosting(here: Settings, **policy: object) -> SessionHost:
+    host = SessionHost(replace(here, downloads=DownloadPolicy(**policy)))  # type: ignore[arg-type]
+    host.start()
+    return host
+
+
+def publish_run(agent: FakeAgent, run_id: str) -> None:
+    for number, kind in enumerate((ArtifactKind.SAMPLE, ArtifactKind.CHECKPOINT_LORA, ArtifactKind.LORA)):
+        content = safetensors(4 + number)
+        publish(agent, run_id, content, artifact_of(content, f"a{number}", name=f"{number}", kind=kind))
+
+
+@pytest.mark.parametrize(("which", "fetched"), [("all", {"a0", "a1", "a2"}), ("final", {"a2"}), ("none", set())])
+def test_only_what_the_settings_want_is_fetched_and_the_run_settles_all_the_same(
+    agent: FakeAgent, here: Settings, which: str, fetched: set[str]
+) -> None:
+    host = hosting(here, which=which)
+    run_id = start(host, agent)
+    publish_run(agent, run_id)
+    view = settled(host, agent, run_id)
+    assert set(view.downloaded) == fetched
+    assert set(view.declined) == {"a0", "a1", "a2"} - fetched
+    wait_until(lambda: set(acknowledged(agent)) == fetched, "the acknowledgement")
+    host.close()
+
+
+def test_agent_hears_which_files_nobody_wants_once_something_waits_for_that(agent: FakeAgent, here: Settings) -> None:
+    host = hosting(here, which="final")
+    run_id = start_run(host, name="n", target="local", config_toml="", home=agent.home, on_done="stop")
+    publish_run(agent, run_id)
+    settled(host, agent, run_id)
+    wait_until(
+        lambda: any(isinstance(each, AckArtifacts) and each.declined_ids == ["a0", "a1"] for each in agent.commands),
+        "the word",
+    )
+    host.close()
+
+
+def test_run_that_announces_more_than_the_user_allows_is_told_of_and_its_result_comes(
+    agent: FakeAgent, here: Settings
+) -> None:
+    host = hosting(here, max_gib=0.001)
+    run_id = start(host, agent)
+    huge = replace(artifact_of(b"x", "huge", kind=ArtifactKind.CHECKPOINT_LORA), size=5 << 30)
+    agent.emit(run_id, huge)
+    publish(agent, run_id, LORA)
+    view = settled(host, agent, run_id)
+    assert set(view.downloaded) == {"lora"}
+    assert "downloads.max_gib" in view.declined["huge"]
+    assert any("left on the agent" in line.text for line in view.log)
+    host.close()
+
+
+HOSTILE_NAMES = (
+    "..", ".", "", "/", "../../x.png", "..\\..\\x.png", "/etc/passwd", "C:\\x.png", "~/.ssh/authorized_keys",
+    "nul", "con.png", "aux.safetensors", "a\x00b.png", "x" * 300, "X" * 300, "a/b", "-rf", ".bashrc", "x.png.",
+    "x.png ", "\u202egnp.exe", "x.exe", "x.desktop", "x.lnk", "\x1b[2J.png", "Ä.png", "a\u0308.png", "ä.png",
+    "CASE.png", "case.png", "Case.PNG", "lora.safetensors.part",
+)  # fmt: skip
+
+
+def test_no_name_size_or_hash_of_a_hostile_agent_reaches_beyond_the_runs_folder(
+    agent: FakeAgent, here: Settings, tmp_path: Path
+) -> None:
+    before = {path for path in tmp_path.rglob("*") if "state" not in path.parts}
+    host = hosting(here)
+    run_id = start(host, agent)
+    good = 0
+    for number, name in enumerate(HOSTILE_NAMES):
+        content = f"{number}".encode()
+        artifact = artifact_of(content, f"n{number}", name=name, kind=ArtifactKind.SAMPLE)
+        match number % 4:
+            case 1:
+                artifact = replace(artifact, size=artifact.size + 1)
+            case 2:
+                artifact = replace(artifact, sha256="0" * 64)
+            case 3:
+                artifact = replace(artifact, size=-1)
+            case _:
+                good += 1
+        publish(agent, run_id, content, artifact)
+    # The same id again, as another file under another name.
+    publish(agent, run_id, b"other", artifact_of(b"other", "n0", name="../again.png", kind=ArtifactKind.SAMPLE))
+    publish(agent, run_id, b"id", artifact_of(b"id", "../../evil", name="id.png", kind=ArtifactKind.SAMPLE))
+    view = settled(host, agent, run_id)
+    host.close()
+    folder = here.run_folder(run_id)
+    assert len(view.downloaded) == good + 1
+    assert len(view.download_failures) == len(HOSTILE_NAMES) - good
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) == good + 1
+    assert all(path.parent == folder and path.suffix == ".png" and path.name.isascii() for path in files)
+    assert len({path.name.lower() for path in files}) == len(files)
+    assert {path for path in tmp_path.rglob("*") if "state" not in path.parts} == before
 
 
 def test_two_clients_fetch_a_file_once(host: SessionHost, agent: FakeAgent, here: Settings) -> None:

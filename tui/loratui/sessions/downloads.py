@@ -150,8 +150,10 @@ class Downloads:
         except (AgentUnreachableError, HostError):
             raise
         except LoratuiError as error:
-            self._note("WARNING", f"{artifact.name} is not here: {error.what}")
-            self.view.download_failures[artifact.id] = error.what
+            # Of a version that was replaced meanwhile it says nothing about the new one.
+            if self.view.artifacts[artifact.id].sha256 == artifact.sha256:
+                self._note("WARNING", f"{artifact.name} is not here: {error.what}")
+                self.view.download_failures[artifact.id] = error.what
         finally:
             self.view.fetching = None
             self._changed()

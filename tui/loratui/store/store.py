@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from loratui.store.database import connect, transaction, translated
+from loratui.store.quota import Quota
 from loratui_protocol.codec import decode_record, encode_record
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import Cost, JobState, Record, State, Step
@@ -67,9 +68,10 @@ class Store:
     Every method raises ``StorageError`` when the file or the disk fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, quota: Quota | None = None) -> None:
         self._path = path
         self._database = connect(path)
+        self._quota = quota or Quota()
 
     def close(self) -> None:
         """Close the file."""
@@ -147,6 +149,7 @@ class Store:
                 [(num, *row) for row in stored],
             )
             database.execute("UPDATE runs SET head = max(head, ?) WHERE num = ?", (records[-1].seq, num))
+            self._quota.keep(self._database, num, sum(len(record) for _, _, record in stored))
             self._summarise(num, records)
 
     def begin_history(self, run_id: str, epoch: str, *, reset: bool) -> None:
@@ -157,6 +160,7 @@ class Store:
                 return
             database.execute("DELETE FROM records WHERE run = ?", (num,))
             database.execute("DELETE FROM costs WHERE run = ?", (num,))
+            self._quota.forget(num)
             database.execute("UPDATE runs SET epoch = ?, head = 0, step = 0 WHERE num = ?", (epoch, num))
 
     def records(self, run_id: str, after_seq: int = 0) -> Iterator[Record]:
