@@ -58,23 +58,16 @@ async def download(
         with _Part(part) as opened:
             here = await asyncio.to_thread(opened.take_up, artifact.size)
             _check_space(destination.parent, artifact.size - here)
-            if isinstance(agent, FileWay):
-                await _stream(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
-            else:
-                await _fetch(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
-            if opened.digest.hexdigest() != artifact.sha256:
-                part.unlink()
-                raise ProtocolError(
-                    f"{destination.name} arrived damaged: its SHA-256 is not the announced one",
-                    fix="it is fetched again",
-                    code="artifact.corrupt",
-                )
-            if destination.suffix == ".safetensors":
-                try:
-                    await asyncio.to_thread(check_safetensors, part)
-                except ProtocolError:
+            try:
+                if isinstance(agent, FileWay):
+                    await _stream(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
+                else:
+                    await _fetch(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
+                await asyncio.to_thread(_verify, opened, part, artifact, destination)
+            except ProtocolError as error:
+                if error.code.startswith("artifact."):
                     part.unlink()
-                    raise
+                raise
             await asyncio.to_thread(opened.put, destination)
     except OSError as error:
         raise StorageError(
@@ -82,6 +75,17 @@ async def download(
             fix="free some space or correct the folder's permissions",
             code="disk.full" if error.errno == 28 else "disk.write",
         ) from error
+
+
+def _verify(opened: "_Part", part: Path, artifact: Artifact, destination: Path) -> None:
+    if opened.digest.hexdigest() != artifact.sha256:
+        raise ProtocolError(
+            f"{destination.name} arrived damaged: its SHA-256 is not the announced one",
+            fix="it is fetched again",
+            code="artifact.corrupt",
+        )
+    if destination.suffix == ".safetensors":
+        check_safetensors(part)
 
 
 async def _stream(
