@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from loratui_agent.demo.job import write_demo
+from loratui_agent.model_path import resolve_model
 from loratui_protocol.config_file import to_toml
 from support.local_cli import local_cli
+from support.model_server import model_server
 from support.remote_cli import RemoteHost, remote_host
 from support.sshd import needs_sshd
 from support.tiny_training import tiny_config, write_pictures
@@ -143,6 +145,27 @@ def test_what_a_host_is_told_to_do_in_the_end_happens_once_the_files_are_here(ho
     [ended] = [each for each in attach.events() if each["event"] == "deadman"]
     assert (ended["action"], ended["reason"], ended["ok"]) == ("run", "done", True)
     assert mark.exists()
+
+
+def test_the_host_downloads_a_gated_base_model_with_a_token_that_nobody_else_sees(
+    host: RemoteHost, tmp_path: Path
+) -> None:
+    token = "hf_canary_20c4"
+    config = write_config(tmp_path, pretrained_model_name_or_path="org/name")
+    tiny = resolve_model("builtin:tiny")
+    files = {path.relative_to(tiny).as_posix(): path.read_bytes() for path in tiny.rglob("*") if path.is_file()}
+    with model_server() as hub, host.laptop(tmp_path / "laptop") as laptop:
+        hub.model, hub.token = files, token
+        laptop.environment["LORATUI_REMOTE__HUB_URL"] = hub.url
+        refused = laptop.run(*laptop.on_host("train", config, "--json", "--yes"))
+        assert refused.finish() == 1
+        assert [each["reason"] for each in refused.events() if each.get("state") == "failed"] == ["model.gated"]
+        train = laptop.start(*laptop.on_host("train", config, "--json", "--yes", "--ask-token"), typed=f"{token}\n")
+        train.wait_for_step(1)
+        assert host.secrets_in(token) == []
+        assert train.finish() == 0, train.errors
+    told = {each["phase"] for each in train.events() if each["event"] == "setup"}
+    assert {"base_model", "environment", "dataset"} <= told
 
 
 def test_a_changed_host_key_is_a_hard_stop(tmp_path: Path) -> None:

@@ -22,16 +22,19 @@ DEADLINE_S = 200.0
 class Command:
     """A running ``loratui``; its lines are collected as they come."""
 
-    def __init__(self, argv: list[str], environment: dict[str, str], folder: Path) -> None:
+    def __init__(self, argv: list[str], environment: dict[str, str], folder: Path, typed: str = "") -> None:
         self.process = subprocess.Popen(
             argv,
             env=environment,
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if typed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        if self.process.stdin is not None:
+            with self.process.stdin as stdin:
+                stdin.write(typed)
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._changed = threading.Condition()
@@ -57,7 +60,8 @@ class Command:
                 for line in self.lines:
                     if wanted(line):
                         return line
-                left_s = deadline_s - time.monotonic()
+                is_over = not any(reader.is_alive() for reader in self._readers)
+                left_s = 0.0 if is_over else deadline_s - time.monotonic()
                 assert left_s > 0, f"never came; stdout {self.lines[-5:]}, stderr {self.errors[-5:]}"
                 self._changed.wait(min(left_s, 1.0))
 
@@ -97,16 +101,16 @@ class LocalCli:
         }
         self._started: list[Command] = []
 
-    def start(self, *arguments: str | Path) -> Command:
-        """Start a command and return at once."""
+    def start(self, *arguments: str | Path, typed: str = "") -> Command:
+        """Start a command and return at once; ``typed`` is all of its standard input."""
         argv = [sys.executable, "-m", "loratui.cli", *map(str, arguments)]
-        command = Command(argv, self.environment, self.folder)
+        command = Command(argv, self.environment, self.folder, typed)
         self._started.append(command)
         return command
 
-    def run(self, *arguments: str | Path) -> Command:
+    def run(self, *arguments: str | Path, typed: str = "") -> Command:
         """Run a command to its end."""
-        command = self.start(*arguments)
+        command = self.start(*arguments, typed=typed)
         command.finish()
         return command
 

@@ -156,8 +156,11 @@ def _token(model: ModelSource | None) -> str:
 
 
 def _token_host(model: ModelSource) -> str:
+    """Return the server that the model comes from, as the agent names it."""
     address = model.address if model.address.startswith("https://") else model.hub_url
-    return urlsplit(address).hostname or ""
+    parts = urlsplit(address)
+    # The token is kept for this very server: its port counts where it is not the usual one.
+    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port not in (None, 443) else ''}"
 
 
 def _give_token(host: SessionHost, target: str, model: ModelSource, token: str) -> None:
