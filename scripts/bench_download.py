@@ -10,12 +10,9 @@ import argparse
 import asyncio
 import hashlib
 import os
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncssh
@@ -27,34 +24,15 @@ from loratui.remote.file_stream import FileWay
 from loratui.remote.ssh import Instance, SshBox, parse_target
 from loratui.remote.transfer import download
 from loratui_protocol.messages import Artifact, ArtifactKind
-from loratui_protocol.paths import FILES_SOCKET, socket_path
 from support.agent_process import AgentProcess, client_of, running_agent
 from support.delay_proxy import DelayProxy
 from support.sshd import USER, Sshd, sshd
+from support.way_to_agent import WayToAgent
 
 SHARE = 0.8
 WINDOW_BYTES = 16 << 20
 ONE_WAY_S = 0.04
 ROUNDS = 3
-
-
-class Way:
-    """The agent's files through SSH."""
-
-    def __init__(self, box: SshBox, agent: AgentProcess) -> None:
-        self._box = box
-        self._agent = agent
-
-    @asynccontextmanager
-    async def files(self) -> AsyncIterator[socket.socket]:
-        """Give a socket for the block."""
-        path = str(socket_path(self._agent.home.path, FILES_SOCKET))
-        async with self._box.channel(path, ["false"]) as opened:
-            yield opened
-
-    async def token(self) -> str:
-        """Return the agent's token."""
-        return self._agent.home.token.read_text("ascii")
 
 
 async def cat_s(port: int, key: Path, path: Path) -> float:
@@ -80,7 +58,7 @@ async def cat_s(port: int, key: Path, path: Path) -> float:
         return took_s
 
 
-async def ours_s(way: Way, job: str, artifact: Artifact, folder: Path) -> float:
+async def ours_s(way: WayToAgent, job: str, artifact: Artifact, folder: Path) -> float:
     """Return how long the whole download takes: asked for, received, hashed, written, synced, named."""
     destination = folder / "fetched.png"
     destination.unlink(missing_ok=True)
@@ -109,7 +87,7 @@ async def measure(
     try:
         for _ in range(ROUNDS):
             cats.append(await cat_s(port, key, path))
-            ours.append(await ours_s(Way(box, agent), job, artifact, folder))
+            ours.append(await ours_s(WayToAgent(box, agent.home), job, artifact, folder))
     finally:
         await box.close()
     size_mb = len(content) / 1e6

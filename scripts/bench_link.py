@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -29,10 +28,11 @@ from loratui.remote.ssh import Instance, SshBox, parse_target
 from loratui.sessions.session import RunSession
 from loratui.store import Store, StoredRun
 from loratui_protocol.ids import new_id
-from loratui_protocol.paths import FILES_SOCKET, AgentHome, socket_path
+from loratui_protocol.paths import AgentHome
 from support.agent_process import AgentProcess, client_of, running_agent
 from support.delay_proxy import DelayProxy, delay_proxy
 from support.sshd import USER, Sshd, sshd
+from support.way_to_agent import WayToAgent
 
 ROUNDS = 15
 ONE_WAY_S = 0.04
@@ -59,40 +59,6 @@ class Figure:
         return f"  {self.name:<58} {self.value_s:>7.3f} s   at most {self.limit_s:g} s{missed}"
 
 
-class Way:
-    """The way to an agent through SSH. ``opens`` is told whenever a connection begins to be made."""
-
-    def __init__(self, box: SshBox, home: AgentHome, opens: Callable[[], None] = lambda: None) -> None:
-        self._box = box
-        self._home = home
-        self._opens = opens
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[socket]:
-        """Give a socket for the block."""
-        self._opens()
-        argv = [sys.executable, "-m", "loratui_agent.cli", "proxy", "--home", str(self._home.path)]
-        async with self._box.channel(str(socket_path(self._home.path, "agent.sock")), argv) as opened:
-            yield opened
-
-    @asynccontextmanager
-    async def files(self) -> AsyncIterator[socket]:
-        """Give a socket to the agent's files for the block."""
-        async with self._box.channel(str(socket_path(self._home.path, FILES_SOCKET)), ["false"]) as opened:
-            yield opened
-
-    async def token(self) -> str:
-        """Return the agent's token."""
-        return self._home.token.read_text("ascii")
-
-    def refused_token(self) -> None:
-        """Do nothing: the token is read anew every time."""
-
-    def abandon(self) -> None:
-        """Drop the connection."""
-        self._box.abort()
-
-
 def box_at(port: int, instance: Instance) -> SshBox:
     """Return the server at ``port`` as a box."""
     return SshBox(parse_target(f"ssh://{USER}@127.0.0.1:{port}"), instance)
@@ -103,7 +69,7 @@ async def attach_s(port: int, instance: Instance, agent: AgentProcess, job: str)
     start_s = time.perf_counter()
     box = box_at(port, instance)
     try:
-        async with connected(Way(box, agent.home), new_id()) as client:
+        async with connected(WayToAgent(box, agent.home), new_id()) as client:
             await client.follow(job, "", 0)
             await client.receive()
             return time.perf_counter() - start_s
@@ -122,7 +88,7 @@ async def measure_attach(ports: dict[str, int], instance: Instance, agent: Agent
 
 
 @asynccontextmanager
-async def followed(way: Way, job: str, folder: Path) -> AsyncIterator[RunSession]:
+async def followed(way: WayToAgent, job: str, folder: Path) -> AsyncIterator[RunSession]:
     """Follow the run for the block as the client does."""
     with Store(folder / "runs.db") as store:
         run = StoredRun(id=job, name="bench", target="local", created_ts=time.time(), config_toml="", home=Path("/"))
@@ -151,7 +117,7 @@ async def measure_dead(
 ) -> list[Figure]:
     """Let the path die without a word, then come back."""
     box = box_at(proxy.port, instance)
-    async with followed(Way(box, agent.home), job, folder) as session:
+    async with followed(WayToAgent(box, agent.home), job, folder) as session:
         await until(lambda: session.view.link is LinkState.UP)
         proxy.freeze()
         start_s = time.monotonic()
@@ -179,7 +145,7 @@ async def follow_and_tell(port: str, home: str, job: str, folder: str) -> None:
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, jump)
     box = box_at(int(port), Instance(Path(folder) / "instance"))
-    way = Way(box, AgentHome(Path(home)), lambda: print(f"open {time.monotonic()}", flush=True))
+    way = WayToAgent(box, AgentHome(Path(home)), lambda: print(f"open {time.monotonic()}", flush=True))
     async with followed(way, job, Path(folder)) as session:
         await until(lambda: session.view.link is LinkState.UP)
         print("up", flush=True)

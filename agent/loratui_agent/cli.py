@@ -70,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     secret.add_argument("--host", required=True, metavar="NAME", help="the one host that gets to see it")
     secret.set_defaults(command=_secret)
 
+    weigh = commands.add_parser(
+        "weigh", help="say how large a base model, named on standard input, is and how fast it comes"
+    )
+    _add_home(weigh)
+    _add_nonce(weigh)
+    weigh.set_defaults(command=_weigh)
+
     purge = commands.add_parser("purge", help="say what is in the agent's folder, or end and remove all of it")
     _add_home(purge)
     _add_nonce(purge)
@@ -166,6 +173,12 @@ def _secret(options: argparse.Namespace) -> int:
         return {"kept": True}
 
     return _framed(options.nonce, keep)
+
+
+def _weigh(options: argparse.Namespace) -> int:
+    from loratui_agent.fetch.weigh import weigh
+
+    return _framed(options.nonce, lambda: weigh(AgentHome(options.home.absolute()), sys.stdin.read(1 << 16)))
 
 
 def _purge(options: argparse.Namespace) -> int:

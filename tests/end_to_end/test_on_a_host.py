@@ -158,12 +158,15 @@ def test_the_host_downloads_a_gated_base_model_with_a_token_that_nobody_else_see
         hub.model, hub.token = files, token
         laptop.environment["LORATUI_REMOTE__HUB_URL"] = hub.url
         refused = laptop.run(*laptop.on_host("train", config, "--json", "--yes"))
-        assert refused.finish() == 1
-        assert [each["reason"] for each in refused.events() if each.get("state") == "failed"] == ["model.gated"]
+        assert refused.finish() == 3, refused.errors
+        assert "[model.gated]" in "\n".join(refused.errors)
+        assert laptop.run("ls").lines == [], "refused before there was a run"
         train = laptop.start(*laptop.on_host("train", config, "--json", "--yes", "--ask-token"), typed=f"{token}\n")
         train.wait_for_step(1)
         assert host.secrets_in(token) == []
         assert train.finish() == 0, train.errors
+        [said] = [line for line in train.errors if line.startswith("base model: the host downloads org/name")]
+        assert "speed just measured there" in said
     told = {each["phase"] for each in train.events() if each["event"] == "setup"}
     assert {"base_model", "environment", "dataset"} <= told
 

@@ -43,7 +43,7 @@ class Way:
     cancel: Cancel
 
 
-class _Retry(Exception):  # noqa: N818 - no failure yet
+class _Retry(OSError):  # noqa: N818 - no failure yet
     """This attempt brought nothing to the end; the next may."""
 
     def __init__(self, why: str, after_s: float = 0.0) -> None:
@@ -66,7 +66,7 @@ def download(file: RemoteFile, destination: Path, way: Way, progress: Progress =
             try:
                 _attempt(file, part, way, progress)
                 break
-            except (_Retry, OSError, http.client.HTTPException, ValueError) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 way.cancel.check()
                 failures = 1 if part.size > before else failures + 1
                 if failures > MAX_FAILURES:
@@ -89,12 +89,12 @@ def fetch_text(url: str, way: Way, max_bytes: int) -> tuple[str, str]:
     while True:
         try:
             with opened(url, {"Accept": "application/json"}, way.token_of, way.cancel) as response:
-                _check_status(response, url)
+                check_status(response, url)
                 content = response.read(max_bytes + 1)
                 if len(content) > max_bytes:
                     raise _refused(url, "its answer is too long")
                 return content.decode("utf-8"), response.headers.get("Link", "")
-        except (_Retry, OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             way.cancel.check()
             failures += 1
             if failures > MAX_FAILURES:
@@ -129,7 +129,7 @@ def _attempt(file: RemoteFile, part: Part, way: Way, progress: Progress) -> None
         if response.status == _NOT_SATISFIABLE:
             part.restart()
             raise _Retry("the server has fewer bytes than are here")
-        _check_status(response, file.url)
+        check_status(response, file.url)
         total = _begin(file, part, response)
         _remember(mark, response)
         limit = total if total is not None else MAX_FILE_BYTES
@@ -168,7 +168,13 @@ def _begin(file: RemoteFile, part: Part, response: http.client.HTTPResponse) -> 
     return total
 
 
-def _check_status(response: http.client.HTTPResponse, url: str) -> None:
+def check_status(response: http.client.HTTPResponse, url: str) -> None:
+    """Return if the answer holds the file, or a part of it.
+
+    Raises:
+        ModelError: it is not there, or not for us.
+        OSError: the server can't answer now.
+    """
     status = response.status
     if status in (_OK, _PARTIAL):
         return

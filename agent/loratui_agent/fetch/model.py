@@ -54,6 +54,43 @@ async def fetch_model(home: AgentHome, source: ModelSource, report: Callable[[Se
     return path
 
 
+def is_here(home: AgentHome, source: ModelSource, way: Way) -> bool:
+    """Return whether the model was downloaded before; errors as in ``fetch_model``."""
+    return (_place(home, source, way)[0] / MARKER).exists()
+
+
+def listed(source: ModelSource, way: Way, commit: str = "") -> dict[str, RemoteFile]:
+    """Return the files that the model consists of, by the names they get; errors as in ``fetch_model``.
+
+    ``commit`` is that of a hub's model, where it is known already.
+    """
+    if source.kind is ModelKind.HUB:
+        return files_of(source, commit or commit_of(source, way), way)
+    address = parse_address(source.address)
+    if Path(urllib.parse.unquote(address.path.partition("?")[0])).suffix.lower() in _PICKLES:
+        raise ModelError(
+            f"{address} is a pickle, which could run anything",
+            fix="choose the model's safetensors file",
+            code="model.unsafe",
+        )
+    return {source.name: RemoteFile(url=source.address, sha256=source.sha256)}
+
+
+def own_token(source: ModelSource, host: str, token: str) -> str:
+    """Return the token if ``host`` is the one that the model is asked of: no other ever gets it."""
+    asked = parse_address(source.hub_url if source.kind is ModelKind.HUB else source.address).host
+    return token if host == asked else ""
+
+
+def _place(home: AgentHome, source: ModelSource, way: Way) -> tuple[Path, str]:
+    """Return the folder that the model has, or would have, and its commit if it is a hub's."""
+    commit = commit_of(source, way) if source.kind is ModelKind.HUB else ""
+    words = ["https", source.address, source.sha256]
+    if commit:
+        words = ["hub", source.hub_url, source.address, commit]
+    return home.models / hashlib.sha256("\n".join(words).encode()).hexdigest()[:24], commit
+
+
 async def _tell(work: asyncio.Task[Path | None], fetch: "_Fetch", report: Callable[[Setup], None]) -> None:
     said = -1
     while not work.done():
@@ -77,9 +114,10 @@ class _Fetch:
         """Download what is missing and return where it is; None when it was told to end before that."""
         way = Way(token_of=self._token, cancel=self.cancel)
         try:
-            if self._source.kind is ModelKind.HUB:
-                return self._hub(way)
-            return self._https(way)
+            folder, commit = _place(self._home, self._source, way)
+            if not (folder / MARKER).exists():
+                self._download(folder, listed(self._source, way, commit), way)
+            return folder if self._source.kind is ModelKind.HUB else folder / self._source.name
         except CancelledFetchError:
             return None
         except OSError as error:
@@ -89,38 +127,7 @@ class _Fetch:
             raise
 
     def _token(self, host: str) -> str:
-        """Return the token for a host: only the one that the model is asked of ever gets one."""
-        source = self._source
-        asked = parse_address(source.hub_url if source.kind is ModelKind.HUB else source.address).host
-        return read_secret(self._home, host) if host == asked else ""
-
-    def _hub(self, way: Way) -> Path:
-        commit = commit_of(self._source, way)
-        folder = self._folder("hub", self._source.hub_url, self._source.address, commit)
-        if (folder / MARKER).exists():
-            return folder
-        files = files_of(self._source, commit, way)
-        self._download(folder, files, way)
-        return folder
-
-    def _https(self, way: Way) -> Path:
-        address = parse_address(self._source.address)
-        suffix = Path(urllib.parse.unquote(address.path.partition("?")[0])).suffix.lower()
-        if suffix in _PICKLES:
-            raise ModelError(
-                f"{address} is a pickle, which could run anything",
-                fix="choose the model's safetensors file",
-                code="model.unsafe",
-            )
-        folder = self._folder("https", self._source.address, self._source.sha256)
-        name = self._source.name
-        if not (folder / MARKER).exists():
-            file = RemoteFile(url=self._source.address, sha256=self._source.sha256)
-            self._download(folder, {name: file}, way)
-        return folder / name
-
-    def _folder(self, *words: str) -> Path:
-        return self._home.models / hashlib.sha256("\n".join(words).encode()).hexdigest()[:24]
+        return own_token(self._source, host, read_secret(self._home, host))
 
     def _download(self, folder: Path, files: dict[str, RemoteFile], way: Way) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -19,9 +19,10 @@ from loratui.remote.ssh import parse_target
 from loratui.sessions.adopt import adopt, runs_on
 from loratui.sessions.host import SessionHost
 from loratui.sessions.machine import HostOptions
-from loratui.sessions.prepare import Prepared, give_token, model_source, prepare
+from loratui.sessions.prepare import Prepared, WeighedModel, give_token, model_source, prepare
 from loratui.sessions.start_run import start_run
 from loratui.store import Store
+from loratui_protocol.codec import clean
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import UsageError
 from loratui_protocol.findings import Finding
@@ -59,7 +60,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     with hosting(preferences) as host:
         options = host_options(arguments)
         prepared = host.perform(
-            lambda targets: prepare(targets.machine(target, options), checked.config, preferences, on_box)
+            lambda targets: prepare(targets.machine(target, options), checked.config, preferences, on_box, token)
         ).result(_PREPARE_TIMEOUT_S)
         _tell(prepared, price, limit_s)
         if not arguments.yes and not agrees("Start?"):
@@ -109,8 +110,7 @@ def _tell(prepared: Prepared, price_microusd_per_h: int, limit_s: float | None) 
     say(f"host: {facts.user} on {facts.system} {facts.machine}, {facts.cpus} CPUs, {gpus}; files go to {prepared.home}")
     say(f"environment: {prepared.environment.why}")
     if prepared.model is not None:
-        room = "it costs while it downloads" if price_microusd_per_h else "at its own speed"
-        say(f"base model: the host downloads {prepared.model.address}, {room}, usually 2 to 6 GB")
+        say(f"base model: {_download(prepared.model, prepared.weighed, price_microusd_per_h)}")
     travels = f"to send: at most {formatting.size(supply.size)}, less what the host has already"
     if prepared.upload_bytes_per_s is not None:
         cost = transfer_cost(supply.size, prepared.upload_bytes_per_s, price_microusd_per_h)
@@ -120,6 +120,20 @@ def _tell(prepared: Prepared, price_microusd_per_h: int, limit_s: float | None) 
     price = formatting.hourly_price(price_microusd_per_h) if price_microusd_per_h else "not set (ssh.price_usd_per_h)"
     most = f", at most {formatting.money(round(price_microusd_per_h * limit_s / 3600))}" if limit_s is not None else ""
     say(f"price: {price}; auto-stop: {formatting.auto_stop(limit_s)}{most if price_microusd_per_h else ''}")
+
+
+def _download(model: ModelSource, weighed: WeighedModel | None, price_microusd_per_h: int) -> str:
+    """Return what the host's download of the base model takes, as far as anyone knows."""
+    address = clean(urlsplit(model.address)._replace(query="", fragment="").geturl(), 200)
+    if weighed is None:
+        return f"the host downloads {address}; how long that takes shows once it has the Python that it is sent"
+    if weighed.is_there:
+        return f"{address} is there from an earlier run"
+    if weighed.size is None or weighed.bytes_per_s is None:
+        known = "its server does not say how large it is" if weighed.size is None else formatting.size(weighed.size)
+        return f"the host downloads {address}; {known}"
+    cost = transfer_cost(weighed.size, weighed.bytes_per_s, price_microusd_per_h)
+    return f"the host downloads {address}; {cost.sentence} (speed just measured there)"
 
 
 def _detach(host: SessionHost, run_id: str) -> int:

@@ -14,7 +14,7 @@ from loratui.remote.address import AgentAddress, agent_argv, is_sayable
 from loratui.remote.box import Box
 from loratui.remote.bundle import Bundle, bundle
 from loratui_protocol.codec import clean
-from loratui_protocol.errors import HostError
+from loratui_protocol.errors import HostError, ModelError
 from loratui_protocol.framing import new_nonce
 
 Say = Callable[[str, str, float], None]
@@ -69,18 +69,25 @@ def _rank(python: BoxPython) -> bool:
     return python.is_virtual
 
 
-async def run_program(box: Box, facts: BoxFacts, home: str, *words: str, python: str = "") -> dict[str, Any]:
+async def run_program(
+    box: Box, facts: BoxFacts, home: str, *words: str, python: str = "", typed: bytes = b""
+) -> dict[str, Any]:
     """Return the first frame of a program of ours on the box: ``run_program(box, facts, home, "purge")``.
 
     The bundle is sent to ``home`` first where it is missing; on a full disk an earlier one that is there serves too.
+    ``typed`` is all of the program's standard input.
 
     Raises:
         HostError: as in ``ensure_agent``.
     """
     address, packed = await _addressed(box, facts, home, python)
     bundles = [name for found in facts.homes if found.path == home for name in found.bundles]
+    if typed and packed.name not in bundles:
+        # What comes behind the bundle may be read with it, and lost: by itself it goes to the second program.
+        await _push_and_run(box, address, packed, ("purge",), mode="keep")
+        bundles = [packed.name]
     if packed.name in bundles:
-        return await _ask(box, lambda nonce: agent_argv(address, *words, "--nonce", nonce), b"")
+        return await _ask(box, lambda nonce: agent_argv(address, *words, "--nonce", nonce), typed)
     try:
         return await _push_and_run(box, address, packed, words, mode="keep")
     except HostError as error:
@@ -151,17 +158,18 @@ def raise_if_error(box: Box, fields: dict[str, Any]) -> None:
 
     Raises:
         HostError: with what the box says, cleaned.
+        ModelError: the same, of a base model.
     """
     told = fields.get("error")
     if told is None:
         return
     texts = {name: clean(str(told.get(name, "")), 500) for name in ("code", "what", "fix")} if _is_object(told) else {}
     code = texts.get("code", "")
-    raise HostError(
-        f"{box.name}: {texts.get('what') or 'it reports an error without a text'}",
-        fix=texts.get("fix", ""),
-        code=code if code.replace("_", "").replace(".", "").isalnum() and code.startswith("host.") else "host.agent",
-    )
+    what = f"{box.name}: {texts.get('what') or 'it reports an error without a text'}"
+    is_code = code.replace("_", "").replace(".", "").isalnum()
+    if is_code and code.startswith("model."):
+        raise ModelError(what, fix=texts.get("fix", ""), code=code)
+    raise HostError(what, fix=texts.get("fix", ""), code=code if is_code and code.startswith("host.") else "host.agent")
 
 
 def _is_object(told: object) -> bool:

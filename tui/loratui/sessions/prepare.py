@@ -1,9 +1,12 @@
 """Before a run goes to another machine: what that is, what it needs of this one, and whether it can train at all.
 
-Nothing is sent here. What can't work is refused, with the machine as it was found.
+Nothing of the user's is sent here. The agent's program goes there only where the host is to download the base model: it
+looks how large that is and how fast it comes. What can't work is refused.
 """
 
 import asyncio
+import dataclasses
+import json
 import re
 import time
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from loratui.domain.box_home import choose_home
 from loratui.domain.environment_choice import EnvironmentChoice, EnvironmentSettings, choose_environment
 from loratui.domain.formatting import size
 from loratui.remote.address import agent_argv
+from loratui.remote.bootstrap import agent_python, run_program
 from loratui.remote.box import Box
 from loratui.remote.environment_files import environment_files
 from loratui.sessions.machine import Machine
@@ -24,7 +28,7 @@ from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import HostError, ModelError
 from loratui_protocol.framing import new_nonce
-from loratui_protocol.inputs import ModelKind, ModelSource
+from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
 _HTTPS = "https://"
@@ -33,6 +37,7 @@ _DOWNLOADED_MODEL_BYTES = 6 << 30
 """Room for a base model of Stable Diffusion 1.x whose size only its hub knows."""
 
 
+_FASTEST_BYTES_PER_S = 1e12
 _WORTH_MEASURING_BYTES = 20_000_000
 _MEASURED_BYTES = 8 << 20
 _MEASURED_S = 2.0
@@ -48,9 +53,22 @@ class Prepared:
     environment: EnvironmentChoice
     model: ModelSource | None
     """None: the base model travels with the dataset."""
+    weighed: "WeighedModel | None"
+    """The base model as the host sees it; None where it downloads none, or can't look before it got a Python."""
     supply: Supply
     upload_bytes_per_s: float | None
     """Measured just now; None where so little travels that nobody asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeighedModel:
+    """A base model that a host is to download. What is None nobody knows."""
+
+    is_there: bool
+    """It was downloaded before."""
+    size: int | None
+    bytes_per_s: float | None
+    """Measured just now, there."""
 
 
 def model_source(name: str, hub_url: str) -> ModelSource | None:
@@ -77,12 +95,16 @@ def model_source(name: str, hub_url: str) -> ModelSource | None:
     )
 
 
-async def prepare(machine: Machine, config: TrainingConfig, settings: Settings, run_bytes: int) -> Prepared:
+async def prepare(
+    machine: Machine, config: TrainingConfig, settings: Settings, run_bytes: int, token: str = ""
+) -> Prepared:
     """Look at the machine and plan what it is sent; ``run_bytes`` is what checkpoints and files will take there.
+
+    ``token`` is for the base model, where the host downloads that: it is shown to its server, and kept nowhere.
 
     Raises:
         HostError: it can't be reached, or can't train.
-        DatasetError, ModelError: what would have to travel is not here.
+        DatasetError, ModelError: what would have to travel is not here; the base model can't be had there.
     """
     facts = await machine.agent.probe()
     machine.remember_options()
@@ -97,13 +119,25 @@ async def prepare(machine: Machine, config: TrainingConfig, settings: Settings, 
     model = model_source(config.pretrained_model_name_or_path, settings.remote_hub_url)
     files = await environment_files(choice, facts, settings.state_dir / "cache")
     supply = await asyncio.to_thread(plan_supply, config, environment=files.spec, model=model, extra_blobs=files.blobs)
-    downloaded = _DOWNLOADED_MODEL_BYTES if model is not None else 0
-    needed = supply.size + run_bytes + choice.disk_bytes + downloaded
-    home = settings.ssh_home or choose_home(facts, needed)
+    needed = supply.size + run_bytes + choice.disk_bytes
+    home = settings.ssh_home or choose_home(facts, needed + (_DOWNLOADED_MODEL_BYTES if model else 0))
+    weighed = None
+    if model is not None:
+        _check_room(facts, home, needed)
+        weighed = await _weigh(machine.box, facts, home, model, token)
+        needed += _DOWNLOADED_MODEL_BYTES if weighed is None or weighed.size is None else weighed.size
     _check_room(facts, home, needed)
     machine.agent.use_home(home)
     speed = await _upload_speed(machine.box) if supply.size >= _WORTH_MEASURING_BYTES else None
-    return Prepared(facts=facts, home=home, environment=choice, model=model, supply=supply, upload_bytes_per_s=speed)
+    return Prepared(
+        facts=facts,
+        home=home,
+        environment=choice,
+        model=model,
+        weighed=weighed,
+        supply=supply,
+        upload_bytes_per_s=speed,
+    )
 
 
 async def give_token(machine: Machine, host: str, token: str) -> None:
@@ -118,6 +152,25 @@ async def give_token(machine: Machine, host: str, token: str) -> None:
         await process.write(token.encode() + b"\n")
         await process.write_eof()
         await process.frame()
+
+
+async def _weigh(box: Box, facts: BoxFacts, home: str, model: ModelSource, token: str) -> WeighedModel | None:
+    """Have the host look how large the base model is, and how fast it comes there.
+
+    Raises:
+        ModelError: it can't be had there.
+        HostError: the host can't be reached, or answers nonsense.
+    """
+    if not agent_python(facts):
+        return None
+    question = json.dumps({**dataclasses.asdict(model), "token": token}).encode("ascii") + b"\n"
+    told = await run_program(box, facts, home, "weigh", typed=question)
+    size, speed = told.get("size"), told.get("bytes_per_s")
+    return WeighedModel(
+        is_there=told.get("here") is True,
+        size=size if type(size) is int and 0 <= size <= MAX_FILE_BYTES else None,
+        bytes_per_s=float(speed) if isinstance(speed, int | float) and 0 < speed < _FASTEST_BYTES_PER_S else None,
+    )
 
 
 async def _upload_speed(box: Box) -> float:
