@@ -43,8 +43,8 @@ def is_on_done(text: str) -> bool:
 class Clients(Protocol):
     """What the connected clients hold; the agent's server."""
 
-    def has_lease(self, job: str) -> bool:
-        """Return whether a living client follows the job."""
+    def num_leases(self, job: str) -> int:
+        """Return how many living clients follow the job."""
         ...
 
     def acked_seq(self, job: str) -> int:
@@ -79,11 +79,17 @@ class Afterwards:
             for job in list(self._jobs.values()):
                 if _is_due(job):
                     await self._look(job)
+                elif job.facts.on_done == POWER_OFF and job.facts.afterwards == "begun" and self._is_idle():
+                    # An agent was killed right before it: the machine was never off.
+                    await self._switch_off(job, "done")
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _look(self, job: Job) -> None:
         facts, moment = job.facts, now()
-        has_client = self._clients.has_lease(job.id)
+        num_clients = self._clients.num_leases(job.id)
+        has_client = num_clients > 0
+        # What one client does not want another that is here may still be fetching.
+        settled = {*facts.acked, *(facts.declined if num_clients < 2 else ())}
         since = facts.leased or facts.ended or moment
         if facts.ended is None:
             job.update(ended=moment)
@@ -91,8 +97,7 @@ class Afterwards:
             job.update(leased=moment)
         reason = after_end(
             EndedJob(
-                is_fetched=set(job.artifacts) <= {*facts.acked, *facts.declined}
-                and self._clients.acked_seq(job.id) >= job.state_seq,
+                is_fetched=set(job.artifacts) <= settled and self._clients.acked_seq(job.id) >= job.state_seq,
                 has_client=has_client,
                 kept_s=since.seconds_until(moment),
                 keep_s=facts.keep_s,
@@ -105,26 +110,34 @@ class Afterwards:
     async def _act(self, job: Job, reason: str) -> None:
         on_done = job.facts.on_done
         log.info("job=%s on_done=%s reason=%s", job.id, on_done.partition(":")[0], reason)
-        job.update(afterwards="begun")
+        job.update(afterwards="begun", begun=now())
         if on_done.startswith(RUN):
             ok, detail = await _run(on_done.removeprefix(RUN), job)
             _finish(job, Deadman(action="run", reason=reason, ok=ok, detail=detail))
             return
-        _finish(job, Deadman(action=on_done, reason=reason))
-        await self._tell(job)
+        job.record(Deadman(action=on_done, reason=reason))
         if on_done == STOP:
+            job.update(afterwards="done")
+            await self._tell(job)
             self._stop()
             return
+        await self._tell(job)
+        await self._switch_off(job, reason)
+
+    @staticmethod
+    async def _switch_off(job: Job, reason: str) -> None:
         os.sync()
         complaint = await asyncio.to_thread(power_off)
         if complaint:
             log.error("job=%s the machine stays on: %s", job.id, complaint)
             job.record(Deadman(action=POWER_OFF, reason=reason, ok=False, detail=complaint))
+        # Only now: an agent that was killed before the switch leaves it to the next one.
+        job.update(afterwards="done")
 
     async def _tell(self, job: Job) -> None:
         """Give the clients that follow a moment to have the last record, too."""
         end_s = time.monotonic() + _TELL_S
-        while self._clients.has_lease(job.id) and self._clients.acked_seq(job.id) < job.journal.head:
+        while self._clients.num_leases(job.id) and self._clients.acked_seq(job.id) < job.journal.head:
             if time.monotonic() > end_s:
                 return
             await asyncio.sleep(_TELL_EVERY_S)
@@ -148,7 +161,13 @@ def _take_up(job: Job) -> None:
         action, reason, detail = (str(deed.get(name, "")) for name in ("action", "reason", "detail"))
         job.record(Deadman(action=action, reason=reason, ok=deed.get("ok") is True, detail=detail), ts=done_ts)
         job.update(reaped_ts=done_ts, **({"afterwards": "done"} if action == POWER_OFF else {}))
-    if job.facts.afterwards == "begun":
+    if job.facts.afterwards != "begun":
+        return
+    if job.facts.on_done == POWER_OFF:
+        # A machine that has come back was off in between.
+        if job.facts.begun is None or job.facts.begun.boot != now().boot:
+            job.update(afterwards="done")
+    else:
         action = job.facts.on_done.partition(":")[0]
         detail = "the agent was killed in the middle of it" + (f"; see {LOG_NAME}" if action == "run" else "")
         _finish(job, Deadman(action=action, reason="done", ok=False, detail=detail))

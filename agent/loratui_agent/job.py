@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from loratui_agent.clock import Moment, now
-from loratui_agent.files import write_atomically, write_json
+from loratui_agent.files import full_disk_named, write_atomically, write_json
 from loratui_agent.journal import Journal
 from loratui_agent.meter import Meter
 from loratui_agent.process import ProcessIdentity, boot_mark
@@ -63,6 +63,7 @@ class JobFacts:
     """When a client last held the lease of the ended job."""
     afterwards: str = ""
     """How far ``on_done`` has come: nothing, "begun" or "done". Begun once, it is never begun again."""
+    begun: Moment | None = None
     reaped_ts: float = 0.0
     """The reaper's last deed that is in the journal."""
 
@@ -105,12 +106,17 @@ class Job:
         self.journal = Journal(folder / "journal", boot_mark(), lambda stored: self._visit(stored, tail))
         for stored in tail.values():
             self._learn(decode_record(stored))
-        self._repair()
+        self.repair()
 
     @classmethod
     def create(cls, folder: Path, command: messages.StartJob) -> "Job":
-        """Make the folder of a new job; ``state.json`` comes last and makes it real."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder of a new job; ``state.json`` comes last and makes it real.
+
+        Raises:
+            StorageError: the disk is full; the same command makes the job once there is room.
+        """
+        with full_disk_named(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_json(folder / "spec.json", dataclasses.asdict(command))
         write_atomically(folder / "job.toml", lambda path: _write_text(path, command.config_toml))
         meter = Meter(price_microusd_per_h=command.price_microusd_per_h, limit_s=command.max_runtime_s)
@@ -123,7 +129,8 @@ class Job:
             keep_s=command.keep_s,
         )
         write_json(folder / "state.json", _converter.unstructure(facts))
-        return cls(folder, facts)
+        with full_disk_named(folder):
+            return cls(folder, facts)
 
     @classmethod
     def load(cls, folder: Path) -> "Job | None":
@@ -252,6 +259,14 @@ class Job:
             )
         )
 
+    def keep_count(self) -> None:
+        """Write down time and cost so far, for the next agent too. On a full disk the next time has to do."""
+        try:
+            self.update()
+            self.record_cost()
+        except StorageError as error:
+            log.warning("job=%s not counted: %s", self.id, error.what)
+
     def answer(self, command: messages.Command, *, ok: bool, code: str = "", message: str = "") -> None:
         """Write down what came of a command."""
         self.record(
@@ -281,7 +296,7 @@ class Job:
         """Take up the way down to the trainer; ``without_line`` is clear while there is one."""
         self._line = line
         self.without_line.clear()
-        self._repair()
+        self.repair()
 
     def disconnect(self, line: TrainerLine) -> None:
         """Drop the way down, unless another has replaced it."""
@@ -340,7 +355,7 @@ class Job:
             case messages.Done():
                 self.heard_done = True
 
-    def _repair(self) -> None:
+    def repair(self) -> None:
         """Write the state event that a crash, or a full disk, kept out of the journal."""
         facts = self.facts
         written = messages.State(state=facts.state, reason=facts.reason, detail=facts.detail)

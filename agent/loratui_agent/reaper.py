@@ -68,7 +68,7 @@ class Reaper:
         self._alive_since_s: float | None = None
         self._agent: subprocess.Popen[bytes] | None = None
         self._told: dict[ProcessIdentity, Moment] = {}
-        self._trainer_gone: dict[Path, Moment] = {}
+        self._without_anyone: dict[Path, Moment] = {}
         self._sign_of_life = SignOfLife(self._run / "beat", ROUND_S)
 
     def watch(self) -> None:
@@ -85,8 +85,12 @@ class Reaper:
         verdict = agent_verdict(agent)
         # Hung, it does nothing about a deadline either.
         is_able = agent.is_alive and verdict is not AgentVerdict.KILL_HUNG
+        is_training = any(each.job.is_training for each in found)
         for each in found:
-            self._act(each, job_verdict(each.job, is_agent_alive=is_able))
+            decided = job_verdict(each.job, is_agent_alive=is_able)
+            # One job's leave to power off is no leave to end another.
+            if not (decided is JobVerdict.POWER_OFF and is_training):
+                self._act(each, decided)
         match verdict:
             case AgentVerdict.KILL_HUNG:
                 self._kill_hung(agent.silent_s)
@@ -104,6 +108,7 @@ class Reaper:
         self._alive_since_s = (self._alive_since_s or now_s) if alive else None
         if self._alive_since_s is not None and now_s - self._alive_since_s > _RESTART_PAUSES_S[-1]:
             self._restarts = 0
+            self._without_anyone.clear()
         return ReapedAgent(
             is_alive=alive,
             is_wanted=(self._run / "agent.json").exists(),
@@ -139,17 +144,20 @@ class Reaper:
 
     def _power_s(self, folder: Path, facts: dict[str, Any], moment: Moment) -> float | None:
         """Return the seconds until this job lets the machine be powered off, None when it never does."""
+        if facts.get("on_done") != "poweroff":
+            return None
+        if facts.get("afterwards"):
+            # Between the decision and the switch the agent was killed; a machine that came back was off since.
+            begun = _moment(facts.get("begun")) if facts["afterwards"] == "begun" else None
+            return 0.0 if begun is not None and begun.boot == moment.boot else None
         keep_s = facts.get("keep_s")
-        if facts.get("on_done") != "poweroff" or keep_s is None or facts.get("afterwards"):
+        if keep_s is None:
             return None
-        if facts.get("state") in _FINAL:
-            since = _moment(facts.get("leased")) or _moment(facts.get("ended"))
-        elif facts.get("trainer"):
-            # No agent has seen its end, so it counts from when we did.
-            since = self._trainer_gone.setdefault(folder, moment)
-        else:
-            return None
-        return None if since is None else float(keep_s) - since.seconds_until(moment)
+        since = _moment(facts.get("leased")) or _moment(facts.get("ended"))
+        if facts.get("state") not in _FINAL or since is None:
+            # No agent has seen its end, or will ever begin it: it counts from when we saw nobody at work on it.
+            since = self._without_anyone.setdefault(folder, moment)
+        return float(keep_s) - since.seconds_until(moment)
 
     def _act(self, found: _Found, verdict: JobVerdict) -> None:
         match verdict:

@@ -113,10 +113,10 @@ class Server:
         """Return how many clients are connected."""
         return len(self._clients)
 
-    def has_lease(self, job: str) -> bool:
-        """Return whether a client follows the job and was heard lately."""
+    def num_leases(self, job: str) -> int:
+        """Return how many clients follow the job and were heard lately."""
         now_s = time.monotonic()
-        return any(
+        return sum(
             client.is_following(job) and now_s - client.link.last_heard_s < DEAD_AFTER_S for client in self._clients
         )
 

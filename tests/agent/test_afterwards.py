@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 
 import pytest
 
@@ -171,6 +173,66 @@ async def test_machine_that_will_not_power_off_is_said_to_stay_on(tmp_path, monk
             await client.receive_until(lambda: len(deeds(client, job)) == 2)
             assert [deed.ok for deed in deeds(client, job)] == [True, False]
             assert "no permission" in deeds(client, job)[1].detail
+
+
+async def test_agent_killed_right_before_the_switch_leaves_it_to_the_next_one(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    switch = tmp_path / "bin" / "poweroff"
+    works = switch.read_text()
+    switch.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid.tmp\nmv {tmp_path}/pid.tmp {tmp_path}/pid\nexec sleep 600\n"
+    )
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SHORT, on_done="poweroff")
+            await client.until_state(job, "done")
+            await fetched(client, job)
+            await client.receive_until((tmp_path / "pid").exists)
+        agent.kill()
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+        switch.write_text(works)
+        assert agent.state(job)["afterwards"] == "begun"
+        agent.restart()
+        await until(told.exists, "the power switch")
+        async with client_of(agent) as client:
+            await client.follow(job)
+            await client.receive_until(lambda: deeds(client, job) and client.heartbeats)
+            assert len(deeds(client, job)) == 1, "said once"
+
+
+async def test_a_machine_that_came_back_is_not_switched_off_again(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SHORT, on_done="poweroff")
+            await client.until_state(job, "done")
+        agent.kill()
+        path = agent.home.job(job) / "state.json"
+        facts = json.loads(path.read_text())
+        before = {"wall_ts": 1.0, "boot_s": 1.0, "boot": "another"}
+        path.write_text(json.dumps({**facts, "afterwards": "begun", "begun": before}))
+        agent.restart()
+        async with client_of(agent) as client:
+            await client.receive_until(lambda: client.heartbeats)
+        assert agent.state(job)["afterwards"] == "done"
+        assert not told.exists()
+
+
+async def test_what_one_client_does_not_want_another_may_still_fetch(tmp_path):
+    told = tmp_path / "told"
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as one:
+            job = await one.start(SHORT, on_done=command_that_tells(tmp_path))
+            await one.until_state(job, "done")
+            async with client_of(agent) as other:
+                await other.follow(job)
+                await other.until_state(job, "done")
+                await other.command(messages.AckArtifacts, job, artifact_ids=[], declined_ids=["lora"])
+                heard = len(other.heartbeats)
+                await other.receive_until(lambda: len(other.heartbeats) > heard)
+                assert agent.state(job)["declined"] == ["lora"]
+                assert not told.exists()
+            await one.receive_until(lambda: deeds(one, job))
 
 
 async def test_files_that_nobody_wants_are_waited_for_by_nobody(tmp_path):

@@ -137,6 +137,31 @@ async def test_reaper_powers_off_once_where_the_user_allowed_it_and_nobody_came(
             assert "no permission" in deeds[-1].detail or not refuses
 
 
+async def test_reaper_powers_off_where_a_run_was_never_begun_and_no_agent_can_begin_it(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    with running_agent(tmp_path / "home") as agent:
+        job = await trained_without_agent(agent, on_done="poweroff", keep_s=1.0)
+        other = await asyncio.to_thread(trainer_of_nobody, agent, job)
+        agent.home.status.write_text("{}")
+        with running_reaper(agent.home.path) as reaper:
+            with pytest.raises(subprocess.TimeoutExpired):
+                await asyncio.to_thread(reaper.wait, 5)
+            assert not told.exists(), "another run trains on this machine"
+            os.kill(other, signal.SIGKILL)
+            await until(told.exists, "the power switch")
+
+
+def trainer_of_nobody(agent: AgentProcess, job: str) -> int:
+    """Make of a training job one that waits in preparation, and of its trainer that of a second job; return its pid."""
+    path = agent.home.job(job) / "state.json"
+    facts = json.loads(path.read_text())
+    second = agent.home.jobs / "second"
+    second.mkdir()
+    (second / "state.json").write_text(json.dumps({**facts, "job": "second", "on_done": ""}))
+    path.write_text(json.dumps({**facts, "state": "preparing", "trainer": None}))
+    return int(facts["trainer"]["pid"])
+
+
 async def test_reaper_leaves_the_machine_on_where_nobody_allowed_it(tmp_path, monkeypatch):
     with running_agent(tmp_path / "home") as agent:
         job = await trained_without_agent(agent, max_runtime_s=3600, on_done="stop", keep_s=0.0)

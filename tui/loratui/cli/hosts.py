@@ -14,6 +14,7 @@ from loratui.cli.following import hosting, say, watch
 from loratui.cli.limits import agrees, max_runtime_s
 from loratui.domain import formatting
 from loratui.domain.transfer_cost import transfer_cost
+from loratui.headless.follow import SupplyNarrator
 from loratui.headless.json_lines import to_json
 from loratui.remote.ssh import parse_target
 from loratui.sessions.adopt import adopt, runs_on
@@ -138,11 +139,18 @@ def _download(model: ModelSource, weighed: WeighedModel | None, price_microusd_p
 
 def _detach(host: SessionHost, run_id: str) -> int:
     """Stay until the host has all that it needs of this machine, then leave the run to itself."""
-    view = host.view(run_id)
-    while view.may_need_supply and not (view.supply and (view.supply.is_complete or view.supply.error)):
+    view, narrator = host.view(run_id), SupplyNarrator()
+    while (
+        view.given_up is None
+        and view.may_need_supply
+        and not (view.supply and (view.supply.is_complete or view.supply.error))
+    ):
+        narrator.look(view)
         view = host.wait(run_id, view.version, 1.0)
     if view.supply is not None and view.supply.error is not None:
         raise view.supply.error
+    if view.given_up is not None:
+        raise view.given_up
     print(run_id)
     return 0
 

@@ -47,9 +47,10 @@ def amount(setup: Setup) -> str:
     return f"{setup.done} of {setup.total} {setup.unit}".rstrip()
 
 
-def took(phase: Phase, price_microusd_per_h: int) -> str:
-    """Return how long a phase took and, where time costs money, what: "31 s, $0.0042"."""
-    seconds = formatting.duration(phase.seconds) if phase.seconds >= 1 else f"{phase.seconds:.1f} s"
+def took(phase: Phase, price_microusd_per_h: int, now_ts: float | None = None) -> str:
+    """Return how long a phase took, or has taken by ``now_ts``, and what that cost where it does: "31 s, $0.0042"."""
+    passed_s = phase.seconds if now_ts is None else max(phase.seconds, now_ts - phase.started_ts)
+    seconds = formatting.duration(passed_s) if passed_s >= 1 else f"{passed_s:.1f} s"
     if not price_microusd_per_h:
         return seconds
-    return f"{seconds}, {formatting.money(round(price_microusd_per_h * phase.seconds / 3600))}"
+    return f"{seconds}, {formatting.money(round(price_microusd_per_h * passed_s / 3600), exact=now_ts is None)}"

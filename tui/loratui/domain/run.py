@@ -76,10 +76,22 @@ class Supplied:
     done: int = 0
     total: int = 0
     bytes_per_s: float | None = None
+    message: str = ""
+    """Why nothing moves, if that is so."""
     is_complete: bool = False
     warning: str = ""
     error: LoratuiError | None = None
     """Why it was given up, which stopped the run."""
+
+    @property
+    def speed(self) -> str:
+        """Return how fast it goes and how long it will: "2.1 MB/s, ≈3 min left"; empty where nobody knows yet."""
+        if self.message:
+            return self.message
+        if not self.bytes_per_s or self.done >= self.total:
+            return ""
+        left = formatting.duration((self.total - self.done) / self.bytes_per_s, exact=False)
+        return f"{formatting.size(round(self.bytes_per_s))}/s, {left} left"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,6 +176,8 @@ class RunView:
     """Why the link is down."""
     retry_at_s: float | None = None
     """When the next attempt to reach the agent is made."""
+    given_up: LoratuiError | None = None
+    """Why no attempt is made any more: a person has to decide first."""
 
     def apply(self, record: Record) -> None:
         """Fold the next record of the journal in."""

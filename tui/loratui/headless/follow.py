@@ -14,6 +14,7 @@ from loratui.store import Store
 from loratui_protocol.messages import Artifact, CommandResult, Done, Event, Log, Record, State, Warn
 
 CATCH_UP_TIMEOUT_S = 60.0
+SUPPLY_EVERY_S = 5.0
 
 
 class Printer(Protocol):
@@ -87,12 +88,18 @@ def _is_of(record: Record, artifact_id: str, view: RunView) -> bool:
 
 
 def follow(host: SessionHost, store: Store, run_id: str, printer: Printer) -> RunView:
-    """Print everything that a followed run has done and does, until it is over; return how it ended."""
+    """Print everything that a followed run has done and does, until it is over; return how it ended.
+
+    Raises:
+        LoratuiError: it is followed no more, because a person has to decide something first.
+    """
     host.subscribe(_LinkNarrator(host, run_id).look)
     for record in tail(host, store, run_id):
         printer.record(record, host.view(run_id))
     view = host.view(run_id)
     printer.end(view)
+    if view.given_up is not None and not view.is_settled:
+        raise view.given_up
     return view
 
 
@@ -109,6 +116,28 @@ def _has_caught_up(view: RunView) -> bool:
     return view.link is LinkState.UP and view.last_seq >= view.head
 
 
+class SupplyNarrator:
+    """Says on standard error how far this machine is with sending what a run needs, and what that runs into."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._told_s = time.monotonic()
+
+    def look(self, view: RunView) -> None:
+        """Say what is new."""
+        supply = view.supply
+        if supply is None:
+            return
+        for text in (supply.warning, f"{supply.error}\n  the run is stopped" if supply.error else ""):
+            if text and text not in self._told:
+                self._told.add(text)
+                print(text, file=sys.stderr, flush=True)
+        if supply.speed and not supply.is_complete and time.monotonic() - self._told_s >= SUPPLY_EVERY_S:
+            self._told_s = time.monotonic()
+            far = f"{formatting.size(supply.done)} of {formatting.size(supply.total)}"
+            print(f"sending: {far}, {supply.speed}", file=sys.stderr, flush=True)
+
+
 class _LinkNarrator:
     """Says on standard error when the agent is not heard, when it is heard again, and what an upload runs into."""
 
@@ -116,17 +145,12 @@ class _LinkNarrator:
         self._host = host
         self._run_id = run_id
         self._is_down = False
-        self._told_supply: set[str] = set()
+        self._supply = SupplyNarrator()
 
     def look(self) -> None:
         view = self._host.view(self._run_id)
-        if view.supply is not None:
-            error = view.supply.error
-            for text in (view.supply.warning, f"{error}\n  the run is stopped" if error else ""):
-                if text and text not in self._told_supply:
-                    self._told_supply.add(text)
-                    print(text, file=sys.stderr, flush=True)
-        if view.link is LinkState.DOWN and not self._is_down:
+        self._supply.look(view)
+        if view.link is LinkState.DOWN and not self._is_down and view.given_up is None:
             self._is_down = True
             print(f"the agent is not heard ({view.link_detail}); it is tried again", file=sys.stderr, flush=True)
         elif view.link is LinkState.UP and self._is_down:

@@ -106,4 +106,5 @@ class Narrator:
         said = (
             title(setup.phase) + (f" {progress}" if progress else "") + (f": {setup.message}" if setup.message else "")
         )
-        return f"{said} ({took(phase, self._price_microusd_per_h)})" if is_over and phase.seconds >= 1 else said
+        passed = f"{took(phase, self._price_microusd_per_h)}{'' if is_over else ' so far'}"
+        return f"{said} ({passed})" if phase.seconds >= 1 else said

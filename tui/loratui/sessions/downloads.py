@@ -208,9 +208,8 @@ class Downloads:
             for artifact_id in self.view.downloaded
             if artifact_id in known and not known[artifact_id].acknowledged and artifact_id not in waiting
         ]
-        # Only what happens after the run waits for these.
-        is_told = self._run.on_done and self.view.state.is_final
-        unwanted = self.view.declined.keys() - self._told_declined if is_told else set()
+        # What happens after the run may wait for these; whether anything does, another laptop may have said.
+        unwanted = self.view.declined.keys() - self._told_declined if self.view.state.is_final else set()
         if news or unwanted:
             acknowledgement = AckArtifacts(
                 id=new_id(), author=self._author, job=self._run.id, artifact_ids=news, declined_ids=sorted(unwanted)

@@ -29,10 +29,12 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S = 0.25
 LAST_RETRY_S = 30.0
 _WATCH_EVERY_S = 0.5
+_FOR_A_PERSON = ("ssh.host_key", "ssh.host_key_changed")
+"""Errors that end following: whoever answers may be someone else, and only a person can tell."""
 
 
-Supplier = Callable[[Callable[[int, int, float | None], None], Callable[[str], None]], Awaitable[None]]
-"""Brings what a run needs of this machine to its box. Told to: how far it is (bytes, in all, a second), warnings."""
+Supplier = Callable[[Callable[[Supplied], None], Callable[[str], None]], Awaitable[None]]
+"""Brings what a run needs of this machine to its box. Told to: how far it is, warnings."""
 
 
 def retry_after_s(failures: int, chance: float) -> float:
@@ -79,7 +81,7 @@ class RunSession:
         """Whether the agent has the run, or may have it though its answer was lost."""
 
     async def run(self) -> None:
-        """Follow the run until closed and cancelled."""
+        """Follow the run until closed and cancelled, or until a person has to decide (``view.given_up``)."""
         while True:
             wait_s = 0.0
             try:
@@ -90,12 +92,15 @@ class RunSession:
             except* LoratuiError as group:
                 wait_s = self._failed(_first(group))
             # A task group that fails while it is being cancelled raises its error and forgets that it was cancelled.
-            if self._is_closed:
+            if self._is_closed or self.view.given_up is not None:
                 return
             await self._pause(wait_s)
 
     def send(self, command: Command, result: "Future[CommandResult]") -> None:
         """Send a command, now or as soon as the agent is reached; the run's journal brings the result."""
+        if self.view.given_up is not None:
+            result.set_exception(self.view.given_up)
+            return
         self._waiting[command.id] = (command, result)
         self._unsent.put_nowait(command)
         self.retry_now()
@@ -198,8 +203,8 @@ class RunSession:
         view = self.view
         view.supply = Supplied()
 
-        def tell(done: int, total: int, bytes_per_s: float | None) -> None:
-            view.supply = Supplied(done=done, total=total, bytes_per_s=bytes_per_s)
+        def tell(supplied: Supplied) -> None:
+            view.supply = replace(supplied, warning=view.supply.warning if view.supply else "")
             self._changed()
 
         def warn(sentence: str) -> None:
@@ -266,6 +271,9 @@ class RunSession:
 
     def _failed(self, error: LoratuiError) -> float:
         """Note why the agent can't be reached and return how long to wait before the next attempt."""
+        if error.code in _FOR_A_PERSON:
+            self._give_up(error)
+            return 0.0
         # After a sleep the first attempt is made at once, however many failed before it.
         self._failures = 0 if self._clocks.take_slept() else self._failures + 1
         wait_s = retry_after_s(self._failures, random.random()) if self._failures else 0.0
@@ -280,6 +288,20 @@ class RunSession:
         if not self.answered.done() and not self.is_known_to_agent:
             self.answered.set_exception(error)
         return wait_s
+
+    def _give_up(self, error: LoratuiError) -> None:
+        """Let nobody wait for the agent any more."""
+        log.warning("run=%s link=down given up: %s", self._run.id, error)
+        self.view.given_up = error
+        self.view.heard(LinkState.DOWN, time.monotonic(), detail=error.what)
+        self.view.note(time.time(), "ERROR", f"[{error.code}] {error.what}")
+        if not self.answered.done():
+            self.answered.set_exception(error)
+        waiting, self._waiting = self._waiting, {}
+        for _, result in waiting.values():
+            if result.set_running_or_notify_cancel():
+                result.set_exception(error)
+        self._changed()
 
     async def _pause(self, wait_s: float) -> None:
         self._retry.clear()

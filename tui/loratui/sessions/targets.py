@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from loratui.domain.run import Supplied
 from loratui.remote.address import agent_argv
 from loratui.remote.agent_client import Transport
 from loratui.remote.local_agent import LocalAgent
@@ -61,13 +62,20 @@ class Targets:
             return None
         machine = self.machine(run.target)
 
-        async def supply(tell: Callable[[int, int, float | None], None], warn: Callable[[str], None]) -> None:
+        async def supply(tell: Callable[[Supplied], None], warn: Callable[[str], None]) -> None:
             planned = Supply.from_json(run.supply)
             await bring(
                 machine.box,
                 agent_argv(await machine.agent.address(), "receive"),
                 planned,
-                view=lambda uploaded: tell(uploaded.done, uploaded.total, uploaded.bytes_per_s),
+                view=lambda uploaded: tell(
+                    Supplied(
+                        done=uploaded.done,
+                        total=uploaded.total,
+                        bytes_per_s=uploaded.bytes_per_s,
+                        message=uploaded.message,
+                    )
+                ),
                 warn=warn,
                 price_microusd_per_h=run.price_microusd_per_h,
                 accepted=frozenset(run.accepted.split()),

@@ -1,7 +1,7 @@
 """The panes beside the charts: progress, machine, checkpoints, samples."""
 
 from loratui.domain import formatting
-from loratui.domain.phases import title
+from loratui.domain.phases import title, took
 from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, spread
@@ -25,6 +25,8 @@ class RunPane(Pane):
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
         """Return progress, speed, end and the last checkpoint, the most important first."""
         view = frame.view
+        if _is_preparing(view):
+            return _preparing(frame)
         lr = formatting.UNKNOWN if view.lr is None else f"{view.lr:.1e}"
         ends = f"  ends {frame.at(frame.now_s + view.eta_s):%H:%M}" if view.eta_s and frame.is_current else ""
         eta = formatting.UNKNOWN if view.eta_s is None else formatting.duration(view.eta_s, exact=frame.is_current)
@@ -115,8 +117,6 @@ def _fact(name: str, value: str) -> Row:
 
 def _progress(frame: Frame, width: int) -> Row:
     view = frame.view
-    if view.setup is not None and view.state not in _TRAINING and not view.state.is_final:
-        return _fact("now", _preparing(view))
     if not view.total:
         return _fact("step", formatting.UNKNOWN)
     numbers = f"{view.step}/{view.total} "
@@ -125,18 +125,30 @@ def _progress(frame: Frame, width: int) -> Row:
     return [*_fact("step", numbers), (drawn, Role.GOOD), (f" {formatting.share(view.step, view.total)}", Role.TEXT)]
 
 
-def _preparing(view: RunView) -> str:
-    """Return what goes on before the steps: one phase in its own words, several at once by name and share."""
-    going_on = [phase.setup for phase in view.phases.values() if not phase.is_over]
-    setup = view.setup if len(going_on) < 2 else None
-    if setup is not None:
-        amount = f" {setup.done}/{setup.total} {setup.unit}" if setup.total and setup.unit != "bytes" else _share(setup)
-        return f"{setup.message or title(setup.phase)}{amount}"
-    return " · ".join(f"{title(each.phase)}{_share(each)}" for each in going_on)
+def _is_preparing(view: RunView) -> bool:
+    return view.setup is not None and view.state not in _TRAINING and not view.state.is_final
 
 
-def _share(setup: Setup) -> str:
-    return f" {formatting.share(setup.done, setup.total)}" if setup.total else ""
+def _preparing(frame: Frame) -> list[Row]:
+    """Return what goes on before the steps, a row or two for each phase: how far, how long, what it cost."""
+    view, rows = frame.view, list[Row]()
+    now_ts = frame.now_s - view.clock_offset_s
+    for name, phase in view.phases.items():
+        setup = phase.setup
+        if phase.is_over:
+            continue
+        share = formatting.share(setup.done, setup.total) if setup.total else ""
+        time = took(phase, view.price_microusd_per_h, now_ts)
+        rows.append([(f" {title(name)} ", Role.TEXT), (share, Role.GOOD), (f"  {time}", Role.DIM)])
+        detail = view.supply.speed if name == "dataset" and view.supply else _detail(setup)
+        if detail:
+            rows.append([(f"   {detail}", Role.DIM)])
+    return rows or [_fact("now", title(view.setup.phase) if view.setup else formatting.UNKNOWN)]
+
+
+def _detail(setup: Setup) -> str:
+    counted = f"{setup.done}/{setup.total} {setup.unit}".rstrip() if setup.total and setup.unit != "bytes" else ""
+    return "  ".join(filter(None, (setup.message, counted)))
 
 
 def _last_checkpoint(frame: Frame) -> str:
