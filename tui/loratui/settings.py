@@ -3,6 +3,7 @@
 import difflib
 import getpass
 import os
+import platform
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -50,11 +51,20 @@ def _text(text: str) -> str:
 
 
 def _author() -> str:
+    # On rented machines and in containers everybody is root: the machine's name tells two laptops apart.
+    machine = platform.node().partition(".")[0] or "?"
     try:
-        return getpass.getuser()
+        return f"{getpass.getuser()}@{machine}"
     except (KeyError, OSError, ImportError):
         # A container may run under a user id that has no name.
-        return "user"
+        return f"user@{machine}"
+
+
+def _folder_there(text: str) -> str:
+    folder = text.strip().rstrip("/")
+    if folder and not folder.startswith("/"):
+        raise ValueError("it begins with no /, and no shell over there would read a ~")
+    return folder
 
 
 SETTINGS = (
@@ -95,8 +105,8 @@ SETTINGS = (
     ),
     Setting(
         key="ssh.home",
-        meaning="folder of the agent on hosts that are reached through ssh://; by default the best one is found",
-        read=str.strip,
+        meaning="folder of the agent on hosts that are reached through ssh://, from the root; by default one is found",
+        read=_folder_there,
         default=lambda: "",
     ),
     Setting(

@@ -60,7 +60,11 @@ def test_a_loss_that_is_no_number_is_told_by_name():
 
 def test_phases_before_training_are_told_when_they_begin_now_and_then_and_when_they_are_complete():
     latents = [(n * 1.0, Setup(phase="latents", done=n, total=8, unit="pictures")) for n in range(9)]
-    assert told(*latents) == ["latents 0 of 8 pictures", "latents 5 of 8 pictures", "latents 8 of 8 pictures (8 s)"]
+    assert told(*latents) == [
+        "latents 0 of 8 pictures",
+        "latents 5 of 8 pictures (5 s so far)",
+        "latents 8 of 8 pictures (8 s)",
+    ]
     assert told((0, Setup(phase="load_model", message="loading"))) == ["load model: loading"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual.events import MouseScrollDown, MouseScrollUp
 
-from loratui.domain.run import LinkState
+from loratui.domain.run import LinkState, Supplied
 from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import Cost, JobState, Log, Setup, State, Step, Warn
 from support.scripted_source import HandClock, ScriptedSource
@@ -138,8 +138,30 @@ async def test_what_comes_before_the_steps_is_shown_in_their_place() -> None:
     source.add(State(state=JobState.PREPARING))
     source.add(Setup(phase="latents", done=12, total=60, unit="pictures", message="caching latents"))
     async with showing(source, clock) as shown:
-        assert "now   caching latents 12/60 pictures" in shown.text()
+        await shown.tick(36)
+        assert "latents 20 %  36 s, ≈$0.0069" in shown.text()
+        assert "caching latents  12/60 pictures" in shown.text()
         assert "waiting for the first step" in shown.text()
+
+
+async def test_phases_that_go_on_at_once_have_a_row_each_and_an_upload_its_speed() -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=0, target="ssh://box")
+    source.add(State(state=JobState.PREPARING))
+    source.add(Setup(phase="environment", done=2, total=5, message="installing packages"))
+    source.add(Setup(phase="base_model", done=5, total=5, unit="bytes"))
+    source.add(Setup(phase="dataset", done=100, total=400, unit="bytes"))
+    source.run.supply = Supplied(done=100_000_000, total=400_000_000, bytes_per_s=2e6)
+    async with showing(source, clock) as shown:
+        text = shown.text()
+        assert "environment 40 %" in text
+        assert "installing packages" in text
+        assert "dataset 25 %" in text
+        assert "2.0 MB/s, ≈2 min 30 s left" in text
+        assert "base model" not in text, "it is over"
+        source.run.supply = Supplied(done=100, total=400, message="another client is uploading")
+        await shown.tick()
+        assert "another client is uploading" in shown.text()
 
 
 async def test_when_done_the_verdict_and_the_place_of_the_lora_are_shown(tmp_path: Path) -> None:

@@ -136,6 +136,10 @@ def build_parser() -> argparse.ArgumentParser:
     _on_option(attach)
     _format_options(attach)
 
+    download = add("download", "attach:download", "fetch every file that a run has now, and print where they are")
+    _run_argument(download)
+    _on_option(download)
+
     listing = add("ls", "listing:ls", "list the runs")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     _on_option(listing)

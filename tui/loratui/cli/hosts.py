@@ -1,5 +1,6 @@
 """``train --on ssh://…``: what the host is and what it is sent is said first, then the run starts there."""
 
+import difflib
 import getpass
 import sys
 import time
@@ -11,25 +12,22 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.check import check_base_model, check_config, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import hosting, say, watch
-from loratui.cli.limits import agrees, max_runtime_s
-from loratui.domain import formatting
-from loratui.domain.transfer_cost import transfer_cost
+from loratui.cli.limits import agrees, check_cap, max_runtime_s
+from loratui.cli.terms import check_upload, hashing_progress, tell_terms, warn_of_power
 from loratui.headless.follow import SupplyNarrator
 from loratui.headless.json_lines import to_json
 from loratui.remote.ssh import parse_target
 from loratui.sessions.adopt import adopt, runs_on
 from loratui.sessions.host import SessionHost
 from loratui.sessions.machine import HostOptions
-from loratui.sessions.prepare import Prepared, WeighedModel, give_token, model_source, prepare
+from loratui.sessions.prepare import give_token, model_source, prepare
 from loratui.sessions.start_run import start_run
 from loratui.store import Store
-from loratui_protocol.codec import clean
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import UsageError
 from loratui_protocol.findings import Finding
 from loratui_protocol.inputs import ModelSource
 
-_PREPARE_TIMEOUT_S = 600.0
 _ON_DONE = ("stop", "poweroff")
 
 
@@ -48,12 +46,13 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     target = str(parse_target(target))
     preferences = settings.load()
     action = _on_done(arguments)
+    price = preferences.ssh_price_microusd_per_h
+    check_cap(arguments, price)
     checked = check_config(arguments.config)
     model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
     if model is None:
         check_base_model(checked.config)
     print_findings(finding for finding in checked.findings if _matters(finding, model))
-    price = preferences.ssh_price_microusd_per_h
     limit_s = max_runtime_s(arguments, price, "ssh.price_usd_per_h")
     on_box, handed_over = needed_bytes(checked.config, checked.plan)
     check_space([(preferences.state_dir, handed_over)])
@@ -61,11 +60,23 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     with hosting(preferences) as host:
         options = host_options(arguments)
         prepared = host.perform(
-            lambda targets: prepare(targets.machine(target, options), checked.config, preferences, on_box, token)
-        ).result(_PREPARE_TIMEOUT_S)
-        _tell(prepared, price, limit_s)
+            lambda targets: prepare(
+                targets.machine(target, options),
+                checked.config,
+                preferences,
+                on_box,
+                token=token,
+                progress=hashing_progress(),
+            )
+        ).result()
+        tell_terms(prepared, price, limit_s)
+        check_upload(prepared, price, arguments.accept)
+        if action == "poweroff":
+            warn_of_power(host, target)
         if not arguments.yes and not agrees("Start?"):
             return 0
+        # Now, with its own words where that can't be: a session that follows the run would go on trying.
+        host.perform(lambda targets: targets.machine(target).agent.ensure()).result()
         if token and model is not None:
             _give_token(host, target, model, token)
         run_id = start_run(
@@ -87,7 +98,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
         else:
             say(f"run {run_id}: {checked.config.output_name}, {checked.plan.steps} steps on {target}")
         if arguments.detach:
-            return _detach(host, run_id)
+            return _detach(host, run_id, arguments)
         return watch(host, preferences, run_id, arguments)
 
 
@@ -98,46 +109,13 @@ def find_runs(host: SessionHost, store: Store, target: str, arguments: Arguments
         UsageError: there are none.
     """
     options = host_options(arguments)
-    there = host.perform(lambda targets: runs_on(targets.machine(target, options))).result(_PREPARE_TIMEOUT_S)
+    there = host.perform(lambda targets: runs_on(targets.machine(target, options))).result()
     if not there.jobs:
         raise UsageError(f"there is no run on {target}", fix=f"loratui train CONFIG --on {target}", code="run.none")
     return adopt(store, str(parse_target(target)), there)
 
 
-def _tell(prepared: Prepared, price_microusd_per_h: int, limit_s: float | None) -> None:
-    """Say what the host is, what travels there, what that takes, and who can read it."""
-    facts, supply = prepared.facts, prepared.supply
-    gpus = ", ".join(f"{gpu.name} {gpu.vram_mib / 1024:.0f} GiB" for gpu in facts.gpus) or "no GPU: the CPU trains"
-    say(f"host: {facts.user} on {facts.system} {facts.machine}, {facts.cpus} CPUs, {gpus}; files go to {prepared.home}")
-    say(f"environment: {prepared.environment.why}")
-    if prepared.model is not None:
-        say(f"base model: {_download(prepared.model, prepared.weighed, price_microusd_per_h)}")
-    travels = f"to send: at most {formatting.size(supply.size)}, less what the host has already"
-    if prepared.upload_bytes_per_s is not None:
-        cost = transfer_cost(supply.size, prepared.upload_bytes_per_s, price_microusd_per_h)
-        travels += f"; {cost.sentence} (speed just measured)"
-    say(travels)
-    say("whoever runs that host can read the pictures, captions and results that are there")
-    price = formatting.hourly_price(price_microusd_per_h) if price_microusd_per_h else "not set (ssh.price_usd_per_h)"
-    most = f", at most {formatting.money(round(price_microusd_per_h * limit_s / 3600))}" if limit_s is not None else ""
-    say(f"price: {price}; auto-stop: {formatting.auto_stop(limit_s)}{most if price_microusd_per_h else ''}")
-
-
-def _download(model: ModelSource, weighed: WeighedModel | None, price_microusd_per_h: int) -> str:
-    """Return what the host's download of the base model takes, as far as anyone knows."""
-    address = clean(urlsplit(model.address)._replace(query="", fragment="").geturl(), 200)
-    if weighed is None:
-        return f"the host downloads {address}; how long that takes shows once it has the Python that it is sent"
-    if weighed.is_there:
-        return f"{address} is there from an earlier run"
-    if weighed.size is None or weighed.bytes_per_s is None:
-        known = "its server does not say how large it is" if weighed.size is None else formatting.size(weighed.size)
-        return f"the host downloads {address}; {known}"
-    cost = transfer_cost(weighed.size, weighed.bytes_per_s, price_microusd_per_h)
-    return f"the host downloads {address}; {cost.sentence} (speed just measured there)"
-
-
-def _detach(host: SessionHost, run_id: str) -> int:
+def _detach(host: SessionHost, run_id: str, arguments: Arguments) -> int:
     """Stay until the host has all that it needs of this machine, then leave the run to itself."""
     view, narrator = host.view(run_id), SupplyNarrator()
     while (
@@ -151,7 +129,8 @@ def _detach(host: SessionHost, run_id: str) -> int:
         raise view.supply.error
     if view.given_up is not None:
         raise view.given_up
-    print(run_id)
+    if not arguments.json:
+        print(run_id)
     return 0
 
 
@@ -160,6 +139,13 @@ def _on_done(arguments: Arguments) -> str:
     if arguments.keep is not None and not arguments.on_done:
         raise UsageError("--keep says how long --on-done waits", fix="give --on-done too")
     action = arguments.on_done or ""
+    near = difflib.get_close_matches(action.lower(), (*_ON_DONE, "shutdown"), 1, 0.8)
+    if near and action not in _ON_DONE:
+        # As a command it would be tried hours later, on a machine that then stays on.
+        raise UsageError(
+            f"--on-done {action}: is that a command, or is {near[0].replace('shutdown', 'poweroff')} meant?",
+            fix="write stop, poweroff, or a command with its path",
+        )
     return action if action in ("", *_ON_DONE) else f"run:{action}"
 
 
@@ -174,7 +160,9 @@ def _token(model: ModelSource | None) -> str:
         raise UsageError("no base model is downloaded, so no token is needed", fix="leave --ask-token away")
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip()
-    return getpass.getpass(f"token for {_token_host(model)} (not shown, not kept here): ", sys.stderr).strip()
+    server = _token_host(model)
+    say(f"the token goes to that host, which shows it to {server} and forgets it; whoever runs the host could read it")
+    return getpass.getpass(f"token for {server} (not shown, not kept here): ", sys.stderr).strip()
 
 
 def _token_host(model: ModelSource) -> str:
@@ -186,9 +174,7 @@ def _token_host(model: ModelSource) -> str:
 
 
 def _give_token(host: SessionHost, target: str, model: ModelSource, token: str) -> None:
-    host.perform(lambda targets: give_token(targets.machine(target), _token_host(model), token)).result(
-        _PREPARE_TIMEOUT_S
-    )
+    host.perform(lambda targets: give_token(targets.machine(target), _token_host(model), token)).result()
 
 
 def _passphrase(key: Path) -> str:

@@ -4,6 +4,7 @@ import sys
 
 from loratui.cli.arguments import Arguments
 from loratui.domain import formatting
+from loratui_protocol.errors import UsageError
 
 
 def max_runtime_s(arguments: Arguments, price_microusd_per_h: int, price_setting: str) -> float | None:
@@ -18,6 +19,22 @@ def max_runtime_s(arguments: Arguments, price_microusd_per_h: int, price_setting
             file=sys.stderr,
         )
     return min(limits, default=None)
+
+
+def check_cap(arguments: Arguments, price_microusd_per_h: int) -> None:
+    """Return if somebody has said, or is going to be asked, how much may be spent.
+
+    Raises:
+        UsageError: nobody has, and nobody is.
+    """
+    is_capped = arguments.budget is not None or arguments.deadline is not None
+    if price_microusd_per_h and arguments.yes and not is_capped:
+        raise UsageError(
+            f"with --yes nobody is asked, and an hour costs {formatting.money(price_microusd_per_h)}: say what it may "
+            "cost at most",
+            fix="add --budget 5, or --deadline 2h",
+            code="usage.budget",
+        )
 
 
 def agrees(question: str, otherwise: str = "nothing was started") -> bool:

@@ -9,16 +9,17 @@ import dataclasses
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from loratui.domain.box import BoxFacts, Disk
 from loratui.domain.box_home import choose_home
 from loratui.domain.environment_choice import EnvironmentChoice, EnvironmentSettings, choose_environment
 from loratui.domain.formatting import size
 from loratui.remote.address import agent_argv
-from loratui.remote.bootstrap import agent_python, run_program
+from loratui.remote.bootstrap import agent_python, raise_if_error, run_program
 from loratui.remote.box import Box
 from loratui.remote.environment_files import environment_files
 from loratui.sessions.machine import Machine
@@ -28,7 +29,7 @@ from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import HostError, ModelError
 from loratui_protocol.framing import new_nonce
-from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource
+from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource, is_sha256
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
 _HTTPS = "https://"
@@ -37,6 +38,18 @@ _DOWNLOADED_MODEL_BYTES = 6 << 30
 """Room for a base model of Stable Diffusion 1.x whose size only its hub knows."""
 
 
+_POWER_SCRIPT = (
+    "command -v poweroff || command -v shutdown || command -v systemctl || exit 3; "
+    '[ "$(id -u)" = 0 ] || sudo -n true || exit 4; '
+    "[ ! -e /.dockerenv ] && [ ! -e /run/.containerenv ] || exit 5"
+)
+_POWER_ANSWERS = {
+    3: "it has no poweroff, shutdown or systemctl",
+    4: "this user is not root there, and sudo asks for a password",
+    5: "it is a container, which has no power to switch off: a rental goes on, and bills",
+}
+_IN_QUERY = re.compile(r"(?i)(api[_-]?)?(key|token)|auth|password|secret")
+_SHA256_FRAGMENT = "sha256="
 _FASTEST_BYTES_PER_S = 1e12
 _WORTH_MEASURING_BYTES = 20_000_000
 _MEASURED_BYTES = 8 << 20
@@ -75,7 +88,7 @@ def model_source(name: str, hub_url: str) -> ModelSource | None:
     """Return where another machine downloads the base model from, None where it travels from this one.
 
     Raises:
-        ModelError: it is an address that is not https.
+        ModelError: it is an address that is not https, or one with a secret in it.
     """
     if name.startswith("http://"):
         raise ModelError(
@@ -84,9 +97,10 @@ def model_source(name: str, hub_url: str) -> ModelSource | None:
             code="model.address",
         )
     if name.startswith(_HTTPS):
+        name, sha256 = _with_hash(name)
         last = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(name).path.rstrip("/").rpartition("/")[2])[:80].strip(".-")
         file_name = last if last.endswith(_SAFETENSORS) else f"{last or 'model'}{_SAFETENSORS}"
-        return ModelSource(kind=ModelKind.HTTPS, name=file_name, address=name, hub_url=hub_url)
+        return ModelSource(kind=ModelKind.HTTPS, name=file_name, address=name, sha256=sha256, hub_url=hub_url)
     if name.startswith(BUILTIN_PREFIX) or Path(name).exists() or not _HUB_ID.fullmatch(name):
         return None
     hub_id, _, revision = name.partition("@")
@@ -96,11 +110,18 @@ def model_source(name: str, hub_url: str) -> ModelSource | None:
 
 
 async def prepare(
-    machine: Machine, config: TrainingConfig, settings: Settings, run_bytes: int, token: str = ""
+    machine: Machine,
+    config: TrainingConfig,
+    settings: Settings,
+    run_bytes: int,
+    *,
+    token: str = "",
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Prepared:
     """Look at the machine and plan what it is sent; ``run_bytes`` is what checkpoints and files will take there.
 
     ``token`` is for the base model, where the host downloads that: it is shown to its server, and kept nowhere.
+    ``progress`` is told, in another thread, how many bytes of what travels were looked at, of how many.
 
     Raises:
         HostError: it can't be reached, or can't train.
@@ -118,7 +139,9 @@ async def prepare(
     )
     model = model_source(config.pretrained_model_name_or_path, settings.remote_hub_url)
     files = await environment_files(choice, facts, settings.state_dir / "cache")
-    supply = await asyncio.to_thread(plan_supply, config, environment=files.spec, model=model, extra_blobs=files.blobs)
+    supply = await asyncio.to_thread(
+        plan_supply, config, environment=files.spec, model=model, extra_blobs=files.blobs, progress=progress
+    )
     needed = supply.size + run_bytes + choice.disk_bytes
     home = settings.ssh_home or choose_home(facts, needed + (_DOWNLOADED_MODEL_BYTES if model else 0))
     weighed = None
@@ -140,6 +163,16 @@ async def prepare(
     )
 
 
+async def may_power_off(box: Box) -> str:
+    """Return why a machine could not be powered off by this user; empty when nothing speaks against it.
+
+    Raises:
+        HostError: it can't be reached.
+    """
+    async with box.process(["/bin/sh", "-c", _POWER_SCRIPT]) as process:
+        return _POWER_ANSWERS.get(await process.wait(), "")
+
+
 async def give_token(machine: Machine, host: str, token: str) -> None:
     """Hand the machine the token that it downloads a base model from ``host`` with: through a pipe, to memory.
 
@@ -151,7 +184,27 @@ async def give_token(machine: Machine, host: str, token: str) -> None:
     async with machine.box.process(argv, nonce) as process:
         await process.write(token.encode() + b"\n")
         await process.write_eof()
-        await process.frame()
+        raise_if_error(machine.box, await process.frame())
+
+
+def _with_hash(address: str) -> tuple[str, str]:
+    """Return the address alone, and the SHA-256 that was written behind it: ``https://…#sha256=…``."""
+    parts = urlsplit(address)
+    secret = next((key for key, _ in parse_qsl(parts.query) if _IN_QUERY.fullmatch(key)), "")
+    if secret:
+        raise ModelError(
+            f"the address of the base model has a secret in it ({secret}=…), which would be written into the run",
+            fix="leave it out, and give --ask-token: the host shows the token to that server, and keeps it nowhere",
+            code="model.address",
+        )
+    sha256 = parts.fragment.removeprefix(_SHA256_FRAGMENT).lower()
+    if parts.fragment and (not parts.fragment.startswith(_SHA256_FRAGMENT) or not is_sha256(sha256)):
+        raise ModelError(
+            "what stands behind the # of the base model's address is no SHA-256",
+            fix="write https://…/model.safetensors#sha256=<64 hex digits>, or nothing",
+            code="model.address",
+        )
+    return parts._replace(fragment="").geturl(), sha256
 
 
 async def _weigh(box: Box, facts: BoxFacts, home: str, model: ModelSource, token: str) -> WeighedModel | None:
@@ -192,7 +245,7 @@ def _check_room(facts: BoxFacts, home: str, needed: int) -> None:
     if disk is not None and disk.free_bytes < needed:
         raise HostError(
             f"{disk.path} on the host has {size(disk.free_bytes)} free, the run may take {size(needed)} with its "
-            "environment, base model and checkpoints. Nothing was sent",
+            "environment, base model and checkpoints. Nothing of yours was sent",
             fix="free some space there, or name a folder on a larger disk (setting ssh.home)",
             code="host.disk",
         )
