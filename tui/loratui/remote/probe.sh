@@ -126,9 +126,19 @@ if cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0:
         sys.stdout.write("\n@@loratui %s {\"row\": [\"=gpu\", \"~%s\"]}\n" % (sys.argv[1], line.encode().hex()))
 '
 
+# Where an agent may live: what was named, the usual places, and what a client that chose another one left word of.
+candidates() {
+    for home in "$@" "$HOME/.loratui" /workspace/.loratui /data/.loratui /scratch/.loratui /mnt/.loratui /mnt/*/.loratui; do
+        printf '%s\n' "$home"
+    done
+    [ -r "$HOME/.loratui-homes" ] && head -n 16 "$HOME/.loratui-homes" 2>/dev/null | grep '^/'
+}
+
 tools() {
-    for uv in "$(command -v uv 2>/dev/null)" "$HOME/.local/bin/uv" "$HOME/.cargo/bin/uv" /usr/local/bin/uv \
-        "$HOME/.loratui/tools/uv" "${1:-}/tools/uv" "${2:-}/tools/uv" /workspace/.loratui/tools/uv; do
+    {
+        printf '%s\n' "$(command -v uv 2>/dev/null)" "$HOME/.local/bin/uv" "$HOME/.cargo/bin/uv" /usr/local/bin/uv
+        candidates "$@" | sed 's|$|/tools/uv|'
+    } | while IFS= read -r uv; do
         if [ -x "$uv" ]; then
             row uv "$uv" "$(within 10 "$uv" --version)"
             break
@@ -149,11 +159,10 @@ pythons() {
         done
         for base in /venv/* /opt/venv /opt/venvs/* /workspace/venv /workspace/.venv "$HOME/venv" "$HOME/.venv" \
             /opt/conda /opt/miniconda3 /opt/miniforge3 /opt/mambaforge /root/miniconda3 "$HOME/miniconda3" \
-            "$HOME/miniforge3" "$HOME/anaconda3" /opt/conda/envs/* /usr/local /usr "$HOME"/.loratui/python/* /workspace/.loratui/python/* \
-            /mnt/*/.loratui/python/*; do
+            "$HOME/miniforge3" "$HOME/anaconda3" /opt/conda/envs/* /usr/local /usr; do
             for name in python python3.13 python3.12 python3.11 python3; do printf '%s\n' "$base/bin/$name"; done
         done
-        for home in "$@"; do printf '%s\n' "$home"/python/*/bin/python3; done
+        candidates "$@" | while IFS= read -r home; do printf '%s\n' "$home"/python/*/bin/python3; done
     } | awk '/^\// && !seen[$0]++' 2>/dev/null | {
         count=0 known=
         while IFS= read -r python; do
@@ -228,7 +237,7 @@ disk() {
 device() { within 5 df -P "$1" | awk 'END { print $1 " " $NF }'; }
 
 homes() {
-    for home in "$@" "$HOME/.loratui" /workspace/.loratui /data/.loratui /scratch/.loratui /mnt/.loratui /mnt/*/.loratui; do
+    candidates "$@" | awk '!seen[$0]++' | while IFS= read -r home; do
         [ -d "$home" ] || continue
         # A folder that was named is a home only if an agent was put there.
         case $home in */.loratui) ;; *) [ -e "$home/.loratui-home" ] || continue ;; esac
