@@ -10,7 +10,7 @@ from support.sshd import Sshd, sshd
 @pytest.fixture(scope="package")
 def plain_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     """A server that nobody breaks: for tests that only use it."""
-    with sshd(tmp_path_factory.mktemp("sshd")) as server:
+    with sshd(tmp_path_factory.mktemp("sshd"), config=["AcceptEnv LC_*"]) as server:
         yield server
 
 

@@ -111,6 +111,18 @@ async def test_agent_is_reached(tmp_path: Path, instance: Instance, agent: Agent
             assert server.listening_ports() == {server.port}
 
 
+async def test_host_that_forwards_since_it_was_restarted_is_asked_again(
+    tmp_path: Path, instance: Instance, agent: AgentProcess
+) -> None:
+    with sshd(tmp_path / "d", streamlocal=False) as server:
+        async with box_of(server, instance) as box:
+            await greet(box, agent)
+            await box.close()
+            server.variant.streamlocal, server.variant.sessions = True, 0
+            server.restart()
+            await greet(box, agent)
+
+
 async def test_host_that_allows_neither_is_refused_with_what_to_change(
     tmp_path: Path, instance: Instance, agent: AgentProcess
 ) -> None:
@@ -253,6 +265,22 @@ async def test_abandoned_way_ends_the_conversation_at_once_though_nothing_answer
                         await receive_all(client)
             proxy.thaw()
             await greet(box, agent)
+
+
+async def test_second_run_that_finds_the_same_death_leaves_the_connection_that_the_first_has_made_since(
+    tmp_path: Path, instance: Instance, agent: AgentProcess
+) -> None:
+    with sshd(tmp_path / "d") as server, delay_proxy(server.port) as proxy:
+        async with box_of(server, instance, proxy.port) as box:
+            await greet(box, agent)
+            proxy.strand()
+            box.abort()
+            async with connected(Way(box, agent.home), new_id()) as client:
+                box.abort()
+                answer = await client.ask_artifact("j", "a", 0, 1)
+                while not answer.done():
+                    await client.receive()
+            assert proxy.passed().connections == 2
 
 
 async def test_proxy_on_the_box_ends_with_the_conversation(

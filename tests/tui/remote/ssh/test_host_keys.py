@@ -1,7 +1,9 @@
 """Whom we talk to: the host's key is pinned and shown, and nothing is sent to anyone else."""
 
+import asyncio
+import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from loratui.remote.ssh import Instance, SshBox, parse_target
 from loratui.remote.ssh.handshake import fingerprint
 from loratui_protocol.errors import HostError, UsageError
-from support.sshd import Sshd, sshd
+from support.sshd import USER, Sshd, sshd
 
 
 @asynccontextmanager
@@ -158,3 +160,85 @@ def test_what_is_no_fingerprint_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         fingerprint(text)
     assert caught.value.code == "ssh.fingerprint"
+
+
+def disconnect(code: int, reason: bytes) -> bytes:
+    """Return the packet that ends an SSH connection, as anyone on the way can say it before keys are exchanged."""
+    payload = struct.pack(">BI", 1, code) + struct.pack(">I", len(reason)) + reason + struct.pack(">I", 0)
+    padding = 4 + (8 - (5 + len(payload) + 4) % 8)
+    return struct.pack(">IB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
+
+
+@asynccontextmanager
+async def way_to(port: int, first: Callable[[asyncio.StreamWriter], bool]) -> AsyncIterator[int]:
+    """Give a port that leads to ``port``; ``first`` is called for the first visitor, and may see to it instead."""
+    visits: list[asyncio.Event] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append(is_over := asyncio.Event())
+        if len(visits) == 1 and first(writer):
+            await reader.read()
+        else:
+            there, back = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(pass_on(reader, back))
+                tasks.create_task(pass_on(there, writer))
+        writer.close()
+        is_over.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield int(server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+        async with asyncio.timeout(10):
+            for is_over in visits:
+                await is_over.wait()
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while received := await reader.read(1 << 16):
+            writer.write(received)
+            await writer.drain()
+    writer.close()
+
+
+async def test_host_that_ends_the_first_attempt_before_it_shows_a_key_is_still_held_to_the_pinned_one(
+    plain_sshd: Sshd, tmp_path: Path, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    async with box_of(plain_sshd, instance) as box:
+        assert await works(box)
+
+    def say_no(writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"SSH-2.0-x\r\n" + disconnect(14, b"no more"))
+        return True
+
+    with sshd(tmp_path / "mallory") as mallory:
+        mallory.authorize(instance.key())
+        async with way_to(mallory.port, say_no) as port:
+            # With the user's own configuration there are two attempts: with its keys, and with that of the host.
+            box = SshBox(parse_target(f"ssh://{USER}@127.0.0.1:{port}"), instance, use_ssh_config=True)
+            assert (await refused(box)).code == "ssh.unreachable"
+            assert (await refused(box)).code == "ssh.host_key_changed"
+    pinned = instance.host_key()
+    assert pinned is not None
+    assert pinned.get_fingerprint() == plain_sshd.fingerprint
+
+
+async def test_key_that_another_process_has_pinned_meanwhile_counts(plain_sshd: Sshd, instance: Instance) -> None:
+    sooner = asyncssh.generate_private_key("ssh-ed25519")
+
+    def pin(_: asyncio.StreamWriter) -> bool:
+        Instance(instance.folder).pin_host_key(sooner)
+        return False
+
+    plain_sshd.authorize(instance.key())
+    async with way_to(plain_sshd.port, pin) as port:
+        box = SshBox(parse_target(f"ssh://{USER}@127.0.0.1:{port}"), instance)
+        assert (await refused(box)).code == "ssh.host_key_changed"
+    pinned = instance.host_key()
+    assert pinned is not None
+    assert pinned.get_fingerprint() == sooner.get_fingerprint()

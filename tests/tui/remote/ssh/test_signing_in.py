@@ -124,10 +124,16 @@ async def test_user_configuration_counts_only_when_asked_for(
         f"Host gpu-box\n  HostName 127.0.0.1\n  Port {plain_sshd.port}\n  User root\n"
         f"  IdentityFile '{tmp_path}/my key'\n"
         "  ForwardAgent yes\n  RequestTTY force\n  RemoteCommand false\n  Compression yes\n"
+        "  SendEnv LC_SECRET\n  SetEnv LC_OTHER=1\n"
     )
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LC_SECRET", "c4n4ry")
     async with box_at("ssh://gpu-box", instance, use_ssh_config=True) as box:
         assert await works(box)
+        # It would take both.
+        assert "AcceptEnv LC_*" in (plain_sshd.folder / "sshd_config").read_text()
+        async with box.process(["/bin/sh", "-c", "test -z $LC_SECRET$LC_OTHER"]) as process:
+            assert await process.wait() == 0
     assert "gpu-box" in (await refused("ssh://gpu-box", instance)).what
 
 
@@ -149,7 +155,7 @@ def test_nothing_of_this_machine_is_offered_to_the_host() -> None:
     assert options["config"] is None
     assert options["known_hosts"] == ([], [], [])
     assert options["request_pty"] is False
-    assert options["env"] == options["send_env"] == ()
+    assert options["env"] == options["send_env"] == []
     assert options["encryption_algs"][0] == "aes256-gcm@openssh.com"
     assert options["compression_algs"] is None
     assert (options["keepalive_interval"], options["keepalive_count_max"]) == (5, 3)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ OPEN_TIMEOUT_S = 20.0
 """For a host whose shell starts slowly: its start-up files run before our program does."""
 _UNREACHABLE_STATUS = AgentUnreachableError.exit_status
 _CLOSE_TIMEOUT_S = 1.0
+_SAME_DEATH_S = 2.0
+"""Several runs use one connection: who finds it dead so soon after another did means the one that is left already."""
 
 
 def _silent(_: str) -> None:
@@ -65,7 +68,10 @@ class SshBox:
         self._greeter: Greeter | None = None
         self._attempt: asyncio.Timeout | None = None
         self._key: asyncssh.SSHKey | None = None
-        self._forwards = True
+        self._forwards_not: asyncssh.SSHClientConnection | None = None
+        """The connection over which the host has refused to forward; it may think otherwise of the next one."""
+        self._aborted_ts = 0.0
+        self._has_begun_since = False
 
     @property
     def name(self) -> str:
@@ -74,6 +80,11 @@ class SshBox:
 
     def abort(self) -> None:
         """Drop the connection at once, without a word to the host; whoever uses it gets an error. For a dead path."""
+        # By the clock that goes on in sleep: what was made before one is dead again.
+        now_ts = time.time()
+        if self._has_begun_since and 0 <= now_ts - self._aborted_ts < _SAME_DEATH_S:
+            return
+        self._aborted_ts, self._has_begun_since = now_ts, False
         if self._attempt is not None:
             self._attempt.reschedule(0)
         if self._greeter is not None:
@@ -125,18 +136,18 @@ class SshBox:
 
     async def _way_to(self, path: str, proxy_argv: Sequence[str]) -> Relay:
         refused = ""
-        if self._forwards:
+        connection = await self._connected()
+        if connection is not self._forwards_not:
             try:
-                return await self._forwarded(path)
+                return await self._forwarded(connection, path)
             except asyncssh.ChannelOpenError as error:
                 # OpenSSH answers alike to "not allowed" and to "nobody listens": the proxy tells which.
                 refused = clean(error.reason, 100)
         relay = await self._proxied(proxy_argv, refused)
-        self._forwards = False
+        self._forwards_not = connection
         return relay
 
-    async def _forwarded(self, path: str) -> Relay:
-        connection = await self._connected()
+    async def _forwarded(self, connection: asyncssh.SSHClientConnection, path: str) -> Relay:
         with self._translated():
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 _, relay = await connection.create_unix_connection(Relay, path, encoding=None, window=WINDOW_BYTES)
@@ -216,7 +227,7 @@ class SshBox:
             except (OSError, TimeoutError, ValueError, asyncssh.Error, LoratuiError) as error:
                 greeter = self._greeter
                 shown = greeter.host_key if greeter else None
-                if isinstance(error, asyncssh.PermissionDenied):
+                if isinstance(error, asyncssh.PermissionDenied) and shown is not None:
                     await self._pin(shown, pinned)
                     pinned = shown
                     if len(attempts) > 1:
@@ -233,6 +244,7 @@ class SshBox:
     async def _attempt_with(
         self, keys: list[asyncssh.SSHKey] | None, pinned: asyncssh.SSHKey | None, kinds: tuple[tuple[str, ...], ...]
     ) -> asyncssh.SSHClientConnection:
+        self._has_begun_since = True
         greeter = self._greeter = Greeter(self.name, pinned, self._expected)
         chosen = handshake.options(self._target, keys, pinned, kinds, use_ssh_config=self._use_ssh_config)
         try:
@@ -242,14 +254,24 @@ class SshBox:
             self._attempt = None
         if greeter.is_lost or greeter.refusal:
             raise greeter.refusal or self._lost_error()
-        await self._pin(greeter.host_key, pinned)
+        try:
+            await self._pin(greeter.host_key, pinned)
+        except LoratuiError:
+            greeter.abort()
+            raise
         return connection
 
     async def _pin(self, shown: asyncssh.SSHKey | None, pinned: asyncssh.SSHKey | None) -> None:
-        """Remember the host's key, which the handshake proved that it owns, and show it."""
+        """Remember the host's key, which the handshake proved that it owns, and show it.
+
+        Raises:
+            HostError: another process has met the host meanwhile, and another key.
+        """
         if shown is None or shown == pinned:
             return
-        await asyncio.to_thread(self._instance.pin_host_key, shown)
+        held = await asyncio.to_thread(self._instance.pin_host_key, shown, replace=self._expected is not None)
+        if held != shown:
+            raise handshake.changed(self.name, held, shown)
         how = "as expected" if self._expected else "seen for the first time; only this one is accepted from now on"
         kind = shown.get_algorithm().removeprefix("ssh-").upper()
         self._say(f"host key of {self.name}: {kind} {shown.get_fingerprint()} ({how})")

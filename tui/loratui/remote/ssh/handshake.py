@@ -69,21 +69,15 @@ class Greeter(asyncssh.SSHClient):
     def validate_host_public_key(self, _host: str, _addr: str, _port: int, key: asyncssh.SSHKey) -> bool:
         """Accept the pinned key; the expected one; and where there is neither, the first that comes."""
         self.host_key = key
-        shown, pinned = key.get_fingerprint(), self._pinned and self._pinned.get_fingerprint()
+        shown = key.get_fingerprint()
         if self._expected and shown != self._expected:
             self.refusal = HostError(
                 f"{self._name} shows the host key {shown}, not {self._expected} as expected; nothing was sent",
                 fix="compare with what the provider or the machine's console shows; it may be another machine",
                 code="ssh.host_key",
             )
-        elif pinned and shown != pinned and not self._expected:
-            self.refusal = HostError(
-                f"the host key of {self._name} has changed: it was {pinned}, now it is {shown}. Someone may be between "
-                "you and the host, or the address belongs to another machine now; nothing was sent",
-                fix="only if the machine was made anew, and its console or provider shows the new fingerprint: connect "
-                f"once with --host-key {shown}, which replaces the old one",
-                code="ssh.host_key_changed",
-            )
+        elif self._pinned and shown != self._pinned.get_fingerprint() and not self._expected:
+            self.refusal = changed(self._name, self._pinned, key)
         return self.refusal is None
 
     def auth_banner_received(self, msg: str, _lang: str) -> None:
@@ -109,6 +103,18 @@ class Greeter(asyncssh.SSHClient):
         """Drop the connection at once, also in the middle of the handshake."""
         if self._connection:
             self._connection.abort()
+
+
+def changed(name: str, pinned: asyncssh.SSHKey, shown: asyncssh.SSHKey) -> HostError:
+    """Return the hard stop of a host that shows another key than the one that is remembered."""
+    now = shown.get_fingerprint()
+    return HostError(
+        f"the host key of {name} has changed: it was {pinned.get_fingerprint()}, now it is {now}. Someone may be "
+        "between you and the host, or the address belongs to another machine now; nothing was sent",
+        fix="only if the machine was made anew, and its console or provider shows the new fingerprint: connect "
+        f"once with --host-key {now}, which replaces the old one",
+        code="ssh.host_key_changed",
+    )
 
 
 def options(
@@ -137,8 +143,9 @@ def options(
         "x11_forwarding": False,
         "request_pty": False,
         "command": None,
-        "env": (),
-        "send_env": (),
+        # Empty lists: an empty tuple leaves both to SetEnv and SendEnv of the user's own configuration.
+        "env": [],
+        "send_env": [],
         "keepalive_interval": KEEPALIVE_S,
         "keepalive_count_max": KEEPALIVE_COUNT,
         "connect_timeout": CONNECT_TIMEOUT_S,
@@ -164,7 +171,8 @@ def failed(error: Exception, target: SshTarget, greeter: Greeter | None, instanc
     match error:
         case LoratuiError():
             return error
-        case asyncssh.PermissionDenied():
+        # Without a host key it was no host that said so: anyone on the way can, before the keys are exchanged.
+        case asyncssh.PermissionDenied() if greeter and greeter.host_key:
             return _denied(target, greeter, instance)
         case socket.gaierror():
             return HostError(f"no machine is known as {target.host}: {text}", fix="check the name and the network")

@@ -75,9 +75,13 @@ class Instance:
                 code="ssh.host_key",
             ) from error
 
-    def pin_host_key(self, key: asyncssh.SSHKey) -> None:
-        """Remember the host's key. From now on only that one is accepted."""
-        self._write("known_host", key.export_public_key())
+    def pin_host_key(self, key: asyncssh.SSHKey, *, replace: bool = False) -> asyncssh.SSHKey:
+        """Remember the host's key, unless one is remembered; from now on only the returned one is accepted.
+
+        ``replace``: a person has said that this is the key, whatever is remembered.
+        """
+        self._write("known_host", key.export_public_key(), replace=replace)
+        return self.host_key() or key
 
     def remember(self, facts: dict[str, Any]) -> None:
         """Keep facts about the host, beside those that are kept already; None takes one away.
