@@ -6,15 +6,18 @@ import shutil
 import sys
 import sysconfig
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from loratui.domain.box import BoxFacts
 from loratui.remote.agent_client import connected
-from loratui.remote.box_python import PythonSource
+from loratui.remote.box_python import PythonSource, bring_python
 from loratui.remote.uv_binary import wheel_for
 from loratui_protocol.errors import HostError
-from support.boxes import agent_of
+from support.boxes import agent_of, box_of
+from support.local_box import LocalBox
 from support.sshd import needs_sshd, sshd
 from support.wheel_index import WHEELS
 
@@ -71,6 +74,15 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return listing
 
 
+FACTS = BoxFacts(
+    system="Linux", machine=platform.machine(), libc="glibc", user="", home_folder="/", cpus=1, ram_bytes=1 << 30
+)  # fmt: skip
+
+
+def ignore(*_: object) -> None:
+    pass
+
+
 def source(cache: Path, listing: str) -> PythonSource:
     wheel = WHEELS / wheel_for(platform.machine(), "glibc").name
     if not wheel.exists():
@@ -100,6 +112,48 @@ async def test_a_machine_without_a_python_gets_one_and_keeps_it(tmp_path: Path, 
         # The second laptop finds what the first one brought, the installer included.
         assert facts is not None
         assert facts.uv == f"{server.home}/.loratui/tools/uv"
+
+
+async def test_a_folder_with_other_things_is_left_as_it_is(tmp_path: Path) -> None:
+    python_source = source(tmp_path / "cache", str(tmp_path / "missing.json"))
+    with sshd(tmp_path / "server", hide=system_pythons()) as server:
+        data = server.home / "data"
+        data.mkdir()
+        (data / "precious").touch()
+        async with agent_of(server, tmp_path / "laptop", python_source=python_source, home=str(data)) as agent:
+            with pytest.raises(HostError, match="holds other things") as refused:
+                await agent.token()
+        assert refused.value.code == "host.home"
+        # The marker alone would have "clean" remove all of it.
+        assert [path.name for path in data.iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize("name", ["new/folder", "empty", "marked", ".loratui"])
+async def test_a_folder_that_may_be_an_agents_home_is_taken(tmp_path: Path, builds: Path, name: str) -> None:
+    home = tmp_path / name
+    if name != "new/folder":
+        home.mkdir()
+    if name in ("marked", ".loratui"):
+        (home / "something").touch()
+    if name == "marked":
+        (home / ".loratui-home").touch()
+    python = await bring_python(LocalBox(), FACTS, str(home), source(tmp_path / "cache", str(builds)), ignore)
+    assert python.startswith(f"{home}/python/")
+    assert (home / ".loratui-home").exists()
+
+
+@pytest.mark.parametrize("version", ["0.5.1", "0.4.30"])
+async def test_a_uv_of_the_host_that_is_too_old_is_replaced_by_ours(tmp_path: Path, builds: Path, version: str) -> None:
+    old, asked = tmp_path / "uv", tmp_path / "asked"
+    old.write_text(f"#!/bin/sh\necho \"$@\" >>{asked}\necho 'error: unexpected argument --no-bin' >&2\nexit 2\n")
+    old.chmod(0o755)
+    facts = replace(FACTS, uv=str(old), uv_version=version)
+    with sshd(tmp_path / "server") as server:
+        home = server.home / ".loratui"
+        async with box_of(server, tmp_path / "laptop") as (box, _):
+            python = await bring_python(box, facts, str(home), source(tmp_path / "cache", str(builds)), ignore)
+        assert python.startswith(f"{home}/python/")
+    assert asked.exists() == (version == "0.5.1")
 
 
 async def test_where_none_can_be_fetched_it_is_said_why(tmp_path: Path) -> None:

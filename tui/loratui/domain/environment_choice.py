@@ -145,6 +145,13 @@ def image_torch_refusal(python: BoxPython, facts: BoxFacts) -> str:
     return _cuda_refusal(local, facts)
 
 
+def usable_uv(facts: BoxFacts) -> str:
+    """Return the path of the machine's own uv, empty where it has none of a version that is known to serve."""
+    found = re.search(r"(\d+)\.(\d+)", facts.uv_version)
+    fits = found is not None and _OLDEST_UV <= (int(found[1]), int(found[2])) <= _NEWEST_UV
+    return facts.uv if fits and facts.uv.startswith("/") else ""
+
+
 def _cuda_refusal(local: str, facts: BoxFacts) -> str:
     """Return why a build does not run on the GPUs. ``local`` is what follows the plus in torch's version."""
     if not re.match(r"cu\d{3}", local):
@@ -171,7 +178,7 @@ def _overlay(python: BoxPython, facts: BoxFacts, settings: EnvironmentSettings) 
         torch=version,
         torch_folder=python.torch_folder if is_apart else "",
         backend=backend,
-        uv=_usable_uv(facts),
+        uv=usable_uv(facts),
         index_url=settings.index_url,
     )
     why = f"the host's own torch {python.torch} ({python.path}) is used: {_on_what(facts)}"
@@ -195,7 +202,7 @@ def _clean(facts: BoxFacts, settings: EnvironmentSettings, refusals: list[str]) 
         python=python,
         torch=torch,
         backend=backend,
-        uv=_usable_uv(facts),
+        uv=usable_uv(facts),
         index_url=settings.index_url,
         torch_index_url=f"{settings.torch_index_url.rstrip('/')}/{backend}",
     )
@@ -247,12 +254,6 @@ def _has_kernels(cuda: tuple[int, int], capability: tuple[int, int]) -> bool:
 def _locks(facts: BoxFacts) -> tuple[Lock, ...]:
     with_eight_bit = facts.gpus and all(gpu.compute_capability >= _OLDEST_FOR_EIGHT_BIT for gpu in facts.gpus)
     return (Lock.TRAIN, Lock.TRAIN_CUDA) if with_eight_bit else (Lock.TRAIN,)
-
-
-def _usable_uv(facts: BoxFacts) -> str:
-    found = re.search(r"(\d+)\.(\d+)", facts.uv_version)
-    fits = found is not None and _OLDEST_UV <= (int(found[1]), int(found[2])) <= _NEWEST_UV
-    return facts.uv if fits and facts.uv.startswith("/") else ""
 
 
 def _is_supported(python: BoxPython) -> bool:

@@ -4,7 +4,9 @@ It comes from uv's usual place for such builds, or from the mirror that uv's own
 """
 
 import asyncio
+import contextlib
 import gzip
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -12,12 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loratui.domain.box import BoxFacts
+from loratui.domain.environment_choice import usable_uv
 from loratui.remote.address import is_sayable
+from loratui.remote.bootstrap import raise_if_error
 from loratui.remote.box import Box
+from loratui.remote.unpack_program import refusal_of
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import HostError, UsageError
 from loratui_protocol.framing import new_nonce
 
+log = logging.getLogger(__name__)
 VERSION = "3.12"
 TIMEOUT_S = 900.0
 _PASSED_ON = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL")
@@ -29,6 +35,10 @@ _LEVEL = 1
 _SCRIPT = " ".join(
     (
         "umask 077;",
+        # As unpack_program has it: a folder that bears the marker is removed as a whole one day.
+        'case $1 in */.loratui) ;; *) if [ -e "$1" ]; then',
+        '[ -e "$1/.loratui-home" ] || { l=$(ls -A "$1") && [ -z "$l" ]; } ||',
+        '{ echo; echo "@@loratui $4 {${5}foreign${5}: 1}"; exit 1; }; fi;; esac;',
         'mkdir -p "$1/tools" "$1/python" && touch "$1/.loratui-home" || exit 1;',
         'if [ "$2" = push ]; then t="$1/tools/.uv.$$";',
         'gzip -dc >"$t" && chmod 700 "$t" && mv -f "$t" "$1/tools/uv" || { rm -f "$t"; exit 1; };',
@@ -69,28 +79,24 @@ async def bring_python(
     """Return the path of a Python on the box that can run the agent; it is kept below ``home``.
 
     Raises:
-        HostError: ``host.uv``, ``host.system``, or ``host.python``: uv could not fetch one there.
+        HostError: ``host.home`` (the folder holds other things), ``host.uv``, ``host.system``, or ``host.python``: uv
+            could not fetch one there.
     """
-    # It takes a while to load, and most boxes have a Python.
-    from loratui.remote.uv_binary import uv_binary
+    try:
+        own = usable_uv(facts)
+        if own and is_sayable({"uv": own}):
+            try:
+                return await _install(box, home, own, b"", source, say)
+            except HostError as error:
+                if error.code != "ssh.command":
+                    raise
+                log.info("host=%s uv=%s version=%s does not serve: %s", box.name, own, facts.uv_version, error.what)
+        # It takes a while to load, and most boxes have a Python.
+        from loratui.remote.uv_binary import uv_binary
 
-    started_s = time.monotonic()
-    content = b""
-    if not facts.uv:
         program = await uv_binary(facts.machine, facts.libc, source.cache_dir, source.index_url)
         content = await asyncio.to_thread(lambda: gzip.compress(program.read_bytes(), _LEVEL, mtime=0))
-    nonce = new_nonce()
-    variables = [f"{name}={text}" for name, text in source.variables.items()]
-    argv = ["/usr/bin/env", *variables, "/bin/sh", "-c", _SCRIPT, "sh", home, facts.uv or "push", source.version]
-    try:
-        async with asyncio.timeout(TIMEOUT_S), box.process([*argv, nonce, '"'], nonce) as process:
-            for start in range(0, len(content), _BLOCK_BYTES):
-                await process.write(content[start : start + _BLOCK_BYTES])
-            await process.write_eof()
-            await process.frame()
-            if content:
-                say("python", f"uv sent, {len(content) >> 20} MiB", time.monotonic() - started_s)
-            python = (await process.frame()).get("python")
+        return await _install(box, home, "push", content, source, say)
     except HostError as error:
         if error.code != "ssh.command":
             raise
@@ -99,6 +105,28 @@ async def bring_python(
             fix="install Python 3.11 or later there, or set UV_PYTHON_INSTALL_MIRROR here to a mirror it can reach",
             code="host.python",
         ) from error
+
+
+async def _install(
+    box: Box, home: str, uv: str, content: bytes, source: PythonSource, say: Callable[[str, str, float], None]
+) -> str:
+    """Have ``uv`` install Python; "push": ``content`` is uv, compressed."""
+    started_s = time.monotonic()
+    nonce = new_nonce()
+    variables = [f"{name}={text}" for name, text in source.variables.items()]
+    argv = ["/usr/bin/env", *variables, "/bin/sh", "-c", _SCRIPT, "sh", home, uv, source.version, nonce, '"']
+    try:
+        async with asyncio.timeout(TIMEOUT_S), box.process(argv, nonce) as process:
+            # It may refuse before it took everything in: then what it says counts.
+            with contextlib.suppress(HostError):
+                for start in range(0, len(content), _BLOCK_BYTES):
+                    await process.write(content[start : start + _BLOCK_BYTES])
+                await process.write_eof()
+            if "foreign" in await process.frame():
+                raise_if_error(box, {"error": refusal_of(home)})
+            if content:
+                say("python", f"uv sent, {len(content) >> 20} MiB", time.monotonic() - started_s)
+            python = (await process.frame()).get("python")
     except TimeoutError as error:
         raise HostError(
             f"{box.name} did not get its Python within {TIMEOUT_S / 60:.0f} minutes",

@@ -66,17 +66,22 @@ def unpack(home: Path, name: str, content: bytes, *, replace: bool) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
+def refusal_of(home: str | Path) -> dict[str, str]:
+    """Return what is said of a folder that holds other things than an agent's."""
+    return {
+        "code": "host.home",
+        "what": f"{home} holds other things: an agent's home is removed as a whole one day, so it must be a folder of "
+        "its own. Nothing was written",
+        "fix": f"name a new folder, such as {home}/{USUAL_NAME}",
+    }
+
+
 def _claim(home: Path) -> None:
     """Make the home, in which everything will be ours: what is there already must be an agent's home too."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     marker = home / HOME_MARKER
     if not marker.exists() and home.name != USUAL_NAME and any(home.iterdir()):
-        raise _RefusedError(
-            "host.home",
-            f"{home} holds other things: an agent's home is removed as a whole one day, so it must be a folder of its "
-            "own. Nothing was written",
-            f"name a new folder, such as {home}/{USUAL_NAME}",
-        )
+        raise _RefusedError(**refusal_of(home))
     home.chmod(0o700)
     marker.touch()
 
