@@ -5,7 +5,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from loratui_protocol.errors import LoratuiError, StorageError
@@ -54,6 +55,22 @@ def write_json(path: Path, content: object) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Do what writes to ``path``.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = disk_full_error(error, path)
+        if full is not None:
+            raise full from error
+        raise
 
 
 def disk_full_error(error: BaseException, path: Path) -> LoratuiError | None:

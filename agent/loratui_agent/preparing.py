@@ -42,8 +42,7 @@ async def prepare(job: Job, inputs: JobInputs, cost_every_s: float) -> Provision
             await asyncio.wait([work], timeout=_LOOK_EVERY_S)
             if time.monotonic() - costed_s >= cost_every_s:
                 costed_s = time.monotonic()
-                job.update()
-                job.record_cost()
+                job.keep_count()
     # A token that was entered for this download is not kept for another.
     await asyncio.to_thread(forget_secrets, home)
     if work.cancelled():

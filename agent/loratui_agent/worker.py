@@ -31,6 +31,7 @@ from loratui_agent.oom import count_oom_kills
 from loratui_agent.preparing import prepare
 from loratui_agent.process import ProcessIdentity, identify, is_alive, signal_group
 from loratui_agent.provision import Provisions
+from loratui_protocol.errors import StorageError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Stop
 
@@ -41,6 +42,8 @@ _LOOK_EVERY_S = 0.1
 _LOOK_AT_CONNECTED_EVERY_S = 0.5
 """A trainer that ends hangs up first, which wakes the watch; looking is for the deadline and for hangs."""
 _LAST_WORDS_S = 5.0
+_ROOM_EVERY_S = 1.0
+"""How often a full disk is tried again."""
 _SECRET = re.compile(r".*(_API_KEY|TOKEN)", re.IGNORECASE)
 _OOM_SCORE_ADJ = 500
 
@@ -65,6 +68,8 @@ class Worker:
         self._argv = argv
         self._patience = patience or Patience()
         self._child: subprocess.Popen[bytes] | None = None
+        self._end: _End | None = None
+        """How the last trainer ended, until that is written down."""
         self._hurried = False
 
     def hurry(self) -> None:
@@ -72,8 +77,25 @@ class Worker:
         self._hurried = True
 
     async def run(self, job: Job) -> None:
-        """Take the job to a final state. Cancelled, it leaves the trainer alone: the next agent finds it."""
+        """Take the job to a final state. Cancelled, it leaves the trainer alone: the next agent finds it.
+
+        Where a full disk keeps it from writing down what happened, it goes on from there once there is room, as the
+        next agent would.
+        """
         job.last_heard_s = time.monotonic()
+        while True:
+            try:
+                job.repair()
+                await self._run(job)
+                self._end = None
+                return
+            except StorageError as error:
+                if error.code != "disk.full":
+                    raise
+                log.warning("job=%s waits for room: %s", job.id, error.what)
+            await asyncio.sleep(_ROOM_EVERY_S)
+
+    async def _run(self, job: Job) -> None:
         if job.state is JobState.INTERRUPTED:
             job.move(JobState.RESUMING, detail=RESUMING_DETAIL)
         while not job.state.is_final:
@@ -85,12 +107,14 @@ class Worker:
                 trainer = self._start(job, provisions)
             elif is_alive(trainer):
                 log.info("job=%s trainer=%d found alive", job.id, trainer.pid)
-            oom_kills = count_oom_kills()
-            verdict = await self._watch(job, trainer)
-            exit_code = self._child.returncode if self._child is not None else None
-            self._child = None
-            await self._hear_last_words(job)
-            self._judge(job, verdict, exit_code, oom_killed=count_oom_kills() > oom_kills)
+            if self._end is None:
+                oom_kills = count_oom_kills()
+                verdict = await self._watch(job, trainer)
+                exit_code = self._child.returncode if self._child is not None else None
+                self._child = None
+                await self._hear_last_words(job)
+                self._end = _End(verdict, exit_code, oom_killed=count_oom_kills() > oom_kills)
+            self._judge(job, self._end)
 
     async def _prepare(self, job: Job) -> Provisions | None:
         """Have everything there that the trainer needs; return None when the job has ended without one."""
@@ -107,6 +131,7 @@ class Worker:
         return None
 
     def _start(self, job: Job, provisions: Provisions) -> ProcessIdentity:
+        self._end = None
         attempt = job.facts.attempt + 1
         (job.folder / "exit.json").unlink(missing_ok=True)
         # Before the trainer exists: should this agent die in between, the next one starts another attempt, and this
@@ -151,15 +176,19 @@ class Worker:
                 stopping_s = None if stopping_since_s is None else now_s - stopping_since_s
                 verdict = self._look(job, now_s, stopping_s)
                 if verdict is TrainerVerdict.STOP:
-                    job.forward(Stop(id=new_id(), author="agent", job=job.id), stop_reason="deadline")
+                    try:
+                        job.forward(Stop(id=new_id(), author="agent", job=job.id), stop_reason="deadline")
+                    except StorageError:
+                        # Nobody can be told of it yet; time costs money all the same.
+                        signal_group(trainer, signal.SIGTERM)
+                        stopping_since_s = now_s
                     verdict = TrainerVerdict.GO_ON
                 elif verdict is not TrainerVerdict.GO_ON:
                     log.warning("job=%s trainer=%d killed: %s", job.id, trainer.pid, verdict.name)
                     signal_group(trainer, signal.SIGKILL)
             if now_s - costed_s >= patience.cost_every_s:
                 costed_s = now_s
-                job.update()
-                job.record_cost()
+                job.keep_count()
             if job.journal.is_dirty and now_s - synced_s >= patience.sync_every_s:
                 synced_s = now_s
                 # In a thread: a busy disk takes its time, and events must not wait for it.
@@ -186,7 +215,8 @@ class Worker:
                 step_times_s=job.step_times_s,
                 left_s=job.meter().left_s(),
                 stopping_s=stopping_s,
-                stopping_for_deadline=job.facts.stop_reason == "deadline",
+                # Without a reason it was told to stop on a full disk, for the deadline.
+                stopping_for_deadline=job.facts.stop_reason in ("deadline", ""),
                 grace_s=self._patience.stop_grace_s,
                 silence_min_s=self._patience.silence_min_s,
             )
@@ -204,8 +234,9 @@ class Worker:
             async with asyncio.timeout(_LAST_WORDS_S):
                 await job.without_line.wait()
 
-    def _judge(self, job: Job, verdict: TrainerVerdict, exit_code: int | None, *, oom_killed: bool) -> None:
+    def _judge(self, job: Job, end: "_End") -> None:
         """Decide what a trainer's end means: a result, another attempt, or a failure."""
+        verdict, exit_code = end.verdict, end.exit_code
         stop_reason = job.facts.stop_reason
         ended = read_exit(job.folder / "exit.json")
         unheard = ended is not None and ended.outcome == "done" and not job.heard_done
@@ -222,7 +253,7 @@ class Worker:
         elif verdict is TrainerVerdict.KILL_OVERDUE:
             detail = "the trainer did not stop in time and was killed; its last checkpoint is kept"
             self._finish(job, JobState.STOPPED, stop_reason, detail)
-        elif oom_killed:
+        elif end.oom_killed:
             detail = "the machine ran out of memory. Fix: a smaller resolution or batch, then resume the run"
             self._finish(job, JobState.FAILED, "oom_ram", detail)
         elif exit_code is not None and exit_code > 0:
@@ -257,6 +288,15 @@ class Worker:
             hangs=job.facts.hangs + (reason == "hang"),
         )
         job.move(JobState.RESUMING, detail=RESUMING_DETAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A trainer's end as it is seen from outside; ``exit_code`` None: it was not this agent's child."""
+
+    verdict: TrainerVerdict
+    exit_code: int | None
+    oom_killed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
