@@ -31,6 +31,12 @@ class ModelServer:
     ignores_ranges: bool = False
     changes: bool = False
     """Every answer is of another version of the file."""
+    ignores_if_range: bool = False
+    """What is asked for comes of the version that is here now."""
+    etag: str = ""
+    """The same for every content."""
+    is_unsized: bool = False
+    """Answers don't say how long they are."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     listed: dict[str, object] = field(default_factory=dict)
     """Changes to the rows of the hub's list."""
@@ -90,10 +96,10 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
 
         def file(self, content: bytes) -> None:
             version = str(len(server.requests)) if server.changes else "1"
-            etag = f'"{hashlib.sha256(content).hexdigest()[:16]}-{version}"'
+            etag = server.etag or f'"{hashlib.sha256(content).hexdigest()[:16]}-{version}"'
             asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             expected = self.headers.get("If-Range", etag)
-            if asked is None or server.ignores_ranges or expected != etag:
+            if asked is None or server.ignores_ranges or (expected != etag and not server.ignores_if_range):
                 self.answer(200, content, ETag=etag)
                 return
             start = int(asked[1])
@@ -107,7 +113,10 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             for name, text in headers.items():
                 self.send_header(name, text)
-            self.send_header("Content-Length", str(len(content)))
+            if server.is_unsized:
+                self.send_header("Connection", "close")
+            else:
+                self.send_header("Content-Length", str(len(content)))
             self.send_header("Content-Type", server.content_type)
             self.end_headers()
             if server.stall is not None and content:
@@ -146,8 +155,10 @@ def model_server() -> Iterator[ModelServer]:
 
 
 def safetensors(size: int, fill: bytes = b"\1") -> bytes:
-    """Return a file of ``size`` bytes that begins as safetensors do."""
-    return (2).to_bytes(8, "little") + b"{}" + fill * (size - 10)
+    """Return a file of ``size`` bytes, at least 100, with one tensor."""
+    num_values = size - 80
+    header = {"weight": {"dtype": "U8", "shape": [num_values], "data_offsets": [0, num_values]}}
+    return (72).to_bytes(8, "little") + json.dumps(header, separators=(",", ":")).encode().ljust(72) + fill * num_values
 
 
 def model_files(size: int = 40_000) -> dict[str, bytes]:

@@ -41,6 +41,7 @@ class Way:
 
     token_of: Callable[[str], str]
     cancel: Cancel
+    max_failures: int = MAX_FAILURES
 
 
 class _Retry(OSError):  # noqa: N818 - no failure yet
@@ -59,28 +60,46 @@ def download(file: RemoteFile, destination: Path, way: Way, progress: Progress =
         StorageError: the disk is full.
         CancelledFetchError: it was told to end; what is here stays for the next attempt.
     """
-    failures = 0
     with Part(destination.with_name(destination.name + ".part")) as part:
-        while True:
-            before = part.size
-            try:
-                _attempt(file, part, way, progress)
-                break
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                way.cancel.check()
-                failures = 1 if part.size > before else failures + 1
-                if failures > MAX_FAILURES:
-                    raise ModelError(
-                        f"{parse_address(file.url)} can't be downloaded: {error or type(error).__name__}. "
-                        f"{part.size} bytes are here and stay",
-                        fix="resume the run to go on with the download",
-                        code="model.network",
-                    ) from error
-                after_s = error.after_s if isinstance(error, _Retry) else 0.0
-                way.cancel.wait(max(after_s, min(_RETRY_LAST_S, _RETRY_FIRST_S * 2 ** (failures - 1))))
-        _verify(file, part)
+        has_earlier_bytes = part.size > 0
+        _bring(file, part, way, progress)
+        problem = _problem(file, part)
+        if problem and has_earlier_bytes:
+            # A crash of the machine may have left other bytes here than had come.
+            part.restart()
+            _bring(file, part, way, progress)
+            problem = _problem(file, part)
+        if problem:
+            part.drop()
+            raise ModelError(
+                f"{parse_address(file.url)} arrived damaged: {problem}. It was thrown away",
+                fix="resume the run to download it again",
+                code="model.corrupt",
+            )
         part.put(destination)
     _mark_path(destination).unlink(missing_ok=True)
+
+
+def _bring(file: RemoteFile, part: Part, way: Way, progress: Progress) -> None:
+    """Try until all of the file is here; errors as in ``download``."""
+    failures = 0
+    while True:
+        before = part.size
+        try:
+            _attempt(file, part, way, progress)
+            return
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            way.cancel.check()
+            failures = 1 if part.size > before else failures + 1
+            if failures > way.max_failures:
+                raise ModelError(
+                    f"{parse_address(file.url)} can't be downloaded: {error or type(error).__name__}. "
+                    f"{part.size} bytes are here and stay",
+                    fix="resume the run to go on with the download",
+                    code="model.network",
+                ) from error
+            after_s = error.after_s if isinstance(error, _Retry) else 0.0
+            way.cancel.wait(max(after_s, min(_RETRY_LAST_S, _RETRY_FIRST_S * 2 ** (failures - 1))))
 
 
 def fetch_text(url: str, way: Way, max_bytes: int) -> tuple[str, str]:
@@ -97,7 +116,7 @@ def fetch_text(url: str, way: Way, max_bytes: int) -> tuple[str, str]:
         except (OSError, http.client.HTTPException, ValueError) as error:
             way.cancel.check()
             failures += 1
-            if failures > MAX_FAILURES:
+            if failures > way.max_failures:
                 raise ModelError(
                     f"{parse_address(url)} does not answer: {error or type(error).__name__}",
                     fix="try again later: resume the run",
@@ -116,11 +135,12 @@ def _attempt(file: RemoteFile, part: Part, way: Way, progress: Progress) -> None
         elif file.size:
             return
     headers = {"Accept-Encoding": "identity"}
+    seen = _Version()
     if part.size:
-        seen = mark.read_text("utf-8") if mark.exists() else ""
-        if seen:
+        seen = _recall(mark)
+        if seen.name:
             # Another content under the same address comes whole, from its beginning.
-            headers["If-Range"] = seen
+            headers["If-Range"] = seen.name
         elif not is_known:
             part.restart()
     if part.size:
@@ -130,8 +150,8 @@ def _attempt(file: RemoteFile, part: Part, way: Way, progress: Progress) -> None
             part.restart()
             raise _Retry("the server has fewer bytes than are here")
         check_status(response, file.url)
-        total = _begin(file, part, response)
-        _remember(mark, response)
+        total = _begin(file, part, response, seen)
+        _remember(mark, response, total)
         limit = total if total is not None else MAX_FILE_BYTES
         progress(part.size, total)
         while block := response.read1(_BLOCK_BYTES):
@@ -145,15 +165,19 @@ def _attempt(file: RemoteFile, part: Part, way: Way, progress: Progress) -> None
         raise _Retry(f"the connection ended after {part.size} of {total} bytes")
 
 
-def _begin(file: RemoteFile, part: Part, response: http.client.HTTPResponse) -> int | None:
-    """Make the part ready for what the answer holds; return how long the file then is, None where nobody says."""
+def _begin(file: RemoteFile, part: Part, response: http.client.HTTPResponse, seen: "_Version") -> int | None:
+    """Make the part ready for what the answer holds; return how long the file then is, None where nobody says.
+
+    ``seen`` is what the part is of, as far as is known: some servers go on with another version, whatever was asked.
+    """
     length = response.length
     if response.status == _PARTIAL:
         found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if found is None or int(found[1]) != part.size:
+        total = int(found[2]) if found and found[2] != "*" else seen.total
+        is_same = seen.name in ("", response.headers.get("ETag", "")) and seen.total in (None, total)
+        if found is None or int(found[1]) != part.size or not is_same:
             part.restart()
             raise _Retry("the server sent another part than was asked for")
-        total = None if found[2] == "*" else int(found[2])
     else:
         if part.size:
             part.restart()
@@ -197,19 +221,13 @@ def check_status(response: http.client.HTTPResponse, url: str) -> None:
     raise _refused(url, f"the server answered {status}")
 
 
-def _verify(file: RemoteFile, part: Part) -> None:
-    problem = ""
+def _problem(file: RemoteFile, part: Part) -> str:
+    """Return why this is not the file, empty if it is."""
     if file.sha256 and part.sha256 != file.sha256:
-        problem = "its SHA-256 is another than announced"
-    elif file.git_sha1 and _git_sha1(part) != file.git_sha1:
-        problem = "its content is another than the hub's list says"
-    if problem:
-        part.drop()
-        raise ModelError(
-            f"{parse_address(file.url)} arrived damaged: {problem}. It was thrown away",
-            fix="resume the run to download it again",
-            code="model.corrupt",
-        )
+        return f"its SHA-256 begins with {part.sha256[:12]}, that of the right file with {file.sha256[:12]}"
+    if file.git_sha1 and _git_sha1(part) != file.git_sha1:
+        return "its content is another than the hub's list says"
+    return ""
 
 
 def _git_sha1(part: Part) -> str:
@@ -224,11 +242,25 @@ def _mark_path(destination: Path) -> Path:
     return destination.with_name(destination.name + ".etag")
 
 
-def _remember(mark: Path, response: http.client.HTTPResponse) -> None:
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """The server's strong name for a content, empty where it has none, and the content's length if it was said."""
+
+    name: str = ""
+    total: int | None = None
+
+
+def _recall(mark: Path) -> _Version:
+    """Return which content the part is of, as far as that was written down."""
+    name, _, total = mark.read_text("utf-8").partition("\n") if mark.exists() else ("", "", "")
+    return _Version(name, int(total) if total.isdecimal() else None)
+
+
+def _remember(mark: Path, response: http.client.HTTPResponse, total: int | None) -> None:
     """Write down which content the part is of, where the server has a strong name for it."""
     name = response.headers.get("ETag", "")
     if name.startswith('"') and len(name) < 300 and name.isascii() and name.isprintable():
-        mark.write_text(name, "utf-8")
+        mark.write_text(f"{name}\n{'' if total is None else total}", "utf-8")
     else:
         mark.unlink(missing_ok=True)
 

@@ -74,11 +74,9 @@ def opened(
     address = parse_address(url)
     for _ in range(_MAX_REDIRECTS):
         cancel.check()
-        connection = _Connection(address)
+        connection = _Connection(address, cancel)
         try:
             connection.connect()
-            cancel.watch(connection.sock)
-            cancel.check()
             token = token_of(address.host)
             own = {"Authorization": f"Bearer {token}"} if token else {}
             connection.request("GET", address.path, headers={"User-Agent": "loratui", **headers, **own})
@@ -97,9 +95,10 @@ def opened(
 class _Connection(http.client.HTTPConnection):
     """A connection to an address that was looked at: what was checked is what is connected to."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, cancel: Cancel) -> None:
         super().__init__(address.name, address.port, timeout=TIMEOUT_S)
         self._address = address
+        self._cancel = cancel
         # The port is named to the server only where it is unusual.
         self.default_port = 443 if address.is_secure else 80
 
@@ -107,15 +106,27 @@ class _Connection(http.client.HTTPConnection):
         """Connect to one of the allowed IP addresses."""
         last: OSError = OSError("no address")
         for ip in resolve(self._address):
+            connecting = self._watched(socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET))
             try:
-                self.sock = socket.create_connection((ip, self._address.port), timeout=TIMEOUT_S)
+                connecting.connect((ip, self._address.port))
                 break
             except OSError as error:
+                connecting.close()
                 last = error
         else:
             raise last
         if self._address.is_secure:
-            self.sock = _trust().wrap_socket(self.sock, server_hostname=self._address.name)
+            name = self._address.name
+            tls = _trust().wrap_socket(connecting, server_hostname=name, do_handshake_on_connect=False)
+            self._watched(tls).do_handshake()
+
+    def _watched(self, connecting: socket.socket) -> socket.socket:
+        """Use a socket that can be ended from now on: also what is never answered may take no longer."""
+        self.sock = connecting
+        connecting.settimeout(TIMEOUT_S)
+        self._cancel.watch(connecting)
+        self._cancel.check()
+        return connecting
 
 
 def _trust() -> ssl.SSLContext:

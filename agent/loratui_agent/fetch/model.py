@@ -14,12 +14,14 @@ from loratui_agent.fetch.download import RemoteFile, Way, download
 from loratui_agent.fetch.http import Cancel, CancelledFetchError
 from loratui_agent.fetch.hub import commit_of, files_of
 from loratui_agent.files import disk_full_error, write_atomically
+from loratui_agent.finish import finish
 from loratui_agent.groups import one_error
 from loratui_agent.secrets import read_secret
 from loratui_protocol.errors import ModelError, StorageError
 from loratui_protocol.inputs import ModelKind, ModelSource
 from loratui_protocol.messages import Setup
 from loratui_protocol.paths import AgentHome
+from loratui_protocol.safetensors_header import read_header
 
 MARKER = ".ok"
 SAY_EVERY_S = 1.0
@@ -46,7 +48,7 @@ async def fetch_model(home: AgentHome, source: ModelSource, report: Callable[[Se
             except asyncio.CancelledError:
                 # The thread can't be cancelled, only asked; it must not write on while another attempt begins.
                 fetch.cancel.set()
-                await asyncio.wait([work])
+                await finish(asyncio.wait([work]))
                 raise
     path = work.result()
     if path is None:
@@ -76,10 +78,15 @@ def listed(source: ModelSource, way: Way, commit: str = "") -> dict[str, RemoteF
     return {source.name: RemoteFile(url=source.address, sha256=source.sha256)}
 
 
-def own_token(source: ModelSource, host: str, token: str) -> str:
-    """Return the token if ``host`` is the one that the model is asked of: no other ever gets it."""
-    asked = parse_address(source.hub_url if source.kind is ModelKind.HUB else source.address).host
-    return token if host == asked else ""
+def asked_host(source: ModelSource) -> str:
+    """Return the host that the model is asked of."""
+    return parse_address(source.hub_url if source.kind is ModelKind.HUB else source.address).host
+
+
+def token_for(source: ModelSource, token: str) -> Callable[[str], str]:
+    """Return what gives the token to the host that the model is asked of, and to no other."""
+    asked = asked_host(source)
+    return lambda host: token if host == asked else ""
 
 
 def _place(home: AgentHome, source: ModelSource, way: Way) -> tuple[Path, str]:
@@ -92,28 +99,29 @@ def _place(home: AgentHome, source: ModelSource, way: Way) -> tuple[Path, str]:
 
 
 async def _tell(work: asyncio.Task[Path | None], fetch: "_Fetch", report: Callable[[Setup], None]) -> None:
-    said = -1
+    said = (0, 0)
     while not work.done():
         await asyncio.wait([work], timeout=SAY_EVERY_S)
-        if fetch.total and fetch.done != said:
-            said = fetch.done
-            report(Setup(phase="base_model", done=said, total=fetch.total, unit="bytes"))
+        if fetch.progress != said:
+            done, total = said = fetch.progress
+            report(Setup(phase="base_model", done=done, total=total, unit="bytes"))
 
 
 class _Fetch:
-    """One download, in a thread of its own; ``done`` and ``total`` are bytes."""
+    """One download, in a thread of its own; ``progress`` has the bytes that are here and of all, 0 while unknown."""
 
     def __init__(self, home: AgentHome, source: ModelSource) -> None:
         self._home = home
         self._source = source
         self.cancel = Cancel()
-        self.done = 0
-        self.total = 0
+        self.progress = (0, 0)
 
     def run(self) -> Path | None:
         """Download what is missing and return where it is; None when it was told to end before that."""
-        way = Way(token_of=self._token, cancel=self.cancel)
         try:
+            # Read once: where it lies is cleared away when the user's last login ends, on some systems.
+            token = read_secret(self._home, asked_host(self._source))
+            way = Way(token_of=token_for(self._source, token), cancel=self.cancel)
             folder, commit = _place(self._home, self._source, way)
             if not (folder / MARKER).exists():
                 self._download(folder, listed(self._source, way, commit), way)
@@ -126,13 +134,11 @@ class _Fetch:
                 raise full from error
             raise
 
-    def _token(self, host: str) -> str:
-        return own_token(self._source, host, read_secret(self._home, host))
-
     def _download(self, folder: Path, files: dict[str, RemoteFile], way: Way) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.total = announced = sum(file.size or 0 for file in files.values())
-        self._check_space(folder)
+        announced = sum(file.size or 0 for file in files.values())
+        self.progress = (0, announced)
+        _check_space(folder, announced)
         before = 0
         # Small ones first: what is wrong with them shows before gigabytes were paid for.
         for name, file in sorted(files.items(), key=lambda each: each[1].size or 0):
@@ -144,39 +150,39 @@ class _Fetch:
                 _check_safetensors(target)
             before += target.stat().st_size
             self._count(before, announced, 0, None)
+        self.progress = (before, before)
         write_atomically(folder / MARKER, lambda path: path.touch())
         sync_folder(self._home.models)
 
     def _count(self, before: int, announced: int, here: int, size: int | None) -> None:
         """Note the bytes that are here; how many it will be, a single file's server says."""
-        self.done = before + here
-        self.total = max(announced or size or 0, self.done)
+        self.progress = (before + here, announced or size or 0)
 
-    def _check_space(self, folder: Path) -> None:
-        here = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        left = self.total - here
-        free = shutil.disk_usage(folder).free
-        if left + _SPARE_BYTES > free:
-            raise StorageError(
-                f"the disk of {folder} has {free >> 20} MiB free, the base model needs {(left + _SPARE_BYTES) >> 20}",
-                fix="free space there, or use a machine with a larger disk",
-            )
+
+def _check_space(folder: Path, announced: int) -> None:
+    here = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    left = announced - here
+    free = shutil.disk_usage(folder).free
+    if left + _SPARE_BYTES > free:
+        raise StorageError(
+            f"the disk of {folder} has {free >> 20} MiB free, the base model needs {(left + _SPARE_BYTES) >> 20}",
+            fix="free space there, or use a machine with a larger disk",
+        )
 
 
 def _check_safetensors(path: Path) -> None:
-    """Return if the file begins like safetensors: what only has the name would be refused late.
+    """Return if the file is as long as its header says: where nobody knows its hash, that shows what was cut off.
 
     Raises:
-        ModelError: it does not; it is gone then.
+        ModelError: it is not, or is something else under that name; it is gone then.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header = file.read(9)
-    if len(header) == 9 and int.from_bytes(header[:8], "little") <= size - 8 and header[8:] == b"{":
-        return
-    path.unlink()
-    raise ModelError(
-        "what was downloaded is no safetensors file",
-        fix="choose the model's safetensors file",
-        code="model.unsafe",
-    )
+    try:
+        read_header(path)
+    except ModelError as error:
+        path.unlink()
+        is_cut_off = error.code == "model.truncated"
+        raise ModelError(
+            f"what was downloaded can't be used: {error.what}",
+            fix="resume the run to download it again" if is_cut_off else "choose the model's safetensors file",
+            code="model.corrupt" if is_cut_off else "model.unsafe",
+        ) from error

@@ -2,42 +2,46 @@
 
 import http.client
 import json
+import threading
 import time
 from typing import Any
 
 from loratui_agent.fetch.address import parse_address
 from loratui_agent.fetch.download import RemoteFile, Way, check_status
-from loratui_agent.fetch.http import Cancel, opened
-from loratui_agent.fetch.model import is_here, listed, own_token
+from loratui_agent.fetch.http import Cancel, CancelledFetchError, opened
+from loratui_agent.fetch.model import asked_host, is_here, listed, token_for
 from loratui_protocol.errors import ModelError, UsageError
 from loratui_protocol.inputs import ModelKind, ModelSource
 from loratui_protocol.paths import AgentHome
 
 MEASURED_BYTES = 32 << 20
 MEASURED_S = 2.0
+LIMIT_S = 45.0
+"""Where the network drops everything silently, someone waits for this answer all the same."""
+_MAX_FAILURES = 2
 _BLOCK_BYTES = 1 << 18
 
 
-def weigh(home: AgentHome, request: str) -> dict[str, Any]:
+def weigh(home: AgentHome, request: str, limit_s: float = LIMIT_S) -> dict[str, Any]:
     """Answer a request, JSON with the fields of ``ModelSource`` and a ``token`` that is used once and kept nowhere.
 
     The answer: ``here`` (it was downloaded before), ``size`` in bytes, None where nobody says it, and ``bytes_per_s``,
     None where too little came to tell.
 
     Raises:
-        ModelError: it can't be had, as in ``fetch_model``.
+        ModelError: it can't be had, as in ``fetch_model``, or not even this within ``limit_s``.
         UsageError: the request makes no sense.
     """
     source, token = _read(request)
-    way = Way(token_of=lambda host: own_token(source, host, token), cancel=Cancel())
-    if is_here(home, source, way):
-        return {"here": True, "size": 0, "bytes_per_s": None}
-    files = listed(source, way)
-    largest = max(files.values(), key=lambda file: file.size or 0)
-    size, bytes_per_s = _measure(largest, way)
-    if len(files) > 1:
-        size = sum(file.size or 0 for file in files.values())
-    return {"here": False, "size": size, "bytes_per_s": bytes_per_s}
+    way = Way(token_of=token_for(source, token), cancel=Cancel(), max_failures=_MAX_FAILURES)
+    limit = threading.Timer(limit_s, way.cancel.set)
+    limit.start()
+    try:
+        return _weigh(home, source, way)
+    except CancelledFetchError as error:
+        raise _silent(asked_host(source), f"within {limit_s:.0f} s") from error
+    finally:
+        limit.cancel()
 
 
 def _read(request: str) -> tuple[ModelSource, str]:
@@ -47,6 +51,17 @@ def _read(request: str) -> tuple[ModelSource, str]:
         return ModelSource(kind=ModelKind(fields.pop("kind")), **fields), token
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError("this is no question about a base model", code="model.question") from error
+
+
+def _weigh(home: AgentHome, source: ModelSource, way: Way) -> dict[str, Any]:
+    if is_here(home, source, way):
+        return {"here": True, "size": 0, "bytes_per_s": None}
+    files = listed(source, way)
+    largest = max(files.values(), key=lambda file: file.size or 0)
+    size, bytes_per_s = _measure(largest, way)
+    if len(files) > 1:
+        size = sum(file.size or 0 for file in files.values())
+    return {"here": False, "size": size, "bytes_per_s": bytes_per_s}
 
 
 def _measure(file: RemoteFile, way: Way) -> tuple[int | None, float | None]:
@@ -67,9 +82,15 @@ def _measure(file: RemoteFile, way: Way) -> tuple[int | None, float | None]:
                 came += len(block)
             took_s = time.monotonic() - started_s
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ModelError(
-            f"{parse_address(file.url)} does not answer this host: {error or type(error).__name__}",
-            fix="try again later, use another host, or give a base model that is on this machine",
-            code="model.network",
-        ) from error
+        way.cancel.check()
+        raise _silent(str(parse_address(file.url)), f"({error or type(error).__name__})") from error
+    way.cancel.check()
     return size if size is not None else file.size, came / took_s if came and took_s > 0 else None
+
+
+def _silent(asked: str, how: str) -> ModelError:
+    return ModelError(
+        f"{asked} does not answer this host {how}",
+        fix="try again later, use another host, or give a base model that is on this machine",
+        code="model.network",
+    )

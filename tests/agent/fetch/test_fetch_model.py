@@ -2,19 +2,22 @@
 
 import asyncio
 import hashlib
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from loratui_agent.fetch import download
+from loratui_agent.fetch import download, model
 from loratui_agent.fetch.address import LOOPBACK_VARIABLE, is_allowed, parse_address
 from loratui_agent.fetch.model import fetch_model
+from loratui_agent.process import is_locked
 from loratui_agent.secrets import forget_secrets, keep_secret
 from loratui_protocol.errors import LoratuiError, ModelError
 from loratui_protocol.inputs import ModelKind, ModelSource
 from loratui_protocol.messages import Setup
 from loratui_protocol.paths import AgentHome
+from support.agent_process import wait_until
 from support.model_server import COMMIT, ModelServer, model_files, model_server, safetensors
 
 
@@ -52,6 +55,18 @@ async def refusal(home: AgentHome, source: ModelSource) -> LoratuiError:
     with pytest.raises(LoratuiError) as caught:
         await fetch(home, source)
     return caught.value
+
+
+async def interrupted(home: AgentHome, server: ModelServer, source: ModelSource) -> None:
+    """Leave the first 1000 bytes of a download."""
+    server.stall = threading.Event()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(fetch(home, source))
+        parts = home.models.rglob
+        await asyncio.to_thread(wait_until, lambda: any(p.stat().st_size for p in parts("*.part")), "the first bytes")
+        running.cancel()
+    server.stall.set()
+    server.stall = None
 
 
 def found(folder: Path) -> dict[str, bytes]:
@@ -105,6 +120,81 @@ async def test_a_server_that_can_not_go_on_or_has_another_version_is_read_from_t
     assert (await fetch(home, source)).read_bytes() == content
 
 
+@pytest.mark.parametrize(("etag", "size"), [("", 100_000), ('"same"', 120_000), ('"same"', 80_000)])
+async def test_two_versions_of_a_file_are_never_put_together_whatever_the_server_sends(home, server, etag, size):
+    server.etag, server.ignores_if_range = etag, True
+    source = file_of(server, safetensors(100_000, b"1"))
+    await interrupted(home, server, source)
+    server.files["/models/a.safetensors"] = newer = safetensors(size, b"2")
+    assert (await fetch(home, source)).read_bytes() == newer
+    assert [asked for _, asked, _ in server.requests] == ["", "bytes=1000-", ""]
+
+
+async def test_a_file_that_was_cut_off_unsaid_is_not_taken_for_a_model(home, server):
+    content = safetensors(100_000)
+    source = file_of(server, content)
+    server.is_unsized, server.cut_after = True, 60_000
+    error = await refusal(home, source)
+    assert error.code == "model.corrupt"
+    assert "is cut off" in error.what
+    assert not found(home.models)
+    server.cut_after = 0
+    assert (await fetch(home, source)).read_bytes() == content
+
+
+async def test_a_file_whose_size_nobody_says_is_over_when_it_is_here_and_not_before(home, server, monkeypatch):
+    monkeypatch.setattr(model, "SAY_EVERY_S", 0.01)
+    source = file_of(server, safetensors(100_000))
+    server.is_unsized, server.stall = True, threading.Event()
+    told: list[Setup] = []
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(fetch_model(home, source, told.append))
+        await asyncio.to_thread(wait_until, lambda: told, "the first bytes")
+        server.stall.set()
+    assert {setup.total for setup in told[:-1]} == {0}
+    assert told[-1].done == told[-1].total == 100_000
+
+
+async def test_what_a_crash_of_the_machine_left_damaged_is_downloaded_anew_and_nobody_hears_of_it(home, server):
+    content = safetensors(100_000)
+    source = file_of(server, content, sha256=hashlib.sha256(content).hexdigest())
+    await interrupted(home, server, source)
+    (part,) = home.models.rglob("*.part")
+    part.write_bytes(bytes(part.stat().st_size))
+    assert (await fetch(home, source)).read_bytes() == content
+    assert [asked for _, asked, _ in server.requests] == ["", "bytes=1000-", ""]
+
+
+async def test_a_token_that_is_cleared_away_during_a_download_is_known_to_its_end(home, server):
+    source = file_of(server, safetensors(100_000))
+    keep_secret(home, parse_address(server.url).host, "canary-token")
+    server.cut_after, server.stall = 40_000, threading.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(fetch(home, source))
+        await asyncio.to_thread(wait_until, lambda: server.requests, "the first request")
+        # As a system does with its user's shared memory when the last login ends.
+        forget_secrets(home)
+        server.stall.set()
+    assert len(server.requests) == 3
+    assert {token for _, _, token in server.requests} == {"Bearer canary-token"}
+
+
+async def test_who_is_told_to_stop_again_and_again_leaves_no_download_at_work(home, server):
+    source = file_of(server, safetensors(100_000))
+    await interrupted(home, server, source)
+    (part,) = home.models.rglob("*.part")
+    # To look at so much takes a moment, in which nothing can be told to the one who looks.
+    os.truncate(part, 400 << 20)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(fetch(home, source))
+        await asyncio.to_thread(wait_until, lambda: is_locked(part), "the download to begin")
+        while not running.done():
+            running.cancel()
+            await asyncio.sleep(0)
+        assert not is_locked(part)
+    assert running.cancelled()
+
+
 async def test_an_interrupted_download_is_resumed_by_another_agent_and_progress_is_told(home, server):
     content = safetensors(200_000)
     source = file_of(server, content)
@@ -129,8 +219,13 @@ async def test_what_arrives_as_something_else_is_thrown_away(home, server):
     server.model = model_files()
     server.listed = {"oid": "0" * 40}
     assert (await refusal(home, hub(server))).code == "model.corrupt"
-    source = file_of(server, safetensors(1000), sha256="0" * 64)
-    assert (await refusal(home, source)).code == "model.corrupt"
+    content = safetensors(1000)
+    error = await refusal(home, file_of(server, content, sha256="0" * 64))
+    assert error.code == "model.corrupt"
+    assert (
+        f"begins with {hashlib.sha256(content).hexdigest()[:12]}, that of the right file with 000000000000"
+        in error.what
+    )
     assert not list(home.models.rglob("*.part"))
     pickled = file_of(server, b"\x80\x04\x95" + b"x" * 1000)
     assert (await refusal(home, pickled)).code == "model.unsafe"

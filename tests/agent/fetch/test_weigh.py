@@ -1,8 +1,11 @@
 """How large a base model is and how fast it comes, asked of real servers on loopback."""
 
+import contextlib
 import dataclasses
 import json
 import socket
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,7 +75,7 @@ def test_a_token_goes_to_the_models_own_server_and_is_kept_nowhere(home, server)
     server.model, server.token = model_files(), "hf_canary"
     with model_server() as store:
         store.files["/elsewhere"] = safetensors(50_000)
-        server.files["/mine.safetensors"] = safetensors(10)
+        server.files["/mine.safetensors"] = safetensors(100)
         server.redirects["/mine.safetensors"] = f"{store.url}/elsewhere"
         told = weigh(home, question(https(f"{server.url}/mine.safetensors"), "hf_canary"))
         assert told["size"] == 50_000
@@ -98,6 +101,27 @@ def test_a_server_that_does_not_answer_is_named(home, server):
         weigh(home, question(https(f"http://127.0.0.1:{port}/a.safetensors")))
     assert caught.value.code == "model.network"
     assert str(port) in caught.value.what
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("num_taken", [10, 0])
+def test_a_network_that_swallows_everything_takes_no_longer_than_the_limit(home, server, scheme, num_taken):
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=num_taken))
+        address = listener.getsockname()
+        if not num_taken:
+            # The kernel does not answer who comes when the line is full.
+            stack.enter_context(socket.create_connection(address))
+        for source in (
+            https(f"{scheme}://127.0.0.1:{address[1]}/a.safetensors"),
+            replace(hub(server), hub_url=f"{scheme}://127.0.0.1:{address[1]}"),
+        ):
+            started_s = time.monotonic()
+            with pytest.raises(ModelError) as caught:
+                weigh(home, question(source), limit_s=0.3)
+            assert time.monotonic() - started_s < 5
+            assert caught.value.code == "model.network"
+            assert f"127.0.0.1:{address[1]} does not answer this host within 0 s" in caught.value.what
 
 
 @pytest.mark.parametrize("address", ["http://169.254.169.254/latest/meta-data", "file:///etc/passwd"])
