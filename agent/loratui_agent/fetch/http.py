@@ -106,27 +106,27 @@ class _Connection(http.client.HTTPConnection):
         """Connect to one of the allowed IP addresses."""
         last: OSError = OSError("no address")
         for ip in resolve(self._address):
-            connecting = self._watched(socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET))
             try:
-                connecting.connect((ip, self._address.port))
+                self._use(socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET))
+                self.sock.connect((ip, self._address.port))
                 break
             except OSError as error:
-                connecting.close()
+                self.close()
                 last = error
         else:
             raise last
         if self._address.is_secure:
             name = self._address.name
-            tls = _trust().wrap_socket(connecting, server_hostname=name, do_handshake_on_connect=False)
-            self._watched(tls).do_handshake()
+            tls = _trust().wrap_socket(self.sock, server_hostname=name, do_handshake_on_connect=False)
+            self._use(tls)
+            tls.do_handshake()
 
-    def _watched(self, connecting: socket.socket) -> socket.socket:
-        """Use a socket that can be ended from now on: also what is never answered may take no longer."""
+    def _use(self, connecting: socket.socket) -> None:
+        """Have the socket end when the download is told to: also before anyone has answered on it."""
         self.sock = connecting
         connecting.settimeout(TIMEOUT_S)
         self._cancel.watch(connecting)
         self._cancel.check()
-        return connecting
 
 
 def _trust() -> ssl.SSLContext:
