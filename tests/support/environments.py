@@ -1,6 +1,6 @@
 """Environments for tests: what an agent's home must hold, and an agent that does nothing but make one.
 
-Run as a program: environments.py HOME SPEC, the specification as JSON.
+Run as a program: environments.py HOME SPEC [SECONDS], the specification as JSON, and how long its trial may take.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
+from loratui_agent.environment import ensure as ensuring
 from loratui_agent.environment.ensure import ensure
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
 from loratui_protocol.messages import Setup
@@ -91,7 +92,9 @@ def torch_without_driver(folder: Path, error: str) -> Path:
 
 
 def main() -> None:
-    home, text = AgentHome(Path(sys.argv[1])), sys.argv[2]
+    home, text, *seconds = AgentHome(Path(sys.argv[1])), *sys.argv[2:]
+    if seconds:
+        ensuring.SMOKE_LIMIT_S = float(seconds[0])
     fields = json.loads(text)
     spec = EnvironmentSpec(**{**fields, "kind": EnvironmentKind(fields["kind"])})
     asyncio.run(ensure(home, spec, lambda setup: None))

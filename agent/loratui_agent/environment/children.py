@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from loratui_agent.finish import finish
 from loratui_protocol.errors import JobError
 
 TAIL_LINES = 30
@@ -48,11 +49,12 @@ async def run(
     on_line: Callable[[str], None],
     limit_s: float,
     held: Sequence[int] = (),
+    on_start: Callable[[int], None] = lambda _: None,
 ) -> Ended:
     """Run a program to its end. Cancelled or past its limit, it is killed with all that it started.
 
     It inherits the descriptors ``held``: a lock among them stays taken until it has ended, even if this process is
-    killed meanwhile.
+    killed meanwhile. ``on_start`` is told its pid; it leads a process group.
 
     Raises:
         JobError: ``env_failed``; it can't be started, or took longer than ``limit_s`` seconds.
@@ -76,6 +78,7 @@ async def run(
     assert process.stdout is not None  # noqa: S101  (it was asked for)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     try:
+        on_start(process.pid)
         async with asyncio.timeout(limit_s):
             async for line in _lines(process.stdout):
                 tail.append(line)
@@ -91,7 +94,7 @@ async def run(
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await finish(process.wait())
     return Ended(status=status, tail=tuple(tail))
 
 

@@ -1,24 +1,29 @@
 """Makes the environment that a job's trainer runs in, once for all jobs that want the same one.
 
 An environment is there when its ``.ok`` is; what has none was left half-made, and goes. Any number of agents may ask at
-once, and any of them may be killed: one makes it, under a lock that its children hold too.
+once, and any of them may be killed: one makes it, under a lock that its children hold too. The lock's file names the
+child and how long it may take, for the agents that wait after the one that would have ended it was killed.
 """
 
 import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from loratui_agent.clock import now
 from loratui_agent.environment import recipe, uv_program
 from loratui_agent.environment.children import Ended, clean_environment, run
 from loratui_agent.environment.progress import Progress
+from loratui_agent.facts import read_facts
 from loratui_agent.files import disk_full_error, write_json
-from loratui_agent.process import try_lock
+from loratui_agent.finish import finish
+from loratui_agent.process import ProcessIdentity, identify, signal_group, try_lock
 from loratui_protocol.errors import JobError, StorageError
 from loratui_protocol.framing import new_nonce
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
@@ -77,8 +82,8 @@ class _Making:
         spec, progress = self._spec, self._progress
         start_s = time.monotonic()
         progress.begin("preparing")
-        await asyncio.to_thread(_remove_half_made, self._home.environments)
-        uv = await asyncio.to_thread(uv_program.provide, self._home, spec.uv)
+        await finish(asyncio.to_thread(_remove_half_made, self._folder))
+        uv = await finish(asyncio.to_thread(uv_program.provide, self._home, spec.uv))
         progress.begin(f"making an environment of {spec.python}")
         await self._run(recipe.venv_argv(uv, spec, self._folder), "making the environment")
         if spec.kind is EnvironmentKind.OVERLAY and spec.torch_folder:
@@ -96,7 +101,7 @@ class _Making:
         progress.begin("trying it out")
         found = await self._try(with_eight_bit=with_eight_bit)
         facts = {"found": found, "seconds": round(time.monotonic() - start_s, 1)}
-        await asyncio.to_thread(write_json, self._folder / ".ok", facts)
+        await finish(asyncio.to_thread(write_json, self._folder / ".ok", facts))
 
     def _show_image_packages(self) -> None:
         """Put the image's packages behind ours. Its own .pth files are not run: what they start is not wanted."""
@@ -116,15 +121,21 @@ class _Making:
             UV_NO_PROGRESS="1",
             NO_COLOR="1",
         )
-        ended = await run(
-            argv,
-            environment=environment,
-            on_line=self._progress.hear,
-            limit_s=INSTALL_LIMIT_S,
-            held=[self._lock],
-        )
+        ended = await self._run_locked(argv, environment, self._progress.hear, INSTALL_LIMIT_S)
         if ended.status:
             raise _install_error(what, ended, self._folder, self._spec)
+
+    async def _run_locked(
+        self, argv: list[str], environment: dict[str, str], on_line: Callable[[str], None], limit_s: float
+    ) -> Ended:
+        def name_it(pid: int) -> None:
+            child = identify(pid)
+            facts = {"pid": pid, "mark": child.mark if child else "", "until_boot_s": now().boot_s + limit_s}
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, json.dumps(facts).encode("ascii"), 0)
+
+        held = [self._lock]
+        return await run(argv, environment=environment, on_line=on_line, limit_s=limit_s, held=held, on_start=name_it)
 
     async def _try(self, *, with_eight_bit: bool) -> dict[str, object]:
         spec = self._spec
@@ -134,9 +145,7 @@ class _Making:
         argv += ["--cuda"] if spec.backend.startswith("cu") else []
         argv += ["--eight-bit"] if with_eight_bit else []
         environment = clean_environment(os.environ, HF_HUB_OFFLINE="1", PYTHONNOUSERSITE="1")
-        ended = await run(
-            argv, environment=environment, on_line=lambda _: None, limit_s=SMOKE_LIMIT_S, held=[self._lock]
-        )
+        ended = await self._run_locked(argv, environment, lambda _: None, SMOKE_LIMIT_S)
         said = next((line for line in reversed(ended.tail) if line.startswith(mark)), None)
         if said is None:
             raise _failed(f"trying it out ended with status {ended.status}: {ended.text[-1500:]}")
@@ -173,6 +182,7 @@ async def _locked(path: Path, progress: Progress) -> AsyncIterator[int]:
     if descriptor is None:
         progress.say("another installation is under way")
     while descriptor is None:
+        _end_overdue(path)
         await asyncio.sleep(_LOOK_EVERY_S)
         descriptor = try_lock(path)
     try:
@@ -181,9 +191,23 @@ async def _locked(path: Path, progress: Progress) -> AsyncIterator[int]:
         os.close(descriptor)
 
 
-def _remove_half_made(environments: Path) -> None:
-    for folder in environments.iterdir():
-        if (folder / "pyvenv.cfg").exists() and not (folder / ".ok").exists():
+def _end_overdue(lock: Path) -> None:
+    """End the child that holds the lock if it has had its time: the agent that counted it was killed, or is late."""
+    facts = read_facts(lock)
+    try:
+        child = ProcessIdentity(pid=int(facts["pid"]), mark=str(facts["mark"]))
+        until_boot_s = float(facts["until_boot_s"])
+    except (KeyError, TypeError, ValueError):
+        return
+    if now().boot_s > until_boot_s:
+        signal_group(child, signal.SIGKILL)
+
+
+def _remove_half_made(own: Path) -> None:
+    """Remove what can't be used, ``own`` among it: it would not be made anew if it were complete and worked."""
+    (own / ".ok").unlink(missing_ok=True)
+    for folder in own.parent.iterdir():
+        if (folder == own or (folder / "pyvenv.cfg").exists()) and not (folder / ".ok").exists():
             shutil.rmtree(folder)
 
 

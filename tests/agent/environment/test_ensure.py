@@ -77,8 +77,8 @@ def small(home: AgentHome, spec: EnvironmentSpec, folder: Path, *modules: str) -
     return replace(spec, lock_sha256s=[put_blob(home, lock)])
 
 
-def agent_that_makes(home: AgentHome, spec: EnvironmentSpec) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([PYTHON, environments.__file__, str(home.path), environments.as_json(spec)])
+def agent_that_makes(home: AgentHome, spec: EnvironmentSpec, *seconds: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([PYTHON, environments.__file__, str(home.path), environments.as_json(spec), *seconds])
 
 
 @contextlib.contextmanager
@@ -162,6 +162,38 @@ async def test_who_gives_up_leaves_no_installer_and_no_lock_behind(home, spec, i
         task.cancel()
     assert task.cancelled()
     assert not is_locked(home.environments / "lock")
+
+
+async def test_an_environment_whose_python_has_gone_is_made_anew(home, spec, tmp_path):
+    made = small(home, spec, tmp_path / "small")
+    with wheel_index(tmp_path / "small") as other:
+        made = replace(made, index_url=other.url)
+        python = await ensure(home, made, Reports().append)
+        # As a new container does, which has another Python elsewhere.
+        python.unlink()
+        python.symlink_to("/nowhere/python")
+        assert await ensure(home, made, Reports().append) == python
+    assert look(python)[0] == SITE
+
+
+async def test_a_trial_that_hangs_and_whose_agent_was_killed_is_ended_when_it_has_had_its_time(home, spec, tmp_path):
+    folder, hangs = torch_without_driver(tmp_path / "image", "no driver"), tmp_path / "hangs"
+    hang = (
+        f"import os, time\nif not os.path.exists({str(hangs)!r}):\n    os.mkdir({str(hangs)!r})\n    time.sleep(600)\n"
+    )
+    (folder / "torch.py").write_text(hang + (folder / "torch.py").read_text())
+    hanging = replace(small(home, spec, tmp_path / "small"), torch_folder=str(folder), backend="cu130")
+    with wheel_index(tmp_path / "small") as other:
+        hanging = replace(hanging, index_url=other.url)
+        agent = agent_that_makes(home, hanging, "2.0")
+        wait_until(hangs.exists, "the trial")
+        agent.send_signal(signal.SIGKILL)
+        agent.wait()
+        assert is_locked(home.environments / "lock")
+        async with asyncio.timeout(30):
+            # It is the next agent's turn, whose own trial says what the matter is.
+            with pytest.raises(JobError, match="no driver"):
+                await ensure(home, hanging, Reports().append)
 
 
 async def test_packages_of_the_image_that_break_ours_are_named_and_nothing_counts_as_made(home, spec, tmp_path, index):

@@ -3,6 +3,7 @@ import os
 import sys
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from loratui_agent.environment import recipe
@@ -51,6 +52,20 @@ async def test_a_program_past_its_limit_ends_with_all_that_it_started():
     with pytest.raises(JobError, match="did not end within"):
         await run([sys.executable, "-c", script], environment=os.environ, on_line=heard.append, limit_s=2.0)
     await asyncio.to_thread(wait_until, lambda: identify(int(heard[0])) is None, "the grandchild to end")
+
+
+async def test_a_program_has_ended_before_who_is_told_to_stop_again_and_again_does():
+    heard: list[str] = []
+    script = "import os, time; print(os.getpid(), flush=True); held = bytearray(50_000_000); time.sleep(600)"
+    async with asyncio.TaskGroup() as tasks:
+        argv = [sys.executable, "-c", script]
+        running = tasks.create_task(run(argv, environment=os.environ, on_line=heard.append, limit_s=60.0))
+        await asyncio.to_thread(wait_until, lambda: heard, "the program to run")
+        while not running.done():
+            running.cancel()
+            await asyncio.sleep(0)
+        assert not psutil.pid_exists(int(heard[0]))
+    assert running.cancelled()
 
 
 async def test_a_flood_without_line_ends_is_cut():
