@@ -1,11 +1,10 @@
-"""Bytes to messages and back: msgpack frames, a size cap, strict types, and text made harmless.
+"""Bytes to messages and back: msgpack frames, a size cap, strict types, text and numbers that are harmless.
 
 Everything from the other end passes ``decode``: it returns one of our dataclasses, fully typed, or raises
-``ProtocolError``. Strings lose control, escape and bidi characters here and nowhere else, so no screen has to
-remember to do it.
+``ProtocolError``. Strings lose control, escape and bidi characters here, and numbers that would overflow later are
+refused, so no screen has to remember either.
 """
 
-import re
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,35 +13,33 @@ import cattrs
 import msgpack
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
-from loratui_protocol import inputs, messages
+from loratui_protocol import harmless, inputs, messages
 from loratui_protocol.errors import ProtocolError
+from loratui_protocol.harmless import MAX_TEXT_CHARS, Count, Seconds, clean
 
 MAX_FRAME_BYTES = 1 << 20
 MAX_RECORD_BYTES = MAX_FRAME_BYTES - 4096
 """A stored record leaves room for what a ``Records`` frame puts around it."""
-MAX_TEXT_CHARS = 16_384
 _GARBAGE_FIX = "reconnect; if it stays, the other end is not loratui"
-
-# C0 but \n and \t, DEL, C1, zero-width and bidi controls, line separators, BOM.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-
-
-def clean(text: str, max_chars: int = MAX_TEXT_CHARS) -> str:
-    """Return the text without control, escape and bidi characters, cut to ``max_chars``."""
-    return _UNSAFE.sub("", text[: max_chars * 2])[:max_chars]
 
 
 def strict_converter() -> cattrs.Converter:
     """Return a converter that never coerces: "7" is no int and no list, 1 is no bool; an int may stand for a float.
 
+    Whole numbers are refused where they overflow.
+
     cattrs by default turns "7" into 7, and "abc" into a list of letters. Unknown keys of an object are ignored: a
     later version may add some.
     """
     converter = cattrs.Converter(detailed_validation=False)
-    for scalar in (int, bool, str, bytes, float):
+    for scalar in (bool, str, bytes, float):
         converter.register_structure_hook(scalar, _scalar_hook(scalar))
+    integer, number = _scalar_hook(int), _scalar_hook(float)
+    converter.register_structure_hook(int, lambda value, cls: harmless.whole(integer(value, cls)))
+    converter.register_structure_hook_func(lambda t: t == Count, lambda value, cls: harmless.count(integer(value, cls)))
+    converter.register_structure_hook_func(
+        lambda t: t == Seconds, lambda value, cls: harmless.seconds(number(value, cls))
+    )
 
     def is_list(cls: Any) -> bool:
         return typing.get_origin(cls) is list
@@ -219,6 +216,7 @@ def to_stream(message: messages.Message) -> bytes:
 __all__ = [
     "MAX_FRAME_BYTES",
     "MAX_RECORD_BYTES",
+    "MAX_TEXT_CHARS",
     "FrameBuffer",
     "clean",
     "decode",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from loratui_protocol.events import Event, JobState, Record
+from loratui_protocol.harmless import Count, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +23,11 @@ class JobStatus:
     job: str
     name: str
     state: JobState
-    step: int = 0
-    total: int = 0
-    created_ts: float = 0.0
-    price_microusd_per_h: int = 0
-    spent_microusd: int = 0
+    step: Count = 0
+    total: Count = 0
+    created_ts: Seconds = 0.0
+    price_microusd_per_h: Count = 0
+    spent_microusd: Count = 0
     deadline_s: float | None = None
 
 
@@ -36,7 +37,7 @@ class HelloOk:
 
     tag: ClassVar[str] = "hello_ok"
     agent_version: str
-    now_ts: float
+    now_ts: Seconds
     features: list[str]
     jobs: list[JobStatus]
 
@@ -64,8 +65,8 @@ class Following:
     tag: ClassVar[str] = "following"
     job: str
     epoch: str
-    head: int
-    after_seq: int
+    head: Count
+    after_seq: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +94,10 @@ class Heartbeat:
     """
 
     tag: ClassVar[str] = "heartbeat"
-    now_ts: float
+    now_ts: Seconds
     telemetry: Telemetry
     active: JobStatus | None = None
-    last_step_age_s: float | None = None
+    last_step_age_s: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ class Ack:
     tag: ClassVar[str] = "ack"
     job: str
     epoch: str
-    seq: int
+    seq: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +138,8 @@ class Chunk:
 
     tag: ClassVar[str] = "chunk"
     id: str
-    offset: int
-    total: int
+    offset: Count
+    total: Count
     content: bytes
 
 
@@ -171,7 +172,7 @@ class TrainerWelcome:
     """The agent's answer: events up to ``last_origin`` are in the journal, the trainer sends those after it."""
 
     tag: ClassVar[str] = "trainer_welcome"
-    last_origin: int
+    last_origin: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +180,6 @@ class TrainerEvent:
     """An event on its way from the trainer to the journal."""
 
     tag: ClassVar[str] = "trainer_event"
-    origin: int
-    ts: float
+    origin: Count
+    ts: Seconds
     event: Event

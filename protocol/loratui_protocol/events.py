@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from loratui_protocol.harmless import Count, Seconds
+
 MICROUSD_PER_USD = 1_000_000
 
 
@@ -55,8 +57,8 @@ class Setup:
 
     tag: ClassVar[str] = "setup"
     phase: str
-    done: int = 0
-    total: int = 0
+    done: Count = 0
+    total: Count = 0
     unit: str = ""
     message: str = ""
 
@@ -70,13 +72,13 @@ class Step:
     """
 
     tag: ClassVar[str] = "step"
-    step: int
-    total: int
-    epoch: int
+    step: Count
+    total: Count
+    epoch: Count
     loss: float
     lr: float
     it_s: float
-    eta_s: float
+    eta_s: Seconds
     vram_gib: float | None = None
     ram_gib: float | None = None
     grad_norm: float | None = None
@@ -103,9 +105,9 @@ class Artifact:
     id: str
     kind: ArtifactKind
     name: str
-    size: int
+    size: Count
     sha256: str
-    step: int = 0
+    step: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +115,13 @@ class Sample:
     """A sample picture was made; the file itself is the artifact ``artifact_id``."""
 
     tag: ClassVar[str] = "sample"
-    step: int
-    index: int
+    step: Count
+    index: Count
     prompt: str
     seed: int
     artifact_id: str
-    width: int
-    height: int
+    width: Count
+    height: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +129,9 @@ class Checkpoint:
     """A full-state checkpoint is in place: a killed run goes on from here."""
 
     tag: ClassVar[str] = "checkpoint"
-    step: int
-    size: int
-    seconds: float
+    step: Count
+    size: Count
+    seconds: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +148,8 @@ class Cost:
     """What the job has cost so far at its hourly price, and the time left before auto-stop (None: no limit)."""
 
     tag: ClassVar[str] = "cost"
-    spent_microusd: int
-    price_microusd_per_h: int
+    spent_microusd: Count
+    price_microusd_per_h: Count
     deadline_s: float | None
 
 
@@ -180,9 +182,9 @@ class Done:
     tag: ClassVar[str] = "done"
     artifact_id: str
     name: str
-    size: int
+    size: Count
     sha256: str
-    steps: int
+    steps: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +232,7 @@ class Record:
     agent's own events): after a restart of the agent nothing the trainer said is lost or stored twice.
     """
 
-    seq: int
-    ts: float
+    seq: Count
+    ts: Seconds
     event: Event
-    origin: int = 0
+    origin: Count = 0

@@ -8,6 +8,7 @@ import json
 import secrets
 from typing import Any
 
+from loratui_protocol import harmless
 from loratui_protocol.errors import ProtocolError
 
 MARK = "@@loratui"
@@ -35,7 +36,7 @@ class FrameFinder:
         self._noise = 0
 
     def feed(self, received: bytes) -> list[dict[str, Any]]:
-        """Return the frames that are complete now.
+        """Return the frames that are complete now; their texts are cleaned, their numbers within bounds.
 
         Raises:
             ProtocolError: noise without end, a frame that is too long, or one that is no JSON object.
@@ -59,10 +60,21 @@ class FrameFinder:
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         try:
-            fields = json.loads(line[len(self._prefix) :])
+            content = json.loads(
+                line[len(self._prefix) :], parse_int=_whole, parse_float=_finite, parse_constant=_finite
+            )
+            fields = harmless.clean_json(content)
         except (ValueError, RecursionError) as error:
             raise ProtocolError("the host answered with a broken frame", code="ssh.frame") from error
         if not isinstance(fields, dict):
             raise ProtocolError("the host answered with a frame that is no object", code="ssh.frame")
         self._noise = 0
         return fields
+
+
+def _whole(digits: str) -> int:
+    return harmless.whole(int(digits))
+
+
+def _finite(digits: str) -> float:
+    return harmless.finite(float(digits))

@@ -181,6 +181,9 @@ class ClientLink:
         followed = self._followed.get(message.job)
         if followed is None:
             raise ProtocolError("the agent answers for a run that nobody asked for", code="protocol.order")
+        if followed.epoch or not message.epoch:
+            # Each answer may make the copy held here begin anew: there is one, and it names its history.
+            raise ProtocolError("the agent does not answer once, and for a journal", code="protocol.order")
         asked = followed.received
         same_history = message.epoch == followed.asked_epoch and message.after_seq == asked
         if not same_history and message.after_seq != 0:

@@ -108,6 +108,32 @@ def test_nothing_is_coerced(fields: dict[str, object]) -> None:
     assert refused(frame(**fields)) == "protocol.malformed"
 
 
+def step(**fields: object) -> bytes:
+    return frame(
+        t="step", **{"step": 1, "total": 2, "epoch": 1, "loss": 0.1, "lr": 0.1, "it_s": 1.0, "eta_s": 1.0, **fields}
+    )
+
+
+def record(ts: object) -> bytes:
+    log = {"t": "log", "level": "INFO", "line": ""}
+    return frame(t="records", job="j", epoch="e", records=[{"seq": 1, "ts": ts, "event": log}])
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        *(step(total=-1), step(step=2**53 + 1), step(total=2**64 - 1), step(eta_s=math.nan), step(eta_s=-1.0)),
+        *map(record, (math.inf, -math.inf, math.nan, 1e300, -1.0, 2**64 - 1)),
+        frame(t="cost", spent_microusd=0, price_microusd_per_h=2**63, deadline_s=None),
+        frame(t="cost", spent_microusd=-1, price_microusd_per_h=0, deadline_s=None),
+        frame(t="hello_ok", agent_version="1", now_ts=1e300, features=[], jobs=[]),
+        frame(t="sample", step=1, index=0, prompt="", seed=2**63, artifact_id="a", width=1, height=1),
+    ],
+)
+def test_numbers_that_would_overflow_later_are_refused(received: bytes) -> None:
+    assert refused(received) == "protocol.malformed"
+
+
 def test_what_is_no_message_of_ours_is_named() -> None:
     assert refused(frame(t="surprise")) == "protocol.unknown_kind"
     assert refused(frame(x=1)) == "protocol.unknown_kind"

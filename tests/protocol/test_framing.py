@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.framing import MAX_FRAME_BYTES, MAX_NOISE_BYTES, FrameFinder, frame_line, new_nonce
+from loratui_protocol.harmless import MAX_INT, MAX_TEXT_CHARS, clean
 
 NONCE = "0123456789abcdef"
-objects = st.dictionaries(st.text(max_size=8), st.text(max_size=20) | st.integers() | st.none(), max_size=4)
+texts = st.text(max_size=20).map(clean)
+objects = st.dictionaries(texts, texts | st.integers(-MAX_INT, MAX_INT) | st.none(), max_size=4)
 noise = st.binary(max_size=200).filter(lambda text: b"@@loratui" not in text)
 
 
@@ -43,7 +45,15 @@ def test_noise_of_a_long_life_does_not_add_up_while_frames_come():
         assert finder.feed(frame_line(NONCE, {"a": 1})) == [{"a": 1}]
 
 
-@pytest.mark.parametrize("content", [b"{", b"[1]", b"7", b"\xff", b'"text"'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"{", b"[1]", b"7", b"\xff", b'"text"', b"[" * 100_000, b'{"a":' * 5000),
+        *(b'{"n": 9007199254740993}', b'{"n": [-1' + b"0" * 400 + b"]}", b'{"n": 1' + b"0" * 5000 + b"}"),
+        *(b'{"n": NaN}', b'{"n": -Infinity}', b'{"n": 1e999}'),
+    ],
+    ids=lambda content: content[:20].decode("ascii", "replace"),
+)
 def test_a_broken_frame_is_an_error_and_not_skipped(content):
     with pytest.raises(ProtocolError) as caught:
         FrameFinder(NONCE).feed(b"@@loratui " + NONCE.encode() + b" " + content + b"\n")
@@ -51,7 +61,7 @@ def test_a_broken_frame_is_an_error_and_not_skipped(content):
 
 
 def test_a_frame_without_end_is_given_up_and_a_large_one_is_read():
-    large = {"text": "x" * (MAX_FRAME_BYTES - 200)}
+    large = {"texts": ["x" * MAX_TEXT_CHARS] * (MAX_FRAME_BYTES // (MAX_TEXT_CHARS + 4) - 1)}
     assert FrameFinder(NONCE).feed(frame_line(NONCE, large)) == [large]
     with pytest.raises(ProtocolError):
         FrameFinder(NONCE).feed(b"@@loratui " + NONCE.encode() + b" " + b"x" * (MAX_FRAME_BYTES + 1))
@@ -68,3 +78,11 @@ def test_nonces_differ_and_need_no_quoting():
     nonces = {new_nonce() for _ in range(100)}
     assert len(nonces) == 100
     assert all(len(nonce) == 16 and nonce.isalnum() for nonce in nonces)
+
+
+def test_texts_of_a_frame_command_no_terminal_at_any_depth():
+    evil = "\x1b]52;c;x\x07\u202e\ud800"
+    told = {evil: [evil, {"a": evil * 10_000}]}
+    [frame] = FrameFinder(NONCE).feed(frame_line(NONCE, told))
+    assert frame == {"]52;c;x": ["]52;c;x", {"a": clean(evil * 10_000)}]}
+    assert len(frame["]52;c;x"][1]["a"]) <= MAX_TEXT_CHARS

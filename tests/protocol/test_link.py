@@ -104,6 +104,17 @@ def test_agent_that_starts_elsewhere_is_an_error(epoch: str, after: int) -> None
         client.receive(Following(job="j", epoch=epoch, head=9, after_seq=after), 0.0)
 
 
+def test_request_for_a_history_is_answered_once_and_with_its_name() -> None:
+    again = Following(job="j", epoch="e2", head=9, after_seq=0)
+    client = following(asked_epoch="")
+    with pytest.raises(ProtocolError, match="once"):
+        client.receive(again, 0.0)
+    client.follow("j", "e1", 0)
+    assert client.receive(again, 0.0) == [Started(job="j", epoch="e2", head=9, reset=True)]
+    with pytest.raises(ProtocolError):
+        following(epoch="")
+
+
 def test_records_seen_before_are_dropped() -> None:
     client = following()
     assert seqs(client.receive(records(1, 3), 0.0)) == [1, 2, 3]

@@ -12,6 +12,7 @@ from loratui_protocol import messages
 from loratui_protocol.codec import clean
 from loratui_protocol.config import LR_SCHEDULERS, MIXED_PRECISIONS, SAVE_PRECISIONS, TrainingConfig
 from loratui_protocol.dataset import Picture
+from loratui_protocol.harmless import MAX_INT, MAX_SECONDS, Count, Seconds
 
 MESSAGE_TYPES: tuple[type, ...] = typing.get_args(messages.Message)
 EVENT_TYPES: tuple[type, ...] = typing.get_args(messages.Event)
@@ -19,7 +20,9 @@ clean_text = st.text(max_size=30).map(clean)
 finite = st.floats(allow_nan=False)
 _SCALARS = {
     str: clean_text,
-    int: st.integers(-(2**63), 2**63 - 1),
+    int: st.integers(-MAX_INT, MAX_INT),
+    Count: st.integers(0, MAX_INT),
+    Seconds: st.floats(0, MAX_SECONDS),
     float: finite,
     bool: st.booleans(),
     bytes: st.binary(max_size=100),
@@ -33,13 +36,13 @@ def of_type(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
         return _SCALARS[hint]
     if isinstance(hint, EnumType):
         return st.sampled_from(hint)
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return st.one_of(*map(of_type, typing.get_args(hint)))
     if typing.get_origin(hint) is list:
         return st.lists(of_type(typing.get_args(hint)[0]), max_size=3)
     if typing.get_origin(hint) is dict:
         return st.dictionaries(*map(of_type, typing.get_args(hint)), max_size=3)
-    hints = typing.get_type_hints(hint)
+    hints = typing.get_type_hints(hint, include_extras=True)
     return st.builds(hint, **{field.name: of_type(hints[field.name]) for field in fields(hint)})
 
 

@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from websockets.frames import Frame, Opcode
+from websockets.utils import accept_key
 
 from loratui.remote.agent_client import AgentClient, connected
 from loratui.remote.local_agent import LocalAgent
+from loratui_protocol import SUBPROTOCOL
 from loratui_protocol.codec import MAX_FRAME_BYTES, encode
 from loratui_protocol.errors import AgentRefusedError, AgentUnreachableError, LoratuiError, ProtocolError
 from loratui_protocol.link import Beat, Deliver, Started
@@ -181,7 +184,14 @@ async def test_broken_connection_is_said_so(agent: FakeAgent) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"", b"\x00" * 64]
+    "answer",
+    [
+        *(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"", b"\x00" * 64),
+        b"HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: ws://agent/again\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 301 Moved\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    ],
 )
 async def test_something_else_at_the_socket_is_no_agent(tmp_path: Path, answer: bytes) -> None:
     run = tmp_path / "run"
@@ -233,3 +243,47 @@ async def test_socket_is_closed_when_the_handshake_fails(agent: FakeAgent) -> No
         async with connected(Watched(agent.home, may_start=False), "client"):
             pass
     assert [each.fileno() for each in opened] == [-1]
+
+
+async def upgraded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take a client in as an agent does, by hand."""
+    request = await reader.readuntil(b"\r\n\r\n")
+    key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0].decode()
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + f"Sec-WebSocket-Accept: {accept_key(key)}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode()
+    )
+    greeting = encode(HelloOk(agent_version="0", now_ts=1000.0, features=[], jobs=[]))
+    writer.write(Frame(Opcode.BINARY, greeting).serialize(mask=False))
+
+
+async def test_agent_that_floods_with_pings_and_reads_nothing_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "token").write_text("t")
+    pings = Frame(Opcode.PING, b"x" * 125).serialize(mask=False) * 100
+    dropped_after = asyncio.get_running_loop().create_future()
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sent = 0
+        await upgraded(reader, writer)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        try:
+            while sent < 64 << 20:
+                writer.write(pings)
+                await writer.drain()
+                sent += len(pings)
+        except OSError:
+            pass
+        dropped_after.set_result(sent)
+        writer.close()
+
+    async with await asyncio.start_unix_server(flood, str(tmp_path / "run" / "agent.sock")):
+        async with connected(LocalAgent(tmp_path, may_start=False), "client") as client:
+            with pytest.raises(AgentUnreachableError):
+                await client.receive()
+        assert await dropped_after < 16 << 20
+
+
+async def test_refusal_of_an_agent_passes_for_nothing_that_we_found_out(agent: FakeAgent) -> None:
+    agent.spoil = lambda _: encode(Refused(id="", code="ssh.host_key_changed", what="no"))
+    assert (await refused_with(agent)).code == "agent.refused"

@@ -179,8 +179,8 @@ def test_escape_bytes_of_a_host_are_gone_before_anyone_sees_them():
 
 def test_paths_that_shells_read_differently_are_not_used():
     rows = [MACHINE, ["=disk", "=/it's", "=1", "=1"], ["=python", "=01", "=/a\\b/python", "=3.12.1", "=", "=", "="]]
-    facts = parse_rows(rows)
-    assert (facts.disks, facts.pythons) == ((), ())
+    facts = parse_rows([*rows, ["=uv", "=/it's/uv", "=uv 0.9.0"]])
+    assert (facts.disks, facts.pythons, facts.uv) == ((), (), "")
 
 
 def test_without_the_machine_itself_there_are_no_facts():

@@ -6,13 +6,14 @@ import json
 import os
 import random
 import signal
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from loratui.remote.upload import LocalBlob, Uploaded, upload
-from loratui_protocol.errors import DatasetError, HostError, ProtocolError, StorageError
+from loratui_protocol.errors import DatasetError, HostError, JobError, ProtocolError, StorageError
 from loratui_protocol.framing import FrameFinder
 from support.boxes import box_of
 from support.local_box import LocalBox, receive_argv
@@ -247,3 +248,39 @@ async def test_over_ssh_a_broken_link_is_made_again_and_the_upload_goes_on(tmp_p
             await upload(box, receive_argv(home), blobs, break_links)
             assert breaks
         assert arrived(home) == set(blobs)
+
+
+ESCAPES = "\x1b]52;c;ZXZpbA==\x07\u202e"
+
+
+def says(folder: Path, *frames: dict[str, object]) -> list[str]:
+    """Return the command of a program that prints frames, and takes whatever it is sent."""
+    program = folder / "says.py"
+    program.write_text(
+        "import sys\nfrom loratui_protocol.framing import frame_line\n"
+        f"for fields in {list(frames)!r}:\n    sys.stdout.buffer.write(frame_line(sys.argv[-1], fields))\n"
+        "sys.stdout.flush()\nsys.stdin.buffer.read()\n"
+    )
+    return [sys.executable, str(program)]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "shown"),
+    [
+        ("disk.full", StorageError, "disk.full"),
+        ("upload.other", JobError, "upload.other"),
+        ("ssh.host_key_changed", HostError, "host.agent"),
+        (f"host.{ESCAPES} x", HostError, "host.agent"),
+        (7, HostError, "host.agent"),
+    ],
+)
+async def test_refusal_of_a_box_that_lies_commands_no_terminal_and_passes_for_nothing_of_ours(
+    tmp_path, code, kind, shown
+):
+    blobs = blobs_of(tmp_path / "files", 10)
+    argv = says(tmp_path, {"error": {"code": code, "what": f"no {ESCAPES}", "fix": ESCAPES * 1000}})
+    with pytest.raises(kind) as caught:
+        await upload(LocalBox(), argv, blobs, ignore)
+    assert caught.value.code == shown
+    assert str(caught.value).replace("\n", "").isprintable()
+    assert len(str(caught.value)) < 1200

@@ -42,7 +42,8 @@ _NEEDED = ("home", "python", "bundle", "socket", "token")
 def is_sayable(fields: Mapping[str, Any]) -> bool:
     """Return whether all values can be words of a command on the box."""
     try:
-        command_line([str(text) or "-" for text in fields.values()])
+        # Half a surrogate pair is no character of any encoding: that is a ValueError too.
+        command_line([str(text) or "-" for text in fields.values()]).encode()
     except ValueError:
         return False
     return True

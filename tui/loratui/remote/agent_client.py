@@ -13,10 +13,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, NegotiationError
+from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError, WebSocketException
 from websockets.typing import Subprotocol
 
-from loratui_protocol import SUBPROTOCOL
+from loratui_protocol import SUBPROTOCOL, harmless
 from loratui_protocol.codec import MAX_FRAME_BYTES, clean, decode, encode
 from loratui_protocol.errors import AgentRefusedError, AgentUnreachableError, LoratuiError, ProtocolError
 from loratui_protocol.ids import new_id
@@ -27,6 +27,8 @@ OPEN_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 1.0
 _QUEUED_FRAMES = 16
 _MESSAGE_TOO_BIG = 1009
+_MAX_UNSENT_BYTES = 4 << 20
+"""Answers to pings of an agent that reads nothing pile up; what we send by ourselves waits until it is taken."""
 _UPGRADE = Subprotocol(SUBPROTOCOL)
 _VERSION = importlib.metadata.version("loratui")
 _LOG = logging.getLogger("loratui.wire")
@@ -144,6 +146,19 @@ class AgentClient:
             await self._connection.send(encode(message))
 
 
+class _Connection(ClientConnection):
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            self.transport.abort()
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        # There is one socket, and nowhere else to go.
+        return exc
+
+
 @asynccontextmanager
 async def connected(transport: Transport, client_id: str) -> AsyncIterator[AgentClient]:
     """Connect, introduce ourselves, and close at the end of the block.
@@ -157,8 +172,9 @@ async def connected(transport: Transport, client_id: str) -> AsyncIterator[Agent
     async with transport.opened() as opened:
         try:
             with _translated():
-                connection = await connect(
+                connection = await _Connect(
                     "ws://agent/",
+                    create_connection=_Connection,
                     sock=opened,
                     subprotocols=[_UPGRADE],
                     additional_headers={"Authorization": f"Bearer {token}"},
@@ -197,7 +213,8 @@ async def _introduced(connection: ClientConnection, client_id: str) -> AgentClie
         case Welcome(hello_ok=hello_ok):
             return AgentClient(connection, link, hello_ok)
         case Answer(message=Refused() as refused):
-            raise AgentRefusedError(refused.what, fix=refused.fix, code=refused.code or None)
+            code = harmless.code(refused.code, "agent.", "protocol.")
+            raise AgentRefusedError(refused.what, fix=refused.fix, code=code or None)
         case _:
             raise ProtocolError("the agent does not greet first", code="protocol.order")
 
@@ -212,7 +229,8 @@ async def _receive(connection: ClientConnection) -> Message:
 
 def _not_fatal(refused: Refused) -> Refused:
     if refused.code.startswith("protocol."):
-        raise ProtocolError(f"the agent gives up: {refused.what}", fix=refused.fix, code=refused.code)
+        code = harmless.code(refused.code, "protocol.")
+        raise ProtocolError(f"the agent gives up: {refused.what}", fix=refused.fix, code=code or None)
     return refused
 
 
@@ -242,7 +260,7 @@ def _translated() -> Iterator[None]:
         raise _refusal(error) from error
     except NegotiationError as error:
         raise _other_version(clean(str(error), 200)) from error
-    except (InvalidMessage, InvalidHandshake) as error:
+    except WebSocketException as error:
         raise ProtocolError(
             f"what answers is no agent: {clean(str(error), 200)}",
             fix="check who listens at that socket",

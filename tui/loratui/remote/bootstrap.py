@@ -13,6 +13,7 @@ from loratui.domain.box import BoxFacts, BoxPython
 from loratui.remote.address import AgentAddress, agent_argv, is_sayable
 from loratui.remote.box import Box
 from loratui.remote.bundle import Bundle, bundle
+from loratui.remote.told import told_error
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import HostError, ModelError
 from loratui_protocol.framing import new_nonce
@@ -160,20 +161,11 @@ def raise_if_error(box: Box, fields: dict[str, Any]) -> None:
         HostError: with what the box says, cleaned.
         ModelError: the same, of a base model.
     """
-    told = fields.get("error")
+    told = told_error(fields, "host.", "model.")
     if told is None:
         return
-    texts = {name: clean(str(told.get(name, "")), 500) for name in ("code", "what", "fix")} if _is_object(told) else {}
-    code = texts.get("code", "")
-    what = f"{box.name}: {texts.get('what') or 'it reports an error without a text'}"
-    is_code = code.replace("_", "").replace(".", "").isalnum()
-    if is_code and code.startswith("model."):
-        raise ModelError(what, fix=texts.get("fix", ""), code=code)
-    raise HostError(what, fix=texts.get("fix", ""), code=code if is_code and code.startswith("host.") else "host.agent")
-
-
-def _is_object(told: object) -> bool:
-    return isinstance(told, dict)
+    kind = ModelError if told.code.startswith("model.") else HostError
+    raise kind(f"{box.name}: {told.what}", fix=told.fix, code=told.code or "host.agent")
 
 
 def _read_answer(box: Box, address: AgentAddress, fields: dict[str, Any]) -> AgentAddress:

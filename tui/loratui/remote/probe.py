@@ -86,7 +86,7 @@ def parse_rows(rows: Iterable[Any]) -> BoxFacts:
         driver=driver,
         gpus=gpus,
         pythons=tuple(_pythons(found)),
-        uv=uv if uv.startswith("/") else "",
+        uv=uv if uv.startswith("/") and is_sayable({"uv": uv}) else "",
         uv_version=uv_version.removeprefix("uv ").partition(" ")[0],
         homes=tuple(_homes(found)),
         has_tar=tar == "1",

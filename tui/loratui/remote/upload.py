@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from loratui.domain.transfer_cost import Speed
 from loratui.remote.box import Box, BoxProcess
 from loratui.remote.pacing import Pace
+from loratui.remote.told import told_error
 from loratui_protocol.errors import (
     DatasetError,
     HostError,
@@ -222,12 +223,12 @@ async def _listen(process: BoxProcess, state: _State, flow: _Flow, here: int) ->
 
 def _checked(frame: dict[str, Any]) -> dict[str, Any]:
     """Return the frame, unless it is the box's refusal."""
-    said = frame.get("error")
-    if not isinstance(said, dict):
+    told = told_error(frame, "disk.", "upload.", "agent.", "host.")
+    if told is None:
         return frame
-    code, what, fix = (str(said.get(name, ""))[:2000] for name in ("code", "what", "fix"))
-    kind = StorageError if code.startswith("disk.") else JobError if code.startswith("upload.") else HostError
-    raise kind(what, fix=fix, code=code)
+    family = told.code.partition(".")[0]
+    kind = StorageError if family == "disk" else JobError if family == "upload" else HostError
+    raise kind(told.what, fix=told.fix, code=told.code or "host.agent")
 
 
 def _nonsense() -> ProtocolError:
