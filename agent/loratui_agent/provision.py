@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +20,9 @@ from loratui_agent.blobs import blob_path, bytes_here, has_blob
 from loratui_agent.environment.ensure import ensure
 from loratui_agent.fetch.model import fetch_model
 from loratui_agent.files import disk_full_error, fsync_path
+from loratui_agent.finish import finish
 from loratui_agent.groups import one_error
-from loratui_protocol.errors import ProtocolError
+from loratui_protocol.errors import ProtocolError, StorageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec, JobInputs, Manifest, ModelKind, parse_manifest
 from loratui_protocol.messages import Setup, Warn
 from loratui_protocol.paths import AgentHome
@@ -131,7 +133,7 @@ class _Waiting:
 async def _lay_out(folder: Path, inputs: JobInputs, manifest: Manifest, model: Path | None, home: AgentHome) -> None:
     """Put everything below ``inputs/`` of the job's folder, all of it or nothing."""
     try:
-        await asyncio.to_thread(_link_all, folder, inputs, manifest, model, home)
+        await finish(asyncio.to_thread(_link_all, folder, inputs, manifest, model, home))
     except OSError as error:
         full = disk_full_error(error, folder / "inputs")
         if full is not None:
@@ -140,9 +142,10 @@ async def _lay_out(folder: Path, inputs: JobInputs, manifest: Manifest, model: P
 
 
 def _link_all(folder: Path, inputs: JobInputs, manifest: Manifest, model: Path | None, home: AgentHome) -> None:
-    unfinished = folder / "inputs.tmp"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700)
+    for left in folder.glob("inputs*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix="inputs.", suffix=".tmp", dir=folder))
+    sources: dict[Path, Path] = {}
     # Names were checked when the manifest was read: relative, without "..", and no two alike.
     for file in manifest.files:
         source = blob_path(home, file.sha256)
@@ -152,13 +155,28 @@ def _link_all(folder: Path, inputs: JobInputs, manifest: Manifest, model: Path |
                 fix="start the run anew",
                 code="inputs.manifest",
             )
-        _link(source, unfinished / file.name)
+        sources[unfinished / file.name] = source
     if model is not None:
         target = unfinished / "model" / inputs.model.name
         for source in [model] if model.is_file() else sorted(path for path in model.rglob("*") if path.is_file()):
             if not source.name.startswith("."):
-                _link(source, target / source.relative_to(model) if model.is_dir() else target)
-    fsync_path(unfinished)
+                sources[target / source.relative_to(model) if model.is_dir() else target] = source
+    for target, source in sources.items():
+        _link(source, target)
+    laid_out = {unfinished, *unfinished.rglob("*")}
+    num_missing = len(sources.keys() - laid_out)
+    if num_missing:
+        raise StorageError(
+            f"{num_missing} files of this run went missing while they were laid out",
+            fix="resume the run",
+            code="inputs.incomplete",
+        )
+    for path in filter(Path.is_dir, laid_out):
+        fsync_path(path)
+    if (folder / "inputs").exists():
+        # What has this name is complete.
+        shutil.rmtree(unfinished)
+        return
     unfinished.rename(folder / "inputs")
     fsync_path(folder)
 
@@ -175,3 +193,4 @@ def _link(source: Path, target: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES):
             raise
         shutil.copyfile(source, target)
+        fsync_path(target)

@@ -1,11 +1,13 @@
 """Jobs that wait for their inputs, with real agents and a stand-in for the trainer."""
 
+import asyncio
 import hashlib
 import json
 
 import pytest
 
 from loratui_agent.blobs import blob_path, part_path
+from loratui_agent.provision import provision
 from loratui_agent.secrets import keep_secret, read_secret
 from loratui_protocol import messages
 from loratui_protocol.ids import new_id
@@ -111,6 +113,24 @@ async def test_a_waiting_job_is_stopped_at_once_and_goes_on_when_it_is_resumed(t
             bring_all(agent.home)
             await client.command(messages.Resume, job)
             await client.until_state(job, "done")
+
+
+async def test_who_is_stopped_again_and_again_while_files_are_laid_out_leaves_all_of_them_or_none(tmp_path):
+    home, folder = AgentHome(tmp_path / "home"), tmp_path / "home" / "jobs" / "job"
+    folder.mkdir(parents=True)
+    names = {f"train/pics/{number % 50}/{number}.png": PICTURE for number in range(5000)}
+    manifest = manifest_of(names)
+    bring(home, manifest.to_bytes(), PICTURE)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(provision(folder, inputs_of(manifest), home, lambda _: None))
+        while not any(folder.iterdir()):  # noqa: ASYNC110 - another thread makes them
+            await asyncio.sleep(0)
+        while not running.done():
+            running.cancel()
+            await asyncio.sleep(0)
+        assert [path.name for path in folder.iterdir()] == ["inputs"]
+        assert sum(path.is_file() for path in (folder / "inputs").rglob("*")) == len(names)
+    assert running.cancelled()
 
 
 async def test_the_time_of_a_waiting_job_costs_and_runs_out(tmp_path):
