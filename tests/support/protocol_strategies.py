@@ -6,12 +6,15 @@ from dataclasses import fields
 from enum import EnumType
 from pathlib import Path
 
+import msgpack
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from loratui_protocol import messages
-from loratui_protocol.codec import clean
+from loratui_protocol.codec import clean, decode_record, encode_record
 from loratui_protocol.config import LR_SCHEDULERS, MIXED_PRECISIONS, SAVE_PRECISIONS, TrainingConfig
 from loratui_protocol.dataset import Picture
+from loratui_protocol.errors import ProtocolError
 from loratui_protocol.harmless import MAX_INT, MAX_SECONDS, Count, Seconds
 
 MESSAGE_TYPES: tuple[type, ...] = typing.get_args(messages.Message)
@@ -44,6 +47,23 @@ def of_type(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
         return st.dictionaries(*map(of_type, typing.get_args(hint)), max_size=3)
     hints = typing.get_type_hints(hint, include_extras=True)
     return st.builds(hint, **{field.name: of_type(hints[field.name]) for field in fields(hint)})
+
+
+_wild = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.sampled_from([0, -1, 2**53, 1e11, 1e300])
+
+
+@st.composite
+def wild_records(draw: st.DrawFn) -> messages.Record:
+    """Return any record that a host can make us take, with the numbers that it may think of."""
+    fields = msgpack.unpackb(encode_record(draw(of_type(messages.Record))))
+    for holder in (fields, fields["event"]):
+        numbers = sorted(name for name, value in holder.items() if type(value) in (int, float) and name != "seq")
+        if numbers:
+            holder[draw(st.sampled_from(numbers))] = draw(_wild)
+    try:
+        return decode_record(msgpack.packb(fields))
+    except ProtocolError:
+        reject()
 
 
 _rate = st.floats(0, 9.5).map(lambda rate: rate + 1e-9)

@@ -3,8 +3,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loratui.domain.run import LinkState, Money, RunView
+from loratui.domain import formatting
+from loratui.domain.phases import took
+from loratui.domain.run import NUM_ARTIFACTS, NUM_KEPT, LinkState, Money, RunView
 from loratui_protocol.messages import (
     Artifact,
     ArtifactKind,
@@ -27,6 +31,7 @@ from loratui_protocol.messages import (
     Unsupported,
     Warn,
 )
+from support.protocol_strategies import wild_records
 
 ARTIFACT = Artifact(id="a", kind=ArtifactKind.LORA, name="a.safetensors", size=1, sha256="0" * 64)
 
@@ -245,3 +250,48 @@ def test_a_trainer_that_was_killed_and_started_again_stands_in_the_log() -> None
         "interrupted: the trainer was killed",
         "resuming: going on from the last checkpoint",
     ]
+
+
+@given(st.lists(wild_records(), max_size=4), st.floats(0, 1e9))
+def test_whatever_a_host_says_can_be_folded_in_and_shown(records: list[Record], now_s: float) -> None:
+    view = run()
+    for seq, record in enumerate(records, start=1):
+        view.apply(replace(record, seq=seq))
+        assert (view.last_seq, view.last_ts) == (seq, record.ts)
+    shown = view.snapshot()
+    assert formatting.money(shown.spent(now_s).value_microusd)
+    for phase in shown.phases.values():
+        assert took(phase, shown.price_microusd_per_h, now_s)
+    assert not [each for each in shown.log if "can't be shown" in each.text]
+
+
+def test_record_that_makes_no_sense_is_noted_and_the_others_count() -> None:
+    view = run()
+    # As an earlier version may have stored it: what arrives now is bounded.
+    events = (Cost(spent_microusd=1, price_microusd_per_h=1, deadline_s=None), Setup(phase="p", total=1))
+    for seq, (ts, event) in enumerate([(0.0, events[0]), (0.0, events[1]), (math.inf, replace(events[1], done=1))], 1):
+        view.apply(Record(seq=seq, ts=ts, event=event))
+    view.apply(Record(seq=4, ts=5.0, event=step(7)))
+    assert (view.last_seq, view.step) == (4, 7)
+    assert "record 3 can't be shown" in view.log[-1].text
+
+
+def test_run_that_goes_on_for_ever_keeps_what_is_newest() -> None:
+    view = run()
+    for number in range(NUM_ARTIFACTS):
+        view.apply(Record(seq=number + 1, ts=0.0, event=replace(ARTIFACT, id=str(number))))
+    view.downloaded["1"] = Path("1")
+    for number, gone in ((NUM_ARTIFACTS, "1"), (NUM_ARTIFACTS + 1, "0")):
+        assert gone in view.artifacts
+        view.apply(Record(seq=number + 1, ts=0.0, event=replace(ARTIFACT, id=str(number))))
+        # The one that is here goes first.
+        assert gone not in view.artifacts
+    assert not view.downloaded
+    assert len(view.artifacts) == NUM_ARTIFACTS
+    for number in range(NUM_KEPT + 5):
+        warn, setup = Warn(code="c", message=str(number)), Setup(phase=str(number))
+        for event in (warn, setup, Checkpoint(step=number, size=1, seconds=1.0)):
+            view.apply(Record(seq=1, ts=0.0, event=event))
+    assert (len(view.warnings), len(view.phases), len(view.checkpoints)) == (NUM_KEPT, NUM_KEPT, NUM_KEPT)
+    assert view.warnings[-1].message == str(NUM_KEPT + 4)
+    assert next(iter(view.phases)) == "5"

@@ -2,6 +2,8 @@
 
 import math
 
+from hypothesis import given
+
 from loratui.headless.narration import Narrator
 from loratui_protocol.messages import (
     Artifact,
@@ -22,6 +24,7 @@ from loratui_protocol.messages import (
     Unsupported,
     Warn,
 )
+from support.protocol_strategies import wild_records
 
 
 def told(*timed: tuple[float, Event]) -> list[str]:
@@ -52,6 +55,18 @@ def test_steps_of_a_very_fast_run_are_not_told_before_5_s_have_passed():
 
 def test_going_back_to_a_checkpoint_is_told_at_once():
     assert told((0.0, step(1, 100)), (6.0, step(50, 100)), (7.0, step(41, 100)))[-1].startswith("step 41 of 100")
+
+
+def test_a_step_of_a_run_without_a_total_is_told():
+    assert told((0.0, step(3, 0)))[0].startswith("step 3 of 0")
+
+
+@given(wild_records())
+def test_whatever_a_host_says_has_a_sentence_or_none(record: Record):
+    narrator = Narrator()
+    narrator.sentence(Record(seq=1, ts=0.0, event=Cost(spent_microusd=0, price_microusd_per_h=2**53, deadline_s=None)))
+    narrator.sentence(record)
+    narrator.sentence(Record(seq=2, ts=record.ts, event=record.event))
 
 
 def test_a_loss_that_is_no_number_is_told_by_name():

@@ -1,3 +1,5 @@
+import asyncio
+import math
 import random
 import threading
 import time
@@ -9,11 +11,13 @@ import pytest
 
 from loratui import settings
 from loratui.domain.run import LinkState
-from loratui.sessions.host import PUBLISH_EVERY_S, SessionHost
-from loratui.sessions.session import FIRST_RETRY_S, LAST_RETRY_S, retry_after_s
+from loratui.sessions.followed import PUBLISH_EVERY_S
+from loratui.sessions.host import SessionHost
+from loratui.sessions.retrying import FIRST_RETRY_S, LAST_RETRY_S, retry_after_s
 from loratui.sessions.source import HostRunSource
 from loratui.sessions.start_run import start_run
 from loratui.sessions.tail import tail
+from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import AgentRefusedError, AgentUnreachableError, JobError, StorageError, UsageError
@@ -26,6 +30,7 @@ from loratui_protocol.messages import (
     Pause,
     Record,
     Resume,
+    Setup,
     StartJob,
     State,
     Step,
@@ -410,3 +415,29 @@ def test_retries_grow_from_a_quarter_of_a_second_to_half_a_minute(chance: float)
     assert FIRST_RETRY_S / 2 <= waits[0] <= FIRST_RETRY_S
     assert waits == sorted(waits)
     assert LAST_RETRY_S / 2 <= waits[-1] <= LAST_RETRY_S
+
+
+def test_agent_that_says_what_can_not_be_takes_no_other_run_with_it_and_is_taken_up_again(
+    host: SessionHost, agent: FakeAgent, here: Settings
+) -> None:
+    lies, works = start(host, agent), start(host, agent)
+    agent.emit(lies, Setup(phase="p", done=0, total=1))
+    # With the price of this run it costs more than any number can say.
+    agent.emit(lies, Setup(phase="p", done=1, total=1), ts=math.inf)
+    wait_until(lambda: "malformed" in host.view(lies).link_detail, "the link to say why")
+    agent.emit(works, *lines(1, 300))
+    wait_for_records(here, agent, works)
+    agent.jobs[lies].records.pop()
+    agent.emit(lies, *lines(1, 3))
+    host.retry_now(lies)
+    wait_for_records(here, agent, lies)
+
+
+def test_what_is_performed_ends_when_the_host_is_closed(host: SessionHost) -> None:
+    async def forever(_: Targets) -> None:
+        await asyncio.Event().wait()
+
+    result = host.perform(forever)
+    host.close()
+    assert result.cancelled()
+    assert "sessions" not in [thread.name for thread in threading.enumerate()]

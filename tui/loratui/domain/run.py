@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from loratui.domain import formatting
 from loratui.domain.phases import Phase, title, took
@@ -35,11 +35,15 @@ from loratui_protocol.messages import (
 )
 
 NUM_LOG_LINES = 1000
+NUM_KEPT = 1000
+"""Of samples, checkpoints and warnings, and of phases: the newest. Each snapshot copies them."""
+NUM_ARTIFACTS = 5000
 _SILENT = ("start_job", "ack_artifacts")
 """Commands that the client sends by itself: their success is not news."""
 _NOTED = (JobState.INTERRUPTED, JobState.RESUMING)
 """States that pass so quickly that only the log can tell of them."""
 _TRAINED = (JobState.RUNNING, JobState.PAUSED, JobState.STOPPING, JobState.FINISHING)
+T = TypeVar("T")
 CommandKind = Literal["pause", "resume", "checkpoint", "sample", "stop", "extend"]
 
 
@@ -180,9 +184,15 @@ class RunView:
     """Why no attempt is made any more: a person has to decide first."""
 
     def apply(self, record: Record) -> None:
-        """Fold the next record of the journal in."""
+        """Fold the next record of the journal in; one that makes no sense is noted in the log, and the others count."""
         self.last_seq = record.seq
         self.last_ts = record.ts
+        try:
+            self._fold(record)
+        except (ArithmeticError, ValueError) as error:
+            self.note(record.ts, "WARNING", f"record {record.seq} can't be shown: {type(error).__name__}")
+
+    def _fold(self, record: Record) -> None:
         match record.event:
             case State() as event:
                 self._enter(event, record.ts)
@@ -195,14 +205,14 @@ class RunView:
             case Artifact() as event:
                 self._artifact(event, record.ts)
             case Sample() as event:
-                self.samples.append(event)
+                _keep(self.samples, event)
                 self.note(record.ts, "INFO", f'sample of step {event.step}: "{event.prompt}"')
             case Checkpoint() as event:
-                self.checkpoints.append(event)
+                _keep(self.checkpoints, event)
                 saved = f"state of step {event.step} saved, {formatting.size(event.size)} in {event.seconds:.1f} s"
                 self.note(record.ts, "INFO", saved)
             case Warn() as event:
-                self.warnings.append(event)
+                _keep(self.warnings, event)
                 self.note(record.ts, "WARNING", f"{event.code}: {event.message}")
             case Cost() as event:
                 self._money(event.spent_microusd, event.price_microusd_per_h, event.deadline_s)
@@ -310,6 +320,8 @@ class RunView:
         elif event.message and (self.setup is None or self.setup.phase != event.phase):
             self.note(ts, "INFO", event.message)
         self.phases[event.phase] = phase
+        if len(self.phases) > NUM_KEPT:
+            self.phases.pop(next(iter(self.phases)))
         self.setup = event
 
     def _step(self, event: Step) -> None:
@@ -339,13 +351,28 @@ class RunView:
             for known in (self.downloaded, self.exported, self.download_failures):
                 known.pop(event.id, None)
         self.artifacts[event.id] = event
+        if len(self.artifacts) > NUM_ARTIFACTS:
+            self._forget_artifact()
         if event.kind is not ArtifactKind.SAMPLE:
             self.note(ts, "INFO", f"file {event.name}, {formatting.size(event.size)}")
+
+    def _forget_artifact(self) -> None:
+        """Forget the oldest file that is settled; where all are on their way, the oldest of them."""
+        places = (self.downloaded, self.exported, self.download_failures, self.declined)
+        settled = (each for each in self.artifacts if any(each in place for place in places))
+        oldest = next(settled, next(iter(self.artifacts)))
+        for place in (self.artifacts, *places):
+            place.pop(oldest, None)
 
     def _money(self, spent_microusd: int, price_microusd_per_h: int, deadline_s: float | None) -> None:
         self.spent_microusd = spent_microusd
         self.price_microusd_per_h = price_microusd_per_h
         self.deadline_s = deadline_s
+
+
+def _keep(newest: list[T], event: T) -> None:
+    newest.append(event)
+    del newest[:-NUM_KEPT]
 
 
 def _sentence(event: CommandResult, outcome: str) -> str:

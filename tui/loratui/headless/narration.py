@@ -79,7 +79,8 @@ class Narrator:
 
     def _step(self, step: Step, ts: float) -> str | None:
         since_s = ts - self._told_step_ts
-        share = (step.step - self._told_step) / step.total
+        # A trainer that is anyone's may know no total.
+        share = (step.step - self._told_step) / max(1, step.total)
         worth_telling = since_s >= LATEST_S or (share >= STEP_SHARE and since_s >= SOONEST_S)
         # A run that was taken back to a checkpoint counts from there.
         if step.step < self._told_step or worth_telling or step.step in (1, step.total):

@@ -1,18 +1,18 @@
 """Sends files to a box's blobs: asks what is missing, then one tar stream, on from where an earlier attempt ended."""
 
 import asyncio
-import contextlib
 import json
 import stat
 import tarfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from loratui.domain.transfer_cost import Speed
 from loratui.remote.box import Box, BoxProcess
+from loratui.remote.groups import one_error
 from loratui.remote.pacing import Pace
 from loratui.remote.told import told_error
 from loratui_protocol.errors import (
@@ -147,24 +147,12 @@ async def _attempt(box: Box, argv: Sequence[str], state: _State) -> list[str]:
         here = state.total - sum(state.blobs[sha256].size - offset for sha256, offset in missing.items())
         state.count(here)
         flow = _Flow(process)
-        with _one_error():
+        with one_error():
             async with asyncio.TaskGroup() as tasks:
                 sender = tasks.create_task(_send(flow, state.blobs, missing), name="upload")
                 bad = await _listen(process, state, flow, here)
                 sender.cancel()
     return bad
-
-
-@contextlib.contextmanager
-def _one_error() -> Iterator[None]:
-    """Raise the first error of a group by itself: the others follow from it."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
 
 
 async def _ask(process: BoxProcess, state: _State) -> dict[str, int]:

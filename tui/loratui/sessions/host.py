@@ -6,13 +6,13 @@ Everyone else sees snapshots, and calls in from any other thread.
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from loratui.domain.run import CommandKind, RunView
 from loratui.sessions.commands import command
+from loratui.sessions.followed import Followed
 from loratui.sessions.session import RunSession
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
@@ -22,7 +22,6 @@ from loratui_protocol.ids import new_id
 from loratui_protocol.messages import CommandResult
 
 log = logging.getLogger(__name__)
-PUBLISH_EVERY_S = 0.1
 _STOP_TIMEOUT_S = 5.0
 _CALL_TIMEOUT_S = 30.0
 T = TypeVar("T")
@@ -43,7 +42,8 @@ class SessionHost:
         self._closing: asyncio.Event
         self._store: Store
         self._tasks: asyncio.TaskGroup
-        self._followed: dict[str, _Followed] = {}
+        self._performing: set[asyncio.Task[None]] = set()
+        self._followed: dict[str, Followed] = {}
         self._news = threading.Condition()
         self._views: dict[str, RunView] = {}
         self._last_seqs: dict[str, int] = {}
@@ -139,16 +139,24 @@ class SessionHost:
         self._say = lambda _: None
 
     def perform(self, work: Callable[[Targets], Coroutine[Any, Any, T]]) -> "Future[T]":
-        """Do in the host's loop what needs the machines, over the connections that the runs use."""
+        """Do in the host's loop what needs the machines, over the connections that the runs use, until ``close``."""
         result: Future[T] = Future()
 
         async def perform() -> None:
             try:
                 result.set_result(await work(self._targets))
+            except asyncio.CancelledError:
+                result.cancel()
+                raise
             except BaseException as error:  # noqa: BLE001  handed to the calling thread
                 result.set_exception(error)
 
-        self._call(lambda: self._tasks.create_task(perform(), name="perform"))
+        def begin() -> None:
+            task = self._tasks.create_task(perform(), name="perform")
+            self._performing.add(task)
+            task.add_done_callback(self._performing.discard)
+
+        self._call(begin)
         return result
 
     def subscribe(self, callback: Callable[[], None]) -> None:
@@ -161,7 +169,7 @@ class SessionHost:
 
     def _follow(self, run: StoredRun) -> "Future[None]":
         if run.id not in self._followed:
-            followed = _Followed(self._publish, self._stored)
+            followed = Followed(self._publish, self._stored)
             followed.session = RunSession(
                 run,
                 self._store,
@@ -248,51 +256,9 @@ class SessionHost:
                     await self._closing.wait()
                     for followed in self._followed.values():
                         followed.end()
+                    for task in self._performing:
+                        task.cancel()
             finally:
                 for followed in self._followed.values():
                     followed.session.close()
                 await self._targets.close()
-
-
-class _Followed:
-    """A session, its task, and when its view was last published."""
-
-    session: RunSession
-    task: asyncio.Task[None]
-
-    def __init__(self, publish: Callable[[RunView], None], stored: Callable[[str, int], None]) -> None:
-        self._publish = publish
-        self._stored = stored
-        self._last_seq = -1
-        self._next_s = 0.0
-        self._is_due = False
-
-    def changed(self) -> None:
-        """Publish the view now, or as soon as ``PUBLISH_EVERY_S`` have passed since the last time."""
-        self._tell_stored()
-        if self._is_due:
-            return
-        wait_s = self._next_s - time.monotonic()
-        if wait_s <= 0:
-            self.publish()
-        else:
-            self._is_due = True
-            asyncio.get_running_loop().call_later(wait_s, self.publish)
-
-    def end(self) -> None:
-        """Follow no more."""
-        self.session.close()
-        self.task.cancel()
-
-    def publish(self) -> None:
-        """Publish the view."""
-        self._is_due = False
-        self._tell_stored()
-        self._next_s = time.monotonic() + PUBLISH_EVERY_S
-        self._publish(self.session.view.snapshot())
-
-    def _tell_stored(self) -> None:
-        view = self.session.view
-        if view.last_seq != self._last_seq:
-            self._last_seq = view.last_seq
-            self._stored(view.run_id, view.last_seq)

@@ -7,40 +7,30 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 
 from loratui.domain.download_policy import EVERYTHING, DownloadPolicy
-from loratui.domain.run import LinkState, RunView, Supplied
+from loratui.domain.run import LinkState, RunView
 from loratui.remote.agent_client import AgentClient, Transport, connected
 from loratui.remote.file_stream import FileWay
+from loratui.remote.groups import one_error
 from loratui.sessions.clocks import Clocks
 from loratui.sessions.commands import start_command
 from loratui.sessions.downloads import Downloads
+from loratui.sessions.retrying import STEADY_S, retry_after_s
+from loratui.sessions.supplying import Supplier, supply
 from loratui.store import Store, StoredRun
-from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiError
+from loratui_protocol.errors import AgentUnreachableError, HostError, JobError, LoratuiError
 from loratui_protocol.ids import new_id
 from loratui_protocol.link import Beat, Deliver, Started
 from loratui_protocol.messages import Command, CommandResult, Refused, Stop
 
 log = logging.getLogger(__name__)
-FIRST_RETRY_S = 0.25
-LAST_RETRY_S = 30.0
 _WATCH_EVERY_S = 0.5
 _FOR_A_PERSON = ("ssh.host_key", "ssh.host_key_changed")
 """Errors that end following: whoever answers may be someone else, and only a person can tell."""
-
-
-Supplier = Callable[[Callable[[Supplied], None], Callable[[str], None]], Awaitable[None]]
-"""Brings what a run needs of this machine to its box. Told to: how far it is, warnings."""
-
-
-def retry_after_s(failures: int, chance: float) -> float:
-    """Return how long to wait after so many failures in a row; ``chance`` (0 to 1) spreads clients out."""
-    longest = min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(failures - 1, 20))
-    return longest * (0.5 + 0.5 * chance)
 
 
 class RunSession:
@@ -72,6 +62,9 @@ class RunSession:
         self._unsent: asyncio.Queue[Command] = asyncio.Queue()
         self._retry = asyncio.Event()
         self._failures = 0
+        self._taken_up_s: float | None = None
+        self._is_outdated = False
+        """Whether another process has replaced the history that the view is of."""
         self._clocks = Clocks()
         self._is_closed = False
         self.answered: Future[None] = Future()
@@ -85,12 +78,14 @@ class RunSession:
         while True:
             wait_s = 0.0
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._drop_after_sleep(), name="clocks")
-                    async with connected(self._transport, self._client_id) as agent:
-                        await self._converse(agent)
-            except* LoratuiError as group:
-                wait_s = self._failed(_first(group))
+                with one_error():
+                    await self._follow_once()
+            except LoratuiError as error:
+                wait_s = self._failed(error)
+            except Exception as error:
+                # The boundary of one run: whatever its host made us stumble over, the others go on.
+                log.exception("run=%s", self._run.id)
+                wait_s = self._failed(_fault(error))
             # A task group that fails while it is being cancelled raises its error and forgets that it was cancelled.
             if self._is_closed or self.view.given_up is not None:
                 return
@@ -131,6 +126,15 @@ class RunSession:
         view.price_microusd_per_h = run.price_microusd_per_h
         view.clock_offset_s = now_s - time.time()
         return view
+
+    async def _follow_once(self) -> None:
+        if self._is_outdated:
+            version, self.view = self.view.version, self._recall()
+            self.view.version, self._is_outdated = version, False
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._drop_after_sleep(), name="clocks")
+            async with connected(self._transport, self._client_id) as agent:
+                await self._converse(agent)
 
     async def _converse(self, agent: AgentClient) -> None:
         """Do everything that goes on while connected; ends with an error, as every connection does."""
@@ -178,8 +182,8 @@ class RunSession:
             self.view.version = version
             self._downloads.recall(self.view)
         self.view.journal, self.view.head = started.epoch, started.head
-        self._failures = 0
-        self.view.heard(LinkState.UP, time.monotonic())
+        self._taken_up_s = time.monotonic()
+        self.view.heard(LinkState.UP, self._taken_up_s)
         if not self.answered.done():
             self.answered.set_result(None)
 
@@ -200,30 +204,8 @@ class RunSession:
 
     async def _supply(self, agent: AgentClient, supplier: Supplier) -> None:
         """Bring what the run needs of this machine; where that can't be done the run is stopped, not left waiting."""
-        view = self.view
-        view.supply = Supplied()
-
-        def tell(supplied: Supplied) -> None:
-            view.supply = replace(supplied, warning=view.supply.warning if view.supply else "")
-            self._changed()
-
-        def warn(sentence: str) -> None:
-            view.note(time.time(), "WARNING", sentence)
-            view.supply = replace(view.supply or Supplied(), warning=sentence)
-            self._changed()
-
-        try:
-            await supplier(tell, warn)
-        except LoratuiError as error:
-            if isinstance(error, AgentUnreachableError) or error.code.startswith("ssh."):
-                raise
-            view.note(time.time(), "ERROR", f"{error.what}; the run is stopped")
-            view.supply = replace(view.supply or Supplied(), error=error)
-            self._changed()
+        if not await supply(supplier, self.view, self._changed):
             await agent.command(Stop(id=new_id(), author=self._author, job=self._run.id))
-            return
-        view.supply = replace(view.supply or Supplied(), is_complete=True)
-        self._changed()
 
     async def _watch(self, agent: AgentClient) -> None:
         """Give the connection up when the agent is silent for too long."""
@@ -271,17 +253,18 @@ class RunSession:
 
     def _failed(self, error: LoratuiError) -> float:
         """Note why the agent can't be reached and return how long to wait before the next attempt."""
-        if error.code in _FOR_A_PERSON:
+        if isinstance(error, HostError) and error.code in _FOR_A_PERSON:
             self._give_up(error)
             return 0.0
+        now_s = time.monotonic()
+        taken_up_s, self._taken_up_s = self._taken_up_s, None
+        if taken_up_s is not None and now_s - taken_up_s >= STEADY_S:
+            self._failures = 0
         # After a sleep the first attempt is made at once, however many failed before it.
         self._failures = 0 if self._clocks.take_slept() else self._failures + 1
         wait_s = retry_after_s(self._failures, random.random()) if self._failures else 0.0
         log.info("run=%s link=down failures=%d retry_s=%.2f %s", self._run.id, self._failures, wait_s, error)
-        if error.code == "store.other_history":
-            version, self.view = self.view.version, self._recall()
-            self.view.version = version
-        now_s = time.monotonic()
+        self._is_outdated |= error.code == "store.other_history"
         self.view.heard(LinkState.DOWN, now_s, detail=error.what, retry_at_s=now_s + wait_s)
         self._changed()
         # Where the request to start may have arrived the run may exist: then trying goes on.
@@ -308,7 +291,9 @@ class RunSession:
         await self._clocks.pause(wait_s, self._retry)
 
 
-def _first(group: BaseExceptionGroup[LoratuiError]) -> LoratuiError:
-    """Return the error that ended a connection; what it brought down with it says less."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+def _fault(error: Exception) -> LoratuiError:
+    return LoratuiError(
+        f"this run can't be followed because of a fault of loratui ({type(error).__name__}); the run goes on",
+        fix="loratui support writes down what helps to find it",
+        code="client.fault",
+    )

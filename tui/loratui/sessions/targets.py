@@ -7,8 +7,8 @@ from loratui.domain.run import Supplied
 from loratui.remote.address import agent_argv
 from loratui.remote.agent_client import Transport
 from loratui.remote.local_agent import LocalAgent
-from loratui.sessions.session import Supplier
 from loratui.sessions.supply import Supply, bring
+from loratui.sessions.supplying import Supplier
 from loratui.settings import Settings
 from loratui.store import StoredRun
 
