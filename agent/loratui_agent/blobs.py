@@ -6,6 +6,7 @@ What has arrived of a file stays when its bringer goes: the next one goes on fro
 import fcntl
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -49,9 +50,13 @@ class Part:
         JobError: another process has it open.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Name the file; it is opened, and what an earlier attempt left is hashed, when the block is entered."""
+    def __init__(self, path: Path, on_block: Callable[[], None] = lambda: None) -> None:
+        """Name the file; it is opened, and what an earlier attempt left is hashed, when the block is entered.
+
+        That takes minutes for many gigabytes; ``on_block`` is called again and again meanwhile.
+        """
         self.path = path
+        self._on_block = on_block
         self.size = 0
         self._digest = hashlib.sha256()
         self._descriptor = -1
@@ -65,6 +70,7 @@ class Part:
             while block := os.read(self._descriptor, _BLOCK_BYTES):
                 self._digest.update(block)
                 self.size += len(block)
+                self._on_block()
         except BlockingIOError as error:
             os.close(self._descriptor)
             raise JobError(

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loratui_agent.blobs import Part, blob_path, bytes_here, has_blob, part_path, sync_folder
+from loratui_agent.clock import now
 from loratui_agent.facts import read_facts
 from loratui_agent.process import ProcessIdentity, identify, is_alive, try_lock
 from loratui_protocol.errors import JobError, LoratuiError, ProtocolError, StorageError
@@ -138,6 +139,8 @@ def _read_request(incoming: _Incoming) -> dict[str, int]:
 def _take(home: AgentHome) -> int:
     """Return the lock that only one receiver of a home holds; one that hangs on a dead link is ended first.
 
+    Its holder touches it as long as anything arrives, and while it looks at what has arrived before.
+
     Raises:
         JobError: another one is at work.
     """
@@ -151,15 +154,21 @@ def _take(home: AgentHome) -> int:
     own = identify(os.getpid())
     os.ftruncate(lock, 0)
     os.write(lock, json.dumps({"pid": os.getpid(), "mark": own.mark if own else ""}).encode("ascii"))
+    _touch(lock)
     return lock
+
+
+def _touch(lock: int) -> None:
+    """Say that its holder is at work, in seconds since the boot: the other clock may be set meanwhile."""
+    boot_s = now().boot_s
+    os.utime(lock, (boot_s, boot_s))
 
 
 def _end_stale(home: AgentHome) -> None:
     path = home.blobs / "receive.lock"
     facts = read_facts(path)
     try:
-        # Its holder touches the file as long as anything arrives. The same machine wrote both times.
-        silent_s = time.time() - path.stat().st_mtime
+        silent_s = now().boot_s - path.stat().st_mtime
         holder = ProcessIdentity(pid=int(facts["pid"]), mark=str(facts["mark"]))
     except (OSError, KeyError, TypeError, ValueError):
         return
@@ -212,7 +221,7 @@ class _Upload:
             raise _garbage(f"a member {member.name[:100]!r} that nobody asked for")
         if int(named[2]) != offset or member.size != self._sizes[sha256] - offset:
             raise _garbage(f"{member.size} bytes of {member.name[:100]!r}, which is another length than announced")
-        with Part(part_path(self._home, sha256)) as part:
+        with Part(part_path(self._home, sha256), lambda: _touch(self._lock)) as part:
             if offset == 0:
                 part.restart()
             if part.size != offset:
@@ -243,7 +252,7 @@ class _Upload:
         if self._received == self._said:
             return
         self._said, self._said_s = self._received, time.monotonic()
-        os.utime(self._lock)
+        _touch(self._lock)
         self._say({"received": self._received})
 
 

@@ -15,11 +15,13 @@ import pytest
 from loratui.remote.upload import LocalBlob, Uploaded, upload
 from loratui_protocol.errors import DatasetError, HostError, JobError, ProtocolError, StorageError
 from loratui_protocol.framing import FrameFinder
+from support.agent_process import wait_until
 from support.boxes import box_of
 from support.local_box import LocalBox, receive_argv
 from support.sshd import may_unshare, needs_sshd, sshd
 
 NONCE = "0123456789abcdef"
+NAME = hashlib.sha256(b"abc").hexdigest()
 
 
 def blobs_of(folder: Path, *sizes: int) -> dict[str, LocalBlob]:
@@ -170,6 +172,41 @@ async def test_a_receiver_on_a_dead_link_gives_way_and_a_busy_one_does_not(tmp_p
     assert arrived(home) == set(blobs)
 
 
+async def test_a_busy_receiver_is_not_taken_for_a_hanging_one_when_the_clock_is_set(tmp_path):
+    home = tmp_path / "home"
+    request = json.dumps({"blobs": {NAME: 3}}).encode()
+    words = [*receive_argv(home), "--nonce", NONCE]
+    program = (
+        "import sys, time; real = time.time; time.time = lambda: real() + 3600; from loratui_agent.cli import main;"
+    )
+    an_hour_later = [*words[:3], "-c", f"{program} sys.exit(main())", *words[5:]]
+    async with LocalBox().process(words, NONCE) as busy:
+        await busy.write(len(request).to_bytes(8, "big") + request)
+        await busy.frame()
+        async with LocalBox().process(an_hour_later, NONCE) as other:
+            await other.write(len(request).to_bytes(8, "big") + request)
+            assert (await other.frame())["error"]["code"] == "upload.busy"
+        assert busy.process.returncode is None
+
+
+async def test_a_receiver_that_looks_at_what_came_before_says_so_all_the_time(tmp_path):
+    home = tmp_path / "home"
+    part, lock = home / "blobs" / f"{NAME}.part", home / "blobs" / "receive.lock"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    os.truncate(part, 400 << 20)
+    sent = spoken({"blobs": {NAME: (400 << 20) + 3}}, (f"{NAME}@{400 << 20}", b"abc", 3))
+    async with LocalBox().process([*receive_argv(home), "--nonce", NONCE], NONCE) as receiver:
+        touched: set[int] = set()
+
+        def looked_at() -> bool:
+            touched.add(lock.stat().st_mtime_ns if lock.exists() else 0)
+            return len(touched) > 4
+
+        await receiver.write(sent)
+        await asyncio.to_thread(wait_until, looked_at, "signs of life", 10)
+
+
 def spoken(request: object, *members: tuple[str, bytes, int], kind: bytes = tarfile.REGTYPE) -> bytes:
     """Return what a client might send: its list, and a tar stream of (name, content, announced size)."""
     listed = json.dumps(request).encode()
@@ -179,9 +216,6 @@ def spoken(request: object, *members: tuple[str, bytes, int], kind: bytes = tarf
         header.size, header.type = size, kind
         stream += header.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % 512)
     return stream + bytes(1024)
-
-
-NAME = hashlib.sha256(b"abc").hexdigest()
 
 
 @pytest.mark.parametrize(
