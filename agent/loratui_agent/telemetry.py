@@ -10,6 +10,7 @@ import logging
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,22 +22,31 @@ _GIB = float(1 << 30)
 T = TypeVar("T")
 _CGROUP = Path("/sys/fs/cgroup")
 _FIRST_AFTER_S = 0.2
+_WORTH_ROUNDS = 3
+"""So many times the distance of two measurements is the last one shown."""
 
 
 class TelemetrySource:
-    """Measures every ``every_s`` seconds; ``latest`` is the last that came back."""
+    """Measures every ``every_s`` seconds; ``latest`` is the last that came back, as long as it is worth showing."""
 
-    def __init__(self, folder: Path, every_s: float) -> None:
+    def __init__(self, folder: Path, every_s: float, machine: "ProcMachine | PsutilMachine | None" = None) -> None:
         """Start measuring; ``folder`` is on the disk whose free space counts."""
         self._folder = folder
         self._every_s = every_s
         self._closing = threading.Event()
         self._nvml: Any = None
         self._gpu: Any = None
-        self._machine: ProcMachine | PsutilMachine = ProcMachine() if sys.platform == "linux" else PsutilMachine()
-        self.latest = Telemetry(source=self._machine.source)
+        self._machine = machine or (ProcMachine() if sys.platform == "linux" else PsutilMachine())
+        self._measured = (Telemetry(source=self._machine.source), time.monotonic())
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self._thread.start()
+
+    @property
+    def latest(self) -> Telemetry:
+        """Return the last figures; none when the measuring hangs: old ones would pass for those of now."""
+        telemetry, measured_s = self._measured
+        is_old = time.monotonic() - measured_s > _WORTH_ROUNDS * self._every_s
+        return Telemetry(source=telemetry.source) if is_old else telemetry
 
     def close(self) -> None:
         """Stop measuring; a hanging measurement is not waited for."""
@@ -44,11 +54,11 @@ class TelemetrySource:
 
     def _run(self) -> None:
         self._open_gpu()
-        self._machine.cpu_pct()
+        _figure(self._machine.cpu_pct)
         # The first one soon, so that no heartbeat goes out without figures; the load needs a moment to be one.
         wait_s = min(_FIRST_AFTER_S, self._every_s)
         while not self._closing.wait(wait_s):
-            self.latest = self._measure()
+            self._measured = (self._measure(), time.monotonic())
             wait_s = self._every_s
 
     def _open_gpu(self) -> None:
@@ -62,12 +72,12 @@ class TelemetrySource:
             log.info("telemetry source=%s, no GPU: %s", self._machine.source, error)
 
     def _measure(self) -> Telemetry:
-        used, total = _within_limit(*self._machine.memory())
+        used, total = _figure(lambda: _within_limit(*self._machine.memory())) or (None, None)
         machine: dict[str, Any] = {
-            "cpu_pct": self._machine.cpu_pct(),
-            "ram_used_gib": used / _GIB,
-            "ram_total_gib": total / _GIB,
-            "disk_free_gib": shutil.disk_usage(self._folder).free / _GIB,
+            "cpu_pct": _figure(self._machine.cpu_pct),
+            "ram_used_gib": used and used / _GIB,
+            "ram_total_gib": total and total / _GIB,
+            "disk_free_gib": _figure(lambda: shutil.disk_usage(self._folder).free / _GIB),
         }
         if self._gpu is None:
             return Telemetry(source=self._machine.source, **machine)
@@ -135,6 +145,15 @@ class PsutilMachine:
         """Return used and total bytes."""
         memory = self._psutil.virtual_memory()
         return memory.total - memory.available, memory.total
+
+
+def _figure(measure: Callable[[], T]) -> T | None:
+    """Return what is measured, None where it can't be now: the other figures are none the worse for it."""
+    try:
+        return measure()
+    except (OSError, LookupError, ValueError) as error:
+        log.debug("a figure is missing: %s", error)
+        return None
 
 
 def _within_limit(used: int, total: int) -> tuple[int, int]:
