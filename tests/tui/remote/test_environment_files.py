@@ -89,6 +89,12 @@ async def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path, only_uv):
     (cache / wheel_for("x86_64", GLIBC).name).write_bytes(b"half")
     with wheel_index(only_uv) as index:
         wheel = await uv_wheel("x86_64", GLIBC, cache, index.url)
+        program = await uv_binary("x86_64", GLIBC, cache, index.url)
+        whole = program.read_bytes()
+        for damaged in (whole[:1000], bytes(len(whole))):
+            program.write_bytes(damaged)
+            assert await uv_binary("x86_64", GLIBC, cache, index.url) == program
+            assert program.read_bytes() == whole
     assert hashlib.sha256(wheel.read_bytes()).hexdigest() == wheel_for("x86_64", GLIBC).sha256
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,6 +124,7 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
         try:
             yield target
             target.flush()
+            os.fsync(target.fileno())
             Path(target.name).replace(path)
         finally:
             Path(target.name).unlink(missing_ok=True)
@@ -129,10 +132,13 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
 
 def _extracted(wheel: Path) -> Path:
     program = wheel.with_suffix(".uv")
-    if not program.exists():
-        with zipfile.ZipFile(wheel) as archive, _new_file(program) as target:
-            shutil.copyfileobj(archive.open(f"uv-{VERSION}.data/scripts/uv"), target, 1 << 20)
-            Path(target.name).chmod(0o700)
+    with zipfile.ZipFile(wheel) as archive:
+        member = archive.getinfo(f"uv-{VERSION}.data/scripts/uv")
+        # The wheel is what was published: its sum tells a program that a crash has left half-written.
+        if not program.exists() or zlib.crc32(program.read_bytes()) != member.CRC:
+            with _new_file(program) as target:
+                shutil.copyfileobj(archive.open(member), target, 1 << 20)
+                Path(target.name).chmod(0o700)
     return program
 
 
