@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratui.domain.read_ahead import CHUNK_BYTES, MAX_WINDOW_BYTES, ReadAhead
+from loratui.domain.read_ahead import CHUNK_BYTES, LEAST_BYTES, MAX_WINDOW_BYTES, PACE_S, Pace, ReadAhead
 
 
 def window(ahead: ReadAhead) -> int:
@@ -72,3 +72,23 @@ def test_cap_is_kept_and_nothing_is_saved_up_for_a_burst() -> None:
         asked += ahead.chunk_bytes
     assert 0.95e7 < asked <= 1.05e7
     assert ReadAhead().wait_s(1.0) == 0
+
+
+def lasts_s(bytes_per_s: float, every_s: float, max_bytes_per_s: float = 0.0) -> float:
+    """Return how long a file is waited for that comes like this, an hour at most."""
+    pace, now_s = Pace(0, 0.0, max_bytes_per_s), 0.0
+    while now_s < 3600 and not pace.is_lost(int(bytes_per_s * now_s), now_s):
+        now_s += every_s
+    return now_s
+
+
+def test_way_that_brings_hardly_anything_is_given_up_and_a_slow_one_is_not() -> None:
+    assert lasts_s(1 / 19, every_s=19) <= PACE_S + 19
+    assert lasts_s(LEAST_BYTES / PACE_S * 0.9, every_s=1) == PACE_S
+    assert lasts_s(LEAST_BYTES / PACE_S * 1.1, every_s=1) >= 3600
+
+
+def test_cap_of_the_users_own_is_no_reason_to_give_up() -> None:
+    assert lasts_s(300, every_s=1, max_bytes_per_s=300) >= 3600
+    # The pieces that are asked for under a cap may come less often than once in a while.
+    assert lasts_s(16_384 / 200, every_s=200, max_bytes_per_s=16_384 / 200) >= 3600

@@ -7,10 +7,12 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from loratui.domain import read_ahead
 from loratui.domain.read_ahead import ReadAhead
 from loratui.remote import file_stream
 from loratui.remote.file_stream import FileWay
@@ -203,4 +205,40 @@ def test_silence_ends_the_transfer(tmp_path: Path, destination: Path, monkeypatc
     with answering(tmp_path, be_silent) as way:
         with pytest.raises(AgentUnreachableError, match="silent"):
             fetch(way, picture(BIG), destination)
+        heard.set()
+
+
+def test_byte_now_and_then_does_not_keep_the_transfer_going(
+    tmp_path: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_ahead, "PACE_S", 0.3)
+    ended = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        total(connection, len(BIG))
+        while not ended.wait(0.02):
+            connection.sendall(b"x")
+
+    with answering(tmp_path, drip) as way:
+        with pytest.raises(AgentUnreachableError, match="hardly sends anything"):
+            fetch(way, picture(BIG), destination)
+        ended.set()
+
+
+def test_agent_that_reads_no_question_does_not_keep_the_transfer_going(
+    tmp_path: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_stream, "SILENT_S", 0.2)
+    heard = threading.Event()
+
+    async def token() -> str:
+        # More than fits on the way.
+        return "t" * 4_000_000
+
+    def read_nothing(_: socket.socket) -> None:
+        heard.wait(10)
+
+    with answering(tmp_path, read_nothing) as way:
+        with pytest.raises(AgentUnreachableError, match="silent"):
+            fetch(replace(way, token=token), picture(BIG), destination)
         heard.set()

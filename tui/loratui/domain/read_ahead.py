@@ -14,6 +14,9 @@ _MIN_CHUNK_BYTES = 16 << 10
 _QUEUE_S = 0.25
 """How much longer than the quickest an answer may take: what waits in line, and holds up what comes behind it."""
 _CHUNKS_PER_S = 4
+PACE_S = 60.0
+LEAST_BYTES = 64 << 10
+"""In ``PACE_S``: a way that brings less is as good as dead, and whoever keeps it up holds up all other files."""
 
 
 class ReadAhead:
@@ -23,7 +26,7 @@ class ReadAhead:
     """
 
     def __init__(self, max_bytes_per_s: float = 0.0) -> None:
-        self._max_bytes_per_s = max_bytes_per_s
+        self.max_bytes_per_s = max_bytes_per_s
         self._window = float(_FIRST_WINDOW_BYTES)
         self._quickest_s = float("inf")
         self._next_ask_s = 0.0
@@ -32,16 +35,14 @@ class ReadAhead:
     @property
     def chunk_bytes(self) -> int:
         """Return how much to ask for at once: less under a cap, lest it arrives in bursts."""
-        if not self._max_bytes_per_s:
+        if not self.max_bytes_per_s:
             return CHUNK_BYTES
-        return int(min(CHUNK_BYTES, max(_MIN_CHUNK_BYTES, self._max_bytes_per_s / _CHUNKS_PER_S)))
+        return int(min(CHUNK_BYTES, max(_MIN_CHUNK_BYTES, self.max_bytes_per_s / _CHUNKS_PER_S)))
 
     @property
     def span_bytes(self) -> int:
         """Return how much to ask for at once where an answer has no size limit: on a fast way every question costs."""
-        return max(
-            self.chunk_bytes, min(MAX_SPAN_BYTES, int(self._window / _SPANS)) if not self._max_bytes_per_s else 0
-        )
+        return max(self.chunk_bytes, min(MAX_SPAN_BYTES, int(self._window / _SPANS)) if not self.max_bytes_per_s else 0)
 
     def may_ask(self, in_flight: int) -> bool:
         """Return whether more may be asked for while ``in_flight`` bytes have yet to arrive."""
@@ -53,9 +54,9 @@ class ReadAhead:
 
     def asked(self, num_bytes: int, now_s: float) -> None:
         """Note a question."""
-        if self._max_bytes_per_s:
+        if self.max_bytes_per_s:
             # What was not used before is not saved up: that would be a burst.
-            self._next_ask_s = max(self._next_ask_s, now_s) + num_bytes / self._max_bytes_per_s
+            self._next_ask_s = max(self._next_ask_s, now_s) + num_bytes / self.max_bytes_per_s
 
     def arrived(self, num_bytes: int, asked_s: float, now_s: float) -> None:
         """Note the answer to a question that was asked at ``asked_s``."""
@@ -67,3 +68,19 @@ class ReadAhead:
             # Once for what was under way together: one stall is one sign, however many answers it delays.
             self._window = max(CHUNK_BYTES, self._window / 2)
             self._shrunk_s = now_s
+
+
+class Pace:
+    """How a file comes: ``here`` bytes at a moment, in monotonic seconds."""
+
+    def __init__(self, here: int, now_s: float, max_bytes_per_s: float = 0.0) -> None:
+        self._here = here
+        self._since_s = now_s
+        # A cap of the user's own may be lower. Half of it: questions come in steps.
+        self._least = min(LEAST_BYTES, max_bytes_per_s * PACE_S / 2) if max_bytes_per_s else LEAST_BYTES
+
+    def is_lost(self, here: int, now_s: float) -> bool:
+        """Return whether too little has come for too long."""
+        if here - self._here >= self._least:
+            self._here, self._since_s = here, now_s
+        return now_s - self._since_s >= PACE_S

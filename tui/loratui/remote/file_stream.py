@@ -14,7 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from loratui.domain.read_ahead import ReadAhead
+from loratui.domain.read_ahead import Pace, ReadAhead
+from loratui.remote.in_thread import ended
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiError, ProtocolError
 
@@ -72,6 +73,7 @@ class _Taker:
         self._held = 0
         self._loop = asyncio.get_running_loop()
         self._writing: asyncio.Future[None] | None = None
+        self._pace = Pace(here, time.monotonic(), ahead.max_bytes_per_s)
 
     async def take(self, hello: dict[str, str]) -> None:
         """Introduce ourselves and take everything that is not here."""
@@ -91,7 +93,7 @@ class _Taker:
         finally:
             # The file must not be closed under the thread that writes it.
             if self._writing is not None:
-                await asyncio.wait([self._writing])
+                await ended(self._writing)
         if self._writing is not None:
             self._writing.result()
 
@@ -115,6 +117,8 @@ class _Taker:
 
     def _arrived(self, received: bytes) -> None:
         self._here += len(received)
+        if self._pace.is_lost(self._here, time.monotonic()):
+            raise OSError("it hardly sends anything")
         if self._here > self._asked:
             raise OSError("it sends what nobody asked for")
         self._blocks.append(received)
@@ -140,7 +144,8 @@ class _Taker:
 
     async def _send(self, content: bytes) -> None:
         if content:
-            await self._loop.sock_sendall(self._socket, content)
+            async with asyncio.timeout(SILENT_S):
+                await self._loop.sock_sendall(self._socket, content)
 
     async def _received(self, limit: int) -> bytes:
         async with asyncio.timeout(SILENT_S):

@@ -14,11 +14,14 @@ from typing import Protocol
 from loratui.domain.read_ahead import ReadAhead
 from loratui.remote.file_stream import FileWay, stream
 from loratui.remote.safetensors_header import check_safetensors
+from loratui.remote.in_thread import in_thread
 from loratui_protocol.errors import JobError, ProtocolError, StorageError
 from loratui_protocol.messages import Artifact, Chunk, Refused
 
 MAX_ARTIFACT_BYTES = 8 << 30
 _SPARE_BYTES = 64 << 20
+ANSWER_S = 60.0
+"""Without the next piece for so long others may come first: an agent that is heard need not answer."""
 _HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -47,7 +50,7 @@ async def download(
 
     Raises:
         ProtocolError: the agent sent other bytes than it announced; ``.part`` is gone then.
-        JobError: the agent has no such file (any more).
+        JobError: the agent has no such file (any more), or does not answer (``artifact.silent``).
         StorageError: the disk is full, or another process is fetching the same file.
     """
     if not 0 <= artifact.size <= MAX_ARTIFACT_BYTES:
@@ -56,19 +59,19 @@ async def download(
     try:
         destination.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _Part(part) as opened:
-            here = await asyncio.to_thread(opened.take_up, artifact.size)
+            here = await in_thread(opened.take_up, artifact.size)
             _check_space(destination.parent, artifact.size - here)
             try:
                 if isinstance(agent, FileWay):
                     await _stream(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
                 else:
                     await _fetch(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
-                await asyncio.to_thread(_verify, opened, part, artifact, destination)
+                await in_thread(_verify, opened, part, artifact, destination)
             except ProtocolError as error:
                 if error.code.startswith("artifact."):
                     part.unlink()
                 raise
-            await asyncio.to_thread(opened.put, destination)
+            await in_thread(opened.put, destination)
     except OSError as error:
         raise StorageError(
             f"{destination} can't be written: {error.strerror}; the file stays on the agent",
@@ -132,7 +135,11 @@ async def _fetch(
             waiting.append((asked, length, time.monotonic(), await agent.ask_artifact(job, artifact.id, asked, length)))
             asked += length
         offset, length, asked_s, answer = waiting.popleft()
-        chunk = await answer
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                chunk = await answer
+        except TimeoutError as error:
+            raise JobError("the agent does not answer for it", fix="loratui attach", code="artifact.silent") from error
         ahead.arrived(length, asked_s, time.monotonic())
         if isinstance(chunk, Refused):
             raise JobError(chunk.what, fix=chunk.fix, code=chunk.code)
