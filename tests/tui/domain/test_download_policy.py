@@ -1,6 +1,6 @@
 import pytest
 
-from loratui.domain.download_policy import MAX_FILES, DownloadPolicy, read_amount, read_which
+from loratui.domain.download_policy import MAX_FILES, DownloadPolicy, LocalFile, read_amount, read_which
 from loratui_protocol.messages import Artifact, ArtifactKind
 
 
@@ -33,6 +33,29 @@ def test_host_that_announces_without_end_fills_no_disk() -> None:
     flood = [artifact(number, size=0) for number in range(MAX_FILES + 10)]
     assert len(DownloadPolicy().declined(flood)) == 10
     assert set(DownloadPolicy().declined([artifact(0, size=2**60), artifact(1, size=-5)])) == {"a0"}
+
+
+def begun(kind: ArtifactKind, gib: int, num_versions: int = 1) -> LocalFile:
+    return LocalFile(name="x", kind=kind, sha256="old", num_versions=num_versions, num_bytes=gib * 2**30)
+
+
+def test_what_was_ever_begun_counts_whatever_was_announced_since() -> None:
+    policy, gib = DownloadPolicy(max_gib=3), 2**30
+    files = {"a1": begun(ArtifactKind.SAMPLE, 3, num_versions=3)}
+    assert set(policy.declined([artifact(1, size=gib)], files)) == {"a1"}
+    assert policy.declined([artifact(2, ArtifactKind.LORA, size=3 * gib)], files) == {}
+    files = {"a2": begun(ArtifactKind.LORA, 3)}
+    assert set(policy.declined([artifact(2, ArtifactKind.LORA, size=gib), artifact(1, size=gib)], files)) == {
+        "a1",
+        "a2",
+    }
+    assert set(DownloadPolicy().declined([artifact(1)], {"x": begun(ArtifactKind.SAMPLE, 0, MAX_FILES)})) == {"a1"}
+
+
+def test_version_that_was_begun_is_fetched_to_its_end() -> None:
+    half = LocalFile(name="x", kind=ArtifactKind.LORA, sha256="0" * 64, size=2**30, num_versions=1, num_bytes=2**30)
+    lora = artifact(1, ArtifactKind.LORA, size=2**30)
+    assert DownloadPolicy(max_gib=1).declined([lora], {"a1": half}) == {}
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:

@@ -1,19 +1,25 @@
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 
 from loratui import settings
 from loratui.domain.download_policy import DownloadPolicy
 from loratui.domain.run import RunView
+from loratui.remote import transfer
+from loratui.remote.transfer import MAX_ARTIFACT_BYTES
+from loratui.sessions.downloads import BULK_FROM_BYTES, MAX_EXPORTED
 from loratui.sessions.host import SessionHost
 from loratui.sessions.start_run import start_run
 from loratui.settings import Settings
 from loratui.store import Store
 from loratui_protocol.link import MAX_CHUNK_BYTES
 from loratui_protocol.messages import AckArtifacts, Artifact, ArtifactKind, GetArtifact, JobState, State
+from loratui_protocol.paths import FILES_SOCKET, socket_path
 from support.agent_process import wait_until
 from support.fake_agent import FakeAgent, fake_agent
 from support.files import artifact_of, safetensors
@@ -346,7 +352,7 @@ def test_no_name_size_or_hash_of_a_hostile_agent_reaches_beyond_the_runs_folder(
     agent: FakeAgent, here: Settings, tmp_path: Path
 ) -> None:
     before = {path for path in tmp_path.rglob("*") if "state" not in path.parts}
-    host = hosting(here)
+    host = hosting(here, max_gib=1000)
     run_id = start(host, agent)
     good = 0
     for number, name in enumerate(HOSTILE_NAMES):
@@ -358,7 +364,7 @@ def test_no_name_size_or_hash_of_a_hostile_agent_reaches_beyond_the_runs_folder(
             case 2:
                 artifact = replace(artifact, sha256="0" * 64)
             case 3:
-                artifact = replace(artifact, size=-1)
+                artifact = replace(artifact, size=MAX_ARTIFACT_BYTES + 1)
             case _:
                 good += 1
         publish(agent, run_id, content, artifact)
@@ -388,3 +394,140 @@ def test_two_clients_fetch_a_file_once(host: SessionHost, agent: FakeAgent, here
     wait_until(lambda: other.view(run_id).is_settled, "the other client to know")
     other.close()
     assert sum(request.offset == 0 for request in agent.reads) == 1
+def test_name_of_a_verified_file_is_given_to_no_other_whatever_is_announced_later(
+    host: SessionHost, agent: FakeAgent, here: Settings
+) -> None:
+    run_id = start(host, agent)
+    first = artifact_of(b"first", "p1", name="x.png", kind=ArtifactKind.SAMPLE)
+    publish(agent, run_id, b"first", first)
+    wait_until(lambda: "p1" in host.view(run_id).downloaded, "the first file")
+    host.close()
+    # Another journal in which another file is announced before it, and wishes for the same name.
+    agent.jobs[run_id].epoch, agent.jobs[run_id].records = "epoch-2", []
+    publish(agent, run_id, b"other", artifact_of(b"other", "p0", name="x.png", kind=ArtifactKind.SAMPLE))
+    publish(agent, run_id, b"first", first)
+    again = hosting(here)
+    again.follow(run_id)
+    view = settled(again, agent, run_id)
+    again.close()
+    folder = here.run_folder(run_id)
+    assert view.downloaded == {"p1": folder / "x.png", "p0": folder / "x-2.png"}
+    assert (folder / "x.png").read_bytes() == b"first"
+    assert (folder / "x-2.png").read_bytes() == b"other"
+
+
+def publish_versions(host: SessionHost, agent: FakeAgent, run_id: str, num_values: range) -> None:
+    for number in num_values:
+        content = safetensors(number)
+        artifact = publish(agent, run_id, content, artifact_of(content, name=f"style-{number}.safetensors"))
+
+        def is_judged(artifact: Artifact = artifact) -> bool:
+            view = host.view(run_id)
+            return view.artifacts.get("lora") == artifact and "lora" in view.downloaded.keys() | view.declined.keys()
+
+        wait_until(is_judged, "this version to be here, or to be declined")
+
+
+def test_id_that_is_announced_again_and_again_fills_no_disk(agent: FakeAgent, here: Settings, tmp_path: Path) -> None:
+    host = hosting(here, max_gib=0.001)
+    run_id = start(host, agent, tmp_path / "out")
+    publish_versions(host, agent, run_id, range(25_000, 25_015))
+    assert "downloads.max_gib" in host.view(run_id).declined["lora"]
+    host.close()
+    assert [path.name for path in here.run_folder(run_id).iterdir()] == ["style-25000.safetensors"]
+    assert 5 < len(list((tmp_path / "out").iterdir())) <= 10
+    # A client that comes later counts what this one fetched.
+    again = hosting(here, max_gib=0.001)
+    again.follow(run_id)
+    wait_until(lambda: "lora" in again.view(run_id).declined, "the quota")
+    again.close()
+
+
+def test_file_that_changes_without_end_is_copied_for_the_user_a_few_times(
+    host: SessionHost, agent: FakeAgent, tmp_path: Path
+) -> None:
+    run_id = start(host, agent, tmp_path / "out")
+    publish_versions(host, agent, run_id, range(1, MAX_EXPORTED + 4))
+    view = host.view(run_id)
+    assert len(list((tmp_path / "out").iterdir())) == MAX_EXPORTED
+    assert view.exported == {}
+    assert view.downloaded["lora"].read_bytes() == safetensors(MAX_EXPORTED + 3)
+    assert "is not copied" in view.log[-1].text
+
+
+def test_file_that_becomes_one_of_another_kind_is_refused(host: SessionHost, agent: FakeAgent) -> None:
+    run_id = start(host, agent)
+    publish(agent, run_id, b"png", artifact_of(b"png", name="x.png", kind=ArtifactKind.SAMPLE))
+    wait_until(lambda: "lora" in host.view(run_id).downloaded, "the picture")
+    publish(agent, run_id, b"\x80\x04no safetensors", artifact_of(b"\x80\x04no safetensors"))
+    view = settled(host, agent, run_id)
+    assert view.downloaded == {}
+    assert "something else before" in view.download_failures["lora"]
+
+
+def test_agent_that_never_answers_for_one_file_holds_up_no_other(
+    here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mute(FakeAgent):
+        async def _read(self, connection: ServerConnection, request: GetArtifact) -> None:
+            if request.artifact_id != "lora":
+                await super()._read(connection, request)
+            self.reads += [request] if request.artifact_id == "lora" else []
+
+    monkeypatch.setattr(transfer, "ANSWER_S", 0.3)
+    with Mute(tmp_path / "home") as agent:
+        host = hosting(here)
+        run_id = start(host, agent)
+        agent.jobs[run_id].files["p"] = b"png"
+        agent.emit(run_id, artifact_of(LORA), artifact_of(b"png", "p", name="p.png", kind=ArtifactKind.SAMPLE))
+        view = settled(host, agent, run_id)
+        host.close()
+    assert set(view.downloaded) == {"p"}
+    assert "does not answer" in view.download_failures["lora"]
+    assert [request.artifact_id for request in agent.reads] == ["lora", "p", "lora", "lora"]
+
+
+def test_large_file_comes_with_the_records_where_something_else_answers_for_files(
+    host: SessionHost, agent: FakeAgent
+) -> None:
+    content = safetensors(BULK_FROM_BYTES)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(socket_path(agent.home, FILES_SOCKET)))
+        listener.listen()
+
+        def answer() -> None:
+            while True:
+                with listener.accept()[0] as connection:
+                    if not connection.recv(1 << 16):
+                        return
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        run_id = start(host, agent)
+        publish(agent, run_id, content)
+        view = settled(host, agent, run_id)
+        with socket.socket(socket.AF_UNIX) as last:
+            last.connect(str(socket_path(agent.home, FILES_SOCKET)))
+        server.join(10)
+    assert view.downloaded["lora"].read_bytes() == content
+
+
+def test_agent_that_did_not_hear_which_files_nobody_wants_is_told_on_the_next_connection(
+    agent: FakeAgent, here: Settings
+) -> None:
+    def num_told() -> int:
+        return sum(isinstance(each, AckArtifacts) and each.declined_ids == ["a0", "a1"] for each in agent.commands)
+
+    host = hosting(here, which="final")
+    run_id = start(host, agent)
+    agent.silent_commands.add("ack_artifacts")
+    publish_run(agent, run_id)
+    settled(host, agent, run_id)
+    wait_until(lambda: num_told() == 1, "the word")
+    agent.silent_commands.clear()
+    agent.cut()
+    wait_until(lambda: num_told() == 2, "the word on the next connection")
+    host.close()
+
+

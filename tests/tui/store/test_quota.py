@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from loratui.store import Store, StoredRun
-from loratui.store.quota import Quota
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.messages import Log, Record, Setup
 
@@ -14,7 +13,7 @@ MAX_BYTES = 200_000
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "s.sqlite3", Quota(MAX_BYTES)) as opened:
+    with Store(tmp_path / "s.sqlite3", MAX_BYTES) as opened:
         opened.add_run(RUN)
         opened.begin_history("r", "epoch", reset=False)
         yield opened
@@ -58,8 +57,25 @@ def test_run_that_floods_with_what_is_no_log_is_stored_no_further(store: Store) 
 
 
 def test_two_processes_that_store_the_same_lose_nothing_early(store: Store, tmp_path: Path) -> None:
-    with Store(tmp_path / "s.sqlite3", Quota(MAX_BYTES)) as other:
+    with Store(tmp_path / "s.sqlite3", MAX_BYTES) as other:
         for first in range(1, 1_001, 100):
             store.append("r", "epoch", logs(first, first + 99))
             other.append("r", "epoch", logs(first, first + 99))
     assert len(list(store.records("r"))) == 1_000
+
+
+def test_host_that_floods_does_not_have_everything_read_again_for_each_batch(store: Store) -> None:
+    store.append("r", "epoch", setups(1, 500))
+    with pytest.raises(ProtocolError, match=r"agent\.flood"):
+        flood(store)
+    head, instructions = store.run("r").head, 0
+
+    def count() -> None:
+        nonlocal instructions
+        instructions += 10
+
+    store._database.set_progress_handler(count, 10)
+    with pytest.raises(ProtocolError, match=r"agent\.flood"):
+        store.append("r", "epoch", setups(head + 1, head + 500))
+    # Storing them takes 90 each; reading what is stored took 20 more for each record that was there.
+    assert instructions < 100 * 500

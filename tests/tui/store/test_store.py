@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from loratui.store import Store, StoredRun
+from loratui.store.database import _MIGRATIONS
 from loratui_protocol.errors import StorageError
-from loratui_protocol.messages import Cost, Event, JobState, Log, Record, State, Step
+from loratui_protocol.messages import Artifact, ArtifactKind, Cost, Event, JobState, Log, Record, State, Step
 
 
 def stored_run(run_id: str = "r1", created_ts: float = 1.0) -> StoredRun:
@@ -120,6 +121,51 @@ def test_downloads_are_remembered(store: Store, tmp_path: Path) -> None:
     downloads = store.downloads("r1")
     assert (downloads["a"].path, downloads["a"].exported) == (tmp_path / "a.png", tmp_path / "out" / "a.png")
     assert (downloads["a"].acknowledged, downloads["b"].acknowledged) == (True, False)
+
+
+def picture(artifact_id: str, sha256: str = "1", size: int = 10) -> Artifact:
+    return Artifact(id=artifact_id, kind=ArtifactKind.SAMPLE, name="x", size=size, sha256=sha256)
+
+
+def test_file_keeps_its_name_and_no_other_file_gets_it(store: Store) -> None:
+    first = store.begin_file("r1", picture("a"), "x.png")
+    assert first is not None
+    assert first.name == "x.png"
+    assert store.begin_file("r1", picture("b"), "X.PNG") is None
+    again = store.begin_file("r1", picture("a", "2"), "y.png")
+    assert again is not None
+    assert again.name == "x.png"
+    assert {artifact_id: file.name for artifact_id, file in store.files("r1").items()} == {"a": "x.png"}
+
+
+def test_every_version_that_was_begun_counts_once_and_for_ever(store: Store) -> None:
+    for sha256, size in (("1", 10), ("1", 10), ("2", 20), ("1", 10), ("3", 2**53), ("4", -1)):
+        store.begin_file("r1", picture("a", sha256, size), "x.png")
+    file = store.files("r1")["a"]
+    assert (file.num_versions, file.num_bytes) == (5, 40 + 2**53)
+    assert file.is_for(picture("a", "4", -1))
+
+
+def test_files_that_were_fetched_by_an_earlier_version_keep_their_names(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as database:
+        for statement in ";".join(_MIGRATIONS[:2]).split(";"):
+            database.execute(statement)
+        database.execute(
+            "INSERT INTO runs (id, name, target, created_ts, config_toml, home, price_microusd_per_h, evaluate_concept)"
+            " VALUES ('r1', 'n', 'local', 1, '', '/h', 0, '')"
+        )
+        places = ("/state/x/style.safetensors", "C:\\state\\x\\b.png", "/elsewhere/x/STYLE.safetensors")
+        rows = [(f"a{number}", place) for number, place in enumerate(places)]
+        database.executemany("INSERT INTO downloads (run, artifact_id, path, sha256) VALUES (1, ?, ?, '0')", rows)
+        database.execute("INSERT INTO records (run, seq, ts, record) VALUES (1, 1, 1.0, x'0102')")
+        database.execute("PRAGMA user_version = 2")
+    database.close()
+    with Store(path) as store:
+        names = {artifact_id: file.name for artifact_id, file in store.files("r1").items()}
+        assert names == {"a0": "style.safetensors", "a1": "b.png"}
+        assert store._rows("SELECT stored_bytes FROM runs") == [(2,)]
+        assert set(store.downloads("r1")) == {"a0", "a1", "a2"}
 
 
 def test_damaged_file_is_named_and_left_alone(path: Path) -> None:

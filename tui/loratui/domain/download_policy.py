@@ -1,7 +1,8 @@
 """Which of a run's files are fetched. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from loratui_protocol.messages import Artifact, ArtifactKind
@@ -11,6 +12,26 @@ BYTES_PER_MBIT = 125_000
 MAX_FILES = 5_000
 """Of one run. A host that announces more wants to fill this machine's disk, or its time."""
 _ON_THE_WAY = (ArtifactKind.CHECKPOINT_LORA, ArtifactKind.SAMPLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFile:
+    """The file that an artifact has on this machine for good, and all that was ever begun to be fetched into it."""
+
+    name: str
+    kind: ArtifactKind | None = None
+    """None: it is of a time when nothing was counted."""
+    sha256: str = ""
+    size: int = 0
+    num_versions: int = 0
+    num_bytes: int = 0
+
+    def is_for(self, artifact: Artifact) -> bool:
+        """Return whether this very version was begun."""
+        return (self.sha256, self.size) == (artifact.sha256, artifact.size)
+
+
+_NOTHING: Mapping[str, LocalFile] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,22 +47,34 @@ class DownloadPolicy:
         """Return the cap in bytes a second, 0 for none."""
         return self.max_mbit_s * BYTES_PER_MBIT
 
-    def declined(self, artifacts: Iterable[Artifact]) -> dict[str, str]:
-        """Return the ids that are not fetched, and why. Results count first, whenever they were announced."""
+    def declined(self, missing: Iterable[Artifact], files: Mapping[str, LocalFile] = _NOTHING) -> dict[str, str]:
+        """Return the ids of the missing files that are not fetched, and why; ``files`` are those begun so far, by id.
+
+        Results count first, whenever they were announced. A version that was begun counts for ever: else a host could
+        fill the disk through one id that it announces again and again.
+        """
         declined = {}
+        wanted = list(missing)
         num_files, num_bytes = 0, 0
-        for artifact in sorted(artifacts, key=lambda artifact: artifact.kind in _ON_THE_WAY):
-            if self.which == "none":
-                declined[artifact.id] = "downloads.policy is none"
-            elif self.which == "final" and artifact.kind in _ON_THE_WAY:
-                declined[artifact.id] = "downloads.policy is final"
-            elif num_files == MAX_FILES:
-                declined[artifact.id] = f"the run has more than {MAX_FILES} files"
-            elif num_bytes + max(0, artifact.size) > self.max_gib * 2**30:
-                declined[artifact.id] = f"the run's files are more than downloads.max_gib = {self.max_gib:g}"
-            else:
-                num_files += 1
-                num_bytes += max(0, artifact.size)
+        for on_the_way in (False, True):
+            begun = [file for file in files.values() if file.kind and (file.kind in _ON_THE_WAY) is on_the_way]
+            num_files += sum(file.num_versions for file in begun)
+            num_bytes += sum(file.num_bytes for file in begun)
+            for artifact in (each for each in wanted if (each.kind in _ON_THE_WAY) is on_the_way):
+                known = files.get(artifact.id)
+                if self.which == "none":
+                    declined[artifact.id] = "downloads.policy is none"
+                elif self.which == "final" and on_the_way:
+                    declined[artifact.id] = "downloads.policy is final"
+                elif known is not None and known.is_for(artifact):
+                    continue
+                elif num_files >= MAX_FILES:
+                    declined[artifact.id] = f"the run has more than {MAX_FILES} files"
+                elif num_bytes + max(0, artifact.size) > self.max_gib * 2**30:
+                    declined[artifact.id] = f"the run's files are more than downloads.max_gib = {self.max_gib:g}"
+                else:
+                    num_files += 1
+                    num_bytes += max(0, artifact.size)
         return declined
 
 

@@ -1,7 +1,6 @@
 """Names of files on this machine, chosen here: what the other end suggests is only a wish."""
 
 import re
-from collections.abc import Iterable
 
 from loratui_protocol.messages import Artifact, ArtifactKind
 
@@ -19,21 +18,43 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Names that Windows gives to devices, whatever their extension."""
 
 
-def local_names(artifacts: Iterable[Artifact]) -> dict[str, str]:
-    """Return a file name for each artifact id, no two alike even where case does not count.
+class LocalNames:
+    """Chooses a name for each file of one folder, no two alike even where case does not count."""
 
-    The same artifacts in the same order always get the same names.
-    """
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for artifact in artifacts:
-        stem, suffix = _parts(artifact)
-        name, number = f"{stem}{suffix}", 2
-        while name.lower() in taken:
-            name, number = numbered(f"{stem}{suffix}", number), number + 1
-        taken.add(name.lower())
-        names[artifact.id] = name
-    return names
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def take(self, name: str) -> None:
+        """Note a name that a file has already."""
+        self._taken.add(name.lower())
+
+    def choose(self, artifact: Artifact) -> str:
+        """Return a name that no file had so far."""
+        name = wish = _whitelisted(artifact.name, _SUFFIXES[artifact.kind], artifact.kind)
+        # Where thousands wish for one name, none of them tries all that went before.
+        number = self._next.get(wish.lower(), 2)
+        while name.lower() in self._taken:
+            name, number = numbered(wish, number), number + 1
+        self._next[wish.lower()] = number
+        self.take(name)
+        return name
+
+
+def may_be(name: str, kind: ArtifactKind) -> bool:
+    """Return whether a file of that name may be of this kind."""
+    return name.lower().endswith(_SUFFIXES[kind])
+
+
+def report_name(run_name: str) -> str:
+    """Return what the report of a run is called; the run's name may come from another machine."""
+    return f"{_whitelisted(run_name, ('',), 'run')}-report.html"
+
+
+def run_name(wish: str) -> str:
+    """Return what a run that another machine names is called here: one short line, and neither path nor option."""
+    line = " ".join(wish.replace("/", " ").replace("\\", " ").split())
+    return line[:MAX_NAME_CHARS].lstrip("-. ").rstrip() or "run"
 
 
 def numbered(name: str, number: int) -> str:
@@ -42,12 +63,11 @@ def numbered(name: str, number: int) -> str:
     return f"{stem}-{number}{dot}{suffix}"
 
 
-def _parts(artifact: Artifact) -> tuple[str, str]:
-    allowed = _SUFFIXES[artifact.kind]
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", artifact.name)
-    suffix = next((suffix for suffix in allowed if name.lower().endswith(suffix)), None)
-    stem = name[: -len(suffix)] if suffix else name
-    suffix = suffix or allowed[0]
+def _whitelisted(wish: str, suffixes: tuple[str, ...], fallback: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", wish)
+    suffix = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
+    stem = name[: len(name) - len(suffix)]
+    suffix = suffix or suffixes[0]
     # Room is left for a number.
-    stem = stem.lstrip(".-").rstrip(".")[: MAX_NAME_CHARS - len(suffix) - 6] or artifact.kind
-    return (f"_{stem}" if _RESERVED.fullmatch(stem) else stem), suffix
+    stem = stem.lstrip(".-").rstrip(".")[: MAX_NAME_CHARS - len(suffix) - 6] or fallback
+    return f"_{stem}{suffix}" if _RESERVED.fullmatch(stem) else f"{stem}{suffix}"

@@ -1,13 +1,14 @@
 """Brings a run's files home as they appear: fetched, verified, recorded, copied for the user, acknowledged."""
 
 import asyncio
+import collections
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from loratui.domain.download_policy import DownloadPolicy
-from loratui.domain.local_names import local_names
+from loratui.domain.download_policy import DownloadPolicy, LocalFile
+from loratui.domain.local_names import LocalNames, may_be
 from loratui.domain.read_ahead import ReadAhead
 from loratui.domain.run import RunView
 from loratui.remote.agent_client import AgentClient
@@ -21,11 +22,16 @@ from loratui_protocol.messages import AckArtifacts, Artifact, ArtifactKind, Comm
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3
+MAX_EXPORTED = 20
+"""Versions of one file that are copied for the user; a run that is resumed makes a few."""
 BULK_FROM_BYTES = 2 << 20
 """From this size on a file comes over a connection of its own, lest what happens in the run waits behind it."""
 _BULK_ATTEMPTS = 2
 _BULK_PAUSE_S = 0.5
 _ELSEWHERE_S = 0.5
+_AGAIN = ("artifact.corrupt", "artifact.silent")
+"""What the next attempt may do better; other files come before that."""
+_NO_FILES = "protocol.handshake"
 _FIRST = (
     ArtifactKind.LORA,
     ArtifactKind.CONTACT_SHEET,
@@ -58,6 +64,8 @@ class Downloads:
         self._bulk_failures = 0
         self._policy = policy
         self._told_declined: set[str] = set()
+        self._attempts: collections.Counter[tuple[str, str]] = collections.Counter()
+        """By id and version."""
         self._run = run
         self._store = store
         self._folder = folder
@@ -65,12 +73,18 @@ class Downloads:
         self._changed = changed
         self._output_folder = output_folder(run.config_toml)
         self._news = asyncio.Event()
-        self._acks: dict[str, list[str]] = {}
+        self._acks: dict[str, tuple[list[str], set[str]]] = {}
+        self._names = LocalNames()
+        for file in store.files(run.id).values():
+            self._names.take(file.name)
+        self._judged_seq = -1
+        """How far the view had come when it was last looked at for what is declined."""
         self.view = RunView(run_id=run.id, name=run.name, target=run.target)
 
     def recall(self, view: RunView) -> None:
         """Take over a new view of the run, and note in it what is here already."""
         self.view = view
+        self._judged_seq = -1
         for artifact_id, known in self._store.downloads(self._run.id).items():
             artifact = view.artifacts.get(artifact_id)
             if artifact is None or not _is(artifact, known):
@@ -86,14 +100,17 @@ class Downloads:
 
     def answered(self, result: CommandResult) -> None:
         """Note that the agent knows what is here."""
-        artifact_ids = self._acks.pop(result.id, None)
-        if artifact_ids and result.ok:
-            self._store.note_acknowledged(self._run.id, artifact_ids)
+        here, declined = self._acks.pop(result.id, ([], set()))
+        if result.ok:
+            self._store.note_acknowledged(self._run.id, here)
+            self._told_declined |= declined
 
     async def run(self, agent: AgentClient) -> None:
         """Fetch what the run has and we have not, for as long as the connection lives."""
         self.view.download_failures.clear()
         self._acks.clear()
+        self._told_declined.clear()
+        self._attempts.clear()
         self._bulk_failures = 0
         # Anew for every connection: the way to the host may be another one.
         ahead = ReadAhead(self._policy.max_bytes_per_s)
@@ -113,7 +130,7 @@ class Downloads:
         try:
             await self._bring(self._files, artifact, ahead)
             self._bulk_failures = 0
-        except (AgentUnreachableError, HostError) as error:
+        except (AgentUnreachableError, HostError, ProtocolError) as error:
             self._bulk_failures += 1
             log.info("run=%s files=down failures=%d %s", self._run.id, self._bulk_failures, error)
             await asyncio.sleep(_BULK_PAUSE_S)
@@ -129,79 +146,113 @@ class Downloads:
             and artifact_id not in view.download_failures
             and artifact_id not in view.declined
         ]
-        return min(missing, key=lambda artifact: _FIRST.index(artifact.kind), default=None)
+        return min(missing, key=lambda each: (self._attempts[_version(each)], _FIRST.index(each.kind)), default=None)
 
     def _decline(self) -> None:
         """Note what the settings keep from being fetched; what is here already stays."""
-        declined = self._policy.declined(self.view.artifacts.values())
-        fresh = {each: why for each, why in declined.items() if each not in self.view.downloaded}
-        for why in sorted(set(fresh.values()) - set(self.view.declined.values())):
+        if self._judged_seq == self.view.last_seq:
+            # What is fetched changes nothing: whether it is to come or was begun, it counts the same.
+            return
+        self._judged_seq = self.view.last_seq
+        missing = (each for each_id, each in self.view.artifacts.items() if each_id not in self.view.downloaded)
+        declined = self._policy.declined(missing, self._store.files(self._run.id))
+        for why in sorted(set(declined.values()) - set(self.view.declined.values())):
             if self._policy.which == "all":
                 self._note("WARNING", f"files are left on the agent: {why}")
-        self.view.declined = fresh
+        self.view.declined = declined
 
     async def _bring(self, agent: AgentClient | FileWay, artifact: Artifact, ahead: ReadAhead) -> None:
+        view = self.view
         try:
-            path = await self._fetch(agent, artifact, ahead)
-            # A resumed run may have announced another version meanwhile.
-            if self.view.artifacts[artifact.id].sha256 == artifact.sha256:
-                await self._export(artifact, path)
-                self.view.downloaded[artifact.id] = path
-        except (AgentUnreachableError, HostError):
-            raise
+            file, path = await self._fetch(agent, artifact, ahead)
+            copy = await self._export(artifact, file, path) if self._is_current(artifact, view) else None
+            if self._is_current(artifact, view):
+                view.downloaded[artifact.id] = path
+                view.exported |= {artifact.id: copy} if copy is not None else {}
         except LoratuiError as error:
+            if isinstance(error, AgentUnreachableError | HostError) or error.code == _NO_FILES:
+                raise
             # Of a version that was replaced meanwhile it says nothing about the new one.
-            if self.view.artifacts[artifact.id].sha256 == artifact.sha256:
-                self._note("WARNING", f"{artifact.name} is not here: {error.what}")
-                self.view.download_failures[artifact.id] = error.what
+            if self._is_current(artifact, view):
+                self._failed(artifact, error)
         finally:
             self.view.fetching = None
             self._changed()
 
-    async def _fetch(self, agent: AgentClient | FileWay, artifact: Artifact, ahead: ReadAhead) -> Path:
-        """Return where the verified file is; an earlier or another process may be the one that fetched it.
+    def _is_current(self, artifact: Artifact, view: RunView) -> bool:
+        """Return whether this is still what the run has under its id; another journal brings another view."""
+        known = view.artifacts.get(artifact.id)
+        return view is self.view and known is not None and known.sha256 == artifact.sha256
+
+    def _failed(self, artifact: Artifact, error: LoratuiError) -> None:
+        self._attempts[_version(artifact)] += 1
+        if error.code in _AGAIN and self._attempts[_version(artifact)] < ATTEMPTS:
+            log.warning("run=%s artifact=%s %s", self._run.id, artifact.id, error.what)
+            return
+        self._note("WARNING", f"{artifact.name} is not here: {error.what}")
+        self.view.download_failures[artifact.id] = error.what
+
+    async def _fetch(
+        self, agent: AgentClient | FileWay, artifact: Artifact, ahead: ReadAhead
+    ) -> tuple[LocalFile, Path]:
+        """Return the verified file and where it is; an earlier or another process may be the one that fetched it.
 
         Raises:
             LoratuiError: it can't be had.
         """
-        path = self._folder / local_names(self.view.artifacts.values())[artifact.id]
-        attempt = 1
+        file = self._begin(artifact)
+        path = self._folder / file.name
         while True:
-            known = self._store.downloads(self._run.id).get(artifact.id)
+            known = self._store.download(self._run.id, artifact.id)
             if known is not None and _is(artifact, known):
-                return known.path
+                return file, known.path
             try:
                 await download(agent, self._run.id, artifact, path, lambda here: self._progress(artifact, here), ahead)
                 self._store.add_download(self._run.id, artifact.id, path, artifact.sha256)
-            except ProtocolError as error:
-                if error.code != "artifact.corrupt" or attempt == ATTEMPTS:
-                    raise
-                log.warning("run=%s artifact=%s attempt=%d %s", self._run.id, artifact.id, attempt, error.what)
-                attempt += 1
             except StorageError as error:
                 if error.code != "transfer.elsewhere":
                     raise
                 await asyncio.sleep(_ELSEWHERE_S)
 
+    def _begin(self, artifact: Artifact) -> LocalFile:
+        """Return the file that is this artifact's for good, and have this version of it count.
+
+        Raises:
+            ProtocolError: it was a file of another kind before.
+        """
+        file = None
+        while file is None:
+            known = self._store.file(self._run.id, artifact.id)
+            name = self._names.choose(artifact) if known is None else known.name
+            file = self._store.begin_file(self._run.id, artifact, name)
+        if not may_be(file.name, artifact.kind):
+            raise ProtocolError(
+                f"the host says that it is a {artifact.kind}, and said something else before", code="artifact.kind"
+            )
+        return file
+
     def _is_exported(self, artifact: Artifact) -> bool:
         return self._output_folder is not None and artifact.kind in EXPORTED_KINDS
 
-    async def _export(self, artifact: Artifact, path: Path) -> None:
+    async def _export(self, artifact: Artifact, file: LocalFile, path: Path) -> Path | None:
         if self._output_folder is None or not self._is_exported(artifact):
-            return
+            return None
+        if file.num_versions > MAX_EXPORTED:
+            self._note("WARNING", f"{artifact.name} has changed {file.num_versions} times and is not copied: {path}")
+            return None
         try:
             copy = await asyncio.to_thread(export, path, artifact.sha256, self._output_folder)
         except StorageError as error:
             self._note("WARNING", f"{error.what}; {error.fix}")
-            return
+            return None
         self._store.note_export(self._run.id, artifact.id, copy)
-        self.view.exported[artifact.id] = copy
         if copy.name != path.name:
             self._note("WARNING", f"{self._output_folder / path.name} is another file: the copy is {copy.name}")
+        return copy
 
     async def _acknowledge(self, agent: AgentClient) -> None:
         """Tell the agent what is here, once it is."""
-        waiting = {artifact_id for artifact_ids in self._acks.values() for artifact_id in artifact_ids}
+        waiting = {artifact_id for here, declined in self._acks.values() for artifact_id in (*here, *declined)}
         known = self._store.downloads(self._run.id)
         news = [
             artifact_id
@@ -209,13 +260,12 @@ class Downloads:
             if artifact_id in known and not known[artifact_id].acknowledged and artifact_id not in waiting
         ]
         # What happens after the run may wait for these; whether anything does, another laptop may have said.
-        unwanted = self.view.declined.keys() - self._told_declined if self.view.state.is_final else set()
+        unwanted = self.view.declined.keys() - self._told_declined - waiting if self.view.state.is_final else set()
         if news or unwanted:
             acknowledgement = AckArtifacts(
                 id=new_id(), author=self._author, job=self._run.id, artifact_ids=news, declined_ids=sorted(unwanted)
             )
-            self._acks[acknowledgement.id] = news
-            self._told_declined |= unwanted
+            self._acks[acknowledgement.id] = (news, unwanted)
             await agent.command(acknowledgement)
 
     def _progress(self, artifact: Artifact, here: int) -> None:
@@ -225,6 +275,10 @@ class Downloads:
     def _note(self, level: str, text: str) -> None:
         self.view.note(time.time(), level, text)
         log.log(logging.getLevelNamesMapping()[level], "run=%s %s", self._run.id, text)
+
+
+def _version(artifact: Artifact) -> tuple[str, str]:
+    return artifact.id, artifact.sha256
 
 
 def _is(artifact: Artifact, known: Download) -> bool:

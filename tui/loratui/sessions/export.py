@@ -53,7 +53,7 @@ def export(source: Path, sha256: str, folder: Path) -> Path:
 def _placed(source: Path, sha256: str, target: Path) -> bool:
     """Return whether ``target`` now is, or was before, a copy of the source."""
     if os.path.lexists(target):
-        return target.is_file() and _sha256(target) == sha256
+        return target.is_file() and target.stat().st_size == source.stat().st_size and _sha256(target) == sha256
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with source.open("rb") as reader, unfinished.open("wb") as writer:

@@ -61,6 +61,29 @@ _MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN accepted TEXT NOT NULL DEFAULT '';
     ALTER TABLE runs ADD COLUMN is_ours INTEGER NOT NULL DEFAULT 1;
     """,
+    # Files that were fetched before keep their names: the last part of their path, after a slash of either kind.
+    # A stored record is a log line where its first bytes hold how an event of that kind begins.
+    """
+    CREATE TABLE files (
+        run INTEGER NOT NULL REFERENCES runs (num) ON DELETE CASCADE,
+        artifact_id TEXT NOT NULL,
+        name TEXT NOT NULL COLLATE NOCASE,
+        kind TEXT NOT NULL DEFAULT '',
+        sha256 TEXT NOT NULL DEFAULT '',
+        size INTEGER NOT NULL DEFAULT 0,
+        num_versions INTEGER NOT NULL DEFAULT 0,
+        num_bytes INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (run, artifact_id),
+        UNIQUE (run, name)
+    ) WITHOUT ROWID;
+    INSERT OR IGNORE INTO files (run, artifact_id, name)
+        SELECT run, artifact_id, replace(path, rtrim(path, replace(replace(path, '/', ''), '\\', '')), '')
+        FROM downloads;
+    ALTER TABLE runs ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE runs SET stored_bytes =
+        (SELECT coalesce(sum(length(record)), 0) FROM records WHERE records.run = runs.num);
+    CREATE INDEX log_records ON records (run, seq) WHERE instr(substr(record, 1, 48), X'A174A36C6F67') > 0;
+    """,
 )
 
 

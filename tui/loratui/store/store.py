@@ -8,11 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from loratui.domain.download_policy import LocalFile
 from loratui.store.database import connect, transaction, translated
-from loratui.store.quota import Quota
+from loratui.store.quota import MAX_STORED_BYTES, keep_quota
 from loratui_protocol.codec import decode_record, encode_record
 from loratui_protocol.errors import StorageError
-from loratui_protocol.messages import Cost, JobState, Record, State, Step
+from loratui_protocol.messages import Artifact, ArtifactKind, Cost, JobState, Record, State, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,14 @@ class Download:
     acknowledged: bool = False
 
 
+_SELECT_DOWNLOADS = (
+    "SELECT artifact_id, path, sha256, exported, acknowledged FROM downloads"
+    " WHERE run = (SELECT num FROM runs WHERE id = ?)"
+)
+_SELECT_FILES = (
+    "SELECT artifact_id, name, kind, sha256, size, num_versions, num_bytes FROM files"
+    " WHERE run = (SELECT num FROM runs WHERE id = ?)"
+)
 _SELECT_RUNS = (
     "SELECT id, name, target, created_ts, config_toml, home, price_microusd_per_h, max_runtime_s, evaluate_concept,"
     " supply, on_done, keep_s, accepted, is_ours, epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
@@ -68,10 +77,11 @@ class Store:
     Every method raises ``StorageError`` when the file or the disk fails.
     """
 
-    def __init__(self, path: Path, quota: Quota | None = None) -> None:
+    def __init__(self, path: Path, max_stored_bytes: int = MAX_STORED_BYTES) -> None:
+        """``max_stored_bytes``: of one run's records."""
         self._path = path
         self._database = connect(path)
-        self._quota = quota or Quota()
+        self._max_stored_bytes = max_stored_bytes
 
     def close(self) -> None:
         """Close the file."""
@@ -135,33 +145,34 @@ class Store:
         Raises:
             StorageError: meanwhile another process replaced the history by one of another journal.
         """
-        stored = [(record.seq, record.ts, encode_record(record)) for record in records]
         with self._writing() as database:
-            num, known_epoch = self._number(run_id)
+            num, known_epoch, head = self._row(run_id)
             if known_epoch != epoch:
                 raise StorageError(
                     f"the stored history of run {run_id} is of another journal",
                     fix="follow it again",
                     code="store.other_history",
                 )
-            database.executemany(
-                "INSERT OR IGNORE INTO records (run, seq, ts, record) VALUES (?, ?, ?, ?)",
-                [(num, *row) for row in stored],
-            )
-            database.execute("UPDATE runs SET head = max(head, ?) WHERE num = ?", (records[-1].seq, num))
-            self._quota.keep(self._database, num, sum(len(record) for _, _, record in stored))
-            self._summarise(num, records)
+            fresh = [record for record in records if record.seq > head]
+            if not fresh:
+                return
+            stored = [(num, record.seq, record.ts, encode_record(record)) for record in fresh]
+            database.executemany("INSERT INTO records (run, seq, ts, record) VALUES (?, ?, ?, ?)", stored)
+            database.execute("UPDATE runs SET head = ? WHERE num = ?", (fresh[-1].seq, num))
+            keep_quota(database, num, sum(len(record) for *_, record in stored), self._max_stored_bytes)
+            self._summarise(num, fresh)
 
     def begin_history(self, run_id: str, epoch: str, *, reset: bool) -> None:
         """Set the journal that a run's records come from; those of another one, or all on ``reset``, are dropped."""
         with self._writing() as database:
-            num, known_epoch = self._number(run_id)
+            num, known_epoch, _ = self._row(run_id)
             if known_epoch == epoch and not reset:
                 return
             database.execute("DELETE FROM records WHERE run = ?", (num,))
             database.execute("DELETE FROM costs WHERE run = ?", (num,))
-            self._quota.forget(num)
-            database.execute("UPDATE runs SET epoch = ?, head = 0, step = 0 WHERE num = ?", (epoch, num))
+            database.execute(
+                "UPDATE runs SET epoch = ?, head = 0, step = 0, stored_bytes = 0 WHERE num = ?", (epoch, num)
+            )
 
     def records(self, run_id: str, after_seq: int = 0) -> Iterator[Record]:
         """Yield the stored records after ``after_seq``, in order."""
@@ -178,10 +189,39 @@ class Store:
             "SELECT ts, spent_microusd FROM costs WHERE run = (SELECT num FROM runs WHERE id = ?) ORDER BY ts", run_id
         )
 
+    def files(self, run_id: str) -> dict[str, LocalFile]:
+        """Return the files of a run that have a name here, by artifact id, fetched or not."""
+        return {row[0]: _file(row) for row in self._rows(_SELECT_FILES, run_id)}
+
+    def file(self, run_id: str, artifact_id: str) -> LocalFile | None:
+        """Return the file of one artifact; None: it has no name yet."""
+        rows = self._rows(_SELECT_FILES + " AND artifact_id = ?", run_id, artifact_id)
+        return _file(rows[0]) if rows else None
+
+    def begin_file(self, run_id: str, artifact: Artifact, name: str) -> LocalFile | None:
+        """Return the file of an artifact, which has its name for good: ``name`` if it had none so far.
+
+        This version of it counts from now on. None: the name belongs to another file of the run.
+        """
+        with self._writing() as database:
+            num, *_ = self._row(run_id)
+            database.execute(
+                "INSERT OR IGNORE INTO files (run, artifact_id, name) VALUES (?, ?, ?)", (num, artifact.id, name)
+            )
+            known = self.file(run_id, artifact.id)
+            if known is None or known.is_for(artifact):
+                return known
+            database.execute(
+                "UPDATE files SET kind = ?, sha256 = ?, size = ?, num_versions = num_versions + 1,"
+                " num_bytes = num_bytes + ? WHERE run = ? AND artifact_id = ?",
+                (artifact.kind, artifact.sha256, artifact.size, max(0, artifact.size), num, artifact.id),
+            )
+            return self.file(run_id, artifact.id)
+
     def add_download(self, run_id: str, artifact_id: str, path: Path, sha256: str) -> None:
         """Remember a verified file."""
         with self._writing() as database:
-            num, _ = self._number(run_id)
+            num, *_ = self._row(run_id)
             database.execute(
                 "INSERT OR REPLACE INTO downloads (run, artifact_id, path, sha256) VALUES (?, ?, ?, ?)",
                 (num, artifact_id, str(path), sha256),
@@ -190,7 +230,7 @@ class Store:
     def note_export(self, run_id: str, artifact_id: str, path: Path) -> None:
         """Remember where the copy of a file was put."""
         with self._writing() as database:
-            num, _ = self._number(run_id)
+            num, *_ = self._row(run_id)
             database.execute(
                 "UPDATE downloads SET exported = ? WHERE run = ? AND artifact_id = ?", (str(path), num, artifact_id)
             )
@@ -198,7 +238,7 @@ class Store:
     def note_acknowledged(self, run_id: str, artifact_ids: Iterable[str]) -> None:
         """Remember that the agent knows that these files are here."""
         with self._writing() as database:
-            num, _ = self._number(run_id)
+            num, *_ = self._row(run_id)
             database.executemany(
                 "UPDATE downloads SET acknowledged = 1 WHERE run = ? AND artifact_id = ?",
                 [(num, artifact_id) for artifact_id in artifact_ids],
@@ -206,21 +246,12 @@ class Store:
 
     def downloads(self, run_id: str) -> dict[str, Download]:
         """Return the verified files of a run by artifact id."""
-        rows = self._rows(
-            "SELECT artifact_id, path, sha256, exported, acknowledged FROM downloads"
-            " WHERE run = (SELECT num FROM runs WHERE id = ?)",
-            run_id,
-        )
-        return {
-            artifact_id: Download(
-                artifact_id=artifact_id,
-                path=Path(path),
-                sha256=sha256,
-                exported=Path(exported) if exported else None,
-                acknowledged=bool(acknowledged),
-            )
-            for artifact_id, path, sha256, exported, acknowledged in rows
-        }
+        return {row[0]: _download(row) for row in self._rows(_SELECT_DOWNLOADS, run_id)}
+
+    def download(self, run_id: str, artifact_id: str) -> Download | None:
+        """Return one verified file; None: there is none."""
+        rows = self._rows(_SELECT_DOWNLOADS + " AND artifact_id = ?", run_id, artifact_id)
+        return _download(rows[0]) if rows else None
 
     def _summarise(self, num: int, records: Sequence[Record]) -> None:
         """Bring the run's own row up to date, which lists read without touching the records."""
@@ -244,9 +275,9 @@ class Store:
                 "UPDATE runs SET step = ?, total = ? WHERE num = ?", (steps[-1].step, steps[-1].total, num)
             )
 
-    def _number(self, run_id: str) -> tuple[int, str]:
-        for num, epoch in self._rows("SELECT num, epoch FROM runs WHERE id = ?", run_id):
-            return num, epoch
+    def _row(self, run_id: str) -> tuple[int, str, int]:
+        for num, epoch, head in self._rows("SELECT num, epoch, head FROM runs WHERE id = ?", run_id):
+            return num, epoch, head
         raise StorageError(f"run {run_id} is not known here", fix="see `loratui ls`", code="store.unknown_run")
 
     def _rows(self, query: str, *values: object) -> list[Any]:
@@ -263,3 +294,19 @@ def _run(row: tuple[Any, ...]) -> StoredRun:
     fields = dict(zip(StoredRun.__dataclass_fields__, row, strict=True))
     fields["is_ours"] = bool(fields["is_ours"])
     return StoredRun(**{**fields, "home": Path(fields["home"]), "state": JobState(fields["state"])})
+
+
+def _download(row: tuple[Any, ...]) -> Download:
+    artifact_id, path, sha256, exported, acknowledged = row
+    return Download(
+        artifact_id=artifact_id,
+        path=Path(path),
+        sha256=sha256,
+        exported=Path(exported) if exported else None,
+        acknowledged=bool(acknowledged),
+    )
+
+
+def _file(row: tuple[Any, ...]) -> LocalFile:
+    fields = dict(zip(LocalFile.__dataclass_fields__, row[1:], strict=True))
+    return LocalFile(**{**fields, "kind": ArtifactKind(fields["kind"]) if fields["kind"] else None})
