@@ -8,6 +8,9 @@ from typing import Any
 from loratui_protocol.errors import ProtocolError
 
 MAX_HEADER_BYTES = 10_000_000
+_MAX_DIMS = 16
+_MAX_NUMBER = 2**63 - 1
+"""Beyond these the product of a shape takes as long as a host likes."""
 _BYTES_OF = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
@@ -48,7 +51,9 @@ def check_safetensors(path: Path) -> None:
 def _span(tensor: dict[str, Any]) -> tuple[int, int]:
     first, last = tensor["data_offsets"]
     shape = tensor["shape"]
-    if not all(type(number) is int and number >= 0 for number in (first, last, *shape)):
+    if len(shape) > _MAX_DIMS:
+        raise ValueError("no tensor has so many dimensions")
+    if not all(type(number) is int and 0 <= number <= _MAX_NUMBER for number in (first, last, *shape)):
         raise ValueError("offsets and sizes are counts")
     if last - first != math.prod(shape) * _BYTES_OF[tensor["dtype"]]:
         raise ValueError("a tensor's bytes differ from its shape")
