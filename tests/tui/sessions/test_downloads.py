@@ -383,17 +383,6 @@ def test_no_name_size_or_hash_of_a_hostile_agent_reaches_beyond_the_runs_folder(
     assert {path for path in tmp_path.rglob("*") if "state" not in path.parts} == before
 
 
-def test_two_clients_fetch_a_file_once(host: SessionHost, agent: FakeAgent, here: Settings) -> None:
-    run_id = start(host, agent)
-    other = SessionHost(here)
-    other.start()
-    other.follow(run_id).result(10)
-    content = safetensors(MAX_CHUNK_BYTES)
-    publish(agent, run_id, content)
-    settled(host, agent, run_id)
-    wait_until(lambda: other.view(run_id).is_settled, "the other client to know")
-    other.close()
-    assert sum(request.offset == 0 for request in agent.reads) == 1
 def test_name_of_a_verified_file_is_given_to_no_other_whatever_is_announced_later(
     host: SessionHost, agent: FakeAgent, here: Settings
 ) -> None:
@@ -531,3 +520,14 @@ def test_agent_that_did_not_hear_which_files_nobody_wants_is_told_on_the_next_co
     host.close()
 
 
+def test_two_clients_fetch_a_file_once(host: SessionHost, agent: FakeAgent, here: Settings) -> None:
+    run_id = start(host, agent)
+    other = SessionHost(here)
+    other.start()
+    other.follow(run_id).result(10)
+    content = safetensors(MAX_CHUNK_BYTES)
+    publish(agent, run_id, content)
+    settled(host, agent, run_id)
+    wait_until(lambda: other.view(run_id).is_settled, "the other client to know")
+    other.close()
+    assert sum(request.offset == 0 for request in agent.reads) == 1

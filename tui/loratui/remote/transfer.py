@@ -13,15 +13,15 @@ from typing import Protocol
 
 from loratui.domain.read_ahead import ReadAhead
 from loratui.remote.file_stream import FileWay, stream
-from loratui.remote.safetensors_header import check_safetensors
 from loratui.remote.in_thread import in_thread
+from loratui.remote.safetensors_header import check_safetensors
 from loratui_protocol.errors import JobError, ProtocolError, StorageError
 from loratui_protocol.messages import Artifact, Chunk, Refused
 
 MAX_ARTIFACT_BYTES = 8 << 30
-_SPARE_BYTES = 64 << 20
 ANSWER_S = 60.0
 """Without the next piece for so long others may come first: an agent that is heard need not answer."""
+_SPARE_BYTES = 64 << 20
 _HASH_BLOCK_BYTES = 1 << 20
 
 
