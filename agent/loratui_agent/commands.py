@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 
 from loratui_agent.afterwards import is_on_done
+from loratui_agent.deeds import DEEDS
 from loratui_agent.job import Job
 from loratui_agent.job_queue import JobQueue
-from loratui_agent.reaper import DEEDS
 from loratui_agent.states import WITH_TRAINER
 from loratui_protocol import messages
 from loratui_protocol.errors import JobError, ProtocolError

@@ -1,5 +1,6 @@
 """When to end a trainer that does not end by itself. Pure: facts and times in, a verdict out."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,21 @@ HUNG_AFTER_S = 30.0
 """Without a sign of life from its event loop for so long, an agent counts as dead."""
 AGENT_MARGIN_S = 60.0
 """What a living agent may take beyond the grace before the reaper does its work."""
+LOST_AFTER_S = 60.0
+"""An agent that could not be kept running for so long, however often it was started, counts as lost."""
 RESUMES_MAX = 2
 RESUMES_WINDOW_S = 1800.0
+DEFAULT_KEEP_S = 1800.0
+"""How long files without a term of their own keep what comes after other jobs waiting."""
+ABANDONED_AFTER_S = 6 * 3600.0
+"""How long a job waits for the rest of its files while nobody brings them."""
+ABANDONED_BEFORE_ON_DONE_S = 1200.0
+"""The same where something is to be ended after it."""
+ABANDONED_MIN_S = 60.0
+"""And never less: a client may be on its way back."""
+POWER_CHECK_S = 60.0
+"""What a machine may take to go off before it counts as one that stays on."""
+POWER_TRIES = 4
 
 
 class TrainerVerdict(Enum):
@@ -35,8 +49,8 @@ class TrainerFacts:
     silent_s: float
     """Since the trainer last said anything."""
     step_times_s: Sequence[float]
-    left_s: float | None
-    """Until auto-stop; None: there is none."""
+    overdue_s: float | None
+    """Since auto-stop, negative before it; None: there is none."""
     stopping_s: float | None
     """Since it was told to stop; None: it was not."""
     stopping_for_deadline: bool = False
@@ -46,11 +60,13 @@ class TrainerFacts:
 
 def trainer_verdict(facts: TrainerFacts) -> TrainerVerdict:
     """Return what to do now. Time that costs money ends first: an auto-stop outranks a hang."""
+    overdue_s = -math.inf if facts.overdue_s is None else facts.overdue_s
     if facts.stopping_s is not None:
-        # A stop that a person asked for may take its time as long as it gets somewhere.
-        waited_s = facts.stopping_s if facts.stopping_for_deadline else min(facts.stopping_s, facts.silent_s)
+        # A stop that a person asked for may take its time as long as it gets somewhere, and there is time.
+        patient_s = facts.stopping_s if facts.stopping_for_deadline else min(facts.stopping_s, facts.silent_s)
+        waited_s = max(patient_s, min(facts.stopping_s, overdue_s))
         return TrainerVerdict.KILL_OVERDUE if waited_s > facts.grace_s else TrainerVerdict.GO_ON
-    if facts.left_s is not None and facts.left_s <= 0:
+    if overdue_s >= 0:
         return TrainerVerdict.STOP
     if facts.is_stepping and facts.silent_s > silence_limit_s(facts.step_times_s, facts.silence_min_s):
         return TrainerVerdict.KILL_HUNG
@@ -89,11 +105,21 @@ class ReapedJob:
     """Since the reaper told the trainer to stop; None: it did not."""
     power_s: float | None = None
     """Until the machine may be powered off because nobody came for the results; None: the user did not allow that."""
+    held_s: float = 0.0
+    """For how long its files keep the machine from being powered off after another job."""
     grace_s: float = STOP_GRACE_S
 
+    @property
+    def needs_reaper(self) -> bool:
+        """Return whether there may come something that the reaper has to do."""
+        return (self.is_training and self.overdue_s is not None) or self.power_s is not None
 
-def job_verdict(job: ReapedJob, *, is_agent_alive: bool) -> JobVerdict:
-    """Return what the reaper does. A living agent does it better, so it gets the time that it may take."""
+
+def job_verdict(job: ReapedJob, *, is_agent_alive: bool, is_agent_lost: bool) -> JobVerdict:
+    """Return what the reaper does. A living agent does it better, so it gets the time that it may take.
+
+    Only when no agent can be had any more (``is_agent_lost``) the machine is powered off.
+    """
     patience_s = job.grace_s + AGENT_MARGIN_S if is_agent_alive else 0.0
     if job.is_training:
         if job.overdue_s is None or job.overdue_s < patience_s:
@@ -101,7 +127,7 @@ def job_verdict(job: ReapedJob, *, is_agent_alive: bool) -> JobVerdict:
         if job.told_s is None:
             return JobVerdict.STOP
         return JobVerdict.KILL if job.told_s > job.grace_s else JobVerdict.LEAVE
-    if job.power_s is not None and job.power_s <= 0 and not is_agent_alive:
+    if job.power_s is not None and job.power_s <= 0 and is_agent_lost:
         return JobVerdict.POWER_OFF
     return JobVerdict.LEAVE
 
@@ -128,14 +154,33 @@ class ReapedAgent:
     next_start_s: float
     """Until it may be tried again to start one."""
     has_jobs: bool
-    """There is a job that the reaper will have to end."""
+    """There is a job that may need the reaper."""
+    can_start: bool = True
+    """It is known how an agent is started here."""
+    gone_s: float = 0.0
+    """Since there was last one that stayed and did its work."""
     hung_after_s: float = HUNG_AFTER_S
+
+    @property
+    def is_hung(self) -> bool:
+        """Return whether it holds its lock and does nothing."""
+        return self.is_alive and self.silent_s > self.hung_after_s
+
+    @property
+    def is_able(self) -> bool:
+        """Return whether it does its work: hung, it does nothing about a deadline either."""
+        return self.is_alive and not self.is_hung
+
+    @property
+    def is_lost(self) -> bool:
+        """Return whether no agent can be had any more."""
+        return not self.is_able and (not self.can_start or self.gone_s >= LOST_AFTER_S)
 
 
 def agent_verdict(agent: ReapedAgent) -> AgentVerdict:
     """Return what to do now. An agent that holds its lock but does nothing is worse than none: it keeps others out."""
     if agent.is_alive:
-        return AgentVerdict.KILL_HUNG if agent.silent_s > agent.hung_after_s else AgentVerdict.LEAVE
+        return AgentVerdict.KILL_HUNG if agent.is_hung else AgentVerdict.LEAVE
     if agent.is_wanted:
         return AgentVerdict.START if agent.next_start_s <= 0 else AgentVerdict.LEAVE
     return AgentVerdict.LEAVE if agent.has_jobs else AgentVerdict.END
@@ -143,7 +188,7 @@ def agent_verdict(agent: ReapedAgent) -> AgentVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedJob:
-    """A job with something to do after it, as the agent finds it; times in seconds."""
+    """A job that has ended, as the agent finds it; times in seconds."""
 
     is_fetched: bool
     """A client has read of its end, and has every file, or wants no more of them."""
@@ -160,3 +205,36 @@ def after_end(job: EndedJob) -> str:
         return "done"
     is_abandoned = job.keep_s is not None and not job.has_client and job.kept_s >= job.keep_s
     return "lease" if is_abandoned else ""
+
+
+def effective_keep_s(keep_s: float | None, attempt: int) -> float | None:
+    """Return how long a job waits for a client; one that was never trained has nothing to be waited for forever."""
+    return DEFAULT_KEEP_S if keep_s is None and attempt == 0 else keep_s
+
+
+def holds_others(job: EndedJob) -> bool:
+    """Return whether agent and machine must stay for this job's files, whatever is to come after other jobs."""
+    keep_s = DEFAULT_KEEP_S if job.keep_s is None else job.keep_s
+    return not job.is_fetched and (job.has_client or job.kept_s < keep_s)
+
+
+def abandoned_after_s(keep_s: float | None, *, ends_something: bool, minimum_s: float = ABANDONED_MIN_S) -> float:
+    """Return for how long a job waits for the rest of its files while nobody brings them."""
+    if keep_s is not None:
+        return max(minimum_s, keep_s)
+    return ABANDONED_BEFORE_ON_DONE_S if ends_something else ABANDONED_AFTER_S
+
+
+class PowerVerdict(Enum):
+    """What comes next for a machine that is to go off."""
+
+    WAIT = auto()
+    TRY = auto()
+    GIVE_UP = auto()
+
+
+def power_verdict(num_tries: int, since_s: float, check_s: float = POWER_CHECK_S) -> PowerVerdict:
+    """Return what to do ``since_s`` after the last of so many tries: a machine may agree to go off, and stay on."""
+    if num_tries and since_s < check_s * 2 ** (num_tries - 1):
+        return PowerVerdict.WAIT
+    return PowerVerdict.TRY if num_tries < POWER_TRIES else PowerVerdict.GIVE_UP

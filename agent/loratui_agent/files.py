@@ -3,13 +3,18 @@
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loratui_agent.ballast import drop_ballast
+from loratui_agent.disk_wait import disk_wait
 from loratui_protocol.errors import LoratuiError, StorageError
+
+log = logging.getLogger(__name__)
 
 
 def sha256_of(path: Path) -> str:
@@ -20,11 +25,12 @@ def sha256_of(path: Path) -> str:
 
 def fsync_path(path: Path) -> None:
     """Make a file's content, or a folder's list of names, survive a crash of the machine."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with disk_wait():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -35,10 +41,11 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
-        fsync_path(temporary)
-        temporary.replace(path)
-        fsync_path(path.parent)
+        with disk_wait():
+            write(temporary)
+            fsync_path(temporary)
+            temporary.replace(path)
+            fsync_path(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         full = disk_full_error(error, path)
@@ -55,6 +62,21 @@ def write_json(path: Path, content: object) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
+
+
+def with_ballast(run: Path, write: Callable[[], None]) -> None:
+    """Write what must not be lost: on a full disk once more, in the room that was kept in the home's folder ``run``.
+
+    Raises:
+        StorageError: the disk is full, and there was none.
+    """
+    try:
+        write()
+    except StorageError as error:
+        if error.code != "disk.full" or not drop_ballast(run):
+            raise
+        log.warning("the ballast is spent: %s", error.what)
+        write()
 
 
 @contextmanager

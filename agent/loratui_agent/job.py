@@ -5,6 +5,7 @@
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import json
 import logging
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from loratui_agent.clock import Moment, now
-from loratui_agent.files import full_disk_named, write_atomically, write_json
+from loratui_agent.files import full_disk_named, with_ballast, write_atomically, write_json
 from loratui_agent.journal import Journal
 from loratui_agent.meter import Meter
 from loratui_agent.process import ProcessIdentity, boot_mark
@@ -64,6 +65,9 @@ class JobFacts:
     afterwards: str = ""
     """How far ``on_done`` has come: nothing, "begun" or "done". Begun once, it is never begun again."""
     begun: Moment | None = None
+    """When that, or the last try of it, was begun."""
+    power_tries: list[str] = field(default_factory=list)
+    """What was said against each try to power off; empty: it was agreed to."""
     reaped_ts: float = 0.0
     """The reaper's last deed that is in the journal."""
 
@@ -86,6 +90,7 @@ class Job:
     def __init__(self, folder: Path, facts: JobFacts) -> None:
         """Take up the job in ``folder``, whose ``state.json`` says ``facts``."""
         self.folder = folder
+        self._run = folder.parent.parent / "run"
         self.facts = facts
         self.results: dict[str, messages.CommandResult] = {}
         self.artifacts: dict[str, messages.Artifact] = {}
@@ -106,7 +111,6 @@ class Job:
         self.journal = Journal(folder / "journal", boot_mark(), lambda stored: self._visit(stored, tail))
         for stored in tail.values():
             self._learn(decode_record(stored))
-        self.repair()
 
     @classmethod
     def create(cls, folder: Path, command: messages.StartJob) -> "Job":
@@ -130,14 +134,16 @@ class Job:
         )
         write_json(folder / "state.json", _converter.unstructure(facts))
         with full_disk_named(folder):
-            return cls(folder, facts)
+            job = cls(folder, facts)
+        job.repair()
+        return job
 
     @classmethod
     def load(cls, folder: Path) -> "Job | None":
         """Return the job in ``folder``; None, and the folder is gone, when a crash left half a job there.
 
         Raises:
-            StorageError: ``state.json`` is damaged.
+            StorageError: ``state.json`` is damaged, or the disk is full.
         """
         try:
             stored = json.loads((folder / "state.json").read_text("utf-8"))
@@ -151,7 +157,12 @@ class Job:
                 fix="move the folder away; finished files are in its artifacts folder",
                 code="job.damaged",
             ) from error
-        return cls(folder, dataclasses.replace(facts, meter=facts.meter.at(now())))
+        with full_disk_named(folder):
+            job = cls(folder, dataclasses.replace(facts, meter=facts.meter.at(now())))
+        # On a full disk whoever runs it repairs it later.
+        with contextlib.suppress(StorageError):
+            job.repair()
+        return job
 
     @property
     def id(self) -> str:
@@ -200,7 +211,8 @@ class Job:
         """Change facts and write ``state.json``, the meter included."""
         changes.setdefault("meter", self.meter())
         facts = dataclasses.replace(self.facts, **changes)  # type: ignore[arg-type]  # names are checked at run time
-        write_json(self.folder / "state.json", _converter.unstructure(facts))
+        stored = _converter.unstructure(facts)
+        with_ballast(self._run, lambda: write_json(self.folder / "state.json", stored))
         self.facts = facts
 
     def start_meter(self) -> None:
@@ -218,7 +230,7 @@ class Job:
             # What a client has of it is of an earlier attempt.
             self.update(acked=[each for each in self.facts.acked if each != event.id])
         record = Record(seq=self.journal.head + 1, ts=time.time() if ts is None else ts, event=event, origin=origin)
-        self.journal.append(encode_record(record))
+        with_ballast(self._run, lambda: self.journal.append(encode_record(record)))
         if isinstance(event, _DURABLE):
             self.journal.sync()
         self._learn(record)

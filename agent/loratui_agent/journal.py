@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from loratui_agent.disk_wait import disk_wait
 from loratui_agent.files import disk_full_error
 from loratui_protocol.codec import MAX_RECORD_BYTES
 
@@ -62,9 +63,10 @@ class Journal:
         """
         framed = _FRAME.pack(len(stored), zlib.crc32(stored)) + stored
         try:
-            written = os.pwrite(self._descriptor, framed, self._end)
-            if written < len(framed):
-                os.pwrite(self._descriptor, framed[written:], self._end + written)
+            with disk_wait():
+                written = os.pwrite(self._descriptor, framed, self._end)
+                if written < len(framed):
+                    os.pwrite(self._descriptor, framed[written:], self._end + written)
         except OSError as error:
             os.ftruncate(self._descriptor, self._end)
             full = disk_full_error(error, self._path)
@@ -77,7 +79,8 @@ class Journal:
     def sync(self) -> None:
         """Wait until everything appended would survive a crash of the machine. May run in a thread."""
         self.is_dirty = False
-        os.fsync(self._descriptor)
+        with disk_wait():
+            os.fsync(self._descriptor)
 
     def cursor(self, after_seq: int) -> Cursor:
         """Return a cursor whose next record is ``after_seq`` + 1; ``after_seq`` is at most ``head``."""

@@ -1,17 +1,22 @@
 """Powers the machine off, where this user may. Standard library only."""
 
+import os
 import shutil
 import subprocess
+import threading
 
 _WAYS = (("poweroff",), ("shutdown", "-h", "now"), ("systemctl", "poweroff"))
 _TIMEOUT_S = 30.0
+_SYNC_LIMIT_S = 60.0
 
 
 def power_off() -> str:
-    """Ask the system to power off; return nothing, or why it would not. Takes seconds, so call it in a thread.
+    """Ask the system to power off; return nothing, or why it would not. Takes a minute or two, so call it in a thread.
 
     The first of the usual programs that is in PATH and agrees does it, by itself or through sudo without a password.
+    The machine may stay on all the same, as containers do.
     """
+    _sync()
     complaints = []
     sudo = shutil.which("sudo")
     for name, *arguments in _WAYS:
@@ -24,6 +29,13 @@ def power_off() -> str:
                 return ""
             complaints.append(f"{name}: {complaint}")
     return "; ".join(complaints[:4]) or "this machine has no poweroff, shutdown or systemctl"
+
+
+def _sync() -> None:
+    """Write out what the system holds back, unless that takes too long: a disk that hangs would bill forever."""
+    writing = threading.Thread(target=os.sync, name="sync", daemon=True)
+    writing.start()
+    writing.join(_SYNC_LIMIT_S)
 
 
 def _complaint(argv: list[str]) -> str | None:

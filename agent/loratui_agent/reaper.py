@@ -1,12 +1,12 @@
 """Outlives the agent: starts it again when it died or hangs, and ends trainers at their auto-stop when it can't.
 
 Standard library only, a process of its own: ``python -m loratui_agent.reaper --home DIR``. It ends when the agent
-ended by itself and no trainer is left that has an auto-stop. What it does is in ``run/reaper.log``.
+ended by itself and no job is left that it might have to end, or to power the machine off for. What it does is in
+``run/reaper.log``.
 """
 
 import argparse
 import contextlib
-import json
 import logging
 import logging.handlers
 import os
@@ -20,6 +20,7 @@ from typing import Any
 
 from loratui_agent.clock import Moment, now
 from loratui_agent.deadman import (
+    DEFAULT_KEEP_S,
     HUNG_AFTER_S,
     STOP_GRACE_S,
     AgentVerdict,
@@ -27,22 +28,22 @@ from loratui_agent.deadman import (
     ReapedAgent,
     ReapedJob,
     agent_verdict,
+    effective_keep_s,
     job_verdict,
 )
+from loratui_agent.deeds import note, write
 from loratui_agent.facts import read_facts
 from loratui_agent.meter import Meter
-from loratui_agent.power import power_off
+from loratui_agent.power_switch import PowerSwitch
 from loratui_agent.process import ProcessIdentity, identify, is_alive, is_locked, signal_group, try_lock
 from loratui_agent.sign_of_life import SignOfLife
 
 log = logging.getLogger("loratui_agent.reaper")
 ROUND_S = 2.0
-DEEDS = "reaped.json"
-"""In a job's folder: what the reaper did to it, for the next agent to write into the journal."""
-_MAX_DEEDS = 20
 _RESTART_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 60.0)
 _FINAL = ("done", "stopped", "failed")
 _LOG_BYTES = 512 << 10
+_LOCK_PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,27 @@ class Reaper:
         self._grace_s = grace_s
         self._restarts = 0
         self._next_start_s = 0.0
-        self._alive_since_s: float | None = None
+        self._able_since_s: float | None = None
         self._agent: subprocess.Popen[bytes] | None = None
+        self._gone_since_s: float | None = None
         self._told: dict[ProcessIdentity, Moment] = {}
-        self._without_anyone: dict[Path, Moment] = {}
+        self._without_anyone: dict[Path, tuple[ProcessIdentity | None, Moment]] = {}
+        """Since when nobody is seen at work on a job, and whose end that was."""
+        self._power = PowerSwitch()
         self._sign_of_life = SignOfLife(self._run / "beat", ROUND_S)
 
     def watch(self) -> None:
         """Do a round every ``ROUND_S`` until there is nothing left to watch over."""
-        while self.round():
+        while self._goes_on():
             time.sleep(ROUND_S)
+
+    def _goes_on(self) -> bool:
+        try:
+            return self.round()
+        except Exception:
+            # Nobody is behind the reaper: whatever went wrong, there is another round.
+            log.exception("a round failed")
+            return True
 
     def round(self) -> bool:
         """Look at everything once and act; return whether there is more to watch over."""
@@ -83,14 +95,16 @@ class Reaper:
         found = [each for path in sorted(self._jobs.glob("*/state.json")) if (each := self._look_at_job(path))]
         agent = self._look_at_agent([each.job for each in found])
         verdict = agent_verdict(agent)
-        # Hung, it does nothing about a deadline either.
-        is_able = agent.is_alive and verdict is not AgentVerdict.KILL_HUNG
-        is_training = any(each.job.is_training for each in found)
         for each in found:
-            decided = job_verdict(each.job, is_agent_alive=is_able)
-            # One job's leave to power off is no leave to end another.
-            if not (decided is JobVerdict.POWER_OFF and is_training):
+            decided = job_verdict(each.job, is_agent_alive=agent.is_able, is_agent_lost=agent.is_lost)
+            others = [other.job for other in found if other is not each]
+            # One job's leave to power off is no leave to end another, or its files.
+            if decided is JobVerdict.POWER_OFF and any(job.is_training or job.held_s > 0 for job in others):
+                continue
+            try:
                 self._act(each, decided)
+            except Exception:
+                log.exception("job=%s could not be ended", each.folder.name)
         match verdict:
             case AgentVerdict.KILL_HUNG:
                 self._kill_hung(agent.silent_s)
@@ -104,31 +118,42 @@ class Reaper:
         now_s = time.monotonic()
         if self._agent is not None:
             self._agent.poll()
+        status = read_facts(self._run / "agent.json")
         alive = is_locked(self._run / "lock")
-        self._alive_since_s = (self._alive_since_s or now_s) if alive else None
-        if self._alive_since_s is not None and now_s - self._alive_since_s > _RESTART_PAUSES_S[-1]:
+        silent_s = self._sign_of_life.silent_s() if alive else self._sign_of_life.reset()
+        is_able = alive and silent_s <= self._hung_after_s
+        self._able_since_s = (self._able_since_s or now_s) if is_able else None
+        if self._able_since_s is None:
+            self._gone_since_s = self._gone_since_s or now_s
+        elif now_s - self._able_since_s > _RESTART_PAUSES_S[-1]:
+            # One that dies again and again has not stayed.
             self._restarts = 0
+            self._gone_since_s = None
             self._without_anyone.clear()
+            self._power = PowerSwitch()
         return ReapedAgent(
             is_alive=alive,
             is_wanted=(self._run / "agent.json").exists(),
-            silent_s=self._sign_of_life.silent_s() if alive else self._sign_of_life.reset(),
+            silent_s=silent_s,
             next_start_s=self._next_start_s - now_s,
             hung_after_s=self._hung_after_s,
-            has_jobs=any(job.is_training and job.overdue_s is not None for job in jobs),
+            has_jobs=any(job.needs_reaper for job in jobs),
+            can_start=bool(status.get("argv")),
+            gone_s=0.0 if self._gone_since_s is None else now_s - self._gone_since_s,
         )
 
     def _look_at_job(self, state: Path) -> _Found | None:
         try:
             return self._found(state.parent, read_facts(state), now())
-        except (ValueError, TypeError, KeyError) as error:
-            # It costs no other job its end.
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs no other job its end
             log.error("job=%s is damaged: %r", state.parent.name, error)  # noqa: TRY400 - the sentence says it all
             return None
 
     def _found(self, folder: Path, facts: dict[str, Any], moment: Moment) -> _Found:
         trainer = _identity(facts.get("trainer"))
         training = trainer is not None and is_alive(trainer)
+        if training:
+            self._without_anyone.pop(folder, None)
         told = self._told.get(trainer) if trainer is not None else None
         return _Found(
             folder=folder,
@@ -137,52 +162,53 @@ class Reaper:
                 is_training=training,
                 overdue_s=_meter(facts).at(moment).overdue_s(),
                 told_s=None if told is None else told.seconds_until(moment),
-                power_s=None if training else self._power_s(folder, facts, moment),
+                power_s=self._power_s(folder, facts, None if training else self._since(folder, facts, trainer, moment)),
+                held_s=_held_s(folder, facts, moment),
                 grace_s=self._grace_s,
             ),
         )
 
-    def _power_s(self, folder: Path, facts: dict[str, Any], moment: Moment) -> float | None:
-        """Return the seconds until this job lets the machine be powered off, None when it never does."""
-        if facts.get("on_done") != "poweroff":
+    def _since(self, folder: Path, facts: dict[str, Any], trainer: ProcessIdentity | None, moment: Moment) -> Moment:
+        """Return since when nobody has come for what is left of a job that does not train."""
+        since = _since_end(facts)
+        if since is not None:
+            return since
+        # No agent has seen its end, or will ever begin it: it counts from when we saw nobody at work on it.
+        seen, since = self._without_anyone.get(folder, (trainer, moment))
+        since = since if seen == trainer else moment
+        self._without_anyone[folder] = trainer, since
+        return since
+
+    def _power_s(self, folder: Path, facts: dict[str, Any], since: Moment | None) -> float | None:
+        """Return the seconds until this job lets the machine be powered off, None when it never does.
+
+        ``since`` is when its time began to run; None: it trains.
+        """
+        moment = now()
+        if facts.get("on_done") != "poweroff" or facts.get("afterwards") == "done":
             return None
         if facts.get("afterwards"):
             # Between the decision and the switch the agent was killed; a machine that came back was off since.
-            begun = _moment(facts.get("begun")) if facts["afterwards"] == "begun" else None
-            return 0.0 if begun is not None and begun.boot == moment.boot else None
-        keep_s = facts.get("keep_s")
+            begun = _moment(facts.get("begun"))
+            return self._power.due_s(folder, 0.0) if begun is not None and begun.boot == moment.boot else None
+        keep_s = effective_keep_s(facts.get("keep_s"), facts.get("attempt", 0))
         if keep_s is None:
             return None
-        since = _moment(facts.get("leased")) or _moment(facts.get("ended"))
-        if facts.get("state") not in _FINAL or since is None:
-            # No agent has seen its end, or will ever begin it: it counts from when we saw nobody at work on it.
-            since = self._without_anyone.setdefault(folder, moment)
-        return float(keep_s) - since.seconds_until(moment)
+        return self._power.due_s(folder, float(keep_s) - (since.seconds_until(moment) if since else 0.0))
 
     def _act(self, found: _Found, verdict: JobVerdict) -> None:
         match verdict:
             case JobVerdict.STOP if found.trainer is not None:
                 self._told[found.trainer] = now()
-                _note(found.folder, "stop", "deadline", "no agent saw to it: the trainer was told to save")
+                note(found.folder, "stop", "deadline", "no agent saw to it: the trainer was told to save")
                 signal_group(found.trainer, signal.SIGTERM)
             case JobVerdict.KILL if found.trainer is not None:
-                _note(found.folder, "kill", "deadline", "the trainer did not stop in time; its last checkpoint is kept")
+                note(found.folder, "kill", "deadline", "the trainer did not stop in time; its last checkpoint is kept")
                 signal_group(found.trainer, signal.SIGKILL)
             case JobVerdict.POWER_OFF:
-                self._power_off(found.folder)
+                self._power.switch_off(found.folder)
             case _:
                 pass
-
-    def _power_off(self, folder: Path) -> None:
-        # Once: a machine that comes back shall not go off again before anyone can look.
-        if any(deed.get("action") == "poweroff" for deed in deeds_of(folder)):
-            return
-        _note(folder, "poweroff", "lease", "nobody came for the results, and no agent could be started")
-        os.sync()
-        complaint = power_off()
-        if complaint:
-            log.error("job=%s the machine stays on: %s", folder.name, complaint)
-            _note(folder, "poweroff", "lease", complaint, ok=False)
 
     def _kill_hung(self, silent_s: float) -> None:
         status = read_facts(self._run / "agent.json")
@@ -226,23 +252,21 @@ def _moment(stored: Any) -> Moment | None:
     return Moment(**stored) if isinstance(stored, dict) else None
 
 
-def deeds_of(folder: Path) -> list[dict[str, Any]]:
-    """Return what the reaper did to the job in ``folder``, oldest first."""
-    deeds = read_facts(folder / DEEDS).get("deeds")
-    return [deed for deed in deeds if isinstance(deed, dict)] if isinstance(deeds, list) else []
+def _since_end(facts: dict[str, Any]) -> Moment | None:
+    """Return since when nobody has come for the files of a job that has ended, None when it has not."""
+    since = _moment(facts.get("leased")) or _moment(facts.get("ended"))
+    return since if facts.get("state") in _FINAL else None
 
 
-def _note(folder: Path, action: str, reason: str, detail: str, *, ok: bool = True) -> None:
-    """Leave word of a deed in the log and for the next agent. A full disk keeps nobody from acting."""
-    log.warning("job=%s %s: %s", folder.name, action, detail)
-    deeds = deeds_of(folder)
-    deeds.append({"action": action, "reason": reason, "detail": detail, "ok": ok, "ts": time.time()})
-    temporary = folder / f".{DEEDS}.tmp"
-    try:
-        temporary.write_text(json.dumps({"deeds": deeds[-_MAX_DEEDS:]}), "utf-8")
-        temporary.replace(folder / DEEDS)
-    except OSError as error:
-        log.error("job=%s no word left for the agent: %s", folder.name, error)  # noqa: TRY400 - as above
+def _held_s(folder: Path, facts: dict[str, Any], moment: Moment) -> float:
+    """Return for how long the files of an ended job still keep the machine on, whatever is to come after others."""
+    since = _since_end(facts)
+    settled = {*facts.get("acked", []), *facts.get("declined", [])}
+    names = (path.name for path in (folder / "artifacts").glob("[!.]*"))
+    if since is None or all(name in settled for name in names):
+        return 0.0
+    keep_s = facts.get("keep_s")
+    return (DEFAULT_KEEP_S if keep_s is None else float(keep_s)) - since.seconds_until(moment)
 
 
 def _start_log(path: Path) -> None:
@@ -255,6 +279,14 @@ def _start_log(path: Path) -> None:
     log.setLevel(logging.INFO)
 
 
+def _take(path: Path) -> int | None:
+    """Return the lock, None where another reaper holds it: who only asks for one does so for an instant."""
+    end_s = time.monotonic() + _LOCK_PATIENCE_S
+    while (lock := try_lock(path)) is None and time.monotonic() < end_s:
+        time.sleep(0.02)
+    return lock
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the reaper of ``--home``; the second one of a home ends at once."""
     parser = argparse.ArgumentParser(prog="loratui_agent.reaper", description=__doc__.partition("\n")[0])
@@ -263,14 +295,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hung-after-s", type=float, default=HUNG_AFTER_S, help="without a sign of life of the agent")
     options = parser.parse_args(arguments)
     run = options.home / "run"
-    lock = try_lock(run / "reaper.lock")
-    if lock is None:
+    if _take(run / "reaper.lock") is None:
         return 0
     os.umask(0o077)
     _start_log(run / "reaper.log")
     me = identify(os.getpid())
     log.info("watching home=%s pid=%d", options.home, os.getpid())
-    (run / "reaper.json").write_text(json.dumps({"pid": os.getpid(), "mark": me.mark if me else ""}), "utf-8")
+    try:
+        write(run / "reaper.json", {"pid": os.getpid(), "mark": me.mark if me else ""}, run)
+    except OSError as error:
+        log.error("it can't be said who watches: %s", error)  # noqa: TRY400 - the sentence says it all
     Reaper(options.home, options.grace_s, options.hung_after_s).watch()
     log.info("ended: nothing is left to watch over")
     return 0

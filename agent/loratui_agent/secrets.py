@@ -1,6 +1,7 @@
 """Tokens for base models: taken on standard input, kept in memory where the system has such files, gone after use.
 
-Never an argument, an environment variable, a line of a log or part of a job.
+Never an argument, an environment variable, a line of a log or part of a job. Those in this process's environment, which
+others put there, go to no child of ours.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from loratui_protocol.errors import StorageError, UsageError
@@ -17,6 +19,7 @@ from loratui_protocol.paths import AgentHome
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is private, and checked
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?")
 _SECRET = re.compile(r"[!-~]{1,4096}")
+_SECRET_NAME = re.compile(r".*(_API_KEY|TOKEN|SECRET|PASSWORD)", re.IGNORECASE)
 
 
 def keep_secret(home: AgentHome, host: str, text: str) -> None:
@@ -62,6 +65,11 @@ def read_secret(home: AgentHome, host: str) -> str:
 def forget_secrets(home: AgentHome) -> None:
     """Remove every token of this home."""
     shutil.rmtree(_folder(home), ignore_errors=True)
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without keys and tokens: a trainer reads pictures from strangers and needs none."""
+    return {name: text for name, text in environment.items() if not _SECRET_NAME.match(name)}
 
 
 def _folder(home: AgentHome) -> Path:

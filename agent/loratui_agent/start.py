@@ -160,6 +160,7 @@ def _have_agent(home: AgentHome, options: StartOptions) -> bool:
             if options.keep or _may_stay(home):
                 return spawned is not None
             end_agent(home)
+            deadline_s = time.monotonic() + START_TIMEOUT_S
         elif spawned is None:
             silent_since_s = silent_since_s or time.monotonic()
             if time.monotonic() - silent_since_s > SILENT_TIMEOUT_S:

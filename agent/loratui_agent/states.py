@@ -24,6 +24,9 @@ OF_TRAINER = frozenset({S.PREPARING, S.RUNNING, S.PAUSED, S.FINISHING})
 WITH_TRAINER = frozenset(S) - {S.QUEUED, S.DONE, S.STOPPED, S.FAILED}
 """States in which the clock of the job runs and a trainer is there or is about to be."""
 
+UNPREPARED = frozenset({S.QUEUED, S.PREPARING})
+"""States in which what the trainer needs may still have to be brought."""
+
 
 def is_legal(old: S, new: S) -> bool:
     """Return whether a job may go from ``old`` to ``new``."""

@@ -16,17 +16,23 @@ from pathlib import Path
 
 from loratui_agent import __version__
 from loratui_agent.afterwards import Afterwards
+from loratui_agent.ballast import keep_ballast
 from loratui_agent.commands import Commands
+from loratui_agent.deadman import POWER_CHECK_S
 from loratui_agent.facts import read_facts
 from loratui_agent.file_server import file_socket
-from loratui_agent.files import write_atomically, write_json
+from loratui_agent.files import with_ballast, write_atomically, write_json
 from loratui_agent.installed import own_bundle
 from loratui_agent.job import Job, load_all
 from loratui_agent.job_queue import JobQueue
+from loratui_agent.life import Life
+from loratui_agent.on_done_command import LIMIT_S
+from loratui_agent.preparing import Surroundings
 from loratui_agent.process import ProcessIdentity, identify, is_alive, is_locked, try_lock
+from loratui_agent.secrets import forget_secrets
 from loratui_agent.server import Server
-from loratui_agent.sign_of_life import BEAT_S, SignOfLife
-from loratui_agent.states import WITH_TRAINER
+from loratui_agent.sign_of_life import SignOfLife
+from loratui_agent.states import UNPREPARED, WITH_TRAINER
 from loratui_agent.telemetry import TelemetrySource
 from loratui_agent.trainer_link import trainer_socket
 from loratui_agent.worker import TRAINER_ARGV, Patience, Worker
@@ -56,6 +62,10 @@ class ServeOptions:
     restart_argv: Sequence[str] = ()
     """How the reaper starts this agent again; empty: without a reaper."""
     reaper_check_s: float = REAPER_CHECK_S
+    power_check_s: float = POWER_CHECK_S
+    """What the machine may take to go off before it counts as one that stays on."""
+    command_limit_s: float = LIMIT_S
+    """What a command after a job may take."""
 
 
 async def serve(options: ServeOptions) -> None:
@@ -66,10 +76,17 @@ async def serve(options: ServeOptions) -> None:
     """
     os.umask(0o077)
     home = AgentHome(options.home.absolute())
-    with _owned(home, options.restart_argv):
+    with _owned(home, options.restart_argv), Life(home.beat) as life:
         trainers = socket_path(home.path, "trainer.sock")
-        worker = Worker(trainers, argv=options.trainer_argv, patience=options.patience)
         jobs = {job.id: job for job in load_all(home.jobs)}
+
+        def is_unprepared(but: str = "") -> bool:
+            return any(job.state in UNPREPARED and job.id != but for job in jobs.values())
+
+        around = Surroundings(
+            has_client=lambda job: server.num_leases(job) > 0, are_others_unprepared=lambda job: is_unprepared(but=job)
+        )
+        worker = Worker(trainers, argv=options.trainer_argv, patience=options.patience, around=around)
         queue = JobQueue(worker.run)
         for job in _in_order(jobs):
             queue.put(job)
@@ -78,7 +95,14 @@ async def serve(options: ServeOptions) -> None:
         token = home.token.read_text("ascii").strip()
         server = Server(jobs, queue, commands, telemetry, token=token, send_timeout_s=options.send_timeout_s)
         stopping = asyncio.Event()
-        afterwards = Afterwards(jobs, server, is_idle=lambda: queue.is_idle, stop=stopping.set)
+        afterwards = Afterwards(
+            jobs,
+            server,
+            is_idle=lambda: queue.is_idle,
+            stop=stopping.set,
+            power_check_s=options.power_check_s,
+            command_limit_s=options.command_limit_s,
+        )
 
         def is_needed() -> bool:
             return not queue.is_idle or server.num_clients > 0 or afterwards.is_waiting
@@ -97,7 +121,7 @@ async def serve(options: ServeOptions) -> None:
                     tasks.create_task(server.beat(), name="heartbeat"),
                     tasks.create_task(_keep_reaper(home, options.restart_argv, options.reaper_check_s), name="reaper"),
                     tasks.create_task(afterwards.run(), name="afterwards"),
-                    tasks.create_task(_show_life(home), name="life"),
+                    tasks.create_task(life.turn(), name="life"),
                     tasks.create_task(_watch_idle(is_needed, options.idle_exit_s, stopping), name="idle"),
                 ]
                 log.info("serving home=%s pid=%d jobs=%d", home.path, os.getpid(), len(jobs))
@@ -106,6 +130,8 @@ async def serve(options: ServeOptions) -> None:
                     part.cancel()
         finally:
             telemetry.close()
+        if not is_unprepared():
+            await asyncio.to_thread(forget_secrets, home)
         log.info("ended")
 
 
@@ -136,8 +162,8 @@ def _owned(home: AgentHome, restart_argv: Sequence[str]) -> Iterator[None]:
             "started_ts": time.time(),
             "argv": list(restart_argv),
         }
-        home.beat.touch()
-        write_json(home.status, status)
+        with_ballast(home.run, lambda: write_json(home.status, status))
+        keep_ballast(home.run)
         with _logging_to(home.log):
             yield
         home.status.unlink(missing_ok=True)
@@ -150,6 +176,8 @@ def _logging_to(path: Path) -> Iterator[None]:
     """Write the log to a file inside the block, a crash included: an agent mostly has no terminal."""
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=2 << 20, backupCount=2, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    # On a full disk every line would leave a traceback on stderr, which nobody may read: the agent would wait for that.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -188,13 +216,6 @@ def _in_order(jobs: dict[str, Job]) -> list[Job]:
     """Return the jobs that are not at their end: the one that has a trainer first, then by age."""
     open_jobs = [job for job in jobs.values() if job.state in WITH_TRAINER or job.state is JobState.QUEUED]
     return sorted(open_jobs, key=lambda job: (job.state is JobState.QUEUED, job.facts.created_ts, job.id))
-
-
-async def _show_life(home: AgentHome) -> None:
-    """Let the reaper see that the loop turns, forever."""
-    while True:
-        home.beat.touch()
-        await asyncio.sleep(BEAT_S)
 
 
 async def _keep_reaper(home: AgentHome, restart_argv: Sequence[str], check_s: float) -> None:

@@ -8,16 +8,16 @@ import contextlib
 import json
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from loratui_agent.deadman import (
+    ABANDONED_MIN_S,
     SILENCE_MIN_S,
     STOP_GRACE_S,
     TrainerFacts,
@@ -28,9 +28,10 @@ from loratui_agent.deadman import (
 )
 from loratui_agent.job import Job
 from loratui_agent.oom import count_oom_kills
-from loratui_agent.preparing import prepare
+from loratui_agent.preparing import Surroundings, prepare
 from loratui_agent.process import ProcessIdentity, identify, is_alive, signal_group
 from loratui_agent.provision import Provisions
+from loratui_agent.secrets import without_secrets
 from loratui_protocol.errors import StorageError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Stop
@@ -44,7 +45,6 @@ _LOOK_AT_CONNECTED_EVERY_S = 0.5
 _LAST_WORDS_S = 5.0
 _ROOM_EVERY_S = 1.0
 """How often a full disk is tried again."""
-_SECRET = re.compile(r".*(_API_KEY|TOKEN)", re.IGNORECASE)
 _OOM_SCORE_ADJ = 500
 
 
@@ -56,15 +56,22 @@ class Patience:
     silence_min_s: float = SILENCE_MIN_S
     cost_every_s: float = 30.0
     sync_every_s: float = 1.0
+    abandoned_min_s: float = ABANDONED_MIN_S
 
 
 class Worker:
     """Runs jobs, one at a time; ``trainer_socket`` is where trainers report."""
 
     def __init__(
-        self, trainer_socket: Path, *, argv: Sequence[str] = TRAINER_ARGV, patience: Patience | None = None
+        self,
+        trainer_socket: Path,
+        *,
+        argv: Sequence[str] = TRAINER_ARGV,
+        patience: Patience | None = None,
+        around: Surroundings | None = None,
     ) -> None:
         self._socket = trainer_socket
+        self._around = around or Surroundings()
         self._argv = argv
         self._patience = patience or Patience()
         self._child: subprocess.Popen[bytes] | None = None
@@ -124,7 +131,13 @@ class Worker:
         if job.state is JobState.QUEUED:
             job.start_meter()
             job.move(JobState.PREPARING)
-        prepared = await prepare(job, inputs, self._patience.cost_every_s)
+        prepared = await prepare(
+            job,
+            inputs,
+            self._around,
+            cost_every_s=self._patience.cost_every_s,
+            abandoned_min_s=self._patience.abandoned_min_s,
+        )
         if isinstance(prepared, Provisions):
             return prepared
         self._finish(job, prepared.state, prepared.reason, prepared.detail)
@@ -213,7 +226,7 @@ class Worker:
                 is_stepping=job.state is JobState.RUNNING,
                 silent_s=now_s - job.last_heard_s,
                 step_times_s=job.step_times_s,
-                left_s=job.meter().left_s(),
+                overdue_s=job.meter().overdue_s(),
                 stopping_s=stopping_s,
                 # Without a reason it was told to stop on a full disk, for the deadline.
                 stopping_for_deadline=job.facts.stop_reason in ("deadline", ""),
@@ -321,11 +334,6 @@ def read_exit(path: Path) -> TrainerExit | None:
     except (FileNotFoundError, ValueError):
         return None
     return TrainerExit(**{name: str(stored.get(name, "")) for name in TrainerExit.__dataclass_fields__})
-
-
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without keys and tokens: a trainer reads pictures from strangers and needs none."""
-    return {name: text for name, text in environment.items() if not _SECRET.fullmatch(name)}
 
 
 def _last_line(path: Path) -> str:

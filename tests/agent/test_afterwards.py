@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from loratui_agent.afterwards import is_on_done
+from loratui_agent.deadman import POWER_TRIES
 from loratui_agent.process import is_locked
 from loratui_protocol import messages
 from support.agent_process import AgentProcess, Client, client_of, running_agent, wait_until
@@ -124,10 +125,48 @@ async def test_nothing_ends_while_another_run_needs_the_machine(tmp_path):
             await client.until_state(first, "done")
             await fetched(client, first)
             await client.until_state(second, "done")
-            done_ts = client.records[second][-1].ts
+            heard = len(client.heartbeats)
+            await client.receive_until(lambda: len(client.heartbeats) > heard)
+            assert not deeds(client, first), "the files of the second are not fetched"
+            await fetched(client, second)
             await client.receive_until(lambda: deeds(client, first))
-            record = next(r for r in client.records[first] if isinstance(r.event, messages.Deadman))
-            assert record.ts >= done_ts
+
+
+async def test_agent_ends_after_one_run_only_when_the_time_of_another_is_over(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    with running_agent(tmp_path / "home", power_check_s=0.1) as agent:
+        async with client_of(agent) as client:
+            first = await client.start(SHORT, on_done="poweroff", keep_s=1.0)
+            await client.until_state(first, "done")
+            second = await client.start(SHORT, on_done="stop")
+            await client.until_state(second, "done")
+            await fetched(client, second)
+            heard = len(client.heartbeats)
+            await client.receive_until(lambda: len(client.heartbeats) > heard)
+            assert agent.state(second)["afterwards"] == ""
+        await until(told.exists, "the power switch, for the run that nobody fetched")
+        await until(lambda: agent.process.poll() == 0, "the agent's end")
+        assert [agent.state(job)["afterwards"] for job in (first, second)] == ["done", "done"]
+
+
+async def test_command_that_hangs_keeps_no_other_waiting_but_the_machine_on_until_it_is_killed(tmp_path):
+    with running_agent(tmp_path / "home", command_limit_s=3.0) as agent:
+        async with client_of(agent) as client:
+            hanging = await client.start(SHORT, on_done="run:sleep 600")
+            await client.until_state(hanging, "done")
+            await fetched(client, hanging)
+            ending = await client.start(SHORT, on_done="stop")
+            await client.until_state(ending, "done")
+            await fetched(client, ending)
+            other = await client.start(SHORT, on_done=command_that_tells(tmp_path))
+            await client.until_state(other, "done")
+            await fetched(client, other)
+            await client.receive_until(lambda: deeds(client, other))
+            assert not deeds(client, hanging)
+            assert not deeds(client, ending)
+            await client.receive_until(lambda: deeds(client, ending))
+            assert not deeds(client, hanging)[0].ok
+            assert "killed after 3 s" in deeds(client, hanging)[0].detail
 
 
 async def test_nobody_coming_for_the_files_ends_it_when_their_time_is_over(tmp_path, monkeypatch):
@@ -137,9 +176,8 @@ async def test_nobody_coming_for_the_files_ends_it_when_their_time_is_over(tmp_p
             job = await client.start(SHORT, on_done="poweroff", keep_s=1.0)
             await client.until_state(job, "done")
         await until(told.exists, "the power switch")
-        await until(lambda: agent.state(job)["afterwards"] == "done", "that to be known")
+        await until(lambda: agent.state(job)["power_tries"] == [""], "that to be known")
         assert told.read_text() == "poweroff \n"
-        await until(lambda: agent.process.poll() == 0, "the agent's end")
         agent.kill()
         agent.restart()
         async with client_of(agent) as client:
@@ -173,6 +211,38 @@ async def test_machine_that_will_not_power_off_is_said_to_stay_on(tmp_path, monk
             await client.receive_until(lambda: len(deeds(client, job)) == 2)
             assert [deed.ok for deed in deeds(client, job)] == [True, False]
             assert "no permission" in deeds(client, job)[1].detail
+
+
+async def test_machine_that_agrees_and_stays_on_is_asked_a_few_times_and_said_to_stay_on(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    with running_agent(tmp_path / "home", power_check_s=0.1, idle_exit_s=0.2) as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SHORT, on_done="poweroff")
+            await client.until_state(job, "done")
+            await fetched(client, job)
+            await client.receive_until(lambda: len(deeds(client, job)) == 1 + POWER_TRIES)
+            assert [deed.ok for deed in deeds(client, job)] == [True] + [False] * POWER_TRIES
+            assert "stays on" in deeds(client, job)[-1].detail
+        await until(lambda: agent.process.poll() == 0, "the agent's end")
+        assert told.read_text() == "poweroff \n" * POWER_TRIES
+        assert agent.state(job)["afterwards"] == "done"
+
+
+async def test_machine_that_stays_on_is_not_asked_again_under_a_run_that_began_since(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    with running_agent(tmp_path / "home", power_check_s=0.1) as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SHORT, on_done="poweroff")
+            await client.until_state(job, "done")
+            await fetched(client, job)
+            await client.receive_until(told.exists)
+            tries = len(agent.state(job)["power_tries"]) + 1
+            later = await client.start("steps = 400\nstep_s = 0.01")
+            await client.until_step(later, 390)
+            assert len(agent.state(job)["power_tries"]) <= tries
+            await client.until_state(later, "done")
+            await fetched(client, later)
+            await client.receive_until(lambda: len(deeds(client, job)) == 1 + POWER_TRIES)
 
 
 async def test_agent_killed_right_before_the_switch_leaves_it_to_the_next_one(tmp_path, monkeypatch):

@@ -6,26 +6,35 @@ from hypothesis import strategies as st
 
 from loratui_agent.deadman import (
     AGENT_MARGIN_S,
+    DEFAULT_KEEP_S,
     HUNG_AFTER_S,
+    LOST_AFTER_S,
+    POWER_CHECK_S,
+    POWER_TRIES,
     RESUMES_WINDOW_S,
     SILENCE_MIN_S,
     STOP_GRACE_S,
     AgentVerdict,
     EndedJob,
     JobVerdict,
+    PowerVerdict,
     ReapedAgent,
     ReapedJob,
     TrainerFacts,
     TrainerVerdict,
+    abandoned_after_s,
     after_end,
     agent_verdict,
+    effective_keep_s,
+    holds_others,
     job_verdict,
     may_resume,
+    power_verdict,
     silence_limit_s,
     trainer_verdict,
 )
 
-HEALTHY = TrainerFacts(is_stepping=True, silent_s=1.0, step_times_s=[1.0] * 10, left_s=None, stopping_s=None)
+HEALTHY = TrainerFacts(is_stepping=True, silent_s=1.0, step_times_s=[1.0] * 10, overdue_s=None, stopping_s=None)
 
 
 def test_a_healthy_trainer_goes_on():
@@ -33,16 +42,16 @@ def test_a_healthy_trainer_goes_on():
 
 
 def test_at_the_auto_stop_the_trainer_is_told_to_save_and_stop():
-    assert trainer_verdict(replace(HEALTHY, left_s=0.1)) is TrainerVerdict.GO_ON
-    assert trainer_verdict(replace(HEALTHY, left_s=0.0)) is TrainerVerdict.STOP
+    assert trainer_verdict(replace(HEALTHY, overdue_s=-0.1)) is TrainerVerdict.GO_ON
+    assert trainer_verdict(replace(HEALTHY, overdue_s=0.0)) is TrainerVerdict.STOP
 
 
 def test_the_auto_stop_outranks_a_hang():
-    assert trainer_verdict(replace(HEALTHY, left_s=0.0, silent_s=9999)) is TrainerVerdict.STOP
+    assert trainer_verdict(replace(HEALTHY, overdue_s=0.0, silent_s=9999)) is TrainerVerdict.STOP
 
 
 def test_a_run_stopped_for_the_auto_stop_is_killed_when_its_grace_is_over_however_busy_it_is():
-    stopping = replace(HEALTHY, left_s=0.0, stopping_for_deadline=True, silent_s=0.0)
+    stopping = replace(HEALTHY, overdue_s=0.0, stopping_for_deadline=True, silent_s=0.0)
     assert trainer_verdict(replace(stopping, stopping_s=STOP_GRACE_S)) is TrainerVerdict.GO_ON
     assert trainer_verdict(replace(stopping, stopping_s=STOP_GRACE_S + 1)) is TrainerVerdict.KILL_OVERDUE
 
@@ -51,6 +60,15 @@ def test_a_run_stopped_by_a_person_may_take_its_time_while_it_is_heard():
     stopping = replace(HEALTHY, stopping_s=STOP_GRACE_S * 5)
     assert trainer_verdict(replace(stopping, silent_s=1)) is TrainerVerdict.GO_ON
     assert trainer_verdict(replace(stopping, silent_s=STOP_GRACE_S + 1)) is TrainerVerdict.KILL_OVERDUE
+
+
+def test_the_auto_stop_ends_the_patience_with_a_stop_that_a_person_asked_for():
+    stopping = replace(HEALTHY, stopping_s=STOP_GRACE_S * 5, silent_s=1)
+    assert trainer_verdict(replace(stopping, overdue_s=-1)) is TrainerVerdict.GO_ON
+    assert trainer_verdict(replace(stopping, overdue_s=STOP_GRACE_S)) is TrainerVerdict.GO_ON
+    assert trainer_verdict(replace(stopping, overdue_s=STOP_GRACE_S + 1)) is TrainerVerdict.KILL_OVERDUE
+    # One that is asked for late gets its time all the same.
+    assert trainer_verdict(replace(stopping, overdue_s=STOP_GRACE_S + 1, stopping_s=5)) is TrainerVerdict.GO_ON
 
 
 def test_a_running_trainer_hangs_when_it_is_silent_for_long():
@@ -93,8 +111,12 @@ ENDED = ReapedJob(is_training=False, overdue_s=None, told_s=None)
 def test_the_reaper_ends_what_is_overdue_and_leaves_a_living_agent_the_time_to_do_it(
     job, without_agent, beside_an_agent
 ):
-    assert job_verdict(job, is_agent_alive=False) is without_agent
-    assert job_verdict(job, is_agent_alive=True) is beside_an_agent
+    assert job_verdict(job, is_agent_alive=False, is_agent_lost=True) is without_agent
+    assert job_verdict(job, is_agent_alive=True, is_agent_lost=False) is beside_an_agent
+    # Dead, and about to be started again: what costs results or the machine waits for that.
+    waits = without_agent is JobVerdict.POWER_OFF
+    between = job_verdict(job, is_agent_alive=False, is_agent_lost=False)
+    assert between is (JobVerdict.LEAVE if waits else without_agent)
 
 
 NO_AGENT = ReapedAgent(is_alive=False, is_wanted=False, silent_s=0.0, next_start_s=0.0, has_jobs=False)
@@ -127,7 +149,7 @@ def test_nothing_is_ended_before_its_time_and_nothing_is_powered_off_that_trains
 ):
     job = ReapedJob(is_training=is_training, overdue_s=overdue_s, told_s=told_s, power_s=power_s)
     for is_agent_alive in (True, False):
-        verdict = job_verdict(job, is_agent_alive=is_agent_alive)
+        verdict = job_verdict(job, is_agent_alive=is_agent_alive, is_agent_lost=not is_agent_alive)
         if verdict in (JobVerdict.STOP, JobVerdict.KILL):
             assert is_training
             assert overdue_s >= 0
@@ -135,6 +157,40 @@ def test_nothing_is_ended_before_its_time_and_nothing_is_powered_off_that_trains
             assert not is_training
             assert not is_agent_alive
             assert power_s <= 0
+
+
+GONE = replace(NO_AGENT, is_wanted=True)
+
+
+@pytest.mark.parametrize(
+    ("agent", "is_lost"),
+    [
+        (GONE, False),
+        (replace(GONE, gone_s=LOST_AFTER_S - 1), False),
+        (replace(GONE, gone_s=LOST_AFTER_S), True),
+        (replace(GONE, can_start=False), True),
+        (replace(GONE, is_alive=True, gone_s=LOST_AFTER_S), False),
+        (replace(GONE, is_alive=True, silent_s=HUNG_AFTER_S + 1, gone_s=0.0), False),
+        (replace(GONE, is_alive=True, silent_s=HUNG_AFTER_S + 1, gone_s=LOST_AFTER_S), True),
+    ],
+)
+def test_an_agent_is_lost_once_starting_it_was_tried_for_long_enough_or_nobody_knows_how(agent, is_lost):
+    assert agent.is_lost is is_lost
+
+
+@pytest.mark.parametrize(
+    ("job", "needs_reaper"),
+    [
+        (TRAINING, True),
+        (replace(TRAINING, overdue_s=None), False),
+        (replace(TRAINING, overdue_s=None, power_s=60.0), True),
+        (ENDED, False),
+        (replace(ENDED, overdue_s=9.0), False),
+        (replace(ENDED, power_s=60.0), True),
+    ],
+)
+def test_a_reaper_stays_for_what_it_may_have_to_end_and_for_a_machine_that_it_may_have_to_power_off(job, needs_reaper):
+    assert job.needs_reaper is needs_reaper
 
 
 KEPT = EndedJob(is_fetched=False, has_client=False, kept_s=0.0, keep_s=60.0)
@@ -153,3 +209,41 @@ KEPT = EndedJob(is_fetched=False, has_client=False, kept_s=0.0, keep_s=60.0)
 )
 def test_what_comes_after_waits_for_the_files_or_for_the_lease_to_run_out(job, reason):
     assert after_end(job) == reason
+
+
+@pytest.mark.parametrize(
+    ("job", "holds"),
+    [
+        (KEPT, True),
+        (replace(KEPT, kept_s=59.9), True),
+        (replace(KEPT, kept_s=60.0), False),
+        (replace(KEPT, kept_s=60.0, has_client=True), True),
+        (replace(KEPT, is_fetched=True, has_client=True), False),
+        (replace(KEPT, keep_s=None, kept_s=DEFAULT_KEEP_S - 1), True),
+        (replace(KEPT, keep_s=None, kept_s=DEFAULT_KEEP_S), False),
+    ],
+)
+def test_what_comes_after_one_job_waits_for_the_files_of_another_but_not_forever(job, holds):
+    assert holds_others(job) is holds
+
+
+def test_a_job_without_any_result_is_kept_forever_for_nobody():
+    assert effective_keep_s(None, attempt=1) is None
+    assert effective_keep_s(None, attempt=0) == DEFAULT_KEEP_S
+    assert effective_keep_s(5.0, attempt=0) == 5.0
+
+
+def test_files_that_nobody_brings_are_waited_for_shorter_where_something_is_to_end_after():
+    assert abandoned_after_s(None, ends_something=True) == 20 * 60
+    assert abandoned_after_s(None, ends_something=False) == 6 * 3600
+    assert abandoned_after_s(300.0, ends_something=True) == 300
+    assert abandoned_after_s(0.0, ends_something=True) == 60
+
+
+def test_a_machine_that_stays_on_is_asked_again_later_and_later_and_then_no_more():
+    assert power_verdict(0, 0.0) is PowerVerdict.TRY
+    for num_tries in range(1, POWER_TRIES + 1):
+        pause_s = POWER_CHECK_S * 2 ** (num_tries - 1)
+        assert power_verdict(num_tries, pause_s - 1) is PowerVerdict.WAIT
+        last = PowerVerdict.GIVE_UP if num_tries == POWER_TRIES else PowerVerdict.TRY
+        assert power_verdict(num_tries, pause_s) is last

@@ -1,16 +1,20 @@
 """The reaper with real agents and trainers: hung, killed, and not to be started again."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from loratui_agent.process import is_alive, is_locked
+from loratui_agent.deeds import DEEDS
+from loratui_agent.process import identify, is_alive, is_locked, signal_group
+from loratui_agent.reaper import Reaper
 from loratui_protocol import messages
 from support.agent_process import SCRIPT, AgentProcess, client_of, running_agent, wait_until
 from support.reaper_process import fake_power_switch, running_reaper
@@ -171,6 +175,87 @@ async def test_reaper_leaves_the_machine_on_where_nobody_allowed_it(tmp_path, mo
         with running_reaper(agent.home.path) as reaper:
             assert await asyncio.to_thread(reaper.wait, 10) == 0
         assert not told.exists()
+
+
+async def test_reaper_starts_the_agent_before_it_thinks_of_the_power_switch(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            job = await client.start("steps = 3", on_done="poweroff", keep_s=3600.0)
+            await client.until_state(job, "done")
+        agent.kill()
+        # Its time ran out while nobody was there.
+        change_state(agent, job, keep_s=0.0)
+        status = json.loads(agent.home.status.read_text())
+        agent.home.status.write_text(
+            json.dumps({**status, "argv": [sys.executable, SCRIPT, str(agent.home.path), "{}"]})
+        )
+        with running_reaper(agent.home.path):
+            await until(told.exists, "the power switch")
+            await until(lambda: agent.state(job)["power_tries"], "that to be known")
+            assert not (agent.home.job(job) / DEEDS).exists(), "the agent did it"
+            assert told.read_text() == "poweroff \n"
+        os.kill(json.loads(agent.home.status.read_text())["pid"], signal.SIGKILL)
+
+
+async def test_reaper_stays_for_the_power_switch_when_the_agent_has_ended(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            job = await client.start("steps = 3", on_done="poweroff", keep_s=6.0)
+            await client.until_state(job, "done")
+        agent.process.terminate()
+        await until(lambda: agent.process.poll() == 0, "the agent's end")
+        with running_reaper(agent.home.path) as reaper:
+            await until(told.exists, "the power switch")
+            assert reaper.poll() is None
+
+
+async def test_files_of_another_run_keep_the_reaper_from_the_power_switch_for_their_time(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            jobs = [await client.start("steps = 3", on_done=on_done) for on_done in ("poweroff", "")]
+            for job in jobs:
+                await client.until_state(job, "done")
+        agent.kill()
+        agent.home.status.write_text("{}")
+        change_state(agent, jobs[0], keep_s=0.0)
+        reaper = Reaper(agent.home.path)
+        reaper.round()
+        assert not told.exists()
+        change_state(agent, jobs[1], acked=["lora"])
+        reaper.round()
+        assert told.exists()
+
+
+def change_state(agent: AgentProcess, job: str, **changes: object) -> None:
+    path = agent.home.job(job) / "state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+async def test_time_of_a_run_counts_from_the_end_of_its_last_trainer(tmp_path, monkeypatch):
+    told = fake_power_switch(tmp_path / "bin", monkeypatch)
+    keep_s = 1.0
+    with running_agent(tmp_path / "home") as agent:
+        job = await trained_without_agent(agent, on_done="poweroff", keep_s=keep_s)
+        agent.home.status.write_text("{}")
+        signal_group(agent.trainer(job), signal.SIGKILL)
+        reaper = Reaper(agent.home.path)
+        await until(lambda: not is_alive(agent.trainer(job)), "the first trainer's end")
+        reaper.round()
+        first_s = time.monotonic()
+        trainer = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
+        change_state(agent, job, trainer=dataclasses.asdict(identify(trainer.pid)))
+        await until(lambda: time.monotonic() > first_s + keep_s, "the time of the first one to be over")
+        reaper.round()
+        trainer.kill()
+        await trainer.wait()
+        reaper.round()
+        assert not told.exists()
+        ended_s = time.monotonic()
+        await until(lambda: reaper.round() and told.exists(), "the power switch")
+        assert time.monotonic() - ended_s > keep_s / 2
 
 
 def test_reaper_that_hangs_is_replaced(tmp_path, monkeypatch):

@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loratui_agent.finish import finish
+from loratui_agent.secrets import without_secrets
 from loratui_protocol.errors import JobError
 
 TAIL_LINES = 30
 _MAX_LINE_CHARS = 2000
-_DROPPED = re.compile(
-    r"(PYTHON|PIP_|UV_|CONDA_|VIRTUAL_ENV|LD_PRELOAD$|LD_AUDIT$)|.*(_API_KEY|TOKEN|SECRET|PASSWORD)", re.IGNORECASE
-)
+_DROPPED = re.compile(r"PYTHON|PIP_|UV_|CONDA_|VIRTUAL_ENV|LD_PRELOAD$|LD_AUDIT$", re.IGNORECASE)
 _KEPT = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL")
 
 
@@ -38,7 +37,7 @@ def clean_environment(environ: Mapping[str, str], **more: str) -> dict[str, str]
 
     What leads to the network (proxies, certificates) and to the driver (``LD_LIBRARY_PATH``) stays; secrets go.
     """
-    kept = {name: text for name, text in environ.items() if name in _KEPT or not _DROPPED.match(name)}
+    kept = {name: text for name, text in without_secrets(environ).items() if name in _KEPT or not _DROPPED.match(name)}
     return {**kept, **more}
 
 
