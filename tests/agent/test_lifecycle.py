@@ -151,6 +151,24 @@ async def test_a_hung_trainer_is_killed_and_resumed_once(tmp_path):
             assert reasons[-1] == ("failed", "hang")
 
 
+async def test_a_stopped_trainer_counts_as_hung_is_killed_and_the_run_goes_on_from_its_checkpoint(tmp_path):
+    # Long enough for a busy machine not to take the second attempt for hung as well.
+    with running_agent(tmp_path / "home", patience={"silence_min_s": 2.0}) as agent:
+        async with client_of(agent) as client:
+            job = await client.start("steps = 100\nstep_s = 0.01\ncheckpoint_every = 10")
+            await client.until_step(job, 25)
+            stopped = agent.trainer(job)
+            os.kill(stopped.pid, signal.SIGSTOP)
+            await client.until_state(job, "done")
+            assert not is_alive(stopped)
+            assert agent.state(job)["attempt"] == 2
+            interrupted = [e for e in client.events(job) if isinstance(e, messages.State) and e.state == "interrupted"]
+            assert [event.reason for event in interrupted] == ["hang"]
+            steps = steps_of(client, job)
+            assert sorted(set(steps)) == list(range(1, 101))
+            assert len(steps) < 110, "more was trained again than since the checkpoint"
+
+
 async def test_a_trainer_that_crashes_or_refuses_is_not_tried_again(tmp_path):
     with running_agent(tmp_path / "home") as agent:
         async with client_of(agent) as client:

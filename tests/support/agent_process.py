@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,16 @@ def wait_until(condition: Callable[[], object], what: str, deadline_s: float = D
 
 
 class AgentProcess:
-    """The agent of a home, in a process of its own."""
+    """The agent of a home, in a process of its own. ``prefix``: words before its command line."""
 
-    def __init__(self, home: Path, **options: Any) -> None:
+    def __init__(self, home: Path, *, prefix: Sequence[str] = (), **options: Any) -> None:
         self.home = AgentHome(home)
+        self._prefix = prefix
         self._options = options
         self.process = self.launch()
 
     def launch(self) -> subprocess.Popen[str]:
-        argv = [sys.executable, SCRIPT, str(self.home.path), json.dumps(self._options)]
+        argv = [*self._prefix, sys.executable, SCRIPT, str(self.home.path), json.dumps(self._options)]
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def wait_ready(self) -> None:

@@ -11,7 +11,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import IO, cast
 
@@ -33,6 +33,17 @@ class Way:
     """Nothing gets through, and nobody is told."""
     refuses: bool = False
     """New connections are closed at once."""
+
+
+@dataclass(kw_only=True)
+class Passed:
+    """What has come through: how many connections were begun, and the bytes that reached either end."""
+
+    connections: int = 0
+    to_target: int = 0
+    from_target: int = 0
+    refused: int = 0
+    """Connections that were not let through."""
 
 
 class DelayProxy:
@@ -63,6 +74,16 @@ class DelayProxy:
         """Break every connection with a reset, as a rebooted router does; return how many there were."""
         self._tell({"cut": True})
         return int(self._told())
+
+    def strand(self) -> None:
+        """Let every present connection fall silent for good, as if a router had forgotten it; new ones pass."""
+        self._tell({"strand": True})
+        self._told()
+
+    def passed(self) -> Passed:
+        """Return what has come through so far."""
+        self._tell({"passed": True})
+        return Passed(**json.loads(self._told()))
 
     def close(self) -> None:
         self._process.kill()
@@ -96,6 +117,9 @@ class _Server:
         self.way = Way()
         self._target_port = target_port
         self._writers: list[asyncio.StreamWriter] = []
+        self._passed = Passed()
+        self._first_heard = 0
+        """Connections before this one are stranded."""
         self._may_pass = asyncio.Event()
         self._may_pass.set()
         self._chance = random.Random(1)
@@ -109,7 +133,17 @@ class _Server:
         print(server.sockets[0].getsockname()[1], flush=True)
         while line := await lines.readline():
             told = json.loads(line)
-            print(self._cut() if "cut" in told else self._obey(told), flush=True)
+            print(self._answer(told), flush=True)
+
+    def _answer(self, told: dict[str, float]) -> str | int:
+        if "cut" in told:
+            return self._cut()
+        if "strand" in told:
+            self._first_heard = self._passed.connections
+            return "ok"
+        if "passed" in told:
+            return json.dumps(asdict(self._passed))
+        return self._obey(told)
 
     def _obey(self, way: dict[str, float]) -> str:
         self.way = Way(**way)  # type: ignore[arg-type]
@@ -124,6 +158,7 @@ class _Server:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.way.refuses:
+            self._passed.refused += 1
             writer.transport.abort()
             return
         try:
@@ -132,11 +167,20 @@ class _Server:
             writer.transport.abort()
             return
         self._writers += [writer, far_writer]
+        number = self._passed.connections
+        self._passed.connections += 1
+
+        def towards_target(num_bytes: int) -> None:
+            self._passed.to_target += num_bytes
+
+        def from_target(num_bytes: int) -> None:
+            self._passed.from_target += num_bytes
+
         async with asyncio.TaskGroup() as tasks:
-            for source, sink in ((reader, far_writer), (far_reader, writer)):
+            for source, sink, count in ((reader, far_writer, towards_target), (far_reader, writer, from_target)):
                 queue = _Queue()
                 tasks.create_task(self._take(source, queue))
-                tasks.create_task(self._pass_on(queue, sink))
+                tasks.create_task(self._pass_on(queue, sink, number, count))
 
     async def _take(self, reader: asyncio.StreamReader, queue: "_Queue") -> None:
         loop = asyncio.get_running_loop()
@@ -150,7 +194,9 @@ class _Server:
                 await queue.put(max(free_s, now_s) + self.way.delay_s + stall_s, chunk)
         await queue.put(loop.time() + self.way.delay_s, b"")
 
-    async def _pass_on(self, queue: "_Queue", writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(
+        self, queue: "_Queue", writer: asyncio.StreamWriter, number: int, count: Callable[[int], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
             while True:
@@ -158,10 +204,15 @@ class _Server:
                 if due_s > loop.time():
                     await asyncio.sleep(due_s - loop.time())
                 await self._may_pass.wait()
+                if number < self._first_heard:
+                    # Not even the end of it is told to the other side.
+                    queue.give_up()
+                    return
                 if not chunk:
                     break
                 writer.write(chunk)
                 await writer.drain()
+                count(len(chunk))
         queue.give_up()
         writer.close()
 

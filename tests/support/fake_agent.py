@@ -19,7 +19,7 @@ from loratui_protocol.codec import decode, encode, encode_record, splice_records
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.link import MAX_BATCH_RECORDS, AgentLink, Execute, FollowFrom, ReadArtifact, Reply
 
-TOKEN = "a-token-for-tests"
+TOKEN = "atokenfortests"
 T = TypeVar("T")
 
 
@@ -47,9 +47,18 @@ class FakeAgent:
         """Last word on every frame that goes out."""
         self.spoil_file: Callable[[messages.GetArtifact, bytes], bytes] = lambda _, content: content
         self.refuse_start = ""
+        self.refuses = ""
+        """What every other command is refused with."""
         self.silent_commands: set[str] = set()
         """Tags of commands that get no answer."""
         self.heartbeat: messages.Heartbeat | None = None
+        self.greeting: messages.HelloOk | messages.Refused = messages.HelloOk(
+            agent_version="0", now_ts=1000.0, features=[], jobs=[]
+        )
+        self.turns_away = ""
+        """What is said to whoever connects, if it is to be turned away."""
+        self.num_turned_away = 0
+        """By that, or by a greeting that refuses."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._changed = asyncio.Event()
@@ -92,6 +101,10 @@ class FakeAgent:
         """Break every connection without a word."""
         self._in_loop(lambda: [connection.transport.abort() for connection in list(self._connections)])
 
+    def add_job(self, job: str) -> None:
+        """Have a job that nobody has started."""
+        self._in_loop(lambda: self.jobs.setdefault(job, FakeJob()))
+
     def emit(self, job: str, *events: messages.Event, ts: float = 1000.0) -> None:
         """Append to a job's journal."""
 
@@ -103,17 +116,20 @@ class FakeAgent:
 
         self._in_loop(append)
 
-    def beat(self) -> None:
-        """Send a heartbeat to everyone."""
-        self._in_loop(self._wake_with_beat)
+    def beat(self, heartbeat: messages.Heartbeat | None = None) -> None:
+        """Send a heartbeat."""
+
+        def wake() -> None:
+            self.heartbeat = heartbeat or messages.Heartbeat(
+                now_ts=1000.0, telemetry=messages.Telemetry(source="psutil")
+            )
+            self._wake()
+
+        self._in_loop(wake)
 
     def acked(self, job: str) -> int:
         """Return the highest acknowledgement of a job."""
         return max((link.acked.get(job, 0) for link in self.links), default=0)
-
-    def _wake_with_beat(self) -> None:
-        self.heartbeat = messages.Heartbeat(now_ts=1000.0, telemetry=messages.Telemetry(source="psutil"))
-        self._wake()
 
     def _wake(self) -> None:
         self._changed.set()
@@ -155,11 +171,18 @@ class FakeAgent:
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return connection.respond(401, "agent.token\n")
-        return None
+        if not self.turns_away:
+            return None
+        self.num_turned_away += 1
+        return connection.respond(403, self.turns_away)
 
     async def _converse(self, connection: ServerConnection) -> None:
-        greeting = messages.HelloOk(agent_version="0", now_ts=1000.0, features=[], jobs=[])
-        link = AgentLink(greeting, now_s=0.0)
+        if isinstance(self.greeting, messages.Refused):
+            await connection.recv()
+            await self._send(connection, encode(self.greeting))
+            self.num_turned_away += 1
+            return
+        link = AgentLink(self.greeting, now_s=0.0)
         self.links.append(link)
         self._connections.add(connection)
         cursors: dict[str, int] = {}
@@ -231,6 +254,9 @@ class FakeAgent:
                 await self._refuse(connection, command.id, self.refuse_start)
                 return
             self.jobs.setdefault(command.job, FakeJob())
+        elif self.refuses:
+            await self._refuse(connection, command.id, self.refuses)
+            return
         if command.tag in self.silent_commands or known:
             return
         records = self.jobs[command.job].records

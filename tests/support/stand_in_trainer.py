@@ -5,7 +5,9 @@ The test says how in the environment variable STAND_IN, or in the job's ``job.to
 
 import argparse
 import hashlib
+import json
 import os
+import random
 import signal
 import sys
 import time
@@ -22,6 +24,7 @@ from loratui_protocol.messages import JobState
 ARGV = (sys.executable, str(Path(__file__).resolve()))
 LORA = (2).to_bytes(8, "little") + b"{}"
 """The smallest safetensors file: no tensors."""
+_HEADER_BYTES = 128
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,26 @@ class Script:
     fail_code: str = ""
     log_chars: int = 0
     """Length of a log line said with every step."""
+    eat_mb: int = 0
+    """Memory taken with every step, in MiB."""
+    lora_bytes: int = len(LORA)
+    """Size of the file that comes out."""
+    publish_at: int = 0
+    """Give the file out at this step already, as a checkpoint is."""
+
+
+def lora(size: int) -> bytes:
+    """Return a safetensors file of so many bytes, always the same for a size, of which no two parts are alike."""
+    if size == len(LORA):
+        return LORA
+    # Padded: the length of the header must not depend on the digits of what it describes.
+    num_values = size - 8 - _HEADER_BYTES
+    header = json.dumps({"w": {"dtype": "U8", "shape": [num_values], "data_offsets": [0, num_values]}})
+    return (
+        _HEADER_BYTES.to_bytes(8, "little")
+        + header.ljust(_HEADER_BYTES).encode("ascii")
+        + random.Random(size).randbytes(num_values)
+    )
 
 
 def script(folder: Path) -> Script:
@@ -74,14 +97,17 @@ def train(folder: Path, plan: Script, reporter: Reporter, controls: Controls) ->
     saved.parent.mkdir(exist_ok=True)
     step = int(saved.read_text("ascii")) if saved.exists() else 0
     reporter.emit(messages.State(state=JobState.RUNNING))
+    eaten: list[bytes] = []
     while step < plan.steps:
         if controls.stopping and not plan.ignore_stop:
             controls.answer()
-            publish(folder, reporter, step)
+            publish(folder, reporter, step, plan.lora_bytes)
             return {"outcome": "stopped"}
         controls.wait_while_paused(lambda state: reporter.emit(messages.State(state=state)), lambda: None)
         time.sleep(plan.step_s)
         step += 1
+        # Not zeros: those the kernel gives out without taking memory for them.
+        eaten.append(b"x" * (plan.eat_mb << 20))
         misbehave(plan, step)
         if plan.log_chars:
             reporter.emit(messages.Log(level="INFO", line="x" * plan.log_chars))
@@ -94,11 +120,13 @@ def train(folder: Path, plan: Script, reporter: Reporter, controls: Controls) ->
             controls.wants_checkpoint = False
             saved.write_text(str(step), "ascii")
             reporter.emit(messages.Checkpoint(step=step, size=1, seconds=0.0))
+        if step == plan.publish_at:
+            publish(folder, reporter, step, plan.lora_bytes)
         controls.answer()
     reporter.emit(messages.State(state=JobState.FINISHING))
-    sha256 = publish(folder, reporter, step)
+    sha256 = publish(folder, reporter, step, plan.lora_bytes)
     reporter.emit(
-        messages.Done(artifact_id="lora", name="thing.safetensors", size=len(LORA), sha256=sha256, steps=step)
+        messages.Done(artifact_id="lora", name="thing.safetensors", size=plan.lora_bytes, sha256=sha256, steps=step)
     )
     return {"outcome": "done"}
 
@@ -112,13 +140,17 @@ def misbehave(plan: Script, step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def publish(folder: Path, reporter: Reporter, step: int) -> str:
-    (folder / "artifacts").mkdir(exist_ok=True)
-    (folder / "artifacts" / "lora").write_bytes(LORA)
-    sha256 = hashlib.sha256(LORA).hexdigest()
+def publish(folder: Path, reporter: Reporter, step: int, size: int) -> str:
+    content = lora(size)
+    path = folder / "artifacts" / "lora"
+    path.parent.mkdir(exist_ok=True)
+    # Replaced as a whole, as the real one does it: somebody may be fetching the one that was given out before.
+    path.with_suffix(".new").write_bytes(content)
+    path.with_suffix(".new").replace(path)
+    sha256 = hashlib.sha256(content).hexdigest()
     kind = messages.ArtifactKind.LORA
     reporter.emit(
-        messages.Artifact(id="lora", kind=kind, name="thing.safetensors", size=len(LORA), sha256=sha256, step=step)
+        messages.Artifact(id="lora", kind=kind, name="thing.safetensors", size=size, sha256=sha256, step=step)
     )
     return sha256
 

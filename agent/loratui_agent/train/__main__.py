@@ -19,7 +19,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 
 from loratui_agent.train.controls import Controls
-from loratui_agent.train.job import Job, Outcome, load_job
+from loratui_agent.train.job import Job, Outcome, load_job, reserve_room
 from loratui_agent.train.loop import train
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
@@ -50,6 +50,7 @@ def main() -> int:
     # A hang is looked into by sending SIGUSR1: all stacks go to the log.
     faulthandler.register(signal.SIGUSR1)
     folder: Path = arguments.job_dir
+    reserve_room(folder)
     reporter = Reporter(arguments.socket, folder.name, os.getpid(), arguments.attempt)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("loratui_agent").setLevel(logging.INFO)

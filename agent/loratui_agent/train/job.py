@@ -1,14 +1,20 @@
 """A job's folder as the trainer sees it: what it was asked to do, and where everything goes."""
 
+import contextlib
 import json
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from loratui_agent.files import sha256_of, write_atomically, write_json
+from loratui_agent.files import fsync_path, sha256_of, write_atomically, write_json
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.messages import Artifact, ArtifactKind
+
+_ROOM_NAME = ".exit.json.room"
+_ROOM_BYTES = 16 << 10
+_MAX_CHARS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +53,25 @@ class Outcome:
     fix: str = ""
 
     def write(self, folder: Path) -> None:
-        """Leave the outcome where the agent finds it, even one that was started later."""
-        write_json(
-            folder / "exit.json", {"outcome": self.outcome, "code": self.code, "what": self.what, "fix": self.fix}
-        )
+        """Leave the outcome where the agent finds it, even one that was started later, and on a full disk."""
+        texts = {"code": self.code, "what": self.what[:_MAX_CHARS], "fix": self.fix[:_MAX_CHARS]}
+        content = {"outcome": self.outcome, **texts}
+        room = folder / _ROOM_NAME
+        if not room.exists():
+            write_json(folder / "exit.json", content)
+            return
+        with room.open("r+b") as file:
+            file.write(json.dumps(content).encode("ascii"))
+            file.truncate()
+            os.fsync(file.fileno())
+        room.replace(folder / "exit.json")
+        fsync_path(folder)
+
+
+def reserve_room(folder: Path) -> None:
+    """Take now what the outcome will need of the disk: a disk that is full then must not keep it from being told."""
+    with contextlib.suppress(OSError):
+        (folder / _ROOM_NAME).write_bytes(bytes(_ROOM_BYTES))
 
 
 def load_job(folder: Path) -> Job:

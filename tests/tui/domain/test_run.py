@@ -192,6 +192,15 @@ def test_money_of_a_stored_history_is_carried_on_from_when_it_was_said() -> None
     assert view.deadline_left_s(30.0) == 40.0
 
 
+def test_clock_of_the_agents_machine_that_is_set_back_makes_no_new_figure_look_old() -> None:
+    view = run(State(state=JobState.RUNNING))
+    view.beat(beat(), 10.0)
+    cost = Cost(spent_microusd=600, price_microusd_per_h=3_600_000, deadline_s=90.0)
+    view.apply(Record(seq=2, ts=10.0 - 86_400, event=cost))
+    assert view.spent(12.0).value_microusd == 600 + 2000
+    assert view.deadline_left_s(12.0) == 88.0
+
+
 @pytest.mark.parametrize("ts", [math.nan, math.inf, -math.inf])
 def test_clock_that_can_not_be_right_counts_for_nothing(ts: float) -> None:
     view = run(State(state=JobState.RUNNING))

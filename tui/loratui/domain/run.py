@@ -216,7 +216,9 @@ class RunView:
                 self.note(record.ts, "WARNING", f"{event.code}: {event.message}")
             case Cost() as event:
                 self._money(event.spent_microusd, event.price_microusd_per_h, event.deadline_s)
-                self.money_at_s = record.ts + self.clock_offset_s
+                # No figure is older than the one before it: the clock of the agent's machine may be set back.
+                said_s = record.ts + self.clock_offset_s
+                self.money_at_s = said_s if self.money_at_s is None else max(said_s, self.money_at_s)
             case CommandResult(command=command, ok=True) if command in _SILENT:
                 pass
             case CommandResult() as event:
