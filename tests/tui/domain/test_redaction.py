@@ -24,6 +24,9 @@ CANARY = "c4n4ryc4n4ryc4n4ryc4n4ry"
         f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY} cut off",
         f"ssh-ed25519 AAAA{CANARY}{CANARY} {CANARY}@laptop",
         f"{CANARY}@example.com",
+        f'{{"line": "first\\nhf_{CANARY}"}}',
+        f"MY_{'VERY_' * 40}LONG_TOKEN={CANARY}",
+        f"postgresql+{'x' * 50}://user:{CANARY}@db",
     ],
 )
 def test_secret_is_known_by_what_stands_around_it(text: str) -> None:
@@ -38,7 +41,9 @@ def test_secret_is_known_by_what_stands_around_it(text: str) -> None:
         "tokenizer: 77 tokens, token embeddings are trained",
         "listening on 127.0.0.1",
         "torch 2.15.0+cu128, driver 580.65.06",
-        "/home/x/.loratui/jobs/01JD/log: keep_tokens = 1",
+        "/root/.loratui/jobs/01JD/log: keep_tokens = 1",
+        "12:30:45 std::vector ::1 [::]:22 aa:bb:cc:dd:ee:ff a::method 1.2.3.4.5",
+        "SHA256:abc MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff",
     ],
 )
 def test_what_helps_to_find_a_fault_stays(text: str) -> None:
@@ -49,6 +54,52 @@ def test_addresses_of_hosts_are_nobodys_business() -> None:
     redactor = Redactor(words=[("gpu7.example.org", "[host]"), ("/home/anna", "~"), ("anna", "[user]")])
     cleaned = redactor.clean("anna connects to gpu7.example.org (203.0.113.9), her files are in /home/anna/x")
     assert cleaned == "[user] connects to [host] ([address]), her files are in ~/x"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["2001:db8::7", "fe80::1", "::ffff:203.0.113.9", "2001:0db8:0000:0000:0000:0000:0000:0001", "203.0.113.9", "::7"],
+)
+@pytest.mark.parametrize("around", ["{}", "[{}]:22", "({}), ", "connect to {}: refused", "{}.", "first\\n{}"])
+def test_address_is_known_by_its_form(address: str, around: str) -> None:
+    assert address not in Redactor().clean(around.format(address))
+
+
+UNITS = (
+    "a-",
+    "a.",
+    "a",
+    "a@",
+    "@a.",
+    "token-",
+    "token",
+    "tokens: ",
+    "ecdsa-",
+    "hf_",
+    "hf-",
+    "bearer ",
+    "://a:",
+    "a+://",
+)
+MORE = (
+    "?x-amz-",
+    "&sig",
+    "-----BEGIN ",
+    "-----BEGIN PRIVATE KEY-----",
+    "1.",
+    "1:",
+    ":",
+    "::",
+    "/home/",
+    "ssh-rsa ",
+    " ",
+)
+
+
+@pytest.mark.parametrize("unit", [*UNITS, *MORE], ids=repr)
+def test_time_that_it_takes_rises_with_the_text_alone(unit: str) -> None:
+    """A host writes what is cleaned: a rule that goes back over it again and again would take hours here."""
+    Redactor(["secret-of-mine"]).clean(unit * ((1 << 20) // len(unit)))
 
 
 @given(

@@ -3,6 +3,7 @@
 import asyncio
 
 from loratui.remote.agent_client import AgentClient, Transport, connected
+from loratui.remote.groups import one_error
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.ids import new_id
 from loratui_protocol.link import MAX_CHUNK_BYTES
@@ -10,17 +11,20 @@ from loratui_protocol.messages import Refused
 from loratui_protocol.support import MAX_SUPPORT_BYTES, SUPPORT_FILES
 
 
-async def fetch_logs(transport: Transport, run_id: str) -> dict[str, bytes]:
-    """Return the files by name; one that the box does not have is not among them.
+async def fetch_logs(transport: Transport, run_id: str, logs: dict[str, bytes | None]) -> None:
+    """Put the files into ``logs`` as they come, by name; None stands for one that the box does not have.
+
+    What is there before an error is worth having, too.
 
     Raises:
-        LoratuiError: the agent can't be reached.
+        LoratuiError: the agent can't be reached, or not any more.
     """
-    async with connected(transport, new_id()) as agent, asyncio.TaskGroup() as tasks:
-        receiving = tasks.create_task(_receive(agent), name="receive")
-        found = {name: await _end_of(agent, run_id, name) for name in SUPPORT_FILES}
-        receiving.cancel()
-    return {name.partition(":")[2]: content for name, content in found.items() if content is not None}
+    with one_error():
+        async with connected(transport, new_id()) as agent, asyncio.TaskGroup() as tasks:
+            receiving = tasks.create_task(_receive(agent), name="receive")
+            for name in SUPPORT_FILES:
+                logs[name.partition(":")[2]] = await _end_of(agent, run_id, name)
+            receiving.cancel()
 
 
 async def _receive(agent: AgentClient) -> None:
