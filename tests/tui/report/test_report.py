@@ -165,3 +165,27 @@ def test_ticks_are_round_and_enclose_the_values():
     assert ticks(0.031, 0.187) == [0.0, 0.05, 0.1, 0.15, 0.2]
     assert ticks(5.0, 5.0)[0] <= 5.0 <= ticks(5.0, 5.0)[-1]
     assert ticks(0.0, 0.0)[0] == 0.0
+
+
+def many_samples(folder: Path, num_samples: int) -> RunView:
+    view = finished_view(folder)
+    for number in range(num_samples):
+        sample = Sample(step=number, index=0, prompt="a", seed=1, artifact_id=f"s{number}", width=64, height=64)
+        view.downloaded[sample.artifact_id] = folder / "sample"
+        for _ in range(3):
+            view.apply(Record(seq=1, ts=1.0, event=sample))
+    return view
+
+
+def test_sample_that_is_told_of_again_is_shown_once(tmp_path):
+    assert written(tmp_path, many_samples(tmp_path, 4)).tags.count("img") == 2 + 4
+
+
+def test_page_has_an_end_however_many_samples_there_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("loratui.report.page.MAX_SAMPLE_BYTES", 2_000)
+    page = written(tmp_path, many_samples(tmp_path, 50))
+    num_shown = page.tags.count("img") - 1
+    assert 2 <= num_shown < 20
+    assert f"{51 - num_shown} older samples are not on this page" in page.text
+    assert "step 49" in page.text
+    assert page.text.index("step 48") < page.text.index("step 49")

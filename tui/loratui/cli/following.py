@@ -12,6 +12,7 @@ from types import FrameType
 from loratui import report
 from loratui.cli.arguments import Arguments
 from loratui.domain.formatting import attach_command
+from loratui.domain.local_names import report_name
 from loratui.domain.run import RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
 from loratui.headless.json_lines import to_json
@@ -21,8 +22,9 @@ from loratui.sessions.source import HostRunSource
 from loratui.sessions.start_run import START_TIMEOUT_S
 from loratui.settings import Settings
 from loratui.store import Store
-from loratui_protocol.errors import AgentUnreachableError, LoratuiError, StorageError
+from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiError, StorageError
 from loratui_protocol.messages import ArtifactKind, JobState
+from loratui_protocol.paths import AgentHome
 
 HUNG_UP, INTERRUPTED = 129, 130
 
@@ -76,6 +78,9 @@ def watch(host: SessionHost, preferences: Settings, run_id: str, arguments: Argu
     if status or not view.is_settled:
         return status
     _conclude(view, preferences, arguments)
+    missing = _missing_lora(view, preferences)
+    if missing is not None:
+        raise missing
     return 1 if view.state is JobState.FAILED else 0
 
 
@@ -151,11 +156,31 @@ def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> Non
         print(view.evaluation.verdict)
 
 
+def _missing_lora(view: RunView, preferences: Settings) -> LoratuiError | None:
+    """Return what is wrong where a run is done and its result is not here, though nobody wanted it to be left there."""
+    loras = [artifact for artifact in view.artifacts.values() if artifact.kind is ArtifactKind.LORA]
+    is_here = any(artifact.id in view.downloaded for artifact in loras)
+    if view.state is not JobState.DONE or is_here or preferences.downloads.which == "none":
+        return None
+    if not loras:
+        why, place = "its agent never said that it has one", ""
+    else:
+        with Store(preferences.database) as store:
+            home = AgentHome(store.run(view.run_id).home)
+        why = view.download_failures.get(loras[-1].id) or view.declined.get(loras[-1].id, "")
+        place = f". It may still be on {view.target}, in {home.jobs / view.run_id / 'artifacts'}"
+    return JobError(
+        f"the run is done, but its LoRA is not on this machine: {why}{place}",
+        fix=f"to try again: {attach_command(view.name)}",
+        code="lora.missing",
+    )
+
+
 def _write_report(view: RunView, preferences: Settings) -> Path | None:
     """Write the report, beside the copies that the config asked for or else among the run's own files; return it."""
     with Store(preferences.database) as store:
         config_toml = store.run(view.run_id).config_toml
-    path = (output_folder(config_toml) or preferences.run_folder(view.run_id)) / f"{view.name}-report.html"
+    path = (output_folder(config_toml) or preferences.run_folder(view.run_id)) / report_name(view.name)
     # One that was written when the run ended knows more than a later one: what the machine was.
     if path.exists() and path.stat().st_mtime >= (view.ended_ts or 0.0):
         return path

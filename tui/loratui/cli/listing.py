@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from loratui import settings
@@ -44,13 +43,13 @@ def ls(arguments: Arguments) -> int:
         runs = store.runs()
     statuses = _now(preferences, runs)
     if arguments.json:
-        print(json.dumps([_fields(status) for status in statuses]))
+        print(f"[{', '.join(to_json(_fields(status)) for status in statuses)}]")
     else:
         for status in statuses:
             run = status.run
             steps = f"{run.step}/{run.total}" if run.total else ""
             spent = formatting.money(run.spent_microusd)
-            created = f"{datetime.fromtimestamp(run.created_ts).astimezone():%Y-%m-%d %H:%M}"
+            created = formatting.day_and_time(run.created_ts)
             print(f"{run.id}  {run.name:<24} {_state(status):<13} {steps:>13}  {spent:>8}  {created}  {run.target}")
     return 0
 
@@ -113,17 +112,22 @@ async def _ask_all(preferences: settings.Settings, runs: Iterable[StoredRun]) ->
 
     targets = Targets(preferences, may_start=False)
     answers: dict[str, JobStatus] = {}
+    there: dict[tuple[str, Path], list[StoredRun]] = {}
+    for run in runs:
+        there.setdefault((run.target, run.home), []).append(run)
 
-    async def ask(run: StoredRun) -> None:
+    async def ask(run: StoredRun, ids: set[str]) -> None:
         timeout_s = _ASK_TIMEOUT_S if run.target == LOCAL else _ASK_HOST_TIMEOUT_S
         with contextlib.suppress(LoratuiError, TimeoutError):
             async with asyncio.timeout(timeout_s):
-                answers.update(await _ask(targets.way_to(run)))
+                jobs = await _ask(targets.way_to(run))
+                # What a machine says of runs that are elsewhere is not believed.
+                answers.update({run_id: job for run_id, job in jobs.items() if run_id in ids})
 
     try:
         async with asyncio.TaskGroup() as tasks:
-            for run in {(run.target, run.home): run for run in runs}.values():
-                tasks.create_task(ask(run))
+            for its_runs in there.values():
+                tasks.create_task(ask(its_runs[-1], {run.id for run in its_runs}))
     finally:
         await targets.close()
     return answers

@@ -81,6 +81,14 @@ def time_of_day(ts: float, zone: tzinfo | None = None) -> str:
         return UNKNOWN
 
 
+def day_and_time(ts: float, zone: tzinfo | None = None) -> str:
+    """Return the day and clock time of ``ts`` (epoch seconds) as "2026-03-01 14:22", as ``time_of_day`` does."""
+    try:
+        return f"{datetime.fromtimestamp(ts, zone).astimezone(zone):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return UNKNOWN
+
+
 def size(num_bytes: int) -> str:
     """Return a file size in decimal units with two or three digits: "148 MB", "5.9 MB", "812 B"."""
     amount = float(num_bytes)

@@ -60,25 +60,37 @@ class JsonPrinter:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Record, str]] = []
+        self._version = -1
 
     def record(self, record: Record, view: RunView, /) -> None:
         """Print the record, and those whose file has come meanwhile."""
+        if view.version != self._version:
+            # Only then may a file have come: many wait where a host announces many, and records come fast.
+            self._version = view.version
+            waiting, self._waiting = self._waiting, []
+            for earlier, artifact_id in waiting:
+                self._file(earlier, artifact_id, view)
         match record.event:
             case Artifact(id=artifact_id) | Done(artifact_id=artifact_id):
-                self._waiting.append((record, artifact_id))
+                self._file(record, artifact_id, view)
             case _:
                 print(record_line(record), flush=True)
-        self._print_waiting([waiting for waiting in self._waiting if waiting[1] in view.downloaded], view)
 
     def end(self, view: RunView, /) -> None:
         """Print the records whose files never came."""
-        self._print_waiting(self._waiting, view)
+        for record, artifact_id in self._waiting:
+            _print_file(record, artifact_id, view)
 
-    def _print_waiting(self, due: list[tuple[Record, str]], view: RunView) -> None:
-        self._waiting = [waiting for waiting in self._waiting if waiting not in due]
-        for record, artifact_id in due:
-            path = view.exported.get(artifact_id, view.downloaded.get(artifact_id))
-            print(record_line(record, path if _is_of(record, artifact_id, view) else None), flush=True)
+    def _file(self, record: Record, artifact_id: str, view: RunView) -> None:
+        if artifact_id in view.downloaded:
+            _print_file(record, artifact_id, view)
+        else:
+            self._waiting.append((record, artifact_id))
+
+
+def _print_file(record: Record, artifact_id: str, view: RunView) -> None:
+    path = view.exported.get(artifact_id, view.downloaded.get(artifact_id))
+    print(record_line(record, path if _is_of(record, artifact_id, view) else None), flush=True)
 
 
 def _is_of(record: Record, artifact_id: str, view: RunView) -> bool:

@@ -17,6 +17,8 @@ from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import ArtifactKind
 
 _SMOOTHING = 0.05
+MAX_SAMPLE_BYTES = 128 << 20
+"""Of all samples together: a page that is larger opens nowhere."""
 _MAX_HEADER_BYTES = 1 << 20
 _SCORES = {
     "concept_at_1": "new pictures that show the concept when the LoRA is used at weight 1",
@@ -91,12 +93,23 @@ def _scores(view: RunView) -> list[tuple[str, str, str]]:
 
 
 def _samples(view: RunView) -> str:
-    pictures = [
-        html.picture(view.downloaded[sample.artifact_id], f"step {sample.step}: {sample.prompt} (seed {sample.seed})")
-        for sample in view.samples
-        if sample.artifact_id in view.downloaded
-    ]
-    return '<div class="samples">\n' + "\n".join(pictures) + "\n</div>" if pictures else ""
+    """Return each sample once, as many of the newest as there is room for."""
+    # A resumed run says again what it had made.
+    known = {sample.artifact_id: sample for sample in view.samples if sample.artifact_id in view.downloaded}
+    pictures: list[str] = []
+    room = MAX_SAMPLE_BYTES
+    while known:
+        artifact_id, sample = known.popitem()
+        caption = f"step {sample.step}: {sample.prompt} (seed {sample.seed})"
+        picture = html.picture(view.downloaded[artifact_id], caption)
+        if len(picture) > room:
+            left_out = f"{1 + len(known)} older samples are not on this page; their files are kept."
+            pictures.append(html.paragraph(left_out, "faint"))
+            break
+        room -= len(picture)
+        pictures.append(picture)
+    shown = [picture for picture in reversed(pictures) if picture]
+    return '<div class="samples">\n' + "\n".join(shown) + "\n</div>" if shown else ""
 
 
 def _loss(view: RunView) -> str:

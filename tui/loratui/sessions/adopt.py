@@ -1,8 +1,10 @@
 """Taking up the runs of a host that this machine has not started: whoever has the key may follow them."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from loratui.domain.local_names import run_name
 from loratui.remote.agent_client import connected
 from loratui.sessions.machine import Machine
 from loratui.store import Store, StoredRun
@@ -31,18 +33,22 @@ async def runs_on(machine: Machine) -> RunsThere:
 
 
 def adopt(store: Store, target: str, there: RunsThere) -> list[str]:
-    """Remember the runs of a machine that are not known here; return the ids of all of them, oldest first."""
+    """Remember the runs of a machine that are not known here; return the ids of all of them, oldest first.
+
+    A run that is known to be elsewhere is none of them, whatever the machine says.
+    """
     for job in there.jobs:
         store.add_run(
             StoredRun(
                 id=job.job,
-                name=job.name,
+                name=run_name(job.name),
                 target=target,
-                created_ts=job.created_ts,
+                # A host may say anything; no run began in the future.
+                created_ts=max(0.0, min(job.created_ts, time.time())),
                 config_toml="",
                 home=Path(there.home),
                 price_microusd_per_h=job.price_microusd_per_h,
                 is_ours=False,
             )
         )
-    return [job.job for job in there.jobs]
+    return [job.job for job in there.jobs if store.run(job.job).target == target]
