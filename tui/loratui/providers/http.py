@@ -1,0 +1,192 @@
+"""One provider's web interface: paced, timed, and every way of failing said as what it means for the bill.
+
+What a request does decides how its failure counts. One that only asks (``asks``) is tried again where that can help.
+One that costs money is sent once: an answer that is lost, or makes no sense, leaves its fate unknown.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import httpx
+
+from loratui.providers.base import ProviderBusyError, ProviderError, ProviderRefusedError, UnknownFateError
+from loratui_protocol.codec import clean
+
+USER_AGENT = "loratui (+https://pypi.org/project/loratui)"
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+ATTEMPTS = 4
+RETRY_FIRST_S = 1.0
+MAX_ANSWER_BYTES = 16 << 20
+_MAX_SAID_CHARS = 300
+_BUSY = (408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response whose status the caller knows how to read."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+    @property
+    def said(self) -> str:
+        """Return the beginning of what it says, cleaned, for people."""
+        return clean(self.content[: 4 * _MAX_SAID_CHARS].decode("utf-8", "replace"), _MAX_SAID_CHARS).strip()
+
+    def json(self) -> Any:
+        """Return its content.
+
+        Raises:
+            ValueError: it is no JSON.
+        """
+        try:
+            return json.loads(self.content)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+
+class Api:
+    """``spacing_s`` is the least time between two requests to one endpoint, by the endpoint's name."""
+
+    def __init__(
+        self,
+        provider: str,
+        base_url: str,
+        *,
+        key: str = "",
+        spacing_s: Mapping[str, float] | None = None,
+        retry_first_s: float = RETRY_FIRST_S,
+    ) -> None:
+        self.provider = provider
+        headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        self._client = httpx.AsyncClient(
+            base_url=base_url.rstrip("/"), headers=headers, timeout=TIMEOUT, follow_redirects=False
+        )
+        self._spacing_s = dict(spacing_s or {})
+        self._next_s: dict[str, float] = {}
+        self._retry_first_s = retry_first_s
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def ask(self, endpoint: str, method: str, path: str, **request: Any) -> Answer:
+        """Send a request that may be sent again; return its answer, of whatever status but busy.
+
+        Raises:
+            ProviderBusyError: it could not be had, though it was tried ``ATTEMPTS`` times.
+        """
+        delay_s = self._retry_first_s
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer = await self._send(endpoint, method, path, request)
+                if answer.status not in _BUSY:
+                    return answer
+                busy = self._busy(answer)
+            except (httpx.HTTPError, OSError) as error:
+                busy = ProviderBusyError(
+                    f"{self.provider} can't be reached: {clean(str(error), 200) or type(error).__name__}",
+                    fix="check this machine's network, then try again",
+                    code="provider.unreachable",
+                )
+            if attempt == ATTEMPTS:
+                raise busy
+            await asyncio.sleep(max(delay_s, min(60.0, busy.retry_after_s)))
+            delay_s *= 2
+        raise AssertionError  # the last attempt returns or raises
+
+    async def order(self, endpoint: str, method: str, path: str, **request: Any) -> Answer:
+        """Send, once, a request that may cost money; return its answer, of whatever status but busy.
+
+        Raises:
+            ProviderBusyError: it certainly did nothing: no connection was made, or it was too frequent (429).
+            UnknownFateError: it may have done it.
+        """
+        try:
+            answer = await self._send(endpoint, method, path, request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise ProviderBusyError(
+                f"{self.provider} can't be reached: {clean(str(error), 200) or type(error).__name__}",
+                fix="nothing was rented; check this machine's network, then try again",
+                code="provider.unreachable",
+            ) from error
+        except (httpx.HTTPError, OSError) as error:
+            raise self._unknown(clean(str(error), 200) or type(error).__name__) from error
+        if answer.status == 429:
+            raise self._busy(answer)
+        if answer.status in _BUSY:
+            raise self._unknown(f"it answered {answer.status}: {answer.said}")
+        return answer
+
+    def nonsense(self, answer: Answer, why: str, *, of_order: bool = False) -> NoReturn:
+        """Refuse an answer that is not what the provider's documents say: it is never read as an empty one.
+
+        Raises:
+            UnknownFateError: it is that of an order.
+            ProviderError: else.
+        """
+        if of_order:
+            raise self._unknown(f"its answer makes no sense ({why})")
+        raise ProviderError(
+            f"{self.provider} answers what its documents don't know ({answer.status}: {why}); nothing follows from it",
+            fix="try again later; look for a newer loratui if it stays so",
+            code="provider.shape",
+        )
+
+    def refused(self, answer: Answer, said: str = "") -> ProviderRefusedError:
+        """Return the error for a key that is wrong or may not do this, or for a request that is not accepted."""
+        words = said or answer.said or "no reason was given"
+        if answer.status == 401:
+            return ProviderRefusedError(
+                f"{self.provider} does not know the key: {words}",
+                fix=f"enter it anew: loratui keys {self.provider}",
+                code="provider.key",
+            )
+        if answer.status == 402:
+            return ProviderRefusedError(
+                f"{self.provider}: the balance does not suffice: {words}",
+                fix="top it up there",
+                code="provider.balance",
+            )
+        if answer.status == 403:
+            return ProviderRefusedError(
+                f"{self.provider}: the key may not do this: {words}",
+                fix=f"make one with the scopes that loratui keys {self.provider} names",
+                code="provider.scope",
+            )
+        return ProviderRefusedError(f"{self.provider} refuses the request ({answer.status}): {words}")
+
+    async def _send(self, endpoint: str, method: str, path: str, request: Mapping[str, Any]) -> Answer:
+        await self._take_turn(endpoint)
+        async with self._client.stream(method, path, **request) as response:
+            content = bytearray()
+            async for block in response.aiter_bytes():
+                content += block
+                if len(content) > MAX_ANSWER_BYTES:
+                    raise httpx.DecodingError("its answer has no end")
+        return Answer(response.status_code, response.headers, bytes(content))
+
+    async def _take_turn(self, endpoint: str) -> None:
+        now_s = time.monotonic()
+        turn_s = max(now_s, self._next_s.get(endpoint, 0.0))
+        self._next_s[endpoint] = turn_s + self._spacing_s.get(endpoint, 0.0)
+        await asyncio.sleep(turn_s - now_s)
+
+    def _busy(self, answer: Answer) -> ProviderBusyError:
+        after = answer.headers.get("Retry-After", "")
+        return ProviderBusyError(
+            f"{self.provider} is busy ({answer.status}): {answer.said or 'it does not say why'}",
+            retry_after_s=float(after) if after.isdecimal() else 0.0,
+        )
+
+    def _unknown(self, why: str) -> UnknownFateError:
+        return UnknownFateError(
+            f"{self.provider} may have carried out the request, but nobody knows: {why}. Something may be billing"
+        )
