@@ -26,6 +26,7 @@ _LOOK_EVERY_S = 0.05
 _MAX_LISTED = 500
 _MAX_LEFT = 20
 _USUAL_NAME = ".loratui"
+_HOMES = ".loratui-homes"
 _MARKER = ".loratui-home"
 """Whoever brings the agent puts it into a folder that was empty before: everything in there is ours."""
 
@@ -50,6 +51,7 @@ def purge(home: AgentHome) -> dict[str, Any]:
         if sockets != home.run and sockets.name.startswith("loratui-"):
             shutil.rmtree(sockets, ignore_errors=True)
     _remove(home.path)
+    _strike_out(home.path, Path.home() / _HOMES)
     left = [str(path) for path, _ in zip(home.path.rglob("*"), range(_MAX_LEFT), strict=False)]
     return {"ended": ended, "left": left, "exists": os.path.lexists(home.path)}
 
@@ -61,6 +63,16 @@ def _remove(folder: Path) -> None:
         with contextlib.suppress(OSError):
             Path(root).chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _strike_out(folder: Path, homes: Path) -> None:
+    """Take a home out of the list that whoever brought the agent has left of those in unusual places."""
+    with contextlib.suppress(OSError):
+        others = [line for line in homes.read_text("utf-8").splitlines() if line != str(folder)]
+        if others:
+            homes.write_text("".join(f"{line}\n" for line in others), "utf-8")
+        else:
+            homes.unlink()
 
 
 def _check(home: AgentHome) -> None:

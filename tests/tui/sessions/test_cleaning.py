@@ -143,3 +143,19 @@ def finished(cli, server: Sshd) -> str:
     command = cli.run("clean", server.target, "--yes")
     assert command.finish() == 0, command.errors
     return "\n".join(command.lines)
+
+
+async def test_a_home_in_an_unusual_place_is_found_by_another_laptop_and_forgotten_with_it(
+    server: Sshd, tmp_path: Path
+) -> None:
+    folder = server.home / "big-disk" / "agent"
+    folder.parent.mkdir()
+    async with box_of(server, tmp_path / "one") as (box, instance):
+        await SshAgent(box, instance, home=str(folder)).ensure()
+    async with box_of(server, tmp_path / "other") as (box, instance):
+        facts, [remains] = await look(box)
+        assert remains.home == str(folder)
+        assert (await SshAgent(box, instance).ensure()).home == str(folder), "no second agent beside it"
+        await clean(box, facts, str(folder))
+        assert (await look(box))[1] == []
+    assert not (server.home / ".loratui-homes").exists()

@@ -1,5 +1,6 @@
 """Taking up the runs of a host that this machine has not started: whoever has the key may follow them."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ async def runs_on(machine: Machine) -> RunsThere:
     Raises:
         HostError, AgentUnreachableError: it can't be asked.
     """
+    if not await asyncio.to_thread(machine.agent.remembered_home):
+        facts = await machine.agent.probe()
+        machine.remember_options()
+        # Where nothing ever ran nothing is brought, or started, only to be asked.
+        if not any(home.num_jobs or home.running_pid for home in facts.homes):
+            return RunsThere(home="", jobs=())
     async with connected(machine.agent, new_id()) as agent:
         machine.remember_options()
         address = await machine.agent.address()
