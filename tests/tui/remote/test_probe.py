@@ -186,3 +186,15 @@ def test_paths_that_shells_read_differently_are_not_used():
 def test_without_the_machine_itself_there_are_no_facts():
     with pytest.raises(ProtocolError):
         parse_rows([["=end"]])
+
+
+@needs_sshd
+@pytest.mark.parametrize("forced", ["/bin/false", "echo Your machine is being prepared"])
+async def test_host_that_runs_something_else_than_it_is_asked_is_told_from_a_broken_one(tmp_path, forced):
+    with sshd(tmp_path / "server", forced=forced) as server:
+        async with box_of(server, tmp_path / "instance") as (box, _):
+            with pytest.raises(HostError) as caught:
+                await probe(box)
+    assert caught.value.code == "host.probe"
+    assert "ForceCommand" in caught.value.fix
+    assert "port 22 mapped" in caught.value.fix

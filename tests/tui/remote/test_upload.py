@@ -288,12 +288,12 @@ ESCAPES = "\x1b]52;c;ZXZpbA==\x07\u202e"
 
 
 def says(folder: Path, *frames: dict[str, object]) -> list[str]:
-    """Return the command of a program that prints frames, and takes whatever it is sent."""
+    """Return the command of a program that prints frames, takes whatever it is sent, and does not end."""
     program = folder / "says.py"
     program.write_text(
-        "import sys\nfrom loratui_protocol.framing import frame_line\n"
+        "import signal, sys\nfrom loratui_protocol.framing import frame_line\n"
         f"for fields in {list(frames)!r}:\n    sys.stdout.buffer.write(frame_line(sys.argv[-1], fields))\n"
-        "sys.stdout.flush()\nsys.stdin.buffer.read()\n"
+        "sys.stdout.flush()\nsys.stdin.buffer.read()\nsignal.pause()\n"
     )
     return [sys.executable, str(program)]
 
@@ -318,3 +318,19 @@ async def test_refusal_of_a_box_that_lies_commands_no_terminal_and_passes_for_no
     assert caught.value.code == shown
     assert str(caught.value).replace("\n", "").isprintable()
     assert len(str(caught.value)) < 1200
+
+
+@pytest.mark.parametrize("counts", [False, True])
+async def test_box_that_counts_nothing_more_is_tried_again_and_then_given_up(tmp_path, monkeypatch, counts):
+    monkeypatch.setattr("loratui.remote.upload.STALL_S", 0.5)
+    monkeypatch.setattr("loratui.remote.upload._RETRY_LAST_S", 0.01)
+    monkeypatch.setattr("loratui.remote.upload.MAX_FAILURES", 1)
+    (name,) = blobs = blobs_of(tmp_path / "files", 1000)
+    box = LocalBox()
+    # The same again and again is no progress.
+    told = [{"missing": {name: 0}}] * counts + [{"received": 0}] * 3 * counts
+    with pytest.raises(HostError) as caught:
+        await upload(box, says(tmp_path, *told), blobs, ignore)
+    assert caught.value.code == "ssh.lost"
+    assert "has taken nothing" in caught.value.what
+    assert len(box.processes) == 2

@@ -1,11 +1,23 @@
 """``pause``, ``resume``, ``checkpoint``, ``sample``, ``stop``, ``extend``: one command and what came of it."""
 
+import time
+from concurrent.futures import Future
+
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.following import hosting, take_up
+from loratui.cli.following import hosting, say, take_up
 from loratui.cli.runs import choose
+from loratui.domain.run import LinkState, RunView
+from loratui.sessions.host import SessionHost
 from loratui.store import Store
-from loratui_protocol.errors import JobError
+from loratui_protocol.errors import AgentUnreachableError, JobError
+from loratui_protocol.messages import CommandResult
+
+SILENT_S = 60.0
+"""An agent that is not heard for so long is not waited for."""
+LONGEST_S = 900.0
+"""One that is heard may take this long: a command is carried out after a step, and a step may take minutes."""
+_LOOK_EVERY_S = 0.5
 
 
 def send(arguments: Arguments) -> int:
@@ -17,10 +29,43 @@ def send(arguments: Arguments) -> int:
         refusal = take_up(host, run.id)
         if refusal is not None:
             raise refusal
-        result = host.send(run.id, arguments.command_kind, arguments.duration).result()
+        sent = host.send(run.id, arguments.command_kind, arguments.duration)
+        result = _result(host, run.id, arguments.command_kind, sent)
     if not result.ok:
         raise JobError(
             f"{run.name}: {result.message or 'refused'}", fix="loratui status says how it is", code=result.code
         )
     print(f"{run.name}: {arguments.command_kind} done" + (f", {result.message}" if result.message else ""))
     return 0
+
+
+def _result(host: SessionHost, run_id: str, command: str, sent: "Future[CommandResult]") -> CommandResult:
+    """Return what came of the command.
+
+    Raises:
+        AgentUnreachableError: nothing, for too long.
+    """
+    began_s = heard_s = time.monotonic()
+    has_told = False
+    while True:
+        try:
+            return sent.result(_LOOK_EVERY_S)
+        except TimeoutError:
+            view, now_s = host.view(run_id), time.monotonic()
+        if view.link is LinkState.UP:
+            heard_s = now_s
+        if now_s - heard_s >= SILENT_S or now_s - began_s >= LONGEST_S:
+            raise AgentUnreachableError(
+                f"{view.name}: nobody has answered {command!r} for {now_s - began_s:.0f} s, it may be carried out all "
+                f"the same; {_known(view)}",
+                fix="loratui status says how it is; then try again",
+                code="agent.silent",
+            )
+        if not has_told and now_s - began_s >= SILENT_S:
+            has_told = True
+            say(f"{view.name}: {command} is not carried out yet; {_known(view)}")
+
+
+def _known(view: RunView) -> str:
+    link = "the agent is heard" if view.link is LinkState.UP else f"the agent is not heard {view.link_detail}".rstrip()
+    return f"when last heard of, the run was {view.state} at step {view.step} of {view.total}, {link}"

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ Say = Callable[[str, str, float], None]
 
 OLDEST_PYTHON = (3, 11)
 START_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 120.0
+REMOVE_TIMEOUT_S = 1800.0
+"""Tens of gigabytes in a hundred thousand files, on a slow disk."""
 _BOOT = "import sys; exec(compile(sys.stdin.buffer.read({}), {}, {}))"
 _PROGRAM = Path(__file__).with_name("unpack_program.py")
 
@@ -44,15 +47,15 @@ async def ensure_agent(
     started_s = time.monotonic()
     if is_there:
         try:
-            fields = await _ask(box, lambda nonce: agent_argv(address, *words, "--nonce", nonce), b"")
+            fields = await _ask(box, lambda nonce: agent_argv(address, *words, "--nonce", nonce), b"", _NOT_STARTED)
         except HostError as error:
             if error.code not in ("host.agent", "ssh.command"):
                 raise
             # Someone has removed some of its files, perhaps: our copy is whole.
-            fields = await _push_and_run(box, address, packed, words, mode="replace")
+            fields = await _push_and_run(box, address, packed, words, _NOT_STARTED, mode="replace")
             is_there = False
     else:
-        fields = await _push_and_run(box, address, packed, words, mode="keep")
+        fields = await _push_and_run(box, address, packed, words, _NOT_STARTED, mode="keep")
     done = _read_answer(box, address, fields)
     how = "started" if fields.get("started") else "was running"
     sent = "" if is_there else f", {len(packed.content) >> 10} KiB sent"
@@ -71,31 +74,38 @@ def _rank(python: BoxPython) -> bool:
 
 
 async def run_program(
-    box: Box, facts: BoxFacts, home: str, *words: str, python: str = "", typed: bytes = b""
+    box: Box,
+    facts: BoxFacts,
+    home: str,
+    *words: str,
+    python: str = "",
+    typed: bytes = b"",
+    timeout_s: float = ANSWER_TIMEOUT_S,
 ) -> dict[str, Any]:
     """Return the first frame of a program of ours on the box: ``run_program(box, facts, home, "purge")``.
 
     The bundle is sent to ``home`` first where it is missing; on a full disk an earlier one that is there serves too.
-    ``typed`` is all of the program's standard input.
+    ``typed`` is all of the program's standard input; it has ``timeout_s`` to answer.
 
     Raises:
         HostError: as in ``ensure_agent``.
     """
     address, packed = await _addressed(box, facts, home, python)
+    late = _Late(timeout_s, f"loratui's program {words[0]!r} did not answer", "try again; what it has done stays done")
     bundles = [name for found in facts.homes if found.path == home for name in found.bundles]
     if typed and packed.name not in bundles:
         # What comes behind the bundle may be read with it, and lost: by itself it goes to the second program.
-        await _push_and_run(box, address, packed, ("purge",), mode="keep")
+        await _push_and_run(box, address, packed, ("purge",), late, mode="keep")
         bundles = [packed.name]
     if packed.name in bundles:
-        return await _ask(box, lambda nonce: agent_argv(address, *words, "--nonce", nonce), typed)
+        return await _ask(box, lambda nonce: agent_argv(address, *words, "--nonce", nonce), typed, late)
     try:
-        return await _push_and_run(box, address, packed, words, mode="keep")
+        return await _push_and_run(box, address, packed, words, late, mode="keep")
     except HostError as error:
         if error.code != "host.disk" or not bundles:
             raise
         earlier = replace(address, bundle=f"{home}/agent/{bundles[-1]}")
-        return await _ask(box, lambda nonce: agent_argv(earlier, *words, "--nonce", nonce), b"")
+        return await _ask(box, lambda nonce: agent_argv(earlier, *words, "--nonce", nonce), b"", late)
 
 
 async def _addressed(box: Box, facts: BoxFacts, home: str, python: str) -> tuple[AgentAddress, Bundle]:
@@ -117,7 +127,7 @@ async def _addressed(box: Box, facts: BoxFacts, home: str, python: str) -> tuple
 
 
 async def _push_and_run(
-    box: Box, address: AgentAddress, packed: Bundle, words: Sequence[str], *, mode: str
+    box: Box, address: AgentAddress, packed: Bundle, words: Sequence[str], late: "_Late", *, mode: str
 ) -> dict[str, Any]:
     program = await asyncio.to_thread(_PROGRAM.read_bytes)
     boot = _BOOT.format(len(program), '"unpack"', '"exec"')
@@ -127,10 +137,24 @@ async def _push_and_run(
         unpack = [address.python, "-I", "-c", boot, address.home, packed.name, str(len(packed.content)), sha256]
         return [*unpack, nonce, mode, "--", *agent_argv(address, *words, "--nonce", nonce)]
 
-    return await _ask(box, argv, program + packed.content)
+    return await _ask(box, argv, program + packed.content, late)
 
 
-async def _ask(box: Box, argv: Callable[[str], Sequence[str]], content: bytes) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """How long a program may take to answer, and what is said of one that takes longer."""
+
+    limit_s: float
+    what: str
+    fix: str
+
+
+_NOT_STARTED = _Late(
+    START_TIMEOUT_S, "the agent did not start", "look at run/agent.log in its home there, then try again"
+)
+
+
+async def _ask(box: Box, argv: Callable[[str], Sequence[str]], content: bytes, late: _Late) -> dict[str, Any]:
     """Run a program that answers with one frame; return it.
 
     Raises:
@@ -138,7 +162,7 @@ async def _ask(box: Box, argv: Callable[[str], Sequence[str]], content: bytes) -
     """
     nonce = new_nonce()
     try:
-        async with asyncio.timeout(START_TIMEOUT_S), box.process(argv(nonce), nonce) as process:
+        async with asyncio.timeout(late.limit_s), box.process(argv(nonce), nonce) as process:
             # It may end before it took everything in: then what it says counts, and without a word that is an error.
             with contextlib.suppress(HostError):
                 await process.write(content)
@@ -146,9 +170,7 @@ async def _ask(box: Box, argv: Callable[[str], Sequence[str]], content: bytes) -
             fields = await process.frame()
     except TimeoutError as error:
         raise HostError(
-            f"the agent on {box.name} did not start within {START_TIMEOUT_S:.0f} s",
-            fix="look at run/agent.log in its home there, then try again",
-            code="host.agent",
+            f"{box.name}: {late.what} within {late.limit_s:.0f} s", fix=late.fix, code="host.agent"
         ) from error
     raise_if_error(box, fields)
     return fields

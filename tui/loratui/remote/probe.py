@@ -55,6 +55,16 @@ async def probe(box: Box, extra_homes: Sequence[str] = ()) -> BoxFacts:
             fix="does its shell start? Try: ssh " + shlex.quote(box.name) + " true",
             code="host.probe",
         ) from error
+    except HostError as error:
+        if error.code != "ssh.command":
+            raise
+        raise HostError(
+            f"{box.name} runs something else than it is asked to, so it can't be used; no file was sent there "
+            f"({error.what})",
+            fix="that may be a provider's proxy, or ForceCommand in its sshd_config: use the machine's own SSH server "
+            "(a public address with port 22 mapped)",
+            code="host.probe",
+        ) from error
     return parse_rows(rows)
 
 

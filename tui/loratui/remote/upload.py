@@ -6,6 +6,7 @@ import stat
 import tarfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +33,10 @@ _BATCH_BYTES = 128 << 10
 _RETRY_FIRST_S = 0.5
 _RETRY_LAST_S = 30.0
 _BUSY_S = 2.0
+STALL_S = 120.0
+"""No byte counted for so long, while the link lives: the other end hangs, and another attempt is made."""
+_REREAD_BYTES_PER_S = 20e6
+"""Before it goes on with a file it reads what it has of it, at least so fast."""
 _SAY_EVERY_S = 0.4
 _FOREVER = ("ssh.auth", "ssh.host_key", "ssh.host_key_changed", "ssh.forwarding")
 """What trying again does not mend."""
@@ -143,16 +148,37 @@ async def _attempt(box: Box, argv: Sequence[str], state: _State) -> list[str]:
     """Send once what is missing; return the blobs that arrived damaged."""
     nonce = new_nonce()
     async with box.process([*argv, "--nonce", nonce], nonce) as process:
-        missing = await _ask(process, state)
+        async with _stalled_after(box, STALL_S):
+            missing = await _ask(process, state)
         here = state.total - sum(state.blobs[sha256].size - offset for sha256, offset in missing.items())
         state.count(here)
         flow = _Flow(process)
+        patience_s = STALL_S + max(missing.values(), default=0) / _REREAD_BYTES_PER_S
         with one_error():
-            async with asyncio.TaskGroup() as tasks:
+            async with asyncio.TaskGroup() as tasks, _stalled_after(box, patience_s) as moved:
                 sender = tasks.create_task(_send(flow, state.blobs, missing), name="upload")
-                bad = await _listen(process, state, flow, here)
+                bad = await _listen(process, state, flow, here, moved)
                 sender.cancel()
     return bad
+
+
+@asynccontextmanager
+async def _stalled_after(box: Box, patience_s: float) -> AsyncIterator[Callable[[], None]]:
+    """Give up what goes on in the block unless the function that it is given is called once in ``patience_s``.
+
+    Raises:
+        HostError: it was not.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(patience_s) as limit:
+            yield lambda: limit.reschedule(loop.time() + patience_s)
+    except TimeoutError as error:
+        raise HostError(
+            f"{box.name} has taken nothing of the upload for {patience_s:.0f} s; what it has stays there",
+            fix="wait: it is tried again",
+            code="ssh.lost",
+        ) from error
 
 
 async def _ask(process: BoxProcess, state: _State) -> dict[str, int]:
@@ -195,12 +221,16 @@ class _Flow:
         self._moved.set()
 
 
-async def _listen(process: BoxProcess, state: _State, flow: _Flow, here: int) -> list[str]:
+async def _listen(process: BoxProcess, state: _State, flow: _Flow, here: int, moved: Callable[[], None]) -> list[str]:
     """Count what the box says has arrived, to its last word; return what arrived damaged."""
+    most = 0
     while True:
         frame = _checked(await process.frame())
         received, bad = frame.get("received"), frame.get("bad")
         if type(received) is int and here <= here + received <= state.total:
+            if received > most:
+                most = received
+                moved()
             flow.arrived(received)
             state.count(here + received)
         elif frame.get("done") is True and isinstance(bad, list) and all(sha256 in state.blobs for sha256 in bad):

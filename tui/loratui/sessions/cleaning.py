@@ -6,7 +6,7 @@ from typing import Any
 
 from loratui.domain.box import BoxFacts
 from loratui.domain.formatting import size
-from loratui.remote.bootstrap import run_program
+from loratui.remote.bootstrap import REMOVE_TIMEOUT_S, run_program
 from loratui.remote.box import Box
 from loratui.remote.probe import probe
 from loratui_protocol.codec import clean as cleaned
@@ -77,7 +77,7 @@ async def clean(box: Box, facts: BoxFacts, home: str) -> int:
     Raises:
         HostError: ``clean.left``: something is still there afterwards, by the answer of a new probe.
     """
-    told = await run_program(box, facts, home, "purge", "--remove")
+    told = await run_program(box, facts, home, "purge", "--remove", timeout_s=REMOVE_TIMEOUT_S)
     again = await probe(box, (home,))
     if told.get("exists") is not False or any(found.path == home for found in again.homes):
         left = told.get("left")

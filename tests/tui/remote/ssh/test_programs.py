@@ -186,6 +186,32 @@ async def test_frames_without_end_are_not_piled_up(plain_sshd: Sshd, instance: I
             await process.frame()
 
 
+async def test_large_frames_that_nobody_takes_hold_the_program_back(
+    plain_sshd: Sshd, instance: Instance, tmp_path: Path
+) -> None:
+    nonce, count = new_nonce(), tmp_path / "count"
+    large = script(
+        tmp_path,
+        f"""long=$(head -c 1000000 /dev/zero | tr '\\0' x); i=0
+        while [ $i -lt 200 ]; do i=$((i+1)); echo "@@loratui $1 {{\\"t\\": \\"$long\\"}}"; echo $i > {count}; done""",
+    )
+
+    def printed() -> int:
+        return int(count.read_text() or 0) if count.exists() else 0
+
+    async with box_of(plain_sshd, instance) as box, box.process(["/bin/sh", large, nonce], nonce) as process:
+        before = -1
+        while printed() != before:
+            before = printed()
+            async with box.process(["/bin/sleep", "0.5"]) as pause:
+                assert await pause.wait() == 0
+        # What is queued, and a window of what has not been looked at.
+        assert 8 <= before <= 40
+        for _ in range(200):
+            assert await process.frame()
+        assert printed() == 200
+
+
 def names(server: Sshd) -> list[str]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return [process.name() for process in server.processes()]

@@ -11,7 +11,9 @@ from loratui_protocol.errors import HostError, LoratuiError
 from loratui_protocol.framing import FrameFinder
 
 _MAX_QUEUED_FRAMES = 64
+_MAX_QUEUED_BYTES = 8 << 20
 _MAX_UNREAD_FRAMES = 65_536
+_MAX_UNREAD_BYTES = 32 << 20
 _STDERR_BYTES = 8 << 10
 _SEND_BUFFER_BYTES = 1 << 20
 
@@ -23,7 +25,12 @@ class SshProgram(asyncssh.SSHClientSession[bytes]):
         self._box_name = box_name
         self._program = program
         self._finder = FrameFinder(nonce) if nonce else None
-        self._frames: deque[dict[str, Any]] = deque()
+        self._frames: deque[tuple[dict[str, Any], int]] = deque()
+        """Each with the bytes that it came in."""
+        self._queued_bytes = 0
+        self._fed_bytes = 0
+        """Since the last frame was complete."""
+        self._is_held = False
         self._stderr = bytearray()
         self._status: int | None = None
         self._error: LoratuiError | None = None
@@ -64,8 +71,10 @@ class SshProgram(asyncssh.SSHClientSession[bytes]):
                 raise self._epitaph("it ended without an answer")
             self._news.clear()
             await self._news.wait()
-        frame = self._frames.popleft()
-        if len(self._frames) == _MAX_QUEUED_FRAMES // 2:
+        frame, num_bytes = self._frames.popleft()
+        self._queued_bytes -= num_bytes
+        if self._is_held and self._holds_less_than(_MAX_QUEUED_FRAMES // 2, _MAX_QUEUED_BYTES // 2):
+            self._is_held = False
             self._channel.resume_reading()
         return frame
 
@@ -113,20 +122,28 @@ class SshProgram(asyncssh.SSHClientSession[bytes]):
             return
         if self._finder is None or self._error:
             return
+        self._fed_bytes += len(data)
         try:
-            self._frames.extend(self._finder.feed(data))
+            for frame in self._finder.feed(data):
+                self._frames.append((frame, self._fed_bytes))
+                self._queued_bytes += self._fed_bytes
+                self._fed_bytes = 0
         except LoratuiError as error:
             self._error = error
             self._channel.abort()
-        if len(self._frames) > _MAX_QUEUED_FRAMES:
+        if not self._holds_less_than(_MAX_QUEUED_FRAMES, _MAX_QUEUED_BYTES):
+            self._is_held = True
             self._channel.pause_reading()
-        if len(self._frames) > _MAX_UNREAD_FRAMES:
+        if not self._holds_less_than(_MAX_UNREAD_FRAMES, _MAX_UNREAD_BYTES):
             # Only while its end is waited for, which needs reading on.
             self._error = HostError(
                 f"{self._program} on {self._box_name} prints without end", fix="try again", code="ssh.noise"
             )
             self._channel.abort()
         self._news.set()
+
+    def _holds_less_than(self, num_frames: int, num_bytes: int) -> bool:
+        return len(self._frames) <= num_frames and self._queued_bytes <= num_bytes
 
     def eof_received(self) -> bool:
         """Keep its standard input open: one that says no more may still have much to read."""
