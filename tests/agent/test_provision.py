@@ -3,12 +3,17 @@
 import asyncio
 import hashlib
 import json
+import os
+import threading
+import time
 
 import pytest
 
 from loratui_agent.blobs import blob_path, part_path
+from loratui_agent.fetch.address import LOOPBACK_VARIABLE
+from loratui_agent.process import is_locked
 from loratui_agent.provision import provision
-from loratui_agent.secrets import keep_secret, read_secret
+from loratui_agent.secrets import keep_secret, read_secret, without_secrets
 from loratui_protocol import messages
 from loratui_protocol.ids import new_id
 from loratui_protocol.inputs import (
@@ -22,7 +27,8 @@ from loratui_protocol.inputs import (
     make_manifest,
 )
 from loratui_protocol.paths import AgentHome
-from support.agent_process import Client, client_of, running_agent
+from support.agent_process import Client, client_of, running_agent, wait_until
+from support.model_server import ModelServer, model_server, safetensors
 
 SCRIPT = "steps = 5\nstep_s = 0.005"
 PICTURE = b"a picture"
@@ -48,6 +54,16 @@ def inputs_of(manifest: Manifest) -> JobInputs:
 
 
 INPUTS = inputs_of(manifest_of(CONTENTS))
+
+
+TEXT_ONLY = manifest_of({"train/pics/1_cat/a.txt": b"a cat"})
+
+
+def downloading(server: ModelServer, content: bytes) -> JobInputs:
+    """Return the inputs of a job whose base model, which is this, the host downloads."""
+    server.files["/a.safetensors"] = content
+    model = ModelSource(kind=ModelKind.HTTPS, name="a.safetensors", address=f"{server.url}/a.safetensors")
+    return JobInputs(manifest_sha256=TEXT_ONLY.sha256(), model=model, environment=INPUTS.environment)
 
 
 def bring(home: AgentHome, *contents: bytes) -> None:
@@ -144,6 +160,71 @@ async def test_the_time_of_a_waiting_job_costs_and_runs_out(tmp_path):
             assert client.events(job)[-1].spent_microusd > 400_000
 
 
+async def test_files_that_nobody_brings_any_longer_end_the_job_and_what_came_of_them_is_kept(tmp_path):
+    with running_agent(tmp_path / "home", patience={"abandoned_min_s": 0.5}) as agent:
+        async with client_of(agent) as client:
+            job = await client.start(SCRIPT, inputs=INPUTS, on_done="run:touch ended", keep_s=0.0)
+            await client.until_state(job, "preparing")
+            bring(agent.home, manifest_of(CONTENTS).to_bytes(), PICTURE)
+            heard = len(client.heartbeats)
+            await client.receive_until(lambda: len(client.heartbeats) > heard)
+            assert agent.state(job)["state"] == "preparing", "its client is there"
+        await asyncio.to_thread(wait_until, lambda: agent.state(job)["state"] == "failed", "the job's end")
+        assert agent.state(job)["reason"] == "upload.abandoned"
+        await asyncio.to_thread(wait_until, (agent.home.job(job) / "ended").exists, "what comes after it")
+        assert blob_path(agent.home, sha256(PICTURE)).exists()
+        async with client_of(agent) as client:
+            await client.follow(job)
+            await client.command(messages.Resume, job)
+            await client.until_state(job, "preparing")
+            bring_all(agent.home)
+            await client.until_state(job, "done")
+
+
+async def test_a_job_that_has_all_its_files_is_not_given_up_though_nobody_is_there(tmp_path, monkeypatch):
+    monkeypatch.setenv(LOOPBACK_VARIABLE, "1")
+    with model_server() as server, running_agent(tmp_path / "home", patience={"abandoned_min_s": 0.1}) as agent:
+        server.stall = threading.Event()
+        bring(agent.home, TEXT_ONLY.to_bytes(), b"a cat")
+        async with client_of(agent) as client:
+            job = await client.start(
+                SCRIPT, inputs=downloading(server, b"weights" * 1000), on_done="run:true", keep_s=0
+            )
+            await client.receive_until(lambda: setups(client, job, "base_model"))
+        heard_s = time.monotonic()
+        # Longer than the link counts a client as living that has gone.
+        await asyncio.to_thread(wait_until, lambda: time.monotonic() > heard_s + 2, "some time")
+        server.stall.set()
+        async with client_of(agent) as client:
+            await client.follow(job)
+            await client.until_state(job, "failed")
+            assert agent.state(job)["reason"] == "model.unsafe"
+
+
+async def test_a_job_that_is_stopped_and_resumed_at_once_does_not_meet_its_own_download(tmp_path, monkeypatch):
+    monkeypatch.setenv(LOOPBACK_VARIABLE, "1")
+    content = safetensors(100_000)
+    with model_server() as server, running_agent(tmp_path / "home") as agent:
+        server.stall = threading.Event()
+        bring(agent.home, TEXT_ONLY.to_bytes(), b"a cat")
+        async with client_of(agent) as client:
+            job = await client.start(SCRIPT, inputs=downloading(server, content))
+            await client.receive_until(lambda: setups(client, job, "base_model"))
+            await client.command(messages.Stop, job)
+            await client.until_state(job, "stopped")
+            # What is here is hashed first, in a thread that nothing can interrupt.
+            [part] = agent.home.models.rglob("*.part")
+            os.truncate(part, 1 << 30)
+            await client.command(messages.Resume, job)
+            await asyncio.to_thread(wait_until, lambda: is_locked(part), "the download")
+            await client.command(messages.Stop, job)
+            await client.receive_until(lambda: client.states(job).count("stopped") == 2)
+            assert not is_locked(part)
+            server.stall.set()
+            await client.command(messages.Resume, job)
+            await client.until_state(job, "done")
+
+
 async def test_a_trainer_killed_later_is_started_again_without_bringing_anything_again(tmp_path):
     with running_agent(tmp_path / "home") as agent:
         bring_all(agent.home)
@@ -203,6 +284,37 @@ async def test_a_token_that_was_entered_is_gone_once_the_job_is_prepared_and_in_
         assert read_secret(agent.home, "hub.example") == ""
         written = [path for path in agent.home.path.rglob("*") if path.is_file()]
         assert not [path for path in written if b"canary-token" in path.read_bytes()]
+
+
+async def test_a_token_stays_while_another_job_may_need_it_and_no_longer(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        keep_secret(agent.home, "hub.example", "canary-token")
+        async with client_of(agent) as client:
+            first = await client.start(SCRIPT, inputs=INPUTS)
+            second = await client.start(SCRIPT, inputs=INPUTS)
+            await client.until_state(first, "preparing")
+            await client.command(messages.Stop, first)
+            await client.until_state(first, "stopped")
+            await client.until_state(second, "preparing")
+            assert read_secret(agent.home, "hub.example") == "canary-token"
+            bring_all(agent.home)
+            await client.until_state(second, "done")
+            assert read_secret(agent.home, "hub.example") == ""
+
+
+def test_a_token_that_no_job_needed_is_gone_with_the_agent(tmp_path):
+    with running_agent(tmp_path / "home", idle_exit_s=0.3) as agent:
+        keep_secret(agent.home, "hub.example", "canary-token")
+        assert agent.process.wait(20) == 0
+        assert read_secret(agent.home, "hub.example") == ""
+
+
+def test_nothing_that_looks_like_a_secret_goes_to_a_child():
+    secrets = {"HF_TOKEN": "x", "LORATUI_VAST_API_KEY": "x", "AWS_SECRET_ACCESS_KEY": "x", "JUPYTER_PASSWORD": "x"}
+    assert without_secrets({**secrets, "PATH": "/bin", "LD_LIBRARY_PATH": "/l"}) == {
+        "PATH": "/bin",
+        "LD_LIBRARY_PATH": "/l",
+    }
 
 
 def test_a_token_is_read_by_nobody_else_and_only_for_its_host(tmp_path):
