@@ -18,6 +18,7 @@ from typing import Any
 from loratui_agent.blobs import Part, blob_path, bytes_here, has_blob, part_path, sync_folder
 from loratui_agent.clock import now
 from loratui_agent.facts import read_facts
+from loratui_agent.files import full_disk_named
 from loratui_agent.process import ProcessIdentity, identify, is_alive, try_lock
 from loratui_protocol.errors import JobError, LoratuiError, ProtocolError, StorageError
 from loratui_protocol.framing import frame_line
@@ -50,7 +51,8 @@ def receive(home: AgentHome, nonce: str, source: int, sink: int) -> int:
             view = view[os.write(sink, view) :]
 
     try:
-        _receive(home, source, say)
+        with full_disk_named(home.blobs):
+            _receive(home, source, say)
     except BrokenPipeError:
         return 1  # the client has gone; what came is kept
     except LoratuiError as error:

@@ -21,6 +21,8 @@ _MAX_NAME_CHARS = 400
 _MAX_PART_BYTES = 255
 _MAX_DEPTH = 8
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
+"""What Windows opens as a device, in every folder and whatever the extension; a box may lie on its disk (WSL)."""
 
 
 class ModelKind(StrEnum):
@@ -163,6 +165,8 @@ def check_name(name: str) -> None:
             raise _refused(f"{name[:80]!r} is no plain relative path")
         if any(unicodedata.category(char) in ("Cc", "Cs", "Cf") for char in part) or "\\" in part:
             raise _refused(f"{name[:80]!r} holds characters that no file name should")
+        if part[-1] in ". " or _DEVICE.fullmatch(part):
+            raise _refused(f"{name[:80]!r} is the name of a device, or loses its end, on some systems")
 
 
 def is_sha256(text: object) -> bool:
@@ -179,4 +183,6 @@ def _check(file: InputFile) -> None:
 
 
 def _refused(why: str) -> ProtocolError:
-    return ProtocolError(f"the list of files is refused: {why}", fix="rename the file", code="inputs.manifest")
+    return ProtocolError(
+        f"the list of files is refused: {why}", fix="rename the file or its folder", code="inputs.manifest"
+    )

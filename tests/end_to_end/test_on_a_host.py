@@ -1,19 +1,27 @@
 """The whole way on another machine: a real sshd, a real trainer, links that break, laptops that are closed."""
 
+import base64
+import contextlib
 import hashlib
 import json
 import os
+import secrets
 import signal
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from loratui.remote.ssh import Instance, host_folder, parse_target
 from loratui_agent.demo.job import write_demo
 from loratui_agent.model_path import resolve_model
 from loratui_protocol.config_file import to_toml
+from support.agent_process import wait_until
+from support.canary import CanaryWatch
 from support.local_cli import local_cli
 from support.model_server import model_server
-from support.remote_cli import RemoteHost, remote_host
+from support.remote_cli import Laptop, RemoteHost, remote_host
 from support.sshd import needs_sshd
 from support.tiny_training import tiny_config, write_pictures
 
@@ -105,33 +113,64 @@ def test_two_laptops_follow_one_run_and_a_command_of_either_is_told_to_both(host
             assert [each["state"] for each in command.events() if each["event"] == "state"][-1] == "stopped"
 
 
+def plant(laptop: Laptop, host: RemoteHost, pictures: Path, canary: str) -> list[bytes]:
+    """Put secrets wherever a laptop has some; return all the texts that must not leave it, the key among them."""
+    for path in (
+        "user/.netrc", "user/.cache/huggingface/token", "user/.huggingface/token", "user/.ssh/id_ed25519",
+        "user/.ssh/config", "user/.config/loratui/config.toml", "user/.config/vastai/vast_api_key", "user/.bashrc",
+        "config/config.toml", "config/secrets.toml", "state/note", "state/cache/note", "state/runs/note", ".env",
+    ):  # fmt: skip
+        (laptop.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (laptop.folder / path).write_text(f"# {canary}\n", "utf-8")
+    (laptop.folder / "config" / "config.toml").write_text(f'local.home = "/nowhere/{canary}"  # {canary}\n', "utf-8")
+    # Beside the pictures, but no captions of theirs.
+    for name in ("../notes.txt", "notes.txt", "1_zorbix/notes.md", "1_zorbix/notes.txt", "1_zorbix/0.json", ".env"):
+        (pictures / name).write_text(canary, "utf-8")
+    # The key that is made for this host alone, and that signs in.
+    instance = Instance(host_folder(laptop.folder / "state", parse_target(host.target)))
+    key = instance.key()
+    host.box.authorize(key)
+    of_key = instance.key_path.read_bytes().splitlines()[-3:-1]
+    return [canary.encode(), base64.b64encode(canary.encode())[:-4], *of_key, key.pyca_key.private_bytes_raw()]
+
+
 def test_nothing_of_the_laptop_but_the_dataset_reaches_the_host(host: RemoteHost, tmp_path: Path) -> None:
-    canary = "canary-4f1c9a77d2"
+    canary, control = f"canary-{secrets.token_hex(12)}", f"control-{secrets.token_hex(12)}"
     config = write_config(tmp_path, max_train_steps=60)
-    secrets = {"VAST_API_KEY": canary, "HF_TOKEN": canary, "LORATUI_RUNPOD_API_KEY": canary, "AWS_SECRET": canary}
-    with host.laptop(tmp_path / "laptop", **secrets) as laptop:
-        (laptop.folder / "config").mkdir()
-        (laptop.folder / ".env").write_text(f"KEY={canary}\n", "utf-8")
-        train = laptop.start(*laptop.on_host("train", config, "--json", "--yes"))
-        train.wait_for_step(2)
-        assert host.secrets_in(canary) == []
-        assert train.finish() == 0, train.errors
-        assert host.secrets_in(canary) == []
-        marked = [path for path in host.box.home.rglob("*") if path.is_file() and b"a zorbix on" in path.read_bytes()]
-    assert marked, "the search finds what is there: the captions"
+    names = ("VAST_API_KEY", "LORATUI_VAST_API_KEY", "HF_TOKEN", "LORATUI_RUNPOD_API_KEY", "AWS_SECRET_ACCESS_KEY")
+    # Its folders have the name too: what they are called is nobody's business.
+    with host.laptop(tmp_path / canary, **dict.fromkeys(names, canary)) as laptop:
+        laptop.environment["HOME"] = laptop.environment["TMPDIR"] = str(laptop.folder / "user")
+        planted = plant(laptop, host, tmp_path / "dataset", canary)
+        assert len(set(planted)) == len(planted) == 5
+        with CanaryWatch(host.box, [*planted, control.encode(), b"a zorbix on"]) as watch:
+            watch.whole_round()
+            train = laptop.start("train", config, "--on", host.target, "--json", "--yes")
+            train.wait_for_step(2)
+            show_for_a_moment(watch, host, control)
+            assert train.finish() == 0, train.errors
+            assert laptop.run("ls", "--on", host.target).finish() == 0
+            watch.whole_round()
+    assert watch.places(*planted) == set()
+    assert any("/blobs/" in place for place in watch.places(b"a zorbix on")), "the search finds what is there"
 
 
-def test_a_laptop_that_dies_while_it_uploads_goes_on_at_the_next_attach(host: RemoteHost, tmp_path: Path) -> None:
-    config = write_config(tmp_path)
-    ballast = tmp_path / "dataset" / "1_zorbix" / "0.txt"
-    ballast.write_text("a zorbix\n" + "x" * 40_000, "utf-8")
-    with host.laptop(tmp_path / "laptop") as laptop:
-        train = laptop.start(*laptop.on_host("train", config, "--json", "--yes"))
-        train.wait_for(lambda line: json.loads(line)["event"] == "setup")
-        train.kill()
-        attach = laptop.run("attach", "--json")
-        assert attach.finish() == 0, attach.errors
-        assert [each["state"] for each in attach.events() if each["event"] == "state"][-1] == "done"
+def show_for_a_moment(watch: CanaryWatch, host: RemoteHost, control: str) -> None:
+    """Have a text on the host in each way in which one could be there; return once every one was seen, and is gone."""
+    text = control.encode()
+    with contextlib.ExitStack() as stack:
+        for folder in (host.box.home, Path("/dev/shm"), Path(tempfile.gettempdir())):
+            file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder))
+            file.write(b"." * 1000 + text)
+            file.flush()
+            wait_until(lambda place=file.name: place in watch.seen[text], f"{folder} to be looked at")
+        for variables, words in (({"SECRET": control}, []), ({}, [control])):
+            watch.seen[text].discard("process cat")
+            argv = ["/bin/cat", "-", *words]
+            environment = {"HOME": str(host.box.home), **variables}
+            process = stack.enter_context(subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE))
+            wait_until(lambda: "process cat" in watch.seen[text], "the processes to be looked at")
+            process.kill()
 
 
 def test_what_a_host_is_told_to_do_in_the_end_happens_once_the_files_are_here(host: RemoteHost, tmp_path: Path) -> None:

@@ -42,8 +42,33 @@ def test_names_that_could_lie_elsewhere_or_look_like_others_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("a.png", "A.png"), ("\u00e9.png", "e\u0301.png"), ("train/x", "TRAIN/x"), ("ß", "ss")]
+    "name",
+    [
+        "CON", "nul", "NUL.png", "aux.txt", "com1", "COM9.tar.gz", "lpt\u00b2", "prn .png", "conin$", "CONOUT$.txt",
+        "train/aux/1.png", "train/1_cat/Com1.txt", "a.", "a ", "a. .", "...", "train/1_cat /1.png", "train/mr./1.png",
+    ],
+)  # fmt: skip
+def test_names_that_are_devices_or_lose_their_end_on_some_system_are_refused(name):
+    with pytest.raises(ProtocolError) as refused:
+        make_manifest([file(name)])
+    assert refused.value.code == "inputs.manifest"
+    assert refused.value.fix
+
+
+@pytest.mark.parametrize(
+    "name", ["conan.png", "com.png", "com10", "nul-1.txt", "1_aux/1.png", ".x", " a", "a.b", "auxiliary"]
 )
+def test_names_that_only_begin_like_those_may_travel(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a.png", "A.png"), ("\u00e9.png", "e\u0301.png"), ("train/x", "TRAIN/x"), ("ß", "ss"),
+        ("train/1_Cat/1.png", "train/1_cat/1.PNG"), ("\u212a.png", "k.png"), ("\ufb01.png", "FI.png"),
+    ],
+)  # fmt: skip
 def test_names_that_some_system_takes_for_one_are_refused(one, other):
     with pytest.raises(ProtocolError):
         make_manifest([file(one), file(other)])

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError  # noqa: TID251  the error alone: torch raises it for what it refuses to run
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
@@ -49,7 +50,7 @@ def load_models(name_or_path: str, dtype: torch.dtype, *, configs: Path | None =
         else:
             _refuse_other_kinds(path)
             models = _load_folder(path, dtype)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError, UnpicklingError) as error:
         raise ModelError(
             f"{path} can't be loaded: {error}", fix="download the base model again", code="model.incomplete"
         ) from error

@@ -1,9 +1,7 @@
 import asyncio
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from loratui_protocol.errors import JobError, ProtocolError, StorageError
 from loratui_protocol.link import MAX_CHUNK_BYTES
 from loratui_protocol.messages import Artifact, ArtifactKind, Chunk, Refused
 from support.files import artifact_of, safetensors
+from support.small_disk import needs_small_disk, small_disk
 
 BIG = os.urandom(3 * MAX_CHUNK_BYTES + 17)
 
@@ -171,11 +170,32 @@ async def test_two_do_not_fetch_the_same_file_at_once(destination: Path) -> None
     assert await asyncio.to_thread(destination.read_bytes) == b"x"
 
 
-def test_disk_without_room_is_refused_before_anything_is_asked(
-    destination: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@needs_small_disk
+def test_disk_without_room_is_refused_before_anything_is_asked() -> None:
     reader = Reader(b"x")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(StorageError, match=r"disk\.full"):
-        fetch(reader, "r", picture(b"x"), destination)
+    with small_disk(8) as disk, pytest.raises(StorageError, match=r"disk\.full"):
+        fetch(reader, "r", picture(b"x"), disk.path / "runs" / "pic.png")
     assert reader.offsets == []
+
+
+@needs_small_disk
+def test_download_that_fills_the_disk_goes_on_from_there_once_there_is_room() -> None:
+    with small_disk(80) as disk:
+        destination = disk.path / "runs" / "pic.png"
+
+        def fill_on_the_way(chunk: Chunk) -> Chunk:
+            if chunk.offset == MAX_CHUNK_BYTES:
+                disk.fill(leave=MAX_CHUNK_BYTES // 2)
+            return chunk
+
+        with pytest.raises(StorageError, match=r"disk\.full"):
+            fetch(Reader(BIG, fill_on_the_way), "r", picture(BIG), destination)
+        [part] = destination.parent.iterdir()
+        assert part.name == "pic.png.part"
+        kept = part.stat().st_size
+        assert 0 < kept < len(BIG)
+        disk.free()
+        again = Reader(BIG)
+        fetch(again, "r", picture(BIG), destination)
+        assert destination.read_bytes() == BIG
+        assert again.offsets[0] == kept

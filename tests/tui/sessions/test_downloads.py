@@ -23,6 +23,7 @@ from loratui_protocol.paths import FILES_SOCKET, socket_path
 from support.agent_process import wait_until
 from support.fake_agent import FakeAgent, fake_agent
 from support.files import artifact_of, safetensors
+from support.pickles import detonate, live_pickles
 
 CONFIG = """
 pretrained_model_name_or_path = "builtin:tiny"
@@ -148,6 +149,28 @@ def test_pickle_under_a_trusted_name_is_refused_at_once(host: SessionHost, agent
     assert "safetensors" in view.download_failures["lora"]
     assert len(agent.reads) == 1
     assert list(here.run_folder(run_id).iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["raw", "text", "zip"])
+def test_live_code_that_is_announced_as_a_lora_is_never_kept_and_never_runs(
+    host: SessionHost, agent: FakeAgent, here: Settings, tmp_path: Path, kind: str
+) -> None:
+    marker = tmp_path / "it-ran"
+    content = live_pickles(marker)[kind]
+    run_id = start(host, agent, tmp_path / "out")
+    publish(agent, run_id, content)
+    checkpoint = artifact_of(content, "x", name="x.safetensors", kind=ArtifactKind.CHECKPOINT_LORA)
+    publish(agent, run_id, content, checkpoint)
+    view = settled(host, agent, run_id)
+    assert view.downloaded == view.exported == {}
+    assert set(view.download_failures) == {"lora", "x"}
+    assert all("is no safetensors file" in why for why in view.download_failures.values())
+    assert list(here.run_folder(run_id).iterdir()) == []
+    assert acknowledged(agent) == []
+    assert not marker.exists()
+    (tmp_path / "x.safetensors").write_bytes(content)
+    detonate(tmp_path / "x.safetensors")
+    assert marker.exists(), "the file is what it should be: live"
 
 
 def test_file_that_the_agent_announced_and_has_not_is_said_to_be_missing(host: SessionHost, agent: FakeAgent) -> None:

@@ -88,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
-    parser.set_defaults(handler="attach:open_interface", plain=False, json=False, run=None)
+    parser.set_defaults(handler="attach:open_interface", plain=False, json=False, run=None, on=None)
     _screen_options(parser, default=False)
     screen = Parser(add_help=False)
     _screen_options(screen, default=argparse.SUPPRESS)

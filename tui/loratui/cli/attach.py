@@ -1,14 +1,20 @@
 """``attach``, ``logs`` and ``loratui`` alone: come to a run that exists."""
 
 import sys
+from dataclasses import replace
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.following import hosting, print_run, take_up, wants_interface, watch
+from loratui.cli.following import hosting, print_run, say, take_up, wants_interface, watch
 from loratui.cli.runs import choose
+from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import LOGGED, PlainPrinter
-from loratui.store import Store
+from loratui.sessions.host import SessionHost
+from loratui.sessions.start_run import START_TIMEOUT_S
+from loratui.store import Store, StoredRun
 
+_LOGS_PATIENCE_S = 8.0
+"""What is stored here need not wait longer for what a host that may have vanished would add."""
 _HOW_TO_BEGIN = """\
 There is no run yet.
   loratui demo                        trains a LoRA on this machine, with the built-in tiny model
@@ -30,18 +36,48 @@ def attach(arguments: Arguments) -> int:
     """Follow a run from its first record; with ``--on`` one of that host, whoever started it."""
     preferences = settings.load()
     with hosting(preferences) as host, Store(preferences.database) as store:
-        if arguments.on is None:
-            run = choose(store.runs(), arguments.run)
-        else:
-            from loratui.cli.hosts import find_runs
-
-            found = find_runs(host, store, arguments.on, arguments)
-            run = choose([known for known in store.runs() if known.id in found], arguments.run)
+        run = _chosen(host, store, arguments)
         refusal = take_up(host, run.id)
         # The interface shows what is known and goes on trying; lines would wait in silence.
         if refusal is not None and not run.state.is_final and not wants_interface(arguments):
             raise refusal
         return watch(host, preferences, run.id, arguments)
+
+
+def download(arguments: Arguments) -> int:
+    """Fetch every file that a run has now, whatever the settings leave on its machine, and print where they are."""
+    preferences = settings.load()
+    wanted = replace(preferences, downloads=replace(preferences.downloads, which="all"))
+    with hosting(wanted) as host, Store(wanted.database) as store:
+        run = _chosen(host, store, arguments)
+        refusal = take_up(host, run.id)
+        if refusal is not None:
+            raise refusal
+        view = host.view(run.id)
+        while (waiting := view.artifacts.keys() - _settled(view)) and view.link is not LinkState.DOWN:
+            view = host.wait(run.id, view.version, 1.0)
+    for artifact_id, artifact in view.artifacts.items():
+        here = view.downloaded.get(artifact_id)
+        if here is not None:
+            print(view.exported.get(artifact_id, here))
+        else:
+            why = view.download_failures.get(artifact_id) or view.declined.get(artifact_id) or view.link_detail
+            say(f"{artifact.name} is not here: {why}")
+    return 1 if waiting or view.download_failures else 0
+
+
+def _settled(view: RunView) -> set[str]:
+    return {*view.downloaded, *view.download_failures, *view.declined}
+
+
+def _chosen(host: SessionHost, store: Store, arguments: Arguments) -> StoredRun:
+    """Return the run that is meant; with ``--on`` one of that host, whoever started it."""
+    if arguments.on is None:
+        return choose(store.runs(), arguments.run)
+    from loratui.cli.hosts import find_runs
+
+    found = find_runs(host, store, arguments.on, arguments)
+    return choose([known for known in store.runs() if known.id in found], arguments.run)
 
 
 def logs(arguments: Arguments) -> int:
@@ -52,7 +88,7 @@ def logs(arguments: Arguments) -> int:
         run = choose(store.runs(), arguments.run)
         if not run.state.is_final:
             with hosting(preferences) as host:
-                refusal = take_up(host, run.id)
+                refusal = take_up(host, run.id, START_TIMEOUT_S if arguments.follow else _LOGS_PATIENCE_S)
                 if refusal is not None:
                     print(f"only what is stored here: {refusal.what}", file=sys.stderr)
                 elif arguments.follow:

@@ -13,7 +13,7 @@ from loratui import report
 from loratui.cli.arguments import Arguments
 from loratui.domain.formatting import attach_command
 from loratui.domain.local_names import report_name
-from loratui.domain.run import RunView
+from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
 from loratui.headless.json_lines import to_json
 from loratui.sessions.export import output_folder
@@ -27,6 +27,8 @@ from loratui_protocol.messages import ArtifactKind, JobState
 from loratui_protocol.paths import AgentHome
 
 HUNG_UP, INTERRUPTED = 129, 130
+_LOOK_S = 0.5
+_LOST_S = 8.0
 
 
 class _HungUp(KeyboardInterrupt):
@@ -49,16 +51,31 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def take_up(host: SessionHost, run_id: str) -> LoratuiError | None:
-    """Follow a known run and wait until everything that its agent has is here; return why it can't be had, if so."""
-    try:
-        host.follow(run_id).result(START_TIMEOUT_S)
-    except TimeoutError:
-        return AgentUnreachableError("the agent does not answer", fix="try again", code="agent.silent")
-    except LoratuiError as error:
-        return error
-    catch_up(host, run_id)
-    return None
+def take_up(host: SessionHost, run_id: str, patience_s: float = START_TIMEOUT_S) -> LoratuiError | None:
+    """Follow a known run and wait until everything that its agent has is here; return why it can't be had, if so.
+
+    An agent that was not reached within ``patience_s`` counts as one that can't be.
+    """
+    answered = host.follow(run_id)
+    end_s = time.monotonic() + patience_s
+    while True:
+        try:
+            answered.result(_LOOK_S)
+        except TimeoutError:
+            view = host.view(run_id)
+            # Trying goes on; whoever waits for it gets to know what is wrong, not only that something is.
+            is_lost = view.link is LinkState.DOWN and time.monotonic() - view.link_since_s > _LOST_S
+            if is_lost or time.monotonic() > end_s:
+                return AgentUnreachableError(
+                    f"the agent does not answer: {view.link_detail or 'nobody knows why'}. A run that is there goes on",
+                    fix="try again",
+                    code="agent.silent",
+                )
+            continue
+        except LoratuiError as error:
+            return error
+        catch_up(host, run_id)
+        return None
 
 
 def wants_interface(arguments: Arguments) -> bool:
@@ -104,6 +121,8 @@ def _show(host: SessionHost, run_id: str, arguments: Arguments) -> int:
     view = host.view(run_id)
     if status != HUNG_UP and not view.is_settled:
         print(farewell(view, time.monotonic()))
+    if not status and view.given_up is not None and not view.is_settled:
+        raise view.given_up
     return status
 
 
@@ -115,8 +134,9 @@ def print_run(host: SessionHost, preferences: Settings, run_id: str, printer: Pr
     except _HungUp:
         return HUNG_UP
     except KeyboardInterrupt:
-        name = host.view(run_id).name
-        print(f"detached: {name} goes on. Back to it: {attach_command(name)}", file=sys.stderr)
+        view = host.view(run_id)
+        how = "goes on" if view.link is LinkState.UP else f"is not heard of now ({view.link_detail or 'no answer yet'})"
+        print(f"detached: {view.name} {how}. Back to it: {attach_command(view.name)}", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import errno
 import hashlib
 import os
 import shutil
@@ -63,7 +64,7 @@ async def download(
             _check_space(destination.parent, artifact.size - here)
             try:
                 if isinstance(agent, FileWay):
-                    await _stream(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
+                    await _stream(agent, job, artifact, opened, here, destination, progress, ahead or ReadAhead())
                 else:
                     await _fetch(agent, job, artifact, opened, here, progress, ahead or ReadAhead())
                 await in_thread(_verify, opened, part, artifact, destination)
@@ -73,11 +74,15 @@ async def download(
                 raise
             await in_thread(opened.put, destination)
     except OSError as error:
-        raise StorageError(
-            f"{destination} can't be written: {error.strerror}; the file stays on the agent",
-            fix="free some space or correct the folder's permissions",
-            code="disk.full" if error.errno == 28 else "disk.write",
-        ) from error
+        raise _unwritable(destination, error) from error
+
+
+def _unwritable(destination: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{destination} can't be written: {error.strerror}; the file stays on the agent",
+        fix="free some space or correct the folder's permissions",
+        code="disk.full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "disk.write",
+    )
 
 
 def _verify(opened: "_Part", part: Path, artifact: Artifact, destination: Path) -> None:
@@ -97,6 +102,7 @@ async def _stream(
     artifact: Artifact,
     opened: "_Part",
     here: int,
+    destination: Path,
     progress: Callable[[int], None],
     ahead: ReadAhead,
 ) -> None:
@@ -105,7 +111,11 @@ async def _stream(
 
     def put(content: bytes) -> None:
         nonlocal here
-        opened.append(content)
+        try:
+            opened.append(content)
+        except OSError as error:
+            # Named here: an error of the system that comes out of the stream is one of the way.
+            raise _unwritable(destination, error) from error
         here += len(content)
         loop.call_soon_threadsafe(progress, here)
 

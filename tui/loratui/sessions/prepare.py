@@ -28,7 +28,7 @@ from loratui.settings import Settings
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import HostError, ModelError
-from loratui_protocol.framing import new_nonce
+from loratui_protocol.framing import MARK, new_nonce
 from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource, is_sha256
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
@@ -52,9 +52,9 @@ _IN_QUERY = re.compile(r"(?i)(api[_-]?)?(key|token)|auth|password|secret")
 _SHA256_FRAGMENT = "sha256="
 _FASTEST_BYTES_PER_S = 1e12
 _WORTH_MEASURING_BYTES = 20_000_000
-_MEASURED_BYTES = 8 << 20
-_MEASURED_S = 2.0
-_BLOCK_BYTES = 64 << 10
+_MEASURED_BYTES = (128 << 10, 512 << 10, 2 << 20, 8 << 20)
+_MEASURED_S = 0.5
+_MEASURE_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,15 +228,27 @@ async def _weigh(box: Box, facts: BoxFacts, home: str, model: ModelSource, token
 
 async def _upload_speed(box: Box) -> float:
     """Return how fast the machine takes bytes in, which are thrown away there; bytes a second."""
-    started_s = time.monotonic()
-    sent = 0
-    async with box.process(["/bin/sh", "-c", "cat >/dev/null"]) as process:
-        while sent < _MEASURED_BYTES and time.monotonic() - started_s < _MEASURED_S:
-            await process.write(bytes(_BLOCK_BYTES))
-            sent += _BLOCK_BYTES
-        await process.write_eof()
-        await process.wait()
-    return sent / (time.monotonic() - started_s)
+    nonce = new_nonce()
+    sizes = " ".join(map(str, _MEASURED_BYTES))
+    script = f"for n in {sizes}; do head -c $n >/dev/null; echo; echo {MARK} $1 {{}}; done"
+    argv = ["/bin/sh", "-c", script, "sh", nonce]
+    try:
+        async with asyncio.timeout(_MEASURE_LIMIT_S), box.process(argv, nonce) as process:
+            # What is on its way can't be taken back: more of it is sent only where the line has shown that it is fast.
+            for size in _MEASURED_BYTES:
+                started_s = time.monotonic()
+                await process.write(bytes(size))
+                await process.frame()
+                took_s = time.monotonic() - started_s
+                if took_s > _MEASURED_S:
+                    break
+    except TimeoutError as error:
+        raise HostError(
+            f"{box.name} took in less than {size >> 10} KiB in {_MEASURE_LIMIT_S:.0f} s: nothing can be sent there",
+            fix="use a faster line or another machine",
+            code="host.line",
+        ) from error
+    return size / took_s
 
 
 def _check_room(facts: BoxFacts, home: str, needed: int) -> None:

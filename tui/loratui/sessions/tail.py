@@ -12,7 +12,8 @@ _LOOK_EVERY_S = 1.0
 def tail(host: SessionHost, store: Store, run_id: str, after_seq: int = 0) -> Iterator[Record]:
     """Yield every record after ``after_seq``, those stored and those to come, each once and in order.
 
-    Ends when the run is over and its files are here or can't be had. ``store`` belongs to the calling thread.
+    Ends when the run is over and its files are here or can't be had, or when it is followed no more (``given_up``).
+    ``store`` belongs to the calling thread.
     """
     view = host.view(run_id)
     journal = view.journal
@@ -23,6 +24,6 @@ def tail(host: SessionHost, store: Store, run_id: str, after_seq: int = 0) -> It
         for record in store.records(run_id, after_seq):
             after_seq = record.seq
             yield record
-        if view.is_settled and after_seq >= view.last_seq:
+        if (view.is_settled or view.given_up is not None) and after_seq >= view.last_seq:
             return
         view = host.wait_for_record(run_id, after_seq, view.version, _LOOK_EVERY_S)

@@ -1,7 +1,7 @@
 """What is left to say in the shell after the interface has closed."""
 
 from loratui.domain import formatting
-from loratui.domain.run import RunView
+from loratui.domain.run import LinkState, RunView
 from loratui.ui.widgets.log_pane import lora_path
 
 
@@ -18,4 +18,6 @@ def farewell(view: RunView, now_s: float) -> str:
     place = "on this machine" if view.target == "local" else f"on {view.target}"
     left_s = view.deadline_left_s(now_s)
     stop = "" if left_s is None else f", auto-stop in {formatting.duration(left_s)}"
+    if view.link is not LinkState.UP:
+        return f"{view.name} was {view.state.value} {place} when it was last heard of. Back to it: {back}"
     return f"{view.name} goes on {place}{stop}. Back to it: {back}"
