@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import httpx
@@ -20,6 +21,7 @@ USER_AGENT = "loratui (+https://pypi.org/project/loratui)"
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 ATTEMPTS = 4
 RETRY_FIRST_S = 1.0
+LONGEST_WAIT_S = 60.0
 MAX_ANSWER_BYTES = 16 << 20
 _MAX_SAID_CHARS = 300
 _BUSY = (408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524)
@@ -39,19 +41,26 @@ class Answer:
         return clean(self.content[: 4 * _MAX_SAID_CHARS].decode("utf-8", "replace"), _MAX_SAID_CHARS).strip()
 
     def json(self) -> Any:
-        """Return its content.
+        """Return its content; numbers with a point are ``Decimal``, so that no price is ever a float.
 
         Raises:
             ValueError: it is no JSON.
         """
         try:
-            return json.loads(self.content)
+            return json.loads(self.content, parse_float=Decimal, parse_constant=_no_number)
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
 
 
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
 class Api:
-    """``spacing_s`` is the least time between two requests to one endpoint, by the endpoint's name."""
+    """``spacing_s`` is the least time between two requests to one endpoint, by the endpoint's name.
+
+    ``pause_s`` is the least time to wait after an answer of "too frequent" that names none.
+    """
 
     def __init__(
         self,
@@ -60,6 +69,7 @@ class Api:
         *,
         key: str = "",
         spacing_s: Mapping[str, float] | None = None,
+        pause_s: float = 0.0,
         retry_first_s: float = RETRY_FIRST_S,
     ) -> None:
         self.provider = provider
@@ -71,6 +81,7 @@ class Api:
         )
         self._spacing_s = dict(spacing_s or {})
         self._next_s: dict[str, float] = {}
+        self._pause_s = pause_s
         self._retry_first_s = retry_first_s
 
     async def close(self) -> None:
@@ -81,7 +92,8 @@ class Api:
         """Send a request that may be sent again; return its answer, of whatever status but busy.
 
         Raises:
-            ProviderBusyError: it could not be had, though it was tried ``ATTEMPTS`` times.
+            ProviderBusyError: it could not be had, though it was tried ``ATTEMPTS`` times, or not before
+                ``LONGEST_WAIT_S``: a daily quota may want hours.
         """
         delay_s = self._retry_first_s
         for attempt in range(1, ATTEMPTS + 1):
@@ -96,9 +108,9 @@ class Api:
                     fix="check this machine's network, then try again",
                     code="provider.unreachable",
                 )
-            if attempt == ATTEMPTS:
+            if attempt == ATTEMPTS or busy.retry_after_s > LONGEST_WAIT_S:
                 raise busy
-            await asyncio.sleep(max(delay_s, min(60.0, busy.retry_after_s)))
+            await asyncio.sleep(max(delay_s, busy.retry_after_s))
             delay_s *= 2
         raise AssertionError  # the last attempt returns or raises
 
@@ -183,7 +195,7 @@ class Api:
         after = answer.headers.get("Retry-After", "")
         return ProviderBusyError(
             f"{self.provider} is busy ({answer.status}): {answer.said or 'it does not say why'}",
-            retry_after_s=float(after) if after.isdecimal() else 0.0,
+            retry_after_s=float(after) if after.isdecimal() else self._pause_s * (answer.status == 429),
         )
 
     def _unknown(self, why: str) -> UnknownFateError:
