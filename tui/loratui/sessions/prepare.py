@@ -41,7 +41,7 @@ _DOWNLOADED_MODEL_BYTES = 6 << 30
 _POWER_SCRIPT = (
     "command -v poweroff || command -v shutdown || command -v systemctl || exit 3; "
     '[ "$(id -u)" = 0 ] || sudo -n true || exit 4; '
-    "[ ! -e /.dockerenv ] && [ ! -e /run/.containerenv ] || exit 5"
+    "if [ -e /.dockerenv ] || [ -e /run/.containerenv ]; then exit 5; fi"
 )
 _POWER_ANSWERS = {
     3: "it has no poweroff, shutdown or systemctl",
@@ -151,7 +151,7 @@ async def prepare(
         needed += _DOWNLOADED_MODEL_BYTES if weighed is None or weighed.size is None else weighed.size
     _check_room(facts, home, needed)
     machine.agent.use_home(home)
-    speed = await _upload_speed(machine.box) if supply.size >= _WORTH_MEASURING_BYTES else None
+    speed = await upload_speed(machine.box) if supply.size >= _WORTH_MEASURING_BYTES else None
     return Prepared(
         facts=facts,
         home=home,
@@ -226,8 +226,12 @@ async def _weigh(box: Box, facts: BoxFacts, home: str, model: ModelSource, token
     )
 
 
-async def _upload_speed(box: Box) -> float:
-    """Return how fast the machine takes bytes in, which are thrown away there; bytes a second."""
+async def upload_speed(box: Box) -> float:
+    """Return how fast the machine takes bytes in, which are thrown away there; bytes a second.
+
+    Raises:
+        HostError: it can't be reached, or takes in next to nothing (``host.line``).
+    """
     nonce = new_nonce()
     sizes = " ".join(map(str, _MEASURED_BYTES))
     script = f"for n in {sizes}; do head -c $n >/dev/null; echo; echo {MARK} $1 {{}}; done"
