@@ -1,6 +1,6 @@
 import asyncio
-import contextlib
 import os
+import shutil
 import stat
 import time
 
@@ -233,7 +233,5 @@ async def test_a_home_too_deep_for_socket_addresses_works(tmp_path):
         async with client_of(agent) as client:
             job = await client.start("steps = 3")
             await client.until_state(job, "done")
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-        path.with_name("trainer.sock").unlink()
-    path.parent.rmdir()
+    # The agent was killed: what it left there is nobody's.
+    shutil.rmtree(path.parent)

@@ -43,4 +43,4 @@ async def test_whether_a_machine_can_be_switched_off_is_known_before_the_start(
     with sshd(tmp_path / "s", environment={"PATH": str(folder)}) as server:
         async with box_of(server, tmp_path / "one") as (box, _):
             told = await may_power_off(box)
-    assert (why in told) if why else not told
+    assert (why in told) if why else not told, told
