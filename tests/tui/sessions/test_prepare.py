@@ -27,7 +27,7 @@ async def test_a_slow_line_is_measured_with_little_and_a_fast_one_with_more(tmp_
 @pytest.mark.parametrize(
     ("programs", "why"),
     [
-        ({"poweroff": "exit 0"}, ""),
+        ({"poweroff": "exit 0"}, CONTAINER),
         ({"poweroff": "exit 0", "id": "echo 1000", "sudo": "exit 1"}, "sudo"),
         ({}, "has no"),
     ],
