@@ -7,6 +7,7 @@ written into the journal here.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -259,13 +260,14 @@ async def _take_up(job: Job) -> None:
             continue
         action, reason, detail = (str(deed.get(name, "")) for name in ("action", "reason", "detail"))
         ok = deed.get("ok") is True
-        job.record(Deadman(action=action, reason=reason, ok=ok, detail=detail), ts=done_ts)
+        event = Deadman(action=action, reason=reason, ok=ok, detail=detail)
         changes: dict[str, object] = {}
         if action == POWER_OFF:
             tries = [*job.facts.power_tries, ""] if ok else [*job.facts.power_tries[:-1], detail]
             has_stayed_on = deed.get("boot") == now().boot
             changes = {"afterwards": "begun" if has_stayed_on else "done", "begun": now(), "power_tries": tries}
-        job.update(reaped_ts=done_ts, **changes)
+        await _written(functools.partial(job.record, event, ts=done_ts))
+        await _written(functools.partial(job.update, reaped_ts=done_ts, **changes))
     if job.facts.afterwards != "begun":
         return
     if job.facts.on_done == POWER_OFF:
