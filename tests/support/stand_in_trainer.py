@@ -15,7 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from loratui_agent.files import write_json
+from loratui_agent.files import write_atomically, write_json
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
@@ -118,7 +118,7 @@ def train(folder: Path, plan: Script, reporter: Reporter, controls: Controls) ->
         )
         if controls.wants_checkpoint or step % plan.checkpoint_every == 0:
             controls.wants_checkpoint = False
-            saved.write_text(str(step), "ascii")
+            write_atomically(saved, lambda path, step=step: path.write_text(str(step), "ascii"))
             reporter.emit(messages.Checkpoint(step=step, size=1, seconds=0.0))
         if step == plan.publish_at:
             publish(folder, reporter, step, plan.lora_bytes)
