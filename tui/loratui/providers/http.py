@@ -7,6 +7,7 @@ One that costs money is sent once: an answer that is lost, or makes no sense, le
 import asyncio
 import functools
 import json
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ ATTEMPTS = 4
 RETRY_FIRST_S = 1.0
 LONGEST_WAIT_S = 60.0
 MAX_ANSWER_BYTES = 16 << 20
+LONGEST_PAUSE_S = 60.0
 _MAX_SAID_CHARS = 300
 _BUSY = (408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524)
 
@@ -91,6 +93,7 @@ class Api:
         self._next_s: dict[str, float] = {}
         self._pause_s = pause_s
         self._retry_first_s = retry_first_s
+        self._pause_until_s = 0.0
 
     async def close(self) -> None:
         """Close the connections."""
@@ -145,6 +148,29 @@ class Api:
             raise self._unknown(f"it answered {answer.status}: {answer.said}")
         return answer
 
+    async def beginning(self, endpoint: str, path: str, *, within_s: float, max_bytes: int, **request: Any) -> Answer:
+        """Return the beginning of an answer that need not end: what of it comes within a time and a size. Sent once.
+
+        Raises:
+            ProviderBusyError: nothing came, or this is no time for a request that can be spared.
+        """
+        if self._pause_until_s > time.monotonic():
+            raise ProviderBusyError(f"{self.provider} wants no more requests for now")
+        await self._take_turn(endpoint)
+        content, status, headers = bytearray(), 0, httpx.Headers()
+        try:
+            async with asyncio.timeout(within_s), self._client.stream("GET", path, **request) as response:
+                status, headers = response.status_code, response.headers
+                self._pause_until_s = time.monotonic() + pause_s(headers.get("RateLimit", ""))
+                async for block in response.aiter_bytes():
+                    content += block
+                    if len(content) >= max_bytes:
+                        break
+        except (httpx.HTTPError, OSError) as error:
+            if not status:
+                raise ProviderBusyError(f"{self.provider} does not answer: {type(error).__name__}") from error
+        return Answer(status, headers, bytes(content[:max_bytes]))
+
     def nonsense(self, answer: Answer, why: str, *, of_order: bool = False) -> NoReturn:
         """Refuse an answer that is not what the provider's documents say: it is never read as an empty one.
 
@@ -191,11 +217,12 @@ class Api:
                 content += block
                 if len(content) > MAX_ANSWER_BYTES:
                     raise httpx.DecodingError("its answer has no end")
+        self._pause_until_s = time.monotonic() + pause_s(response.headers.get("RateLimit", ""))
         return Answer(response.status_code, response.headers, bytes(content))
 
     async def _take_turn(self, endpoint: str) -> None:
         now_s = time.monotonic()
-        turn_s = max(now_s, self._next_s.get(endpoint, 0.0))
+        turn_s = max(now_s, self._next_s.get(endpoint, 0.0), self._pause_until_s)
         self._next_s[endpoint] = turn_s + self._spacing_s.get(endpoint, 0.0)
         await asyncio.sleep(turn_s - now_s)
 
@@ -210,3 +237,17 @@ class Api:
         return UnknownFateError(
             f"{self.provider} may have carried out the request, but nobody knows: {why}. Something may be billing"
         )
+
+
+def pause_s(rate_limit: str) -> float:
+    """Return how long to wait for the next request: until every window that is spent, as far as that is bearable.
+
+    ``"minute";r=0;t=12, "hour";r=2800;t=1812``: what remains in a window, and when it begins anew.
+    """
+    longest_s = 0.0
+    for window in rate_limit.split(","):
+        remaining = re.search(r";\s*r=(\d{1,9})\b", window)
+        begins_anew = re.search(r";\s*t=(\d{1,9})\b", window)
+        if remaining and begins_anew and int(remaining[1]) == 0:
+            longest_s = max(longest_s, float(begins_anew[1]))
+    return min(longest_s, LONGEST_PAUSE_S)
