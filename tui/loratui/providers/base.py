@@ -118,7 +118,10 @@ class RentalOrder:
     public_key: str
     """In OpenSSH's form, of the only key that gets in."""
     start_script: str
-    """A POSIX shell script, run as root at every start of the machine, before anything else is installed there."""
+    """A POSIX shell script, run as root at every start of the machine, before anything else is installed there.
+
+    The machine's own start may wait for its end, so what is to stay it leaves in the background.
+    """
     environment: Mapping[str, str] = field(default_factory=dict)
     """Public: the host can read it."""
     max_price_microusd_per_h: int
