@@ -34,3 +34,9 @@ def test_a_clock_that_goes_back_costs_nothing_and_short_phases_keep_their_tenths
 def test_unknown_phases_are_shown_by_their_own_name():
     assert title("base_model") == "base model"
     assert title("from_the_future") == "from the future"
+
+
+def test_a_phase_of_the_same_name_that_follows_a_complete_one_has_its_own_time():
+    brought = phase(Setup(phase="dataset", done=8, total=8, unit="bytes"), 100.0)
+    read = brought.heard(Setup(phase="dataset", message="reading the dataset"), 160.0)
+    assert (read.started_ts, read.seconds) == (160.0, 0.0)

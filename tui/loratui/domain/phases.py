@@ -27,9 +27,9 @@ class Phase:
 
     def heard(self, setup: Setup, ts: float) -> "Phase":
         """Return the phase after more was said of it; one that begins anew has its own time."""
-        if self.is_over and setup.done < setup.total:
-            return Phase(setup=setup, started_ts=ts, last_ts=ts)
-        return replace(self, setup=setup, last_ts=ts)
+        following = replace(self, setup=setup, last_ts=ts)
+        is_new = self.is_over and not following.is_over
+        return Phase(setup=setup, started_ts=ts, last_ts=ts) if is_new else following
 
 
 def title(phase: str) -> str:
