@@ -182,6 +182,16 @@ class TestOffers:
         [offer] = [each for each in await rig.provider.offers(OfferQuery(disk_gb=200)) if each.id == "101"]
         assert await rig.provider.price_now(offer) == offer
         assert rig.sent("offers")["id"] == {"eq": 101}
+
+    async def test_another_offer_does_not_pass_for_the_one_that_is_gone(self, rig: VastRig) -> None:
+        [offer] = [each for each in await rig.provider.offers(OfferQuery()) if each.id == "101"]
+        rig.fake.take_away(offer)
+        rig.fake.ignores_filters, rig.fake.asks = True, {105: rig.fake.asks[105]}
+        with pytest.raises(OfferGoneError):
+            await rig.provider.price_now(offer)
+
+    async def test_an_offer_that_is_rented_meanwhile_has_no_price(self, rig: VastRig) -> None:
+        [offer] = [each for each in await rig.provider.offers(OfferQuery()) if each.id == "101"]
         rig.fake.asks[101]["rented"] = True
         with pytest.raises(OfferGoneError):
             await rig.provider.price_now(offer)
