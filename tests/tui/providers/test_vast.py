@@ -185,8 +185,8 @@ class TestOffers:
 
     async def test_another_offer_does_not_pass_for_the_one_that_is_gone(self, rig: VastRig) -> None:
         [offer] = [each for each in await rig.provider.offers(OfferQuery()) if each.id == "101"]
-        rig.fake.take_away(offer)
-        rig.fake.ignores_filters, rig.fake.asks = True, {105: rig.fake.asks[105]}
+        other = ask(105, "RTX 4090", 24_564, 0.3, dph_total=0.31)
+        rig.fake.answer("offers", 200, json.dumps({"offers": [other]}).encode())
         with pytest.raises(OfferGoneError):
             await rig.provider.price_now(offer)
 
