@@ -134,6 +134,24 @@ SETTINGS = (
         default=lambda: "https://huggingface.co",
     ),
     Setting(
+        key="providers.vast.url",
+        meaning="where Vast.ai is asked",
+        read=_text,
+        default=lambda: "https://console.vast.ai",
+    ),
+    Setting(
+        key="providers.runpod.url",
+        meaning="where RunPod's REST API is asked",
+        read=_text,
+        default=lambda: "https://api.runpod.io/v2",
+    ),
+    Setting(
+        key="providers.runpod.graphql_url",
+        meaning="where RunPod's GraphQL API is asked, which alone tells the balance",
+        read=_text,
+        default=lambda: "https://api.runpod.io/graphql",
+    ),
+    Setting(
         key="downloads.policy",
         meaning="which files of a run are fetched as they appear: all, final (no checkpoints or samples), none",
         read=read_which,
@@ -181,6 +199,9 @@ class Settings:
     remote_torch_index_url: str
     remote_environment: Preference
     remote_hub_url: str
+    vast_url: str
+    runpod_url: str
+    runpod_graphql_url: str
     downloads: DownloadPolicy
     shown: tuple[Shown, ...] = ()
 
@@ -228,6 +249,9 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         remote_torch_index_url=values["remote.torch_index_url"],
         remote_environment=values["remote.environment"],
         remote_hub_url=values["remote.hub_url"],
+        vast_url=values["providers.vast.url"],
+        runpod_url=values["providers.runpod.url"],
+        runpod_graphql_url=values["providers.runpod.graphql_url"],
         downloads=DownloadPolicy(
             which=values["downloads.policy"],
             max_mbit_s=values["downloads.max_mbit_s"],

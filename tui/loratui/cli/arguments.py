@@ -43,6 +43,15 @@ class Arguments(argparse.Namespace):
     command_kind: CommandKind
     duration: float
     origin: bool
+    provider: str | None
+    forget: bool
+    gpu: str | None
+    vram: int | None
+    disk: int
+    max_price: int | None
+    datacenter: bool
+    rental: str | None
+    all: bool
 
 
 class Parser(argparse.ArgumentParser):
@@ -172,6 +181,28 @@ def build_parser() -> argparse.ArgumentParser:
     clean.add_argument("on", metavar="TARGET", help="ssh://user@host:port")
     clean.add_argument("--yes", action="store_true", help="ask nothing")
     _host_options(clean)
+
+    keys = add("keys", "keys:keys", "enter a provider's key, hidden, or show which keys there are and what they open")
+    keys.add_argument("provider", nargs="?", metavar="PROVIDER", help="vast or runpod")
+    keys.add_argument("--forget", action="store_true", help="remove the key that is kept here")
+
+    offers = add("offers", "offers:offers", "list what can be rented now, the cheapest first")
+    offers.add_argument("--provider", metavar="P", help="vast or runpod; by default all")
+    offers.add_argument("--gpu", metavar="NAME", help="a part of the GPU's name: 4090")
+    offers.add_argument("--vram", type=positive, metavar="GB", help="at least so much memory on the GPU")
+    offers.add_argument(
+        "--disk", type=positive, default=40, metavar="GB", help="disk that the price is for (%(default)s)"
+    )
+    offers.add_argument("--max-price", type=parse_microusd, metavar="USD", help="at most so much an hour")
+    offers.add_argument("--datacenter", action="store_true", help="only machines in datacentres, not in homes")
+    offers.add_argument("--json", action="store_true", help="one JSON document")
+
+    rentals = add("rentals", "rentals:rentals", "list what is rented in your name now, whoever started it")
+    rentals.add_argument("--json", action="store_true", help="one JSON document")
+    terminate = add("terminate", "rentals:terminate", "end rentals for good, and prove that they ended")
+    terminate.add_argument("rental", nargs="?", metavar="RENTAL", help="id or label, as loratui rentals shows it")
+    terminate.add_argument("--all", action="store_true", help="everything that bears a label of ours")
+    terminate.add_argument("--yes", action="store_true", help="ask nothing")
 
     check = add("check", "check:check", "say what is wrong with configs and datasets")
     check.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
