@@ -16,7 +16,7 @@ PROVIDERS = ("vast", "runpod")
 WITHOUT_KEY = ("vast",)
 """Whose offers can be looked at by anyone."""
 SCOPES = {
-    "vast": "misc, user_read, user_write, instance_read, instance_write",
+    "vast": "misc, user_read, user_write, instance_read, instance_write, billing_read",
     "runpod": "read and write of pods (all of api.runpod.io v2), read of GraphQL for the balance",
 }
 """What a key must be allowed, in the provider's words."""
