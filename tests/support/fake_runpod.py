@@ -46,6 +46,7 @@ class FakeRunPod:
         on_end: Callable[[FakePod], None] | None = None,
     ) -> None:
         self.key = "rpa_FAKEACCOUNTKEY"
+        self.account_id: str | None = "user_2abCdEf"
         self.gpus = catalog()
         self.pods: dict[str, FakePod] = {}
         self.ended: dict[str, FakePod] = {}
@@ -363,10 +364,15 @@ class FakeRunPod:
             return said({"data": {"podTerminate": None}})
         if key != self.key:
             return said({"errors": [{"message": "Unauthorized", "extensions": {"code": "FORBIDDEN"}}]})
-        known = {"clientBalance": float(self._left()), "currentSpendPerHr": 0.0, "spendLimit": self.spend_limit}
+        known = {
+            "id": self.account_id,
+            "clientBalance": float(self._left()),
+            "currentSpendPerHr": 0.0,
+            "spendLimit": self.spend_limit,
+        }
         names = re.findall(r"\w+", asked.partition("myself")[2])
         for name in names:
-            if name not in known or (name == "spendLimit" and self.spend_limit is None):
+            if known.get(name) is None:
                 code = {"code": "GRAPHQL_VALIDATION_FAILED"}
                 message = f'Cannot query field "{name}" on type "User".'
                 return said({"errors": [{"message": message, "extensions": code}]})

@@ -173,6 +173,7 @@ class FakeVast:
 
     url: str = ""
     key: str = KEY
+    account_id: int = 123456
     credit: float = 25.0
     asks: dict[int, dict[str, Any]] = field(default_factory=lambda: {each["id"]: each for each in market()})
     instances: dict[int, FakeInstance] = field(default_factory=dict)
@@ -429,7 +430,7 @@ class FakeVast:
 
     def _account(self, _: int, __: Any) -> tuple[int, Any]:
         return 200, {
-            "id": 123456,
+            "id": self.account_id,
             "email": "you@example.com",
             "credit": self.credit,
             "balance": 0,

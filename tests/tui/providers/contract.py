@@ -252,6 +252,11 @@ class ProviderContract:
         with pytest.raises(ProviderRefusedError):
             await rig.stranger.list()
 
+    async def test_an_account_says_whose_it_is_and_always_the_same(self, rig: Rig) -> None:
+        account = await rig.provider.account()
+        assert account.id
+        assert (await rig.provider.account()).id == account.id
+
     async def test_an_empty_account_rents_nothing(self, rig: Rig) -> None:
         [offer, *_] = await rig.provider.offers(OfferQuery())
         rig.fake.empty_account()

@@ -512,11 +512,16 @@ class TestAccount:
         account = await rig.provider.account()
         assert (account.balance_microusd, account.spend_limit_microusd_per_h) == (25_000_000, 80_000_000)
         assert account.missing_scopes == ()
+        assert account.id == "user_2abCdEf"
 
     async def test_a_field_that_graphql_does_not_know_costs_only_that_field(self, rig: RunPodRig) -> None:
         rig.fake.spend_limit = None
         account = await rig.provider.account()
         assert (account.balance_microusd, account.spend_limit_microusd_per_h) == (25_000_000, None)
+        assert account.id == "user_2abCdEf"
+        rig.fake.account_id = None
+        account = await rig.provider.account()
+        assert (account.balance_microusd, account.id) == (25_000_000, "")
 
     @pytest.mark.parametrize(
         ("content", "code"),
@@ -531,6 +536,8 @@ class TestAccount:
             (b'{"data": {"myself": {"clientBalance": "25"}}}', "provider.shape"),
             (b'{"data": {"myself": {"clientBalance": NaN}}}', "provider.shape"),
             (b'{"data": {"myself": {"clientBalance": true}}}', "provider.shape"),
+            (b'{"data": {"myself": {"clientBalance": 25, "id": ""}}}', "provider.shape"),
+            (b'{"data": {"myself": {"clientBalance": 25, "id": 7}}}', "provider.shape"),
             (b'{"data": {"myself": {"clientBalance": 1e400}}}', "provider.shape"),
         ],
     )

@@ -141,6 +141,8 @@ class Rented:
 class Account:
     """What a key opens. Amounts in micro-dollars."""
 
+    id: str
+    """Whose it is: that an instance is not to be found under another account proves nothing. Empty: it is not told."""
     balance_microusd: int
     spend_limit_microusd_per_h: int | None = None
     missing_scopes: Sequence[str] = ()

@@ -78,9 +78,10 @@ class RunPod:
 
     async def account(self) -> Account:
         """Return what the key opens: the balance, from GraphQL, and whether it may read pods."""
-        found = await self._myself("clientBalance spendLimit")
+        found = await self._myself("clientBalance", "id", "spendLimit")
         limit = found.get("spendLimit")
         try:
+            number = answers.text(found, "id") if "id" in found else ""
             balance_microusd = answers.microusd(found.get("clientBalance"))
             limit_microusd = None if limit is None else answers.microusd(limit)
         except ShapeError as error:
@@ -95,7 +96,10 @@ class RunPod:
                 raise
             missing = ("read and write access to pods",)
         return Account(
-            balance_microusd=balance_microusd, spend_limit_microusd_per_h=limit_microusd, missing_scopes=missing
+            id=number,
+            balance_microusd=balance_microusd,
+            spend_limit_microusd_per_h=limit_microusd,
+            missing_scopes=missing,
         )
 
     async def offers(self, query: OfferQuery) -> list[Offer]:
@@ -230,9 +234,9 @@ class RunPod:
             self._refuse(answer)
         return answer
 
-    async def _myself(self, fields: str) -> Mapping[str, Any]:
+    async def _myself(self, indispensable: str, *others: str) -> Mapping[str, Any]:
         """Return these fields of the account; fewer if the API does not know all of them."""
-        query = {"query": f"query {{ myself {{ {fields} }} }}"}
+        query = {"query": f"query {{ myself {{ {' '.join((indispensable, *others))} }} }}"}
         answer = await self._api.ask("account", "POST", self._graphql_url, json=query)
         if answer.status not in (200, 400):
             self._refuse(answer)
@@ -245,8 +249,9 @@ class RunPod:
             self._api.nonsense(answer, str(error))
         said = "; ".join(errors)
         # One name that it does not know spoils a whole query, and only the balance is indispensable.
-        if "cannot query field" in said.casefold() and " " in fields:
-            return await self._myself(fields.split()[0])
+        if "cannot query field" in said.casefold() and others:
+            known = [name for name in others if f'"{name}"' not in said]
+            return await self._myself(indispensable, *(known if len(known) < len(others) else ()))
         if any(word in said.casefold() for word in ("unauthenticated", "unauthorized", "forbidden")):
             raise self._api.refused(Answer(401, answer.headers, b""), said)
         raise ProviderError(f"RunPod does not tell the balance: {said}", fix="try again later", code="provider.shape")

@@ -104,7 +104,7 @@ class Vast:
         answer = await self._api.ask("account", "GET", "/api/v0/users/current/")
         fields = self._value(answer)
         try:
-            identity(fields, "id")
+            number = str(identity(fields, "id"))
             balance = balance_microusd(fields)
         except ValueError as error:
             self._api.nonsense(answer, str(error))
@@ -119,7 +119,7 @@ class Vast:
                 missing.append(scope)
             except ProviderError as error:
                 _log.info("whether the key has a scope is not known scope=%s reason=%s", scope, error.what)
-        return Account(balance_microusd=balance, missing_scopes=missing)
+        return Account(id=number, balance_microusd=balance, missing_scopes=missing)
 
     async def offers(self, query: OfferQuery) -> list[Offer]:
         """Return what can be rented now and fits; a key is not needed."""
