@@ -84,6 +84,49 @@ _MIGRATIONS = (
         (SELECT coalesce(sum(length(record)), 0) FROM records WHERE records.run = runs.num);
     CREATE INDEX log_records ON records (run, seq) WHERE instr(substr(record, 1, 48), X'A174A36C6F67') > 0;
     """,
+    """
+    CREATE TABLE rentals (
+        num INTEGER PRIMARY KEY,
+        label TEXT NOT NULL UNIQUE,
+        provider TEXT NOT NULL,
+        account_id TEXT NOT NULL,
+        instance_id TEXT NOT NULL DEFAULT '',
+        offer TEXT NOT NULL,
+        machine TEXT NOT NULL DEFAULT '',
+        public_key TEXT NOT NULL,
+        run_ids TEXT NOT NULL DEFAULT '',
+        state TEXT NOT NULL,
+        why TEXT NOT NULL DEFAULT '',
+        price_microusd_per_h INTEGER NOT NULL,
+        cap_microusd INTEGER,
+        deadline_ts REAL,
+        created_ts REAL NOT NULL,
+        ready_ts REAL,
+        ended_ts REAL,
+        proven_gone INTEGER NOT NULL DEFAULT 0,
+        is_tidy INTEGER NOT NULL DEFAULT 0,
+        ssh_user TEXT NOT NULL DEFAULT '',
+        ssh_host TEXT NOT NULL DEFAULT '',
+        ssh_port INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE charges (
+        num INTEGER PRIMARY KEY,
+        rental INTEGER NOT NULL REFERENCES rentals (num) ON DELETE CASCADE,
+        phase TEXT NOT NULL,
+        from_ts REAL NOT NULL,
+        to_ts REAL,
+        microusd_per_h INTEGER NOT NULL,
+        microusd INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX charges_of ON charges (rental, num);
+    CREATE TABLE bad_hosts (
+        provider TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        why TEXT NOT NULL,
+        ts REAL NOT NULL,
+        PRIMARY KEY (provider, machine)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -1,0 +1,314 @@
+"""The ledger of everything that was ever rented here: what was meant to be, what became of it, what it cost.
+
+Whatever could bill is written here, and on the disk, before it is asked for. Keys of machines are not in it: they are
+files in the rental's folder.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from loratui.domain.ledger import Phase, Span, charges
+from loratui.domain.offers import Offer
+from loratui.domain.rental import RentalState
+from loratui.store.database import connect, transaction, translated
+from loratui_protocol.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRental:
+    """A rental. Amounts in micro-dollars, ``_ts`` epoch seconds."""
+
+    label: str
+    """Ours alone: the provider's listing is searched for it."""
+    provider: str
+    account_id: str
+    """Whose key it was rented with; empty where the provider does not tell."""
+    instance_id: str = ""
+    """Empty until the provider has named it."""
+    offer: Offer
+    machine: str = ""
+    public_key: str
+    """Of the key that gets in, which the account is rid of in the end."""
+    run_ids: str = ""
+    """With spaces between."""
+    state: RentalState = RentalState.INTENT
+    why: str = ""
+    """Why it ended, or is to end."""
+    price_microusd_per_h: int
+    cap_microusd: int | None = None
+    deadline_ts: float | None = None
+    created_ts: float
+    ready_ts: float | None = None
+    ended_ts: float | None = None
+    proven_gone: bool = False
+    """The provider's own answers have shown that it is gone, or that there never was one."""
+    is_tidy: bool = False
+    """Nothing of it is left on the account."""
+    ssh_user: str = ""
+    ssh_host: str = ""
+    ssh_port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """A row of the ledger: what a span costs, once it is over."""
+
+    span: Span
+    microusd: int
+
+
+_COLUMNS = ", ".join(StoredRental.__dataclass_fields__)
+_SELECT = f"SELECT {_COLUMNS} FROM rentals"  # noqa: S608 -- the names are ours
+_INSERT = f"INSERT INTO rentals ({_COLUMNS}) VALUES ({', '.join('?' * len(StoredRental.__dataclass_fields__))})"  # noqa: S608
+
+
+class Rentals:
+    """The ledger, through one connection: each thread opens its own. Several processes may have it open.
+
+    A write is on the disk when it returns: the operating system and the power may fail after that. Every method raises
+    ``StorageError`` when the file or the disk fails.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database = connect(path)
+        with translated(path):
+            self._database.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> "Rentals":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def intend(self, rental: StoredRental) -> None:
+        """Write down what is going to be rented, before anyone is asked for it.
+
+        Raises:
+            StorageError: it could not be written, so it must not be asked for.
+        """
+        row = asdict(rental) | {"offer": json.dumps(asdict(rental.offer))}
+        with self._writing() as database:
+            database.execute(_INSERT, tuple(row.values()))
+
+    def note(
+        self,
+        label: str,
+        *,
+        state: RentalState | None = None,
+        why: str | None = None,
+        instance_id: str | None = None,
+        account_id: str | None = None,
+        machine: str | None = None,
+        price_microusd_per_h: int | None = None,
+        deadline_ts: float | None = None,
+        cap_microusd: int | None = None,
+        ready_ts: float | None = None,
+        is_tidy: bool | None = None,
+    ) -> None:
+        """Write down what has become of it; what is None stays as it is."""
+        with self._writing() as database:
+            self._row(label)
+            database.execute(
+                "UPDATE rentals SET state = coalesce(?, state), why = coalesce(?, why),"
+                " instance_id = coalesce(?, instance_id), account_id = coalesce(?, account_id),"
+                " machine = coalesce(?, machine), price_microusd_per_h = coalesce(?, price_microusd_per_h),"
+                " deadline_ts = coalesce(?, deadline_ts), cap_microusd = coalesce(?, cap_microusd),"
+                " ready_ts = coalesce(?, ready_ts), is_tidy = coalesce(?, is_tidy) WHERE label = ?",
+                (
+                    state,
+                    why,
+                    instance_id,
+                    account_id,
+                    machine,
+                    price_microusd_per_h,
+                    deadline_ts,
+                    cap_microusd,
+                    ready_ts,
+                    is_tidy,
+                    label,
+                ),
+            )
+
+    def note_address(self, label: str, user: str, host: str, port: int) -> None:
+        """Write down where its SSH server is."""
+        with self._writing() as database:
+            self._row(label)
+            database.execute(
+                "UPDATE rentals SET ssh_user = ?, ssh_host = ?, ssh_port = ? WHERE label = ?", (user, host, port, label)
+            )
+
+    def note_run(self, label: str, run_id: str) -> None:
+        """Write down that a run is on it."""
+        with self._writing() as database:
+            self._row(label)
+            known = self.rental(label).run_ids.split()
+            if run_id not in known:
+                database.execute("UPDATE rentals SET run_ids = ? WHERE label = ?", (" ".join([*known, run_id]), label))
+
+    def note_end(self, label: str, state: RentalState, ts: float, why: str | None = None) -> None:
+        """Write down that the provider's own answers have shown that nothing of it can bill; its last phase ends."""
+        if not state.is_over:
+            raise ValueError(f"{state} is no end")
+        with self._writing() as database:
+            num = self._row(label)
+            self._close_phase(num, ts)
+            database.execute(
+                "UPDATE rentals SET state = ?, ended_ts = ?, proven_gone = 1, why = coalesce(?, why) WHERE num = ?",
+                (state, ts, why, num),
+            )
+
+    def reopen(self, label: str, instance_id: str) -> None:
+        """Write down that it is there after all, and is to be ended."""
+        with self._writing() as database:
+            num = self._row(label)
+            database.execute(
+                "UPDATE rentals SET state = ?, instance_id = ?, ended_ts = NULL, proven_gone = 0 WHERE num = ?",
+                (RentalState.ENDING, instance_id, num),
+            )
+
+    def enter(self, label: str, phase: Phase, ts: float, microusd_per_h: int) -> None:
+        """Begin a phase, or the same one at another price; the one before it ends."""
+        with self._writing() as database:
+            num = self._row(label)
+            last = self._rows("SELECT phase, microusd_per_h, to_ts FROM charges WHERE rental = ? ORDER BY num", num)
+            if last and last[-1] == (phase, microusd_per_h, None):
+                return
+            self._close_phase(num, ts)
+            database.execute(
+                "INSERT INTO charges (rental, phase, from_ts, microusd_per_h) VALUES (?, ?, ?, ?)",
+                (num, phase, ts, microusd_per_h),
+            )
+
+    def spans(self, label: str) -> list[Span]:
+        """Return its time in order; the last span may still last."""
+        return [charge.span for charge in self.charges(label)]
+
+    def charges(self, label: str) -> list[Charge]:
+        """Return the rows of its ledger in order; one that still lasts has no amount yet."""
+        return [
+            Charge(
+                span=Span(phase=Phase(phase), from_ts=from_ts, to_ts=to_ts, microusd_per_h=microusd_per_h),
+                microusd=microusd,
+            )
+            for phase, from_ts, to_ts, microusd_per_h, microusd in self._rows(
+                "SELECT phase, from_ts, to_ts, microusd_per_h, microusd FROM charges"
+                " WHERE rental = (SELECT num FROM rentals WHERE label = ?) ORDER BY num",
+                label,
+            )
+        ]
+
+    def rental(self, label: str) -> StoredRental:
+        """Return a rental.
+
+        Raises:
+            StorageError: there is none of this label.
+        """
+        for row in self._rows(f"{_SELECT} WHERE label = ?", label):
+            return _rental(row)
+        raise _unknown(label)
+
+    def rentals(self) -> list[StoredRental]:
+        """Return all that was ever rented here, newest first."""
+        return [_rental(row) for row in self._rows(f"{_SELECT} ORDER BY created_ts DESC, num DESC")]
+
+    def unproven(self) -> list[StoredRental]:
+        """Return what may still bill, as far as is known here, newest first."""
+        return [
+            _rental(row) for row in self._rows(f"{_SELECT} WHERE proven_gone = 0 ORDER BY created_ts DESC, num DESC")
+        ]
+
+    def of_run(self, run_id: str) -> StoredRental | None:
+        """Return the newest rental that a run is, or was, on."""
+        return next((rental for rental in self.rentals() if run_id in rental.run_ids.split()), None)
+
+    def note_bad_host(self, provider: str, machine: str, why: str, ts: float) -> None:
+        """Remember a machine that did not serve; one that nobody can tell from others is not remembered."""
+        if not machine:
+            return
+        with self._writing() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO bad_hosts (provider, machine, why, ts) VALUES (?, ?, ?, ?)",
+                (provider, machine, why, ts),
+            )
+
+    def bad_hosts(self, provider: str, since_ts: float = 0.0) -> dict[str, str]:
+        """Return the machines of a provider that did not serve since then, and why."""
+        return dict(self._rows("SELECT machine, why FROM bad_hosts WHERE provider = ? AND ts >= ?", provider, since_ts))
+
+    def _close_phase(self, num: int, ts: float) -> None:
+        """End the phase that lasts, and put its amount into the row: all rows add up to what the whole costs."""
+        rows = self._rows(
+            "SELECT num, phase, from_ts, to_ts, microusd_per_h FROM charges WHERE rental = ? ORDER BY num", num
+        )
+        if not rows or rows[-1][3] is not None:
+            return
+        spans = [
+            Span(phase=Phase(phase), from_ts=from_ts, to_ts=to_ts, microusd_per_h=microusd_per_h)
+            for _, phase, from_ts, to_ts, microusd_per_h in rows
+        ]
+        to_ts = max(ts, spans[-1].from_ts)
+        spans[-1] = replace(spans[-1], to_ts=to_ts)
+        self._database.execute(
+            "UPDATE charges SET to_ts = ?, microusd = ? WHERE num = ?", (to_ts, charges(spans, to_ts)[-1], rows[-1][0])
+        )
+
+    def _row(self, label: str) -> int:
+        for (num,) in self._rows("SELECT num FROM rentals WHERE label = ?", label):
+            return int(num)
+        raise _unknown(label)
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with translated(self._path):
+            return self._database.execute(query, values).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with translated(self._path), transaction(self._database):
+            yield self._database
+
+
+def may_bill(path: Path) -> list[StoredRental]:
+    """Return what may still bill, as far as the ledger at ``path`` knows; where there is none, none is made."""
+    if not path.exists():
+        return []
+    with Rentals(path) as ledger:
+        return ledger.unproven()
+
+
+def _unknown(label: str) -> StorageError:
+    return StorageError(f"no rental {label} is known here", fix="see `loratui rentals`", code="store.unknown_rental")
+
+
+def _rental(row: tuple[Any, ...]) -> StoredRental:
+    fields = dict(zip(StoredRental.__dataclass_fields__, row, strict=True))
+    return StoredRental(
+        **{
+            **fields,
+            "offer": _offer(fields["offer"]),
+            "state": RentalState(fields["state"]),
+            "proven_gone": bool(fields["proven_gone"]),
+            "is_tidy": bool(fields["is_tidy"]),
+        }
+    )
+
+
+def _offer(text: str) -> Offer:
+    """Return an offer as it was written; facts that this version does not know are left out."""
+    facts = {name: value for name, value in json.loads(text).items() if name in Offer.__dataclass_fields__}
+    for name in ("cuda", "compute_capability"):
+        if facts.get(name) is not None:
+            facts[name] = tuple(facts[name])
+    return Offer(**facts)
