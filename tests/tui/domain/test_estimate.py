@@ -1,0 +1,204 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loratui.domain.estimate import (
+    BASE_MODEL,
+    BOOT,
+    ENVIRONMENT,
+    FLOOR,
+    RESULTS,
+    SAMPLES,
+    TRAINING,
+    UPLOAD,
+    Estimate,
+    EstimatePart,
+    Known,
+    MeasuredPhase,
+    estimate,
+)
+from loratui.domain.estimate_speeds import FIGURES, MeasuredSpeed
+from loratui.domain.estimate_work import Work
+from loratui.domain.offers import Offer
+from loratui_protocol.inputs import EnvironmentKind
+from support.estimates import A_WORK, an_offer
+
+PHASES = [BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD, TRAINING, SAMPLES, RESULTS]
+
+works = st.builds(
+    Work,
+    steps=st.integers(1, 50_000),
+    units_per_step=st.floats(0.01, 200),
+    num_pictures=st.integers(1, 5000),
+    pixels=st.integers(32 * 32, 2048 * 2048),
+    num_sample_pictures=st.integers(0, 500),
+    num_files=st.integers(1, 100),
+    file_bytes=st.integers(0, 10**9),
+    upload_bytes=st.integers(0, 10**11),
+    base_model_bytes=st.none() | st.integers(0, 10**10),
+    environment=st.sampled_from(EnvironmentKind),
+    image_bytes=st.none() | st.integers(0, 10**11),
+)
+prices = st.integers(0, 20_000_000)
+lines = st.none() | st.floats(0, 100_000)
+offers = st.builds(
+    an_offer,
+    gpu_name=st.sampled_from([*(figure.gpu for figure in FIGURES), "Mystery 9000"]),
+    price_microusd_per_h=prices,
+    sent_microusd_per_gb=st.integers(0, 100_000),
+    received_microusd_per_gb=st.integers(0, 100_000),
+    download_mbit_s=lines,
+    upload_mbit_s=lines,
+    billing_floor_s=st.sampled_from([0.0, 60.0, 3600.0, 86_400.0]),
+)
+knowns = st.builds(
+    Known,
+    speeds=st.lists(
+        st.builds(
+            MeasuredSpeed,
+            gpu=st.just("RTX 4090"),
+            units_per_s=st.floats(0.01, 500),
+            units_per_step=st.floats(0.01, 200),
+            run=st.just("earlier"),
+        ),
+        max_size=2,
+    ),
+    phases=st.lists(
+        st.builds(
+            MeasuredPhase,
+            phase=st.sampled_from([BOOT, ENVIRONMENT]),
+            provider=st.just("vast"),
+            seconds=st.floats(0, 1e4),
+            run=st.just("earlier"),
+        ),
+        max_size=2,
+    ),
+    uplink_bytes_per_s=st.none() | st.floats(1e3, 1e9),
+    downlink_bytes_per_s=st.none() | st.floats(1e3, 1e9),
+)
+
+
+def part(estimated: Estimate, name: str) -> EstimatePart:
+    [found] = [each for each in estimated.parts if each.name == name]
+    return found
+
+
+@given(works, offers, knowns)
+def test_the_totals_are_the_sums_of_the_parts_in_whole_numbers(work: Work, offer: Offer, known: Known):
+    estimated = estimate(work, offer, known)
+    takes = [take for each in estimated.parts for take in (each.p50, each.p90)]
+    for number in (number for take in takes for number in (take.seconds, take.time_microusd, take.traffic_microusd)):
+        assert type(number) is int
+        assert number >= 0
+    assert estimated.p50_s == sum(each.p50.seconds for each in estimated.parts)
+    assert estimated.p90_microusd == sum(each.p90.time_microusd + each.p90.traffic_microusd for each in estimated.parts)
+    assert [each.name for each in estimated.parts if each.name != FLOOR] == PHASES
+    assert all(each.source for each in estimated.parts)
+
+
+@given(works, offers, knowns)
+def test_what_goes_badly_is_never_less_than_what_is_likely(work: Work, offer: Offer, known: Known):
+    estimated = estimate(work, offer, known)
+    assert estimated.p90_s >= estimated.p50_s
+    assert estimated.p90_microusd >= estimated.p50_microusd
+    for each in estimated.parts:
+        assert each.p90.seconds >= each.p50.seconds
+        # What is left of the floor shrinks as the run grows.
+        assert each.name == FLOOR or each.p90.microusd >= each.p50.microusd
+
+
+@given(works, offers, knowns, st.integers(1, 10_000), st.integers(0, 50), st.integers(0, 10**9))
+def test_more_to_do_is_never_cheaper(work: Work, offer: Offer, known: Known, steps: int, samples: int, num_bytes: int):
+    more = replace(
+        work,
+        steps=work.steps + steps,
+        num_sample_pictures=work.num_sample_pictures + samples,
+        upload_bytes=work.upload_bytes + num_bytes,
+    )
+    less, most = estimate(work, offer, known), estimate(more, offer, known)
+    assert most.p50_microusd >= less.p50_microusd
+    assert most.p90_microusd >= less.p90_microusd
+    assert most.p50_s >= less.p50_s
+
+
+@given(works, offers, knowns, prices)
+def test_a_higher_price_is_never_cheaper_and_takes_no_less_time(work: Work, offer: Offer, known: Known, more: int):
+    dearer = replace(offer, price_microusd_per_h=offer.price_microusd_per_h + more)
+    low, high = estimate(work, offer, known), estimate(work, dearer, known)
+    assert high.p50_microusd >= low.p50_microusd
+    assert high.p90_microusd >= low.p90_microusd
+    assert (high.p50_s, high.p90_s) == (low.p50_s, low.p90_s)
+
+
+@given(works, offers, st.floats(0.001, 1e5))
+def test_a_faster_host_never_takes_longer(work: Work, offer: Offer, mbit_s: float):
+    slow, fast = (
+        estimate(work, replace(offer, download_mbit_s=rate, upload_mbit_s=rate)) for rate in (mbit_s, 2 * mbit_s)
+    )
+    assert fast.p90_s <= slow.p90_s
+
+
+def test_an_hour_costs_what_an_hour_costs():
+    work = replace(A_WORK, num_sample_pictures=0, upload_bytes=10 * 125_000 * 3600)
+    upload = part(estimate(work, an_offer(received_microusd_per_gb=0)), UPLOAD)
+    assert (upload.p50.seconds, upload.p50.microusd) == (3600, 352_800)
+
+
+def test_traffic_is_paid_by_the_gigabyte_in_both_directions():
+    estimated = estimate(A_WORK, an_offer(price_microusd_per_h=0))
+    assert part(estimated, BOOT).p50.microusd == 8 * 1954
+    assert part(estimated, RESULTS).p50.microusd == -(-A_WORK.result_bytes * 3907 // 10**9)
+    assert estimated.p90_traffic_microusd == estimated.p90_microusd
+
+
+def test_a_short_run_pays_for_all_that_is_billed_at_least():
+    short = replace(A_WORK, steps=1, num_sample_pictures=0)
+    estimated = estimate(short, an_offer(billing_floor_s=7200, received_microusd_per_gb=0, sent_microusd_per_gb=0))
+    assert estimated.p50_microusd == estimated.p90_microusd == 2 * 352_800
+    assert part(estimated, FLOOR).source == "vast: 7200 s are billed at least"
+    assert FLOOR not in [each.name for each in estimate(short, an_offer()).parts]
+
+
+def test_what_earlier_runs_measured_takes_the_place_of_tables():
+    known = Known(
+        speeds=[MeasuredSpeed(gpu="RTX 4090", units_per_s=20.0, units_per_step=4.0, run="my-cat")],
+        phases=[
+            MeasuredPhase(phase=BOOT, provider="vast", seconds=80, run="loratui-1"),
+            MeasuredPhase(phase=ENVIRONMENT, provider="runpod", seconds=1, run="elsewhere"),
+        ],
+        uplink_bytes_per_s=3_000_000,
+    )
+    estimated = estimate(A_WORK, an_offer(), known)
+    assert part(estimated, BOOT).p50.seconds == 80
+    assert part(estimated, BOOT).source == "measured in run loratui-1, on another machine perhaps"
+    assert part(estimated, TRAINING).source == "measured in run my-cat"
+    assert 300 <= part(estimated, TRAINING).p50.seconds < 330
+    assert (part(estimated, UPLOAD).p50.seconds, part(estimated, UPLOAD).source) == (10, "measured: this line's uplink")
+    assert part(estimated, ENVIRONMENT).source.startswith("table: ")
+
+
+def test_a_slow_host_is_no_faster_for_a_fast_uplink():
+    known = Known(uplink_bytes_per_s=1e9)
+    upload = part(estimate(A_WORK, an_offer(download_mbit_s=8.0), known), UPLOAD)
+    assert upload.p50.seconds == 30
+
+
+@pytest.mark.parametrize(("unknown", "name"), [("image_bytes", BOOT), ("base_model_bytes", BASE_MODEL)])
+def test_a_size_that_nobody_knows_is_a_range_and_said_to_be_assumed(unknown, name):
+    found = part(estimate(replace(A_WORK, **{unknown: None}), an_offer()), name)
+    assert "assumed: " in found.source
+    assert found.p90.traffic_microusd > found.p50.traffic_microusd
+
+
+def test_a_base_model_that_is_sent_is_not_downloaded():
+    found = part(estimate(replace(A_WORK, base_model_bytes=0), an_offer()), BASE_MODEL)
+    assert (found.p90.seconds, found.p90.microusd, found.source) == (0, 0, "it is not downloaded")
+
+
+def test_a_gpu_that_nobody_has_measured_is_known_to_be_unknown():
+    estimated = estimate(A_WORK, an_offer(gpu_name="Mystery 9000"))
+    assert not estimated.speed.is_known
+    assert "no figure for Mystery 9000" in part(estimated, TRAINING).source
+    assert estimated.p90_s > 2 * estimated.p50_s

@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+
+from loratui.domain.estimate_work import min_vram_mib, units_per_step, work_of
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.dataset import scan_config
+from loratui_protocol.plan import plan
+from support.small_dataset import small_config, write_small_dataset
+
+SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+
+
+@pytest.fixture
+def config(tmp_path):
+    return small_config(
+        write_small_dataset(tmp_path / "pictures"),
+        pretrained_model_name_or_path=SD1,
+        resolution=(512, 768),
+        train_batch_size=2,
+        gradient_accumulation_steps=3,
+        max_train_steps=40,
+        save_every_n_steps=10,
+        network_dim=8,
+        sample_prompts=("a cat", "a dog"),
+        sample_every_n_steps=20,
+    )
+
+
+def gib(config: TrainingConfig) -> float:
+    return min_vram_mib(config) / 1024
+
+
+def test_work_is_what_the_plan_says(config):
+    work = work_of(config, plan(config, scan_config(config).pictures), upload_bytes=7, base_model_bytes=None)
+    assert (work.steps, work.num_pictures, work.pixels) == (40, 4, 512 * 768)
+    assert work.units_per_step == pytest.approx(6 * 1.5)
+    assert work.training_units == pytest.approx(40 * 9 + 4 * 1.5)
+    assert work.num_files == 1 + 4
+    assert work.file_bytes == 8 * 1_200_000
+    assert work.num_sample_pictures == 2 * 2 + 25
+    assert work.last_bytes <= work.result_bytes
+    assert (work.upload_bytes, work.base_model_bytes) == (7, None)
+
+
+def test_recomputing_activations_takes_longer_and_less_memory(config):
+    checkpointing = replace(config, gradient_checkpointing=True)
+    assert units_per_step(checkpointing) == pytest.approx(units_per_step(config) * 4 / 3)
+    assert min_vram_mib(checkpointing) < min_vram_mib(config)
+
+
+def test_without_prompts_no_picture_is_made(tmp_path):
+    config = small_config(write_small_dataset(tmp_path / "pictures"))
+    work = work_of(config, plan(config, scan_config(config).pictures), upload_bytes=0, base_model_bytes=0)
+    assert (work.num_sample_pictures, work.sample_units) == (0, 0)
+
+
+@pytest.mark.parametrize(("batch", "card_mib"), [(1, 8192), (4, 11_264), (16, 24_564)])
+def test_a_card_that_people_train_with_is_not_refused(tmp_path, batch, card_mib):
+    config = small_config(tmp_path, pretrained_model_name_or_path=SD1, resolution=(512, 512), train_batch_size=batch)
+    assert min_vram_mib(config) <= card_mib
+    assert min_vram_mib(small_config(tmp_path, mixed_precision="no", train_batch_size=batch)) <= card_mib
+
+
+def test_more_pictures_and_wider_numbers_need_more_memory(tmp_path):
+    def need(**changes):
+        return gib(small_config(tmp_path, pretrained_model_name_or_path=SD1, **{"resolution": (512, 512), **changes}))
+
+    assert need(train_batch_size=1) < need(train_batch_size=8) < need(train_batch_size=8, mixed_precision="no")
+    assert need(train_batch_size=8, resolution=(768, 768)) > need(train_batch_size=8)
+    assert gib(small_config(tmp_path)) < 1.0, "the built-in model is tiny"

@@ -1,0 +1,306 @@
+"""What a finished run takes on an offer: its phases, their time and cost, and where each figure comes from. Pure.
+
+Every phase has a likely value (p50) and one that nine runs of ten are to stay below (p90). As nobody has measured how
+phases go together, the p90 of all is the sum of theirs, which is too much rather than too little. Whatever stands here
+as a number without a source of its own is an assumption, and said to be one wherever it is shown.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from loratui.domain.estimate_speeds import MeasuredSpeed, Speed, speed_of
+from loratui.domain.estimate_work import Work
+from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
+from loratui.domain.offers import Offer
+from loratui_protocol.inputs import EnvironmentKind
+
+BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD = "boot and image", "environment", "base model", "upload"
+TRAINING, SAMPLES, RESULTS, FLOOR = "training", "samples", "results", "billing floor"
+
+_BYTES_PER_MBIT = 125_000
+_SLOW_LINE = 2
+"""A line that goes badly has half of what it is said to have."""
+_BOOT_S, _SLOW_BOOT_S = 33, 180
+_PULL_BYTES_PER_S = 121_000_000
+_PULL_SOURCE = "table: alignment-hive #98, on RunPod: 33 s with the image there, 16.3 GB pulled in 167 s"
+_IMAGE_BYTES, _LARGE_IMAGE_BYTES = 4_000_000_000, 16_300_000_000
+"""Of pytorch/pytorch, and of runpod/pytorch."""
+_MODEL_BYTES, _LARGE_MODEL_BYTES = 4_270_000_000, 7_700_000_000
+"""Of v1-5-pruned-emaonly.safetensors, and of v1-5-pruned.safetensors."""
+_UPLINK_BYTES_PER_S = 10 * _BYTES_PER_MBIT
+_DOWNLINK_BYTES_PER_S = 20 * _BYTES_PER_MBIT
+_LOAD_S, _SLOW_LOAD_S = 20, 60
+_FILE_S, _SLOW_FILE_S = 2, 10
+_STEP_S, _SLOW_STEP_S = 0.05, 0.1
+"""A step takes that long, however little is in it: small ones wait for the processor, not for the GPU."""
+_END_S, _SLOW_END_S = 10, 60
+"""To verify what was fetched, and to end the rental."""
+_LONGEST_S = 1e10
+"""A line that stands still takes without end; the number only has to be larger than every limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Environment:
+    num_bytes: int
+    work_s: int
+    source: str
+
+
+_ENVIRONMENTS = {
+    EnvironmentKind.AGENT: _Environment(num_bytes=0, work_s=3, source="table: docs/benchmarks.md: the agent in 3 s"),
+    EnvironmentKind.OVERLAY: _Environment(
+        num_bytes=62_000_000, work_s=13, source="table: docs/benchmarks.md: 62 MB, 10 s of work, the agent in 3 s"
+    ),
+    EnvironmentKind.CLEAN: _Environment(
+        num_bytes=3_330_000_000,
+        work_s=75,
+        source="table: 3.3 GB of packages with torch for CUDA; assumed: 75 s of work",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """What a phase takes: whole seconds, and what these and the traffic cost."""
+
+    seconds: int = 0
+    time_microusd: int = 0
+    traffic_microusd: int = 0
+
+    @property
+    def microusd(self) -> int:
+        """Return the cost of it all."""
+        return self.time_microusd + self.traffic_microusd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimatePart:
+    """One phase. ``source`` begins with "measured", "table", "scaled" or "assumed", or says whose figure it is."""
+
+    name: str
+    p50: Take
+    p90: Take
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A run on an offer, from the first second that is billed to the last. Its totals are the sums of its parts."""
+
+    parts: tuple[EstimatePart, ...]
+    speed: Speed
+
+    @property
+    def p50_s(self) -> int:
+        """Return the likely time."""
+        return sum(part.p50.seconds for part in self.parts)
+
+    @property
+    def p90_s(self) -> int:
+        """Return the time that it takes if it goes badly."""
+        return sum(part.p90.seconds for part in self.parts)
+
+    @property
+    def p50_microusd(self) -> int:
+        """Return the likely cost."""
+        return sum(part.p50.microusd for part in self.parts)
+
+    @property
+    def p90_microusd(self) -> int:
+        """Return the cost if it goes badly."""
+        return sum(part.p90.microusd for part in self.parts)
+
+    @property
+    def p90_traffic_microusd(self) -> int:
+        """Return what traffic costs if much of it is needed; time comes on top."""
+        return sum(part.p90.traffic_microusd for part in self.parts)
+
+    @property
+    def largest_part(self) -> EstimatePart:
+        """Return what costs most."""
+        return max(self.parts, key=lambda part: part.p50.microusd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredPhase:
+    """How long ``BOOT`` or ``ENVIRONMENT`` took in an earlier run at a provider."""
+
+    phase: str
+    provider: str
+    seconds: float
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known besides run and offer, the newest first. None: it was never measured."""
+
+    speeds: Sequence[MeasuredSpeed] = ()
+    phases: Sequence[MeasuredPhase] = ()
+    uplink_bytes_per_s: float | None = None
+    downlink_bytes_per_s: float | None = None
+    memory_gb_per_s: Mapping[str, float] = field(default_factory=dict)
+    """Of GPUs, by ``gpu_key``."""
+
+
+NOTHING_KNOWN = Known()
+
+
+def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate:
+    """Return what a run takes on an offer."""
+    speed = speed_of(offer.gpu_name, work.units_per_step, known.speeds, known.memory_gb_per_s)
+    bill = _Bill(offer)
+    parts = [
+        _boot(work, offer, known, bill),
+        _environment(work, offer, known, bill),
+        _base_model(work, offer, bill),
+        _upload(work, offer, known, bill),
+        _training(work, speed, bill),
+        _samples(work, speed, bill),
+        _results(work, offer, known, bill),
+    ]
+    floor = bill.floor_microusd
+    if floor:
+        columns = ([part.p50 for part in parts], [part.p90 for part in parts])
+        short = [max(0, floor - sum(take.time_microusd for take in column)) for column in columns]
+        parts.append(
+            EstimatePart(
+                name=FLOOR,
+                p50=Take(time_microusd=short[0]),
+                p90=Take(time_microusd=short[1]),
+                source=f"{offer.provider}: {offer.billing_floor_s:.0f} s are billed at least",
+            )
+        )
+    return Estimate(parts=tuple(parts), speed=speed)
+
+
+class _Bill:
+    """Makes seconds and bytes into money as the ledger does; seconds are whole ones, rounded up."""
+
+    def __init__(self, offer: Offer) -> None:
+        self._rates = Rates.of(offer)
+
+    @property
+    def floor_microusd(self) -> int:
+        return time_microusd(self._rates.running_microusd_per_h, self._rates.billing_floor_us)
+
+    def take(self, seconds: float, *, received: int = 0, sent: int = 0) -> Take:
+        whole_s = math.ceil(min(seconds, _LONGEST_S))
+        return Take(
+            seconds=whole_s,
+            time_microusd=time_microusd(self._rates.running_microusd_per_h, microseconds(whole_s)),
+            traffic_microusd=traffic_microusd(self._rates, sent, received),
+        )
+
+
+def _boot(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+    small = _IMAGE_BYTES if work.image_bytes is None else work.image_bytes
+    large = _LARGE_IMAGE_BYTES if work.image_bytes is None else work.image_bytes
+    rate = min(_line(offer.download_mbit_s) or _PULL_BYTES_PER_S, _PULL_BYTES_PER_S)
+    source = _PULL_SOURCE + ("; assumed: an image of 4 to 16 GB" if work.image_bytes is None else "")
+    p50_s, p90_s = _BOOT_S + small / rate, _SLOW_BOOT_S + large * _SLOW_LINE / rate
+    if earlier := _earlier(BOOT, offer, known):
+        p50_s, p90_s, source = _as_measured(earlier)
+    return EstimatePart(
+        name=BOOT, p50=bill.take(p50_s, received=small), p90=bill.take(p90_s, received=large), source=source
+    )
+
+
+def _environment(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+    environment = _ENVIRONMENTS[work.environment]
+    rate, line = _host_line(offer)
+    p50_s = environment.work_s + environment.num_bytes / rate
+    p90_s = _SLOW_LINE * p50_s
+    source = f"{environment.source}; {line}"
+    if earlier := _earlier(ENVIRONMENT, offer, known):
+        p50_s, p90_s, source = _as_measured(earlier)
+    return EstimatePart(
+        name=ENVIRONMENT,
+        p50=bill.take(p50_s, received=environment.num_bytes),
+        p90=bill.take(p90_s, received=environment.num_bytes),
+        source=source,
+    )
+
+
+def _base_model(work: Work, offer: Offer, bill: _Bill) -> EstimatePart:
+    rate, line = _host_line(offer)
+    if work.base_model_bytes is None:
+        small, large = _MODEL_BYTES, _LARGE_MODEL_BYTES
+        source = f"assumed: 4.3 GB, as v1-5-pruned-emaonly has, to 7.7 GB; {line}"
+    else:
+        small = large = work.base_model_bytes
+        source = f"its size; {line}" if small else "it is not downloaded"
+    return EstimatePart(
+        name=BASE_MODEL,
+        p50=bill.take(small / rate, received=small),
+        p90=bill.take(large * _SLOW_LINE / rate, received=large),
+        source=source,
+    )
+
+
+def _upload(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+    ours = known.uplink_bytes_per_s
+    source = "measured: this line's uplink" if ours else "assumed: an uplink of 10 Mbit/s"
+    rate = min(ours or _UPLINK_BYTES_PER_S, _host_line(offer)[0])
+    seconds = work.upload_bytes / rate
+    return EstimatePart(
+        name=UPLOAD,
+        p50=bill.take(seconds, received=work.upload_bytes),
+        p90=bill.take(seconds * _SLOW_LINE, received=work.upload_bytes),
+        source=source,
+    )
+
+
+def _training(work: Work, speed: Speed, bill: _Bill) -> EstimatePart:
+    p50_s = max(work.training_units / speed.likely, work.steps * _STEP_S)
+    p90_s = max(work.training_units / speed.slow, work.steps * _SLOW_STEP_S)
+    return EstimatePart(
+        name=TRAINING,
+        p50=bill.take(_LOAD_S + work.num_files * _FILE_S + p50_s),
+        p90=bill.take(_SLOW_LOAD_S + work.num_files * _SLOW_FILE_S + p90_s),
+        source=speed.source,
+    )
+
+
+def _samples(work: Work, speed: Speed, bill: _Bill) -> EstimatePart:
+    return EstimatePart(
+        name=SAMPLES,
+        p50=bill.take(work.sample_units / speed.likely),
+        p90=bill.take(work.sample_units / speed.slow),
+        source="reckoned from the training: a denoising step as a picture" if work.sample_units else "none are made",
+    )
+
+
+def _results(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+    ours = known.downlink_bytes_per_s
+    source = "measured: this line's downlink" if ours else "assumed: a downlink of 20 Mbit/s"
+    rate = min(ours or _DOWNLINK_BYTES_PER_S, _line(offer.upload_mbit_s) or math.inf)
+    # What appears on the way is fetched meanwhile; if it goes badly, all of it comes in the end.
+    return EstimatePart(
+        name=RESULTS,
+        p50=bill.take(_END_S + work.last_bytes / rate, sent=work.result_bytes),
+        p90=bill.take(_SLOW_END_S + work.result_bytes * _SLOW_LINE / rate, sent=work.result_bytes),
+        source=source,
+    )
+
+
+def _host_line(offer: Offer) -> tuple[float, str]:
+    """Return how fast packages and models arrive at an offer's machine, bytes a second, and who says so."""
+    said = _line(offer.download_mbit_s)
+    if said is None:
+        return _PULL_BYTES_PER_S, "assumed: as fast as images arrive (alignment-hive #98)"
+    return min(said, _PULL_BYTES_PER_S), f"{offer.provider}'s figure for the host's line"
+
+
+def _line(mbit_s: float | None) -> float | None:
+    """Return bytes a second, None where a provider says nothing that could be."""
+    return mbit_s * _BYTES_PER_MBIT if mbit_s and mbit_s > 0 else None
+
+
+def _earlier(phase: str, offer: Offer, known: Known) -> MeasuredPhase | None:
+    return next((each for each in known.phases if (each.phase, each.provider) == (phase, offer.provider)), None)
+
+
+def _as_measured(earlier: MeasuredPhase) -> tuple[float, float, str]:
+    return earlier.seconds, earlier.seconds * _SLOW_LINE, f"measured in run {earlier.run}, on another machine perhaps"

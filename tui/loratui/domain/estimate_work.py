@@ -1,0 +1,131 @@
+"""What a run comes to as work for a machine: steps, pictures, bytes; from its config and plan alone. Pure."""
+
+import math
+from dataclasses import dataclass
+
+from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.inputs import EnvironmentKind
+from loratui_protocol.plan import Plan
+
+UNIT_PX = 512 * 512
+"""A unit of work is one Stable Diffusion 1.x picture of so many pixels, once forward and once backward."""
+NUM_INFERENCE_STEPS = 25
+"""Denoising steps of a sample picture; two forward passes each, which take about what one unit takes."""
+NUM_SHEET_PICTURES = 25
+"""On the contact sheet, which is drawn in the end of every run with prompts: docs/decisions.md."""
+PICTURE_BYTES = 600_000
+"""Of a PNG of 512 x 512, at most about."""
+_FILE_BYTES_PER_RANK = 1_200_000
+_CHECKPOINTING = 4 / 3
+"""What recomputing activations adds: docs/config.md."""
+_MIB_PER_GB = 1000**3 / 2**20
+_VRAM_BASE_GB, _VRAM_PICTURE_GB = 7, 1
+_VRAM_TINY_GB = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A run as a machine sees it."""
+
+    steps: int
+    num_pictures: int
+    """To be encoded before the first step."""
+    pixels: int = UNIT_PX
+    """Of one picture."""
+    units_per_step: float
+    """The work of one step."""
+    num_sample_pictures: int = 0
+    num_files: int = 1
+    """LoRA files, those on the way included."""
+    file_bytes: int = 40_000_000
+    """Of one of them."""
+    upload_bytes: int
+    """What this laptop sends: dataset, and the base model where that is here."""
+    base_model_bytes: int | None = None
+    """What the machine downloads; 0: nothing, None: nobody knows how much."""
+    environment: EnvironmentKind = EnvironmentKind.OVERLAY
+    image_bytes: int | None = None
+    """Of the container image; None: nobody knows."""
+    min_vram_mib: int = 0
+    """Below it the run can't fit."""
+
+    @property
+    def training_units(self) -> float:
+        """Return the work of all steps, and of encoding every picture once, which takes less than a step."""
+        return self.steps * self.units_per_step + self.num_pictures * self.pixels / UNIT_PX
+
+    @property
+    def sample_units(self) -> float:
+        """Return the work of all sample pictures."""
+        return self.num_sample_pictures * NUM_INFERENCE_STEPS * self.pixels / UNIT_PX
+
+    @property
+    def last_bytes(self) -> int:
+        """Return what is fetched once the training is over, if all that came before was fetched meanwhile."""
+        return self.file_bytes + min(self.num_sample_pictures, NUM_SHEET_PICTURES) * PICTURE_BYTES
+
+    @property
+    def result_bytes(self) -> int:
+        """Return all that leaves the machine."""
+        return self.num_files * self.file_bytes + self.num_sample_pictures * PICTURE_BYTES
+
+
+def work_of(
+    config: TrainingConfig,
+    plan: Plan,
+    *,
+    upload_bytes: int,
+    base_model_bytes: int | None,
+    environment: EnvironmentKind = EnvironmentKind.OVERLAY,
+    image_bytes: int | None = None,
+) -> Work:
+    """Return what a config with this plan comes to."""
+    width, height = config.resolution
+    num_prompts = len(config.sample_prompts)
+    num_samples = num_prompts * len(plan.sample_steps) + (NUM_SHEET_PICTURES if num_prompts else 0)
+    precision = 2 if config.save_precision == "float" else 1
+    return Work(
+        steps=plan.steps,
+        num_pictures=plan.num_pictures + plan.num_reg_pictures,
+        pixels=width * height,
+        units_per_step=units_per_step(config),
+        num_sample_pictures=num_samples,
+        num_files=len(plan.save_points) + 1,
+        file_bytes=config.network_dim * _FILE_BYTES_PER_RANK * precision,
+        upload_bytes=upload_bytes,
+        base_model_bytes=base_model_bytes,
+        environment=environment,
+        image_bytes=image_bytes,
+        min_vram_mib=min_vram_mib(config),
+    )
+
+
+def units_per_step(config: TrainingConfig) -> float:
+    """Return the work of one step."""
+    width, height = config.resolution
+    pictures = config.train_batch_size * config.gradient_accumulation_steps
+    return pictures * width * height / UNIT_PX * (_CHECKPOINTING if config.gradient_checkpointing else 1)
+
+
+def min_vram_mib(config: TrainingConfig) -> int:
+    """Return the memory below which a GPU is not worth trying, for Stable Diffusion 1.x.
+
+    An assumption until the trainer's own figures are here: 7 GB, and 1 GB more for every picture of 512 x 512 in a
+    micro-batch. It gives the 8 GB at batch 1 and the 11 GB at batch 4 that people report (kohya_ss #1730), in 16 bits;
+    32 bits double what a picture takes, recomputing activations halves it. Cards keep a part for their driver, so a
+    little less will do.
+    """
+    if config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
+        return int(_VRAM_TINY_GB * _MIB_PER_GB)
+    width, height = config.resolution
+    pictures = config.train_batch_size * width * height / UNIT_PX
+    if config.gradient_checkpointing:
+        pictures /= 2
+    if config.mixed_precision == "no":
+        pictures *= 2
+    return math.floor((_VRAM_BASE_GB + _VRAM_PICTURE_GB * pictures) * _MIB_PER_GB * VRAM_SHARE)
+
+
+VRAM_SHARE = 0.93
+"""Cards of 24 GB say 24 564 MiB, or less: what the driver keeps is not theirs to give."""
