@@ -6,6 +6,9 @@ Amounts are micro-dollars, sizes are in the unit that their name says; what a pr
 from dataclasses import dataclass, field
 from typing import Any
 
+MIN_RELIABILITY = 0.98
+"""What a machine must have unless the user says otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
@@ -19,6 +22,8 @@ class Offer:
     num_gpus: int = 1
     vram_mib: int
     """Of one GPU."""
+    memory_gb_per_s: float | None = None
+    """How fast the GPU's memory is, in 10^9 bytes a second, as the provider measured it."""
     price_microusd_per_h: int
     """While it runs, with the disk that was asked for; traffic comes on top."""
     stopped_microusd_per_h: int | None = None
@@ -62,7 +67,7 @@ class OfferQuery:
     disk_gb: int = 40
     min_cuda: tuple[int, int] | None = None
     min_compute_capability: tuple[int, int] | None = None
-    min_reliability: float = 0.98
+    min_reliability: float = MIN_RELIABILITY
     min_download_mbit_s: float = 0.0
     max_price_microusd_per_h: int | None = None
     gpu_name: str = ""

@@ -1,0 +1,125 @@
+"""How much a run may cost, and when it stops itself: from its estimate, not from the budget alone. Pure.
+
+A cap is what may be spent, traffic included. The auto-stop is when the machine ends by itself: a closed laptop costs
+what is left until then, so it is not much later than the run should be over.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from loratui.domain import formatting
+from loratui.domain.estimate import Estimate
+from loratui.domain.estimate_ranking import cost_range
+from loratui.domain.offers import Offer
+from loratui_protocol.errors import UsageError
+
+MOST_CAP_MICROUSD = 10_000_000
+"""What nobody is let spend without having said so."""
+_CAP_RATIO = Fraction(3, 2)
+_STOP_RATIO = Fraction(3, 2)
+_BALANCE_RATIO = Fraction(13, 10)
+"""On the account, over what is used: a provider deletes the machines of an empty account, results and all."""
+_S_PER_H = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimits:
+    """What is shown before anything is spent. ``notes`` are sentences for people: what was lowered, and why."""
+
+    cap_microusd: int
+    auto_stop_s: int
+    needed_balance_microusd: int
+    notes: tuple[str, ...] = ()
+
+
+def default_cap_microusd(estimated: Estimate) -> int:
+    """Return the cap of a user who names no budget."""
+    return min(MOST_CAP_MICROUSD, math.ceil(_CAP_RATIO * estimated.p90_microusd))
+
+
+def needed_balance_microusd(estimated: Estimate, offer: Offer) -> int:
+    """Return what should be on the account."""
+    return max(offer.balance_floor_microusd, math.ceil(_BALANCE_RATIO * estimated.p90_microusd))
+
+
+def run_limits(
+    estimated: Estimate,
+    offer: Offer,
+    *,
+    budget_microusd: int | None = None,
+    balance_microusd: int | None = None,
+    linger_s: float = 0.0,
+    deadline_s: float | None = None,
+) -> RunLimits:
+    """Return cap and auto-stop of a run on an offer.
+
+    ``balance_microusd`` None: nobody knows it. ``linger_s``: how long the machine is kept after the results are here.
+    ``deadline_s`` is the user's own, from the start of the rental.
+
+    Raises:
+        UsageError: ``budget.too_low`` or ``balance.too_low``: it is not enough for what the run is likely to cost.
+    """
+    needed = needed_balance_microusd(estimated, offer)
+    cap = default_cap_microusd(estimated) if budget_microusd is None else budget_microusd
+    if cap < estimated.p50_microusd or _paid_s(cap - estimated.p90_traffic_microusd, offer) == 0:
+        what = "the budget is" if budget_microusd is not None else "without --budget no more is spent than"
+        raise UsageError(
+            f"{what} {formatting.money(cap)}, the run is likely to cost {cost_range(estimated)} on {_named(offer)}. "
+            "Nothing was rented",
+            fix=f"--budget {_dollars(estimated.p90_microusd)}, fewer steps, or another offer",
+            code="budget.too_low",
+        )
+    notes = []
+    if balance_microusd is not None:
+        lowered = _cap_of_balance(balance_microusd)
+        if balance_microusd < offer.balance_floor_microusd or lowered < estimated.p50_microusd:
+            raise UsageError(
+                f"there is {formatting.money(balance_microusd)} on the {offer.provider} account; the run is likely to "
+                f"cost {cost_range(estimated)} on {_named(offer)}, so {formatting.money(needed)} should be there. "
+                "Nothing was rented",
+                fix=f"add {formatting.money(needed - balance_microusd)} there, or take another offer",
+                code="balance.too_low",
+            )
+        if lowered < cap:
+            notes.append(
+                f"the cap is lowered from {formatting.money(cap)} to {formatting.money(lowered)}: there is "
+                f"{formatting.money(balance_microusd)} on the {offer.provider} account, and a part must stay there"
+            )
+            cap = lowered
+    paid_s = _paid_s(cap - estimated.p90_traffic_microusd, offer)
+    wanted_s = math.ceil(_STOP_RATIO * estimated.p90_s) + math.ceil(linger_s)
+    auto_stop_s = wanted_s if deadline_s is None else min(wanted_s, math.floor(deadline_s))
+    if paid_s is not None and paid_s < auto_stop_s:
+        auto_stop_s = paid_s
+        notes.append(
+            f"auto-stop is after {formatting.duration(auto_stop_s)} instead of {formatting.duration(wanted_s)}: "
+            f"the cap pays for no more"
+        )
+    if auto_stop_s < estimated.p50_s:
+        notes.append(
+            f"the run is likely to take {formatting.duration(estimated.p50_s, exact=False)}: it will save and stop "
+            "before its last step"
+        )
+    return RunLimits(cap_microusd=cap, auto_stop_s=auto_stop_s, needed_balance_microusd=needed, notes=tuple(notes))
+
+
+def _cap_of_balance(balance_microusd: int) -> int:
+    return max(0, math.floor(balance_microusd / _BALANCE_RATIO))
+
+
+def _paid_s(microusd: int, offer: Offer) -> int | None:
+    """Return for how long that pays, None: forever."""
+    if not offer.price_microusd_per_h:
+        return None
+    return max(0, microusd * _S_PER_H // offer.price_microusd_per_h)
+
+
+def _named(offer: Offer) -> str:
+    return f"{offer.gpu_name} at {formatting.hourly_price(offer.price_microusd_per_h)} ({offer.provider})"
+
+
+def _dollars(microusd: int) -> str:
+    """Return an amount as ``--budget`` takes it, rounded up to the cent."""
+    cents = -(-microusd // 10_000)
+    return f"{cents // 100}.{cents % 100:02}"

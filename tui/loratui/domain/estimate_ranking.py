@@ -1,0 +1,110 @@
+"""Which offer to take for a run: what each would cost in the end, put in the order that the user wants. Pure."""
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from loratui.domain import formatting
+from loratui.domain.estimate import NOTHING_KNOWN, Estimate, Known, estimate
+from loratui.domain.estimate_speeds import gpu_key
+from loratui.domain.estimate_work import Work
+from loratui.domain.offers import MIN_RELIABILITY, Offer
+
+
+class SortBy(StrEnum):
+    """What comes first: the smallest likely total, hourly price or time; the most reliable; what is no private home."""
+
+    TOTAL = "total"
+    PRICE = "price"
+    TIME = "time"
+    RELIABILITY = "reliability"
+    PRIVACY = "privacy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """An offer, and what the run would take on it."""
+
+    offer: Offer
+    estimate: Estimate
+
+
+def quotes(work: Work, offers: Iterable[Offer], known: Known = NOTHING_KNOWN) -> list[Quote]:
+    """Return what the run would take on each offer, in their order."""
+    listed = list(offers)
+    known = replace(known, memory_gb_per_s={**memory_speeds(listed), **known.memory_gb_per_s})
+    return [Quote(offer=offer, estimate=estimate(work, offer, known)) for offer in listed]
+
+
+def rank(
+    quoted: Iterable[Quote],
+    by: SortBy = SortBy.TOTAL,
+    *,
+    bad_hosts: AbstractSet[tuple[str, str]] = frozenset(),
+    min_vram_mib: int = 0,
+    min_reliability: float = MIN_RELIABILITY,
+) -> list[Quote]:
+    """Return those that may be taken, the best first.
+
+    ``bad_hosts``: (provider, machine) that failed before. What a provider does not say of its reliability counts as
+    enough, and comes last where that is what counts. Where time matters, GPUs without any figure come last.
+    """
+    fit = [
+        quote
+        for quote in quoted
+        if quote.offer.vram_mib >= min_vram_mib
+        and (quote.offer.reliability is None or quote.offer.reliability >= min_reliability)
+        and not (quote.offer.machine and (quote.offer.provider, quote.offer.machine) in bad_hosts)
+        and (by is not SortBy.PRIVACY or quote.offer.is_datacenter is True)
+    ]
+    return sorted(fit, key=lambda quote: _key(quote, by))
+
+
+def memory_speeds(offers: Iterable[Offer]) -> dict[str, float]:
+    """Return how fast the memory of each GPU is, as the offers say it; of several that differ, the slowest."""
+    speeds: dict[str, float] = {}
+    for offer in offers:
+        if offer.memory_gb_per_s:
+            key = gpu_key(offer.gpu_name)
+            speeds[key] = min(offer.memory_gb_per_s, speeds.get(key, offer.memory_gb_per_s))
+    return speeds
+
+
+def why(quote: Quote, among: Sequence[Quote]) -> str:
+    """Return in a word what there is to say for an offer among others, or else what costs most there."""
+    if not quote.estimate.speed.is_known:
+        return "unknown"
+    known = [each for each in among if each.estimate.speed.is_known]
+    if quote.estimate.p50_microusd <= min(each.estimate.p50_microusd for each in known):
+        return "cheapest"
+    if quote.estimate.p50_s <= min(each.estimate.p50_s for each in known):
+        return "fastest"
+    return quote.estimate.largest_part.name.split()[0]
+
+
+def cost_range(estimated: Estimate) -> str:
+    """Return the likely cost, and that if it goes badly: "≈$0.12 to $0.31"."""
+    return f"{formatting.money(estimated.p50_microusd, exact=False)} to {formatting.money(estimated.p90_microusd)}"
+
+
+def time_range(estimated: Estimate) -> str:
+    """Return the likely time, and that if it goes badly, in minutes: "≈14 to 31 min"."""
+    low_min, high_min = (max(1, -(-seconds // 60)) for seconds in (estimated.p50_s, estimated.p90_s))
+    if high_min < 120:
+        return f"{formatting.APPROXIMATELY}{low_min} to {high_min} min"
+    return f"{formatting.duration(60 * low_min, exact=False)} to {formatting.duration(60 * high_min)}"
+
+
+def _key(quote: Quote, by: SortBy) -> tuple[float, ...]:
+    offer, estimated = quote.offer, quote.estimate
+    total, unknown = estimated.p50_microusd, not estimated.speed.is_known
+    match by:
+        case SortBy.TOTAL | SortBy.PRIVACY:
+            return (unknown, total, estimated.p90_microusd)
+        case SortBy.PRICE:
+            return (offer.price_microusd_per_h, unknown, total)
+        case SortBy.TIME:
+            return (unknown, estimated.p50_s, total)
+        case SortBy.RELIABILITY:
+            return (1.0 - (offer.reliability or 0.0), unknown, total)
