@@ -55,6 +55,7 @@ def ask(number: int, gpu_name: str, gpu_ram: int, dph_base: float, **changes: An
         "num_gpus": 1,
         "gpu_ram": gpu_ram,
         "gpu_frac": 0.25,
+        "gpu_mem_bw": 869.6,
         "gpu_arch": "nvidia",
         "compute_cap": 890,
         "cuda_max_good": 12.8,
@@ -94,7 +95,7 @@ def market() -> list[dict[str, Any]]:
         ask(101, "RTX 4090", 24564, 0.3403),
         ask(102, "RTX 3090", 24576, 0.1622, compute_cap=860, geolocation="Norway, NO", cpu_cores=None),
         ask(103, "RTX 5090", 32607, 0.5111, compute_cap=1200, cuda_max_good=13.0, storage_cost=0.3),
-        ask(104, "RTX A6000", 49140, 0.4525, compute_cap=860, hosting_type=1, geolocation="US"),
+        ask(104, "RTX A6000", 49140, 0.4525, compute_cap=860, gpu_mem_bw=652.2, hosting_type=1, geolocation="US"),
         ask(105, "RTX 4090", 24564, 0.3001, storage_cost=0.9, inet_up_cost=0.02),
         # What follows costs next to nothing: whoever takes it in is found out.
         ask(201, "RTX 4090", 24564, 0.0201, rented=True),
