@@ -129,11 +129,7 @@ def plan_supply(
         DatasetError, ModelError: a folder is missing, or has not what a training needs.
         ProtocolError: a file has a name that can't travel.
     """
-    found = [*_dataset(config)]
-    if model is None:
-        name, path = _local_model(config.pretrained_model_name_or_path)
-        model = ModelSource(kind=ModelKind.FILES, name=name)
-        found += [_Found(f"model/{name}", path)] if path.is_file() else _model_files(path, name)
+    found, model = _inputs(config, model)
     reg_name = _folder_name(config.reg_data_dir) if config.reg_data_dir else ""
     on_the_box = dataclasses.replace(
         config,
@@ -152,6 +148,15 @@ def plan_supply(
     blobs |= dict(sorted((hashed[each.path] for each in found), key=lambda each: each[1].size))
     inputs = JobInputs(manifest_sha256=manifest.sha256(), model=model, environment=environment)
     return Supply(config_toml=to_toml(on_the_box), inputs=inputs, manifest=manifest, blobs=blobs)
+
+
+def supply_size(config: TrainingConfig, model: ModelSource | None) -> int:
+    """Return the bytes of what a run with this config needs of this machine, lock files aside; nothing is read.
+
+    ``model`` as in ``plan_supply``, whose errors this raises.
+    """
+    found, _ = _inputs(config, model)
+    return sum(_stat(path)[0] for path in dict.fromkeys(each.path for each in found))
 
 
 async def bring(
@@ -198,6 +203,16 @@ async def bring(
 def _manifest_blob(manifest: Manifest) -> dict[str, LocalBlob]:
     content = manifest.to_bytes()
     return {manifest.sha256(): LocalBlob(size=len(content), content=content)}
+
+
+def _inputs(config: TrainingConfig, model: ModelSource | None) -> tuple[list[_Found], ModelSource]:
+    """Return the files that a box needs, and where it has the base model from."""
+    found = [*_dataset(config)]
+    if model is None:
+        name, path = _local_model(config.pretrained_model_name_or_path)
+        model = ModelSource(kind=ModelKind.FILES, name=name)
+        found += [_Found(f"model/{name}", path)] if path.is_file() else _model_files(path, name)
+    return found, model
 
 
 def _dataset(config: TrainingConfig) -> Iterator[_Found]:

@@ -1,0 +1,166 @@
+"""What a run would take on what can be rented now, from its config, live offers, and what earlier runs have shown."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loratui.domain.estimate import BOOT, ENVIRONMENT, Known, MeasuredPhase
+from loratui.domain.estimate_ranking import Quote, SortBy, memory_speeds, quotes, rank
+from loratui.domain.estimate_speeds import COMPARED_WITH, MeasuredSpeed, lacks_comparison, measured_speed
+from loratui.domain.estimate_work import Work, units_per_step, work_of
+from loratui.domain.ledger import Phase
+from loratui.domain.offers import Offer, OfferQuery
+from loratui.providers.base import Provider
+from loratui.sessions.market import PROVIDERS, Answered, offers_of
+from loratui.sessions.prepare import model_source
+from loratui.sessions.supply import supply_size
+from loratui.settings import Settings
+from loratui.store import Store
+from loratui.store.rentals import Rentals, StoredRental
+from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import parse_config
+from loratui_protocol.errors import ConfigError, StorageError
+from loratui_protocol.inputs import EnvironmentKind
+from loratui_protocol.messages import Record, Setup, Step
+from loratui_protocol.plan import Plan
+
+_NUM_RENTALS = 20
+"""So many of the newest are looked at: hosts, prices and our own programs change."""
+_MADE_S = 1.0
+"""An environment that took less was there from a run before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quoted:
+    """Offers in the order that was asked for, and what each provider answered."""
+
+    ranked: list[Quote]
+    answers: list[Answered[list[Offer]]]
+
+
+def work_for(
+    config: TrainingConfig,
+    plan: Plan,
+    preferences: Settings,
+    *,
+    base_model_bytes: int | None = None,
+    environment: EnvironmentKind = EnvironmentKind.OVERLAY,
+    image_bytes: int | None = None,
+) -> Work:
+    """Return what a config comes to; ``base_model_bytes`` is for one that the machine downloads.
+
+    Raises:
+        DatasetError, ModelError: what would have to travel is not here.
+    """
+    model = model_source(config.pretrained_model_name_or_path, preferences.remote_hub_url)
+    return work_of(
+        config,
+        plan,
+        upload_bytes=supply_size(config, model),
+        base_model_bytes=base_model_bytes if model else 0,
+        environment=environment,
+        image_bytes=image_bytes,
+    )
+
+
+async def quoted_offers(
+    providers: Iterable[Provider],
+    query: OfferQuery,
+    work: Work,
+    *,
+    known: Known,
+    bad_hosts: frozenset[tuple[str, str]] = frozenset(),
+    sort_by: SortBy = SortBy.TOTAL,
+) -> Quoted:
+    """Ask the providers what they have that ``query`` and the run fit on, and rank it."""
+    query = replace(query, min_vram_mib=max(query.min_vram_mib, work.min_vram_mib))
+    asked = list(providers)
+    answers = await offers_of(asked, query)
+    found = _all(answers)
+    memory = memory_speeds(found)
+    if lacks_comparison(memory):
+        others = await offers_of(asked, OfferQuery(gpu_name=COMPARED_WITH, disk_gb=query.disk_gb))
+        known = replace(known, memory_gb_per_s={**memory_speeds(_all(others)), **memory})
+    ranked = rank(
+        quotes(work, found, known),
+        sort_by,
+        bad_hosts=bad_hosts,
+        min_vram_mib=query.min_vram_mib,
+        min_reliability=query.min_reliability,
+    )
+    return Quoted(ranked=ranked, answers=answers)
+
+
+def _all(answers: Iterable[Answered[list[Offer]]]) -> list[Offer]:
+    return [offer for answer in answers for offer in answer.value or []]
+
+
+def bad_hosts(preferences: Settings) -> frozenset[tuple[str, str]]:
+    """Return the machines that did not serve before."""
+    if not preferences.database.exists():
+        return frozenset()
+    with Rentals(preferences.database) as ledger:
+        return frozenset((provider, machine) for provider in PROVIDERS for machine in ledger.bad_hosts(provider))
+
+
+def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
+    """Return what earlier rentals have shown, newest first; of speeds, those with a base model of the same kind."""
+    if not preferences.database.exists():
+        return Known()
+    speeds, phases = [], []
+    with Store(preferences.database) as store, Rentals(preferences.database) as ledger:
+        for rental in ledger.rentals()[:_NUM_RENTALS]:
+            phases += _boot(ledger, rental)
+            for run_id in rental.run_ids.split():
+                try:
+                    run, records = store.run(run_id), list(store.records(run_id))
+                except StorageError as error:
+                    if error.code != "store.unknown_run":
+                        raise
+                    continue
+                speeds += _speed(rental, run.name, run.config_toml, records, config)
+                phases += _environment(rental, run.name, records)
+    return Known(speeds=speeds, phases=phases)
+
+
+def _boot(ledger: Rentals, rental: StoredRental) -> list[MeasuredPhase]:
+    """Return how long a machine took until somebody could sign in, if it ever came so far."""
+    seconds: Mapping[Phase, float] = {
+        span.phase: span.to_ts - span.from_ts for span in ledger.spans(rental.label) if span.to_ts is not None
+    }
+    if rental.ready_ts is None or Phase.BOOTING not in seconds:
+        return []
+    took_s = seconds[Phase.BOOTING] + seconds.get(Phase.CONNECTING, 0.0)
+    return [MeasuredPhase(phase=BOOT, provider=rental.provider, seconds=took_s, run=rental.label)]
+
+
+def _environment(rental: StoredRental, name: str, records: list[Record]) -> list[MeasuredPhase]:
+    times = [each.ts for each in records if isinstance(each.event, Setup) and each.event.phase == ENVIRONMENT]
+    took_s = max(times) - min(times) if times else 0.0
+    if took_s < _MADE_S:
+        return []
+    return [MeasuredPhase(phase=ENVIRONMENT, provider=rental.provider, seconds=took_s, run=name)]
+
+
+def _speed(
+    rental: StoredRental, name: str, config_toml: str, records: list[Record], config: TrainingConfig
+) -> list[MeasuredSpeed]:
+    try:
+        earlier = parse_config(config_toml, Path("/")).config
+    except ConfigError:
+        # Another version wrote it.
+        return []
+    if _is_builtin(earlier) != _is_builtin(config):
+        return []
+    speed = measured_speed(
+        gpu=rental.offer.gpu_name,
+        run=name,
+        it_s=[each.event.it_s for each in records if isinstance(each.event, Step)],
+        units_per_step=units_per_step(earlier),
+    )
+    return [speed] if speed else []
+
+
+def _is_builtin(config: TrainingConfig) -> bool:
+    return config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX)
