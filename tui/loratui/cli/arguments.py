@@ -50,6 +50,8 @@ class Arguments(argparse.Namespace):
     disk: int
     max_price: int | None
     datacenter: bool
+    config_for: Path | None
+    sort: str | None
     rental: str | None
     all: bool
 
@@ -195,6 +197,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     offers.add_argument("--max-price", type=parse_microusd, metavar="USD", help="at most so much an hour")
     offers.add_argument("--datacenter", action="store_true", help="only machines in datacentres, not in homes")
+    offers.add_argument(
+        "--for",
+        type=Path,
+        dest="config_for",
+        metavar="CONFIG",
+        help="say what the run of this config would take on each, in time and money, and list only what it fits on",
+    )
+    offers.add_argument(
+        "--sort",
+        choices=("total", "price", "time", "reliability", "privacy"),
+        help="what comes first; with --for the total, else the price. privacy: only datacentres",
+    )
     offers.add_argument("--json", action="store_true", help="one JSON document")
 
     rentals = add("rentals", "rentals:rentals", "list what is rented in your name now, whoever started it")
@@ -207,8 +221,11 @@ def build_parser() -> argparse.ArgumentParser:
     check = add("check", "check:check", "say what is wrong with configs and datasets")
     check.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
     check.add_argument("--json", action="store_true", help="one JSON document")
-    plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures")
+    plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan.add_argument("config", type=Path, metavar="CONFIG")
+    which = plan.add_mutually_exclusive_group()
+    which.add_argument("--gpu", metavar="NAME", help="and what it takes on this GPU, by what can be rented now")
+    which.add_argument("--all", action="store_true", help="the same, on every GPU that can be rented now")
     plan.add_argument("--json", action="store_true", help="one JSON document")
 
     config = add("config", "preferences:show", "show the settings of loratui itself")

@@ -109,15 +109,22 @@ def _as_finding(error: LoratuiError, path: Path) -> Finding:
 
 
 def plan(arguments: Arguments) -> int:
-    """Print what the config amounts to."""
+    """Print what the config amounts to, and what it takes on GPUs that can be rented, if that is asked for."""
     checked = check_config(arguments.config)
-    if arguments.json:
+    is_priced = arguments.gpu is not None or arguments.all
+    if arguments.json and not is_priced:
         print(json.dumps(_plan_fields(checked.plan)))
         return 0
-    print_findings(finding for finding in checked.findings if finding.severity != "info")
-    for name, text in _plan_rows(checked):
-        print(f"{name:<24} {text}")
-    return 0
+    if not arguments.json:
+        print_findings(finding for finding in checked.findings if finding.severity != "info")
+        for name, text in _plan_rows(checked):
+            print(f"{name:<24} {text}")
+    if not is_priced:
+        return 0
+    # What asks providers takes a while to load.
+    from loratui.cli.pricing import price_plan
+
+    return price_plan(arguments, checked, _plan_fields(checked.plan))
 
 
 def _plan_fields(planned: Plan) -> dict[str, object]:

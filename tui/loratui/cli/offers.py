@@ -1,53 +1,95 @@
-"""``offers``: what can be rented now, the cheapest first."""
+"""``offers``: what can be rented now, the cheapest first; with ``--for``, what a run would cost on it in the end."""
 
 import asyncio
-import sys
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
+from loratui.cli.check import check_config, print_findings
+from loratui.cli.estimating import (
+    ask_quotes,
+    check_any_asked,
+    exit_status,
+    quote_fields,
+    quote_row,
+    tell_failures,
+    tell_sources,
+)
 from loratui.domain import formatting
+from loratui.domain.estimate_ranking import SortBy
+from loratui.domain.estimate_work import VRAM_SHARE
 from loratui.domain.offers import Offer, OfferQuery
 from loratui.headless.json_lines import to_json
+from loratui.sessions.estimating import Quoted
 from loratui.sessions.market import PROVIDERS, Answered, check_name, offers_of, opened
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 from loratui_protocol.messages import MICROUSD_PER_USD
 
 _MIB_PER_GB = 1000**3 / 2**20
-# Cards of 24 GB say 24 564 MiB, or less: what the driver keeps is not theirs to give.
-_VRAM_SHARE = 0.93
 
 
 def offers(arguments: Arguments) -> int:
     """List offers of every provider, or of one."""
+    sort_by = _sort_by(arguments)
     preferences = settings.load()
     names = PROVIDERS if arguments.provider is None else (check_name(arguments.provider),)
     query = OfferQuery(
-        min_vram_mib=int(arguments.vram * _MIB_PER_GB * _VRAM_SHARE) if arguments.vram else 0,
+        min_vram_mib=int(arguments.vram * _MIB_PER_GB * VRAM_SHARE) if arguments.vram else 0,
         disk_gb=arguments.disk,
         max_price_microusd_per_h=arguments.max_price,
         gpu_name=arguments.gpu or "",
-        only_datacenters=arguments.datacenter,
+        only_datacenters=arguments.datacenter or sort_by is SortBy.PRIVACY,
     )
+    if arguments.config_for is not None:
+        checked = check_config(arguments.config_for)
+        print_findings(finding for finding in checked.findings if finding.severity == "error")
+        quoted = ask_quotes(preferences, names, query, checked, sort_by)
+        _print_quotes(quoted, as_json=arguments.json)
+        tell_failures(quoted.answers)
+        return exit_status(quoted.answers)
     answers = asyncio.run(_ask(preferences, names, query))
-    if not answers:
-        raise UsageError(
-            f"without a key {' and '.join(names)} shows no offers",
-            fix=f"loratui keys {names[0]}",
-            code="provider.no_key",
-        )
+    check_any_asked(answers, names)
     found = sorted(
-        (offer for answer in answers for offer in answer.value or []), key=lambda offer: offer.price_microusd_per_h
+        (offer for answer in answers for offer in answer.value or []), key=lambda offer: _key(offer, sort_by)
     )
     if arguments.json:
-        print(f"[{', '.join(to_json(_fields(offer)) for offer in found)}]")
+        print(f"[{', '.join(to_json(offer_fields(offer)) for offer in found)}]")
     else:
         for offer in found:
             print(_row(offer))
-    for answer in answers:
-        if answer.error is not None:
-            print(f"{answer.provider}: {answer.error}", file=sys.stderr)
-    return 4 if all(answer.error is not None for answer in answers) else 0
+    tell_failures(answers)
+    return exit_status(answers)
+
+
+def _print_quotes(quoted: Quoted, *, as_json: bool) -> None:
+    """List offers with what the run would take on them, and say what the first estimate is made of."""
+    if as_json:
+        rows = (to_json({**offer_fields(each.offer), **quote_fields(each, quoted.ranked)}) for each in quoted.ranked)
+        print(f"[{', '.join(rows)}]")
+        return
+    for each in quoted.ranked:
+        print(quote_row(each, quoted.ranked))
+    if quoted.ranked:
+        tell_sources(quoted.ranked[0])
+
+
+def _sort_by(arguments: Arguments) -> SortBy:
+    """Return what the list is sorted by.
+
+    Raises:
+        UsageError: that needs a config.
+    """
+    if arguments.sort is None:
+        return SortBy.PRICE if arguments.config_for is None else SortBy.TOTAL
+    sort_by = SortBy(arguments.sort)
+    if arguments.config_for is None and sort_by in (SortBy.TOTAL, SortBy.TIME):
+        raise UsageError(f"--sort {sort_by} depends on what is to be trained", fix="add --for CONFIG")
+    return sort_by
+
+
+def _key(offer: Offer, sort_by: SortBy) -> tuple[float, int]:
+    unreliable = 1.0 - (offer.reliability or 0.0) if sort_by is SortBy.RELIABILITY else 0.0
+    return unreliable, offer.price_microusd_per_h
 
 
 async def _ask(preferences: Settings, names: tuple[str, ...], query: OfferQuery) -> list[Answered[list[Offer]]]:
@@ -66,7 +108,8 @@ def _row(offer: Offer) -> str:
     )
 
 
-def _fields(offer: Offer) -> dict[str, object]:
+def offer_fields(offer: Offer) -> dict[str, object]:
+    """Return an offer for ``--json``."""
     return {
         "provider": offer.provider,
         "id": offer.id,

@@ -1,0 +1,171 @@
+"""``offers --for`` and ``plan --gpu`` as they are typed, against providers on loopback."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loratui.settings import load
+from loratui.store.rentals import Rentals
+from loratui_protocol.config_file import to_toml
+from support.fake_runpod import FakeRunPod, fake_runpod
+from support.fake_vast import FakeVast, ask, fake_vast
+from support.local_cli import LocalCli, local_cli
+from support.small_dataset import small_config, write_small_dataset
+
+SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+
+
+@pytest.fixture
+def vast() -> Iterator[FakeVast]:
+    with fake_vast() as fake:
+        yield fake
+
+
+@pytest.fixture
+def runpod() -> Iterator[FakeRunPod]:
+    with fake_runpod() as fake:
+        yield fake
+
+
+@pytest.fixture
+def cli(tmp_path: Path, vast: FakeVast, runpod: FakeRunPod) -> Iterator[LocalCli]:
+    with local_cli(
+        tmp_path,
+        LORATUI_PROVIDERS__VAST__URL=vast.url,
+        LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
+        LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
+        LORATUI_VAST_API_KEY=vast.key,
+        LORATUI_RUNPOD_API_KEY=runpod.key,
+        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
+    ) as cli:
+        yield cli
+
+
+def config_file(cli: LocalCli, **changes: Any) -> Path:
+    """Write a config of an SD 1.5 run of some minutes."""
+    usual = {
+        "pretrained_model_name_or_path": SD1,
+        "resolution": (512, 512),
+        "train_batch_size": 4,
+        "max_train_steps": 1500,
+    }
+    config = small_config(write_small_dataset(cli.folder / "pictures"), **{**usual, **changes})
+    path = cli.folder / "job.toml"
+    path.write_text(to_toml(config), "utf-8")
+    return path
+
+
+def listed(cli: LocalCli, *arguments: str | Path) -> list[dict[str, Any]]:
+    command = cli.run("offers", "--json", *arguments)
+    assert command.process.returncode == 0, command.errors
+    offers: list[dict[str, Any]] = json.loads(command.lines[0])
+    return offers
+
+
+def test_offers_for_a_config_come_by_what_the_run_costs_with_every_source(cli: LocalCli) -> None:
+    offers = listed(cli, "--for", config_file(cli))
+    assert {offer["provider"] for offer in offers} == {"vast", "runpod"}
+    known = [offer for offer in offers if offer["is_speed_known"]]
+    assert offers[: len(known)] == known
+    totals = [offer["total_microusd"]["p50"] for offer in known]
+    assert totals == sorted(totals)
+    assert known[0]["why"] == "cheapest"
+    for offer in offers:
+        phases = offer["phases"]
+        for which in ("p50", "p90"):
+            parts = [phase[which]["time_microusd"] + phase[which]["traffic_microusd"] for phase in phases]
+            assert offer["total_microusd"][which] == sum(parts)
+        assert all(phase["source"] for phase in phases)
+    by_id = {offer["id"]: offer for offer in offers}
+    assert by_id["105"]["total_microusd"]["p50"] > by_id["101"]["total_microusd"]["p50"], (
+        "its traffic and disk are dear"
+    )
+
+
+def test_rows_mark_estimates_and_the_first_one_is_explained(cli: LocalCli) -> None:
+    command = cli.run("offers", "--for", config_file(cli))
+    assert all(row.startswith("≈$") and row.count("≈") == 2 for row in command.lines)
+    explained = "\n".join(command.errors)
+    assert "kohya_ss #1288" in explained
+    assert "assumed: an uplink" in explained
+
+
+def test_time_reliability_and_privacy_can_be_asked_for(cli: LocalCli, vast: FakeVast) -> None:
+    vast.asks[301] = ask(301, "RTX 3090", 24576, 0.9, reliability=0.9999, machine_id=1)
+    config = config_file(cli)
+    times = [
+        each["total_s"]["p50"] for each in listed(cli, "--for", config, "--sort", "time") if each["is_speed_known"]
+    ]
+    assert times == sorted(times)
+    assert listed(cli, "--for", config, "--sort", "reliability")[0]["id"] == "301"
+    assert listed(cli, "--sort", "reliability")[0]["id"] == "301"
+    for for_config in ([], ["--for", config]):
+        private = listed(cli, *for_config, "--sort", "privacy")
+        assert private
+        assert all(offer["is_datacenter"] for offer in private)
+    refused = cli.run("offers", "--sort", "time")
+    assert refused.process.returncode == 2
+    assert "add --for CONFIG" in "\n".join(refused.errors)
+
+
+def test_what_the_run_does_not_fit_on_and_what_failed_before_is_left_out(cli: LocalCli) -> None:
+    small = listed(cli, "--for", config_file(cli, train_batch_size=1))
+    large = listed(cli, "--for", config_file(cli, train_batch_size=24))
+    assert {offer["id"] for offer in large} < {offer["id"] for offer in small}
+    assert min(offer["vram_gib"] for offer in large) > 24.1
+    with Rentals(load(environ=cli.environment).database) as ledger:
+        ledger.note_bad_host("vast", "2102", "it never came up", 1.7e9)
+    left = listed(cli, "--for", config_file(cli, train_batch_size=1))
+    assert {offer["id"] for offer in small} - {offer["id"] for offer in left} == {"102"}
+
+
+def test_a_gpu_without_a_figure_is_compared_by_its_memory_whatever_else_was_asked_for(cli: LocalCli) -> None:
+    config = config_file(cli)
+    [alone] = listed(cli, "--for", config, "--gpu", "A6000")
+    [beside] = [offer for offer in listed(cli, "--for", config) if offer["gpu"] == "RTX A6000"]
+    assert alone["is_speed_known"]
+    assert alone["total_s"] == beside["total_s"]
+    [training] = [phase for phase in alone["phases"] if phase["phase"] == "training"]
+    assert training["source"].startswith("scaled by the speed of its memory")
+
+
+def test_a_provider_that_fails_hides_no_other_and_none_at_all_is_said(
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod
+) -> None:
+    config = config_file(cli)
+    vast.answer("offers", 200, b'""', times=100)
+    half = cli.run("offers", "--for", config)
+    assert half.process.returncode == 0
+    assert half.lines
+    assert any(line.startswith("vast: ") for line in half.errors)
+    priced = cli.run("plan", config, "--all")
+    assert priced.process.returncode == 0
+    alone = cli.run("plan", config, "--gpu", "Mystery")
+    assert "no Mystery GPU that this run fits on is offered now" in "\n".join(alone.errors)
+    cli.environment |= {"LORATUI_RUNPOD_API_KEY": "wrong"}
+    none = cli.run("plan", config, "--all")
+    assert none.process.returncode == 4
+    assert any(line.startswith("steps") for line in none.lines)
+    assert "no provider could be asked, so there is no price and no time" in "\n".join(none.errors)
+
+
+def test_plan_says_time_and_cost_of_one_gpu_or_of_all(cli: LocalCli) -> None:
+    config = config_file(cli)
+    [row] = [line for line in cli.run("plan", config, "--gpu", "4090").lines if line.startswith("RTX 4090")]
+    assert "≈$" in row
+    assert "best of" in row
+    everything = json.loads(cli.run("plan", config, "--all", "--json").lines[0])
+    assert everything["steps"] == 1500
+    gpus = [estimate["gpu"] for estimate in everything["estimates"]]
+    assert len(gpus) == len(set(gpus))
+    assert {"RTX 3090", "RTX 4090", "RTX A6000"} <= set(gpus)
+    assert "estimates" not in json.loads(cli.run("plan", config, "--json").lines[0])
+
+
+def test_a_base_model_that_is_nowhere_is_refused(cli: LocalCli) -> None:
+    refused = cli.run("offers", "--for", config_file(cli, pretrained_model_name_or_path="/nowhere/model"))
+    assert refused.process.returncode == 3
+    assert "[model.missing]" in "\n".join(refused.errors)

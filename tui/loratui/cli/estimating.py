@@ -1,0 +1,121 @@
+"""``offers --for`` and ``plan --gpu``: asks for offers, and puts into words what a run would take on them."""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from loratui.cli.check import Checked
+from loratui.cli.disk import needed_bytes
+from loratui.domain import formatting
+from loratui.domain.estimate import EstimatePart, Take
+from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_range, why
+from loratui.domain.offers import OfferQuery
+from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
+from loratui.sessions.market import Answered, opened
+from loratui.settings import Settings
+from loratui_protocol.errors import UsageError
+
+_ENVIRONMENT_BYTES = 12 << 30
+_MODEL_BYTES = 6 << 30
+"""As much room as the largest of them needs."""
+_BYTES_PER_GB = 10**9
+T = TypeVar("T")
+
+
+def ask_quotes(
+    preferences: Settings, names: tuple[str, ...], query: OfferQuery, checked: Checked, sort_by: SortBy = SortBy.TOTAL
+) -> Quoted:
+    """Return what the run would take on the offers of these providers; the disk is large enough for it.
+
+    Raises:
+        UsageError: none of them shows offers without a key.
+        DatasetError, ModelError: what would have to travel is not here.
+    """
+    work = work_for(checked.config, checked.plan, preferences)
+    on_box, _ = needed_bytes(checked.config, checked.plan)
+    downloaded = 0 if work.base_model_bytes == 0 else _MODEL_BYTES
+    needed_gb = -(-(on_box + work.upload_bytes + downloaded + _ENVIRONMENT_BYTES) // _BYTES_PER_GB)
+    query = replace(query, disk_gb=max(query.disk_gb, needed_gb))
+    known, bad = known_facts(preferences, checked.config), bad_hosts(preferences)
+
+    async def ask() -> Quoted:
+        async with opened(preferences, names, may_lack_key=True) as providers:
+            return await quoted_offers(providers, query, work, known=known, bad_hosts=bad, sort_by=sort_by)
+
+    quoted = asyncio.run(ask())
+    check_any_asked(quoted.answers, names)
+    return quoted
+
+
+def check_any_asked(answers: Sequence[Answered[T]], names: Sequence[str]) -> None:
+    """Return if any provider was asked.
+
+    Raises:
+        UsageError: none shows anything without a key.
+    """
+    if not answers:
+        raise UsageError(
+            f"without a key {' and '.join(names)} shows no offers",
+            fix=f"loratui keys {names[0]}",
+            code="provider.no_key",
+        )
+
+
+def tell_failures(answers: Iterable[Answered[T]]) -> None:
+    """Say on stderr which providers could not be understood."""
+    for answer in answers:
+        if answer.error is not None:
+            print(f"{answer.provider}: {answer.error}", file=sys.stderr)
+
+
+def exit_status(answers: Iterable[Answered[T]]) -> int:
+    """Return 4 if no provider could be understood."""
+    return 4 if all(answer.error is not None for answer in answers) else 0
+
+
+def quote_row(quote: Quote, among: Sequence[Quote]) -> str:
+    """Return an offer and its estimate on a line."""
+    offer, estimated = quote.offer, quote.estimate
+    reliable = f"{100 * offer.reliability:.1f} %" if offer.reliability is not None else formatting.UNKNOWN
+    return (
+        f"{cost_range(estimated):<17} {time_range(estimated):<21} "
+        f"{formatting.hourly_price(offer.price_microusd_per_h):>8}  {offer.provider:<7} {offer.gpu_name:<23} "
+        f"{offer.vram_mib / 1024:>3.0f} GiB  {reliable:>7}  {why(quote, among):<11} "
+        f"{offer.availability or offer.region:<8} {offer.id}"
+    )
+
+
+def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
+    """Return the estimate for ``--json``."""
+    estimated = quote.estimate
+    return {
+        "total_microusd": {"p50": estimated.p50_microusd, "p90": estimated.p90_microusd},
+        "total_s": {"p50": estimated.p50_s, "p90": estimated.p90_s},
+        "why": why(quote, among),
+        "is_speed_known": estimated.speed.is_known,
+        "phases": [_part_fields(part) for part in estimated.parts],
+    }
+
+
+def tell_sources(quote: Quote) -> None:
+    """Say on stderr what an estimate is made of, and where each figure comes from."""
+    offer = quote.offer
+    print(
+        f"{offer.gpu_name} at {formatting.hourly_price(offer.price_microusd_per_h)} ({offer.provider} {offer.id}), "
+        "phase by phase; the second figure is for when it goes badly:",
+        file=sys.stderr,
+    )
+    for part in quote.estimate.parts:
+        time = f"{formatting.duration(part.p50.seconds, exact=False)} to {formatting.duration(part.p90.seconds)}"
+        cost = f"{formatting.money(part.p50.microusd, exact=False)} to {formatting.money(part.p90.microusd)}"
+        print(f"  {part.name:<14} {time:<26} {cost:<20} {part.source}", file=sys.stderr)
+
+
+def _part_fields(part: EstimatePart) -> dict[str, object]:
+    return {"phase": part.name, "p50": _take_fields(part.p50), "p90": _take_fields(part.p90), "source": part.source}
+
+
+def _take_fields(take: Take) -> dict[str, int]:
+    return {"s": take.seconds, "time_microusd": take.time_microusd, "traffic_microusd": take.traffic_microusd}
