@@ -3,24 +3,17 @@
 import contextlib
 import http.client
 import socket
-import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
+from loratui_agent.authorities import trust
 from loratui_agent.fetch.address import Address, parse_address, resolve
 from loratui_protocol.errors import ModelError
 
 TIMEOUT_S = 30.0
 _MAX_REDIRECTS = 8
 _REDIRECTS = (301, 302, 303, 307, 308)
-_AUTHORITIES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-)
 
 
 class CancelledFetchError(Exception):
@@ -117,7 +110,7 @@ class _Connection(http.client.HTTPConnection):
             raise last
         if self._address.is_secure:
             name = self._address.name
-            tls = _trust().wrap_socket(self.sock, server_hostname=name, do_handshake_on_connect=False)
+            tls = trust().wrap_socket(self.sock, server_hostname=name, do_handshake_on_connect=False)
             self._use(tls)
             tls.do_handshake()
 
@@ -127,14 +120,3 @@ class _Connection(http.client.HTTPConnection):
         connecting.settimeout(TIMEOUT_S)
         self._cancel.watch(connecting)
         self._cancel.check()
-
-
-def _trust() -> ssl.SSLContext:
-    """Return a context that knows the authorities of this machine, wherever it keeps them."""
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    if not paths.cafile and not (paths.capath and any(Path(paths.capath).glob("*.0"))):
-        # A Python that was brought here looks for them where its maker had them.
-        for candidate in filter(Path.is_file, map(Path, _AUTHORITIES)):
-            context.load_verify_locations(candidate)
-    return context
