@@ -192,6 +192,15 @@ class Rentals:
                 (num, phase, ts, microusd_per_h),
             )
 
+    def reprice(self, label: str, microusd_per_h: int) -> None:
+        """Correct the price of the phase that lasts, from its beginning."""
+        with self._writing() as database:
+            num = self._row(label)
+            database.execute("UPDATE rentals SET price_microusd_per_h = ? WHERE num = ?", (microusd_per_h, num))
+            database.execute(
+                "UPDATE charges SET microusd_per_h = ? WHERE rental = ? AND to_ts IS NULL", (microusd_per_h, num)
+            )
+
     def spans(self, label: str) -> list[Span]:
         """Return its time in order; the last span may still last."""
         return [charge.span for charge in self.charges(label)]
