@@ -1,4 +1,5 @@
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -138,6 +139,14 @@ def test_a_faster_host_never_takes_longer(work: Work, offer: Offer, mbit_s: floa
         estimate(work, replace(offer, download_mbit_s=rate, upload_mbit_s=rate)) for rate in (mbit_s, 2 * mbit_s)
     )
     assert fast.p90_s <= slow.p90_s
+
+
+@given(works, offers)
+def test_time_costs_what_the_price_says_to_the_last_micro_dollar_a_phase(work: Work, offer: Offer):
+    offer = replace(offer, billing_floor_s=0.0)
+    estimated = estimate(work, offer)
+    exact = Fraction(offer.price_microusd_per_h * estimated.p90_s, 3600)
+    assert exact <= sum(each.p90.time_microusd for each in estimated.parts) < exact + len(PHASES)
 
 
 def test_an_hour_costs_what_an_hour_costs():

@@ -43,6 +43,11 @@ def test_hosts_that_failed_before_that_are_unreliable_or_too_small_are_left_out(
     assert rank(quoted, min_vram_mib=24_565) == []
 
 
+def test_a_machine_that_is_taken_back_too_soon_is_left_out():
+    quoted = quotes(A_WORK, [replace(CHEAP, longest_s=1800.0), replace(FAST, longest_s=86_400.0)])
+    assert ids(rank(quoted)) == ["fast"]
+
+
 def test_a_gpu_without_a_figure_is_compared_by_its_memory_with_one_that_is_offered_too():
     mystery = replace(UNKNOWN, memory_gb_per_s=900.0)
     alone, beside = quotes(A_WORK, [mystery]), quotes(A_WORK, [mystery, replace(CHEAP, memory_gb_per_s=900.0)])

@@ -111,7 +111,9 @@ def test_bad_hosts_are_those_of_every_provider(preferences: Settings) -> None:
     with Rentals(preferences.database) as ledger:
         ledger.note_bad_host("vast", "7", "no SSH", 1.0)
         ledger.note_bad_host("runpod", "x", "no SSH", 1.0)
-    assert bad_hosts(preferences) == {("vast", "7"), ("runpod", "x")}
+        ledger.note_bad_host("vast", "8", "no SSH", 100.0)
+    assert bad_hosts(preferences) == {("vast", "7"), ("runpod", "x"), ("vast", "8")}
+    assert bad_hosts(preferences, since_ts=2.0) == {("vast", "8")}
 
 
 def test_work_counts_what_would_really_be_sent(tmp_path: Path, preferences: Settings) -> None:

@@ -47,6 +47,8 @@ def rank(
 ) -> list[Quote]:
     """Return those that may be taken, the best first.
 
+    Those that can't be rented for as long as the run may take are left out, too.
+
     ``bad_hosts``: (provider, machine) that failed before. What a provider does not say of its reliability counts as
     enough, and comes last where that is what counts. Where time matters, GPUs without any figure come last.
     """
@@ -56,6 +58,7 @@ def rank(
         if quote.offer.vram_mib >= min_vram_mib
         and (quote.offer.reliability is None or quote.offer.reliability >= min_reliability)
         and not (quote.offer.machine and (quote.offer.provider, quote.offer.machine) in bad_hosts)
+        and (quote.offer.longest_s is None or quote.offer.longest_s >= quote.estimate.p90_s)
         and (by is not SortBy.PRIVACY or quote.offer.is_datacenter is True)
     ]
     return sorted(fit, key=lambda quote: _key(quote, by))

@@ -1,5 +1,6 @@
 """What a run would take on what can be rented now, from its config, live offers, and what earlier runs have shown."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from loratui.sessions.market import PROVIDERS, Answered, offers_of
 from loratui.sessions.prepare import model_source
 from loratui.sessions.supply import supply_size
 from loratui.settings import Settings
-from loratui.store import Store
+from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
@@ -27,6 +28,7 @@ from loratui_protocol.plan import Plan
 
 _NUM_RENTALS = 20
 """So many of the newest are looked at: hosts, prices and our own programs change."""
+_NUM_RECORDS = 1000
 _MADE_S = 1.0
 """An environment that took less was there from a run before."""
 
@@ -96,12 +98,14 @@ def _all(answers: Iterable[Answered[list[Offer]]]) -> list[Offer]:
     return [offer for answer in answers for offer in answer.value or []]
 
 
-def bad_hosts(preferences: Settings) -> frozenset[tuple[str, str]]:
-    """Return the machines that did not serve before."""
+def bad_hosts(preferences: Settings, since_ts: float = 0.0) -> frozenset[tuple[str, str]]:
+    """Return the machines that did not serve since then: (provider, machine)."""
     if not preferences.database.exists():
         return frozenset()
     with Rentals(preferences.database) as ledger:
-        return frozenset((provider, machine) for provider in PROVIDERS for machine in ledger.bad_hosts(provider))
+        return frozenset(
+            (provider, machine) for provider in PROVIDERS for machine in ledger.bad_hosts(provider, since_ts)
+        )
 
 
 def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
@@ -114,13 +118,16 @@ def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
             phases += _boot(ledger, rental)
             for run_id in rental.run_ids.split():
                 try:
-                    run, records = store.run(run_id), list(store.records(run_id))
+                    run = store.run(run_id)
                 except StorageError as error:
                     if error.code != "store.unknown_run":
                         raise
                     continue
-                speeds += _speed(rental, run.name, run.config_toml, records, config)
-                phases += _environment(rental, run.name, records)
+                before = itertools.takewhile(lambda each: not isinstance(each.event, Step), store.records(run_id))
+                phases += _environment(rental, run.name, before)
+                # The last ones: the first steps are slower, and a long run has very many.
+                last = store.records(run_id, after_seq=max(0, run.head - _NUM_RECORDS))
+                speeds += _speed(rental, run, last, config)
     return Known(speeds=speeds, phases=phases)
 
 
@@ -135,7 +142,7 @@ def _boot(ledger: Rentals, rental: StoredRental) -> list[MeasuredPhase]:
     return [MeasuredPhase(phase=BOOT, provider=rental.provider, seconds=took_s, run=rental.label)]
 
 
-def _environment(rental: StoredRental, name: str, records: list[Record]) -> list[MeasuredPhase]:
+def _environment(rental: StoredRental, name: str, records: Iterable[Record]) -> list[MeasuredPhase]:
     times = [each.ts for each in records if isinstance(each.event, Setup) and each.event.phase == ENVIRONMENT]
     took_s = max(times) - min(times) if times else 0.0
     if took_s < _MADE_S:
@@ -144,10 +151,10 @@ def _environment(rental: StoredRental, name: str, records: list[Record]) -> list
 
 
 def _speed(
-    rental: StoredRental, name: str, config_toml: str, records: list[Record], config: TrainingConfig
+    rental: StoredRental, run: StoredRun, records: Iterable[Record], config: TrainingConfig
 ) -> list[MeasuredSpeed]:
     try:
-        earlier = parse_config(config_toml, Path("/")).config
+        earlier = parse_config(run.config_toml, Path("/")).config
     except ConfigError:
         # Another version wrote it.
         return []
@@ -155,7 +162,7 @@ def _speed(
         return []
     speed = measured_speed(
         gpu=rental.offer.gpu_name,
-        run=name,
+        run=run.name,
         it_s=[each.event.it_s for each in records if isinstance(each.event, Step)],
         units_per_step=units_per_step(earlier),
     )
