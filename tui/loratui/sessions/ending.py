@@ -1,11 +1,15 @@
 """Ending a rental for certain: asked for again and again, and believed only when the provider shows that it is gone."""
 
 import asyncio
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from types import FrameType
+from typing import Any, TypeVar
 
 from loratui.providers.base import Instance, Provider, ProviderError, ProviderRefusedError
+from loratui_protocol.errors import LoratuiError
 
 PROOFS = 2
 """Well-formed answers in a row that there is no such instance, before that is believed."""
@@ -13,6 +17,21 @@ FIRST_WAIT_S = 1.0
 LAST_WAIT_S = 60.0
 _ASK_AGAIN_S = 10.0
 """A request to end that was accepted may have done nothing."""
+T = TypeVar("T")
+
+
+class StillBillingError(LoratuiError):
+    """Something may go on costing money. ``what`` says what, ``fix`` where a person can end it."""
+
+    default_code = "rental.billing"
+    exit_status = 5
+
+
+class OtherAccountError(ProviderError):
+    """The key opens another account than the one that a rental is of: what it does not show proves nothing."""
+
+    default_code = "rental.account"
+    exit_status = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +54,23 @@ async def end_for_certain(
     instance_id: str,
     tell: Callable[[EndingView], None] = lambda _: None,
     *,
+    account_id: str = "",
     first_wait_s: float = FIRST_WAIT_S,
 ) -> None:
     """End an instance; return once the provider's own answers have shown it gone, ``PROOFS`` in a row.
 
-    It is tried for ever, with growing waits: whoever cancels it must say that something may still be billing.
+    It is tried for ever, with growing waits: whoever cancels it must say that something may still be billing. Begun
+    anew it goes on where it was. ``account_id``: whose it is, where that is known.
 
     Raises:
         ProviderRefusedError: the key is wrong or may not do this: asking again would change nothing.
+        OtherAccountError: the key is another account's.
     """
     started_s = time.monotonic()
     asked_s = float("-inf")
     num_requests = num_proofs = 0
     last: Instance | None = None
+    is_its_account = not account_id
     wait_s = first_wait_s
     while True:
         error: ProviderError | None = None
@@ -57,8 +80,11 @@ async def end_for_certain(
                 asked_s = time.monotonic()
                 num_requests += 1
             last = await provider.get(instance_id)
+            if last is None and not is_its_account:
+                await check_account(provider, account_id)
+                is_its_account = True
             num_proofs = num_proofs + 1 if last is None else 0
-        except ProviderRefusedError:
+        except (ProviderRefusedError, OtherAccountError):
             raise
         except ProviderError as failed:
             # An answer that can't be understood is no proof, and takes none away either.
@@ -76,3 +102,79 @@ async def end_for_certain(
             return
         await asyncio.sleep(first_wait_s if num_proofs else wait_s)
         wait_s = min(LAST_WAIT_S * first_wait_s, wait_s * 2)
+
+
+async def check_account(provider: Provider, account_id: str) -> None:
+    """Return if the key opens this account.
+
+    Raises:
+        OtherAccountError: it opens another one, or does not tell which.
+        ProviderError: it could not be asked.
+    """
+    if (await provider.account()).id != account_id:
+        raise OtherAccountError(
+            f"the key of {provider.name} opens another account than the one that this was rented with: that it is not "
+            "to be found there proves nothing",
+            fix=f"enter that account's key again: loratui keys {provider.name}",
+        )
+
+
+async def finish(work: Callable[[], Awaitable[T]]) -> T:
+    """Return what ``work`` returns, even if its task is cancelled once; from the second time on that gets through.
+
+    ``work`` is begun anew then, so it must go on where it was. A cancellation that came in between is raised
+    afterwards; all that this task was ever asked counts, what brought us here included.
+    """
+    task = asyncio.current_task()
+    was_cancelled = False
+    while True:
+        try:
+            done = await work()
+        except asyncio.CancelledError:
+            if task is None or task.cancelling() > 1:
+                raise
+            was_cancelled = True
+        else:
+            if was_cancelled:
+                raise asyncio.CancelledError
+            return done
+
+
+def run_to_its_end(main: Coroutine[Any, Any, T]) -> T:
+    """Run it in a loop of its own, from the main thread. Every Ctrl-C cancels it once more.
+
+    A request to end from elsewhere, and a terminal that is closed, count as one Ctrl-C, however often they come.
+
+    Raises:
+        KeyboardInterrupt: it was cancelled, and has come to its end.
+    """
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task: asyncio.Task[T] | None = None
+        early: list[int] = []
+
+        def cancel(number: int) -> None:
+            if task is None:
+                early.append(number)
+            elif number == signal.SIGINT or not task.cancelling():
+                task.cancel()
+
+        def arrived(number: int, _: FrameType | None) -> None:
+            loop.call_soon_threadsafe(cancel, number)
+
+        async def begin() -> T:
+            nonlocal task
+            task = asyncio.current_task()
+            for number in early:
+                cancel(number)
+            return await main
+
+        known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {number: signal.signal(number, arrived) for number in known}
+        try:
+            return runner.run(begin())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,35 @@
+"""Vast.ai on loopback with time that passes by itself: an instance gets one state further each time it is looked at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from support.fake_vast import FakeVast
+
+
+@dataclass
+class MovingVast(FakeVast):
+    """``stands_still`` lists machines, by their number, that never get anywhere."""
+
+    stands_still: set[int] = field(default_factory=set)
+    on_created: Callable[[], None] = lambda: None
+    """Called once an instance was made, before anyone is answered."""
+    max_stage: int = 99
+    """How far instances get."""
+
+    def _get(self, number: int, body: Any) -> tuple[int, Any]:
+        answer = super()._get(number, body)
+        found = self.instances.get(number)
+        if found is not None and found.ask["machine_id"] not in self.stands_still and found.stage < self.max_stage:
+            kept = [each for each in self.instances.values() if each is not found]
+            stages = [each.stage for each in kept]
+            self.step()
+            for each, stage in zip(kept, stages, strict=True):
+                each.stage = stage
+        return answer
+
+    def _create(self, number: int, body: Any) -> tuple[int, Any]:
+        answer = super()._create(number, body)
+        if answer[0] == 200:
+            self.on_created()
+        return answer

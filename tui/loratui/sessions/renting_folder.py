@@ -1,0 +1,118 @@
+"""The folder of a rental on this machine: its keys, and a lock that tells whether somebody here still minds it."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from loratui_protocol.errors import StorageError
+
+
+class RentalFolder:
+    """Of one rental. The key that gets in, and the host's, are kept there as ``remote.ssh.Instance`` keeps them."""
+
+    def __init__(self, state_dir: Path, label: str) -> None:
+        self.path = state_dir / "rentals" / label
+        self._descriptor: int | None = None
+
+    def hold(self) -> None:
+        """Mind the rental, until ``let_go`` or this process's end, whichever way that comes.
+
+        Raises:
+            StorageError: the folder can't be made.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unwritable(self._lock, error) from error
+        _try_lock(self._descriptor)
+
+    def let_go(self) -> None:
+        """Mind it no more."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def is_minded(self) -> bool:
+        """Return whether a process of this machine minds the rental now."""
+        if self._descriptor is not None:
+            return True
+        try:
+            descriptor = os.open(self._lock, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            return not _try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def keep_scoped_key(self, key: str) -> None:
+        """Keep the key that can end this machine and nothing else; an empty one is none.
+
+        Raises:
+            StorageError: it can't be written.
+        """
+        if not key:
+            return
+        path = self.path / "scoped_key"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(key)
+                file.flush()
+                os.fsync(descriptor)
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise self._unwritable(path, error) from error
+
+    def scoped_key(self) -> str:
+        """Return that key, empty where there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            return (self.path / "scoped_key").read_text("ascii").strip()
+        return ""
+
+    def public_key(self) -> str:
+        """Return the public half, in OpenSSH's form, of the only key that gets in; made now if there is none.
+
+        Raises:
+            StorageError: it can't be made.
+        """
+        # Loading it takes a quarter of a second; whoever only looks at rentals needs none.
+        from loratui.remote.ssh import Instance
+
+        return Instance(self.path).key().export_public_key().decode("ascii").strip()
+
+    @property
+    def key_path(self) -> Path:
+        """Return the private key that gets in."""
+        return self.path / "key"
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / "lock"
+
+    def _unwritable(self, path: Path, error: OSError) -> StorageError:
+        return StorageError(
+            f"{path} can't be written: {error.strerror}",
+            fix="make room, or choose another state_dir",
+            code="rental.folder",
+        )
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock a file for as long as it is open; return whether nobody else had it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

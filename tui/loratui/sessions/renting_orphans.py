@@ -1,0 +1,213 @@
+"""What is rented, held against the ledger: what is minded, what nobody minds, and what nobody can know."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from loratui.domain.ledger import Phase
+from loratui.domain.rental import Happened, RentalState, after
+from loratui.providers.base import Instance, Provider, ProviderError
+from loratui.sessions.ending import FIRST_WAIT_S, PROOFS, EndingView, check_account, end_for_certain
+from loratui.sessions.renting_end import end_rental, tidy_up, with_instance
+from loratui.sessions.renting_fate import Pace, look_by_label
+from loratui.sessions.renting_folder import RentalFolder
+from loratui.store.rentals import Rentals, StoredRental
+
+_PATIENCE = 3
+"""Listings that fail, before that is said instead of a fate."""
+_NOBODY = {
+    RentalState.INTENT: "whoever rented it was killed before it was known",
+    RentalState.CREATING: "whoever rented it was killed before it was known",
+    RentalState.UNKNOWN: "whoever rented it was killed before it was known",
+    RentalState.BOOTING: "whoever rented it was killed while it started",
+    RentalState.CONNECTING: "whoever rented it was killed before signing in",
+    RentalState.ENDING: "its end was begun, and never seen",
+    RentalState.GONE: "by the ledger it has ended",
+    RentalState.LOST: "by the ledger it has ended",
+}
+
+
+class Standing(StrEnum):
+    """How something that is rented, or may be, stands with this laptop."""
+
+    YOURS = "yours"
+    ORPHAN = "orphan"
+    """It bills, and nobody here minds it."""
+    UNKNOWN_FATE = "unknown fate"
+    """Nobody can say whether it bills."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Something that is rented, or may be. Without ``instance`` the ledger alone knows of it."""
+
+    provider: str
+    standing: Standing
+    why: str = ""
+    instance: Instance | None = None
+    rental: StoredRental | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """What is there, and what turned out to be gone: the ledger knows that now."""
+
+    found: Sequence[Found]
+    settled: Sequence[StoredRental]
+    errors: dict[str, ProviderError]
+    """Of providers whose listing could not be had, or makes no sense: nothing is known about them."""
+
+
+async def reconcile(
+    providers: Iterable[Provider], ledger: Rentals, state_dir: Path, *, pace: Pace | None = None
+) -> Reconciled:
+    """Ask every provider what is rented; hold that against the ledger, and settle what can be settled.
+
+    Nothing is ended here, and nothing adopted.
+    """
+    pace, by_name = pace or Pace(), {provider.name: provider for provider in providers}
+    looks = [_Look(provider, ledger, state_dir, pace) for provider in by_name.values()]
+    async with asyncio.TaskGroup() as tasks:
+        for look in looks:
+            tasks.create_task(look.look(), name=f"look {look.name}")
+    found = [each for look in looks for each in look.found]
+    found += [
+        Found(
+            provider=rental.provider,
+            standing=Standing.UNKNOWN_FATE,
+            why=f"there is no key of {rental.provider} to ask with",
+            rental=rental,
+        )
+        for rental in ledger.unproven()
+        if rental.provider not in by_name
+    ]
+    return Reconciled(
+        found=found,
+        settled=[rental for look in looks for rental in look.settled],
+        errors={look.name: look.error for look in looks if look.error is not None},
+    )
+
+
+async def end_found(
+    provider: Provider,
+    ledger: Rentals | None,
+    found: Found,
+    tell: Callable[[EndingView], None] = lambda _: None,
+    *,
+    first_wait_s: float = FIRST_WAIT_S,
+) -> None:
+    """End something that is rented, for certain; what the ledger knows of it, it knows to be gone then.
+
+    Raises:
+        ProviderRefusedError, OtherAccountError: as ``end_for_certain``.
+    """
+    if found.instance is None:
+        raise ValueError("there is nothing that could be ended")
+    if found.rental is None or ledger is None:
+        await end_for_certain(provider, found.instance.id, tell, first_wait_s=first_wait_s)
+        return
+    rental = with_instance(found.rental, found.instance.id)
+    if not ledger.charges(rental.label):
+        ledger.enter(rental.label, Phase.BOOTING, rental.created_ts, rental.price_microusd_per_h)
+    await end_rental(provider, ledger, rental, found.why or "it was swept", tell, first_wait_s=first_wait_s)
+
+
+async def tidy_all(provider: Provider, ledger: Rentals) -> None:
+    """Take off the account what ended rentals have left on it."""
+    for rental in ledger.rentals():
+        if rental.provider == provider.name and rental.state.is_over and not rental.is_tidy:
+            await tidy_up(provider, ledger, rental)
+
+
+def standing_of(instance: Instance, rental: StoredRental | None, state_dir: Path) -> tuple[Standing, str]:
+    """Return how an instance that bears our label stands, and why."""
+    if rental is None:
+        return Standing.ORPHAN, "no ledger of this laptop knows it"
+    if RentalFolder(state_dir, rental.label).is_minded():
+        return Standing.YOURS, "a loratui that runs now minds it"
+    if rental.instance_id not in ("", instance.id):
+        return Standing.ORPHAN, f"by the ledger its label is that of {rental.instance_id}"
+    if rental.state is RentalState.READY:
+        if rental.run_ids:
+            return Standing.YOURS, f"run {', '.join(rental.run_ids.split())}"
+        return Standing.ORPHAN, "no run was ever on it"
+    return Standing.ORPHAN, _NOBODY[rental.state]
+
+
+class _Look:
+    """At one provider."""
+
+    def __init__(self, provider: Provider, ledger: Rentals, state_dir: Path, pace: Pace) -> None:
+        self.name = provider.name
+        self.found: list[Found] = []
+        self.settled: list[StoredRental] = []
+        self.error: ProviderError | None = None
+        self._provider = provider
+        self._ledger = ledger
+        self._state_dir = state_dir
+        self._pace = pace
+
+    async def look(self) -> None:
+        """Take in the listing, then what it lacks of that which the ledger takes for billing."""
+        # Before the listing: what is rented in between is in neither.
+        unproven = [rental for rental in self._ledger.unproven() if rental.provider == self.name]
+        try:
+            instances = await self._provider.list()
+        except ProviderError as error:
+            self.error = error
+            for rental in unproven:
+                self._unknown(rental, error.what)
+            return
+        known = {rental.label: rental for rental in self._ledger.rentals() if rental.provider == self.name}
+        for instance in instances:
+            self._take(instance, known.get(instance.label))
+        listed = {instance.label for instance in instances}
+        for rental in unproven:
+            if rental.label not in listed:
+                await self._settle(rental)
+
+    def _take(self, instance: Instance, rental: StoredRental | None) -> None:
+        standing, why = standing_of(instance, rental, self._state_dir)
+        self.found.append(Found(provider=self.name, standing=standing, why=why, instance=instance, rental=rental))
+
+    def _unknown(self, rental: StoredRental, why: str) -> None:
+        self.found.append(Found(provider=self.name, standing=Standing.UNKNOWN_FATE, why=why, rental=rental))
+
+    async def _settle(self, rental: StoredRental) -> None:
+        """Find out about a rental that is not listed: its own label, or id, has to show that too, more than once."""
+        if RentalFolder(self._state_dir, rental.label).is_minded():
+            why = "a loratui that runs now minds it"
+            self.found.append(Found(provider=self.name, standing=Standing.YOURS, why=why, rental=rental))
+            return
+        try:
+            if rental.account_id:
+                await check_account(self._provider, rental.account_id)
+            there = await self._seek(rental)
+        except ProviderError as error:
+            self._unknown(rental, error.what)
+            return
+        if there is not None:
+            self._take(there, rental)
+            return
+        happened = Happened.SHOWN_GONE if rental.instance_id else Happened.NOT_FOUND
+        state, _ = after(rental.state, happened)
+        why = rental.why or ("it ended while nobody looked" if rental.instance_id else "nothing was rented")
+        self._ledger.note_end(rental.label, state, time.time(), why)
+        settled = replace(rental, state=state, proven_gone=True, why=why)
+        self.settled.append(settled)
+        await tidy_up(self._provider, self._ledger, settled)
+
+    async def _seek(self, rental: StoredRental) -> Instance | None:
+        if not rental.instance_id:
+            found = await look_by_label(self._provider, rental.label, "", self._pace, num_errors=_PATIENCE)
+            return found[0] if found else None
+        for proof in range(PROOFS):
+            if proof:
+                await asyncio.sleep(self._pace.first_look_s)
+            there = await self._provider.get(rental.instance_id)
+            if there is not None:
+                return there
+        return None
