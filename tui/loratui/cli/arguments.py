@@ -52,6 +52,7 @@ class Arguments(argparse.Namespace):
     datacenter: bool
     config_for: Path | None
     sort: str | None
+    action: str | None
     rental: str | None
     all: bool
 
@@ -212,6 +213,10 @@ def build_parser() -> argparse.ArgumentParser:
     offers.add_argument("--json", action="store_true", help="one JSON document")
 
     rentals = add("rentals", "rentals:rentals", "list what is rented in your name now, whoever started it")
+    rentals.add_argument(
+        "action", nargs="?", choices=("sweep",), help="sweep: end what nobody minds, once you have agreed"
+    )
+    rentals.add_argument("--yes", action="store_true", help="with sweep: ask nothing")
     rentals.add_argument("--json", action="store_true", help="one JSON document")
     terminate = add("terminate", "rentals:terminate", "end rentals for good, and prove that they ended")
     terminate.add_argument("rental", nargs="?", metavar="RENTAL", help="id or label, as loratui rentals shows it")

@@ -10,12 +10,18 @@ from loratui.cli.arguments import Arguments, build_parser
 from loratui_protocol.errors import LoratuiError
 
 INTERRUPTED = 130
+_REMINDING = ("listing:ls", "listing:status", "attach:attach", "attach:open_interface", "train:train")
+"""Commands whose user is told first what may still bill."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv`` (the process's own when None) and return the exit status."""
     try:
         arguments = build_parser().parse_args(argv, namespace=Arguments())
+        if arguments.handler in _REMINDING:
+            from loratui.cli.reminder import remind
+
+            remind()
         return _handler(arguments.handler)(arguments)
     except LoratuiError as error:
         print(f"loratui: {error}", file=sys.stderr)

@@ -1,8 +1,9 @@
 """``rentals`` and ``terminate``: what is rented in our name now, and its end, believed when the provider shows it."""
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
@@ -11,31 +12,41 @@ from loratui.cli.limits import agrees
 from loratui.domain import formatting
 from loratui.headless.json_lines import to_json
 from loratui.providers.base import Instance, Provider, ProviderError
-from loratui.sessions.ending import EndingView, end_for_certain
-from loratui.sessions.market import CONSOLES, PROVIDERS, Answered, opened, rentals_of
-from loratui_protocol.errors import LoratuiError, UsageError
+from loratui.sessions.ending import EndingView, StillBillingError
+from loratui.sessions.market import CONSOLES, PROVIDERS, opened, rentals_of
+from loratui.sessions.renting_fate import Pace
+from loratui.sessions.renting_orphans import (
+    Found,
+    Reconciled,
+    Standing,
+    end_found,
+    reconcile,
+    standing_of,
+    tidy_all,
+)
+from loratui.settings import Settings
+from loratui.store.rentals import Rentals, StoredRental
+from loratui_protocol.errors import StorageError, UsageError
 from loratui_protocol.messages import MICROUSD_PER_USD
 
 STILL_BILLING = 5
-
-
-class StillBillingError(LoratuiError):
-    """Something may go on costing money."""
-
-    default_code = "rental.billing"
-    exit_status = STILL_BILLING
+_PACE = Pace(num_looks=3, first_look_s=1.0)
+"""Somebody waits for the answer, and what is looked for was asked for by a process that is dead by now."""
 
 
 def rentals(arguments: Arguments) -> int:
-    """List what is rented; a provider that could not be understood counts as one where something may bill."""
-    answers = asyncio.run(_listed())
-    if arguments.json:
-        found = [_fields(answer.provider, instance) for answer in answers for instance in answer.value or []]
-        unknown = [{"provider": each.provider, "error": str(each.error)} for each in answers if each.error]
-        print(to_json({"rentals": found, "unknown": unknown}))
-    else:
-        _print(answers)
-    return STILL_BILLING if any(answer.error for answer in answers) else 0
+    """List what is rented and how it stands; end what nobody minds, with ``sweep``.
+
+    What nobody minds counts as billing, and so does what a provider could not be understood about.
+    """
+    if arguments.action is None and arguments.yes:
+        raise UsageError("--yes is for sweep: a list ends nothing", fix="loratui rentals sweep --yes")
+    try:
+        return asyncio.run(_sweep(arguments) if arguments.action else _list(arguments))
+    except KeyboardInterrupt:
+        if arguments.action is None:
+            raise
+        return _interrupted()
 
 
 def terminate(arguments: Arguments) -> int:
@@ -45,55 +56,148 @@ def terminate(arguments: Arguments) -> int:
     try:
         return asyncio.run(_terminate(arguments))
     except KeyboardInterrupt:
-        print(f"STILL BILLING, perhaps: nobody has seen the end. By hand: {_consoles()}", file=sys.stderr)
-        return STILL_BILLING
+        return _interrupted()
+
+
+async def _list(arguments: Arguments) -> int:
+    preferences = settings.load()
+    async with opened(preferences, PROVIDERS) as providers:
+        now = await _reconciled(preferences, providers)
+    if arguments.json:
+        unknown = [{"provider": name, "error": str(error)} for name, error in now.errors.items()]
+        print(to_json({"rentals": [_fields(found) for found in now.found], "unknown": unknown}))
+    else:
+        _print(now)
+    return STILL_BILLING if now.errors or _unminded(now) else 0
+
+
+async def _sweep(arguments: Arguments) -> int:
+    preferences = settings.load()
+    async with opened(preferences, PROVIDERS) as providers:
+        now = await _reconciled(preferences, providers)
+        by_name = {provider.name: provider for provider in providers}
+        orphans = [found for found in now.found if found.standing is Standing.ORPHAN]
+        still = [found for found in now.found if found.standing is Standing.UNKNOWN_FATE]
+        for found in [*orphans, *still]:
+            say(_row(found))
+        if orphans and not arguments.yes and not await asyncio.to_thread(_agrees, len(orphans)):
+            still += orphans
+            orphans = []
+        with _ledger(preferences) as ledger:
+            still += [found for found in orphans if not await _end(by_name[found.provider], ledger, found)]
+            if ledger is not None:
+                for provider in providers:
+                    await tidy_all(provider, ledger)
+        _refuse_if_billing(still, now.errors)
+        if now.settled:
+            say(f"{len(now.settled)} of the ledger turned out to be gone")
+        print(f"{len(orphans)} ended, and shown gone by the provider" if orphans else "nothing is rented unminded")
+    return 0
 
 
 async def _terminate(arguments: Arguments) -> int:
-    async with opened(settings.load(), PROVIDERS) as providers:
+    preferences = settings.load()
+    async with opened(preferences, PROVIDERS) as providers:
         if not providers:
             raise UsageError("there is no key of any provider", fix="loratui keys vast", code="provider.no_key")
         answers = await rentals_of(providers)
         by_name = {provider.name: provider for provider in providers}
-        found = [(by_name[answer.provider], instance) for answer in answers for instance in answer.value or []]
-        chosen = [pair for pair in found if arguments.all or arguments.rental in (pair[1].id, pair[1].label)]
-        unknown = [answer for answer in answers if answer.error is not None]
-        if not chosen and not unknown and not arguments.all:
-            raise UsageError(
-                f"nothing called {arguments.rental!r} is rented", fix="loratui rentals", code="rental.none"
-            )
-        for provider, instance in chosen:
-            say(_row(provider.name, instance))
-        if chosen and not arguments.yes and not await asyncio.to_thread(_agrees, len(chosen)):
-            return 0
-        still = [pair for pair in chosen if not await _end(*pair)]
-        if still or unknown:
-            for answer in unknown:
-                say(f"{answer.provider}: {answer.error}")
-            names = [f"{provider.name} {instance.id}" for provider, instance in still]
-            names += [f"whatever is at {answer.provider}" for answer in unknown]
-            raise StillBillingError(f"STILL BILLING, perhaps: {', '.join(names)}", fix=f"end it by hand: {_consoles()}")
+        errors = {answer.provider: answer.error for answer in answers if answer.error is not None}
+        with _ledger(preferences) as ledger:
+            known = {rental.label: rental for rental in ledger.rentals()} if ledger else {}
+            chosen = [
+                _found(answer.provider, instance, known.get(instance.label), preferences)
+                for answer in answers
+                for instance in answer.value or []
+                if arguments.all or arguments.rental in (instance.id, instance.label)
+            ]
+            if not chosen and not errors and not arguments.all:
+                raise UsageError(
+                    f"nothing called {arguments.rental!r} is rented", fix="loratui rentals", code="rental.none"
+                )
+            for found in chosen:
+                say(_row(found))
+            if chosen and not arguments.yes and not await asyncio.to_thread(_agrees, len(chosen)):
+                return 0
+            still = [found for found in chosen if not await _end(by_name[found.provider], ledger, found)]
+        _refuse_if_billing(still, errors)
         print(f"{len(chosen)} ended, and shown gone by the provider" if chosen else "nothing is rented")
         return 0
 
 
-async def _end(provider: Provider, instance: Instance) -> bool:
+async def _reconciled(preferences: Settings, providers: Sequence[Provider]) -> Reconciled:
+    """Return what is rented, held against the ledger, or without one where that can't be read: money comes first."""
+    with _ledger(preferences) as ledger:
+        if not providers and (ledger is None or not ledger.unproven()):
+            raise UsageError("there is no key of any provider", fix="loratui keys vast", code="provider.no_key")
+        if ledger is not None:
+            return await reconcile(providers, ledger, preferences.state_dir, pace=_PACE)
+    answers = await rentals_of(providers)
+    why = "the ledger can't be read"
+    return Reconciled(
+        found=[
+            Found(provider=answer.provider, standing=Standing.UNKNOWN_FATE, why=why, instance=instance)
+            for answer in answers
+            for instance in answer.value or []
+        ],
+        settled=[],
+        errors={answer.provider: answer.error for answer in answers if answer.error is not None},
+    )
+
+
+@contextlib.contextmanager
+def _ledger(preferences: Settings) -> Iterator[Rentals | None]:
+    """Give the ledger, None where it can't be read, which is said."""
+    try:
+        ledger = Rentals(preferences.database)
+    except StorageError as error:
+        say(f"loratui: {error}")
+        yield None
+        return
+    with ledger:
+        yield ledger
+
+
+def _found(provider: str, instance: Instance, rental: StoredRental | None, preferences: Settings) -> Found:
+    standing, why = standing_of(instance, rental, preferences.state_dir)
+    return Found(provider=provider, standing=standing, why=why, instance=instance, rental=rental)
+
+
+def _unminded(now: Reconciled) -> list[Found]:
+    return [found for found in now.found if found.standing is not Standing.YOURS]
+
+
+async def _end(provider: Provider, ledger: Rentals | None, found: Found) -> bool:
     """End one; return whether the provider has shown it gone."""
-    said = ""
+    name, said = f"{provider.name} {_fields(found)['id']}", ""
 
     def tell(view: EndingView) -> None:
         nonlocal said
         how = str(view.error.what) if view.error else "gone" if view.last is None else str(view.last.state)
         if how != said:
             said = how
-            say(f"{provider.name} {instance.id}: {how}, {formatting.duration(view.since_s)}")
+            say(f"{name}: {how}, {formatting.duration(view.since_s)}")
 
     try:
-        await end_for_certain(provider, instance.id, tell)
+        await end_found(provider, ledger, found, tell)
     except ProviderError as error:
-        say(f"{provider.name} {instance.id}: {error}")
+        say(f"{name}: {error}")
         return False
     return True
+
+
+def _refuse_if_billing(still: Sequence[Found], errors: dict[str, ProviderError]) -> None:
+    """Return if nothing may bill that nobody minds.
+
+    Raises:
+        StillBillingError: something may.
+    """
+    for provider, error in errors.items():
+        say(f"{provider}: {error}")
+    names = [f"{found.provider} {_fields(found)['id'] or _fields(found)['label']}" for found in still]
+    names += [f"whatever is at {provider}" for provider in errors]
+    if names:
+        raise StillBillingError(f"STILL BILLING, perhaps: {', '.join(names)}", fix=f"end it by hand: {_consoles()}")
 
 
 def _agrees(number: int) -> bool:
@@ -105,43 +209,72 @@ def _agrees(number: int) -> bool:
     return agrees(f"End {what} for good? Files that were not fetched are lost.", otherwise="nothing was ended")
 
 
-async def _listed() -> list[Answered[list[Instance]]]:
-    async with opened(settings.load(), PROVIDERS) as providers:
-        if not providers:
-            raise UsageError("there is no key of any provider", fix="loratui keys vast", code="provider.no_key")
-        return await rentals_of(providers)
+def _interrupted() -> int:
+    print(f"STILL BILLING, perhaps: nobody has seen the end. By hand: {_consoles()}", file=sys.stderr)
+    return STILL_BILLING
 
 
-def _print(answers: Sequence[Answered[list[Instance]]]) -> None:
-    for answer in answers:
-        for instance in answer.value or []:
-            print(_row(answer.provider, instance))
-        if answer.error is not None:
-            print(f"{answer.provider}: nobody knows what is rented there: {answer.error}", file=sys.stderr)
-    if not any(answer.value or answer.error for answer in answers):
+def _print(now: Reconciled) -> None:
+    for found in now.found:
+        print(_row(found))
+    for rental in now.settled:
+        print(f"{rental.provider} {rental.instance_id or rental.label}: {rental.why}; it is gone", file=sys.stderr)
+    for provider, error in now.errors.items():
+        print(f"{provider}: nobody knows what is rented there: {error}", file=sys.stderr)
+    if not now.found and not now.errors:
         print("nothing is rented")
+    if _unminded(now):
+        print("to end what nobody minds: loratui rentals sweep", file=sys.stderr)
 
 
-def _row(provider: str, instance: Instance) -> str:
-    price = formatting.hourly_price(instance.price_microusd_per_h)
-    since = formatting.day_and_time(instance.created_ts) if instance.created_ts else formatting.UNKNOWN
+def _row(found: Found) -> str:
+    fields = _fields(found)
+    price, since = int(_microusd_per_h(found)), fields["created_ts"]
+    when = formatting.day_and_time(since) if isinstance(since, float) else formatting.UNKNOWN
+    standing = f"{found.standing}: {found.why}" if found.why else str(found.standing)
     return (
-        f"{provider:<7} {instance.id:<14} {instance.label:<36} {instance.state:<9} {price:>9}  {since}  "
-        f"{instance.gpu_name}"
+        f"{found.provider:<7} {fields['id']!s:<14} {fields['label']!s:<36} {fields['state']!s:<9} "
+        f"{formatting.hourly_price(price):>9}  {when}  {fields['gpu']}  {standing}"
     ).rstrip()
 
 
-def _fields(provider: str, instance: Instance) -> dict[str, object]:
+def _fields(found: Found) -> dict[str, object]:
+    """Return it as JSON has it. What the provider does not show is told as the ledger knows it."""
+    instance, rental = found.instance, found.rental
+    if instance is not None:
+        facts: dict[str, object] = {
+            "id": instance.id,
+            "label": instance.label,
+            "state": str(instance.state),
+            "detail": instance.detail,
+            "created_ts": instance.created_ts,
+            "gpu": instance.gpu_name,
+        }
+    elif rental is not None:
+        facts = {
+            "id": rental.instance_id,
+            "label": rental.label,
+            "state": str(rental.state),
+            "detail": rental.why,
+            "created_ts": rental.created_ts,
+            "gpu": rental.offer.gpu_name,
+        }
+    else:
+        raise ValueError("something was found, and it is nothing")
     return {
-        "provider": provider,
-        "id": instance.id,
-        "label": instance.label,
-        "state": str(instance.state),
-        "detail": instance.detail,
-        "usd_per_h": instance.price_microusd_per_h / MICROUSD_PER_USD,
-        "created_ts": instance.created_ts,
-        "gpu": instance.gpu_name,
+        "provider": found.provider,
+        **facts,
+        "usd_per_h": _microusd_per_h(found) / MICROUSD_PER_USD,
+        "standing": str(found.standing),
+        "why": found.why,
+        "runs": rental.run_ids.split() if rental else [],
     }
+
+
+def _microusd_per_h(found: Found) -> int:
+    if found.instance is not None:
+        return found.instance.price_microusd_per_h
+    return found.rental.price_microusd_per_h if found.rental else 0
 
 
 def _consoles() -> str:

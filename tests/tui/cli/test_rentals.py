@@ -1,0 +1,152 @@
+"""``rentals`` and ``rentals sweep`` as they are typed, with a ledger that knows some of what is rented."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loratui.domain.offers import OfferQuery
+from loratui.domain.rental import RentalState
+from loratui.providers.vast import Vast
+from loratui.store.rentals import Rentals, StoredRental
+from support.fake_vast import FakeVast, fake_vast
+from support.local_cli import LocalCli, local_cli
+from tui.providers.contract import order
+
+
+@pytest.fixture
+def vast() -> Iterator[FakeVast]:
+    with fake_vast() as fake:
+        yield fake
+
+
+@pytest.fixture
+def cli(tmp_path: Path, vast: FakeVast) -> Iterator[LocalCli]:
+    with local_cli(
+        tmp_path,
+        LORATUI_PROVIDERS__VAST__URL=vast.url,
+        LORATUI_VAST_API_KEY=vast.key,
+        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
+    ) as cli:
+        yield cli
+
+
+def rented(cli: LocalCli, vast: FakeVast, label: str, state: RentalState, run_ids: str = "") -> str:
+    """Rent something, as a client does that is killed then; return its id."""
+
+    async def go() -> str:
+        provider = Vast(vast.key, url=vast.url, retry_first_s=1e-4)
+        [offer, *_] = await provider.offers(OfferQuery())
+        wanted = order(offer, label)
+        stored = StoredRental(
+            label=label,
+            provider="vast",
+            account_id=str(vast.account_id),
+            offer=offer,
+            public_key=wanted.public_key,
+            run_ids=run_ids,
+            price_microusd_per_h=offer.price_microusd_per_h,
+            created_ts=time.time(),
+        )
+        with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
+            ledger.intend(stored)
+            made = await provider.create(wanted)
+            ledger.note(label, state=state, instance_id=made.instance_id)
+        await provider.close()
+        return made.instance_id
+
+    return asyncio.run(go())
+
+
+def ledger_of(cli: LocalCli) -> list[StoredRental]:
+    with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
+        return ledger.rentals()
+
+
+def test_each_rental_is_yours_or_an_orphan_and_a_sweep_ends_only_orphans(cli: LocalCli, vast: FakeVast) -> None:
+    mine = rented(cli, vast, "loratui-mine", RentalState.READY, "01RUN")
+    orphan = rented(cli, vast, "loratui-orphan", RentalState.BOOTING)
+    listed = cli.run("rentals", "--json")
+    assert listed.finish() == 5, "an orphan bills"
+    said = {each["id"]: each for each in json.loads(listed.lines[0])["rentals"]}
+    assert (said[mine]["standing"], said[mine]["runs"]) == ("yours", ["01RUN"])
+    assert said[orphan]["standing"] == "orphan"
+    assert "killed while it started" in said[orphan]["why"]
+    unasked = cli.run("rentals", "sweep")
+    assert unasked.finish() == 2
+    assert vast.num_living() == 2, "nothing is ended that nobody has agreed to"
+    swept = cli.run("rentals", "sweep", "--yes")
+    assert swept.finish() == 0, swept.errors
+    assert swept.lines == ["1 ended, and shown gone by the provider"]
+    assert list(vast.instances) == [int(mine)]
+    assert {each.label: each.proven_gone for each in ledger_of(cli)} == {"loratui-mine": False, "loratui-orphan": True}
+    again = cli.run("rentals")
+    assert again.finish() == 0
+    assert "yours: run 01RUN" in again.lines[0]
+    ended = cli.run("terminate", "loratui-mine", "--yes")
+    assert ended.finish() == 0, ended.errors
+    assert all(each.proven_gone and each.is_tidy for each in ledger_of(cli)), "whoever ends it, the ledger knows"
+
+
+def test_commands_that_list_runs_begin_with_what_may_still_bill_and_ask_nobody_for_it(
+    cli: LocalCli, vast: FakeVast
+) -> None:
+    quiet = cli.run("ls")
+    assert (quiet.finish(), quiet.lines, quiet.errors) == (0, [], [])
+    number = rented(cli, vast, "loratui-orphan", RentalState.BOOTING)
+    requests = len(vast.requests)
+    for command in (["ls"], ["status"], ["attach"], ["train", "nowhere.toml", "--on", "local"]):
+        said = cli.run(*command).errors
+        assert said[0].startswith(f"vast {number} is not proven gone, $0."), said
+        assert said[0].endswith(": loratui rentals")
+    assert json.loads(cli.run("ls", "--json").lines[0]) == []
+    assert len(vast.requests) == requests
+    with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
+        ledger.note_end("loratui-orphan", RentalState.GONE, time.time())
+    assert cli.run("ls").errors == []
+
+
+def test_a_box_that_ended_itself_is_settled_by_looking(cli: LocalCli, vast: FakeVast) -> None:
+    number = rented(cli, vast, "loratui-mine", RentalState.READY, "01RUN")
+    vast._end(int(number), None)
+    listed = cli.run("rentals")
+    assert listed.finish() == 0, listed.errors
+    assert listed.lines == ["nothing is rented"]
+    assert f"vast {number}: it ended while nobody looked; it is gone" in listed.errors
+    assert [each.state for each in ledger_of(cli)] == [RentalState.LOST]
+
+
+def test_what_nobody_can_know_counts_as_billing(cli: LocalCli, vast: FakeVast) -> None:
+    number = rented(cli, vast, "loratui-mine", RentalState.READY, "01RUN")
+    vast.answer("list", 200, b'""', times=100)
+    for command in (["rentals"], ["rentals", "sweep", "--yes"]):
+        listed = cli.run(*command)
+        assert listed.finish() == 5
+        assert number in "\n".join([*listed.lines, *listed.errors])
+    assert "STILL BILLING, perhaps" in "\n".join(listed.errors)
+    del cli.environment["LORATUI_VAST_API_KEY"]
+    without = cli.run("rentals")
+    assert without.finish() == 5
+    assert "there is no key of vast to ask with" in without.lines[0]
+
+
+def test_a_ledger_that_is_damaged_hides_nothing_that_is_rented(cli: LocalCli, vast: FakeVast) -> None:
+    number = rented(cli, vast, "loratui-mine", RentalState.READY, "01RUN")
+    (cli.folder / "state" / "loratui.sqlite3").write_bytes(b"no database" * 1000)
+    for path in cli.folder.glob("state/loratui.sqlite3-*"):
+        path.unlink()
+    listed = cli.run("rentals")
+    assert listed.finish() == 5
+    assert number in listed.lines[0]
+    assert "unknown fate: the ledger can't be read" in listed.lines[0]
+    ended = cli.run("terminate", number, "--yes")
+    assert ended.finish() == 0, ended.errors
+    assert vast.num_living() == 0
+
+
+def test_a_list_ends_nothing(cli: LocalCli) -> None:
+    assert cli.run("rentals", "--yes").finish() == 2
+    assert cli.run("rentals", "mop").finish() == 2
