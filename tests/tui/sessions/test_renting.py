@@ -187,6 +187,17 @@ async def test_a_machine_that_does_not_serve_is_ended_remembered_and_left_for_th
     await end(me, again.label)
 
 
+async def test_a_machine_that_did_not_serve_before_is_known_even_if_its_offer_does_not_name_it(me: Renter) -> None:
+    [first, other, *_] = await me.offers()
+    me.ledger.note_bad_host("vast", first.machine, "no space", time.time())
+    rental = await me.rent([replace(first, machine=""), other])
+    assert rental.offer.id == other.id
+    [ended] = [each for each in me.ledger.rentals() if each.label != rental.label]
+    assert (ended.machine, ended.proven_gone) == (first.machine, True)
+    assert "did not serve before: no space" in ended.why
+    await end(me, rental.label)
+
+
 def breaking(me: Renter, how: str) -> None:
     """Have the first machine break once it was seen."""
     me.fake.on_created = lambda: None
@@ -203,6 +214,40 @@ def breaking(me: Renter, how: str) -> None:
         return answer
 
     me.fake._get = vanish
+
+
+NO_SUCH = b'{"instances": null}'
+
+
+async def test_a_machine_that_is_too_young_to_be_shown_is_not_taken_for_gone(me: Renter) -> None:
+    me.fake.on_created = lambda: me.fake.answer("get", 200, NO_SUCH, times=6)
+    rental = await me.rent()
+    assert (me.fake.num_requests("create"), me.fake.num_living()) == (1, 1)
+    await end(me, rental.label)
+
+
+async def test_a_machine_that_is_not_shown_once_is_not_taken_for_gone(me: Renter) -> None:
+    get, count = me.fake._get, 0
+
+    def blink(number: int, body: object) -> tuple[int, object]:
+        nonlocal count
+        count += 1
+        return (200, {"instances": None}) if count == 3 else get(number, body)
+
+    me.fake._get = blink
+    rental = await me.rent()
+    assert (me.fake.num_requests("create"), count > 3) == (1, True)
+    await end(me, rental.label)
+
+
+async def test_a_machine_that_is_never_shown_is_ended_and_not_waited_for_as_if_it_started(me: Renter) -> None:
+    [offer, *_] = await me.offers()
+    me.fake.answer("get", 200, NO_SUCH, times=10**6)
+    pace = replace(PACE, limits=Limits(create_s=0.3, boot_s=1e6, connect_s=20.0))
+    with pytest.raises(NothingRentedError, match="did not start"):
+        await me.rent([offer], pace=pace)
+    assert me.fake.num_requests("end") == 1
+    assert all_proven_gone(me)
 
 
 async def test_an_image_that_is_nowhere_blames_no_machine(me: Renter) -> None:
@@ -230,6 +275,15 @@ async def test_a_create_whose_answer_was_lost_is_looked_up_and_adopted_or_the_ne
     assert _S.UNKNOWN in me.states()
     await end(me, rental.label)
     assert all_proven_gone(me)
+
+
+async def test_a_listing_that_is_behind_is_not_believed_at_once(me: Renter) -> None:
+    nothing_yet = b'{"success": true, "instances": [], "next_token": null}'
+    me.fake.on_created = lambda: me.fake.answer("list", 200, nothing_yet, times=PACE.num_looks - 1)
+    me.fake.lose_answers("create", carried_out=True)
+    rental = await me.rent()
+    assert (me.fake.num_requests("create"), me.fake.num_living()) == (1, 1)
+    await end(me, rental.label)
 
 
 @pytest.mark.parametrize("carried_out", [True, False])

@@ -292,10 +292,13 @@ class TestCtrlC:
 
     async def test_a_terminal_that_is_closed_counts_once_however_often_it_says_so(self, me: Renter) -> None:
         me.fake.max_stage = 1
+        me.fake.on_created = lambda: me.fake.answer("end", 500, b"oops", times=10**6)
         with client(me, "forever") as process:
             await asyncio.to_thread(self.wait_for, process, "booting")
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
                 process.send_signal(number)
+                await asyncio.to_thread(self.wait_for, process, "ending")
+            me.fake._canned.clear()
             await asyncio.to_thread(process.wait)
         assert process.returncode == 130
         assert me.fake.num_living() == 0

@@ -14,9 +14,11 @@ from loratui.providers.runpod import RunPod
 from loratui.sessions.renting import NothingRentedError, Rental, Wanted, rent
 from loratui.sessions.renting_course import RentalView
 from loratui.sessions.renting_end import finish_rental
+from loratui.sessions.renting_fate import look_by_label
 from loratui.store.rentals import Rentals
 from support.fake_runpod import FakeRunPod, fake_runpod
 from support.renting import PACE, TINY_S, begins
+from tui.providers.contract import order
 
 _S = RentalState
 
@@ -98,6 +100,18 @@ async def test_a_pod_that_turns_out_dearer_is_ended_and_the_next_one_taken(me: R
     [before] = [each for each in me.ledger.rentals() if each.label != rental.label]
     assert before.proven_gone
     await me.end(rental)
+
+
+async def test_a_pod_that_no_listing_shows_yet_is_found_by_the_id_that_the_answer_named(me: Renter) -> None:
+    [offer, *_] = await me.provider.offers(OfferQuery())
+    wanted = order(offer)
+    made = await me.provider.create(wanted)
+    me.fake.answer("list", 200, b'{"pods": []}', times=100)
+    [found] = await look_by_label(me.provider, wanted.label, made.instance_id, PACE)
+    assert found.id == made.instance_id
+    assert await look_by_label(me.provider, "loratui-another", made.instance_id, PACE) == []
+    assert await look_by_label(me.provider, "loratui-another", "", PACE) == []
+    assert me.fake.num_requests("list") == 1 + 2 * PACE.num_looks
 
 
 async def test_a_pod_behind_a_proxy_alone_is_given_up_for_its_time_is_over(me: Renter) -> None:

@@ -212,8 +212,7 @@ class Attempt:
             await end_rental(self._provider, self._ledger, course.rental, why, self._ending, first_wait_s=pace_s)
             course.rental = replace(course.rental, state=after(course.rental.state, Happened.SHOWN_GONE)[0])
             course.show(why)
-        else:
-            await tidy_up(self._provider, self._ledger, course.rental)
+        await tidy_up(self._provider, self._ledger, course.rental)
 
     def _ending(self, view: EndingView) -> None:
         self._course.show(view.error.what if view.error else "gone" if view.last is None else str(view.last.state))

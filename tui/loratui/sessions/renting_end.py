@@ -56,13 +56,21 @@ async def finish_rental(
         StillBillingError: it was interrupted twice, or the key can't end it, or not any more.
     """
     rental = ledger.rental(label)
-    if not rental.state.is_over:
-        try:
-            await finish(lambda: end_rental(provider, ledger, rental, why, tell, first_wait_s=first_wait_s))
-        except (asyncio.CancelledError, ProviderRefusedError, OtherAccountError) as failed:
-            if ledger.rental(label).state.is_over:
-                raise
-            raise still_billing(rental, failed) from failed
+    is_gone = rental.state.is_over
+
+    async def work() -> None:
+        nonlocal is_gone
+        if not is_gone:
+            await end_rental(provider, ledger, rental, why, tell, first_wait_s=first_wait_s)
+            is_gone = True
+        await tidy_up(provider, ledger, rental)
+
+    try:
+        await finish(work)
+    except (asyncio.CancelledError, ProviderRefusedError, OtherAccountError) as failed:
+        if is_gone:
+            raise
+        raise still_billing(rental, failed) from failed
     return await receipt(provider, ledger, label, sent_bytes=sent_bytes, received_bytes=received_bytes)
 
 
@@ -91,7 +99,6 @@ async def end_rental(
     await end_for_certain(provider, rental.instance_id, tell, account_id=rental.account_id, first_wait_s=first_wait_s)
     state, _ = after(state, Happened.SHOWN_GONE)
     noted(lambda: ledger.note_end(rental.label, state, time.time()))
-    await tidy_up(provider, ledger, rental)
 
 
 async def tidy_up(provider: Provider, ledger: Rentals, rental: StoredRental) -> None:

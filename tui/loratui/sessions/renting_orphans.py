@@ -113,6 +113,7 @@ async def end_found(
     if not ledger.charges(rental.label):
         ledger.enter(rental.label, Phase.BOOTING, rental.created_ts, rental.price_microusd_per_h)
     await end_rental(provider, ledger, rental, found.why or "it was swept", tell, first_wait_s=first_wait_s)
+    await tidy_up(provider, ledger, rental)
 
 
 async def tidy_all(provider: Provider, ledger: Rentals) -> None:
