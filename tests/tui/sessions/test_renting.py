@@ -119,6 +119,7 @@ async def test_an_offer_that_is_taken_between_its_price_and_its_rental_leads_to_
     assert rental.offer.id == offers[1].id
     [first] = [each for each in me.ledger.rentals() if each.label != rental.label]
     assert (first.state, first.proven_gone, first.is_tidy) == (_S.GONE, True, True)
+    assert [path.name for path in (me.state_dir / "rentals").iterdir()] == [rental.label], "keys go with their machine"
     assert me.ledger.spans(first.label) == [], "nothing was rented, so nothing was spent"
     await end(me, rental.label)
 
@@ -275,6 +276,18 @@ async def test_a_create_whose_answer_was_lost_is_looked_up_and_adopted_or_the_ne
     assert _S.UNKNOWN in me.states()
     await end(me, rental.label)
     assert all_proven_gone(me)
+
+
+async def test_of_two_machines_that_one_request_has_made_one_is_ended(me: Renter) -> None:
+    def double() -> None:
+        [made] = me.fake.instances.values()
+        me.fake.instances[made.id + 1] = replace(made, id=made.id + 1)
+
+    me.fake.on_created = double
+    me.fake.lose_answers("create", carried_out=True)
+    rental = await me.rent()
+    assert list(me.fake.instances) == [int(rental.instance_id)]
+    await end(me, rental.label)
 
 
 async def test_a_listing_that_is_behind_is_not_believed_at_once(me: Renter) -> None:

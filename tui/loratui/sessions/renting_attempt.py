@@ -194,7 +194,10 @@ class Attempt:
                 raise
             raise still_billing(self._course.rental, failed) from failed
         finally:
-            self._folder.let_go()
+            if self._course.rental.state.is_over:
+                self._folder.remove()
+            else:
+                self._folder.let_go()
 
     async def _end(self) -> None:
         """End it, from whatever state. Begun anew it goes on where it was."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -33,6 +34,11 @@ class RentalFolder:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def remove(self) -> None:
+        """Mind it no more, and forget its keys: the rental is over."""
+        self.let_go()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def is_minded(self) -> bool:
         """Return whether a process of this machine minds the rental now."""
