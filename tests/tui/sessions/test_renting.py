@@ -16,6 +16,7 @@ from loratui.sessions.ending import StillBillingError
 from loratui.sessions.renting import NothingRentedError, Rental, connected
 from loratui.sessions.renting_attempt import CapReachedError
 from loratui.sessions.renting_end import finish_rental
+from loratui.sessions.renting_folder import RentalFolder
 from loratui.store.rentals import may_bill
 from loratui_protocol.errors import HostError, StorageError, UsageError
 from support.renting import PACE, Renter, renter
@@ -408,6 +409,28 @@ async def test_the_cap_ends_what_has_not_started_and_tries_nothing_else(me: Rent
     assert all_proven_gone(me)
 
 
+async def test_all_attempts_share_one_cap(me: Renter) -> None:
+    def fail() -> None:
+        for made in me.fake.instances.values():
+            made.changes |= {"actual_status": "created", "status_msg": "no space left on device"}
+
+    me.fake.on_created = fail
+    with pytest.raises(CapReachedError, match="the attempts so far"):
+        await me.rent(cap=1)
+    assert me.fake.num_requests("create") == 1
+    assert all_proven_gone(me)
+
+
+async def test_a_price_that_was_raised_within_what_was_agreed_to_is_the_one_that_counts(me: Renter) -> None:
+    [offer, *_] = await me.offers()
+    me.fake.raise_price(offer, 900_000)
+    rental = await me.rent([offer], most=1_000_000)
+    stored = me.ledger.rental(rental.label)
+    assert stored.offer.price_microusd_per_h in (900_000, 900_001)
+    assert (rental.offer.id, stored.price_microusd_per_h // 10) == (offer.id, 90_000)
+    await end(me, rental.label)
+
+
 async def test_an_end_that_was_accepted_and_did_nothing_is_no_end(me: Renter) -> None:
     offers = await me.offers()
 
@@ -451,6 +474,7 @@ class TestCancelled:
         assert (stored.instance_id or stored.label) in caught.value.what
         assert me.fake.num_living() == 1
         assert not stored.proven_gone
+        assert not RentalFolder(me.state_dir, stored.label).is_minded(), "nobody minds it any more"
 
     async def test_while_a_failed_machine_is_ended_that_goes_on_and_no_other_one_is_taken(self, me: Renter) -> None:
         def fail() -> None:

@@ -169,9 +169,12 @@ async def test_what_no_ledger_knows_and_what_the_ledger_takes_for_ended_are_orph
         (Standing.ORPHAN, "by the ledger it has ended"),
         (Standing.ORPHAN, "no ledger of this laptop knows it"),
     }
+    unproven: list[int] = []
     for each in found:
-        await end_found(me.provider, me.ledger, each, first_wait_s=FAST_S)
+        tell = lambda _: unproven.append(len(me.ledger.unproven()))  # noqa: E731
+        await end_found(me.provider, me.ledger, each, tell, first_wait_s=FAST_S)
     assert me.fake.num_living() == 0
+    assert set(unproven) == {0, 1}, "what is there again is not gone while it ends"
     assert me.ledger.rental(rental.label).proven_gone
 
 
