@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loratui.remote.start_script import FOLDER
 from support.fake_runpod import FakePod, FakeRunPod, fake_runpod
 from support.fake_vast import FakeInstance, FakeVast, fake_vast
 from support.sshd import Sshd, Variant, may_unshare
@@ -43,7 +44,16 @@ class Machines:
         # As RunPod's images do it, and Vast.ai's own; a file that is there is covered for this machine alone.
         left = folder / "environment"
         left.write_text("".join(f'{name}="{value}"\n' for name, value in environment.items()))
-        namespace = [f"mount --bind {left} /etc/environment"] if may_unshare() else []
+        # Likewise what a start script leaves: each machine has a disk of its own.
+        deadman = folder / "deadman"
+        deadman.mkdir()
+        namespace = []
+        if may_unshare():
+            namespace = [
+                f"mount --bind {left} /etc/environment",
+                f"mkdir -p {FOLDER}",
+                f"mount --bind {deadman} {FOLDER}",
+            ]
         path = f"{VENV_BIN}{os.pathsep}/usr/bin{os.pathsep}/bin"
         options = {"environment": {"PATH": path, "LORATUI_ALLOW_LOOPBACK": "1"}, "namespace": namespace, **self.variant}
         server = Sshd(folder, Variant(**options))
@@ -52,7 +62,7 @@ class Machines:
         server.start()
         self.running[rental_id] = server
         start = folder / "onstart.sh"
-        start.write_text(script)
+        start.write_text(script.replace(FOLDER, str(deadman)))
         self.starts.append(
             subprocess.Popen(
                 ["/bin/sh", str(start)],

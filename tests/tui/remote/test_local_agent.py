@@ -60,7 +60,8 @@ async def test_agent_that_can_not_start_says_why(tmp_path: Path) -> None:
     home.run.mkdir(parents=True)
     home.jobs.write_text("a file where the folder of the jobs belongs")
     with pytest.raises(AgentUnreachableError, match=r"agent\.start") as refused:
-        await LocalAgent(home.path).open()
+        async with LocalAgent(home.path).opened():
+            pass
     assert str(home.log) in refused.value.fix
 
 
@@ -70,7 +71,8 @@ async def test_socket_left_by_a_dead_agent_is_no_agent(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(home.run / "agent.sock"))
     with pytest.raises(AgentUnreachableError, match=r"agent\.unreachable"):
-        await LocalAgent(tmp_path, may_start=False).open()
+        async with LocalAgent(tmp_path, may_start=False).opened():
+            pass
 
 
 async def test_missing_extra_is_named_with_the_command_and_nothing_is_started(
@@ -78,7 +80,8 @@ async def test_missing_extra_is_named_with_the_command_and_nothing_is_started(
 ) -> None:
     monkeypatch.setattr(local_agent, "_NEEDED", ("torch", "surely_not_installed"))
     with pytest.raises(ExtraMissingError, match=r"extra\.agent") as refused:
-        await LocalAgent(tmp_path / "home").open()
+        async with LocalAgent(tmp_path / "home").opened():
+            pass
     assert f'{sys.executable} -m pip install "loratui[agent]"' in refused.value.fix
     assert "surely_not_installed" in refused.value.what
     assert not (tmp_path / "home").exists()

@@ -309,8 +309,10 @@ def says(folder: Path, *frames: dict[str, object]) -> list[str]:
     ],
 )
 async def test_refusal_of_a_box_that_lies_commands_no_terminal_and_passes_for_nothing_of_ours(
-    tmp_path, code, kind, shown
+    tmp_path, monkeypatch, code, kind, shown
 ):
+    monkeypatch.setattr("loratui.remote.upload._RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr("loratui.remote.upload._RETRY_LAST_S", 0.01)
     blobs = blobs_of(tmp_path / "files", 10)
     argv = says(tmp_path, {"error": {"code": code, "what": f"no {ESCAPES}", "fix": ESCAPES * 1000}})
     with pytest.raises(kind) as caught:

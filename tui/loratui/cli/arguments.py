@@ -121,7 +121,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     train = add("train", "train:train", "train the LoRA that a config describes", screen)
     train.add_argument("config", type=Path, metavar="CONFIG", help="training_config.toml, kohya's keys")
-    train.add_argument("--on", required=True, metavar="TARGET", help="local: this machine; or ssh://user@host:port")
+    train.add_argument(
+        "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
+    )
     train.add_argument("--deadline", type=duration, metavar="3h", help="save and stop after this time")
     train.add_argument("--budget", type=parse_microusd, metavar="USD", help="save and stop when this much is spent")
     train.add_argument("--yes", action="store_true", help="ask nothing")

@@ -18,6 +18,7 @@ from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up
 from loratui.headless.json_lines import to_json
 from loratui.sessions.export import output_folder
 from loratui.sessions.host import SessionHost
+from loratui.sessions.rented import rental_label
 from loratui.sessions.source import HostRunSource
 from loratui.sessions.start_run import START_TIMEOUT_S
 from loratui.settings import Settings
@@ -93,12 +94,22 @@ def watch(host: SessionHost, preferences: Settings, run_id: str, arguments: Argu
         status = print_run(host, preferences, run_id, printer)
     view = host.view(run_id)
     if status or not view.is_settled:
+        _see_to_rental(host, preferences, view, is_all_here=False)
         return status
     _conclude(view, preferences, arguments)
     missing = _missing_lora(view, preferences)
+    _see_to_rental(host, preferences, view, is_all_here=missing is None and not view.download_failures)
     if missing is not None:
         raise missing
     return 1 if view.state is JobState.FAILED else 0
+
+
+def _see_to_rental(host: SessionHost, preferences: Settings, view: RunView, *, is_all_here: bool) -> None:
+    """End the rental that a run was on once everything of it is here; else say that it goes on."""
+    if rental_label(view.target):
+        from loratui.cli.rent import see_to_rental
+
+        see_to_rental(host, preferences, view, is_all_here=is_all_here)
 
 
 def _show(host: SessionHost, run_id: str, arguments: Arguments) -> int:

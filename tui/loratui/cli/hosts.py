@@ -52,11 +52,11 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
     if model is None:
         check_base_model(checked.config)
-    print_findings(finding for finding in checked.findings if _matters(finding, model))
+    print_findings(finding for finding in checked.findings if matters(finding, model))
     limit_s = max_runtime_s(arguments, price, "ssh.price_usd_per_h")
     on_box, handed_over = needed_bytes(checked.config, checked.plan)
     check_space([(preferences.state_dir, handed_over)])
-    token = _token(model) if arguments.ask_token else ""
+    token = token_of(model) if arguments.ask_token else ""
     with hosting(preferences) as host:
         options = host_options(arguments)
         prepared = host.perform(
@@ -78,7 +78,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
         # Now, with its own words where that can't be: a session that follows the run would go on trying.
         host.perform(lambda targets: targets.machine(target).agent.ensure()).result()
         if token and model is not None:
-            _give_token(host, target, model, token)
+            hand_over_token(host, target, model, token)
         run_id = start_run(
             host,
             name=checked.config.output_name,
@@ -98,7 +98,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
         else:
             say(f"run {run_id}: {checked.config.output_name}, {checked.plan.steps} steps on {target}")
         if arguments.detach:
-            return _detach(host, run_id, arguments)
+            return stay_while_needed(host, run_id, arguments)
         return watch(host, preferences, run_id, arguments)
 
 
@@ -115,7 +115,7 @@ def find_runs(host: SessionHost, store: Store, target: str, arguments: Arguments
     return adopt(store, str(parse_target(target)), there)
 
 
-def _detach(host: SessionHost, run_id: str, arguments: Arguments) -> int:
+def stay_while_needed(host: SessionHost, run_id: str, arguments: Arguments) -> int:
     """Stay until the host has all that it needs of this machine, then leave the run to itself."""
     view, narrator = host.view(run_id), SupplyNarrator()
     while (
@@ -149,12 +149,12 @@ def _on_done(arguments: Arguments) -> str:
     return action if action in ("", *_ON_DONE) else f"run:{action}"
 
 
-def _matters(finding: Finding, model: ModelSource | None) -> bool:
+def matters(finding: Finding, model: ModelSource | None) -> bool:
     """Return whether a finding is news; a model that the host downloads need not be here."""
     return finding.severity == "warning" and not (model is not None and finding.code == "model.missing")
 
 
-def _token(model: ModelSource | None) -> str:
+def token_of(model: ModelSource | None) -> str:
     """Ask for the token that the base model is downloaded with; it is neither shown nor kept here."""
     if model is None:
         raise UsageError("no base model is downloaded, so no token is needed", fix="leave --ask-token away")
@@ -173,7 +173,8 @@ def _token_host(model: ModelSource) -> str:
     return f"{parts.hostname or ''}{f':{parts.port}' if parts.port not in (None, 443) else ''}"
 
 
-def _give_token(host: SessionHost, target: str, model: ModelSource, token: str) -> None:
+def hand_over_token(host: SessionHost, target: str, model: ModelSource, token: str) -> None:
+    """Give the machine the token that it downloads the base model with."""
     host.perform(lambda targets: give_token(targets.machine(target), _token_host(model), token)).result()
 
 

@@ -15,6 +15,7 @@ from loratui.cli.following import hosting, watch
 from loratui.cli.limits import agrees, max_runtime_s
 from loratui.headless.json_lines import to_json
 from loratui.remote.local_agent import check_installed, check_platform
+from loratui.sessions.market import MARKETS
 from loratui.sessions.start_run import start_run
 from loratui.sessions.targets import LOCAL
 from loratui_protocol.config import TrainingConfig
@@ -27,6 +28,10 @@ def train(arguments: Arguments) -> int:
     """Train what a config describes."""
     if arguments.budget == 0:
         raise UsageError("a budget of $0 buys nothing", fix="leave --budget away for no limit", code="usage.money")
+    if arguments.on in MARKETS:
+        from loratui.cli.rent import train_on_market
+
+        return train_on_market(arguments, arguments.on)
     if arguments.on != LOCAL:
         from loratui.cli.hosts import train_on_host
 

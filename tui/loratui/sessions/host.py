@@ -42,7 +42,7 @@ class SessionHost:
         self._closing: asyncio.Event
         self._store: Store
         self._tasks: asyncio.TaskGroup
-        self._performing: set[asyncio.Task[None]] = set()
+        self._performing: dict[asyncio.Task[None], Future[Any]] = {}
         self._followed: dict[str, Followed] = {}
         self._news = threading.Condition()
         self._views: dict[str, RunView] = {}
@@ -153,11 +153,15 @@ class SessionHost:
 
         def begin() -> None:
             task = self._tasks.create_task(perform(), name="perform")
-            self._performing.add(task)
-            task.add_done_callback(self._performing.discard)
+            self._performing[task] = result
+            task.add_done_callback(lambda task: self._performing.pop(task, None))
 
         self._call(begin)
         return result
+
+    def interrupt(self, result: "Future[Any]") -> None:
+        """Cancel what ``perform`` does; its end, which may take a while, is that of the future."""
+        self._call(lambda: [task.cancel() for task, known in self._performing.items() if known is result])
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called after news, in a thread of its own, at most ten times a second for each run.

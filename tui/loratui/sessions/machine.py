@@ -32,9 +32,11 @@ class Machine:
         *,
         may_start: bool,
         say: Callable[[str], None],
+        rental_folder: Path | None = None,
     ) -> None:
+        """``rental_folder`` has the keys of a rented machine: addresses are given to others when a rental ends."""
         self.target = target
-        self.instance = Instance(host_folder(settings.state_dir, target))
+        self.instance = Instance(rental_folder or host_folder(settings.state_dir, target))
         self._options = options
         known = self.instance.recall()
         identity = options.identity or (Path(known["identity"]) if isinstance(known.get("identity"), str) else None)
@@ -51,7 +53,7 @@ class Machine:
         self.agent = SshAgent(
             self.box,
             self.instance,
-            home=settings.ssh_home,
+            home="" if rental_folder else settings.ssh_home,
             may_start=may_start,
             python_source=PythonSource.of(settings.state_dir / "cache", settings.remote_index_url),
             say=lambda _phase, text, seconds: say(f"{self.target.name}: {text} ({seconds:.1f} s)"),

@@ -13,6 +13,9 @@ from loratui.store.keys import Keys
 from loratui_protocol.errors import UsageError
 
 PROVIDERS = ("vast", "runpod")
+CHEAPEST = "cheapest"
+MARKETS = (*PROVIDERS, CHEAPEST)
+"""What can follow ``--on`` to rent a machine."""
 WITHOUT_KEY = ("vast",)
 """Whose offers can be looked at by anyone."""
 SCOPES = {

@@ -29,7 +29,7 @@ from loratui_protocol.messages import Command, CommandResult, Refused, Stop
 
 log = logging.getLogger(__name__)
 _WATCH_EVERY_S = 0.5
-_FOR_A_PERSON = ("ssh.host_key", "ssh.host_key_changed")
+_FOR_A_PERSON = ("ssh.host_key", "ssh.host_key_changed", "rental.over")
 """Errors that end following: whoever answers may be someone else, and only a person can tell."""
 
 

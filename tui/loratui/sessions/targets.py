@@ -7,10 +7,12 @@ from loratui.domain.run import Supplied
 from loratui.remote.address import agent_argv
 from loratui.remote.agent_client import Transport
 from loratui.remote.local_agent import LocalAgent
+from loratui.sessions.rented import NoWay, address_of, rental_label
 from loratui.sessions.supply import Supply, bring
 from loratui.sessions.supplying import Supplier
 from loratui.settings import Settings
 from loratui.store import StoredRun
+from loratui_protocol.errors import HostError
 
 if TYPE_CHECKING:
     from loratui.sessions.machine import HostOptions, Machine
@@ -34,17 +36,26 @@ class Targets:
         Raises:
             UsageError: it is no such target.
             StorageError: its folder can't be read.
+            HostError: it was rented, and is over.
         """
         # The SSH library takes a quarter of a second to load; runs on this machine never need it.
         from loratui.remote.ssh import parse_target
         from loratui.sessions.machine import HostOptions, Machine
 
-        parsed = parse_target(target)
-        if str(parsed) not in self._machines:
-            self._machines[str(parsed)] = Machine(
-                parsed, self._settings, options or HostOptions(), may_start=self._may_start, say=self._say
+        label = rental_label(target)
+        address = address_of(label, self._settings) if label else None
+        parsed = address.ssh if address else parse_target(target)
+        name = label or str(parsed)
+        if name not in self._machines:
+            self._machines[name] = Machine(
+                parsed,
+                self._settings,
+                options or HostOptions(),
+                may_start=self._may_start,
+                say=self._say,
+                rental_folder=address.folder if address else None,
             )
-        return self._machines[str(parsed)]
+        return self._machines[name]
 
     def way_to(self, run: StoredRun) -> Transport:
         """Return the way to the agent of a run; unless ``may_start`` is false one is started where none answers.
@@ -54,13 +65,19 @@ class Targets:
         """
         if run.target == LOCAL:
             return LocalAgent(run.home, may_start=self._may_start)
-        return self.machine(run.target).agent
+        try:
+            return self.machine(run.target).agent
+        except HostError as error:
+            return NoWay(error)
 
     def supplier(self, run: StoredRun) -> Supplier | None:
         """Return what brings the run's files to its machine, None where nothing has to travel."""
         if not run.supply:
             return None
-        machine = self.machine(run.target)
+        try:
+            machine = self.machine(run.target)
+        except HostError:
+            return None
 
         async def supply(tell: Callable[[Supplied], None], warn: Callable[[str], None]) -> None:
             planned = Supply.from_json(run.supply)

@@ -1,0 +1,123 @@
+"""A rented machine between its address and its first job: what it starts with, who gets in, what it can end itself."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loratui.domain.offers import Offer
+from loratui.remote.address import agent_argv
+from loratui.remote.bootstrap import raise_if_error
+from loratui.remote.start_script import start_script
+from loratui.sessions.machine import Machine
+from loratui.sessions.renting import BoxStart
+from loratui.sessions.renting_course import Rental
+from loratui.settings import Settings
+from loratui_protocol.codec import clean
+from loratui_protocol.errors import HostError
+from loratui_protocol.framing import new_nonce
+
+IMAGES = {
+    "vast": "pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime",
+    "runpod": "runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
+}
+"""With a torch that is in the range that we train over. RunPod starts only what has an SSH server of its own."""
+LEASE_S = 1800.0
+"""So long a machine with nothing to do, and nobody there, stays."""
+SETUP_S = 1800.0
+"""A machine on which no job was started by then was forgotten."""
+_AGAIN_S = 2.0
+_FINAL = ("ssh.host_key", "ssh.host_key_changed", "ssh.forwarding", "ssh.noise")
+_ARM_TIMEOUT_S = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """What a machine has been read back to be able to do to its own rental."""
+
+    how: str
+    """"end" (the rental), "stop" (the training alone) or "none"."""
+    is_verified: bool
+    """Its key was tried with a request that changes nothing."""
+    why: str
+    deadline_left_s: float
+
+    @property
+    def sentence(self) -> str:
+        """Return it for people."""
+        what = {"end": "the machine ends its own rental", "stop": "the machine can only stop the training"}
+        tried = "its key was tried" if self.is_verified else f"its key could not be tried ({self.why})"
+        return f"{what.get(self.how, 'the machine can end nothing')}; {tried}"
+
+
+def api_url(provider: str, preferences: Settings) -> str:
+    """Return where the provider is asked, by us and by the machine."""
+    return preferences.vast_url if provider == "vast" else preferences.runpod_url
+
+
+def box_start(preferences: Settings, deadline_ts: float) -> Callable[[Offer, str], BoxStart]:
+    """Return how machines begin: armed with a shell before anything else is there."""
+
+    def start(offer: Offer, _label: str) -> BoxStart:
+        script = start_script(offer.provider, api_url(offer.provider, preferences), int(deadline_ts))
+        return BoxStart(image=IMAGES[offer.provider], start_script=script)
+
+    return start
+
+
+async def sign_in(machine: Machine) -> None:
+    """Return once the machine lets us in and says what it is; whoever waits sets the limit.
+
+    Raises:
+        HostError: it never will: another key than at first, or none of the ways in.
+    """
+    while True:
+        try:
+            await machine.agent.probe()
+        except HostError as error:
+            # Its server comes up before the key is there, or behind an address that leads nowhere yet.
+            if error.code in _FINAL:
+                raise
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            return
+
+
+async def arm(machine: Machine, rental: Rental, preferences: Settings, deadline_ts: float) -> Armed:
+    """Have the machine end its own rental at the deadline, or when it was left alone, and read back that it will.
+
+    Raises:
+        HostError: it can't be reached, or holds none of it.
+    """
+    question = {
+        "provider": rental.provider,
+        "url": api_url(rental.provider, preferences),
+        "graphql_url": preferences.runpod_graphql_url if rental.provider == "runpod" else "",
+        "instance_id": rental.instance_id,
+        "key": rental.scoped_key,
+        "deadline_s": deadline_ts - time.time(),
+        "lease_s": LEASE_S,
+        "setup_s": SETUP_S,
+    }
+    nonce = new_nonce()
+    argv = agent_argv(await machine.agent.ensure(), "arm", "--nonce", nonce)
+    try:
+        async with asyncio.timeout(_ARM_TIMEOUT_S), machine.box.process(argv, nonce) as process:
+            await process.write(json.dumps(question).encode("ascii") + b"\n")
+            await process.write_eof()
+            told = await process.frame()
+    except TimeoutError as error:
+        raise HostError(
+            f"{machine.box.name} did not say within {_ARM_TIMEOUT_S:.0f} s whether it can end its rental",
+            fix="the next machine is tried",
+            code="host.arm",
+        ) from error
+    raise_if_error(machine.box, told)
+    left_s = told.get("deadline_left_s")
+    return Armed(
+        how=told["armed"] if told.get("armed") in ("end", "stop") else "none",
+        is_verified=told.get("verified") is True,
+        why=clean(str(told.get("why", "")), 200),
+        deadline_left_s=float(left_s) if isinstance(left_s, int | float) else 0.0,
+    )
