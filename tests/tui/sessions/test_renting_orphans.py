@@ -16,6 +16,8 @@ from loratui.providers.vast import Vast
 from loratui.sessions.renting_end import finish_rental
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.renting_orphans import Found, Reconciled, Standing, end_found, reconcile, tidy_all
+from loratui.store import Store, StoredRun
+from loratui_protocol.errors import StorageError
 from support import renting_client
 from support.renting import PACE, TINY_S, Renter, renter
 from tui.providers.contract import order
@@ -152,9 +154,15 @@ async def test_what_a_living_client_is_about_to_rent_is_not_settled_behind_its_b
 async def test_a_run_whose_client_is_gone_is_still_yours(me: Renter) -> None:
     await killed(me, _S.READY)
     [stored] = me.ledger.unproven()
-    me.ledger.note_run(stored.label, "01RUN")
+    with Store(me.state_dir / "loratui.sqlite3") as store:
+        target = f"vast:{stored.label}"
+        store.add_run(StoredRun(id="02RUN", name="n", target=target, created_ts=1.0, config_toml="", home=Path("/h")))
     [found] = (await reconciled(me)).found
-    assert (found.standing, found.why) == (Standing.YOURS, "run 01RUN")
+    assert (found.standing, found.why) == (Standing.YOURS, "run 02RUN"), "it was killed before it noted that"
+    me.ledger.note_run(stored.label, "01RUN")
+    me.ledger.note_run(stored.label, "02RUN")
+    [found] = (await reconciled(me)).found
+    assert (found.standing, found.why) == (Standing.YOURS, "run 01RUN, 02RUN")
     await finish_rental(me.provider, me.ledger, stored.label, "done", first_wait_s=FAST_S)
 
 
@@ -225,6 +233,15 @@ async def test_another_accounts_listing_settles_nothing(me: Renter) -> None:
     me.fake.account_id = 123456
     me.fake.instances.update(hidden)
     await finish_rental(me.provider, me.ledger, rental.label, "done", first_wait_s=FAST_S)
+
+
+async def test_a_ledger_that_can_not_be_written_settles_nothing_and_says_so(me: Renter) -> None:
+    rental = await me.rent()
+    rental.folder.let_go()
+    await me.provider.end(rental.instance_id)
+    me.ledger._database.execute("PRAGMA query_only = ON")
+    with pytest.raises(StorageError):
+        await reconciled(me)
 
 
 async def test_what_a_listing_overlooks_is_found_by_its_id(me: Renter) -> None:

@@ -32,6 +32,7 @@ from loratui_protocol.messages import MICROUSD_PER_USD
 STILL_BILLING = 5
 _PACE = Pace(num_looks=3, first_look_s=1.0)
 """Somebody waits for the answer, and what is looked for was asked for by a process that is dead by now."""
+_NO_LEDGER = "the ledger can't be read"
 
 
 def rentals(arguments: Arguments) -> int:
@@ -106,7 +107,7 @@ async def _terminate(arguments: Arguments) -> int:
         with _ledger(preferences) as ledger:
             known = {rental.label: rental for rental in ledger.rentals()} if ledger else {}
             chosen = [
-                _found(answer.provider, instance, known.get(instance.label), preferences)
+                _found(answer.provider, instance, known.get(instance.label), ledger, preferences)
                 for answer in answers
                 for instance in answer.value or []
                 if arguments.all or arguments.rental in (instance.id, instance.label)
@@ -133,10 +134,9 @@ async def _reconciled(preferences: Settings, providers: Sequence[Provider]) -> R
         if ledger is not None:
             return await reconcile(providers, ledger, preferences.state_dir, pace=_PACE)
     answers = await rentals_of(providers)
-    why = "the ledger can't be read"
     return Reconciled(
         found=[
-            Found(provider=answer.provider, standing=Standing.UNKNOWN_FATE, why=why, instance=instance)
+            Found(provider=answer.provider, standing=Standing.UNKNOWN_FATE, why=_NO_LEDGER, instance=instance)
             for answer in answers
             for instance in answer.value or []
         ],
@@ -158,8 +158,12 @@ def _ledger(preferences: Settings) -> Iterator[Rentals | None]:
         yield ledger
 
 
-def _found(provider: str, instance: Instance, rental: StoredRental | None, preferences: Settings) -> Found:
-    standing, why = standing_of(instance, rental, preferences.state_dir)
+def _found(
+    provider: str, instance: Instance, rental: StoredRental | None, ledger: Rentals | None, preferences: Settings
+) -> Found:
+    if ledger is None:
+        return Found(provider=provider, standing=Standing.UNKNOWN_FATE, why=_NO_LEDGER, instance=instance)
+    standing, why = standing_of(instance, rental, ledger, preferences.state_dir)
     return Found(provider=provider, standing=standing, why=why, instance=instance, rental=rental)
 
 

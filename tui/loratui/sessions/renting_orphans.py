@@ -10,6 +10,7 @@ from pathlib import Path
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import Happened, RentalState, after
 from loratui.providers.base import Instance, Provider, ProviderError
+from loratui.remote.groups import one_error
 from loratui.sessions.ending import FIRST_WAIT_S, PROOFS, EndingView, check_account, end_for_certain
 from loratui.sessions.renting_end import end_rental, tidy_up, with_instance
 from loratui.sessions.renting_fate import Pace, look_by_label
@@ -67,12 +68,16 @@ async def reconcile(
     """Ask every provider what is rented; hold that against the ledger, and settle what can be settled.
 
     Nothing is ended here, and nothing adopted.
+
+    Raises:
+        StorageError: the ledger can't be written.
     """
     pace, by_name = pace or Pace(), {provider.name: provider for provider in providers}
     looks = [_Look(provider, ledger, state_dir, pace) for provider in by_name.values()]
-    async with asyncio.TaskGroup() as tasks:
-        for look in looks:
-            tasks.create_task(look.look(), name=f"look {look.name}")
+    with one_error():
+        async with asyncio.TaskGroup() as tasks:
+            for look in looks:
+                tasks.create_task(look.look(), name=f"look {look.name}")
     found = [each for look in looks for each in look.found]
     found += [
         Found(
@@ -123,7 +128,9 @@ async def tidy_all(provider: Provider, ledger: Rentals) -> None:
             await tidy_up(provider, ledger, rental)
 
 
-def standing_of(instance: Instance, rental: StoredRental | None, state_dir: Path) -> tuple[Standing, str]:
+def standing_of(
+    instance: Instance, rental: StoredRental | None, ledger: Rentals, state_dir: Path
+) -> tuple[Standing, str]:
     """Return how an instance that bears our label stands, and why."""
     if rental is None:
         return Standing.ORPHAN, "no ledger of this laptop knows it"
@@ -132,8 +139,8 @@ def standing_of(instance: Instance, rental: StoredRental | None, state_dir: Path
     if rental.instance_id not in ("", instance.id):
         return Standing.ORPHAN, f"by the ledger its label is that of {rental.instance_id}"
     if rental.state is RentalState.READY:
-        if rental.run_ids:
-            return Standing.YOURS, f"run {', '.join(rental.run_ids.split())}"
+        if runs := ledger.runs_on(rental):
+            return Standing.YOURS, f"run {', '.join(runs)}"
         return Standing.ORPHAN, "no run was ever on it"
     return Standing.ORPHAN, _NOBODY[rental.state]
 
@@ -171,7 +178,7 @@ class _Look:
                 await self._settle(rental)
 
     def _take(self, instance: Instance, rental: StoredRental | None) -> None:
-        standing, why = standing_of(instance, rental, self._state_dir)
+        standing, why = standing_of(instance, rental, self._ledger, self._state_dir)
         self.found.append(Found(provider=self.name, standing=standing, why=why, instance=instance, rental=rental))
 
     def _unknown(self, rental: StoredRental, why: str) -> None:

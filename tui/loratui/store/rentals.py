@@ -243,6 +243,11 @@ class Rentals:
         """Return the newest rental that a run is, or was, on."""
         return next((rental for rental in self.rentals() if run_id in rental.run_ids.split()), None)
 
+    def runs_on(self, rental: StoredRental) -> list[str]:
+        """Return the runs that are, or were, on it: those that were noted, and those whose target names it."""
+        named = self._rows("SELECT id FROM runs WHERE target = ? ORDER BY num", f"{rental.provider}:{rental.label}")
+        return list(dict.fromkeys([*rental.run_ids.split(), *(run_id for (run_id,) in named)]))
+
     def note_bad_host(self, provider: str, machine: str, why: str, ts: float) -> None:
         """Remember a machine that did not serve; one that nobody can tell from others is not remembered."""
         if not machine:
