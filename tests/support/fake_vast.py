@@ -281,6 +281,7 @@ class FakeVast:
             ("create", "PUT", r"/api/v0/asks/(\d+)/", self._create),
             ("get", "GET", one, self._get),
             ("end", "DELETE", one, self._end),
+            ("stop", "PUT", one, self._stop),
             ("list", "GET", "/api/v1/instances/", self._list),
             ("attach", "POST", one + "ssh/", self._attach),
             ("keys", "GET", "/api/v0/ssh/", self._keys),
@@ -303,7 +304,7 @@ class FakeVast:
             return None
         for each in (*self.instances.values(), *self.ended.values()):
             if key == each.api_key:
-                if kind in ("get", "end") and number == each.id:
+                if kind in ("get", "end", "stop") and number == each.id:
                     return None
                 return 401, _no("auth_error", "This key may not do that")
         if key != self.key:
@@ -394,6 +395,15 @@ class FakeVast:
         found.ask["rentable"] = True
         if self.on_gone and found.ssh:
             self.on_gone(found)
+        return 200, {"success": True}
+
+    def _stop(self, number: int, body: Any) -> tuple[int, Any]:
+        found = self.instances.get(number)
+        if found is None:
+            return 404, _no("no_such_instance", f"Instance {number} not found.")
+        if body != {"state": "stopped"}:
+            return 400, _no("invalid_args", "error 400: Invalid args")
+        found.changes |= {"actual_status": "exited", "intended_status": "stopped", "cur_state": "stopped"}
         return 200, {"success": True}
 
     def _attach(self, number: int, body: Any) -> tuple[int, Any]:
