@@ -1,8 +1,8 @@
 """What happens on the box after a job: once its files are fetched, or nobody came for them in time.
 
 Each job's ``on_done`` happens once, whatever is killed in between: ``state.json`` says how far it has come. What ends
-agent or machine comes last: never before the files of every other job had their time, too. What the reaper did is
-written into the journal here.
+agent, machine or rental comes last: never before the files of every other job had their time, too. What the reaper did
+is written into the journal here.
 """
 
 import asyncio
@@ -23,10 +23,11 @@ from loratui_agent.deadman import (
     holds_others,
     power_verdict,
 )
-from loratui_agent.deeds import deeds_of
+from loratui_agent.deeds import DEEDS, deeds_of
 from loratui_agent.job import Job
 from loratui_agent.on_done_command import LIMIT_S, LOG_NAME, run_command
 from loratui_agent.power import power_off
+from loratui_agent.rental import END
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import Deadman
 
@@ -48,7 +49,7 @@ def is_on_done(text: str) -> bool:
     """Return whether the text says something that can happen after a job."""
     command = text.removeprefix(RUN)
     is_run = command != text and bool(command.strip()) and len(command) <= MAX_COMMAND_CHARS and "\x00" not in command
-    return text in ("", STOP, POWER_OFF) or is_run
+    return text in ("", STOP, POWER_OFF, END) or is_run
 
 
 class Clients(Protocol):
@@ -83,6 +84,7 @@ class Afterwards:
         self._power_check_s = power_check_s
         self._command_limit_s = command_limit_s
         self._at_work: set[str] = set()
+        self._deeds_ns: dict[str, int] = {}
 
     @property
     def is_waiting(self) -> bool:
@@ -121,11 +123,23 @@ class Afterwards:
         for job, reason in due:
             if job.facts.on_done.startswith(RUN):
                 self._begin(tasks, job, self._run, reason)
-        # A machine that goes off takes its agent along, not the other way round.
-        for on_done, work in ((POWER_OFF, self._power_off), (STOP, self._end_agent)):
+        for job in self._jobs.values():
+            if job.id not in self._at_work and self._has_new_deeds(job):
+                self._begin(tasks, job, _write_deeds)
+        # A machine that goes takes its agent along, not the other way round.
+        for on_done, work in ((END, self._end_rental), (POWER_OFF, self._power_off), (STOP, self._end_agent)):
             for job, reason in due:
                 if job.facts.on_done == on_done and self._may_end(job, found):
                     self._begin(tasks, job, work, reason)
+
+    def _has_new_deeds(self, job: Job) -> bool:
+        """Return whether the reaper, beside this agent, has done something about the job since this was last asked."""
+        try:
+            changed_ns = (job.folder / DEEDS).stat().st_mtime_ns
+        except OSError:
+            return False
+        known_ns, self._deeds_ns[job.id] = self._deeds_ns.get(job.id), changed_ns
+        return changed_ns != known_ns
 
     def _look(self, job: Job) -> EndedJob:
         moment = now()
@@ -181,6 +195,19 @@ class Afterwards:
         await _finish(job, Deadman(action=STOP, reason=reason))
         await self._tell(job)
         self._stop()
+
+    async def _end_rental(self, job: Job, reason: str) -> None:
+        """Ask the reaper for the end of the rental: it has the key, and tries on whatever becomes of this agent."""
+        log.info("job=%s on_done=end reason=%s", job.id, reason)
+        try:
+            job.record(Deadman(action=END, reason=reason))
+            await self._tell(job)
+        except StorageError as error:
+            # Time costs money, written down or not.
+            log.warning("job=%s not written down: %s", job.id, error.what)
+        # A resume that came meanwhile has the last word.
+        if _is_due(job):
+            await _written(lambda: job.update(afterwards="begun", begun=now()))
 
     async def _power_off(self, job: Job, reason: str) -> None:
         """Try once to power off; one that stays on is found out later, by ``_reason``."""
@@ -252,8 +279,8 @@ async def _written(write: Callable[[], None]) -> None:
         await asyncio.sleep(_ROOM_EVERY_S)
 
 
-async def _take_up(job: Job) -> None:
-    """Write down what happened while no agent was there."""
+async def _write_deeds(job: Job) -> None:
+    """Write the reaper's deeds into the journal, each once."""
     for deed in deeds_of(job.folder):
         done_ts = deed.get("ts")
         if not isinstance(done_ts, float) or done_ts <= job.facts.reaped_ts:
@@ -268,7 +295,13 @@ async def _take_up(job: Job) -> None:
             changes = {"afterwards": "begun" if has_stayed_on else "done", "begun": now(), "power_tries": tries}
         await _written(functools.partial(job.record, event, ts=done_ts))
         await _written(functools.partial(job.update, reaped_ts=done_ts, **changes))
-    if job.facts.afterwards != "begun":
+
+
+async def _take_up(job: Job) -> None:
+    """Write down what happened while no agent was there."""
+    await _write_deeds(job)
+    # A rental that is to end is the reaper's to end.
+    if job.facts.afterwards != "begun" or job.facts.on_done == END:
         return
     if job.facts.on_done == POWER_OFF:
         # A machine that has come back was off in between, and shall not go off again before anyone can look.

@@ -77,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_nonce(weigh)
     weigh.set_defaults(command=_weigh)
 
+    arm = commands.add_parser("arm", help="have this machine end its own rental; what is asked comes on standard input")
+    _add_home(arm)
+    _add_nonce(arm)
+    arm.set_defaults(command=_arm)
+
     purge = commands.add_parser("purge", help="say what is in the agent's folder, or end and remove all of it")
     _add_home(purge)
     _add_nonce(purge)
@@ -179,6 +184,12 @@ def _weigh(options: argparse.Namespace) -> int:
     from loratui_agent.fetch.weigh import weigh
 
     return _framed(options.nonce, lambda: weigh(AgentHome(options.home.absolute()), sys.stdin.read(1 << 16)))
+
+
+def _arm(options: argparse.Namespace) -> int:
+    from loratui_agent.arm import arm
+
+    return _framed(options.nonce, lambda: arm(AgentHome(options.home.absolute()), sys.stdin.read(1 << 16)))
 
 
 def _purge(options: argparse.Namespace) -> int:

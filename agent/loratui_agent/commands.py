@@ -7,6 +7,7 @@ from loratui_agent.afterwards import is_on_done
 from loratui_agent.deeds import DEEDS
 from loratui_agent.job import Job
 from loratui_agent.job_queue import JobQueue
+from loratui_agent.rental import END
 from loratui_agent.states import WITH_TRAINER
 from loratui_protocol import messages
 from loratui_protocol.errors import JobError, ProtocolError
@@ -18,12 +19,22 @@ _NOT_RUNNING = "job.not_running"
 
 
 class Commands:
-    """``jobs`` are the agent's jobs by id; ``create`` makes the job of a new id."""
+    """``jobs`` are the agent's jobs by id; ``create`` makes the job of a new id.
 
-    def __init__(self, jobs: dict[str, Job], queue: JobQueue, create: Callable[[messages.StartJob], Job]) -> None:
+    ``ends_rental`` says whether this machine can end its own rental.
+    """
+
+    def __init__(
+        self,
+        jobs: dict[str, Job],
+        queue: JobQueue,
+        create: Callable[[messages.StartJob], Job],
+        ends_rental: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._jobs = jobs
         self._queue = queue
         self._create = create
+        self._ends_rental = ends_rental
 
     def execute(self, command: messages.Command) -> None:
         """Carry the command out. What came of it is an event of the job, unless there is no job to tell it to.
@@ -50,6 +61,12 @@ class Commands:
         job = self._jobs.get(command.job)
         if job is None:
             _check(command)
+            if command.on_done == END and not self._ends_rental():
+                raise JobError(
+                    "this machine can't end its own rental after the run: nothing is armed for that here",
+                    fix="arm it first, or start the run without that",
+                    code="job.no_rental",
+                )
             job = self._jobs[command.job] = self._create(command)
             self._queue.put(job)
         if command.id not in job.results:

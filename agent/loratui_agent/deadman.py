@@ -29,6 +29,8 @@ ABANDONED_MIN_S = 60.0
 POWER_CHECK_S = 60.0
 """What a machine may take to go off before it counts as one that stays on."""
 POWER_TRIES = 4
+RENTAL_PAUSE_S = 5.0
+RENTAL_PAUSE_MAX_S = 300.0
 
 
 class TrainerVerdict(Enum):
@@ -107,6 +109,14 @@ class ReapedJob:
     """Until the machine may be powered off because nobody came for the results; None: the user did not allow that."""
     held_s: float = 0.0
     """For how long its files keep the machine from being powered off after another job."""
+    has_unfetched: bool = False
+    """Something of it is nowhere but here."""
+    is_open: bool = False
+    """It has not ended: an agent has it in hand, if there is one."""
+    asks_for_end: bool = False
+    """Its agent found that the rental is to end after it, now."""
+    rental_left_s: float | None = None
+    """Until the machine's rental is over; None: it is not ours to end."""
     grace_s: float = STOP_GRACE_S
 
     @property
@@ -122,6 +132,9 @@ def job_verdict(job: ReapedJob, *, is_agent_alive: bool, is_agent_lost: bool) ->
     """
     patience_s = job.grace_s + AGENT_MARGIN_S if is_agent_alive else 0.0
     if job.is_training:
+        if job.rental_left_s is not None and job.rental_left_s <= job.grace_s and job.told_s is None:
+            # The rental waits for nobody. What is saved now, a client that is there may still fetch.
+            return JobVerdict.STOP
         if job.overdue_s is None or job.overdue_s < patience_s:
             return JobVerdict.LEAVE
         if job.told_s is None:
@@ -155,6 +168,8 @@ class ReapedAgent:
     """Until it may be tried again to start one."""
     has_jobs: bool
     """There is a job that may need the reaper."""
+    is_armed: bool = False
+    """The machine's rental is to be ended from here."""
     can_start: bool = True
     """It is known how an agent is started here."""
     gone_s: float = 0.0
@@ -183,7 +198,49 @@ def agent_verdict(agent: ReapedAgent) -> AgentVerdict:
         return AgentVerdict.KILL_HUNG if agent.is_hung else AgentVerdict.LEAVE
     if agent.is_wanted:
         return AgentVerdict.START if agent.next_start_s <= 0 else AgentVerdict.LEAVE
-    return AgentVerdict.LEAVE if agent.has_jobs else AgentVerdict.END
+    return AgentVerdict.LEAVE if agent.has_jobs or agent.is_armed else AgentVerdict.END
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedRental:
+    """The machine's rental as the reaper finds it; times in seconds."""
+
+    left_s: float
+    """Until its deadline."""
+    setup_left_s: float | None
+    """Until a job must have been started; None: it need not."""
+    lease_left_s: float | None
+    """Until nobody has been there, and nothing gone on, for too long; None: that may go on."""
+    has_jobs: bool
+    """A job was started here at some time."""
+    is_busy: bool
+    """Something trains, is prepared, waits for its turn, or is on its way here."""
+    has_unfetched: bool
+    """There are files that are nowhere but here."""
+    is_asked_for: bool
+    """A job's agent found that it is to end, and no other job is in the way."""
+
+
+def rental_verdict(rental: WatchedRental) -> str:
+    """Return why the rental is to end now: "deadline", "done", "setup", "lease", or nothing while it is not.
+
+    Only the deadline ends what trains, and costs files that nobody has fetched.
+    """
+    if rental.left_s <= 0:
+        return "deadline"
+    if rental.is_busy:
+        return ""
+    if rental.is_asked_for:
+        return "done"
+    if not rental.has_jobs and rental.setup_left_s is not None and rental.setup_left_s <= 0:
+        return "setup"
+    is_alone = rental.lease_left_s is not None and rental.lease_left_s <= 0
+    return "lease" if is_alone and not rental.has_unfetched else ""
+
+
+def rental_pause_s(num_tries: int, first_s: float = RENTAL_PAUSE_S) -> float:
+    """Return how long to wait after so many tries to end it: it is tried forever, and seldom in the end."""
+    return min(RENTAL_PAUSE_MAX_S, first_s * 2.0 ** min(num_tries - 1, 16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -30,9 +31,17 @@ _HELLO_TIMEOUT_S = 10.0
 _SEND_BUFFER_BYTES = 1 << 20
 
 
+class Transfers:
+    """What is being fetched. ``last_s`` is when somebody last got a part of a file, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.last_s: float | None = None
+
+
 @contextlib.asynccontextmanager
-async def file_socket(path: Path, find: Callable[[str], Job | None], token: str) -> AsyncIterator[None]:
+async def file_socket(path: Path, find: Callable[[str], Job | None], token: str) -> AsyncIterator[Transfers]:
     """Listen at ``path`` inside the block, for whoever knows ``token``; ``find`` gives the job of an id."""
+    transfers = Transfers()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = cast("socket.socket", writer.get_extra_info("socket"))
@@ -40,7 +49,7 @@ async def file_socket(path: Path, find: Callable[[str], Job | None], token: str)
             _pid, is_ours = peer(connection)
             if is_ours:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-                await _serve(reader, writer, find, token)
+                await _serve(reader, writer, find, token, transfers)
         except LoratuiError as error:
             _say(writer, {"code": error.code, "what": error.what, "fix": error.fix})
         except (OSError, ValueError, asyncio.IncompleteReadError, TimeoutError) as error:
@@ -55,13 +64,17 @@ async def file_socket(path: Path, find: Callable[[str], Job | None], token: str)
     with private_socket(path) as listener:
         server = await asyncio.start_unix_server(serve, sock=listener, limit=MAX_LINE_BYTES)
         try:
-            yield
+            yield transfers
         finally:
             server.close()
 
 
 async def _serve(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, find: Callable[[str], Job | None], token: str
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    find: Callable[[str], Job | None],
+    token: str,
+    transfers: Transfers,
 ) -> None:
     async with asyncio.timeout(_HELLO_TIMEOUT_S):
         asked = _hello(await reader.readline())
@@ -76,6 +89,7 @@ async def _serve(
         while line := await reader.readline():
             offset, length = _range(line, size)
             sent = await asyncio.get_running_loop().sendfile(writer.transport, file, offset, length)
+            transfers.last_s = time.monotonic()
             if sent < length:
                 # The file has become shorter: the client must not wait for the rest.
                 return

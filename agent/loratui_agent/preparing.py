@@ -12,6 +12,7 @@ from loratui_agent.deadman import abandoned_after_s
 from loratui_agent.environment.recipe import blob_of
 from loratui_agent.job import Job
 from loratui_agent.provision import Provisions, provision
+from loratui_agent.rental import read_rental
 from loratui_agent.secrets import forget_secrets
 from loratui_protocol.errors import LoratuiError, StorageError
 from loratui_protocol.ids import new_id
@@ -50,7 +51,9 @@ async def prepare(
     # A job lies in the folder of its home's jobs.
     home = AgentHome(job.folder.parent.parent)
     facts = job.facts
-    patience_s = abandoned_after_s(facts.keep_s, ends_something=bool(facts.on_done), minimum_s=abandoned_min_s)
+    # A rental that is to end bills until then.
+    ends_something = bool(facts.on_done) or read_rental(home.run) is not None
+    patience_s = abandoned_after_s(facts.keep_s, ends_something=ends_something, minimum_s=abandoned_min_s)
     upload = _Upload(job, inputs, home, around, patience_s)
     ended: Unprepared | None = None
     async with asyncio.TaskGroup() as tasks:

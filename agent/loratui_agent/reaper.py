@@ -1,7 +1,8 @@
 """Outlives the agent: starts it again when it died or hangs, and ends trainers at their auto-stop when it can't.
 
 Standard library only, a process of its own: ``python -m loratui_agent.reaper --home DIR``. It ends when the agent
-ended by itself and no job is left that it might have to end, or to power the machine off for. What it does is in
+ended by itself and no job is left that it might have to end, or to power the machine off for. It also ends the rental
+of the machine that it is armed with, and then stays for as long as that machine runs. What it does is in
 ``run/reaper.log``.
 """
 
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from loratui_agent.clock import Moment, now
 from loratui_agent.deadman import (
     DEFAULT_KEEP_S,
     HUNG_AFTER_S,
+    RENTAL_PAUSE_S,
     STOP_GRACE_S,
     AgentVerdict,
     JobVerdict,
@@ -36,6 +38,8 @@ from loratui_agent.facts import read_facts
 from loratui_agent.meter import Meter
 from loratui_agent.power_switch import PowerSwitch
 from loratui_agent.process import ProcessIdentity, identify, is_alive, is_locked, signal_group, try_lock
+from loratui_agent.rental import END
+from loratui_agent.rental_watch import RentalWatch
 from loratui_agent.sign_of_life import SignOfLife
 
 log = logging.getLogger("loratui_agent.reaper")
@@ -44,6 +48,8 @@ _RESTART_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 60.0)
 _FINAL = ("done", "stopped", "failed")
 _LOG_BYTES = 512 << 10
 _LOCK_PATIENCE_S = 0.5
+_DAMAGED = ReapedJob(is_training=False, overdue_s=None, told_s=None, has_unfetched=True)
+"""A job that nobody can tell anything about; what it has made may be there all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,16 @@ class _Found:
 class Reaper:
     """One home's reaper."""
 
-    def __init__(self, home: Path, grace_s: float = STOP_GRACE_S, hung_after_s: float = HUNG_AFTER_S) -> None:
+    def __init__(
+        self,
+        home: Path,
+        grace_s: float = STOP_GRACE_S,
+        hung_after_s: float = HUNG_AFTER_S,
+        pause_s: float = RENTAL_PAUSE_S,
+        round_s: float = ROUND_S,
+    ) -> None:
         """Watch over the agent of ``home``; a trainer gets ``grace_s`` to save and end."""
+        self._round_s = round_s
         self._hung_after_s = hung_after_s
         self._run = home / "run"
         self._jobs = home / "jobs"
@@ -73,12 +87,13 @@ class Reaper:
         self._without_anyone: dict[Path, tuple[ProcessIdentity | None, Moment]] = {}
         """Since when nobody is seen at work on a job, and whose end that was."""
         self._power = PowerSwitch()
-        self._sign_of_life = SignOfLife(self._run / "beat", ROUND_S)
+        self._rental = RentalWatch(home, pause_s)
+        self._sign_of_life = SignOfLife(self._run / "beat", round_s)
 
     def watch(self) -> None:
-        """Do a round every ``ROUND_S`` until there is nothing left to watch over."""
+        """Do a round every ``round_s`` seconds until there is nothing left to watch over."""
         while self._goes_on():
-            time.sleep(ROUND_S)
+            time.sleep(self._round_s)
 
     def _goes_on(self) -> bool:
         try:
@@ -86,14 +101,27 @@ class Reaper:
         except Exception:
             # Nobody is behind the reaper: whatever went wrong, there is another round.
             log.exception("a round failed")
-            return True
+        try:
+            self._rental.act_on_deadline()
+        except Exception:
+            log.exception("the rental could not be looked at")
+        return True
 
     def round(self) -> bool:
         """Look at everything once and act; return whether there is more to watch over."""
         with contextlib.suppress(OSError):
             (self._run / "reaper.beat").touch()
-        found = [each for path in sorted(self._jobs.glob("*/state.json")) if (each := self._look_at_job(path))]
+        moment = now()
+        rental_left_s = self._rental.read(moment)
+        paths = sorted(self._jobs.glob("*/state.json"))
+        found = [each for path in paths if (each := self._look_at_job(path, rental_left_s))]
         agent = self._look_at_agent([each.job for each in found])
+        # First: it bills.
+        self._rental.act(
+            [each.job for each in found] + [_DAMAGED] * (len(paths) - len(found)),
+            is_agent_lost=agent.is_lost,
+            moment=moment,
+        )
         verdict = agent_verdict(agent)
         for each in found:
             decided = job_verdict(each.job, is_agent_alive=agent.is_able, is_agent_lost=agent.is_lost)
@@ -138,13 +166,15 @@ class Reaper:
             next_start_s=self._next_start_s - now_s,
             hung_after_s=self._hung_after_s,
             has_jobs=any(job.needs_reaper for job in jobs),
+            is_armed=self._rental.is_armed,
             can_start=bool(status.get("argv")),
             gone_s=0.0 if self._gone_since_s is None else now_s - self._gone_since_s,
         )
 
-    def _look_at_job(self, state: Path) -> _Found | None:
+    def _look_at_job(self, state: Path, rental_left_s: float | None) -> _Found | None:
         try:
-            return self._found(state.parent, read_facts(state), now())
+            found = self._found(state.parent, read_facts(state), now())
+            return replace(found, job=replace(found.job, rental_left_s=rental_left_s))
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs no other job its end
             log.error("job=%s is damaged: %r", state.parent.name, error)  # noqa: TRY400 - the sentence says it all
             return None
@@ -164,6 +194,9 @@ class Reaper:
                 told_s=None if told is None else told.seconds_until(moment),
                 power_s=self._power_s(folder, facts, None if training else self._since(folder, facts, trainer, moment)),
                 held_s=_held_s(folder, facts, moment),
+                has_unfetched=_has_unfetched(folder, facts),
+                is_open=isinstance(facts.get("state"), str) and facts["state"] not in _FINAL,
+                asks_for_end=facts.get("on_done") == END and facts.get("afterwards") == "begun",
                 grace_s=self._grace_s,
             ),
         )
@@ -200,7 +233,10 @@ class Reaper:
         match verdict:
             case JobVerdict.STOP if found.trainer is not None:
                 self._told[found.trainer] = now()
-                note(found.folder, "stop", "deadline", "no agent saw to it: the trainer was told to save")
+                left_s = found.job.rental_left_s
+                is_last = left_s is not None and left_s <= found.job.grace_s
+                why = f"the rental ends in {max(0.0, left_s or 0.0):.0f} s" if is_last else "no agent saw to it"
+                note(found.folder, "stop", "deadline", f"{why}: the trainer was told to save")
                 signal_group(found.trainer, signal.SIGTERM)
             case JobVerdict.KILL if found.trainer is not None:
                 note(found.folder, "kill", "deadline", "the trainer did not stop in time; its last checkpoint is kept")
@@ -261,12 +297,22 @@ def _since_end(facts: dict[str, Any]) -> Moment | None:
 def _held_s(folder: Path, facts: dict[str, Any], moment: Moment) -> float:
     """Return for how long the files of an ended job still keep the machine on, whatever is to come after others."""
     since = _since_end(facts)
-    settled = {*facts.get("acked", []), *facts.get("declined", [])}
-    names = (path.name for path in (folder / "artifacts").glob("[!.]*"))
-    if since is None or all(name in settled for name in names):
+    if since is None or not _unsettled(folder, facts):
         return 0.0
     keep_s = facts.get("keep_s")
     return (DEFAULT_KEEP_S if keep_s is None else float(keep_s)) - since.seconds_until(moment)
+
+
+def _has_unfetched(folder: Path, facts: dict[str, Any]) -> bool:
+    """Return whether something of the job is nowhere but here: of one that has not ended, its last checkpoint, too."""
+    is_resumable = facts.get("state") not in _FINAL and any((folder / "ckpt").glob("*"))
+    return is_resumable or _unsettled(folder, facts)
+
+
+def _unsettled(folder: Path, facts: dict[str, Any]) -> bool:
+    """Return whether there are files that no client has, and none has declined."""
+    settled = {*facts.get("acked", []), *facts.get("declined", [])}
+    return not settled.issuperset(path.name for path in (folder / "artifacts").glob("[!.]*"))
 
 
 def _start_log(path: Path) -> None:
@@ -293,6 +339,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--grace-s", type=float, default=STOP_GRACE_S, help="for a trainer to save and end")
     parser.add_argument("--hung-after-s", type=float, default=HUNG_AFTER_S, help="without a sign of life of the agent")
+    parser.add_argument("--pause-s", type=float, default=RENTAL_PAUSE_S, help="after the first try to end the rental")
+    parser.add_argument("--round-s", type=float, default=ROUND_S, help="between two looks at everything")
     options = parser.parse_args(arguments)
     run = options.home / "run"
     if _take(run / "reaper.lock") is None:
@@ -305,7 +353,7 @@ def main(arguments: list[str] | None = None) -> int:
         write(run / "reaper.json", {"pid": os.getpid(), "mark": me.mark if me else ""}, run)
     except OSError as error:
         log.error("it can't be said who watches: %s", error)  # noqa: TRY400 - the sentence says it all
-    Reaper(options.home, options.grace_s, options.hung_after_s).watch()
+    Reaper(options.home, options.grace_s, options.hung_after_s, options.pause_s, options.round_s).watch()
     log.info("ended: nothing is left to watch over")
     return 0
 

@@ -107,11 +107,18 @@ class Server:
         self._bearer = f"Bearer {token}".encode()
         self._clients: set[Client] = set()
         self._acked: dict[str, int] = {}
+        self._left_s: float | None = None
 
     @property
     def num_clients(self) -> int:
         """Return how many clients are connected."""
         return len(self._clients)
+
+    def was_visited(self, since_s: float) -> bool:
+        """Return whether a client is there, and was heard lately, or went after ``since_s``, in monotonic seconds."""
+        now_s = time.monotonic()
+        is_here = any(now_s - client.link.last_heard_s < DEAD_AFTER_S for client in self._clients)
+        return is_here or (self._left_s is not None and self._left_s >= since_s)
 
     def num_leases(self, job: str) -> int:
         """Return how many clients follow the job and were heard lately."""
@@ -192,6 +199,7 @@ class Server:
                     await self._converse(client)
                 finally:
                     self._clients.discard(client)
+                    self._left_s = client.link.last_heard_s
                     for job, seq in client.link.acked.items():
                         self._acked[job] = max(self._acked.get(job, 0), seq)
                     client.unfollow()

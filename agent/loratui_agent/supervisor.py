@@ -28,7 +28,9 @@ from loratui_agent.job_queue import JobQueue
 from loratui_agent.life import Life
 from loratui_agent.on_done_command import LIMIT_S
 from loratui_agent.preparing import Surroundings
+from loratui_agent.presence import show_clients
 from loratui_agent.process import ProcessIdentity, identify, is_alive, is_locked, try_lock
+from loratui_agent.rental import Armed, armed_as, read_rental
 from loratui_agent.secrets import forget_secrets
 from loratui_agent.server import Server
 from loratui_agent.sign_of_life import SignOfLife
@@ -90,7 +92,12 @@ async def serve(options: ServeOptions) -> None:
         queue = JobQueue(worker.run)
         for job in _in_order(jobs):
             queue.put(job)
-        commands = Commands(jobs, queue, lambda command: Job.create(home.job(command.job), command))
+        commands = Commands(
+            jobs,
+            queue,
+            lambda command: Job.create(home.job(command.job), command),
+            ends_rental=lambda: armed_as(read_rental(home.run)) is Armed.END,
+        )
         telemetry = TelemetrySource(home.path, HEARTBEAT_S)
         token = home.token.read_text("ascii").strip()
         server = Server(jobs, queue, commands, telemetry, token=token, send_timeout_s=options.send_timeout_s)
@@ -112,7 +119,7 @@ async def serve(options: ServeOptions) -> None:
         try:
             async with (
                 trainer_socket(trainers, jobs.get),
-                file_socket(socket_path(home.path, FILES_SOCKET), jobs.get, token),
+                file_socket(socket_path(home.path, FILES_SOCKET), jobs.get, token) as transfers,
                 server.listening(socket_path(home.path, "agent.sock")),
                 asyncio.TaskGroup() as tasks,
             ):
@@ -122,6 +129,7 @@ async def serve(options: ServeOptions) -> None:
                     tasks.create_task(_keep_reaper(home, options.restart_argv, options.reaper_check_s), name="reaper"),
                     tasks.create_task(afterwards.run(), name="afterwards"),
                     tasks.create_task(life.turn(), name="life"),
+                    tasks.create_task(show_clients(home, server, transfers), name="presence"),
                     tasks.create_task(_watch_idle(is_needed, options.idle_exit_s, stopping), name="idle"),
                 ]
                 log.info("serving home=%s pid=%d jobs=%d", home.path, os.getpid(), len(jobs))

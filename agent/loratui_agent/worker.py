@@ -26,6 +26,7 @@ from loratui_agent.deadman import (
     silence_limit_s,
     trainer_verdict,
 )
+from loratui_agent.deeds import deeds_of
 from loratui_agent.job import Job
 from loratui_agent.oom import count_oom_kills
 from loratui_agent.preparing import Surroundings, prepare
@@ -259,8 +260,9 @@ class Worker:
         elif ended is not None and ended.outcome == "done":
             self._finish(job, JobState.DONE)
         elif ended is not None and ended.outcome == "stopped":
-            # The reaper stops a trainer at the auto-stop while no agent is there.
-            self._finish(job, JobState.STOPPED, stop_reason or ("deadline" if job.meter().left_s() == 0 else "signal"))
+            # The reaper stops a trainer at the auto-stop while no agent is there, and before its machine's rental ends.
+            is_overdue = job.meter().left_s() == 0 or any(deed.get("action") == "stop" for deed in deeds_of(job.folder))
+            self._finish(job, JobState.STOPPED, stop_reason or ("deadline" if is_overdue else "signal"))
         elif ended is not None:
             self._finish(job, JobState.FAILED, ended.code, ended.sentence)
         elif verdict is TrainerVerdict.KILL_OVERDUE:

@@ -27,7 +27,8 @@ class StartJob:
     inputs: JobInputs | None = None
     """What has to be there before the trainer starts; None: all paths of the config are on this machine already."""
     on_done: str = ""
-    """After the verified download: nothing, "stop" (the agent), "poweroff", or "run:COMMAND" for the box's shell."""
+    """After the verified download: nothing, "stop" (the agent), "poweroff", "end" (the rental; refused as
+    ``job.no_rental`` where the box can't), or "run:COMMAND" for the box's shell."""
     keep_s: float | None = None
     """How long an ended run waits for someone to fetch its files before ``on_done`` happens anyway; None: forever."""
 

@@ -189,7 +189,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadman:
-    """The box ended something by itself: ``action`` (stop, poweroff, run), ``reason`` (done, lease, deadline)."""
+    """The box ended something by itself.
+
+    ``action`` is stop, kill, poweroff, run or end (of the rental), ``reason`` is done, lease, deadline or setup.
+    """
 
     tag: ClassVar[str] = "deadman"
     action: str

@@ -11,6 +11,8 @@ from loratui_agent.deadman import (
     LOST_AFTER_S,
     POWER_CHECK_S,
     POWER_TRIES,
+    RENTAL_PAUSE_MAX_S,
+    RENTAL_PAUSE_S,
     RESUMES_WINDOW_S,
     SILENCE_MIN_S,
     STOP_GRACE_S,
@@ -22,6 +24,7 @@ from loratui_agent.deadman import (
     ReapedJob,
     TrainerFacts,
     TrainerVerdict,
+    WatchedRental,
     abandoned_after_s,
     after_end,
     agent_verdict,
@@ -30,6 +33,8 @@ from loratui_agent.deadman import (
     job_verdict,
     may_resume,
     power_verdict,
+    rental_pause_s,
+    rental_verdict,
     silence_limit_s,
     trainer_verdict,
 )
@@ -103,6 +108,11 @@ ENDED = ReapedJob(is_training=False, overdue_s=None, told_s=None)
         (replace(TRAINING, overdue_s=150.0, told_s=STOP_GRACE_S + 1), JobVerdict.KILL, JobVerdict.LEAVE),
         (replace(TRAINING, overdue_s=999.0, told_s=STOP_GRACE_S + 1), JobVerdict.KILL, JobVerdict.KILL),
         (replace(TRAINING, power_s=-1.0), JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (replace(TRAINING, rental_left_s=STOP_GRACE_S + 1), JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (replace(TRAINING, rental_left_s=STOP_GRACE_S), JobVerdict.STOP, JobVerdict.STOP),
+        (replace(TRAINING, rental_left_s=-1.0, overdue_s=None), JobVerdict.STOP, JobVerdict.STOP),
+        (replace(TRAINING, rental_left_s=0.0, told_s=5.0), JobVerdict.LEAVE, JobVerdict.LEAVE),
+        (replace(ENDED, rental_left_s=0.0), JobVerdict.LEAVE, JobVerdict.LEAVE),
         (ENDED, JobVerdict.LEAVE, JobVerdict.LEAVE),
         (replace(ENDED, power_s=1.0), JobVerdict.LEAVE, JobVerdict.LEAVE),
         (replace(ENDED, power_s=0.0), JobVerdict.POWER_OFF, JobVerdict.LEAVE),
@@ -131,6 +141,8 @@ NO_AGENT = ReapedAgent(is_alive=False, is_wanted=False, silent_s=0.0, next_start
         (replace(NO_AGENT, is_wanted=True, next_start_s=3.0), AgentVerdict.LEAVE),
         (replace(NO_AGENT, is_wanted=True, has_jobs=True), AgentVerdict.START),
         (replace(NO_AGENT, has_jobs=True), AgentVerdict.LEAVE),
+        (replace(NO_AGENT, is_armed=True), AgentVerdict.LEAVE),
+        (replace(NO_AGENT, is_armed=True, is_wanted=True), AgentVerdict.START),
         (NO_AGENT, AgentVerdict.END),
     ],
 )
@@ -247,3 +259,57 @@ def test_a_machine_that_stays_on_is_asked_again_later_and_later_and_then_no_more
         assert power_verdict(num_tries, pause_s - 1) is PowerVerdict.WAIT
         last = PowerVerdict.GIVE_UP if num_tries == POWER_TRIES else PowerVerdict.TRY
         assert power_verdict(num_tries, pause_s) is last
+
+
+RENTED = WatchedRental(
+    left_s=60.0,
+    setup_left_s=None,
+    lease_left_s=None,
+    has_jobs=False,
+    is_busy=False,
+    has_unfetched=False,
+    is_asked_for=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("rental", "reason"),
+    [
+        (RENTED, ""),
+        (replace(RENTED, left_s=0.0), "deadline"),
+        (replace(RENTED, left_s=-1e9, is_busy=True, has_unfetched=True, has_jobs=True), "deadline"),
+        (replace(RENTED, setup_left_s=1.0), ""),
+        (replace(RENTED, setup_left_s=0.0), "setup"),
+        (replace(RENTED, setup_left_s=0.0, has_jobs=True), ""),
+        (replace(RENTED, setup_left_s=0.0, is_busy=True), ""),
+        (replace(RENTED, lease_left_s=1.0), ""),
+        (replace(RENTED, lease_left_s=0.0), "lease"),
+        (replace(RENTED, lease_left_s=0.0, is_busy=True), ""),
+        (replace(RENTED, lease_left_s=-1e9, has_unfetched=True), ""),
+        (replace(RENTED, is_asked_for=True), "done"),
+        (replace(RENTED, is_asked_for=True, has_unfetched=True), "done"),
+        (replace(RENTED, is_asked_for=True, is_busy=True), ""),
+    ],
+)
+def test_a_rental_ends_at_its_deadline_and_before_it_only_where_nothing_is_lost_by_that(rental, reason):
+    assert rental_verdict(rental) == reason
+
+
+@given(
+    left_s=st.floats(-1e6, 1e6),
+    setup_left_s=st.none() | st.floats(-1e6, 1e6),
+    lease_left_s=st.none() | st.floats(-1e6, 1e6),
+    has_jobs=st.booleans(),
+    has_unfetched=st.booleans(),
+    is_asked_for=st.booleans(),
+)
+def test_only_the_deadline_ends_what_goes_on(**facts):
+    busy = WatchedRental(is_busy=True, **facts)
+    assert rental_verdict(busy) == ("deadline" if busy.left_s <= 0 else "")
+
+
+def test_ending_a_rental_is_tried_forever_and_ever_less_often():
+    pauses_s = [rental_pause_s(num_tries) for num_tries in range(1, 2000)]
+    assert pauses_s[0] == RENTAL_PAUSE_S
+    assert pauses_s == sorted(pauses_s)
+    assert set(pauses_s[10:]) == {RENTAL_PAUSE_MAX_S}

@@ -5,12 +5,13 @@ import json
 import os
 import socket
 import stat
+import time
 
 import pytest
 
 from loratui_protocol.ids import new_id
 from loratui_protocol.paths import FILES_SOCKET, socket_path
-from support.agent_process import AgentProcess, client_of, running_agent
+from support.agent_process import AgentProcess, client_of, running_agent, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,14 @@ def test_ranges_come_in_the_order_of_the_questions(agent, job):
     content = (agent.home.job(job) / "artifacts" / "lora").read_bytes()
     answer = ask(agent, hello(agent, job), b"4000 96\n", b"0 10\n", b"10 1\n")
     assert answer == b'{"total": 4096}\n' + content[4000:] + content[:11]
+
+
+def test_whoever_fetches_is_a_client_that_is_there(agent, job):
+    shown = agent.home.run / "client"
+    wait_until(shown.exists, "the last client to be shown")
+    wait_until(lambda: time.time() - shown.stat().st_mtime > 3, "it to be gone", deadline_s=60)
+    ask(agent, hello(agent, job), b"0 10\n")
+    wait_until(lambda: time.time() - shown.stat().st_mtime < 3, "another to be shown")
 
 
 @pytest.mark.parametrize("line", [b"0 4097\n", b"-1 5\n", b"0 0\n", b"0\n", b"a b\n", b"x" * 9000, b"0 10 10\n"])
