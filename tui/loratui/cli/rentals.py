@@ -132,7 +132,10 @@ async def _reconciled(preferences: Settings, providers: Sequence[Provider]) -> R
         if not providers and (ledger is None or not ledger.unproven()):
             raise UsageError("there is no key of any provider", fix="loratui keys vast", code="provider.no_key")
         if ledger is not None:
-            return await reconcile(providers, ledger, preferences.state_dir, pace=_PACE)
+            try:
+                return await reconcile(providers, ledger, preferences.state_dir, pace=_PACE)
+            except StorageError as error:
+                say(f"loratui: {error}")
     answers = await rentals_of(providers)
     return Reconciled(
         found=[
