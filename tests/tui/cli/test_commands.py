@@ -59,7 +59,7 @@ def store_run(cli, state: JobState, **fields) -> StoredRun:
         (["frobnicate"], "usage"),
         (["train"], "usage"),
         (["train", "job.toml"], "usage"),
-        (["train", "job.toml", "--on", "vast"], "target.unknown"),
+        (["train", "job.toml", "--on", "moon"], "target.unknown"),
         (["train", "job.toml", "--on", "local", "--deadline", "soon"], "usage"),
         (["train", "job.toml", "--on", "local", "--budget", "much"], "usage.money"),
         (["train", "job.toml", "--on", "local", "--budget", "0"], "usage.money"),

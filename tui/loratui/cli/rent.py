@@ -34,7 +34,8 @@ from loratui.sessions.rented import rental_label, rental_target
 from loratui.sessions.rented_box import arm, box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
-from loratui.sessions.renting_end import Receipt, finish_rental
+from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
+from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.start_run import start_run
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
@@ -144,8 +145,12 @@ def _quotes(preferences: Settings, names: tuple[str, ...], checked: Checked, pat
 
     Raises:
         UsageError: there is no key, or nothing fits.
+        ProviderError: none of them could be understood.
     """
     quoted = ask_quotes(preferences, names, OfferQuery(), checked)
+    errors = [answer.error for answer in quoted.answers if answer.error is not None]
+    if not quoted.ranked and errors:
+        raise errors[0]
     tell_failures(quoted.answers)
     if not quoted.ranked:
         raise UsageError(
@@ -288,8 +293,12 @@ async def _finish(preferences: Settings, name: str, label: str, why: str) -> Rec
             say(f"ending the rental: {how}")
 
     with Rentals(preferences.database) as ledger:
-        async with opened(preferences, (name,)) as [provider]:
-            return await finish_rental(provider, ledger, label, why, tell)
+        async with opened(preferences, (name,)) as providers:
+            if not providers:
+                raise still_billing(ledger.rental(label))
+            receipt = await finish_rental(providers[0], ledger, label, why, tell)
+    RentalFolder(preferences.state_dir, label).remove()
+    return receipt
 
 
 def _print_receipt(receipt: Receipt) -> None:

@@ -162,6 +162,9 @@ class _LinkNarrator:
     def look(self) -> None:
         view = self._host.view(self._run_id)
         self._supply.look(view)
+        if view.is_settled:
+            # What is left to say has come; where it was may be gone by now, as it should.
+            return
         if view.link is LinkState.DOWN and not self._is_down and view.given_up is None:
             self._is_down = True
             print(f"the agent is not heard ({view.link_detail}); it is tried again", file=sys.stderr, flush=True)

@@ -1,0 +1,165 @@
+"""``train --on`` a provider: real machines on loopback are rented, train, and are gone, whatever is pulled."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from loratui.domain.rental import RentalState
+from loratui.settings import load
+from loratui.store.rentals import Rentals, StoredRental
+from loratui_protocol.config_file import to_toml
+from support.agent_process import wait_until
+from support.fake_runpod import FakeRunPod
+from support.fake_vast import FakeVast
+from support.local_cli import LocalCli, local_cli
+from support.rental_market import Machines, runpod_with_machines, vast_with_machines
+from support.sshd import needs_sshd
+from support.tiny_training import tiny_config, write_pictures
+from support.wheel_index import locked_wheels, wheel_index
+
+pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
+
+
+@dataclass
+class World:
+    """A user with keys, and the two providers."""
+
+    cli: LocalCli
+    vast: FakeVast
+    runpod: FakeRunPod
+    vast_machines: Machines
+
+    def num_living(self) -> int:
+        return self.vast.num_living() + self.runpod.num_living()
+
+    def rentals(self) -> list[StoredRental]:
+        with Rentals(load(environ=self.cli.environment).database) as ledger:
+            return ledger.rentals()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with contextlib.ExitStack() as stack:
+        index = stack.enter_context(wheel_index(locked_wheels()))
+        vast, machines = stack.enter_context(vast_with_machines(tmp_path / "v"))
+        runpod, _ = stack.enter_context(runpod_with_machines(tmp_path / "r"))
+        folder = tmp_path / "laptop"
+        folder.mkdir()
+        cli = stack.enter_context(
+            local_cli(
+                folder,
+                LORATUI_PROVIDERS__VAST__URL=vast.url,
+                LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
+                LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
+                LORATUI_VAST_API_KEY=vast.key,
+                LORATUI_RUNPOD_API_KEY=runpod.key,
+                LORATUI_REMOTE__INDEX_URL=index.url,
+                PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
+            )
+        )
+        yield World(cli, vast, runpod, machines)
+
+
+def write_config(folder: Path, **changes: object) -> Path:
+    """Write dataset and config of the smallest real training."""
+    config = tiny_config(write_pictures(folder / "dataset"), output_dir=str(folder / "out"), **changes)
+    path = folder / "tiny.toml"
+    path.write_text(to_toml(config), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("target", ["vast", "runpod"])
+def test_a_run_is_rented_trained_fetched_and_its_machine_is_shown_gone(
+    world: World, tmp_path: Path, target: str
+) -> None:
+    train = world.cli.run("train", write_config(tmp_path), "--on", target, "--budget", "1", "--yes", "--plain")
+    assert train.finish() == 0, train.errors
+    said = "\n".join(train.errors)
+    assert "at most $1.00; auto-stop in" in said
+    assert "dead-man: the machine ends its own rental; its key was tried" in said
+    assert f"the rental is gone, as {target} shows" in said
+    assert list((tmp_path / "out").glob("*.safetensors"))
+    assert world.num_living() == 0
+    [rental] = world.rentals()
+    assert (rental.provider, rental.state, rental.proven_gone, rental.is_tidy) == (target, RentalState.GONE, True, True)
+    assert world.cli.run("rentals").lines == ["nothing is rented"]
+    assert world.vast.account_keys == {}, "our key is off the account"
+    again = world.cli.run("attach", "--plain")
+    assert again.finish() == 0, again.errors
+    assert any("done" in line for line in again.lines), "its history outlives the machine"
+
+
+def test_a_client_that_is_killed_costs_nothing_past_the_deadline(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path, max_train_steps=100_000)
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--json")
+    train.wait_for_step(3)
+    train.kill()
+    [box] = world.vast_machines.running.values()
+    # The hours until then are left out; key, instance and reaper are those of the rental.
+    argv = [sys.executable, "-m", "loratui_agent.cli", "arm", "--home", str(box.home / ".loratui")]
+    environment = {**os.environ, "LORATUI_ALLOW_LOOPBACK": "1"}
+    sooner = json.dumps({"provider": "vast", "url": world.vast.url, "deadline_s": 3}).encode()
+    told = subprocess.run(argv, input=sooner, env=environment, capture_output=True, check=False)
+    assert b'"armed": "end"' in told.stdout, told
+    wait_until(lambda: world.num_living() == 0, "the machine to end its own rental", 60)
+    [rental] = world.rentals()
+    assert not rental.proven_gone, "nobody has looked yet"
+    swept = world.cli.run("rentals", "sweep", "--yes")
+    assert swept.finish() == 0, swept.errors
+    [rental] = world.rentals()
+    assert rental.proven_gone
+
+
+def test_another_start_of_the_client_follows_the_run_to_its_end_and_ends_the_rental(
+    world: World, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, max_train_steps=60)
+    train = world.cli.start("train", config, "--on", "cheapest", "--budget", "1", "--yes", "--json")
+    train.wait_for_step(2)
+    train.kill()
+    attach = world.cli.run("attach", "--json")
+    assert attach.finish() == 0, attach.errors
+    assert [each["state"] for each in attach.events() if each["event"] == "state"][-1] == "done"
+    assert "the rental is gone" in "\n".join(attach.errors)
+    assert world.num_living() == 0
+    assert list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_what_forbids_a_rental_is_said_before_anything_is_rented(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    unlimited = world.cli.run("train", config, "--on", "vast", "--yes", "--plain")
+    assert (unlimited.finish(), "[usage.budget]" in unlimited.errors[-2]) == (2, True)
+    tight = world.cli.run("train", config, "--on", "vast", "--budget", "0.0001", "--yes", "--plain")
+    assert tight.finish() == 2
+    assert "[budget.too_low]" in "\n".join(tight.errors)
+    world.vast.empty_account()
+    poor = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert poor.finish() in (2, 4)
+    # Said by us where it would not pay for the run, else by the provider, which wants more on the account.
+    assert "balance" in "\n".join(poor.errors)
+    world.cli.environment["LORATUI_VAST_API_KEY"] = "wrong-key-canary"
+    wrong = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert wrong.finish() == 4
+    assert "[provider.key]" in "\n".join(wrong.errors)
+    assert "canary" not in "\n".join(wrong.errors)
+    world.runpod.answer("offers", 200, json.dumps({"gpus": []}).encode(), times=100, content_type="application/json")
+    nothing = world.cli.run("train", config, "--on", "runpod", "--budget", "1", "--yes", "--plain")
+    assert nothing.finish() == 2
+    assert "[offers.none]" in "\n".join(nothing.errors)
+    assert world.num_living() == 0
+    assert all(rental.proven_gone and not rental.instance_id for rental in world.rentals())
+
+
+def test_an_offer_that_somebody_else_took_leads_to_the_next_one(world: World, tmp_path: Path) -> None:
+    world.vast.answer("create", 410, b'{"success": false, "error": "no_such_ask", "msg": "no longer available"}')
+    train = world.cli.run("train", write_config(tmp_path), "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert train.finish() == 0, train.errors
+    assert world.num_living() == 0
+    assert sorted(each.state for each in world.rentals()) == [RentalState.GONE, RentalState.GONE]
