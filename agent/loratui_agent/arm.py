@@ -6,6 +6,8 @@ It answers only once the reaper has read what was written, and says what the pro
 import json
 import os
 import secrets
+import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +34,8 @@ from loratui_protocol.paths import AgentHome
 
 START_SCRIPT_DEADLINE = Path("/var/lib/loratui/deadline")
 """Where the script that a rented machine starts with keeps its own deadline, in epoch seconds."""
+START_SCRIPT_AGAIN = "again"
+"""A shell script beside it, for the machine's next start: it has the reaper watch again."""
 REAPER_TIMEOUT_S = 20.0
 _LOOK_EVERY_S = 0.05
 _URLS = {
@@ -72,7 +76,7 @@ def arm(
             fix="is the agent running there?",
             code="rental.file",
         ) from error
-    why = _tell_start_script(start_script_deadline, asked.deadline_s)
+    why = _tell_start_script(start_script_deadline, asked.deadline_s, home)
     _wait(lambda: _is_watched(home, asked), home, timeout_s)
     # Read again: what is said is what the reaper goes by.
     rental = read_rental(home.run)
@@ -132,16 +136,27 @@ def _refused(why: str) -> UsageError:
     )
 
 
-def _tell_start_script(path: Path, deadline_s: float) -> str:
-    """Move the deadline of the script that the machine started with, if there is one; return why it could not be."""
-    if not path.exists():
+def _tell_start_script(deadline: Path, deadline_s: float, home: AgentHome) -> str:
+    """Move the deadline of the script that the machine starts with, if there is one; return why it could not be.
+
+    Beside it lies what that script runs at another start of the machine: who is killed by it is started again.
+    """
+    if not deadline.exists():
         return ""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(f"{int(time.time() + deadline_s)}\n", "ascii")
-        temporary.replace(path)
-    except OSError as error:
-        return f"the start script keeps its old deadline: {error}"
+    environment = ["-u", "PYTHONHOME", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}"]
+    reaper = [sys.executable, "-m", "loratui_agent.reaper", "--home", str(home.path)]
+    command = shlex.join(["/usr/bin/env", *environment, *reaper])
+    texts = {
+        deadline: f"{int(time.time() + deadline_s)}\n",
+        deadline.with_name(START_SCRIPT_AGAIN): f"(trap '' HUP; exec {command}) </dev/null >/dev/null 2>&1 &\n",
+    }
+    for path, text in texts.items():
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(text, "utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            return f"the start script keeps what it was told before: {error}"
     return ""
 
 

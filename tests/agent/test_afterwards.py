@@ -36,7 +36,7 @@ def command_that_tells(tmp_path, status: int = 0) -> str:
 @pytest.mark.parametrize(
     ("text", "is_known"),
     [
-        *[(text, True) for text in ("", "stop", "poweroff", "run:true", "run:rclone copy . there:")],
+        *[(text, True) for text in ("", "stop", "poweroff", "end", "run:true", "run:rclone copy . there:")],
         *[(text, False) for text in ("run:", "run: ", "reboot", "Stop", "run:a\x00b", f"run:{'x' * 5000}")],
     ],
 )

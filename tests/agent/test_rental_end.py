@@ -15,9 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
+from loratui_agent.arm import arm as arm_here
 from loratui_agent.process import is_locked, try_lock
 from loratui_agent.rental import FACTS, WATCH
 from loratui_protocol import messages
+from loratui_protocol.paths import AgentHome
 from support.agent_process import AgentProcess, client_of, running_agent, wait_until
 from support.reaper_process import running_reaper
 from support.rented import Arming, Rented, arm, change, rented_at
@@ -168,6 +170,20 @@ def test_restart_of_all_that_runs_moves_no_deadline(tmp_path, machine):
     assert not machine.is_gone
     with running_reaper(tmp_path):
         wait_until(lambda: machine.is_gone, "its end")
+
+
+def test_start_script_of_the_machine_has_the_reaper_watch_again(tmp_path, machine):
+    home = tmp_path / "it's home"
+    script = tmp_path / "start" / "deadline"
+    script.parent.mkdir()
+    script.write_text("1\n")
+    with armed(home, machine, deadline_s=3600.0):
+        answer = arm_here(AgentHome(home), json.dumps(machine.asked(deadline_s=2.0)), start_script_deadline=script)
+        assert (answer["armed"], answer["why"]) == ("end", "")
+    assert not is_locked(home / "run" / "reaper.lock")
+    subprocess.run(["sh", script.with_name("again")], check=True)
+    wait_until(lambda: machine.is_gone, "its end")
+    end_all(home)
 
 
 def test_restart_of_the_machine_with_its_clock_set_back_moves_no_deadline(tmp_path, machine):
