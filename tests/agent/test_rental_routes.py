@@ -1,13 +1,21 @@
 """The requests that end a rental, against servers that behave as the providers do on a bad day."""
 
+import datetime
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from loratui_agent.rental_key import own_key
 from loratui_agent.rental_routes import STOP_FROM_TRY, end_rental, read_back
@@ -186,3 +194,60 @@ def test_key_is_found_where_each_provider_puts_it(tmp_path: Path) -> None:
     assert own_key("runpod", [process, shell], {}) == ("7h9k", "rpa_1")
     assert own_key("runpod", [nothing], {"RUNPOD_POD_ID": "own", "RUNPOD_API_KEY": "key"}) == ("own", "key")
     assert own_key("runpod", [shell], {"RUNPOD_POD_ID": "own"}) == ("7h9k", "rpa_1")
+
+
+@contextmanager
+def secure_server(folder: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """Serve one who agrees to everything, for localhost; give its address, its certificate and the keys it saw."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, private = folder / "certificate.pem", folder / "key.pem"
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    keys: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_DELETE(self) -> None:
+            keys.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"success": true}')
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, private)
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"https://localhost:{server.server_address[1]}", pem, keys
+        server.shutdown()
+        thread.join()
+
+
+def test_key_is_shown_only_to_whom_the_machine_trusts(
+    at_vast: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with secure_server(tmp_path) as (url, certificate, keys):
+        assert "CERTIFICATE_VERIFY_FAILED" in end_rental(at_vast.rental(url=url))
+        assert keys == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert end_rental(at_vast.rental(url=url)) == ""
+        assert keys == [f"Bearer {at_vast.key}"]
+
+
+def test_server_that_begins_no_tls_is_given_up(at_vast: Rented) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://localhost:{silent.getsockname()[1]}"
+        assert "timed out" in end_rental(at_vast.rental(url=url), timeout_s=0.2)
