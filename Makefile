@@ -39,8 +39,9 @@ types: $(STAMP)
 layers: $(STAMP)
 	$(BIN)/lint-imports
 
+# A file's tests stay together: what its modules set up, a machine with an environment, say, is made once. Long ones first.
 pytest: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 wheel: $(STAMP)
 	rm -rf dist

@@ -93,3 +93,12 @@ def test_it_fits_what_providers_take_and_holds_no_key(provider: str) -> None:
     for bad in ('https://x/"', "https://x/$(reboot)", "https://x/`id`"):
         with pytest.raises(ValueError, match="script"):
             start_script(provider, bad, 1)
+
+
+def test_after_a_restart_what_the_agent_has_left_is_run_again(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "again").write_text(f"touch {tmp_path}/came-back\n")
+    script = start_script("vast", "https://console.example", int(time.time()) + 1000, folder=str(state))
+    with started(tmp_path, "sh", script, {}, ()):
+        assert (tmp_path / "came-back").exists()

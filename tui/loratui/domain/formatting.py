@@ -128,8 +128,18 @@ def attach_command(name: str) -> str:
     return f"loratui attach {shlex.quote(name)}"
 
 
-_ENDINGS = {"stop": "the agent ended", "poweroff": "the machine was told to power off", "run": "your command was run"}
-_CAUSES = {"done": "the files are on the laptop", "lease": "nobody came for the files", "deadline": "the time was up"}
+_ENDINGS = {
+    "stop": "the agent ended",
+    "poweroff": "the machine was told to power off",
+    "run": "your command was run",
+    "end": "the machine asked its provider to end its rental",
+}
+_CAUSES = {
+    "done": "the files are on the laptop",
+    "lease": "nobody came for the files",
+    "deadline": "the time was up",
+    "setup": "no run was ever started",
+}
 
 
 def deadman(event: Deadman) -> str:
