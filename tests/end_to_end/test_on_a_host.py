@@ -179,9 +179,16 @@ def test_what_a_host_is_told_to_do_in_the_end_happens_once_the_files_are_here(ho
     with host.laptop(tmp_path / "laptop") as laptop:
         train = laptop.run(*laptop.on_host("train", config, "--json", "--yes", "--on-done", f"touch {mark}"))
         assert train.finish() == 0, train.errors
-        attach = laptop.run("attach", "--json")
-        assert attach.finish() == 0, attach.errors
-    [ended] = [each for each in attach.events() if each["event"] == "deadman"]
+        wait_until(mark.exists, "the command")
+
+        def deeds() -> list[dict[str, object]]:
+            attach = laptop.run("attach", "--json")
+            assert attach.finish() == 0, attach.errors
+            return [each for each in attach.events() if each["event"] == "deadman"]
+
+        # It comes after the end of the run, which is all that a follower waits for.
+        wait_until(deeds, "word of it", 60)
+        [ended] = deeds()
     assert (ended["action"], ended["reason"], ended["ok"]) == ("run", "done", True)
     assert mark.exists()
 
