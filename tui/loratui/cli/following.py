@@ -30,6 +30,7 @@ from loratui_protocol.paths import AgentHome
 HUNG_UP, INTERRUPTED = 129, 130
 _LOOK_S = 0.5
 _LOST_S = 8.0
+_KNOWN_S = 15.0
 
 
 class _HungUp(KeyboardInterrupt):
@@ -97,11 +98,20 @@ def watch(host: SessionHost, preferences: Settings, run_id: str, arguments: Argu
         _see_to_rental(host, preferences, view, is_all_here=False)
         return status
     _conclude(view, preferences, arguments)
+    _let_agent_know(host, run_id)
     missing = _missing_lora(view, preferences)
     _see_to_rental(host, preferences, view, is_all_here=missing is None and not view.download_failures)
     if missing is not None:
         raise missing
     return 1 if view.state is JobState.FAILED else 0
+
+
+def _let_agent_know(host: SessionHost, run_id: str) -> None:
+    """Stay until the agent has heard that everything is here: what it is to do after the run waits for that."""
+    end_s = time.monotonic() + _KNOWN_S
+    view = host.view(run_id)
+    while not view.is_known_to_be_settled and view.link is LinkState.UP and time.monotonic() < end_s:
+        view = host.wait(run_id, view.version, 0.5)
 
 
 def _see_to_rental(host: SessionHost, preferences: Settings, view: RunView, *, is_all_here: bool) -> None:

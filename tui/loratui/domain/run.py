@@ -155,6 +155,8 @@ class RunView:
     """Artifact id -> why the file is not on this machine."""
     declined: dict[str, str] = field(default_factory=dict)
     """Artifact id -> why the user's settings keep the file from being fetched."""
+    acknowledged: set[str] = field(default_factory=set)
+    """Ids of artifacts of which the agent knows that they are here, or not wanted."""
     fetching: tuple[str, int] | None = None
     """The artifact that is on its way, and how many bytes of it are here."""
     samples: list[Sample] = field(default_factory=list)
@@ -275,6 +277,11 @@ class RunView:
         return self.state.is_final and not self.artifacts.keys() - settled
 
     @property
+    def is_known_to_be_settled(self) -> bool:
+        """Return whether the agent knows it, too: what it does after the run waits for that."""
+        return self.is_settled and self.downloaded.keys() | self.declined.keys() <= self.acknowledged
+
+    @property
     def may_need_supply(self) -> bool:
         """Return whether the box may still wait for files of this machine."""
         return not self.state.is_final and not self.step and self.state not in _TRAINED
@@ -299,6 +306,7 @@ class RunView:
             exported=self.exported.copy(),
             download_failures=self.download_failures.copy(),
             declined=self.declined.copy(),
+            acknowledged=self.acknowledged.copy(),
             samples=self.samples.copy(),
             log=self.log.copy(),
             warnings=self.warnings.copy(),
@@ -352,6 +360,7 @@ class RunView:
             # A resumed run wrote the file anew: what was fetched is not it any more.
             for known in (self.downloaded, self.exported, self.download_failures):
                 known.pop(event.id, None)
+            self.acknowledged.discard(event.id)
         self.artifacts[event.id] = event
         if len(self.artifacts) > NUM_ARTIFACTS:
             self._forget_artifact()

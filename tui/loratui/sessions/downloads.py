@@ -89,6 +89,8 @@ class Downloads:
             artifact = view.artifacts.get(artifact_id)
             if artifact is None or not _is(artifact, known):
                 continue
+            if known.acknowledged:
+                view.acknowledged.add(artifact_id)
             if known.exported is not None:
                 view.exported[artifact_id] = known.exported
             if known.exported is not None or not self._is_exported(artifact):
@@ -104,6 +106,7 @@ class Downloads:
         if result.ok:
             self._store.note_acknowledged(self._run.id, here)
             self._told_declined |= declined
+            self.view.acknowledged |= {*here, *declined}
 
     async def run(self, agent: AgentClient) -> None:
         """Fetch what the run has and we have not, for as long as the connection lives."""
