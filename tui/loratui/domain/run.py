@@ -2,11 +2,10 @@
 
 import math
 from collections import deque
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from loratui.domain import formatting
 from loratui.domain.phases import Phase, title, took
@@ -388,21 +387,3 @@ def _keep(newest: list[T], event: T) -> None:
 
 def _sentence(event: CommandResult, outcome: str) -> str:
     return f"{event.command} by {event.author}: {outcome}" + (f", {event.message}" if event.message else "")
-
-
-class RunSource(Protocol):
-    """Where a screen gets a run from, and where its keys go."""
-
-    run_id: str
-
-    def view(self) -> RunView:
-        """Return the newest snapshot, at once."""
-        ...
-
-    def send(self, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
-        """Send a command; the result comes when the run has carried it out or refused it."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the run, which goes on."""
-        ...

@@ -8,7 +8,7 @@ import signal
 import threading
 from pathlib import Path
 
-from loratui.domain.run import RunSource
+from loratui.domain.run_source import RunSource
 from loratui.ui.clock import Clock, SystemClock
 from loratui.ui.environment import UiOptions
 from loratui.ui.render.diffed_app import DiffedApp

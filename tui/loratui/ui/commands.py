@@ -4,7 +4,8 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
 from loratui.domain import formatting
-from loratui.domain.run import CommandKind, RunSource
+from loratui.domain.run import CommandKind
+from loratui.domain.run_source import RunSource
 from loratui.ui.actions import EXTENSION_S, UNDO_S, resumes
 from loratui.ui.frame import Frame
 from loratui_protocol.errors import LoratuiError

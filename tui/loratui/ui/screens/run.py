@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from loratui.domain.countdown import bell
-from loratui.domain.run import RunSource
+from loratui.domain.run_source import RunSource
 from loratui.ui.actions import ACTIONS, UNDO_S
 from loratui.ui.clock import Clock
 from loratui.ui.commands import Commands

@@ -1,0 +1,25 @@
+"""Where a screen gets a run from: the port that the interface is written against."""
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from loratui.domain.run import CommandKind, RunView
+from loratui_protocol.messages import CommandResult
+
+
+class RunSource(Protocol):
+    """Where a screen gets a run from, and where its keys go."""
+
+    run_id: str
+
+    def view(self) -> RunView:
+        """Return the newest snapshot, at once."""
+        ...
+
+    def send(self, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
+        """Send a command; the result comes when the run has carried it out or refused it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the run, which goes on."""
+        ...
