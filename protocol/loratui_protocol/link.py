@@ -162,11 +162,11 @@ class ClientLink:
             case _:
                 raise ProtocolError(f"the agent sent {message.tag}, which only a client sends", code="protocol.order")
 
-    def stored(self, job: str, seq: int, now_s: float) -> list[Send]:
-        """Note that everything up to ``seq`` is on our disk; return the acknowledgement when one is due."""
+    def stored(self, job: str, seq: int, now_s: float, *, at_once: bool = False) -> list[Send]:
+        """Note that everything up to ``seq`` is on our disk; return the acknowledgement when one is due, or wanted."""
         self._followed[job].stored = seq
         pending = sum(followed.stored - followed.acked for followed in self._followed.values())
-        if pending >= ACK_EVERY_RECORDS or now_s - self._last_ack_s >= ACK_EVERY_S:
+        if at_once or pending >= ACK_EVERY_RECORDS or now_s - self._last_ack_s >= ACK_EVERY_S:
             return self._acks(now_s, renew=False)
         return []
 

@@ -159,6 +159,7 @@ def test_acknowledgements_come_at_most_once_a_second() -> None:
     assert client.stored("j", 1, 0.5) == []
     assert client.stored("j", 2, 1.0) == [Send(message=Ack(job="j", epoch="e1", seq=2))]
     assert client.stored("j", 3, 1.5) == []
+    assert client.stored("j", 3, 1.6, at_once=True) == [Send(message=Ack(job="j", epoch="e1", seq=3))]
 
 
 def test_many_records_are_acknowledged_at_once() -> None:

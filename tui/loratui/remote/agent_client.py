@@ -114,9 +114,9 @@ class AgentClient:
         """Ask for a run's records after those that are stored."""
         await self._send(self._link.follow(job, epoch, after_seq))
 
-    async def stored(self, job: str, seq: int) -> None:
-        """Say that everything up to ``seq`` is on our disk; the agent is told when that is due."""
-        for output in self._link.stored(job, seq, time.monotonic()):
+    async def stored(self, job: str, seq: int, *, at_once: bool = False) -> None:
+        """Say that everything up to ``seq`` is on our disk; the agent is told when that is due, or ``at_once``."""
+        for output in self._link.stored(job, seq, time.monotonic(), at_once=at_once):
             await self._send(output.message)
 
     async def command(self, command: Command) -> None:

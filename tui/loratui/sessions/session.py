@@ -196,7 +196,8 @@ class RunSession:
                 self._downloads.answered(record.event)
         self._changed()
         self._downloads.wake()
-        await agent.stored(self._run.id, delivered.records[-1].seq)
+        # Who follows a run that is over may leave any moment: what the agent does then waits for this.
+        await agent.stored(self._run.id, delivered.records[-1].seq, at_once=self.view.state.is_final)
 
     async def _send_commands(self, agent: AgentClient) -> None:
         while True:
