@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from loratui.domain.offers import Offer, OfferQuery, fits
 from loratui.providers import runpod_answers as answers
+from loratui.providers import runpod_words as words
 from loratui.providers.base import (
     LABEL_PREFIX,
     Account,
@@ -304,15 +305,15 @@ class RunPod:
             return self._api.refused(answer, said or "")
         if said is None or answer.status < 400:
             self._api.nonsense(answer, answer.said or "empty", of_order=True)
-        if answer.status in (400, 402) and answers.means_limit(said):
+        if answer.status in (400, 402) and words.means_limit(said):
             return ProviderRefusedError(f"RunPod: {said}", fix="raise the limit there", code="provider.limit")
-        if answer.status == 402 or (answer.status == 400 and answers.means_no_balance(said)):
+        if answer.status == 402 or (answer.status == 400 and words.means_no_balance(said)):
             return self._api.refused(Answer(402, answer.headers, b""), said)
-        if answer.status == 400 and answers.means_no_capacity(said):
+        if answer.status == 400 and words.means_no_capacity(said):
             return OfferGoneError(f"RunPod has none left: {said}", fix="take the next offer")
-        if answer.status == 400 and answers.means_passing(said):
+        if answer.status == 400 and words.means_passing(said):
             return ProviderBusyError(f"RunPod did nothing: {said}")
-        if answer.status == 403 and not answers.means_key(said):
+        if answer.status == 403 and not words.means_key(said):
             return OfferGoneError(f"RunPod does not rent this one to this account: {said}", fix="take the next offer")
         return self._api.refused(answer, said)
 

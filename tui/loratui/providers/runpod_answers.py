@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from loratui.domain.offers import Offer
+from loratui.providers import runpod_words as words
 from loratui.providers.base import Charges, Instance, InstanceState, SshAddress
 from loratui_protocol.codec import clean
 
@@ -28,33 +29,6 @@ _STATES = {
     "EXITED": InstanceState.STOPPED,
     "ERROR": InstanceState.FAILED,
 }
-_NO_CAPACITY = (
-    "no longer any instances available",
-    "no instances",
-    "please refresh and try again",
-    "does not have the resources",
-    "try a different machine",
-    "insufficient capacity",
-    "no capacity",
-    "out of stock",
-    "could not be placed",
-)
-_PASSING = ("something went wrong", "please try again later")
-_NO_BALANCE = ("your balance", "insufficient balance", "account balance", "insufficient funds", "not enough credit")
-_LIMIT = ("spend limit", "spending limit", "spend rate")
-_OF_THE_KEY = ("scope", "api key", "permission", "token", "read-only", "read only")
-_WILL_NOT_RUN = (
-    "failed to pull image",
-    "toomanyrequests",
-    "manifest unknown",
-    "manifest for",
-    "pull access denied",
-    "error creating container",
-    "error response from daemon",
-    "oci runtime create failed",
-    "no space left on device",
-)
-_RUNS_AFTER_ALL = ("downloaded newer image", "image is up to date", "start container", "started container")
 
 
 class ShapeError(ValueError):
@@ -149,31 +123,6 @@ def problem(status: int, content: bytes) -> str | None:
     if isinstance(errors, list):
         said += [clean(str(error), 100) for error in errors[:5]]
     return clean(": ".join(dict.fromkeys(said)), _MAX_SAID_CHARS)
-
-
-def means_no_capacity(said: str) -> bool:
-    """Return whether a refusal says that there is no such machine now. No code says so, only words do."""
-    return _has(said, _NO_CAPACITY)
-
-
-def means_passing(said: str) -> bool:
-    """Return whether a refusal asks for another try."""
-    return _has(said, _PASSING)
-
-
-def means_no_balance(said: str) -> bool:
-    """Return whether a refusal is about the account's money."""
-    return _has(said, _NO_BALANCE)
-
-
-def means_limit(said: str) -> bool:
-    """Return whether a refusal is about how much the account may spend an hour."""
-    return _has(said, _LIMIT)
-
-
-def means_key(said: str) -> bool:
-    """Return whether a refusal is about what the key may do; else it is about what the account may rent."""
-    return _has(said, _OF_THE_KEY)
 
 
 def offers_in(content: bytes, cloud: str, disk_gb: int, min_cuda: str, region: str, places: bool) -> Iterator[Offer]:
@@ -343,9 +292,9 @@ def heard_in(stream: bytes) -> Heard:
     failure = last = ""
     for line in _log_lines(stream):
         last = line
-        if _has(line, _WILL_NOT_RUN):
+        if words.means_failure(line):
             failure = line
-        elif _has(line, _RUNS_AFTER_ALL):
+        elif words.means_start(line):
             failure = ""
     return Heard(failure, last)
 
@@ -392,11 +341,6 @@ def _instant(value: Any) -> float | None:
 
 def _without_maker(name: str) -> str:
     return name.removeprefix("NVIDIA ").removeprefix("GeForce ")
-
-
-def _has(said: str, words: tuple[str, ...]) -> bool:
-    folded = said.casefold()
-    return any(word in folded for word in words)
 
 
 def _no_number(_: str) -> Any:
