@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loratui_agent.fetch import download, model
+from loratui_agent.fetch import model
 from loratui_agent.fetch.address import LOOPBACK_VARIABLE, is_allowed, parse_address
 from loratui_agent.fetch.model import fetch_model
 from loratui_agent.process import is_locked
@@ -18,24 +18,7 @@ from loratui_protocol.inputs import ModelKind, ModelSource
 from loratui_protocol.messages import Setup
 from loratui_protocol.paths import AgentHome
 from support.agent_process import wait_until
-from support.model_server import COMMIT, ModelServer, model_files, model_server, safetensors
-
-
-@pytest.fixture
-def home(tmp_path):
-    home = AgentHome(tmp_path / "home")
-    home.run.mkdir(parents=True)
-    yield home
-    forget_secrets(home)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv(LOOPBACK_VARIABLE, "1")
-    monkeypatch.setattr(download, "_RETRY_FIRST_S", 0.01)
-    monkeypatch.setattr(download, "_RETRY_LAST_S", 0.01)
-    with model_server() as server:
-        yield server
+from support.model_server import COMMIT, ModelServer, model_files, safetensors
 
 
 def hub(server: ModelServer, **changes: str) -> ModelSource:

@@ -10,32 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from loratui_agent.fetch import download
 from loratui_agent.fetch.address import LOOPBACK_VARIABLE
 from loratui_agent.fetch.model import fetch_model
 from loratui_agent.fetch.weigh import weigh
-from loratui_agent.secrets import forget_secrets, keep_secret
+from loratui_agent.secrets import keep_secret
 from loratui_protocol.errors import LoratuiError, ModelError, UsageError
 from loratui_protocol.inputs import ModelKind, ModelSource
-from loratui_protocol.paths import AgentHome
 from support.model_server import ModelServer, model_files, model_server, safetensors
-
-
-@pytest.fixture
-def home(tmp_path):
-    home = AgentHome(tmp_path / "home")
-    home.run.mkdir(parents=True)
-    yield home
-    forget_secrets(home)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv(LOOPBACK_VARIABLE, "1")
-    monkeypatch.setattr(download, "_RETRY_FIRST_S", 0.01)
-    monkeypatch.setattr(download, "_RETRY_LAST_S", 0.01)
-    with model_server() as server:
-        yield server
 
 
 def hub(server: ModelServer) -> ModelSource:

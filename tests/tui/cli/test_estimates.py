@@ -10,24 +10,12 @@ import pytest
 from loratui.settings import load
 from loratui.store.rentals import Rentals
 from loratui_protocol.config_file import to_toml
-from support.fake_runpod import FakeRunPod, fake_runpod
-from support.fake_vast import FakeVast, ask, fake_vast
+from support.fake_runpod import FakeRunPod
+from support.fake_vast import FakeVast, ask
 from support.local_cli import LocalCli, local_cli
 from support.small_dataset import small_config, write_small_dataset
 
 SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-
-
-@pytest.fixture
-def vast() -> Iterator[FakeVast]:
-    with fake_vast() as fake:
-        yield fake
-
-
-@pytest.fixture
-def runpod() -> Iterator[FakeRunPod]:
-    with fake_runpod() as fake:
-        yield fake
 
 
 @pytest.fixture

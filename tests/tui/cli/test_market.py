@@ -11,22 +11,10 @@ from loratui.domain.offers import OfferQuery
 from loratui.providers.base import Provider
 from loratui.providers.runpod import RunPod
 from loratui.providers.vast import Vast
-from support.fake_runpod import FakeRunPod, fake_runpod
-from support.fake_vast import FakeVast, fake_vast
+from support.fake_runpod import FakeRunPod
+from support.fake_vast import FakeVast
 from support.local_cli import LocalCli, local_cli
 from tui.providers.contract import order
-
-
-@pytest.fixture
-def vast() -> Iterator[FakeVast]:
-    with fake_vast() as fake:
-        yield fake
-
-
-@pytest.fixture
-def runpod() -> Iterator[FakeRunPod]:
-    with fake_runpod() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -12,15 +12,9 @@ from loratui.domain.offers import OfferQuery
 from loratui.domain.rental import RentalState
 from loratui.providers.vast import Vast
 from loratui.store.rentals import Rentals, StoredRental
-from support.fake_vast import FakeVast, fake_vast
+from support.fake_vast import FakeVast
 from support.local_cli import LocalCli, local_cli
 from tui.providers.contract import order
-
-
-@pytest.fixture
-def vast() -> Iterator[FakeVast]:
-    with fake_vast() as fake:
-        yield fake
 
 
 @pytest.fixture
