@@ -16,6 +16,7 @@ from loratui.domain.read_ahead import ReadAhead
 from loratui.remote.file_stream import FileWay, stream
 from loratui.remote.in_thread import in_thread
 from loratui.remote.safetensors_header import check_safetensors
+from loratui.store.file_lock import try_lock
 from loratui_protocol.errors import JobError, ProtocolError, StorageError
 from loratui_protocol.messages import Artifact, Chunk, Refused
 
@@ -187,7 +188,7 @@ class _Part:
         # No link is followed: the name must be a file of ours.
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(self._path, flags, 0o600)
-        if not _locked(self._descriptor):
+        if not try_lock(self._descriptor):
             os.close(self._descriptor)
             raise StorageError(
                 f"another process is fetching {self._path.stem}", fix="wait for it", code="transfer.elsewhere"
@@ -224,19 +225,3 @@ class _Part:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-
-
-def _locked(descriptor: int) -> bool:
-    """Lock the file for as long as it is open; return False where another process has it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

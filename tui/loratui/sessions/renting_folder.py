@@ -3,9 +3,9 @@
 import contextlib
 import os
 import shutil
-import sys
 from pathlib import Path
 
+from loratui.store.file_lock import try_lock
 from loratui_protocol.errors import StorageError
 
 
@@ -27,7 +27,7 @@ class RentalFolder:
             self._descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise self._unwritable(self._lock, error) from error
-        _try_lock(self._descriptor)
+        try_lock(self._descriptor)
 
     def let_go(self) -> None:
         """Mind it no more."""
@@ -49,7 +49,7 @@ class RentalFolder:
         except OSError:
             return False
         try:
-            return not _try_lock(descriptor)
+            return not try_lock(descriptor)
         finally:
             os.close(descriptor)
 
@@ -106,19 +106,3 @@ class RentalFolder:
             fix="make room, or choose another state_dir",
             code="rental.folder",
         )
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Lock a file for as long as it is open; return whether nobody else had it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
