@@ -17,10 +17,11 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from figures import Figure
 
 from loratui.domain.run import LinkState
 from loratui.remote.agent_client import connected
@@ -38,25 +39,6 @@ ROUNDS = 15
 ONE_WAY_S = 0.04
 STOPPED_S = 8.0
 DEADLINE_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured figure and the most that it may be."""
-
-    name: str
-    value_s: float
-    limit_s: float
-
-    @property
-    def holds(self) -> bool:
-        """Return whether the figure keeps to its limit."""
-        return self.value_s <= self.limit_s
-
-    def __str__(self) -> str:
-        """Return a row of the table."""
-        missed = "" if self.holds else "   MISSED"
-        return f"  {self.name:<58} {self.value_s:>7.3f} s   at most {self.limit_s:g} s{missed}"
 
 
 def box_at(port: int, instance: Instance) -> SshBox:
@@ -82,8 +64,8 @@ async def measure_attach(ports: dict[str, int], instance: Instance, agent: Agent
     figures = []
     for (title, port), limit_s in zip(ports.items(), (0.25, 1.0), strict=True):
         took_s = sorted([await attach_s(port, instance, agent, job) for _ in range(ROUNDS)])
-        figures.append(Figure(f"warm attach, {title}, p50 of {ROUNDS}", statistics.median(took_s), limit_s))
-        figures.append(Figure(f"warm attach, {title}, worst", took_s[-1], 2.5))
+        figures.append(Figure(f"warm attach, {title}, p50 of {ROUNDS}", statistics.median(took_s), "s", limit_s))
+        figures.append(Figure(f"warm attach, {title}, worst", took_s[-1], "s", 2.5))
     return figures
 
 
@@ -130,8 +112,8 @@ async def measure_dead(
         back_s = await until(lambda: session.view.link is LinkState.UP)
     await box.close()
     return [
-        Figure("dead path noticed", noticed_s - start_s, 20.0),
-        Figure("and followed again once there is a way", back_s - start_again_s, 2.5),
+        Figure("dead path noticed", noticed_s - start_s, "s", 20.0),
+        Figure("and followed again once there is a way", back_s - start_again_s, "s", 2.5),
     ]
 
 
@@ -177,8 +159,8 @@ def measure_wake(port: int, agent: AgentProcess, job: str, folder: Path) -> list
         client.wait()
         lines.close()
     return [
-        Figure("new connection begun after the clock jumped", after_jump_s, 1.0),
-        Figure(f"new connection begun after {STOPPED_S:.0f} s stopped", after_stop_s, 1.0),
+        Figure("new connection begun after the clock jumped", after_jump_s, "s", 1.0),
+        Figure(f"new connection begun after {STOPPED_S:.0f} s stopped", after_stop_s, "s", 1.0),
     ]
 
 

@@ -15,10 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from figures import Figure
 
 from loratui.remote.agent_client import connected
 from loratui.remote.ssh import Instance, SshBox, parse_target
@@ -40,26 +41,6 @@ DEADLINE_S = 8.0
 REAPER_LIMIT_S = 60.0
 CATCH_UP_S = 60.0
 ROUNDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured figure and the most that it may be."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-
-    @property
-    def holds(self) -> bool:
-        """Return whether the figure keeps to its limit."""
-        return self.value <= self.limit
-
-    def __str__(self) -> str:
-        """Return a row of the table."""
-        missed = "" if self.holds else "   MISSED"
-        return f"  {self.name:<58} {self.value:>7.2f} {self.unit}   at most {self.limit:g}{missed}"
 
 
 async def follow(port: str, home: str, job: str, folder: str) -> None:
@@ -122,7 +103,7 @@ def measure_stalled(folder: Path, minutes: float) -> list[Figure]:
     grown_mb = (most_kib - before_kib) * 1024 / 1e6
     return [
         Figure(f"agent's growth under a client stopped for {minutes:g} min", grown_mb, "MB", GROWTH_LIMIT_MB),
-        Figure("the client had everything again, without a gap, after", caught_up_s, "s ", CATCH_UP_S),
+        Figure("the client had everything again, without a gap, after", caught_up_s, "s", CATCH_UP_S),
     ]
 
 
@@ -153,8 +134,8 @@ def measure_reaper(folder: Path) -> list[Figure]:
             seconds_after_deadline(folder / f"deaf{number}", "\nignore_stop = true", ["--grace-s", "30"], is_dead)
         )
     return [
-        Figure(f"trainer told, and saved, after its deadline; worst of {ROUNDS}", max(late_s), "s ", REAPER_LIMIT_S),
-        Figure("one that ignores it killed, grace of 30 s included; worst", max(deaf_s), "s ", REAPER_LIMIT_S),
+        Figure(f"trainer told, and saved, after its deadline; worst of {ROUNDS}", max(late_s), "s", REAPER_LIMIT_S),
+        Figure("one that ignores it killed, grace of 30 s included; worst", max(deaf_s), "s", REAPER_LIMIT_S),
     ]
 
 

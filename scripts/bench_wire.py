@@ -11,12 +11,13 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from figures import Figure
 
 from support.agent_process import AgentProcess, client_of, running_agent
 
@@ -25,29 +26,6 @@ LIVE_STEP_S = 0.02
 NUM_REPLAYED = 20_000
 NUM_MISSED = 1_000
 DEADLINE_S = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured figure and the most, or the least, that it may be."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-    at_least: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """Return whether the figure keeps to its limit."""
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
-
-    def __str__(self) -> str:
-        """Return a row of the table."""
-        word = "at least" if self.at_least else "at most"
-        return f"  {self.name:<46} {self.value:>10,.2f} {self.unit:<9} {word} {self.limit:,g}" + (
-            "" if self.holds else "   MISSED"
-        )
 
 
 async def measure_live(agent: AgentProcess) -> list[Figure]:
