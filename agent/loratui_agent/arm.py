@@ -17,6 +17,7 @@ from loratui_agent.clock import now
 from loratui_agent.files import disk_full_error
 from loratui_agent.process import is_locked
 from loratui_agent.rental import (
+    END_WANTED,
     FACTS,
     Armed,
     Rental,
@@ -69,6 +70,7 @@ def arm(
     """
     asked = _rental(text, read_rental(home.run), places)
     try:
+        (home.run / END_WANTED).unlink(missing_ok=True)
         write_private(home.run / FACTS, asked)
     except OSError as error:
         raise disk_full_error(error, home.run / FACTS) or StorageError(

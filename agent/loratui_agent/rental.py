@@ -18,6 +18,8 @@ from loratui_agent.facts import read_facts
 
 FACTS = "rental.json"
 WATCH = "rental-watch.json"
+END_WANTED = "end-wanted"
+"""Beside them: nothing is left here that anyone would wait for, so the rental is to end now."""
 CLIENT = "client"
 """The agent touches this file in the home's folder ``run`` while a client is there."""
 END = "end"

@@ -18,6 +18,7 @@ from loratui_agent.process import is_locked
 from loratui_agent.rental import (
     CLIENT,
     END,
+    END_WANTED,
     FACTS,
     WATCH,
     Rental,
@@ -108,7 +109,8 @@ class RentalWatch:
                 has_jobs=self._newest_job() is not None,
                 is_busy=is_busy,
                 has_unfetched=any(job.has_unfetched for job in jobs),
-                is_asked_for=any(job.asks_for_end and not _is_held(job, jobs) for job in jobs),
+                is_asked_for=(self._run / END_WANTED).exists()
+                or any(job.asks_for_end and not _is_held(job, jobs) for job in jobs),
             )
         )
         self._go_on(rental, watch, reason)
