@@ -3,7 +3,7 @@
 import argparse
 import re
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
@@ -25,6 +25,7 @@ class Arguments(argparse.Namespace):
     run: str | None
     follow: bool
     config: Path
+    configs: list[Path]
     path: list[Path]
     on: str | None
     identity: Path | None
@@ -49,6 +50,7 @@ class Arguments(argparse.Namespace):
     vram: int | None
     disk: int
     max_price: int | None
+    wait_price: int | None
     datacenter: bool
     config_for: Path | None
     sort: str | None
@@ -73,6 +75,13 @@ class _Version(argparse.Action):
 
         print(f"loratui {version('loratui')}")
         parser.exit()
+
+
+class _Configs(argparse.Action):
+    """Keeps all configs, and the first one by itself."""
+
+    def __call__(self, _: argparse.ArgumentParser, typed: argparse.Namespace, values: Any, *__: object) -> None:
+        typed.configs, typed.config = values, values[0]
 
 
 def duration(text: str) -> float:
@@ -120,7 +129,14 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where the results go")
 
     train = add("train", "train:train", "train the LoRA that a config describes", screen)
-    train.add_argument("config", type=Path, metavar="CONFIG", help="training_config.toml, kohya's keys")
+    train.add_argument(
+        "configs",
+        type=Path,
+        nargs="+",
+        metavar="CONFIG",
+        action=_Configs,
+        help="training_config.toml, kohya's keys; several are trained one after the other on one machine",
+    )
     train.add_argument(
         "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
     )
@@ -134,7 +150,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="what the host does when the files are here, verified: stop (the agent), poweroff, or a command",
     )
     train.add_argument(
-        "--keep", type=duration, metavar="30m", help="with --on-done: how long it waits for someone to fetch the files"
+        "--keep",
+        type=duration,
+        metavar="30m",
+        help="a rented machine is kept for so long once the files are here; a host waits with --on-done for so long "
+        "for someone to fetch them",
+    )
+    train.add_argument(
+        "--wait-price",
+        type=parse_microusd,
+        metavar="USD",
+        help="wait until a machine is to be rented for at most so much an hour",
     )
     train.add_argument(
         "--accept", action="append", default=[], metavar="CODE", help="go on in spite of what would be refused"

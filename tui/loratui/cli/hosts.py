@@ -99,7 +99,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
             say(f"run {run_id}: {checked.config.output_name}, {checked.plan.steps} steps on {target}")
         if arguments.detach:
             return stay_while_needed(host, run_id, arguments)
-        return watch(host, preferences, run_id, arguments)
+        return watch(host, preferences, [run_id], arguments)
 
 
 def find_runs(host: SessionHost, store: Store, target: str, arguments: Arguments) -> list[str]:

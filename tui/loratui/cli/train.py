@@ -32,6 +32,8 @@ def train(arguments: Arguments) -> int:
         from loratui.cli.rent import train_on_market
 
         return train_on_market(arguments, arguments.on)
+    if arguments.wait_price is not None:
+        raise UsageError("--wait-price is for rented machines", fix="--on vast, runpod or cheapest", code="usage.price")
     if arguments.on != LOCAL:
         from loratui.cli.hosts import train_on_host
 
@@ -96,4 +98,4 @@ def _run(config: TrainingConfig, plan: Plan, arguments: Arguments, concept: str 
             print(
                 f"run {run_id}: {config.output_name}, {plan.steps} steps on this machine", file=sys.stderr, flush=True
             )
-        return 0 if arguments.detach else watch(host, preferences, run_id, arguments)
+        return 0 if arguments.detach else watch(host, preferences, [run_id], arguments)

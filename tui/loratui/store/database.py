@@ -127,6 +127,12 @@ _MIGRATIONS = (
         PRIMARY KEY (provider, machine)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE rentals ADD COLUMN stops_for TEXT NOT NULL DEFAULT '';
+    ALTER TABLE rentals ADD COLUMN keep_s REAL;
+    ALTER TABLE rentals ADD COLUMN estimated_microusd INTEGER;
+    ALTER TABLE rentals ADD COLUMN uplink_bytes_per_s REAL;
+    """,
 )
 
 
