@@ -33,7 +33,6 @@ from loratui_protocol.errors import HostError, LoratuiError
 from loratui_protocol.messages import ArtifactKind, JobState
 
 log = logging.getLogger(__name__)
-ASK_EVERY_S = 60.0
 _LOOK_EVERY_S = 2.0
 _PROVE_AFTER_S = 3.0
 """One answer that it is gone may be a slip; the next one is not waited for as long."""
@@ -163,7 +162,7 @@ class Minder:
         now_s = time.monotonic()
         if now_s < self._next_ask_s:
             return
-        self._next_ask_s = now_s + ASK_EVERY_S
+        self._next_ask_s = now_s + self._settings.rental_ask_every_s
         async with opened(self._settings, (self._rental.provider,)) as providers:
             if not providers:
                 self._trouble = f"there is no key of {self._rental.provider} to ask with"
