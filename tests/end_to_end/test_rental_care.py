@@ -67,18 +67,18 @@ def test_a_kept_machine_stays_for_so_long_and_is_then_gone(world: World, tmp_pat
 def test_a_price_that_rises_is_said_and_costs_no_more_than_the_cap(world: World, tmp_path: Path) -> None:
     config = write_config(tmp_path, max_train_steps=100_000)
     world.cli.environment["LORATUI_RENTAL__ASK_EVERY_S"] = "1"
-    train = world.cli.start("train", config, "--on", "vast", "--budget", "0.25", "--yes", "--plain")
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
     wait_until(lambda: train.said("step 1 of"), "the first step", 90)
     [before] = world.rentals()
     assert before.deadline_ts is not None
-    world.raise_prices(10_000_000)
-    wait_until(lambda: train.said("the price is $10.0"), "the news", 60)
+    world.raise_prices(20_000_000)
+    wait_until(lambda: train.said("the price is $20."), "the news", 60)
     wait_until(lambda: train.said("auto-stop is in"), "the earlier deadline", 60)
     [after] = world.rentals()
     assert after.deadline_ts is not None
     left_s = after.deadline_ts - world.now_ts()
     assert after.deadline_ts < before.deadline_ts
-    assert left_s * 10_000_000 / 3600 <= 250_000
+    assert left_s * 20_000_000 / 3600 <= 1_000_000
     [box] = world.vast_machines.running.values()
     assert world.armed_on(box)["deadline_left_s"] == pytest.approx(left_s, abs=5)
     stop = world.cli.run("stop")

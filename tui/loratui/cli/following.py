@@ -11,6 +11,7 @@ from types import FrameType
 
 from loratui import report
 from loratui.cli.arguments import Arguments
+from loratui.cli.check import Checked
 from loratui.domain.formatting import attach_command
 from loratui.domain.local_names import report_name
 from loratui.domain.run import LinkState, RunView
@@ -47,6 +48,15 @@ def hosting(preferences: Settings, *, minds: bool = False) -> Iterator[SessionHo
         yield host
     finally:
         host.close()
+
+
+def announce(run_id: str, checked: Checked, place: str, arguments: Arguments) -> None:
+    """Say that a run has begun, in the form that was asked for."""
+    name = checked.config.output_name
+    if arguments.json:
+        print(to_json({"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": name}), flush=True)
+    else:
+        say(f"run {run_id}: {name}, {checked.plan.steps} steps on {place}")
 
 
 def say(text: str) -> None:

@@ -6,16 +6,14 @@ from pathlib import Path
 
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import Checked
-from loratui.cli.disk import needed_bytes
-from loratui.cli.following import say
-from loratui.cli.hosts import hand_over_token
+from loratui.cli.following import announce, say
+from loratui.cli.hosts import hand_over_token, preparing
 from loratui.cli.rental_end import wait
-from loratui.cli.terms import check_upload, hashing_progress, tell_terms
+from loratui.cli.terms import check_upload, tell_terms
 from loratui.domain import formatting
 from loratui.domain.transfer_cost import is_far_under_plan
-from loratui.headless.json_lines import to_json
 from loratui.sessions.host import SessionHost
-from loratui.sessions.prepare import Prepared, prepare
+from loratui.sessions.prepare import Prepared
 from loratui.sessions.rented import rental_target
 from loratui.sessions.rented_box import arm
 from loratui.sessions.renting_course import Rental
@@ -101,7 +99,7 @@ def start_on(
         )
     started: list[str] = []
     for run in runs:
-        prepared = _prepared(host, preferences, target, run, token)
+        prepared = wait(host, preparing(target, run.checked, preferences, token))
         left_s = deadline_ts - time.time()
         if not started:
             tell_terms(prepared, rental.price_microusd_per_h, left_s)
@@ -129,19 +127,8 @@ def start_on(
         if not started:
             _watch_upload(host, preferences, rental.label, run_id, line, may_move=may_move)
         started.append(run_id)
-        _announce(run, run_id, target, arguments)
+        announce(run_id, run.checked, target, arguments)
     return started
-
-
-def _prepared(host: SessionHost, preferences: Settings, target: str, run: WantedRun, token: str) -> Prepared:
-    config = run.checked.config
-    on_box, _ = needed_bytes(config, run.checked.plan)
-    return wait(
-        host,
-        lambda targets: prepare(
-            targets.machine(target), config, preferences, on_box, token=token, progress=hashing_progress()
-        ),
-    )
 
 
 def _judge_line(prepared: Prepared, line: Line, *, may_move: bool) -> None:
@@ -183,12 +170,3 @@ def _too_slow(bytes_per_s: float, line: Line) -> HostError:
         fix="the next offer is taken",
         code=SLOW_CODE,
     )
-
-
-def _announce(run: WantedRun, run_id: str, target: str, arguments: Arguments) -> None:
-    config, plan = run.checked.config, run.checked.plan
-    if arguments.json:
-        fields = {"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": config.output_name}
-        print(to_json(fields), flush=True)
-    else:
-        say(f"run {run_id}: {config.output_name}, {plan.steps} steps on {target}")
