@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
@@ -99,6 +100,22 @@ def test_several_configs_share_one_machine_and_its_set_up(world: World, tmp_path
     [rental] = world.rentals()
     assert len(rental.run_ids.split()) == 2
     assert rental.state is RentalState.GONE
+    assert world.num_living() == 0
+
+
+def test_a_line_far_slower_than_planned_leads_to_the_next_offer(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    for number in range(2):
+        noise = Image.effect_noise((2400, 2400), 100).convert("RGB")
+        noise.save(tmp_path / "dataset" / "1_zorbix" / f"large{number}.png", compress_level=0)
+    world.vast_machines.lines.append({"bytes_per_s": 100_000})
+    train = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert train.finish() == 0, train.errors
+    said = "\n".join(train.errors)
+    assert "[upload.slow] files arrive there with" in said
+    assert "the next offer is tried" in said
+    assert [rental.state for rental in world.rentals()] == [RentalState.GONE, RentalState.GONE]
+    assert said.count("the rental is gone") == 2, "each attempt has its receipt"
     assert world.num_living() == 0
 
 

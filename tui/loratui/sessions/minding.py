@@ -9,23 +9,24 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Protocol
 
 from loratui.domain.formatting import duration, hourly_price, money
-from loratui.domain.ledger import Phase, Rates, Spent, by_phase, lasts_s, projected
+from loratui.domain.ledger import Phase, lasts_s
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.providers.base import Instance, InstanceState, Provider, ProviderError
-from loratui.sessions.ending import PROOFS, EndingView, OtherAccountError, StillBillingError, check_account
+from loratui.sessions.ending import PROOFS, EndingView, check_account
 from loratui.sessions.market import opened
 from loratui.sessions.moving import move_deadline
+from loratui.sessions.reckoning import Reckoning
 from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import purge_data
 from loratui.sessions.renting_end import Receipt, finish_rental, noted, receipt, still_billing, tidy_up
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.targets import Targets
-from loratui.sessions.traffic import Traffic
 from loratui.settings import Settings
 from loratui.store import Store
 from loratui.store.rentals import Rentals
@@ -43,8 +44,6 @@ _KNOWN_S = 15.0
 _AGAIN_S = 60.0
 _NUM_NOTES = 50
 CAP = "the cap"
-_END_S = 30
-"""To verify what was fetched, and to end the rental; assumed."""
 _PHASES = {
     JobState.QUEUED: Phase.SETTING_UP,
     JobState.PREPARING: Phase.SETTING_UP,
@@ -93,7 +92,7 @@ class Minder:
         self._targets = targets
         self._runs = runs
         self._ledger = Rentals(settings.database)
-        self._traffic = Traffic(store)
+        self._reckoning = Reckoning(self._ledger, store)
         self._rental = self._ledger.rental(label)
         self._folder = RentalFolder(settings.state_dir, label)
         self._notes: list[str] = []
@@ -139,23 +138,26 @@ class Minder:
         self._enter(min(self._phases.values(), key=_FIRST.index), ts)
 
     async def _look(self) -> bool:
-        """Look at everything once; return whether it is over."""
+        """Look at everything once; return whether it is over. What can't be written or shown keeps no machine alive."""
         try:
             self._rental = self._ledger.rental(self.label)
             self._run_ids = self._ledger.runs_on(self._rental)
             if self._rental.state is RentalState.READY:
                 await self._ask_if_due()
-            if self._rental.state.is_over:
-                await self._conclude()
-                return True
-            self._show()
-            if why := self._end_is_due():
-                await self._end(why)
-                return True
         except LoratuiError as error:
-            log.warning("rental=%s %s", self.label, error)
-            self._trouble = error.what
+            self._fails(error)
+        if self._rental.state.is_over:
+            await self._conclude()
+            return True
+        self._show()
+        if why := self._end_is_due():
+            await self._end(why)
+            return True
         return False
+
+    def _fails(self, error: LoratuiError) -> None:
+        log.warning("rental=%s %s", self.label, error)
+        self._trouble = error.what
 
     async def _ask_if_due(self) -> None:
         """Ask the provider what the machine is, and costs, now."""
@@ -206,7 +208,7 @@ class Minder:
         self._say(f"the price is {hourly_price(price)} now, it was {hourly_price(before)}")
         if rental.cap_microusd is None or rental.deadline_ts is None:
             return
-        lasts = lasts_s(rental.cap_microusd - self._spent().total_microusd, price)
+        lasts = lasts_s(rental.cap_microusd - self._reckoning.spent(rental, self._views()).total_microusd, price)
         if lasts is None or now_ts + lasts >= rental.deadline_ts:
             return
         try:
@@ -263,7 +265,7 @@ class Minder:
                 async with opened(self._settings, (self._rental.provider,)) as providers:
                     if not providers:
                         raise still_billing(self._rental)
-                    travelled = self._traffic.of(self._views())
+                    travelled = self._reckoning.travelled(self._views())
                     told = await finish_rental(
                         providers[0],
                         self._ledger,
@@ -273,9 +275,9 @@ class Minder:
                         sent_bytes=travelled.sent,
                         received_bytes=travelled.received,
                     )
-            except (StillBillingError, OtherAccountError) as error:
-                self._trouble = str(error)
-                self._rental = self._ledger.rental(self.label)
+            except LoratuiError as error:
+                self._fails(error)
+                noted(self._read)
                 self._show()
                 if not self.ended.done():
                     self.ended.set_exception(error)
@@ -310,7 +312,7 @@ class Minder:
         told: Receipt | None = None
         async with opened(self._settings, (self._rental.provider,)) as providers:
             if providers:
-                travelled = self._traffic.of(self._views())
+                travelled = self._reckoning.travelled(self._views())
                 told = await receipt(
                     providers[0],
                     self._ledger,
@@ -326,52 +328,24 @@ class Minder:
         if rental.state is RentalState.READY:
             noted(lambda: self._ledger.enter(self.label, phase, ts, rental.price_microusd_per_h))
 
-    def _spent(self, to_come: Sequence[tuple[Phase, float]] = ()) -> Spent:
-        """Return what it has cost, or will have cost after these phases."""
-        spans, rental, now_ts = self._ledger.spans(self.label), self._rental, time.time()
-        rates = Rates.of(rental.offer, rental.price_microusd_per_h)
-        travelled = self._traffic.of(self._views())
-        return projected(spans, now_ts, rates, to_come, sent_bytes=travelled.sent, received_bytes=travelled.received)
-
-    def _projected(self, so_far: int) -> int | None:
-        """Return what it will have cost in the end; until a run says how long it takes, what was reckoned before."""
-        views = self._views().values()
-        open_runs = [view for view in views if not view.state.is_final]
-        if not views or any(view.eta_s is None for view in open_runs):
-            estimated = self._rental.estimated_microusd
-            return None if estimated is None else max(so_far, estimated)
-        keep_s = self._rental.keep_s or 0.0
-        training_s = sum(view.eta_s or 0.0 for view in open_runs)
-        return self._spent(
-            [(Phase.TRAINING, training_s), (Phase.DOWNLOADING, _END_S), (Phase.IDLE, keep_s)]
-        ).total_microusd
-
     def _show(self) -> None:
         """Have everyone see how it stands."""
-        rental, now_s, now_ts = self._rental, time.monotonic(), time.time()
-        spent = self._spent()
+        try:
+            self._runs.show(self._run_ids, self._cost())
+        except LoratuiError as error:
+            self._fails(error)
+
+    def _cost(self) -> RentalCost:
         keep_left_s = None
-        if rental.keep_s is not None and self._settled_s is not None:
-            keep_left_s = max(0.0, rental.keep_s - (now_s - self._settled_s))
-        cost = RentalCost(
-            label=self.label,
-            provider=rental.provider,
-            state=rental.state,
-            at_s=now_s,
-            price_microusd_per_h=rental.price_microusd_per_h,
-            spent_microusd=spent.total_microusd,
-            traffic_microusd=spent.traffic_microusd,
-            projected_microusd=spent.total_microusd if rental.state.is_over else self._projected(spent.total_microusd),
-            cap_microusd=rental.cap_microusd,
-            left_s=None if rental.deadline_ts is None else max(0.0, rental.deadline_ts - now_ts),
-            stops_for=rental.stops_for,
+        if self._rental.keep_s is not None and self._settled_s is not None:
+            keep_left_s = max(0.0, self._rental.keep_s - (time.monotonic() - self._settled_s))
+        return replace(
+            self._reckoning.cost(self._rental, self._views()),
             keep_left_s=keep_left_s,
             heard_s=self._heard_s,
             trouble=self._trouble,
-            phases=by_phase(self._ledger.spans(self.label), now_ts),
             notes=tuple(self._notes),
         )
-        self._runs.show(self._run_ids, cost)
 
     def _views(self) -> Mapping[str, RunView]:
         return self._runs.views(self._run_ids)
