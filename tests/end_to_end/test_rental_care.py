@@ -103,6 +103,26 @@ def test_several_configs_share_one_machine_and_its_set_up(world: World, tmp_path
     assert world.num_living() == 0
 
 
+def test_a_price_is_waited_for_and_nothing_dearer_is_rented(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    world.cli.environment["LORATUI_RENTAL__LOOK_EVERY_S"] = "1"
+    options = ("--on", "vast", "--budget", "1", "--wait-price", "0.05", "--yes", "--json")
+    train = world.cli.start("train", config, *options)
+    wait_until(lambda: train.said("waiting for an offer at $0.05/h or less: the lowest price is $0."), "the word", 60)
+    assert world.rentals() == []
+    cheap = next(iter(world.vast.asks.values()))
+    cheap["dph_base"] = 0.03
+    assert train.finish() == 0, train.errors
+    [rental] = world.rentals()
+    assert rental.price_microusd_per_h <= 50_000
+    [receipt] = [each for each in train.events() if each["event"] == "receipt"]
+    assert receipt["state"] == "gone"
+    assert receipt["usd"] == pytest.approx(sum(receipt["phases_usd"].values()) + receipt["traffic_usd"], abs=1e-6)
+    costs = [each for each in train.events() if each["event"] == "rental"]
+    assert costs[-1]["state"] == "gone"
+    assert [each["usd"] for each in costs] == sorted(each["usd"] for each in costs)
+
+
 def test_a_line_far_slower_than_planned_leads_to_the_next_offer(world: World, tmp_path: Path) -> None:
     config = write_config(tmp_path)
     for number in range(2):

@@ -166,6 +166,13 @@ SETTINGS = (
         is_number=True,
     ),
     Setting(
+        key="rental.look_every_s",
+        meaning="how often offers are looked at while a price is waited for; in seconds",
+        read=_seconds,
+        default=lambda: "60",
+        is_number=True,
+    ),
+    Setting(
         key="downloads.policy",
         meaning="which files of a run are fetched as they appear: all, final (no checkpoints or samples), none",
         read=read_which,
@@ -217,6 +224,7 @@ class Settings:
     runpod_url: str
     runpod_graphql_url: str
     rental_ask_every_s: float
+    rental_look_every_s: float
     downloads: DownloadPolicy
     shown: tuple[Shown, ...] = ()
 
@@ -268,6 +276,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         runpod_url=values["providers.runpod.url"],
         runpod_graphql_url=values["providers.runpod.graphql_url"],
         rental_ask_every_s=values["rental.ask_every_s"],
+        rental_look_every_s=values["rental.look_every_s"],
         downloads=DownloadPolicy(
             which=values["downloads.policy"],
             max_mbit_s=values["downloads.max_mbit_s"],

@@ -99,7 +99,7 @@ def wants_interface(arguments: Arguments) -> bool:
 
 def watch(host: SessionHost, preferences: Settings, run_ids: Sequence[str], arguments: Arguments) -> int:
     """Show followed runs, one after the other, until they are over or the user leaves; return the exit status."""
-    narrator, worst = RentalNarrator(), 0
+    narrator, worst = RentalNarrator(as_json=arguments.json), 0
     for run_id in run_ids:
         is_last = run_id == run_ids[-1]
         if wants_interface(arguments):

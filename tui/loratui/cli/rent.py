@@ -36,8 +36,6 @@ from loratui.store.rentals import Rentals
 from loratui_protocol.errors import HostError, LoratuiError, UsageError
 
 _NUM_OFFERS = 5
-_LOOK_FOR_PRICE_S = 60.0
-"""Between two looks while a price is waited for: providers limit how often they are asked."""
 _SAY_WAITING_S = 900.0
 
 
@@ -148,7 +146,7 @@ def _quotes(
                 f"waiting for an offer at {formatting.hourly_price(most)} or less: {now}. Nothing is rented so far; "
                 "Ctrl-C ends it"
             )
-        time.sleep(_LOOK_FOR_PRICE_S)
+        time.sleep(preferences.rental_look_every_s)
 
 
 def _account(preferences: Settings, name: str) -> Account:
@@ -226,7 +224,7 @@ def _started(
             # A second Ctrl-C must not leave a bill: what interrupts the end says so itself.
             why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
             receipt = wait(host, finish(preferences, rental.provider, rental.label, why))
-            print_receipt(receipt)
+            print_receipt(receipt, as_json=arguments.json)
             if not isinstance(error, HostError) or not rental.left:
                 raise
             say(f"{error}\n  the next offer is tried")

@@ -11,6 +11,7 @@ from loratui.domain.ledger import Phase, microseconds, time_microusd
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
+from loratui.headless.json_lines import to_json
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.ending import EndingView
 from loratui.sessions.host import SessionHost
@@ -22,6 +23,7 @@ from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import StorageError
+from loratui_protocol.messages import MICROUSD_PER_USD
 
 T = TypeVar("T")
 _LOOK_S = 0.5
@@ -54,7 +56,7 @@ def see_to_rental(
             return INTERRUPTED
         raise still_billing(rental) from None
     if receipt is not None:
-        print_receipt(receipt)
+        print_receipt(receipt, as_json=narrator.as_json)
         _tell_savings(host, preferences, receipt)
     return 0
 
@@ -83,11 +85,30 @@ def finish(preferences: Settings, name: str, label: str, why: str) -> Callable[[
     return work
 
 
-def print_receipt(receipt: Receipt) -> None:
-    """Say what it has cost, and that it is over: only what the provider has shown."""
+def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
+    """Say what it has cost, and that it is over: only what the provider has shown.
+
+    With ``as_json`` programs are told, too, on standard output.
+    """
     rental = receipt.rental
     if not rental.state.is_over:
         return
+    if as_json:
+        fields = {
+            "event": "receipt",
+            "ts": time.time(),
+            "seq": 0,
+            "label": rental.label,
+            "provider": rental.provider,
+            "state": str(rental.state),
+            "why": rental.why,
+            "seconds": receipt.seconds,
+            "usd": receipt.ours_microusd / MICROUSD_PER_USD,
+            "phases_usd": {str(phase): microusd / MICROUSD_PER_USD for phase, microusd in receipt.phases.items()},
+            "traffic_usd": receipt.traffic_microusd / MICROUSD_PER_USD,
+            "billed_usd": receipt.billed.total_microusd / MICROUSD_PER_USD if receipt.billed else None,
+        }
+        print(to_json(fields), flush=True)
     parts = ", ".join(f"{phase} {formatting.money(microusd)}" for phase, microusd in receipt.phases.items() if microusd)
     traffic = f", traffic {formatting.money(receipt.traffic_microusd)}" if receipt.traffic_microusd else ""
     by_itself = f" ({rental.why})" if rental.state is RentalState.LOST else ""

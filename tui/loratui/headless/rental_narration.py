@@ -1,4 +1,4 @@
-"""Says on standard error what becomes of the rental that a run is on: prices, deadlines, money; a sentence a change."""
+"""Says what becomes of the rental that a run is on: prices, deadlines, money. Sentences on standard error, or JSON."""
 
 import sys
 import threading
@@ -7,20 +7,27 @@ import time
 from loratui.domain import formatting
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
+from loratui.headless.json_lines import to_json
+from loratui_protocol.messages import MICROUSD_PER_USD
 
 _MONEY_EVERY_S = 600.0
+_JSON_EVERY_S = 60.0
 
 
 class RentalNarrator:
     """Of one rental. ``look`` may be called as often as one likes, from any thread."""
 
-    def __init__(self, money_every_s: float = _MONEY_EVERY_S) -> None:
+    def __init__(self, money_every_s: float = _MONEY_EVERY_S, *, as_json: bool = False) -> None:
+        """With ``as_json`` it says on standard output, as an object a line, what a program wants to know."""
+        self.as_json = as_json
+        self._state = ""
         self._lock = threading.Lock()
         self._num_told = 0
         self._trouble = ""
         self._is_kept = False
         self._money_every_s = money_every_s
         self._told_money_s = time.monotonic()
+        self._printed_s = float("-inf")
 
     def look(self, view: RunView) -> None:
         """Say what is new."""
@@ -29,6 +36,8 @@ class RentalNarrator:
                 self._look(view.rental)
 
     def _look(self, rental: RentalCost) -> None:
+        if self.as_json:
+            self._print(rental)
         for note in rental.notes[self._num_told :]:
             _say(note)
         self._num_told = len(rental.notes)
@@ -47,6 +56,35 @@ class RentalNarrator:
         if now_s - self._told_money_s >= self._money_every_s and not rental.is_over:
             self._told_money_s = now_s
             _say(money_sentence(rental, now_s))
+
+    def _print(self, rental: RentalCost) -> None:
+        now_s = time.monotonic()
+        known = f"{rental.state} {rental.price_microusd_per_h} {rental.cap_microusd} {len(rental.notes)}"
+        if known == self._state and now_s - self._printed_s < _JSON_EVERY_S:
+            return
+        self._state, self._printed_s = known, now_s
+        fields = {
+            "event": "rental",
+            "ts": time.time(),
+            "seq": 0,
+            "label": rental.label,
+            "provider": rental.provider,
+            "state": str(rental.state),
+            "usd": rental.spent_at(now_s) / MICROUSD_PER_USD,
+            "usd_per_h": rental.price_microusd_per_h / MICROUSD_PER_USD,
+            "traffic_usd": rental.traffic_microusd / MICROUSD_PER_USD,
+            "projected_usd": _usd(rental.projected_microusd),
+            "cap_usd": _usd(rental.cap_microusd),
+            "ends_in_s": rental.ends_in_s(now_s),
+            "stops_for": rental.stops_for,
+            "is_fresh": rental.is_fresh(now_s),
+            "trouble": rental.trouble,
+        }
+        print(to_json(fields), flush=True)
+
+
+def _usd(microusd: int | None) -> float | None:
+    return None if microusd is None else microusd / MICROUSD_PER_USD
 
 
 def money_sentence(rental: RentalCost, now_s: float) -> str:

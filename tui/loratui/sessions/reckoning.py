@@ -1,7 +1,7 @@
 """What a rental has cost, and will have cost: its time by the ledger, its traffic as far as this laptop can count it.
 
-Of traffic is counted: what was sent from here, the base model that the machine downloaded, and the files that were fetched. The image
-and the packages of the environment are not: nobody tells how large they were.
+Of traffic is counted: what was sent from here, the base model that the machine downloaded, and the files that were
+fetched. The image and the packages of the environment are not: nobody tells how large they were.
 """
 
 import time
