@@ -61,7 +61,8 @@ def arm(
     """Arm the machine, or move what it is armed with, and return what it can end by itself, as the reaper reads it.
 
     ``text`` is a JSON object: ``provider``, ``url``, ``graphql_url``, ``instance_id``, ``key``, ``deadline_s`` from
-    now, ``lease_s``, ``setup_s``. An id or key that is left out is looked for on this machine, or stays as it is.
+    now, ``lease_s``, ``setup_s``, ``save_s``. An id or key that is left out is looked for on this machine, or stays as
+    it is.
 
     Raises:
         UsageError: it is none of that; what was armed before stays armed.
@@ -124,6 +125,7 @@ def _rental(text: str, former: Rental | None, places: Sequence[Path]) -> Rental:
         deadline_s=asked.get("deadline_s", 0),
         lease_s=asked.get("lease_s"),
         setup_s=asked.get("setup_s"),
+        save_s=asked.get("save_s") or 0.0,
     )
     if wrong := problem(rental):
         raise _refused(wrong)

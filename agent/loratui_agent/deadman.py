@@ -119,6 +119,8 @@ class ReapedJob:
     """Its agent found that the rental is to end after it, now."""
     rental_left_s: float | None = None
     """Until the machine's rental is over; None: it is not ours to end."""
+    save_s: float = 0.0
+    """So long before that it is told to save."""
     grace_s: float = STOP_GRACE_S
 
     @property
@@ -134,7 +136,7 @@ def job_verdict(job: ReapedJob, *, is_agent_alive: bool, is_agent_lost: bool) ->
     """
     patience_s = job.grace_s + AGENT_MARGIN_S if is_agent_alive else 0.0
     if job.is_training:
-        if job.rental_left_s is not None and job.rental_left_s <= job.grace_s and job.told_s is None:
+        if job.rental_left_s is not None and job.rental_left_s <= max(job.grace_s, job.save_s) and job.told_s is None:
             # The rental waits for nobody. What is saved now, a client that is there may still fetch.
             return JobVerdict.STOP
         if job.overdue_s is None or job.overdue_s < patience_s:

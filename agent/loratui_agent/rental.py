@@ -62,6 +62,8 @@ class Rental:
     """Without a client, and with nothing to do, it ends after so long; None: not for that."""
     setup_s: float | None = None
     """It ends then if no job was ever started; None: not for that."""
+    save_s: float = 0.0
+    """So long before the deadline whatever trains is told to save, and what it saved can be fetched."""
 
     @property
     def name(self) -> str:
@@ -174,6 +176,8 @@ def problem(rental: Rental) -> str:
         return "its id is none"
     if not _is_text(rental.key or "-", _KEY):
         return "its key is none"
+    if not _is_number(rental.save_s) or not 0 <= rental.save_s <= _MAX_S:
+        return "its time for saving is no number of seconds"
     for name, seconds in terms:
         if seconds is None and name != "deadline":
             continue

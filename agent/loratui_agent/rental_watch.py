@@ -69,6 +69,11 @@ class RentalWatch:
         """Return whether there is a rental to be ended from here."""
         return self._rental is not None
 
+    @property
+    def save_s(self) -> float:
+        """Return how long before the deadline whatever trains is told to save."""
+        return 0.0 if self._rental is None else self._rental.save_s
+
     def read(self, moment: Moment) -> float | None:
         """Take note of what is armed; return the seconds until its deadline, None where nothing is."""
         rental = read_rental(self._run)

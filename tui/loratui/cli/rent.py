@@ -36,6 +36,9 @@ from loratui.store.rentals import Rentals
 from loratui_protocol.errors import HostError, LoratuiError, UsageError
 
 _NUM_OFFERS = 5
+_SHORTEST_SAVE_S = 120.0
+_LONGEST_SAVE = 0.25
+"""Of the time that there is: whoever saves for longer trains too little."""
 _SAY_WAITING_S = 900.0
 
 
@@ -61,6 +64,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         return 0
     offers = tuple(quote.offer for quote in quotes[:_NUM_OFFERS])
     highest = max(offer.price_microusd_per_h for offer in offers)
+    results_s = next((part.p90.seconds for part in best.estimate.parts if part.name == RESULTS), 0)
     wanted = Wanted(
         offers=offers,
         asked_ts=asked_ts,
@@ -68,6 +72,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         cap_microusd=limits.cap_microusd,
         deadline_ts=time.time() + limits.auto_stop_s,
         stops_for=limits.stops_for,
+        save_s=min(max(_SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
         keep_s=arguments.keep,
         estimated_microusd=best.estimate.p50_microusd,
     )
@@ -203,7 +208,6 @@ def _started(
 
     Whatever goes wrong, what was rented is ended for certain before this raises.
     """
-    results_s = next((part.p90.seconds for part in estimated.parts if part.name == RESULTS), 0)
     line = Line(planned_bytes_per_s=estimated.upload_bytes_per_s)
     while True:
         rental = wait(host, lambda targets, now=wanted: _rent(preferences, targets, now))  # type: ignore[misc]
@@ -216,7 +220,6 @@ def _started(
                 arguments,
                 token=token,
                 deadline_ts=wanted.deadline_ts or time.time(),
-                save_s=results_s,
                 line=line,
                 may_move=bool(rental.left),
             )

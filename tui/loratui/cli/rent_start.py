@@ -30,9 +30,6 @@ NO_DEADMAN = "deadman.none"
 LINGER_S = 600.0
 """How long the results may take to come here, at first: a laptop that sleeps fetches them when it is back."""
 _LOOK_AT_UPLOAD_S = 20.0
-_SHORTEST_SAVE_S = 120.0
-_LONGEST_SAVE = 0.25
-"""Of the time that there is: whoever saves for longer trains too little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +68,12 @@ def start_on(
     *,
     token: str,
     deadline_ts: float,
-    save_s: float,
     line: Line,
     may_move: bool,
 ) -> list[str]:
     """Have the machine armed, then bring the runs there; return their ids.
 
-    ``save_s``: what bringing the results home may take, for which the runs stop earlier. ``may_move``: there is
-    another offer that could be taken.
+    ``may_move``: there is another offer that could be taken.
 
     Raises:
         HostError: this machine does not serve, another one may.
@@ -115,7 +110,7 @@ def start_on(
             config_toml=to_toml(config),
             home=Path(prepared.home),
             price_microusd_per_h=rental.price_microusd_per_h,
-            max_runtime_s=max(60.0, left_s - min(max(_SHORTEST_SAVE_S, save_s), _LONGEST_SAVE * left_s)),
+            max_runtime_s=max(60.0, left_s - stored.save_s),
             supply=prepared.supply,
             # One that is kept waits for its user; it ends with its lease, or at its deadline.
             on_done="end" if armed.how == "end" and arguments.keep is None else "",

@@ -107,6 +107,7 @@ async def arm(
         # One that is kept is not left alone by whoever closes the laptop in between.
         "lease_s": LEASE_S if rental.keep_s is None else max(_SHORTEST_LEASE_S, rental.keep_s),
         "setup_s": SETUP_S,
+        "save_s": rental.save_s,
     }
     nonce = new_nonce()
     argv = agent_argv(await machine.agent.ensure(), "arm", "--nonce", nonce)

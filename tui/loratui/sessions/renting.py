@@ -69,6 +69,8 @@ class Wanted:
     deadline_ts: float | None = None
     stops_for: str = ""
     """Why the deadline is when it is, in a few words."""
+    save_s: float = 0.0
+    """So long before the deadline runs are told to save, so that their files can come home."""
     keep_s: float | None = None
     """For how long the machine is kept once all files are here; None: not at all."""
     estimated_microusd: int | None = None
@@ -244,6 +246,7 @@ class _Renting:
             deadline_ts=wanted.deadline_ts,
             created_ts=time.time(),
             stops_for=wanted.stops_for,
+            save_s=wanted.save_s,
             keep_s=wanted.keep_s,
             estimated_microusd=wanted.estimated_microusd,
         )

@@ -55,6 +55,8 @@ class StoredRental:
     ssh_port: int = 0
     stops_for: str = ""
     """Why the deadline is when it is, in a few words for people: "the cap", "1.5 x p90"."""
+    save_s: float = 0.0
+    """So long before the deadline runs are told to save, so that their files can come home."""
     keep_s: float | None = None
     """For how long the user wants to keep it once all files are here; None: they want it ended then."""
     estimated_microusd: int | None = None
