@@ -12,7 +12,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.check import check_base_model, check_config, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import hosting, say, watch
-from loratui.cli.limits import agrees, check_cap, max_runtime_s
+from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
 from loratui.cli.terms import check_upload, hashing_progress, tell_terms, warn_of_power
 from loratui.headless.follow import SupplyNarrator
 from loratui.headless.json_lines import to_json
@@ -48,6 +48,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     action = _on_done(arguments)
     price = preferences.ssh_price_microusd_per_h
     check_cap(arguments, price)
+    floor = floor_microusd(arguments, price, preferences.ssh_billing_floor_s)
     checked = check_config(arguments.config)
     model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
     if model is None:
@@ -69,7 +70,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
                 progress=hashing_progress(),
             )
         ).result()
-        tell_terms(prepared, price, limit_s)
+        tell_terms(prepared, price, limit_s, floor_microusd=floor)
         check_upload(prepared, price, arguments.accept)
         if action == "poweroff":
             warn_of_power(host, target)

@@ -23,8 +23,6 @@ IMAGES = {
     "runpod": "runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
 }
 """With a torch that is in the range that we train over. RunPod starts only what has an SSH server of its own."""
-LEASE_S = 1800.0
-"""So long a machine with nothing to do, and nobody there, stays."""
 SETUP_S = 1800.0
 """A machine on which no job was started by then was forgotten."""
 _AGAIN_S = 2.0
@@ -97,7 +95,7 @@ async def arm(machine: Machine, rental: Rental, preferences: Settings, deadline_
         "instance_id": rental.instance_id,
         "key": rental.scoped_key,
         "deadline_s": deadline_ts - time.time(),
-        "lease_s": LEASE_S,
+        "lease_s": preferences.rental_lease_s,
         "setup_s": SETUP_S,
     }
     nonce = new_nonce()
