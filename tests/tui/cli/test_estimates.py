@@ -1,6 +1,7 @@
 """``offers --for`` and ``plan --gpu`` as they are typed, against providers on loopback."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def test_what_the_run_does_not_fit_on_and_what_failed_before_is_left_out(cli: Lo
     assert {offer["id"] for offer in large} < {offer["id"] for offer in small}
     assert min(offer["vram_gib"] for offer in large) > 24.1
     with Rentals(load(environ=cli.environment).database) as ledger:
-        ledger.note_bad_host("vast", "2102", "it never came up", 1.7e9)
+        ledger.note_bad_host("vast", "2102", "it never came up", time.time())
     left = listed(cli, "--for", config_file(cli, train_batch_size=1))
     assert {offer["id"] for offer in small} - {offer["id"] for offer in left} == {"102"}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -14,6 +15,7 @@ from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_rang
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
 from loratui.sessions.market import Answered, opened
+from loratui.sessions.renting import BAD_FOR_S
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 
@@ -38,7 +40,7 @@ def ask_quotes(
     downloaded = 0 if work.base_model_bytes == 0 else _MODEL_BYTES
     needed_gb = -(-(on_box + work.upload_bytes + downloaded + _ENVIRONMENT_BYTES) // _BYTES_PER_GB)
     query = replace(query, disk_gb=max(query.disk_gb, needed_gb))
-    known, bad = known_facts(preferences, checked.config), bad_hosts(preferences)
+    known, bad = known_facts(preferences, checked.config), bad_hosts(preferences, time.time() - BAD_FOR_S)
 
     async def ask() -> Quoted:
         async with opened(preferences, names, may_lack_key=True) as providers:

@@ -28,7 +28,8 @@ class _Kind:
 def price_plan(arguments: Arguments, checked: Checked, plan_fields: Mapping[str, object]) -> int:
     """Print time and cost, or with ``--json`` the plan with both in it."""
     preferences = settings.load()
-    quoted = ask_quotes(preferences, PROVIDERS, OfferQuery(gpu_name=arguments.gpu or ""), checked)
+    query = OfferQuery(gpu_name=arguments.gpu or "", min_reliability=preferences.rental_min_reliability)
+    quoted = ask_quotes(preferences, PROVIDERS, query, checked)
     kinds = _kinds(quoted.ranked)
     if arguments.json:
         estimates = [

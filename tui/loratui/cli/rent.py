@@ -16,12 +16,12 @@ from loratui.cli.estimating import ask_quotes, tell_failures
 from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import hand_over_token, matters, stay_while_needed, token_of
 from loratui.cli.limits import agrees
+from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.cli.terms import check_upload, hashing_progress, tell_terms
 from loratui.domain import formatting
 from loratui.domain.estimate_limits import RunLimits, run_limits
 from loratui.domain.estimate_ranking import Quote, cost_range, time_range
 from loratui.domain.ledger import Phase
-from loratui.domain.offers import OfferQuery
 from loratui.domain.rental import RentalState
 from loratui.domain.run import RunView
 from loratui.headless.json_lines import to_json
@@ -34,6 +34,7 @@ from loratui.sessions.rented import rental_label, rental_target
 from loratui.sessions.rented_box import arm, box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
+from loratui.sessions.renting_fate import pace_of
 from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.start_run import start_run
@@ -68,7 +69,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
     token = token_of(model) if arguments.ask_token else ""
     names = PROVIDERS if target == CHEAPEST else (target,)
     asked_ts = time.time()
-    quotes = _quotes(preferences, names, checked, arguments.config)
+    quotes = _quotes(preferences, names, checked, arguments)
     best = quotes[0]
     limits = run_limits(
         best.estimate,
@@ -77,6 +78,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         balance_microusd=_account(preferences, best.offer.provider).balance_microusd,
         linger_s=arguments.keep or LINGER_S,
         deadline_s=arguments.deadline,
+        most_microusd=preferences.rental_max_microusd,
     )
     _tell(best, limits)
     if not arguments.yes and not agrees("Rent it and start?", otherwise="nothing was rented"):
@@ -140,22 +142,24 @@ def _check(arguments: Arguments) -> None:
         )
 
 
-def _quotes(preferences: Settings, names: tuple[str, ...], checked: Checked, path: Path) -> list[Quote]:
-    """Return what can be rented for this run, the cheapest in the end first.
+def _quotes(preferences: Settings, names: tuple[str, ...], checked: Checked, arguments: Arguments) -> list[Quote]:
+    """Return what can be rented for this run, in the order that was asked for: by default the cheapest in the end.
 
     Raises:
         UsageError: there is no key, or nothing fits.
         ProviderError: none of them could be understood.
     """
-    quoted = ask_quotes(preferences, names, OfferQuery(), checked)
+    sort_by = sort_of(arguments)
+    quoted = ask_quotes(preferences, names, query_of(arguments, preferences, sort_by), checked, sort_by)
     errors = [answer.error for answer in quoted.answers if answer.error is not None]
     if not quoted.ranked and errors:
         raise errors[0]
     tell_failures(quoted.answers)
+    tell_untold(arguments, (quote.offer for quote in quoted.ranked))
     if not quoted.ranked:
         raise UsageError(
             f"nothing that fits this run can be rented at {' or '.join(names)} now",
-            fix=f"loratui offers --for {path} shows what there is",
+            fix=f"loratui offers --for {arguments.config} shows what there is",
             code="offers.none",
         )
     return quoted.ranked
@@ -223,6 +227,7 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
                 box_start(preferences, wanted.deadline_ts or time.time()),
                 tell,
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
+                pace=pace_of(preferences),
             )
 
 

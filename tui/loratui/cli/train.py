@@ -13,6 +13,7 @@ from loratui.cli.check import check_base_model, check_config, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import hosting, watch
 from loratui.cli.limits import agrees, max_runtime_s
+from loratui.cli.market_query import refuse_market_options
 from loratui.headless.json_lines import to_json
 from loratui.remote.local_agent import check_installed, check_platform
 from loratui.sessions.market import MARKETS
@@ -32,6 +33,7 @@ def train(arguments: Arguments) -> int:
         from loratui.cli.rent import train_on_market
 
         return train_on_market(arguments, arguments.on)
+    refuse_market_options(arguments)
     if arguments.on != LOCAL:
         from loratui.cli.hosts import train_on_host
 
