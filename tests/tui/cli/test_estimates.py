@@ -80,6 +80,7 @@ def test_rows_mark_estimates_and_the_first_one_is_explained(cli: LocalCli) -> No
     explained = "\n".join(command.errors)
     assert "kohya_ss #1288" in explained
     assert "assumed: an uplink" in explained
+    assert any(line.split()[:3] == ["disk", "40", "GB"] and "base model (assumed)" in line for line in command.errors)
 
 
 def test_time_reliability_and_privacy_can_be_asked_for(cli: LocalCli, vast: FakeVast) -> None:
@@ -109,6 +110,16 @@ def test_what_the_run_does_not_fit_on_and_what_failed_before_is_left_out(cli: Lo
         ledger.note_bad_host("vast", "2102", "it never came up", time.time())
     left = listed(cli, "--for", config_file(cli, train_batch_size=1))
     assert {offer["id"] for offer in small} - {offer["id"] for offer in left} == {"102"}
+
+
+def test_a_run_that_needs_more_disk_is_priced_with_it(cli: LocalCli) -> None:
+    usual = {each["id"]: each for each in listed(cli, "--for", config_file(cli))}
+    large = listed(cli, "--for", config_file(cli, network_dim=512, save_every_n_steps=25, save_precision="float"))
+    assert {offer["disk_gb"] for offer in usual.values()} == {40}
+    assert min(offer["disk_gb"] for offer in large) > 40
+    assert all(offer["usd_per_h"] > usual[offer["id"]]["usd_per_h"] for offer in large)
+    more = listed(cli, "--for", config_file(cli), "--disk", "99")
+    assert {offer["disk_gb"] for offer in more} == {99}
 
 
 def test_a_gpu_without_a_figure_is_compared_by_its_memory_whatever_else_was_asked_for(cli: LocalCli) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from loratui.cli.check import Checked
 from loratui.cli.disk import needed_bytes
 from loratui.domain import formatting
+from loratui.domain.disk_need import DiskNeed, disk_need
 from loratui.domain.estimate import EstimatePart, Take
 from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_range, why
 from loratui.domain.offers import OfferQuery
@@ -19,27 +20,30 @@ from loratui.sessions.renting import BAD_FOR_S
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 
-_ENVIRONMENT_BYTES = 12 << 30
-_MODEL_BYTES = 6 << 30
-"""As much room as the largest of them needs."""
-_BYTES_PER_GB = 10**9
 T = TypeVar("T")
 
 
 def ask_quotes(
-    preferences: Settings, names: tuple[str, ...], query: OfferQuery, checked: Checked, sort_by: SortBy = SortBy.TOTAL
+    preferences: Settings,
+    names: tuple[str, ...],
+    query: OfferQuery,
+    checked: Checked,
+    sort_by: SortBy = SortBy.TOTAL,
+    *,
+    base_model_bytes: int | None = None,
 ) -> Quoted:
     """Return what the run would take on the offers of these providers; the disk is large enough for it.
+
+    ``base_model_bytes`` is the size of one that the machine downloads, None where nobody knows it.
 
     Raises:
         UsageError: none of them shows offers without a key.
         DatasetError, ModelError: what would have to travel is not here.
     """
-    work = work_for(checked.config, checked.plan, preferences)
+    work = work_for(checked.config, checked.plan, preferences, base_model_bytes=base_model_bytes)
     on_box, _ = needed_bytes(checked.config, checked.plan)
-    downloaded = 0 if work.base_model_bytes == 0 else _MODEL_BYTES
-    needed_gb = -(-(on_box + work.upload_bytes + downloaded + _ENVIRONMENT_BYTES) // _BYTES_PER_GB)
-    query = replace(query, disk_gb=max(query.disk_gb, needed_gb))
+    disk = disk_need(work, on_box)
+    query = replace(query, disk_gb=max(query.disk_gb, disk.gb))
     known, bad = known_facts(preferences, checked.config), bad_hosts(preferences, time.time() - BAD_FOR_S)
 
     async def ask() -> Quoted:
@@ -48,7 +52,7 @@ def ask_quotes(
 
     quoted = asyncio.run(ask())
     check_any_asked(quoted.answers, names)
-    return quoted
+    return replace(quoted, disk=disk)
 
 
 def check_any_asked(answers: Sequence[Answered[T]], names: Sequence[str]) -> None:
@@ -101,7 +105,7 @@ def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
     }
 
 
-def tell_sources(quote: Quote) -> None:
+def tell_sources(quote: Quote, disk: DiskNeed | None) -> None:
     """Say on stderr what an estimate is made of, and where each figure comes from."""
     offer = quote.offer
     print(
@@ -113,6 +117,8 @@ def tell_sources(quote: Quote) -> None:
         time = f"{formatting.duration(part.p50.seconds, exact=False)} to {formatting.duration(part.p90.seconds)}"
         cost = f"{formatting.money(part.p50.microusd, exact=False)} to {formatting.money(part.p90.microusd)}"
         print(f"  {part.name:<14} {time:<26} {cost:<20} {part.source}", file=sys.stderr)
+    if disk is not None:
+        print(f"  {'disk':<14} {f'{offer.disk_gb} GB':<47} {disk.sentence}", file=sys.stderr)
 
 
 def _part_fields(part: EstimatePart) -> dict[str, object]:

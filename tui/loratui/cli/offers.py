@@ -63,7 +63,7 @@ def _print_quotes(quoted: Quoted, *, as_json: bool) -> None:
     for each in quoted.ranked:
         print(quote_row(each, quoted.ranked))
     if quoted.ranked:
-        tell_sources(quoted.ranked[0])
+        tell_sources(quoted.ranked[0], quoted.disk)
 
 
 def _key(offer: Offer, sort_by: SortBy) -> tuple[float, int]:

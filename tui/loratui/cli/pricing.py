@@ -47,7 +47,7 @@ def price_plan(arguments: Arguments, checked: Checked, plan_fields: Mapping[str,
         named = f"{arguments.gpu} " if arguments.gpu else ""
         print(f"no {named}GPU that this run fits on is offered now", file=sys.stderr)
     elif not arguments.json:
-        tell_sources(kinds[0].best)
+        tell_sources(kinds[0].best, quoted.disk)
     tell_failures(quoted.answers)
     return status
 

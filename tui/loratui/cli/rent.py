@@ -34,8 +34,8 @@ from loratui.sessions.rented import rental_label, rental_target
 from loratui.sessions.rented_box import arm, box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
-from loratui.sessions.renting_fate import pace_of
 from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
+from loratui.sessions.renting_fate import pace_of
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.start_run import start_run
 from loratui.sessions.targets import Targets
@@ -190,7 +190,8 @@ def _tell(quote: Quote, limits: RunLimits) -> None:
     stop = time.strftime("%H:%M", time.localtime(time.time() + limits.auto_stop_s))
     say(
         f"offer: {offer.gpu_name} {offer.vram_mib / 1024:.0f} GiB at {offer.provider}, "
-        f"{formatting.hourly_price(offer.price_microusd_per_h)}, {offer.region or 'place unknown'}"
+        f"{formatting.hourly_price(offer.price_microusd_per_h)} with {offer.disk_gb} GB of disk, "
+        f"{offer.region or 'place unknown'}"
     )
     say(f"the whole run: {cost_range(quote.estimate)}, {time_range(quote.estimate)}")
     for note in limits.notes:
