@@ -28,6 +28,8 @@ def cli(tmp_path: Path, vast: FakeVast, runpod: FakeRunPod) -> Iterator[LocalCli
         LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
         LORATUI_VAST_API_KEY=vast.key,
         LORATUI_RUNPOD_API_KEY=runpod.key,
+        # Nobody answers there: the size of a base model is assumed.
+        LORATUI_REMOTE__HUB_URL="http://127.0.0.1:9",
         PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
         yield cli

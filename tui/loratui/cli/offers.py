@@ -4,6 +4,7 @@ import asyncio
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
+from loratui.cli.before_renting import weigh_base_model
 from loratui.cli.check import check_config, print_findings
 from loratui.cli.estimating import (
     ask_quotes,
@@ -34,7 +35,8 @@ def offers(arguments: Arguments) -> int:
     if arguments.config_for is not None:
         checked = check_config(arguments.config_for)
         print_findings(finding for finding in checked.findings if finding.severity == "error")
-        quoted = ask_quotes(preferences, names, query, checked, sort_by)
+        size = weigh_base_model(preferences, checked)
+        quoted = ask_quotes(preferences, names, query, checked, sort_by, base_model_bytes=size)
         _print_quotes(quoted, as_json=arguments.json)
         tell_untold(arguments, (quote.offer for quote in quoted.ranked))
         tell_failures(quoted.answers)

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import Checked, check_base_model, check_config, print_findings
+from loratui.cli.before_renting import before_renting
+from loratui.cli.check import Checked, check_base_model, check_config
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.estimating import ask_quotes, tell_failures
 from loratui.cli.following import hosting, say, watch
-from loratui.cli.hosts import hand_over_token, matters, stay_while_needed, token_of
+from loratui.cli.hosts import hand_over_token, stay_while_needed, token_of
 from loratui.cli.limits import agrees
 from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.cli.terms import check_upload, hashing_progress, tell_terms
@@ -63,13 +64,13 @@ def train_on_market(arguments: Arguments, target: str) -> int:
     model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
     if model is None:
         check_base_model(checked.config)
-    print_findings(finding for finding in checked.findings if matters(finding, model))
     _, handed_over = needed_bytes(checked.config, checked.plan)
     check_space([(preferences.state_dir, handed_over)])
     token = token_of(model) if arguments.ask_token else ""
+    ready = before_renting(preferences, checked, model, token, arguments.accept)
     names = PROVIDERS if target == CHEAPEST else (target,)
     asked_ts = time.time()
-    quotes = _quotes(preferences, names, checked, arguments)
+    quotes = _quotes(preferences, names, checked, arguments, ready.base_model_bytes)
     best = quotes[0]
     limits = run_limits(
         best.estimate,
@@ -81,7 +82,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         most_microusd=preferences.rental_max_microusd,
     )
     _tell(best, limits)
-    if not arguments.yes and not agrees("Rent it and start?", otherwise="nothing was rented"):
+    if not arguments.yes and not agrees(ready.question, otherwise="nothing was rented"):
         return 0
     wanted = Wanted(
         offers=tuple(quote.offer for quote in quotes[:_NUM_OFFERS]),
@@ -142,7 +143,13 @@ def _check(arguments: Arguments) -> None:
         )
 
 
-def _quotes(preferences: Settings, names: tuple[str, ...], checked: Checked, arguments: Arguments) -> list[Quote]:
+def _quotes(
+    preferences: Settings,
+    names: tuple[str, ...],
+    checked: Checked,
+    arguments: Arguments,
+    base_model_bytes: int | None,
+) -> list[Quote]:
     """Return what can be rented for this run, in the order that was asked for: by default the cheapest in the end.
 
     Raises:
@@ -150,7 +157,8 @@ def _quotes(preferences: Settings, names: tuple[str, ...], checked: Checked, arg
         ProviderError: none of them could be understood.
     """
     sort_by = sort_of(arguments)
-    quoted = ask_quotes(preferences, names, query_of(arguments, preferences, sort_by), checked, sort_by)
+    query = query_of(arguments, preferences, sort_by)
+    quoted = ask_quotes(preferences, names, query, checked, sort_by, base_model_bytes=base_model_bytes)
     errors = [answer.error for answer in quoted.answers if answer.error is not None]
     if not quoted.ranked and errors:
         raise errors[0]
