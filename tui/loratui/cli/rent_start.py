@@ -34,10 +34,14 @@ _LOOK_AT_UPLOAD_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedRun:
-    """A run that is to be on the machine. ``model`` None: its base model travels from here."""
+    """A run that is to be on the machine. ``model`` None: its base model travels from here.
+
+    ``base_model_bytes`` is what the machine downloads for it, None where nobody knows.
+    """
 
     checked: Checked
     model: ModelSource | None
+    base_model_bytes: int | None = None
 
 
 @dataclass(kw_only=True)

@@ -23,8 +23,6 @@ IMAGES = {
     "runpod": "runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
 }
 """With a torch that is in the range that we train over. RunPod starts only what has an SSH server of its own."""
-LEASE_S = 1800.0
-"""So long a machine with nothing to do, and nobody there, stays."""
 _SHORTEST_LEASE_S = 120.0
 SETUP_S = 1800.0
 """A machine on which no job was started by then was forgotten."""
@@ -105,7 +103,7 @@ async def arm(
         "key": scoped_key,
         "deadline_s": deadline_ts - time.time(),
         # One that is kept is not left alone by whoever closes the laptop in between.
-        "lease_s": LEASE_S if rental.keep_s is None else max(_SHORTEST_LEASE_S, rental.keep_s),
+        "lease_s": preferences.rental_lease_s if rental.keep_s is None else max(_SHORTEST_LEASE_S, rental.keep_s),
         "setup_s": SETUP_S,
         "save_s": rental.save_s,
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from loratui.domain.rental import Limits
 from loratui.providers.base import Instance, Provider, ProviderError, ProviderRefusedError
 from loratui.sessions.ending import FIRST_WAIT_S
+from loratui.settings import Settings
 
 LAST_LOOK_S = 60.0
 
@@ -25,6 +26,13 @@ class Pace:
     busy_s: float = 5.0
     num_busy_tries: int = 3
     first_end_s: float = FIRST_WAIT_S
+
+
+def pace_of(preferences: Settings) -> Pace:
+    """Return the pace that the settings ask for."""
+    return Pace(
+        limits=Limits(boot_s=preferences.rental_boot_limit_s, connect_s=preferences.rental_connect_limit_s),
+    )
 
 
 async def look_by_label(
