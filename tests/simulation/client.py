@@ -166,12 +166,12 @@ class Process:
                 ledger,
                 settings.state_dir,
                 wanted,
-                box_start(settings, deadline_ts),
+                box_start(settings),
                 self._tell,
                 connect=lambda rental: sign_in(_Way(self, rental.instance_id)),  # type: ignore[arg-type]
             )
             try:
-                run_id = await self._begin(ledger, rental, deadline_ts)
+                run_id = await self._begin(ledger, rental, rental.deadline_ts or time.time())
             except BaseException as error:
                 why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
                 await self._finish(ledger, rental.label, why)
@@ -248,7 +248,7 @@ class Process:
             await asyncio.sleep(size / num_parts / speed)
         await self.on_box(instance_id, lambda box: box.serve_part())
         if self.world.fails("corrupt download"):
-            return
+            raise HostError("the file is not what it should be", fix="", code="corrupt")
         self.laptop.files.add(run_id)
         self.world.say("the file is here")
 

@@ -86,12 +86,13 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         asked_ts=asked_ts,
         max_price_microusd_per_h=max(quote.offer.price_microusd_per_h for quote in quotes[:_NUM_OFFERS]),
         cap_microusd=limits.cap_microusd,
+        reserved_microusd=best.estimate.p90_traffic_microusd,
         deadline_ts=time.time() + limits.auto_stop_s,
     )
     with hosting(preferences) as host:
         rental = _wait(host, (lambda targets: _rent(preferences, targets, wanted)))
         try:
-            run_id = _begin(host, preferences, rental, checked, model, token, wanted, arguments)
+            run_id = _begin(host, preferences, rental, checked, model, token, arguments)
         except BaseException as error:
             # A second Ctrl-C must not leave a bill: what interrupts the end says so itself.
             why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
@@ -220,7 +221,7 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
                     wanted,
                     offers=tuple(offer for offer in wanted.offers if offer.provider in {p.name for p in providers}),
                 ),
-                box_start(preferences, wanted.deadline_ts or time.time()),
+                box_start(preferences),
                 tell,
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
             )
@@ -233,11 +234,10 @@ def _begin(
     checked: Checked,
     model: ModelSource | None,
     token: str,
-    wanted: Wanted,
     arguments: Arguments,
 ) -> str:
     """Have the machine armed, then bring the run there; return its id."""
-    target, deadline_ts = rental_target(rental.provider, rental.label), wanted.deadline_ts or time.time()
+    target, deadline_ts = rental_target(rental.provider, rental.label), rental.deadline_ts or time.time()
     on_box, _ = needed_bytes(checked.config, checked.plan)
     armed = _wait(host, (lambda targets: arm(targets.machine(target), rental, preferences, deadline_ts)))
     say(f"dead-man: {armed.sentence}")

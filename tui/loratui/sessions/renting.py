@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loratui.domain.formatting import day_and_time, hourly_price, money
-from loratui.domain.ledger import Phase, Rates, spent
+from loratui.domain.ledger import Phase, Rates, ends_ts, spent
 from loratui.domain.offers import Offer
 from loratui.domain.rental import Happened, after
 from loratui.providers.base import (
@@ -66,7 +66,10 @@ class Wanted:
     """What an hour may cost, now and later."""
     cap_microusd: int | None = None
     """What all attempts may cost together."""
+    reserved_microusd: int = 0
+    """What of it is kept back for traffic."""
     deadline_ts: float | None = None
+    """A machine that is dearer than the first, or comes after others, ends earlier: when the cap is used up."""
     run_id: str = ""
 
 
@@ -75,7 +78,7 @@ async def rent(
     ledger: Rentals,
     state_dir: Path,
     wanted: Wanted,
-    start: Callable[[Offer, str], BoxStart],
+    start: Callable[[StoredRental], BoxStart],
     tell: Callable[[RentalView], None] = lambda _: None,
     *,
     connect: Connect | None = None,
@@ -83,7 +86,7 @@ async def rent(
 ) -> Rental:
     """Rent the first offer that comes to something; return it once it has an address.
 
-    ``start`` is given the offer and the label. With ``connect`` signing in belongs to it: a machine that nobody gets
+    ``start`` is given the rental as it is written down. With ``connect`` signing in belongs to it: a machine that nobody gets
     into is ended, and the next offer is taken. Cancelled once, it ends what there is for certain before it raises that.
 
     Raises:
@@ -126,7 +129,7 @@ class _Renting:
         ledger: Rentals,
         state_dir: Path,
         wanted: Wanted,
-        start: Callable[[Offer, str], BoxStart],
+        start: Callable[[StoredRental], BoxStart],
         tell: Callable[[RentalView], None],
         connect: Connect | None,
         pace: Pace,
@@ -224,7 +227,7 @@ class _Renting:
 
     def _prepared(self, offer: Offer, label: str, folder: RentalFolder) -> Attempt:
         wanted, cap, public_key = self._wanted, self._cap_microusd(), folder.public_key()
-        begins = self._start(offer, label)
+        now_ts, price = time.time(), offer.price_microusd_per_h
         rental = StoredRental(
             label=label,
             provider=offer.provider,
@@ -233,11 +236,12 @@ class _Renting:
             machine=offer.machine,
             public_key=public_key,
             run_ids=wanted.run_id,
-            price_microusd_per_h=offer.price_microusd_per_h,
+            price_microusd_per_h=price,
             cap_microusd=cap,
-            deadline_ts=wanted.deadline_ts,
-            created_ts=time.time(),
+            deadline_ts=ends_ts(wanted.deadline_ts, now_ts, cap, price, wanted.reserved_microusd),
+            created_ts=now_ts,
         )
+        begins = self._start(rental)
         order = RentalOrder(
             offer=offer,
             label=label,
@@ -250,7 +254,16 @@ class _Renting:
         )
         course = Course(self._ledger, rental, self._tell, self._pace.limits)
         bad_hosts = self._bad_hosts.setdefault(offer.provider, {})
-        return Attempt(self._providers[offer.provider], self._ledger, folder, course, order, self._pace, bad_hosts)
+        return Attempt(
+            self._providers[offer.provider],
+            self._ledger,
+            folder,
+            course,
+            order,
+            self._pace,
+            bad_hosts,
+            reserved_microusd=wanted.reserved_microusd,
+        )
 
     def _cap_microusd(self) -> int | None:
         """Return what is left of the cap.

@@ -56,6 +56,8 @@ class Attempt:
         order: RentalOrder,
         pace: Pace,
         bad_hosts: dict[str, str],
+        *,
+        reserved_microusd: int = 0,
     ) -> None:
         self._provider = provider
         self._ledger = ledger
@@ -64,6 +66,7 @@ class Attempt:
         self._order = order
         self._pace = pace
         self._bad_hosts = bad_hosts
+        self._reserved_microusd = reserved_microusd
         self._hint = ""
 
     async def run(self, connect: Connect | None, left: tuple[Offer, ...]) -> Rental:
@@ -242,9 +245,11 @@ class Attempt:
             )
 
     def _rented(self, left: tuple[Offer, ...]) -> Rental:
-        rental, address = self._course.rental, self._course.address
+        course, address = self._course, self._course.address
         if address is None:
             raise ValueError("it has no address")
+        course.end_by(self._reserved_microusd)
+        rental = course.rental
         return Rental(
             label=rental.label,
             provider=rental.provider,
@@ -252,7 +257,8 @@ class Attempt:
             offer=rental.offer,
             ssh=address,
             price_microusd_per_h=rental.price_microusd_per_h,
-            created_ts=self._course.sent_ts,
+            created_ts=course.sent_ts,
+            deadline_ts=rental.deadline_ts,
             folder=self._folder,
             scoped_key=self._folder.scoped_key(),
             left=left,

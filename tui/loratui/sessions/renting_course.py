@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from loratui.domain.ledger import Phase, Rates, spent
+from loratui.domain.ledger import Phase, Rates, ends_ts, spent
 from loratui.domain.offers import Offer
 from loratui.domain.rental import Happened, Limits, RentalState, after
 from loratui.providers.base import SshAddress
@@ -48,6 +48,8 @@ class Rental:
     ssh: SshAddress
     price_microusd_per_h: int
     created_ts: float
+    deadline_ts: float | None = None
+    """When it has to end: what may be spent is used up then, or it was agreed so."""
     folder: RentalFolder
     """Held: as long as this process minds the rental, nobody here takes it for an orphan."""
     scoped_key: str = field(default="", repr=False)
@@ -104,6 +106,15 @@ class Course:
         if microusd_per_h != self.rental.price_microusd_per_h:
             self._write(lambda: self._ledger.reprice(self.rental.label, microusd_per_h))
             self.rental = replace(self.rental, price_microusd_per_h=microusd_per_h)
+
+    def end_by(self, reserved_microusd: int) -> None:
+        """Know when it has to end, at the price that it has now."""
+        rental, now_ts = self.rental, time.time()
+        left = None if rental.cap_microusd is None else rental.cap_microusd - self.spent_microusd()
+        deadline_ts = ends_ts(rental.deadline_ts, now_ts, left, rental.price_microusd_per_h, reserved_microusd)
+        if deadline_ts != rental.deadline_ts:
+            self._write(lambda: self._ledger.note(rental.label, deadline_ts=deadline_ts))
+            self.rental = replace(rental, deadline_ts=deadline_ts)
 
     def blame(self, why: str) -> None:
         """Remember that this machine did not serve."""
