@@ -73,7 +73,8 @@ class Box:
         self.armed_s: float | None = None
         self.is_up = False
         self.client_seen_s = float("-inf")
-        self.wall_jumps = 0
+        self.has_lost_count = False
+        """Its clock was set, and its start script began anew: that goes by the clock then."""
         self.has_vanished = False
         self._since: dict[str, float] = {}
         self._locks: dict[str, int] = {}
@@ -95,6 +96,7 @@ class Box:
             self.world.hit("machine fails")
             return
         self.is_up = True
+        self.has_lost_count = self.has_lost_count or bool(self.machine.wall_offset_s)
         self.rig.state = InstanceState.RUNNING
         if self.traits.has_address:
             self.rig.address = SshAddress(host="10.0.0.1", port=22)
@@ -161,10 +163,12 @@ class Box:
     # The start script's own dead-man, as remote/start_script.py has it.
 
     async def _script(self) -> None:
-        wait_s = 5.0
+        wait_s, known, due_s = 5.0, "", 0
         while True:
             text = self.deadline_file.read_text().strip()
-            left_s = int(text) - int(self._wall_ts())
+            if text != known:
+                known, due_s = text, int(now().boot_s) + int(text) - int(now().wall_ts)
+            left_s = due_s - int(now().boot_s)
             if left_s > 0:
                 await asyncio.sleep(min(left_s, 20))
                 continue
@@ -183,9 +187,6 @@ class Box:
             self.cloud.end(self.rig.id, f"{self.machine.name}/{_SCRIPT}: deadline")
         except LoratuiError as error:
             self.world.say(f"the provider says: {error.what}")
-
-    def _wall_ts(self) -> float:
-        return now().wall_ts
 
     # The reaper: the real one.
 

@@ -4,6 +4,7 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from loratui.sessions.renting_fate import UNSEEN
 from loratui.store.rentals import Rentals
 from simulation.box import ROUND_S, Box, Life
 from simulation.client import BOX_LINE, PROVIDER_LINE
@@ -36,6 +37,25 @@ def check(simulation: "Simulation") -> None:
     _serves(simulation)
 
 
+def due_s(simulation: "Simulation") -> float | None:
+    """Return when all has to end: as agreed, or when the cap is used up at the agreed prices; None: nothing began."""
+    agreed_s, cap = simulation.laptop.agreed_s, simulation.laptop.wish.limits.cap_microusd
+    if agreed_s is None:
+        return None
+
+    def is_used_up(at_s: float) -> bool:
+        rigs = simulation.cloud.rigs.values()
+        return sum((rig.bill(at_s, rig.offer.price_microusd_per_h) for rig in rigs), Fraction(0)) > cap
+
+    if not is_used_up(agreed_s):
+        return agreed_s
+    from_s, to_s = 0.0, agreed_s
+    while to_s - from_s > 0.1:
+        middle_s = (from_s + to_s) / 2
+        from_s, to_s = (from_s, middle_s) if is_used_up(middle_s) else (middle_s, to_s)
+    return to_s
+
+
 def _nothing_bills(simulation: "Simulation") -> None:
     world = simulation.world
     for rig in simulation.cloud.living():
@@ -54,7 +74,7 @@ def _nothing_bills(simulation: "Simulation") -> None:
 
 def _is_asked_for_in_time(simulation: "Simulation", box: Box) -> None:
     """Look for the first request to end it: no later than a round after the deadline, if anyone lives to send it."""
-    world, rig, agreed_s = simulation.world, box.rig, simulation.laptop.agreed_s
+    world, rig, agreed_s = simulation.world, box.rig, due_s(simulation)
     if agreed_s is None:
         return
     for who, late_s in (("reaper", ROUND_S + SLACK_S), ("script", SCRIPT_SLACK_S)):
@@ -63,7 +83,7 @@ def _is_asked_for_in_time(simulation: "Simulation", box: Box) -> None:
         if who == "reaper":
             can = box.armed_s is not None and box.armed_s < agreed_s - 25
         else:
-            can = bool(box.own_key()[1]) and not box.wall_jumps
+            can = bool(box.own_key()[1]) and not box.has_lost_count
         is_there = rig.gone_s is None or rig.gone_s > at_most_s
         if lived and can and is_there and not any(attempt.at_s <= at_most_s for attempt in rig.attempts):
             first = min((attempt.at_s for attempt in rig.attempts), default=math.inf)
@@ -74,11 +94,11 @@ def _is_asked_for_in_time(simulation: "Simulation", box: Box) -> None:
 
 
 def _is_asked_for_until_it_is_gone(simulation: "Simulation", box: Box) -> None:
-    world, rig, agreed_s = simulation.world, box.rig, simulation.laptop.agreed_s
+    world, rig, agreed_s = simulation.world, box.rig, due_s(simulation)
     if agreed_s is None:
         return
     for life in box.lives:
-        can = box.armed_s is not None if life.who == "reaper" else bool(box.own_key()[1]) and not box.wall_jumps
+        can = box.armed_s is not None if life.who == "reaper" else bool(box.own_key()[1]) and not box.has_lost_count
         if life.who not in ("reaper", "script") or not can:
             continue
         from_s = max(agreed_s + ROUND_S + SLACK_S, life.from_s, box.armed_s or 0.0 if life.who == "reaper" else 0.0)
@@ -98,22 +118,31 @@ def _loses_no_file(simulation: "Simulation", box: Box) -> None:
     ended_s = rig.end_agreed_s if rig.end_agreed_s is not None else rig.gone_s
     if rig.gone_by == "its host" or rig.label in laptop.by_hand or ended_s is None or run.made_s > ended_s:
         return
-    is_time = laptop.agreed_s is not None and ended_s >= laptop.agreed_s - SLACK_S
+    is_time = ended_s >= _earliest_s(simulation, rig) - SLACK_S
     is_kept = laptop.wish.keep_s is not None and "done" in rig.gone_by
     if not is_time and not is_kept:
         world.wrong("no file is lost", f"machine {rig.id} was ended by {rig.gone_by}, and its file is nowhere else")
 
 
+def _earliest_s(simulation: "Simulation", rig: Rig) -> float:
+    """Return from when on a machine may be ended: its price may have been raised, and earlier ones cost until proven gone."""
+    laptop, world = simulation.laptop, simulation.world
+    left = Fraction(laptop.wish.limits.cap_microusd) - sum(
+        _ledger_total(simulation, each.label) for each in simulation.cloud.rigs.values() if each.born_s < rig.born_s
+    )
+    dearest = max(rate for _, rate in rig.rates)
+    if world.happened["laptop's clock jumps"] or left <= 0:
+        return rig.born_s
+    return min(laptop.agreed_s or math.inf, rig.born_s + float(left * 3600 / dearest))
+
+
 def _costs_no_more_than_agreed(simulation: "Simulation") -> None:
     """Compare all that was billed for the run with its cap; what is more has its reason, its bound, and is told."""
-    world, laptop, agreed_s = simulation.world, simulation.laptop, simulation.laptop.agreed_s
+    world, laptop, agreed_s = simulation.world, simulation.laptop, due_s(simulation)
     cap, rigs = laptop.wish.limits.cap_microusd, list(simulation.cloud.rigs.values())
     billed = sum((rig.bill(world.now_s) for rig in rigs), Fraction(0))
     if agreed_s is None or billed <= cap:
         return
-    unraised = sum((rig.bill(agreed_s, rig.offer.price_microusd_per_h) for rig in rigs), Fraction(0))
-    if unraised > cap:
-        world.wrong("cap", f"before the deadline, at the agreed price, {float(unraised):.0f} were billed; the cap is {cap}")
     for rig in rigs:
         bound_s = _ended_by(simulation, rig)
         if rig.gone_s is not None and rig.gone_s > bound_s:
@@ -121,13 +150,13 @@ def _costs_no_more_than_agreed(simulation: "Simulation") -> None:
                 f"what stood in the way explains {bound_s - agreed_s:.0f} s")
     if not world.happened["laptop's clock jumps"] and not world.happened["price raised in mid-rental"]:
         told = _ledger_total(simulation)
-        if told < billed - 1:
+        if told < billed and not _is_told_unknown(simulation):
             world.wrong("cap", f"{float(billed):.0f} were billed and the cap is {cap}; the ledger says {told}")
 
 
 def _ended_by(simulation: "Simulation", rig: Rig) -> float:
     """Return until when it may have billed: what stands in the way one after another, and then the longest pause."""
-    world, box, agreed_s = simulation.world, simulation.boxes[f"box{rig.id}"], simulation.laptop.agreed_s or 0.0
+    world, box, agreed_s = simulation.world, simulation.boxes[f"box{rig.id}"], due_s(simulation) or 0.0
     hindrances = [
         (window.from_s, min(window.to_s, world.healed_s))
         for window in world.windows
@@ -152,7 +181,7 @@ def _unminded(box: Box, from_s: float, to_s: float) -> list[tuple[float, float]]
     able = sorted(
         (max(life.from_s, (box.armed_s or math.inf) if life.who == "reaper" else 0.0), life.to_s)
         for life in box.lives
-        if (life.who == "reaper" and box.armed_s is not None) or (life.who == "script" and box.own_key()[1])
+        if (life.who == "reaper" and box.armed_s is not None) or (life.who == "script" and box.own_key()[1] and not box.has_lost_count)
     )
     at_s = from_s
     for begin_s, end_s in able:
@@ -180,8 +209,15 @@ def _ledger_is_exact(simulation: "Simulation") -> None:
             hidden = ("laptop's clock jumps", "ledger can't be written", "price raised in mid-rental")
             if rig is not None and not any(world.happened[fault] for fault in hidden):
                 billed = rig.bill(world.now_s)
-                if told < billed:
+                was_seen = bool(rental.instance_id) or rig.gone_by != "its host"
+                if told < billed and was_seen and rental.why != UNSEEN:
                     world.wrong("ledger", f"{rental.label}: {told} are in the ledger, {float(billed):.0f} were billed")
+
+
+def _is_told_unknown(simulation: "Simulation") -> bool:
+    """Return whether it is said of a rental that nobody here knows what it has cost."""
+    with Rentals(simulation.laptop.settings.database) as ledger:
+        return any(rental.why == UNSEEN for rental in ledger.rentals())
 
 
 def _price(from_ts: float, to_ts: float | None, microusd_per_h: int) -> Fraction:
@@ -189,9 +225,10 @@ def _price(from_ts: float, to_ts: float | None, microusd_per_h: int) -> Fraction
     return Fraction(microusd_per_h * length_us, 3_600_000_000)
 
 
-def _ledger_total(simulation: "Simulation") -> int:
+def _ledger_total(simulation: "Simulation", *labels: str) -> int:
     with Rentals(simulation.laptop.settings.database) as ledger:
-        return sum(charge.microusd or 0 for rental in ledger.rentals() for charge in ledger.charges(rental.label))
+        chosen = labels or [rental.label for rental in ledger.rentals()]
+        return sum(charge.microusd or 0 for label in chosen for charge in ledger.charges(label))
 
 
 def _serves(simulation: "Simulation") -> None:

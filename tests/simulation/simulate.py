@@ -176,7 +176,6 @@ class Simulation:
             case "machine's clock jumps":
                 world.hit(moment.kind, f"by {moment.amount:.0f} s")
                 box.machine.wall_offset_s += moment.amount
-                box.wall_jumps += 1
             case "price raised":
                 self.cloud.raise_price(box.rig, int(moment.amount))
             case _:

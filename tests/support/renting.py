@@ -26,6 +26,7 @@ PACE = Pace(
     first_look_s=1e-3,
     busy_s=1e-3,
     first_end_s=1e-3,
+    young_s=0.0,
 )
 
 

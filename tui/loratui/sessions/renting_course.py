@@ -147,6 +147,10 @@ class Course:
         """Return for how long, a time in which this machine slept included: the other one did not."""
         return max(time.monotonic() - self._since_s, time.time() - self._since_ts)
 
+    def since_sent_s(self) -> float:
+        """Return for how long it has been asked for, at least."""
+        return time.monotonic() - self._sent_s
+
     def spent_microusd(self) -> int:
         """Return what it has cost so far; where the ledger can't be read, what that was when it last could be."""
         rates = Rates.of(self.rental.offer, self.rental.price_microusd_per_h)

@@ -82,10 +82,12 @@ async def end_rental(
     tell: Callable[[EndingView], None] = lambda _: None,
     *,
     first_wait_s: float = FIRST_WAIT_S,
+    doubt_s: float = 0.0,
 ) -> None:
     """End a rental whose instance is known, and write down that it is gone, once its provider has shown that.
 
-    A ledger that can't be written keeps no machine alive. Begun anew it goes on where it was.
+    A ledger that can't be written keeps no machine alive. Begun anew it goes on where it was. ``doubt_s`` is that of
+    ``end_for_certain``.
 
     Raises:
         ProviderRefusedError, OtherAccountError: as ``end_for_certain``.
@@ -96,7 +98,14 @@ async def end_rental(
         noted(lambda: ledger.reopen(rental.label, rental.instance_id))
     noted(lambda: ledger.note(rental.label, state=state, why=why, instance_id=rental.instance_id))
     noted(lambda: ledger.enter(rental.label, Phase.ENDING, time.time(), rental.price_microusd_per_h))
-    await end_for_certain(provider, rental.instance_id, tell, account_id=rental.account_id, first_wait_s=first_wait_s)
+    await end_for_certain(
+        provider,
+        rental.instance_id,
+        tell,
+        account_id=rental.account_id,
+        first_wait_s=first_wait_s,
+        doubt_s=doubt_s,
+    )
     state, _ = after(state, Happened.SHOWN_GONE)
     noted(lambda: ledger.note_end(rental.label, state, time.time()))
 
