@@ -119,7 +119,7 @@ def _loses_no_file(simulation: "Simulation", box: Box) -> None:
     if rig.gone_by == "its host" or rig.label in laptop.by_hand or ended_s is None or run.made_s > ended_s:
         return
     is_time = ended_s >= _earliest_s(simulation, rig) - SLACK_S
-    is_kept = laptop.wish.keep_s is not None and "done" in rig.gone_by
+    is_kept = laptop.wish.is_keep_asked and "done" in rig.gone_by
     if not is_time and not is_kept:
         world.wrong("no file is lost", f"machine {rig.id} was ended by {rig.gone_by}, and its file is nowhere else")
 
@@ -149,7 +149,7 @@ def _costs_no_more_than_agreed(simulation: "Simulation") -> None:
             world.wrong("cap", f"machine {rig.id} billed until {rig.gone_s - agreed_s:.0f} s after the deadline; "
                 f"what stood in the way explains {bound_s - agreed_s:.0f} s")
     if not world.happened["laptop's clock jumps"] and not world.happened["price raised in mid-rental"]:
-        told = _ledger_total(simulation)
+        told, billed = _ledger_total(simulation), billed - _unseen(simulation)
         if told < billed and not _is_told_unknown(simulation):
             world.wrong("cap", f"{float(billed):.0f} were billed and the cap is {cap}; the ledger says {told}")
 
@@ -212,6 +212,14 @@ def _ledger_is_exact(simulation: "Simulation") -> None:
                 was_seen = bool(rental.instance_id) or rig.gone_by != "its host"
                 if told < billed and was_seen and rental.why != UNSEEN:
                     world.wrong("ledger", f"{rental.label}: {told} are in the ledger, {float(billed):.0f} were billed")
+
+
+def _unseen(simulation: "Simulation") -> Fraction:
+    """Return what machines have cost that were gone before anyone knew of them."""
+    with Rentals(simulation.laptop.settings.database) as ledger:
+        unknown = {rental.label for rental in ledger.rentals() if not rental.instance_id}
+    vanished = [rig for rig in simulation.cloud.rigs.values() if rig.gone_by == "its host" and rig.label in unknown]
+    return sum((rig.bill(simulation.world.now_s) for rig in vanished), Fraction(0))
 
 
 def _is_told_unknown(simulation: "Simulation") -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from loratui.cli.rent import _SAVE_S as SAVE_S
+from loratui.cli.rent import _SHORTEST_RUN_S as SHORTEST_RUN_S
 from loratui.domain.estimate_limits import RunLimits
 from loratui.domain.ledger import Phase
 from loratui.domain.offers import Offer
@@ -20,10 +20,11 @@ from loratui.remote.address import AgentAddress
 from loratui.sessions.rented_box import arm, box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
-from loratui.sessions.renting_end import finish_rental
+from loratui.sessions.renting_end import finish_rental, noted
 from loratui.sessions.renting_fate import Pace
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.renting_orphans import Found, Standing, end_found, reconcile, tidy_all
+from loratui.sessions.steady_clock import steady_ts
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui.store.rentals import StoredRental
@@ -51,6 +52,8 @@ class Wish:
     offers: tuple[Offer, ...]
     limits: RunLimits
     keep_s: float | None
+    is_keep_asked: bool
+    """The person has said how long files wait for somebody; else they wait until the deadline."""
     setup_s: float
     upload_s: float
     accepts_no_deadman: bool = False
@@ -151,11 +154,11 @@ class Process:
     async def train(self) -> None:
         """Do what ``train --on`` does."""
         wish, settings = self.laptop.wish, self.laptop.settings
-        deadline_ts = time.time() + wish.limits.auto_stop_s
+        deadline_ts = steady_ts() + wish.limits.auto_stop_s
         self.laptop.agreed_s = self.world.now_s + wish.limits.auto_stop_s
         wanted = Wanted(
             offers=wish.offers,
-            asked_ts=time.time(),
+            asked_ts=steady_ts(),
             max_price_microusd_per_h=max(offer.price_microusd_per_h for offer in wish.offers),
             cap_microusd=wish.limits.cap_microusd,
             deadline_ts=deadline_ts,
@@ -171,7 +174,7 @@ class Process:
                 connect=lambda rental: sign_in(_Way(self, rental.instance_id)),  # type: ignore[arg-type]
             )
             try:
-                run_id = await self._begin(ledger, rental, rental.deadline_ts or time.time())
+                run_id = await self._begin(ledger, rental, rental.deadline_ts or steady_ts())
             except BaseException as error:
                 why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
                 await self._finish(ledger, rental.label, why)
@@ -189,24 +192,27 @@ class Process:
             self.world.hit("machine can't be armed")
             raise UsageError("this machine can't end its own rental", fix="", code="deadman.none")
         await asyncio.sleep(wish.upload_s)
-        left_s, run_id = deadline_ts - time.time(), new_id()
+        left_s, run_id = deadline_ts - steady_ts(), new_id()
+        if left_s < SAVE_S + SHORTEST_RUN_S:
+            self.world.hit("too little time is left for a run")
+            raise UsageError("too little is left", fix="", code="rental.cap")
         self.world.names[run_id] = f"run{rental.instance_id}"
         target = f"{rental.provider}:{rental.label}"
         with Store(self.laptop.settings.database) as store:
             store.add_run(
                 StoredRun(
-                    id=run_id, name="x", target=target, created_ts=time.time(), config_toml="", home=Path("/home")
+                    id=run_id, name="x", target=target, created_ts=steady_ts(), config_toml="", home=Path("/home")
                 )
             )
         on_done = "end" if armed.how == "end" else ""
-        terms = {"max_runtime_s": max(60.0, left_s - SAVE_S), "on_done": on_done, "keep_s": wish.keep_s}
+        terms = {"max_runtime_s": left_s - SAVE_S, "on_done": on_done, "keep_s": wish.keep_s}
         try:
             await self.on_box(rental.instance_id, lambda box: box.start_run(run_id, **terms))
         except HostError as error:
             if error.code != "no answer":
                 raise
-        ledger.note_run(rental.label, run_id)
-        ledger.enter(rental.label, Phase.TRAINING, time.time(), rental.price_microusd_per_h)
+        noted(lambda: ledger.note_run(rental.label, run_id))
+        noted(lambda: ledger.enter(rental.label, Phase.TRAINING, steady_ts(), rental.price_microusd_per_h))
         return run_id
 
     async def _follow(self, ledger: WatchedLedger, rental: StoredRental, run_id: str) -> None:

@@ -20,6 +20,10 @@ from loratui.providers.base import (
 from simulation.world import NoAnswerError, World
 
 
+_SLIPS_EVERY_S = 90.0
+"""A provider shows once in a while that a machine is gone which is there, never twice in a row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A try to end a machine, as whoever made it knows of it."""
@@ -39,6 +43,8 @@ class Rig:
     born_s: float
     shown_from_s: float
     """Before that listings lag behind."""
+    slipped_s: float = float("-inf")
+    """When an answer was last wrong about it."""
     state: InstanceState = InstanceState.STARTING
     address: SshAddress | None = None
     detail: str = ""
@@ -168,6 +174,9 @@ class Cloud:
         lags = self.world.now_s < rig.shown_from_s and self.world.now_s < self.world.healed_s
         if lags and rig.end_agreed_s is None:
             self.world.hit("listing lags")
+            return False
+        if self.world.now_s - rig.slipped_s > _SLIPS_EVERY_S and self.world.fails("one wrong answer"):
+            rig.slipped_s = self.world.now_s
             return False
         return True
 

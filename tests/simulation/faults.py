@@ -17,11 +17,17 @@ from simulation.world import Window
 BEGIN_S = 1000.0
 CREATE_FAULTS = (
     "offer gone",
+    "offer gone",
     "refused",
     "busy",
+    "busy",
+    "error, not created",
     "error, not created",
     "error, created",
+    "error, created",
     "error with id, created",
+    "error with id, created",
+    "timeout, created",
     "timeout, created",
 )
 _WINDOWS = {
@@ -29,6 +35,7 @@ _WINDOWS = {
     "provider busy": 0.2,
     "provider key refused": 0.06,
     "malformed listing": 0.2,
+    "one wrong answer": 0.4,
     "offer gone": 0.1,
     "price raised before create": 0.1,
     "end refused": 0.25,
@@ -92,12 +99,14 @@ def plan_of(seed: int) -> Plan:
     )
     offers = _offers(dice, provider)
     setup_s, upload_s = dice.uniform(5, 60), dice.uniform(2, 90)
-    limits = _limits(dice, offers[0], work, setup_s + upload_s)
+    limits = _limits(dice, offers[0], work, setup_s + upload_s, is_budget_tight=not quiet)
     end_s = BEGIN_S + limits.auto_stop_s
+    is_keep_asked = dice.random() < 0.1
     wish = Wish(
         offers=offers,
         limits=limits,
-        keep_s=dice.choice((300.0, 1800.0)) if dice.random() < 0.1 else None,
+        keep_s=dice.choice((300.0, 1800.0)) if is_keep_asked else None,
+        is_keep_asked=is_keep_asked,
         setup_s=setup_s,
         upload_s=upload_s,
         accepts_no_deadman=dice.random() < 0.2,
@@ -135,7 +144,7 @@ def _offers(dice: random.Random, provider: str) -> tuple[Offer, ...]:
     )
 
 
-def _limits(dice: random.Random, offer: Offer, work: Work, before_s: float) -> RunLimits:
+def _limits(dice: random.Random, offer: Offer, work: Work, before_s: float, *, is_budget_tight: bool) -> RunLimits:
     p50_s = 90 + before_s + work.train_s + 40
     p90_s = p50_s * dice.uniform(1.1, 1.6)
 
@@ -146,7 +155,7 @@ def _limits(dice: random.Random, offer: Offer, work: Work, before_s: float) -> R
         parts=(EstimatePart(name="all", p50=take(p50_s), p90=take(p90_s), source="assumed"),),
         speed=Speed(likely=1.0, slow=1.0, source="assumed"),
     )
-    budget = math.ceil(estimate.p50_microusd * dice.uniform(1.02, 2.5)) if dice.random() < 0.6 else None
+    budget = math.ceil(estimate.p50_microusd * dice.uniform(1.02, 2.5)) if is_budget_tight and dice.random() < 0.6 else None
     return run_limits(
         estimate, offer, budget_microusd=budget, balance_microusd=50_000_000, linger_s=LINGER_S, deadline_s=None
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import loratui.remote.ssh  # noqa: F401 - it is loaded late, and its clock is to be ours as well
 from loratui.providers.base import ProviderError
+from loratui.sessions.steady_clock import SteadyClock
 from loratui_agent import arm, reaper, rental_routes, rental_watch
 from loratui_agent.process import ProcessIdentity
 from loratui_agent.rental import Rental
@@ -48,10 +49,18 @@ def simulated_outside(world: World, boxes: dict[str, Box]) -> Iterator[None]:
         (reaper, "is_alive", lambda identity: here().is_alive(identity)),
         (reaper, "signal_group", lambda identity, signum: here().signal(identity, signum)),
     ]
+    clocks: dict[Any, SteadyClock] = {}
+
+    def steady_ts() -> float:
+        # Each process has its own.
+        return clocks.setdefault(ACTOR.get(), SteadyClock()).now_ts()
+
     for name, module in sorted(sys.modules.items()):
-        if name.partition(".")[0] in ("loratui", "loratui_agent", "loratui_protocol", "simulation") and hasattr(module, "time"):
-            if getattr(module.time, "__name__", "") == "time":
+        if name.partition(".")[0] in ("loratui", "loratui_agent", "loratui_protocol", "simulation"):
+            if getattr(getattr(module, "time", None), "__name__", "") == "time":
                 replaced.append((module, "time", clock))
+            if hasattr(module, "steady_ts"):
+                replaced.append((module, "steady_ts", steady_ts))
     with ExitStack() as stack:
         for owner, name, stand_in in replaced:
             stack.callback(setattr, owner, name, getattr(owner, name))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from pathlib import Path
 
 from loratui import settings
 from loratui.providers.base import InstanceState, RentalOrder
-from loratui.sessions.ending import StillBillingError  # noqa: F401 - part of what clients may say
 from simulation import checks
 from simulation.box import Box
 from simulation.client import Laptop
@@ -38,13 +36,15 @@ class Outcome:
     virtual_s: float
     num_machines: int
     num_saved: int
+    num_events: int
     trace: tuple[str, ...] = field(repr=False)
 
 
-def simulate(seed: int, folder: Path | None = None) -> Outcome:
-    """Run one seed in a folder of its own, below ``folder``."""
-    with _folder(folder) as own:
-        return Simulation(seed, plan_of(seed), own).run()
+def simulate(seed: int, *, keeps_trace: bool = True) -> Outcome:
+    """Run one seed, in a folder of its own."""
+    with _folder() as own:
+        outcome = Simulation(seed, plan_of(seed), own).run()
+    return outcome if keeps_trace else replace(outcome, trace=())
 
 
 class Simulation:
@@ -84,11 +84,10 @@ class Simulation:
 
     async def _whole(self) -> None:
         world = self.world
-        first = self.laptop.start(lambda process: process.train())
+        self.laptop.start(lambda process: process.train())
         world.say(f"cap {self.plan.wish.limits.cap_microusd}, auto-stop in {self.plan.wish.limits.auto_stop_s} s")
         for moment in self.plan.moments:
             world.loop.after(moment.at_s - world.now_s, self._happens, moment)
-        del first
         while world.now_s < world.healed_s and not self._is_over():
             await asyncio.sleep(_LOOK_EVERY_S)
         await self._heal()
@@ -223,6 +222,7 @@ class Simulation:
             virtual_s=self.world.now_s - 1000,
             num_machines=len(self.cloud.rigs),
             num_saved=len(self.laptop.files),
+            num_events=self.world.loop.num_events,
             trace=tuple(self.world.trace),
         )
 
@@ -245,12 +245,8 @@ def _preferences() -> settings.Settings:
 
 
 @contextlib.contextmanager
-def _folder(below: Path | None) -> Iterator[Path]:
+def _folder() -> Iterator[Path]:
     """Give a folder in memory where there is one: a seed syncs hundreds of times."""
-    if below is None and Path("/dev/shm").is_dir():
-        below = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="loratui-sim-", dir=below))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    memory = Path("/dev/shm")  # noqa: S108 - as it should be
+    with tempfile.TemporaryDirectory(prefix="loratui-sim-", dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)

@@ -34,9 +34,10 @@ from loratui.sessions.rented import rental_label, rental_target
 from loratui.sessions.rented_box import arm, box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
-from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
+from loratui.sessions.renting_end import Receipt, finish_rental, noted, still_billing
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.start_run import start_run
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals
@@ -52,6 +53,7 @@ _NUM_OFFERS = 5
 T = TypeVar("T")
 _SAVE_S = 120.0
 """Before the rental's own end the run saves, and what it saved is fetched."""
+_SHORTEST_RUN_S = 60.0
 
 
 def train_on_market(arguments: Arguments, target: str) -> int:
@@ -87,7 +89,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         max_price_microusd_per_h=max(quote.offer.price_microusd_per_h for quote in quotes[:_NUM_OFFERS]),
         cap_microusd=limits.cap_microusd,
         reserved_microusd=best.estimate.p90_traffic_microusd,
-        deadline_ts=time.time() + limits.auto_stop_s,
+        deadline_ts=steady_ts() + limits.auto_stop_s,
     )
     with hosting(preferences) as host:
         rental = _wait(host, (lambda targets: _rent(preferences, targets, wanted)))
@@ -237,7 +239,7 @@ def _begin(
     arguments: Arguments,
 ) -> str:
     """Have the machine armed, then bring the run there; return its id."""
-    target, deadline_ts = rental_target(rental.provider, rental.label), rental.deadline_ts or time.time()
+    target, deadline_ts = rental_target(rental.provider, rental.label), rental.deadline_ts or steady_ts()
     on_box, _ = needed_bytes(checked.config, checked.plan)
     armed = _wait(host, (lambda targets: arm(targets.machine(target), rental, preferences, deadline_ts)))
     say(f"dead-man: {armed.sentence}")
@@ -253,7 +255,14 @@ def _begin(
             targets.machine(target), checked.config, preferences, on_box, token=token, progress=hashing_progress()
         ),
     )
-    left_s = deadline_ts - time.time()
+    left_s = deadline_ts - steady_ts()
+    if left_s < _SAVE_S + _SHORTEST_RUN_S:
+        raise UsageError(
+            f"of what was agreed to {formatting.duration(max(0.0, left_s))} are left, too little to train and to bring "
+            "the results home; nothing of yours was sent there, and it is ended",
+            fix="give a larger budget, or a later deadline",
+            code="rental.cap",
+        )
     tell_terms(prepared, rental.price_microusd_per_h, left_s)
     check_upload(prepared, rental.price_microusd_per_h, arguments.accept)
     if token and model is not None:
@@ -265,15 +274,16 @@ def _begin(
         config_toml=to_toml(checked.config),
         home=Path(prepared.home),
         price_microusd_per_h=rental.price_microusd_per_h,
-        max_runtime_s=max(60.0, left_s - _SAVE_S),
+        max_runtime_s=left_s - _SAVE_S,
         supply=prepared.supply,
         on_done="end" if armed.how == "end" else "",
-        keep_s=arguments.keep or LINGER_S,
+        keep_s=arguments.keep,
         accepted=arguments.accept,
     )
     with Rentals(preferences.database) as ledger:
-        ledger.note_run(rental.label, run_id)
-        ledger.enter(rental.label, Phase.TRAINING, time.time(), rental.price_microusd_per_h)
+        # A ledger that can't be written ends no run: the run itself is stored with its target.
+        noted(lambda: ledger.note_run(rental.label, run_id))
+        noted(lambda: ledger.enter(rental.label, Phase.TRAINING, steady_ts(), rental.price_microusd_per_h))
     if arguments.json:
         fields = {"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": checked.config.output_name}
         print(to_json(fields), flush=True)

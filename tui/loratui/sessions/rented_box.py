@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from loratui.remote.start_script import start_script
 from loratui.sessions.machine import Machine
 from loratui.sessions.renting import BoxStart
 from loratui.sessions.renting_course import Rental
+from loratui.sessions.steady_clock import steady_ts
 from loratui.settings import Settings
 from loratui.store.rentals import StoredRental
 from loratui_protocol.codec import clean
@@ -61,7 +61,7 @@ def box_start(preferences: Settings) -> Callable[[StoredRental], BoxStart]:
 
     def start(rental: StoredRental) -> BoxStart:
         # Nobody has said when it has to end: then it may not even begin.
-        deadline_ts = time.time() if rental.deadline_ts is None else rental.deadline_ts
+        deadline_ts = steady_ts() if rental.deadline_ts is None else rental.deadline_ts
         script = start_script(rental.provider, api_url(rental.provider, preferences), int(deadline_ts))
         return BoxStart(image=IMAGES[rental.provider], start_script=script)
 
@@ -106,7 +106,7 @@ async def arm(machine: Machine, rental: Rental, preferences: Settings, deadline_
     try:
         async with asyncio.timeout(_ARM_TIMEOUT_S), machine.box.process(argv, nonce) as process:
             # Only now: bringing the agent takes its time, and this laptop may have slept.
-            asked = question | {"deadline_s": deadline_ts - time.time()}
+            asked = question | {"deadline_s": deadline_ts - steady_ts()}
             await process.write(json.dumps(asked).encode("ascii") + b"\n")
             await process.write_eof()
             told = await process.frame()

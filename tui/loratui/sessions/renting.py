@@ -27,6 +27,7 @@ from loratui.sessions.renting_attempt import Attempt, AttemptFailedError, CapRea
 from loratui.sessions.renting_course import Course, Rental, RentalView
 from loratui.sessions.renting_fate import Pace
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import LoratuiError, UsageError
 from loratui_protocol.ids import new_id
@@ -114,7 +115,7 @@ async def rent(
 
 def connected(ledger: Rentals, rental: Rental) -> None:
     """Write down that somebody has signed in there; for callers of ``rent`` without ``connect``."""
-    stored, now_ts = ledger.rental(rental.label), time.time()
+    stored, now_ts = ledger.rental(rental.label), steady_ts()
     state, _ = after(stored.state, Happened.CONNECTED)
     ledger.note(rental.label, state=state, ready_ts=now_ts)
     ledger.enter(rental.label, Phase.SETTING_UP, now_ts, stored.price_microusd_per_h)
@@ -227,7 +228,7 @@ class _Renting:
 
     def _prepared(self, offer: Offer, label: str, folder: RentalFolder) -> Attempt:
         wanted, cap, public_key = self._wanted, self._cap_microusd(), folder.public_key()
-        now_ts, price = time.time(), offer.price_microusd_per_h
+        now_ts, price = steady_ts(), offer.price_microusd_per_h
         rental = StoredRental(
             label=label,
             provider=offer.provider,
@@ -283,7 +284,7 @@ class _Renting:
 
     def _spent_microusd(self) -> int:
         return sum(
-            spent(self._ledger.spans(label), time.time(), Rates.of(self._ledger.rental(label).offer)).total_microusd
+            spent(self._ledger.spans(label), steady_ts(), Rates.of(self._ledger.rental(label).offer)).total_microusd
             for label in self._labels
         )
 

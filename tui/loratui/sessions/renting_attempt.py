@@ -1,7 +1,6 @@
 """One attempt to rent one offer: from the written intent to a machine with an address, or to its proven end."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -24,6 +23,7 @@ from loratui.sessions.renting_course import Course, Rental
 from loratui.sessions.renting_end import end_rental, extra_ended, still_billing, tidy_up
 from loratui.sessions.renting_fate import Pace, look_by_label, nothing_there
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import HostError, LoratuiError
 
@@ -130,7 +130,7 @@ class Attempt:
             course.take(found[0].id)
             course.move(Happened.FOUND)
         else:
-            course.move(Happened.NOT_FOUND, nothing_there(max(course.since_sent_s(), time.time() - course.sent_ts)))
+            course.move(Happened.NOT_FOUND, nothing_there(max(course.since_sent_s(), steady_ts() - course.sent_ts)))
 
     async def _boot(self) -> None:
         """Wait for an address. A look comes first: what costs more than was agreed to is ended at once."""
@@ -180,7 +180,7 @@ class Attempt:
 
     async def _sign_in(self, connect: Connect, rental: Rental) -> None:
         limit_s = self._pace.limits.connect_s
-        left_s = limit_s if rental.deadline_ts is None else max(0.0, rental.deadline_ts - time.time())
+        left_s = limit_s if rental.deadline_ts is None else max(0.0, rental.deadline_ts - steady_ts())
         try:
             async with asyncio.timeout(min(limit_s, left_s)):
                 await connect(rental)
@@ -247,7 +247,7 @@ class Attempt:
 
     def _check_cap(self) -> None:
         rental, spent = self._course.rental, self._course.spent_microusd()
-        is_over = rental.deadline_ts is not None and time.time() >= rental.deadline_ts
+        is_over = rental.deadline_ts is not None and steady_ts() >= rental.deadline_ts
         if is_over or (rental.cap_microusd is not None and spent >= rental.cap_microusd):
             self._course.move(Happened.END_WANTED, "the cap was reached before it started")
             raise CapReachedError(

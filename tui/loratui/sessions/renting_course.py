@@ -11,6 +11,7 @@ from loratui.domain.rental import Happened, Limits, RentalState, after
 from loratui.providers.base import SshAddress
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import LoratuiError, StorageError
 
@@ -72,7 +73,7 @@ class Course:
         self.rental = rental
         self.address: SshAddress | None = None
         self.is_ending = False
-        self.sent_ts = time.time()
+        self.sent_ts = steady_ts()
         self._ledger = ledger
         self._tell = tell
         self._limits = limits
@@ -83,7 +84,7 @@ class Course:
     def move(self, happened: Happened, why: str = "") -> None:
         """Go on to the next state: it is written down first."""
         state, _ = after(self.rental.state, happened)
-        now_s, now_ts = time.monotonic(), time.time()
+        now_s, now_ts = time.monotonic(), steady_ts()
         if happened is Happened.SENT:
             self._sent_s, self.sent_ts = now_s, now_ts
         self._write(lambda: self._note(state, why, now_ts))
@@ -109,7 +110,7 @@ class Course:
 
     def end_by(self, reserved_microusd: int) -> None:
         """Know when it has to end, at the price that it has now."""
-        rental, now_ts = self.rental, time.time()
+        rental, now_ts = self.rental, steady_ts()
         left = None if rental.cap_microusd is None else rental.cap_microusd - self.spent_microusd()
         deadline_ts = ends_ts(rental.deadline_ts, now_ts, left, rental.price_microusd_per_h, reserved_microusd)
         if deadline_ts != rental.deadline_ts:
@@ -130,7 +131,7 @@ class Course:
             state=rental.state,
             state_s=self.in_state_s(),
             limit_s=self._limits.of(rental.state),
-            elapsed_s=max(time.monotonic() - self._sent_s, time.time() - self.sent_ts),
+            elapsed_s=max(time.monotonic() - self._sent_s, steady_ts() - self.sent_ts),
             spent_microusd=self.spent_microusd(),
             price_microusd_per_h=rental.price_microusd_per_h,
             detail=detail,
@@ -145,7 +146,7 @@ class Course:
 
     def in_state_s(self) -> float:
         """Return for how long, a time in which this machine slept included: the other one did not."""
-        return max(time.monotonic() - self._since_s, time.time() - self._since_ts)
+        return max(time.monotonic() - self._since_s, steady_ts() - self._since_ts)
 
     def since_sent_s(self) -> float:
         """Return for how long it has been asked for, at least."""
@@ -156,7 +157,7 @@ class Course:
         rates = Rates.of(self.rental.offer, self.rental.price_microusd_per_h)
         try:
             spans = self._ledger.spans(self.rental.label)
-            self._spent_microusd = spent(spans, time.time(), rates).total_microusd
+            self._spent_microusd = spent(spans, steady_ts(), rates).total_microusd
         except StorageError:
             if not self.is_ending:
                 raise

@@ -15,6 +15,7 @@ from loratui.sessions.ending import FIRST_WAIT_S, PROOFS, EndingView, check_acco
 from loratui.sessions.renting_end import end_rental, tidy_up, with_instance
 from loratui.sessions.renting_fate import Pace, look_by_label, nothing_there
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
 
 _PATIENCE = 3
@@ -215,7 +216,7 @@ class _Look:
         happened = Happened.SHOWN_GONE if rental.instance_id else Happened.NOT_FOUND
         state, _ = after(rental.state, happened)
         why = (rental.instance_id and rental.why) or _gone_why(rental, age_s)
-        self._ledger.note_end(rental.label, state, time.time(), why)
+        self._ledger.note_end(rental.label, state, steady_ts(), why)
         settled = replace(rental, state=state, proven_gone=True, why=why)
         self.settled.append(settled)
         await tidy_up(self._provider, self._ledger, settled)
