@@ -31,6 +31,7 @@ from loratui.sessions.renting import NothingRentedError, Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_fate import pace_of
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supply import SLOW_CODE
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
@@ -75,7 +76,8 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         asked_ts=asked_ts,
         max_price_microusd_per_h=highest if arguments.wait_price is None else min(highest, arguments.wait_price),
         cap_microusd=limits.cap_microusd,
-        deadline_ts=time.time() + limits.auto_stop_s,
+        reserved_microusd=best.estimate.p90_traffic_microusd,
+        deadline_ts=steady_ts() + limits.auto_stop_s,
         stops_for=limits.stops_for,
         save_s=min(max(_SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
         keep_s=arguments.keep,
@@ -227,7 +229,6 @@ def _started(
                 runs,
                 arguments,
                 token=token,
-                deadline_ts=wanted.deadline_ts or time.time(),
                 line=line,
                 may_move=bool(rental.left),
             )
@@ -277,7 +278,7 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
                     wanted,
                     offers=tuple(offer for offer in wanted.offers if offer.provider in {p.name for p in providers}),
                 ),
-                box_start(preferences, wanted.deadline_ts or time.time()),
+                box_start(preferences),
                 tell,
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
                 pace=pace_of(preferences),

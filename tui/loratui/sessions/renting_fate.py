@@ -10,6 +10,8 @@ from loratui.sessions.ending import FIRST_WAIT_S
 from loratui.settings import Settings
 
 LAST_LOOK_S = 60.0
+UNSEEN = "nothing is there now; whether something was rented, and what that cost, its provider alone knows"
+_MAY_HAVE_ENDED_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,14 @@ class Pace:
     busy_s: float = 5.0
     num_busy_tries: int = 3
     first_end_s: float = FIRST_WAIT_S
+    young_s: float = 60.0
+    """For so long after it was asked for, what was never shown may only be too young to be."""
+
+
+def nothing_there(age_s: float) -> str:
+    """Return what it means that nothing bears a label, so long after it was asked for."""
+    # A machine that nobody saw may have come to its deadline meanwhile.
+    return "nothing was rented" if age_s < _MAY_HAVE_ENDED_S else UNSEEN
 
 
 def pace_of(preferences: Settings) -> Pace:
