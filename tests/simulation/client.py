@@ -32,7 +32,7 @@ from loratui_protocol.errors import HostError, LoratuiError, UsageError
 from loratui_protocol.ids import new_id
 from simulation.box import Box
 from simulation.cloud import Cloud
-from simulation.loop import ACTOR, EPOCH_TS, Actor, Machine
+from simulation.loop import Actor, Machine
 from simulation.provider import SimulatedProvider, WatchedLedger
 from simulation.world import NoAnswerError, NotSentError, World
 

@@ -247,6 +247,6 @@ def _preferences() -> settings.Settings:
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
     """Give a folder in memory where there is one: a seed syncs hundreds of times."""
-    memory = Path("/dev/shm")  # noqa: S108 - as it should be
+    memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="loratui-sim-", dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)

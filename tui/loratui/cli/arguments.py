@@ -272,7 +272,9 @@ def build_parser() -> argparse.ArgumentParser:
     rentals.add_argument("--yes", action="store_true", help="with sweep: ask nothing")
     rentals.add_argument("--json", action="store_true", help="one JSON document")
     terminate = add("terminate", "rentals:terminate", "end rentals for good, and prove that they ended")
-    terminate.add_argument("rental", nargs="?", metavar="RENTAL", help="id or label, as loratui rentals shows it")
+    terminate.add_argument(
+        "rental", nargs="?", metavar="RENTAL", help="id or label, as loratui rentals shows it, or a run on it"
+    )
     terminate.add_argument("--all", action="store_true", help="everything that bears a label of ours")
     terminate.add_argument("--yes", action="store_true", help="ask nothing")
 
