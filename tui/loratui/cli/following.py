@@ -16,7 +16,7 @@ from loratui.domain.formatting import attach_command
 from loratui.domain.local_names import report_name
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
-from loratui.headless.json_lines import to_json
+from loratui.headless.json_lines import print_line, to_json
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.export import output_folder
 from loratui.sessions.host import SessionHost
@@ -54,7 +54,7 @@ def announce(run_id: str, checked: Checked, place: str, arguments: Arguments) ->
     """Say that a run has begun, in the form that was asked for."""
     name = checked.config.output_name
     if arguments.json:
-        print(to_json({"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": name}), flush=True)
+        print_line(to_json({"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": name}))
     else:
         say(f"run {run_id}: {name}, {checked.plan.steps} steps on {place}")
 
@@ -204,7 +204,7 @@ def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> Non
     path = _write_report(view, preferences) if view.step else None
     if arguments.json:
         if path is not None:
-            print(to_json({"event": "report", "ts": time.time(), "seq": view.last_seq, "path": path}), flush=True)
+            print_line(to_json({"event": "report", "ts": time.time(), "seq": view.last_seq, "path": path}))
         return
     for title, kind in (("LoRA", ArtifactKind.LORA), ("contact sheet", ArtifactKind.CONTACT_SHEET)):
         for artifact_id, artifact in view.artifacts.items():

@@ -11,7 +11,7 @@ from loratui.domain.ledger import Phase, microseconds, time_microusd
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
-from loratui.headless.json_lines import to_json
+from loratui.headless.json_lines import print_line, to_json
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.ending import EndingView
 from loratui.sessions.host import SessionHost
@@ -109,7 +109,7 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
             "traffic_usd": receipt.traffic_microusd / MICROUSD_PER_USD,
             "billed_usd": receipt.billed.total_microusd / MICROUSD_PER_USD if receipt.billed else None,
         }
-        print(to_json(fields), flush=True)
+        print_line(to_json(fields))
     parts = ", ".join(f"{phase} {formatting.money(microusd)}" for phase, microusd in receipt.phases.items() if microusd)
     traffic = f", traffic {formatting.money(receipt.traffic_microusd)}" if receipt.traffic_microusd else ""
     by_itself = f" ({rental.why})" if rental.state is RentalState.LOST else ""

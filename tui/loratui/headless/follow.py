@@ -6,7 +6,7 @@ from typing import Protocol
 
 from loratui.domain import formatting
 from loratui.domain.run import LinkState, RunView
-from loratui.headless.json_lines import record_line
+from loratui.headless.json_lines import print_line, record_line
 from loratui.headless.narration import Narrator
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.host import SessionHost
@@ -47,7 +47,7 @@ class PlainPrinter:
             return
         sentence = self._narrator.sentence(record)
         if sentence is not None:
-            print(f"{formatting.time_of_day(record.ts)}  {sentence}", flush=True)
+            print_line(f"{formatting.time_of_day(record.ts)}  {sentence}")
 
     def end(self, _: RunView, /) -> None:
         """Do nothing: no sentence is held back."""
@@ -75,7 +75,7 @@ class JsonPrinter:
             case Artifact(id=artifact_id) | Done(artifact_id=artifact_id):
                 self._file(record, artifact_id, view)
             case _:
-                print(record_line(record), flush=True)
+                print_line(record_line(record))
 
     def end(self, view: RunView, /) -> None:
         """Print the records whose files never came."""
@@ -91,7 +91,7 @@ class JsonPrinter:
 
 def _print_file(record: Record, artifact_id: str, view: RunView) -> None:
     path = view.exported.get(artifact_id, view.downloaded.get(artifact_id))
-    print(record_line(record, path if _is_of(record, artifact_id, view) else None), flush=True)
+    print_line(record_line(record, path if _is_of(record, artifact_id, view) else None))
 
 
 def _is_of(record: Record, artifact_id: str, view: RunView) -> bool:

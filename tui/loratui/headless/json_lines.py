@@ -2,10 +2,21 @@
 
 import json
 import math
+import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from loratui_protocol.messages import Artifact, Done, Record, json_fields
+
+_printing = threading.Lock()
+
+
+def print_line(text: str) -> None:
+    """Print a line on standard output, whole: what happens in a run and to its rental is told by two threads."""
+    with _printing:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 def to_json(fields: Mapping[str, object]) -> str:

@@ -7,7 +7,7 @@ import time
 from loratui.domain import formatting
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
-from loratui.headless.json_lines import to_json
+from loratui.headless.json_lines import print_line, to_json
 from loratui_protocol.messages import MICROUSD_PER_USD
 
 _MONEY_EVERY_S = 600.0
@@ -80,7 +80,7 @@ class RentalNarrator:
             "is_fresh": rental.is_fresh(now_s),
             "trouble": rental.trouble,
         }
-        print(to_json(fields), flush=True)
+        print_line(to_json(fields))
 
 
 def _usd(microusd: int | None) -> float | None:

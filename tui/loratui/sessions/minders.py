@@ -1,6 +1,7 @@
 """The rentals that one process minds, and the runs on them, which it follows."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
@@ -84,7 +85,9 @@ class Minders:
         """Return their views, by id; those that were not followed are from now on."""
         for run_id in run_ids:
             if run_id not in self._followed:
-                self._follow(self._store.run(run_id))
+                # One that was forgotten meanwhile has nothing to be waited for.
+                with contextlib.suppress(StorageError):
+                    self._follow(self._store.run(run_id))
         return {run_id: self._followed[run_id].session.view for run_id in run_ids if run_id in self._followed}
 
     def show(self, run_ids: Sequence[str], cost: RentalCost, /) -> None:

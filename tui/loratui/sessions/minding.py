@@ -18,7 +18,7 @@ from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.providers.base import Instance, InstanceState, Provider, ProviderError
-from loratui.sessions.ending import PROOFS, EndingView, check_account
+from loratui.sessions.ending import PROOFS, EndingView, StillBillingError, check_account
 from loratui.sessions.market import opened
 from loratui.sessions.moving import move_deadline
 from loratui.sessions.reckoning import Reckoning
@@ -109,7 +109,7 @@ class Minder:
     async def run(self) -> None:
         """Mind it until it is over."""
         try:
-            while not await self._look():
+            while not await self._looked():
                 self._news.clear()
                 try:
                     async with asyncio.timeout(_LOOK_EVERY_S):
@@ -138,6 +138,14 @@ class Minder:
         self._phases[run_id] = _PHASES.get(state, Phase.TRAINING)
         self._enter(min(self._phases.values(), key=_FIRST.index), ts)
 
+    async def _looked(self) -> bool:
+        try:
+            return await self._look()
+        except Exception:
+            # The boundary of one rental: whatever goes wrong, it is looked at again, and ended in the end.
+            log.exception("rental=%s", self.label)
+            return False
+
     async def _look(self) -> bool:
         """Look at everything once; return whether it is over. What can't be written or shown keeps no machine alive."""
         try:
@@ -151,7 +159,12 @@ class Minder:
             await self._conclude()
             return True
         self._show()
+        if self._is_overdue():
+            # Whatever is there: the machine should have gone by now.
+            await self._end("its time was up")
+            return True
         if why := self._end_is_due():
+            await self._purge()
             await self._end(why)
             return True
         return False
@@ -227,14 +240,16 @@ class Minder:
         self._runs.move_stop(self._run_ids, now_ts + lasts - rental.deadline_ts)
         self._rental = self._ledger.rental(self.label)
 
+    def _is_overdue(self) -> bool:
+        deadline_ts = self._rental.deadline_ts
+        return deadline_ts is not None and steady_ts() > deadline_ts + _OVERDUE_S
+
     def _end_is_due(self) -> str:
         """Return why it is to end now, nothing while it is not."""
         if self._rental.state is RentalState.ENDING:
             # Whoever began that may be at it, in this process or another.
             return "" if self._folder.is_minded() else self._rental.why or "its end was begun"
-        deadline_ts, now_s = self._rental.deadline_ts, time.monotonic()
-        if deadline_ts is not None and steady_ts() > deadline_ts + _OVERDUE_S:
-            return "its time was up"
+        now_s = time.monotonic()
         views = self._views().values()
         if not views or not all(view.is_settled and not view.download_failures for view in views):
             self._settled_s = None
@@ -253,14 +268,18 @@ class Minder:
             return ""
         return ", ".join(f"the run is {view.state.value}" for view in views)
 
-    async def _end(self, why: str) -> None:
-        """Take the user's data off the machine, and end it for certain, however long that takes."""
-        self._folder.hold()
+    async def _purge(self) -> None:
+        """Take the user's data off the machine, as far as that can be done to a stranger's."""
         self._runs.rest(self._run_ids)
         if self._rental.state is RentalState.READY:
             left = await purge_data(self._targets.machine(rental_target(self._rental.provider, self.label)))
             said = f"could not be removed: {left}" if left else "were removed there"
             self._say(f"pictures, results and tokens {said}; that is all that can be done about a stranger's machine")
+
+    async def _end(self, why: str) -> None:
+        """End it for certain, however long that takes."""
+        noted(self._folder.hold)
+        self._runs.rest(self._run_ids)
         while True:
             try:
                 async with opened(self._settings, (self._rental.provider,)) as providers:
@@ -281,7 +300,8 @@ class Minder:
                 noted(self._read)
                 self._show()
                 if not self.ended.done():
-                    self.ended.set_exception(error)
+                    is_said = isinstance(error, StillBillingError)
+                    self.ended.set_exception(error if is_said else still_billing(self._rental, error))
                 await asyncio.sleep(_AGAIN_S)
             else:
                 break
@@ -311,16 +331,19 @@ class Minder:
         )
         self._runs.lose(self._run_ids, error)
         told: Receipt | None = None
-        async with opened(self._settings, (self._rental.provider,)) as providers:
-            if providers:
-                travelled = self._reckoning.travelled(self._views())
-                told = await receipt(
-                    providers[0],
-                    self._ledger,
-                    self.label,
-                    sent_bytes=travelled.sent,
-                    received_bytes=travelled.received,
-                )
+        try:
+            async with opened(self._settings, (self._rental.provider,)) as providers:
+                if providers:
+                    travelled = self._reckoning.travelled(self._views())
+                    told = await receipt(
+                        providers[0],
+                        self._ledger,
+                        self.label,
+                        sent_bytes=travelled.sent,
+                        received_bytes=travelled.received,
+                    )
+        except LoratuiError as failed:
+            log.warning("rental=%s no receipt: %s", self.label, failed)
         if not self.ended.done():
             self.ended.set_result(told)
 
