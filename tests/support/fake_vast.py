@@ -188,6 +188,8 @@ class FakeVast:
     wrong_key: tuple[int, str] = (401, "Invalid user key")
     lacks_scopes: set[str] = field(default_factory=set)
     """Kinds of requests that the account's key may not make."""
+    refuses_scoped_keys: bool = False
+    """An instance's own key opens nothing."""
     ignores_filters: bool = False
     ignores_disk: bool = False
     is_team: bool = False
@@ -304,7 +306,7 @@ class FakeVast:
             return None
         for each in (*self.instances.values(), *self.ended.values()):
             if key == each.api_key:
-                if kind in ("get", "end", "stop") and number == each.id:
+                if kind in ("get", "end", "stop") and number == each.id and not self.refuses_scoped_keys:
                     return None
                 return 401, _no("auth_error", "This key may not do that")
         if key != self.key:

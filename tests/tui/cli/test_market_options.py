@@ -134,3 +134,11 @@ def test_the_least_reliability_is_a_setting_and_an_option_goes_before_it(cli: Lo
     strict = offers(cli, "--provider", "vast", "--min-reliability", "0.9")
     assert strict
     assert "208" not in {offer["id"] for offer in strict}
+
+
+def test_what_is_spent_without_a_budget_is_a_setting(cli: LocalCli) -> None:
+    cli.environment["LORATUI_RENTAL__MAX_USD"] = "0.0001"
+    refused = cli.run("train", config_file(cli), "--on", "vast", "--plain")
+    said = "\n".join(refused.errors)
+    assert "[budget.too_low]" in said
+    assert "without --budget no more is spent than $0.0001" in said

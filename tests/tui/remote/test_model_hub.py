@@ -80,6 +80,12 @@ async def test_a_token_is_shown_to_the_models_own_server_alone(server: ModelServ
     assert {authorization for _, _, authorization in server.requests} == {"Bearer hf_canary"}
 
 
+@pytest.mark.parametrize("address", ["http://models.example/a.safetensors", "ftp://models.example/a.safetensors"])
+async def test_nothing_is_asked_where_anyone_on_the_way_could_read_along(address: str) -> None:
+    for source in (https(address), ModelSource(kind=ModelKind.HUB, name="n", address="org/name", hub_url=address)):
+        assert (await refused(source, "hf_canary")).code == "model.address"
+
+
 async def test_a_model_that_is_not_there_is_said_to_be_missing(server: ModelServer) -> None:
     server.model = model_files()
     for source in (hub(server, "org/nome"), https(f"{server.url}/none.safetensors")):

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from loratui.domain import formatting
+from loratui.domain.environment_choice import CLEAN_CUDA_BYTES
 from loratui.domain.estimate import LARGE_IMAGE_BYTES, LARGE_MODEL_BYTES
 from loratui.domain.estimate_work import Work
 from loratui.domain.offers import MIN_DISK_GB
 
-ENVIRONMENT_BYTES = 12 << 30
-"""As much room as the largest of them needs: one with a torch of its own."""
 _BYTES_PER_GB = 10**9
 
 
@@ -22,7 +21,8 @@ class DiskNeed:
     model_bytes: int
     """What the machine downloads."""
     is_model_known: bool = True
-    environment_bytes: int = ENVIRONMENT_BYTES
+    environment_bytes: int = CLEAN_CUDA_BYTES
+    """Which one it will be shows on the machine."""
     image_bytes: int = LARGE_IMAGE_BYTES
     """Nobody says whether an image counts in the disk that was rented, so there is room for it."""
 

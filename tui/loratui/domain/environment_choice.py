@@ -24,7 +24,8 @@ _OLDEST_FOR_EIGHT_BIT = (7, 5)
 _GIB = 1 << 30
 _OVERLAY_BYTES = 1 * _GIB
 _CLEAN_CPU_BYTES = 3 * _GIB
-_CLEAN_CUDA_BYTES = 12 * _GIB
+CLEAN_CUDA_BYTES = 12 * _GIB
+"""What the largest of them takes."""
 _DRIVER_FOR_CUDA = {11: 450, 12: 525, 13: 580}
 """A driver runs every CUDA of these major versions from this release of its own on."""
 
@@ -208,7 +209,7 @@ def _clean(facts: BoxFacts, settings: EnvironmentSettings, refusals: list[str]) 
     )
     reason = _found(refusals) or ("" if settings.preference is Preference.CLEAN else ", as the host has none")
     why = f"torch {torch} ({backend}) is installed{reason}: {_on_what(facts)}"
-    disk_bytes = _CLEAN_CUDA_BYTES if build else _CLEAN_CPU_BYTES
+    disk_bytes = CLEAN_CUDA_BYTES if build else _CLEAN_CPU_BYTES
     return EnvironmentChoice(spec=spec, locks=_locks(facts), why=why, disk_bytes=disk_bytes)
 
 

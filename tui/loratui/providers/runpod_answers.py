@@ -22,6 +22,8 @@ _HOURS_PER_MONTH = 720
 """Of thirty days, as RunPod's price list is read by those who compare prices: the dearer of the two readings."""
 _MAX_USD = 1_000_000
 _MAX_SAID_CHARS = 300
+_CONTINENTS = ("EU", "EUR", "AP", "OC", "SEA")
+"""What the ids of data centers begin with where it is not the country."""
 _STATES = {
     "PROVISIONING": InstanceState.STARTING,
     "STARTING": InstanceState.STARTING,
@@ -135,7 +137,9 @@ def offers_in(content: bytes, cloud: str, disk_gb: int, min_cuda: str, region: s
             continue
         price = field(row, "price", dict).get(cloud.lower())
         availability = text(row, "availability")
-        named = tuple(_places(row, region if places and not _is_country(region) else ""))
+        if min_cuda and not _may_run(row, min_cuda):
+            continue
+        named = tuple(_places(row, region if places else ""))
         if price is None or microusd(price) <= 0 or availability == "NONE" or (places and not named):
             continue
         gpu = field(row, "id", str)
@@ -309,11 +313,36 @@ def _log_lines(stream: bytes) -> Iterator[str]:
 
 
 def _places(row: Any, only: str) -> Iterator[str]:
-    """Yield the data centers that have a kind of GPU now; the field is missing where none has."""
+    """Yield the data centers that have a kind of GPU now; the field is missing where none has.
+
+    ``only`` is one of them, or a country: those are left out whose id tells of another one, should that not have been
+    heeded.
+    """
+    is_country = _is_country(only)
     for place in field(row, "dataCenters", list) if row.get("dataCenters") is not None else ():
         found = text(place, "id")
-        if text(place, "availability") != "NONE" and (not only or found == only):
+        if text(place, "availability") != "NONE" and (
+            not only or found == only or (is_country and _country(found) in ("", only))
+        ):
             yield found
+
+
+def _country(place: str) -> str:
+    """Return the country that a data center's id tells of: EU-RO-1, US-TX-3; empty where it tells of none."""
+    found = re.fullmatch(r"([A-Z]{2,3})-([A-Z]{2,3})-\d+", place)
+    if found is None:
+        return ""
+    country = found[2] if found[1] in _CONTINENTS else found[1]
+    return country if _is_country(country) else ""
+
+
+def _may_run(row: Any, min_cuda: str) -> bool:
+    """Return whether a kind of GPU is there with a driver for this CUDA, as far as the catalog says that."""
+    if row.get("cudaVersions") is None:
+        return True
+    least = cuda_of(min_cuda)
+    there = (text(each, "version") for each in field(row, "cudaVersions", list) if field(each, "available", bool))
+    return any(least is None or (version := cuda_of(each)) is None or version >= least for each in there)
 
 
 def _is_country(region: str) -> bool:

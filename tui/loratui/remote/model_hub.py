@@ -28,6 +28,7 @@ _MAX_PAGES = 20
 _MAX_KIND_BYTES = 4 << 20
 """A longer header is not fetched only to see what kind of model it is of."""
 _START_BYTES = 64
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
@@ -41,6 +42,7 @@ async def model_bytes(source: ModelSource, token: str = "", *, limit_s: float = 
         ModelError: it can't be had, or not be trained; with the code ``NO_ANSWER`` nobody knows.
     """
     asked = source.hub_url if source.kind is ModelKind.HUB else source.address
+    _check_is_private(asked)
     try:
         async with asyncio.timeout(limit_s), _client(token) as client:
             if source.kind is ModelKind.HUB:
@@ -49,6 +51,18 @@ async def model_bytes(source: ModelSource, token: str = "", *, limit_s: float = 
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         why = f"within {limit_s:.0f} s" if isinstance(error, TimeoutError) else f"({clean(str(error), 100)})"
         raise _silent(f"{urlsplit(asked).netloc} does not answer this laptop {why}") from error
+
+
+def _check_is_private(address: str) -> None:
+    """Refuse to ask, and to show a token, where anyone on the way could read along."""
+    parts = urlsplit(address)
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        return
+    raise ModelError(
+        f"{clean(address.partition('?')[0], 200)} is no https address: anyone on the way could change the model",
+        fix="write https:// (for a hub: the setting remote.hub_url)",
+        code="model.address",
+    )
 
 
 @asynccontextmanager
