@@ -1,7 +1,7 @@
 """A full training state as files: what they are called on a box, on the way and on a laptop, and whether it is whole.
 
-``step-00000120/`` holds weights, optimizer, facts, and a manifest with size and sha256 of those three. Each file travels
-as an artifact of its own; the manifest comes last, so a folder that has one has everything.
+``step-00000120/`` holds weights, optimizer, facts, and a manifest with size and sha256 of those three. Each file
+travels as an artifact of its own; the manifest comes last, so a folder that has one has everything.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Which saved state of a run is fetched, and when: last of all, and seldom enough to leave the line to the rest. Pure."""
+"""Which saved state of a run is fetched, and when: last of all, and seldom enough to leave the line to others. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -97,8 +97,8 @@ class SavedStates:
 
     def _wanted(self, view: RunView) -> tuple[int, dict[str, Artifact]] | None:
         """Return step and parts of the state to fetch: the one that is under way, else the newest."""
-        if view.state is JobState.DONE:
-            # There is nothing to go on with.
+        if view.state is JobState.DONE or self._policy.which != "all":
+            # There is nothing to go on with, or it is not wanted.
             return None
         found = self._under_way or newest_offered(view.offered)
         if found is None or found[1][MANIFEST].sha256 in self._given_up or self._is_here(*found):
@@ -192,7 +192,7 @@ class SavedStates:
         if error.code != "transfer.elsewhere":
             # Another process of ours has it in hand; that it has come shows on the disk.
             self._given_up.append(parts[MANIFEST].sha256)
-        if self._policy.which == "all" and error.code.startswith(("disk.", "transfer.declined")):
+        if error.code.startswith(("disk.", "transfer.declined")):
             self._tell(error)
         self._under_way, self._attempts = None, 0
         self._rhythm.came(time.monotonic(), time.monotonic())

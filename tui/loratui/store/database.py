@@ -127,6 +127,10 @@ _MIGRATIONS = (
         PRIMARY KEY (provider, machine)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN resumed_from TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN state_dir TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 
