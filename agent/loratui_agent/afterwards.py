@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import functools
 import logging
+import shutil
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Protocol
 
 from loratui_agent.clock import now
 from loratui_agent.deadman import (
+    CLIENT_ENDS_S,
     POWER_CHECK_S,
     EndedJob,
     PowerVerdict,
@@ -30,6 +32,7 @@ from loratui_agent.power import power_off
 from loratui_agent.rental import END
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import Deadman
+from loratui_protocol.paths import AgentHome
 
 log = logging.getLogger(__name__)
 STOP = "stop"
@@ -76,6 +79,7 @@ class Afterwards:
         stop: Callable[[], None],
         power_check_s: float = POWER_CHECK_S,
         command_limit_s: float = LIMIT_S,
+        client_ends_s: float = CLIENT_ENDS_S,
     ) -> None:
         self._jobs = jobs
         self._clients = clients
@@ -83,7 +87,10 @@ class Afterwards:
         self._stop = stop
         self._power_check_s = power_check_s
         self._command_limit_s = command_limit_s
+        self._client_ends_s = client_ends_s
         self._at_work: set[str] = set()
+        self._fetched_s: dict[str, float] = {}
+        """When each job was first seen to be fetched."""
         self._deeds_ns: dict[str, int] = {}
 
     @property
@@ -161,7 +168,13 @@ class Afterwards:
             has_client=num_clients > 0,
             kept_s=since.seconds_until(moment),
             keep_s=_keep_s(job),
+            fetched_s=self._since_fetched_s(job) if is_fetched else 0.0,
+            leaves_it_s=self._client_ends_s if job.facts.on_done == END else 0.0,
         )
+
+    def _since_fetched_s(self, job: Job) -> float:
+        now_s = time.monotonic()
+        return now_s - self._fetched_s.setdefault(job.id, now_s)
 
     def _reason(self, job: Job, ended: EndedJob) -> str:
         """Return why something is to be done after the job now, nothing when it is not."""
@@ -208,6 +221,8 @@ class Afterwards:
         # A resume that came meanwhile has the last word.
         if _is_due(job):
             await _written(lambda: job.update(afterwards="begun", begun=now()))
+            if reason == "done":
+                await asyncio.to_thread(_remove_inputs, job)
 
     async def _power_off(self, job: Job, reason: str) -> None:
         """Try once to power off; one that stays on is found out later, by ``_reason``."""
@@ -248,6 +263,13 @@ class Afterwards:
             if time.monotonic() > end_s:
                 return
             await asyncio.sleep(_TELL_EVERY_S)
+
+
+def _remove_inputs(job: Job) -> None:
+    """Remove what was brought here: the machine goes, and who has it next, or owns it, need not find pictures on it."""
+    home = AgentHome(job.folder.parent.parent)
+    for folder in (home.blobs, job.folder / "inputs"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_due(job: Job) -> bool:

@@ -17,6 +17,7 @@ from loratui_agent.clock import now
 from loratui_agent.files import disk_full_error
 from loratui_agent.process import is_locked
 from loratui_agent.rental import (
+    END_WANTED,
     FACTS,
     Armed,
     Rental,
@@ -60,7 +61,8 @@ def arm(
     """Arm the machine, or move what it is armed with, and return what it can end by itself, as the reaper reads it.
 
     ``text`` is a JSON object: ``provider``, ``url``, ``graphql_url``, ``instance_id``, ``key``, ``deadline_s`` from
-    now, ``lease_s``, ``setup_s``. An id or key that is left out is looked for on this machine, or stays as it is.
+    now, ``lease_s``, ``setup_s``, ``save_s``. An id or key that is left out is looked for on this machine, or stays as
+    it is.
 
     Raises:
         UsageError: it is none of that; what was armed before stays armed.
@@ -69,6 +71,7 @@ def arm(
     """
     asked = _rental(text, read_rental(home.run), places)
     try:
+        (home.run / END_WANTED).unlink(missing_ok=True)
         write_private(home.run / FACTS, asked)
     except OSError as error:
         raise disk_full_error(error, home.run / FACTS) or StorageError(
@@ -122,6 +125,7 @@ def _rental(text: str, former: Rental | None, places: Sequence[Path]) -> Rental:
         deadline_s=asked.get("deadline_s", 0),
         lease_s=asked.get("lease_s"),
         setup_s=asked.get("setup_s"),
+        save_s=asked.get("save_s") or 0.0,
     )
     if wrong := problem(rental):
         raise _refused(wrong)

@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     purge = commands.add_parser("purge", help="say what is in the agent's folder, or end and remove all of it")
     _add_home(purge)
     _add_nonce(purge)
-    purge.add_argument("--remove", action="store_true", help="end what runs there, and remove the folder")
+    how = purge.add_mutually_exclusive_group()
+    how.add_argument("--remove", action="store_true", help="end what runs there, and remove the folder")
+    how.add_argument("--data", action="store_true", help="remove runs, inputs, models, tokens; the rental is to end")
     purge.set_defaults(command=_purge)
 
     proxy = commands.add_parser("proxy", help="carry bytes between standard input and output and the agent's socket")
@@ -193,10 +195,11 @@ def _arm(options: argparse.Namespace) -> int:
 
 
 def _purge(options: argparse.Namespace) -> int:
-    from loratui_agent.purge import purge, survey
+    from loratui_agent.purge import purge, purge_data, survey
 
     home = AgentHome(options.home.absolute())
-    return _framed(options.nonce, lambda: purge(home) if options.remove else survey(home))
+    work = purge if options.remove else purge_data if options.data else survey
+    return _framed(options.nonce, lambda: work(home))
 
 
 def _proxy(options: argparse.Namespace) -> int:

@@ -18,6 +18,8 @@ LOST_AFTER_S = 60.0
 """An agent that could not be kept running for so long, however often it was started, counts as lost."""
 RESUMES_MAX = 2
 RESUMES_WINDOW_S = 1800.0
+CLIENT_ENDS_S = 90.0
+"""A client that is there removes the user's data and ends the rental itself, and proves it: it may take so long."""
 DEFAULT_KEEP_S = 1800.0
 """How long files without a term of their own keep what comes after other jobs waiting."""
 ABANDONED_AFTER_S = 6 * 3600.0
@@ -117,6 +119,8 @@ class ReapedJob:
     """Its agent found that the rental is to end after it, now."""
     rental_left_s: float | None = None
     """Until the machine's rental is over; None: it is not ours to end."""
+    save_s: float = 0.0
+    """So long before that it is told to save."""
     grace_s: float = STOP_GRACE_S
 
     @property
@@ -132,7 +136,7 @@ def job_verdict(job: ReapedJob, *, is_agent_alive: bool, is_agent_lost: bool) ->
     """
     patience_s = job.grace_s + AGENT_MARGIN_S if is_agent_alive else 0.0
     if job.is_training:
-        if job.rental_left_s is not None and job.rental_left_s <= job.grace_s and job.told_s is None:
+        if job.rental_left_s is not None and job.rental_left_s <= max(job.grace_s, job.save_s) and job.told_s is None:
             # The rental waits for nobody. What is saved now, a client that is there may still fetch.
             return JobVerdict.STOP
         if job.overdue_s is None or job.overdue_s < patience_s:
@@ -254,12 +258,16 @@ class EndedJob:
     """Since its end, or since a client last held its lease, whichever is later."""
     keep_s: float | None
     """How long it waits for one; None: forever."""
+    fetched_s: float = 0.0
+    """Since everything was first seen to be fetched."""
+    leaves_it_s: float = 0.0
+    """How long it is left to a client that is there to do what comes then."""
 
 
 def after_end(job: EndedJob) -> str:
     """Return why ``on_done`` may happen now: "done", "lease", or nothing while it has to wait."""
     if job.is_fetched:
-        return "done"
+        return "" if job.has_client and job.fetched_s < job.leaves_it_s else "done"
     is_abandoned = job.keep_s is not None and not job.has_client and job.kept_s >= job.keep_s
     return "lease" if is_abandoned else ""
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from loratui_agent.facts import read_facts
 from loratui_agent.process import ProcessIdentity, identify, is_alive
+from loratui_agent.rental import END_WANTED
 from loratui_agent.secrets import forget_secrets
 from loratui_protocol.errors import StorageError
 from loratui_protocol.paths import AgentHome, socket_path
@@ -56,6 +57,29 @@ def purge(home: AgentHome) -> dict[str, Any]:
     return {"ended": ended, "left": left, "exists": os.path.lexists(home.path)}
 
 
+def purge_data(home: AgentHome) -> dict[str, Any]:
+    """Remove what runs have brought and made, and the tokens; the reaper goes on, and is told to end the rental now.
+
+    The agent and its trainers are ended first: what they would write would come back. What holds no data of a user's
+    stays, because the reaper runs on it: programs, environments, and what is armed.
+
+    Raises:
+        StorageError: as ``purge``.
+    """
+    _check(home)
+    ended = _end_processes(home, spares_reaper=True)
+    # Whoever asked for this ends the rental next; should that fail, nobody else has a reason to wait.
+    with contextlib.suppress(OSError):
+        (home.run / END_WANTED).touch()
+    forget_secrets(home)
+    for folder in (home.jobs, home.blobs, home.models):
+        _remove(folder)
+    home.log.unlink(missing_ok=True)
+    kept = (home.jobs, home.blobs, home.models)
+    left = [str(path) for folder in kept for path, _ in zip(folder.rglob("*"), range(_MAX_LEFT), strict=False)]
+    return {"ended": ended, "left": left, "exists": any(os.path.lexists(folder) for folder in kept)}
+
+
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     # Caches like to make their folders read-only.
@@ -88,14 +112,14 @@ def _check(home: AgentHome) -> None:
         )
 
 
-def _end_processes(home: AgentHome) -> int:
+def _end_processes(home: AgentHome, *, spares_reaper: bool = False) -> int:
     # Unwanted first: a reaper that looks meanwhile starts no other agent.
     home.status.unlink(missing_ok=True)
     ended: set[ProcessIdentity] = set()
     for signum, patience_s in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, _KILL_S)):
         told: set[ProcessIdentity] = set()
         deadline_s = time.monotonic() + patience_s
-        while found := set(_ours(home)):
+        while found := set(_ours(home, spares_reaper=spares_reaper)):
             # Looked for again and again: what was just being started is found the next time.
             for process in found - told:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -110,9 +134,10 @@ def _end_processes(home: AgentHome) -> int:
     return len(ended)
 
 
-def _ours(home: AgentHome) -> Iterator[ProcessIdentity]:
+def _ours(home: AgentHome, *, spares_reaper: bool = False) -> Iterator[ProcessIdentity]:
     """Yield the living processes that belong to the home, but for this one and those that wait for it."""
-    spared = {os.getpid(), os.getppid()}
+    reaper = read_facts(home.run / "reaper.json").get("pid") if spares_reaper else None
+    spared = {os.getpid(), os.getppid(), reaper}
     trainers = (read_facts(path).get("trainer") for path in home.jobs.glob("*/state.json"))
     for trainer in trainers:
         if isinstance(trainer, dict) and {"pid", "mark"} <= set(trainer):

@@ -174,7 +174,7 @@ class Reaper:
     def _look_at_job(self, state: Path, rental_left_s: float | None) -> _Found | None:
         try:
             found = self._found(state.parent, read_facts(state), now())
-            return replace(found, job=replace(found.job, rental_left_s=rental_left_s))
+            return replace(found, job=replace(found.job, rental_left_s=rental_left_s, save_s=self._rental.save_s))
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs no other job its end
             log.error("job=%s is damaged: %r", state.parent.name, error)  # noqa: TRY400 - the sentence says it all
             return None
@@ -234,7 +234,7 @@ class Reaper:
             case JobVerdict.STOP if found.trainer is not None:
                 self._told[found.trainer] = now()
                 left_s = found.job.rental_left_s
-                is_last = left_s is not None and left_s <= found.job.grace_s
+                is_last = left_s is not None and left_s <= max(found.job.grace_s, found.job.save_s)
                 why = f"the rental ends in {max(0.0, left_s or 0.0):.0f} s" if is_last else "no agent saw to it"
                 note(found.folder, "stop", "deadline", f"{why}: the trainer was told to save")
                 signal_group(found.trainer, signal.SIGTERM)

@@ -18,6 +18,8 @@ from loratui_agent.facts import read_facts
 
 FACTS = "rental.json"
 WATCH = "rental-watch.json"
+END_WANTED = "end-wanted"
+"""Beside them: nothing is left here that anyone would wait for, so the rental is to end now."""
 CLIENT = "client"
 """The agent touches this file in the home's folder ``run`` while a client is there."""
 END = "end"
@@ -60,6 +62,8 @@ class Rental:
     """Without a client, and with nothing to do, it ends after so long; None: not for that."""
     setup_s: float | None = None
     """It ends then if no job was ever started; None: not for that."""
+    save_s: float = 0.0
+    """So long before the deadline whatever trains is told to save, and what it saved can be fetched."""
 
     @property
     def name(self) -> str:
@@ -172,6 +176,8 @@ def problem(rental: Rental) -> str:
         return "its id is none"
     if not _is_text(rental.key or "-", _KEY):
         return "its key is none"
+    if not _is_number(rental.save_s) or not 0 <= rental.save_s <= _MAX_S:
+        return "its time for saving is no number of seconds"
     for name, seconds in terms:
         if seconds is None and name != "deadline":
             continue

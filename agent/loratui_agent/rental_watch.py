@@ -18,6 +18,7 @@ from loratui_agent.process import is_locked
 from loratui_agent.rental import (
     CLIENT,
     END,
+    END_WANTED,
     FACTS,
     WATCH,
     Rental,
@@ -68,6 +69,11 @@ class RentalWatch:
         """Return whether there is a rental to be ended from here."""
         return self._rental is not None
 
+    @property
+    def save_s(self) -> float:
+        """Return how long before the deadline whatever trains is told to save."""
+        return 0.0 if self._rental is None else self._rental.save_s
+
     def read(self, moment: Moment) -> float | None:
         """Take note of what is armed; return the seconds until its deadline, None where nothing is."""
         rental = read_rental(self._run)
@@ -108,7 +114,8 @@ class RentalWatch:
                 has_jobs=self._newest_job() is not None,
                 is_busy=is_busy,
                 has_unfetched=any(job.has_unfetched for job in jobs),
-                is_asked_for=any(job.asks_for_end and not _is_held(job, jobs) for job in jobs),
+                is_asked_for=(self._run / END_WANTED).exists()
+                or any(job.asks_for_end and not _is_held(job, jobs) for job in jobs),
             )
         )
         self._go_on(rental, watch, reason)

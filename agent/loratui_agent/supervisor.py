@@ -18,7 +18,7 @@ from loratui_agent import __version__
 from loratui_agent.afterwards import Afterwards
 from loratui_agent.ballast import keep_ballast
 from loratui_agent.commands import Commands
-from loratui_agent.deadman import POWER_CHECK_S
+from loratui_agent.deadman import CLIENT_ENDS_S, POWER_CHECK_S
 from loratui_agent.facts import read_facts
 from loratui_agent.file_server import file_socket
 from loratui_agent.files import with_ballast, write_atomically, write_json
@@ -68,6 +68,8 @@ class ServeOptions:
     """What the machine may take to go off before it counts as one that stays on."""
     command_limit_s: float = LIMIT_S
     """What a command after a job may take."""
+    client_ends_s: float = CLIENT_ENDS_S
+    """How long a client that has everything may take to end the rental, before the machine does."""
 
 
 async def serve(options: ServeOptions) -> None:
@@ -109,6 +111,7 @@ async def serve(options: ServeOptions) -> None:
             stop=stopping.set,
             power_check_s=options.power_check_s,
             command_limit_s=options.command_limit_s,
+            client_ends_s=options.client_ends_s,
         )
 
         def is_needed() -> bool:

@@ -171,6 +171,22 @@ def test_nothing_is_ended_before_its_time_and_nothing_is_powered_off_that_trains
             assert power_s <= 0
 
 
+@pytest.mark.parametrize(
+    ("left_s", "save_s", "verdict"),
+    [
+        (121.0, 0.0, JobVerdict.LEAVE),
+        (120.0, 0.0, JobVerdict.STOP),
+        (500.0, 499.0, JobVerdict.LEAVE),
+        (499.0, 499.0, JobVerdict.STOP),
+        (120.0, 30.0, JobVerdict.STOP),
+    ],
+)
+def test_what_trains_saves_so_long_before_the_end_of_the_rental_that_its_files_can_be_fetched(left_s, save_s, verdict):
+    job = replace(TRAINING, overdue_s=None, rental_left_s=left_s, save_s=save_s, grace_s=120.0)
+    assert job_verdict(job, is_agent_alive=True, is_agent_lost=False) is verdict
+    assert job_verdict(replace(job, told_s=0.0), is_agent_alive=True, is_agent_lost=False) is JobVerdict.LEAVE
+
+
 GONE = replace(NO_AGENT, is_wanted=True)
 
 
@@ -214,6 +230,9 @@ KEPT = EndedJob(is_fetched=False, has_client=False, kept_s=0.0, keep_s=60.0)
         (KEPT, ""),
         (replace(KEPT, is_fetched=True), "done"),
         (replace(KEPT, is_fetched=True, has_client=True, keep_s=None), "done"),
+        (replace(KEPT, is_fetched=True, has_client=True, fetched_s=9.0, leaves_it_s=10.0), ""),
+        (replace(KEPT, is_fetched=True, has_client=True, fetched_s=10.0, leaves_it_s=10.0), "done"),
+        (replace(KEPT, is_fetched=True, fetched_s=0.0, leaves_it_s=10.0), "done"),
         (replace(KEPT, kept_s=60.0), "lease"),
         (replace(KEPT, kept_s=60.0, has_client=True), ""),
         (replace(KEPT, kept_s=1e9, keep_s=None), ""),

@@ -62,7 +62,7 @@ def armed(home: Path, machine: Rented, *options: str, **fields: Any) -> Iterator
 
 @contextmanager
 def armed_agent(home: Path, machine: Rented, **fields: Any) -> Iterator[AgentProcess]:
-    with running_agent(home) as agent, running_reaper(home, *SOON):
+    with running_agent(home, client_ends_s=1.0) as agent, running_reaper(home, *SOON):
         assert arm(home, machine.asked(**fields))["armed"] == "end"
         yield agent
 
@@ -70,7 +70,7 @@ def armed_agent(home: Path, machine: Rented, **fields: Any) -> Iterator[AgentPro
 @contextmanager
 def agent_with_reaper(home: Path) -> Iterator[AgentProcess]:
     """Have an agent and the reaper that it starts, which starts it again."""
-    with running_agent(home, reaper=True) as agent:
+    with running_agent(home, reaper=True, client_ends_s=1.0) as agent:
         wait_until(lambda: is_locked(agent.home.reaper_lock), "the reaper")
         try:
             yield agent
@@ -332,6 +332,8 @@ async def test_rental_ends_after_the_last_run_once_its_files_are_fetched(tmp_pat
             await asyncio.to_thread(wait_rounds, tmp_path, 2)
             assert not machine.is_gone, "the second run's files are nowhere else"
             await client.command(messages.AckArtifacts, second, artifact_ids=["lora"])
+            await client.receive_until(lambda: agent.state(second)["acked"])
+            assert not machine.is_gone, "the client that is there has a moment to end it itself"
             await client.receive_until(lambda: deeds([*client.events(first), *client.events(second)]))
             assert ("end", "done", True) in deeds([*client.events(first), *client.events(second)])
             await until(lambda: machine.is_gone, "its end")

@@ -6,73 +6,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from loratui.domain.rental import RentalState
-from loratui.settings import load
-from loratui.store.rentals import Rentals, StoredRental
-from loratui_protocol.config_file import to_toml
 from support.agent_process import wait_until
-from support.fake_runpod import FakeRunPod
-from support.fake_vast import FakeVast
-from support.local_cli import LocalCli, local_cli
-from support.rental_market import Machines, runpod_with_machines, vast_with_machines
+from support.rented_world import World, rented_world, write_config
 from support.sshd import needs_sshd
-from support.tiny_training import tiny_config, write_pictures
-from support.wheel_index import locked_wheels, wheel_index
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
-
-
-@dataclass
-class World:
-    """A user with keys, and the two providers."""
-
-    cli: LocalCli
-    vast: FakeVast
-    runpod: FakeRunPod
-    vast_machines: Machines
-
-    def num_living(self) -> int:
-        return self.vast.num_living() + self.runpod.num_living()
-
-    def rentals(self) -> list[StoredRental]:
-        with Rentals(load(environ=self.cli.environment).database) as ledger:
-            return ledger.rentals()
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with contextlib.ExitStack() as stack:
-        index = stack.enter_context(wheel_index(locked_wheels()))
-        vast, machines = stack.enter_context(vast_with_machines(tmp_path / "v"))
-        runpod, _ = stack.enter_context(runpod_with_machines(tmp_path / "r"))
-        folder = tmp_path / "laptop"
-        folder.mkdir()
-        cli = stack.enter_context(
-            local_cli(
-                folder,
-                LORATUI_PROVIDERS__VAST__URL=vast.url,
-                LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
-                LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
-                LORATUI_VAST_API_KEY=vast.key,
-                LORATUI_RUNPOD_API_KEY=runpod.key,
-                LORATUI_REMOTE__INDEX_URL=index.url,
-                PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
-            )
-        )
-        yield World(cli, vast, runpod, machines)
-
-
-def write_config(folder: Path, **changes: object) -> Path:
-    """Write dataset and config of the smallest real training."""
-    config = tiny_config(write_pictures(folder / "dataset"), output_dir=str(folder / "out"), **changes)
-    path = folder / "tiny.toml"
-    path.write_text(to_toml(config), "utf-8")
-    return path
+        yield rented_world(stack, tmp_path)
 
 
 @pytest.mark.parametrize("target", ["vast", "runpod"])

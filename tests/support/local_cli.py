@@ -69,6 +69,11 @@ class Command:
         """Return once a ``step`` line of ``--json`` says this step, or a later one."""
         self.wait_for(lambda line: (event := json.loads(line))["event"] == "step" and event["step"] >= step)
 
+    def said(self, text: str) -> bool:
+        """Return whether a line so far, of either kind, has the text in it."""
+        with self._changed:
+            return any(text in line for line in (*self.lines, *self.errors))
+
     def finish(self) -> int:
         """Wait for the end and return the exit status."""
         status = self.process.wait(DEADLINE_S)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui.remote.start_script import FOLDER
+from support.delay_proxy import DelayProxy
 from support.fake_runpod import FakePod, FakeRunPod, fake_runpod
 from support.fake_vast import FakeInstance, FakeVast, fake_vast
 from support.sshd import Sshd, Variant, may_unshare
@@ -33,6 +34,9 @@ class Machines:
     variant: dict[str, Any] = field(default_factory=dict)
     running: dict[str, Sshd] = field(default_factory=dict)
     starts: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    lines: list[dict[str, float]] = field(default_factory=list)
+    """How the ways to the next machines are, as ``DelayProxy`` has it; when all are used up, nothing is in the way."""
+    proxies: list[DelayProxy] = field(default_factory=list)
 
     def start(
         self, rental_id: str, public_keys: list[str], script: str, environment: dict[str, str]
@@ -72,7 +76,10 @@ class Machines:
                 stderr=subprocess.DEVNULL,
             )
         )
-        return "127.0.0.1", server.port
+        if not self.lines:
+            return "127.0.0.1", server.port
+        self.proxies.append(DelayProxy(server.port, **self.lines.pop(0)))
+        return "127.0.0.1", self.proxies[-1].port
 
     def end(self, rental_id: str) -> None:
         """End a machine with everything that runs on it, at once."""
@@ -86,6 +93,8 @@ class Machines:
             self.end(rental_id)
         for start in self.starts:
             start.wait(10)
+        for proxy in self.proxies:
+            proxy.close()
 
 
 @contextlib.contextmanager

@@ -60,6 +60,13 @@ def _author() -> str:
         return f"user@{machine}"
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise ValueError("it is below one second, or above an hour")
+    return seconds
+
+
 def _folder_there(text: str) -> str:
     folder = text.strip().rstrip("/")
     if folder and not folder.startswith("/"):
@@ -152,6 +159,20 @@ SETTINGS = (
         default=lambda: "https://api.runpod.io/graphql",
     ),
     Setting(
+        key="rental.ask_every_s",
+        meaning="how often a provider is asked what a followed rental costs, and whether it is there; in seconds",
+        read=_seconds,
+        default=lambda: "60",
+        is_number=True,
+    ),
+    Setting(
+        key="rental.look_every_s",
+        meaning="how often offers are looked at while a price is waited for; in seconds",
+        read=_seconds,
+        default=lambda: "60",
+        is_number=True,
+    ),
+    Setting(
         key="downloads.policy",
         meaning="which files of a run are fetched as they appear: all, final (no checkpoints or samples), none; with "
         "final and none no saved state comes either, so a run whose machine vanishes begins anew",
@@ -204,6 +225,8 @@ class Settings:
     vast_url: str
     runpod_url: str
     runpod_graphql_url: str
+    rental_ask_every_s: float
+    rental_look_every_s: float
     downloads: DownloadPolicy
     shown: tuple[Shown, ...] = ()
 
@@ -254,6 +277,8 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         vast_url=values["providers.vast.url"],
         runpod_url=values["providers.runpod.url"],
         runpod_graphql_url=values["providers.runpod.graphql_url"],
+        rental_ask_every_s=values["rental.ask_every_s"],
+        rental_look_every_s=values["rental.look_every_s"],
         downloads=DownloadPolicy(
             which=values["downloads.policy"],
             max_mbit_s=values["downloads.max_mbit_s"],

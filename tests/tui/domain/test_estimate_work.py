@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from loratui.domain.estimate_work import min_vram_mib, units_per_step, work_of
+from loratui.domain.estimate_work import joined, min_vram_mib, units_per_step, work_of
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.plan import plan
@@ -29,6 +29,19 @@ def config(tmp_path):
 
 def gib(config: TrainingConfig) -> float:
     return min_vram_mib(config) / 1024
+
+
+def test_several_runs_on_one_machine_are_all_their_work_and_one_set_up(config):
+    first = work_of(config, plan(config, scan_config(config).pictures), upload_bytes=7, base_model_bytes=100)
+    second = replace(first, steps=10, units_per_step=3.0, min_vram_mib=first.min_vram_mib + 1)
+    both = joined([first, second])
+    assert joined([first]) == first
+    assert both.training_units == pytest.approx(first.training_units + second.training_units)
+    assert both.sample_units == pytest.approx(first.sample_units + second.sample_units)
+    assert both.result_bytes >= first.result_bytes + second.result_bytes - 600_000
+    assert (both.upload_bytes, both.base_model_bytes, both.min_vram_mib) == (14, 100, second.min_vram_mib)
+    assert joined([first, second], num_models=2).base_model_bytes == 200
+    assert joined([first, replace(second, base_model_bytes=None)]).base_model_bytes is None
 
 
 def test_work_is_what_the_plan_says(config):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loratui.domain.run import LinkState, Supplied
+from loratui.domain.run import LinkState
+from loratui.domain.supplied import Supplied
 from loratui.remote.local_agent import LocalAgent
 from loratui.sessions.session import RunSession
 from loratui.sessions.supplying import Supplier

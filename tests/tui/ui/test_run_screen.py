@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from textual.events import MouseScrollDown, MouseScrollUp
 
-from loratui.domain.run import LinkState, Supplied
+from loratui.domain.run import LinkState
+from loratui.domain.supplied import Supplied
 from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import Cost, JobState, Log, Setup, State, Step, Warn
 from support.scripted_source import HandClock, ScriptedSource

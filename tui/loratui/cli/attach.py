@@ -35,13 +35,13 @@ def open_interface(arguments: Arguments) -> int:
 def attach(arguments: Arguments) -> int:
     """Follow a run from its first record; with ``--on`` one of that host, whoever started it."""
     preferences = settings.load()
-    with hosting(preferences) as host, Store(preferences.database) as store:
+    with hosting(preferences, minds=True) as host, Store(preferences.database) as store:
         run = _chosen(host, store, arguments)
         refusal = take_up(host, run.id)
         # The interface shows what is known and goes on trying; lines would wait in silence.
         if refusal is not None and not run.state.is_final and not wants_interface(arguments):
             raise refusal
-        return watch(host, preferences, run.id, arguments)
+        return watch(host, preferences, [run.id], arguments)
 
 
 def download(arguments: Arguments) -> int:

@@ -6,10 +6,14 @@ from concurrent.futures import Future
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.following import hosting, say, take_up
+from loratui.cli.limits import agrees
 from loratui.cli.runs import choose
 from loratui.domain.run import LinkState, RunView
 from loratui.sessions.host import SessionHost
+from loratui.sessions.rented import rental_label
+from loratui.settings import Settings
 from loratui.store import Store
+from loratui.store.rentals import Rentals
 from loratui_protocol.errors import AgentUnreachableError, JobError
 from loratui_protocol.messages import CommandResult
 
@@ -25,6 +29,8 @@ def send(arguments: Arguments) -> int:
     preferences = settings.load()
     with Store(preferences.database) as store:
         run = choose(store.runs(), arguments.run)
+    if arguments.command_kind == "extend" and not _agrees_to_pay(preferences, run.target, arguments):
+        return 0
     with hosting(preferences) as host:
         refusal = take_up(host, run.id)
         if refusal is not None:
@@ -37,6 +43,18 @@ def send(arguments: Arguments) -> int:
         )
     print(f"{run.name}: {arguments.command_kind} done" + (f", {result.message}" if result.message else ""))
     return 0
+
+
+def _agrees_to_pay(preferences: Settings, target: str, arguments: Arguments) -> bool:
+    """Say what a rented machine costs that much longer; return whether that is agreed to."""
+    label = rental_label(target)
+    if not label:
+        return True
+    from loratui.sessions.moving import extension
+
+    with Rentals(preferences.database) as ledger:
+        say(extension(ledger, label, arguments.duration).sentence)
+    return arguments.yes or agrees("Extend the rental?", otherwise="nothing has changed")
 
 
 def _result(host: SessionHost, run_id: str, command: str, sent: "Future[CommandResult]") -> CommandResult:

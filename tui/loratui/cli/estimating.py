@@ -11,6 +11,7 @@ from loratui.cli.disk import needed_bytes
 from loratui.domain import formatting
 from loratui.domain.estimate import EstimatePart, Take
 from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_range, why
+from loratui.domain.estimate_work import joined
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
 from loratui.sessions.market import Answered, opened
@@ -25,17 +26,27 @@ T = TypeVar("T")
 
 
 def ask_quotes(
-    preferences: Settings, names: tuple[str, ...], query: OfferQuery, checked: Checked, sort_by: SortBy = SortBy.TOTAL
+    preferences: Settings,
+    names: tuple[str, ...],
+    query: OfferQuery,
+    checked: Checked,
+    sort_by: SortBy = SortBy.TOTAL,
+    *,
+    others: Sequence[Checked] = (),
 ) -> Quoted:
     """Return what the run would take on the offers of these providers; the disk is large enough for it.
+
+    ``others`` come after it, on the same machine.
 
     Raises:
         UsageError: none of them shows offers without a key.
         DatasetError, ModelError: what would have to travel is not here.
     """
-    work = work_for(checked.config, checked.plan, preferences)
-    on_box, _ = needed_bytes(checked.config, checked.plan)
-    downloaded = 0 if work.base_model_bytes == 0 else _MODEL_BYTES
+    runs = (checked, *others)
+    num_models = len({run.config.pretrained_model_name_or_path for run in runs})
+    work = joined([work_for(run.config, run.plan, preferences) for run in runs], num_models)
+    on_box = sum(needed_bytes(run.config, run.plan)[0] for run in runs)
+    downloaded = 0 if work.base_model_bytes == 0 else num_models * _MODEL_BYTES
     needed_gb = -(-(on_box + work.upload_bytes + downloaded + _ENVIRONMENT_BYTES) // _BYTES_PER_GB)
     query = replace(query, disk_gb=max(query.disk_gb, needed_gb))
     known, bad = known_facts(preferences, checked.config), bad_hosts(preferences)

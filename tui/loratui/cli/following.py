@@ -4,18 +4,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from loratui import report
 from loratui.cli.arguments import Arguments
+from loratui.cli.check import Checked
 from loratui.domain.formatting import attach_command
 from loratui.domain.local_names import report_name
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
 from loratui.headless.json_lines import to_json
+from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.export import output_folder
 from loratui.sessions.host import SessionHost
 from loratui.sessions.rented import rental_label
@@ -38,14 +40,23 @@ class _HungUp(KeyboardInterrupt):
 
 
 @contextmanager
-def hosting(preferences: Settings) -> Iterator[SessionHost]:
-    """Run a session host inside the block."""
-    host = SessionHost(preferences, say)
+def hosting(preferences: Settings, *, minds: bool = False) -> Iterator[SessionHost]:
+    """Run a session host inside the block; one that ``minds`` looks after the rentals that runs are on."""
+    host = SessionHost(preferences, say, minds=minds)
     host.start()
     try:
         yield host
     finally:
         host.close()
+
+
+def announce(run_id: str, checked: Checked, place: str, arguments: Arguments) -> None:
+    """Say that a run has begun, in the form that was asked for."""
+    name = checked.config.output_name
+    if arguments.json:
+        print(to_json({"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": name}), flush=True)
+    else:
+        say(f"run {run_id}: {name}, {checked.plan.steps} steps on {place}")
 
 
 def say(text: str) -> None:
@@ -86,24 +97,28 @@ def wants_interface(arguments: Arguments) -> bool:
     return not lines and sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
-def watch(host: SessionHost, preferences: Settings, run_id: str, arguments: Arguments) -> int:
-    """Show a followed run until it is over or the user leaves; return the exit status."""
-    if wants_interface(arguments):
-        status = _show(host, run_id, arguments)
-    else:
-        printer = JsonPrinter() if arguments.json else PlainPrinter()
-        status = print_run(host, preferences, run_id, printer)
-    view = host.view(run_id)
-    if status or not view.is_settled:
-        _see_to_rental(host, preferences, view, is_all_here=False)
-        return status
-    _conclude(view, preferences, arguments)
-    _let_agent_know(host, run_id)
-    missing = _missing_lora(view, preferences)
-    _see_to_rental(host, preferences, view, is_all_here=missing is None and not view.download_failures)
-    if missing is not None:
-        raise missing
-    return 1 if view.state is JobState.FAILED else 0
+def watch(host: SessionHost, preferences: Settings, run_ids: Sequence[str], arguments: Arguments) -> int:
+    """Show followed runs, one after the other, until they are over or the user leaves; return the exit status."""
+    narrator, worst = RentalNarrator(as_json=arguments.json), 0
+    for run_id in run_ids:
+        is_last = run_id == run_ids[-1]
+        if wants_interface(arguments):
+            status = _show(host, run_id, arguments)
+        else:
+            status = print_run(host, preferences, run_id, JsonPrinter() if arguments.json else PlainPrinter(), narrator)
+        view = host.view(run_id)
+        if status or not view.is_settled:
+            _see_to_rental(host, preferences, view, narrator, is_all_here=False)
+            return status
+        _conclude(view, preferences, arguments)
+        _let_agent_know(host, run_id)
+        missing = _missing_lora(view, preferences)
+        is_here = missing is None and not view.download_failures
+        left = _see_to_rental(host, preferences, view, narrator, is_all_here=is_here) if is_last or not is_here else 0
+        if missing is not None:
+            raise missing
+        worst = left or worst or (1 if view.state is JobState.FAILED else 0)
+    return worst
 
 
 def _let_agent_know(host: SessionHost, run_id: str) -> None:
@@ -114,12 +129,15 @@ def _let_agent_know(host: SessionHost, run_id: str) -> None:
         view = host.wait(run_id, view.version, 0.5)
 
 
-def _see_to_rental(host: SessionHost, preferences: Settings, view: RunView, *, is_all_here: bool) -> None:
-    """End the rental that a run was on once everything of it is here; else say that it goes on."""
-    if rental_label(view.target):
-        from loratui.cli.rent import see_to_rental
+def _see_to_rental(
+    host: SessionHost, preferences: Settings, view: RunView, narrator: RentalNarrator, *, is_all_here: bool
+) -> int:
+    """Wait for the end of the rental that a run was on once everything of it is here; else say that it goes on."""
+    if not rental_label(view.target):
+        return 0
+    from loratui.cli.rental_end import see_to_rental
 
-        see_to_rental(host, preferences, view, is_all_here=is_all_here)
+    return see_to_rental(host, preferences, view, narrator, is_all_here=is_all_here)
 
 
 def _show(host: SessionHost, run_id: str, arguments: Arguments) -> int:
@@ -147,11 +165,13 @@ def _show(host: SessionHost, run_id: str, arguments: Arguments) -> int:
     return status
 
 
-def print_run(host: SessionHost, preferences: Settings, run_id: str, printer: Printer) -> int:
+def print_run(
+    host: SessionHost, preferences: Settings, run_id: str, printer: Printer, rental: RentalNarrator | None = None
+) -> int:
     """Print a followed run until it is over (0), or until someone lets go of it (129, 130)."""
     try:
         with _signals_as_exceptions(), Store(preferences.database) as store:
-            follow(host, store, run_id, printer)
+            follow(host, store, run_id, printer, rental)
     except _HungUp:
         return HUNG_UP
     except KeyboardInterrupt:

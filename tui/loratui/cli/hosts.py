@@ -3,25 +3,27 @@
 import difflib
 import getpass
 import sys
-import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import check_base_model, check_config, print_findings
+from loratui.cli.check import Checked, check_all, check_base_model, print_findings
 from loratui.cli.disk import check_space, needed_bytes
-from loratui.cli.following import hosting, say, watch
+from loratui.cli.following import announce, hosting, say, watch
 from loratui.cli.limits import agrees, check_cap, max_runtime_s
 from loratui.cli.terms import check_upload, hashing_progress, tell_terms, warn_of_power
 from loratui.headless.follow import SupplyNarrator
-from loratui.headless.json_lines import to_json
 from loratui.remote.ssh import parse_target
 from loratui.sessions.adopt import adopt, runs_on
 from loratui.sessions.host import SessionHost
 from loratui.sessions.machine import HostOptions
-from loratui.sessions.prepare import give_token, model_source, prepare
+from loratui.sessions.prepare import Prepared, give_token, model_source, prepare
 from loratui.sessions.start_run import start_run
+from loratui.sessions.targets import Targets
+from loratui.settings import Settings
 from loratui.store import Store
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import UsageError
@@ -42,64 +44,72 @@ def host_options(arguments: Arguments) -> HostOptions:
 
 
 def train_on_host(arguments: Arguments, target: str) -> int:
-    """Train what a config describes on the host ``target``."""
+    """Train what configs describe on the host ``target``, one after the other."""
     target = str(parse_target(target))
     preferences = settings.load()
     action = _on_done(arguments)
     price = preferences.ssh_price_microusd_per_h
     check_cap(arguments, price)
-    checked = check_config(arguments.config)
-    model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
-    if model is None:
-        check_base_model(checked.config)
-    print_findings(finding for finding in checked.findings if matters(finding, model))
+    runs = check_all(arguments)
+    models = [model_source(run.config.pretrained_model_name_or_path, preferences.remote_hub_url) for run in runs]
+    for checked, model in zip(runs, models, strict=True):
+        if model is None:
+            check_base_model(checked.config)
+        print_findings(finding for finding in checked.findings if matters(finding, model))
     limit_s = max_runtime_s(arguments, price, "ssh.price_usd_per_h")
-    on_box, handed_over = needed_bytes(checked.config, checked.plan)
-    check_space([(preferences.state_dir, handed_over)])
-    token = token_of(model) if arguments.ask_token else ""
+    check_space([(preferences.state_dir, needed_bytes(run.config, run.plan)[1]) for run in runs])
+    token = token_of(next(filter(None, models), None)) if arguments.ask_token else ""
     with hosting(preferences) as host:
-        options = host_options(arguments)
-        prepared = host.perform(
-            lambda targets: prepare(
-                targets.machine(target, options),
-                checked.config,
-                preferences,
-                on_box,
-                token=token,
-                progress=hashing_progress(),
+        options, run_ids = host_options(arguments), list[str]()
+        for checked, model in zip(runs, models, strict=True):
+            prepared = host.perform(preparing(target, checked, preferences, token, options)).result()
+            tell_terms(prepared, price, limit_s)
+            check_upload(prepared, price, arguments.accept)
+            if not run_ids:
+                if action == "poweroff":
+                    warn_of_power(host, target)
+                if not arguments.yes and not agrees("Start?"):
+                    return 0
+                # Now, with its own words where that can't be: a session that follows the run would go on trying.
+                host.perform(lambda targets: targets.machine(target).agent.ensure()).result()
+            if token and model is not None:
+                hand_over_token(host, target, model, token)
+            run_id = start_run(
+                host,
+                name=checked.config.output_name,
+                target=target,
+                config_toml=to_toml(checked.config),
+                home=Path(prepared.home),
+                price_microusd_per_h=price,
+                # The limit is of them all together.
+                max_runtime_s=None if limit_s is None else limit_s / len(runs),
+                supply=prepared.supply,
+                on_done=action,
+                keep_s=arguments.keep,
+                accepted=arguments.accept,
+                resumed=checked.resumed,
             )
-        ).result()
-        tell_terms(prepared, price, limit_s)
-        check_upload(prepared, price, arguments.accept)
-        if action == "poweroff":
-            warn_of_power(host, target)
-        if not arguments.yes and not agrees("Start?"):
-            return 0
-        # Now, with its own words where that can't be: a session that follows the run would go on trying.
-        host.perform(lambda targets: targets.machine(target).agent.ensure()).result()
-        if token and model is not None:
-            hand_over_token(host, target, model, token)
-        run_id = start_run(
-            host,
-            name=checked.config.output_name,
-            target=target,
-            config_toml=to_toml(checked.config),
-            home=Path(prepared.home),
-            price_microusd_per_h=price,
-            max_runtime_s=limit_s,
-            supply=prepared.supply,
-            on_done=action,
-            keep_s=arguments.keep,
-            accepted=arguments.accept,
-        )
-        if arguments.json:
-            fields = {"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": checked.config.output_name}
-            print(to_json(fields), flush=True)
-        else:
-            say(f"run {run_id}: {checked.config.output_name}, {checked.plan.steps} steps on {target}")
+            run_ids.append(run_id)
+            announce(run_id, checked, target, arguments)
         if arguments.detach:
-            return stay_while_needed(host, run_id, arguments)
-        return watch(host, preferences, run_id, arguments)
+            return max(stay_while_needed(host, run_id, arguments) for run_id in run_ids)
+        return watch(host, preferences, run_ids, arguments)
+
+
+def preparing(
+    target: str, checked: Checked, preferences: Settings, token: str, options: HostOptions | None = None
+) -> Callable[[Targets], Coroutine[Any, Any, Prepared]]:
+    """Return what looks at a machine, and plans what it is sent for a run, for ``SessionHost.perform``."""
+    on_box, _ = needed_bytes(checked.config, checked.plan)
+    return lambda targets: prepare(
+        targets.machine(target, options),
+        checked.config,
+        preferences,
+        on_box,
+        token=token,
+        state=checked.resumed.state if checked.resumed else None,
+        progress=hashing_progress(),
+    )
 
 
 def find_runs(host: SessionHost, store: Store, target: str, arguments: Arguments) -> list[str]:

@@ -2,128 +2,87 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, TypeVar
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import Checked, check_base_model, check_config, print_findings
+from loratui.cli.check import check_all, check_base_model, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.estimating import ask_quotes, tell_failures
 from loratui.cli.following import hosting, say, watch
-from loratui.cli.hosts import hand_over_token, matters, stay_while_needed, token_of
+from loratui.cli.hosts import matters, stay_while_needed, token_of
 from loratui.cli.limits import agrees
-from loratui.cli.terms import check_upload, hashing_progress, tell_terms
+from loratui.cli.rent_start import LINGER_S, Line, WantedRun, start_on
+from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
 from loratui.domain import formatting
+from loratui.domain.estimate import RESULTS, Estimate
 from loratui.domain.estimate_limits import RunLimits, run_limits
 from loratui.domain.estimate_ranking import Quote, cost_range, time_range
-from loratui.domain.ledger import Phase
 from loratui.domain.offers import OfferQuery
-from loratui.domain.rental import RentalState
-from loratui.domain.run import RunView
-from loratui.headless.json_lines import to_json
+from loratui.headless.rental_narration import RentalNarrator
 from loratui.providers.base import Account
-from loratui.sessions.ending import EndingView
 from loratui.sessions.host import SessionHost
 from loratui.sessions.market import CHEAPEST, PROVIDERS, opened
-from loratui.sessions.prepare import model_source, prepare
-from loratui.sessions.rented import rental_label, rental_target
-from loratui.sessions.rented_box import arm, box_start, sign_in
-from loratui.sessions.renting import Wanted, rent
+from loratui.sessions.prepare import model_source
+from loratui.sessions.rented import rental_target
+from loratui.sessions.rented_box import box_start, sign_in
+from loratui.sessions.renting import NothingRentedError, Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
-from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
-from loratui.sessions.renting_folder import RentalFolder
-from loratui.sessions.start_run import start_run
+from loratui.sessions.renting_end import noted
+from loratui.sessions.supply import SLOW_CODE
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals
-from loratui_protocol.config_file import to_toml
-from loratui_protocol.errors import LoratuiError, UsageError
-from loratui_protocol.inputs import ModelSource
+from loratui_protocol.errors import HostError, LoratuiError, UsageError
 
-NO_DEADMAN = "deadman.none"
-"""Under which a machine that can't end its own rental is accepted."""
-LINGER_S = 600.0
-"""How long the results may take to come here, at first: a laptop that sleeps fetches them when it is back."""
 _NUM_OFFERS = 5
-T = TypeVar("T")
-_SAVE_S = 120.0
-"""Before the rental's own end the run saves, and what it saved is fetched."""
+_SHORTEST_SAVE_S = 120.0
+_LONGEST_SAVE = 0.25
+"""Of the time that there is: whoever saves for longer trains too little."""
+_SAY_WAITING_S = 900.0
 
 
 def train_on_market(arguments: Arguments, target: str) -> int:
-    """Train what a config describes on a machine that is rented for it."""
+    """Train what configs describe on a machine that is rented for it, one after the other."""
     preferences = settings.load()
     _check(arguments)
-    checked = check_config(arguments.config)
-    model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
-    if model is None:
-        check_base_model(checked.config)
-    print_findings(finding for finding in checked.findings if matters(finding, model))
-    _, handed_over = needed_bytes(checked.config, checked.plan)
-    check_space([(preferences.state_dir, handed_over)])
-    token = token_of(model) if arguments.ask_token else ""
-    names = PROVIDERS if target == CHEAPEST else (target,)
-    asked_ts = time.time()
-    quotes = _quotes(preferences, names, checked, arguments.config)
+    runs = _runs(arguments, preferences)
+    models = [run.model for run in runs if run.model is not None]
+    token = token_of(models[0] if models else None) if arguments.ask_token else ""
+    quotes, asked_ts = _quotes(preferences, PROVIDERS if target == CHEAPEST else (target,), runs, arguments)
     best = quotes[0]
     limits = run_limits(
         best.estimate,
         best.offer,
         budget_microusd=arguments.budget,
         balance_microusd=_account(preferences, best.offer.provider).balance_microusd,
-        linger_s=arguments.keep or LINGER_S,
+        linger_s=LINGER_S if arguments.keep is None else arguments.keep,
         deadline_s=arguments.deadline,
     )
-    _tell(best, limits)
+    _tell(best, limits, arguments.keep)
     if not arguments.yes and not agrees("Rent it and start?", otherwise="nothing was rented"):
         return 0
+    offers = tuple(quote.offer for quote in quotes[:_NUM_OFFERS])
+    highest = max(offer.price_microusd_per_h for offer in offers)
+    results_s = next((part.p90.seconds for part in best.estimate.parts if part.name == RESULTS), 0)
     wanted = Wanted(
-        offers=tuple(quote.offer for quote in quotes[:_NUM_OFFERS]),
+        offers=offers,
         asked_ts=asked_ts,
-        max_price_microusd_per_h=max(quote.offer.price_microusd_per_h for quote in quotes[:_NUM_OFFERS]),
+        max_price_microusd_per_h=highest if arguments.wait_price is None else min(highest, arguments.wait_price),
         cap_microusd=limits.cap_microusd,
         deadline_ts=time.time() + limits.auto_stop_s,
+        stops_for=limits.stops_for,
+        save_s=min(max(_SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
+        keep_s=arguments.keep,
+        estimated_microusd=best.estimate.p50_microusd,
     )
-    with hosting(preferences) as host:
-        rental = _wait(host, (lambda targets: _rent(preferences, targets, wanted)))
-        try:
-            run_id = _begin(host, preferences, rental, checked, model, token, wanted, arguments)
-        except BaseException as error:
-            # A second Ctrl-C must not leave a bill: what interrupts the end says so itself.
-            why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
-            _print_receipt(_wait(host, (lambda _: _finish(preferences, rental.provider, rental.label, why))))
-            raise
+    with hosting(preferences, minds=True) as host:
+        run_ids = _started(host, preferences, wanted, runs, arguments, token, best.estimate)
         if not arguments.detach:
-            return watch(host, preferences, run_id, arguments)
-        status = stay_while_needed(host, run_id, arguments)
-        see_to_rental(host, preferences, host.view(run_id), is_all_here=False)
+            return watch(host, preferences, run_ids, arguments)
+        status = max(stay_while_needed(host, run_id, arguments) for run_id in run_ids)
+        see_to_rental(host, preferences, host.view(run_ids[0]), RentalNarrator(), is_all_here=False)
         return status
-
-
-def see_to_rental(host: SessionHost, preferences: Settings, view: RunView, *, is_all_here: bool) -> None:
-    """End the rental of a run that is over and whose files are here; else say that it goes on, and until when.
-
-    Raises:
-        StillBillingError: it could not be seen to end.
-    """
-    label = rental_label(view.target)
-    with Rentals(preferences.database) as ledger:
-        rental = ledger.rental(label)
-    if rental.state.is_over:
-        return
-    if not is_all_here:
-        left_s = max(0.0, (rental.deadline_ts or time.time()) - time.time())
-        say(
-            f"the rental goes on at {formatting.hourly_price(rental.price_microusd_per_h)}; it ends itself in "
-            f"{formatting.duration(left_s)} at the latest. To end it now: loratui terminate {label}"
-        )
-        return
-    why = f"the run is {view.state.value}"
-    _print_receipt(_wait(host, lambda _: _finish(preferences, rental.provider, label, why)))
 
 
 def _check(arguments: Arguments) -> None:
@@ -140,25 +99,58 @@ def _check(arguments: Arguments) -> None:
         )
 
 
-def _quotes(preferences: Settings, names: tuple[str, ...], checked: Checked, path: Path) -> list[Quote]:
-    """Return what can be rented for this run, the cheapest in the end first.
+def _runs(arguments: Arguments, preferences: Settings) -> list[WantedRun]:
+    """Return what is to be trained, checked; nothing is asked of a provider for what can't be."""
+    runs, handed_over = [], 0
+    for checked in check_all(arguments):
+        model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
+        if model is None:
+            check_base_model(checked.config)
+        print_findings(finding for finding in checked.findings if matters(finding, model))
+        handed_over += needed_bytes(checked.config, checked.plan)[1]
+        runs.append(WantedRun(checked=checked, model=model))
+    check_space([(preferences.state_dir, handed_over)])
+    return runs
+
+
+def _quotes(
+    preferences: Settings, names: tuple[str, ...], runs: list[WantedRun], arguments: Arguments
+) -> tuple[list[Quote], float]:
+    """Return what can be rented for these runs, the cheapest in the end first, and when that was asked for.
+
+    With ``--wait-price`` it is waited for until there is something at that price or below.
 
     Raises:
         UsageError: there is no key, or nothing fits.
         ProviderError: none of them could be understood.
     """
-    quoted = ask_quotes(preferences, names, OfferQuery(), checked)
-    errors = [answer.error for answer in quoted.answers if answer.error is not None]
-    if not quoted.ranked and errors:
-        raise errors[0]
-    tell_failures(quoted.answers)
-    if not quoted.ranked:
-        raise UsageError(
-            f"nothing that fits this run can be rented at {' or '.join(names)} now",
-            fix=f"loratui offers --for {path} shows what there is",
-            code="offers.none",
-        )
-    return quoted.ranked
+    first, *others = (run.checked for run in runs)
+    most, said_s = arguments.wait_price, float("-inf")
+    while True:
+        asked_ts = time.time()
+        quoted = ask_quotes(preferences, names, OfferQuery(), first, others=others)
+        errors = [answer.error for answer in quoted.answers if answer.error is not None]
+        if not quoted.ranked and errors and most is None:
+            raise errors[0]
+        tell_failures(quoted.answers)
+        fit = [quote for quote in quoted.ranked if most is None or quote.offer.price_microusd_per_h <= most]
+        if fit:
+            return fit, asked_ts
+        if most is None:
+            raise UsageError(
+                f"nothing that fits this run can be rented at {' or '.join(names)} now",
+                fix=f"loratui offers --for {arguments.config} shows what there is; --wait-price 0.40 waits",
+                code="offers.none",
+            )
+        if time.monotonic() - said_s >= _SAY_WAITING_S:
+            said_s = time.monotonic()
+            prices = [quote.offer.price_microusd_per_h for quote in quoted.ranked]
+            now = f"the lowest price is {formatting.hourly_price(min(prices))}" if prices else "nothing is to be had"
+            say(
+                f"waiting for an offer at {formatting.hourly_price(most)} or less: {now}. Nothing is rented so far; "
+                "Ctrl-C ends it"
+            )
+        time.sleep(preferences.rental_look_every_s)
 
 
 def _account(preferences: Settings, name: str) -> Account:
@@ -180,7 +172,7 @@ def _account(preferences: Settings, name: str) -> Account:
     return asyncio.run(ask())
 
 
-def _tell(quote: Quote, limits: RunLimits) -> None:
+def _tell(quote: Quote, limits: RunLimits, keep_s: float | None) -> None:
     """Say what is rented, what it costs at most, and who ends it."""
     offer = quote.offer
     stop = time.strftime("%H:%M", time.localtime(time.time() + limits.auto_stop_s))
@@ -193,9 +185,65 @@ def _tell(quote: Quote, limits: RunLimits) -> None:
         say(f"note: {note}")
     say(
         f"at most {formatting.money(limits.cap_microusd)}; auto-stop in {formatting.duration(limits.auto_stop_s)} "
-        f"({stop}): then the machine ends its own rental, whether this laptop is there or not"
+        f"({stop}, {limits.stops_for}): then the machine ends its own rental, whether this laptop is there or not"
     )
-    say("it is ended as soon as every file is here, verified; whoever runs it can read the pictures that are there")
+    kept = "" if keep_s is None else f" and {formatting.duration(keep_s)} have passed"
+    say(
+        f"it is ended as soon as every file is here, verified{kept}; whoever runs it can read the pictures that are "
+        "there"
+    )
+
+
+def _started(
+    host: SessionHost,
+    preferences: Settings,
+    wanted: Wanted,
+    runs: list[WantedRun],
+    arguments: Arguments,
+    token: str,
+    estimated: Estimate,
+) -> list[str]:
+    """Rent one offer after the other until the runs have begun on one; return their ids.
+
+    Whatever goes wrong, what was rented is ended for certain before this raises.
+    """
+    line = Line(planned_bytes_per_s=estimated.upload_bytes_per_s)
+    while True:
+        rental = wait(host, lambda targets, now=wanted: _rent(preferences, targets, now))  # type: ignore[misc]
+        try:
+            return start_on(
+                host,
+                preferences,
+                rental,
+                runs,
+                arguments,
+                token=token,
+                deadline_ts=wanted.deadline_ts or time.time(),
+                line=line,
+                may_move=bool(rental.left),
+            )
+        except BaseException as error:
+            # A second Ctrl-C must not leave a bill: what interrupts the end says so itself.
+            why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
+            receipt = wait(host, finish(preferences, rental.provider, rental.label, why))
+            print_receipt(receipt, as_json=arguments.json)
+            if not isinstance(error, HostError) or not rental.left:
+                raise
+            say(f"{error}\n  the next offer is tried")
+            _blame(preferences, rental, error)
+        cap = None if wanted.cap_microusd is None else wanted.cap_microusd - receipt.ours_microusd
+        if cap is not None and cap <= 0:
+            raise NothingRentedError("what was tried has used up the budget", fix="give a larger one")
+        wanted = replace(wanted, offers=rental.left, cap_microusd=cap)
+
+
+def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:
+    """Remember a machine that did not serve; a slow line may be this end's."""
+    if error.code == SLOW_CODE:
+        return
+    with Rentals(preferences.database) as ledger:
+        machine = ledger.rental(rental.label).machine
+        noted(lambda: ledger.note_bad_host(rental.provider, machine, error.what, time.time()))
 
 
 async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rental:
@@ -224,106 +272,3 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
                 tell,
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
             )
-
-
-def _begin(
-    host: SessionHost,
-    preferences: Settings,
-    rental: Rental,
-    checked: Checked,
-    model: ModelSource | None,
-    token: str,
-    wanted: Wanted,
-    arguments: Arguments,
-) -> str:
-    """Have the machine armed, then bring the run there; return its id."""
-    target, deadline_ts = rental_target(rental.provider, rental.label), wanted.deadline_ts or time.time()
-    on_box, _ = needed_bytes(checked.config, checked.plan)
-    armed = _wait(host, (lambda targets: arm(targets.machine(target), rental, preferences, deadline_ts)))
-    say(f"dead-man: {armed.sentence}")
-    if armed.how != "end" and NO_DEADMAN not in arguments.accept:
-        raise UsageError(
-            f"this machine can't end its own rental ({armed.why}); nothing was sent there, and it is ended",
-            fix=f"take another offer, or accept that a lost laptop may cost up to the cap: --accept {NO_DEADMAN}",
-            code=NO_DEADMAN,
-        )
-    prepared = _wait(
-        host,
-        lambda targets: prepare(
-            targets.machine(target), checked.config, preferences, on_box, token=token, progress=hashing_progress()
-        ),
-    )
-    left_s = deadline_ts - time.time()
-    tell_terms(prepared, rental.price_microusd_per_h, left_s)
-    check_upload(prepared, rental.price_microusd_per_h, arguments.accept)
-    if token and model is not None:
-        hand_over_token(host, target, model, token)
-    run_id = start_run(
-        host,
-        name=checked.config.output_name,
-        target=target,
-        config_toml=to_toml(checked.config),
-        home=Path(prepared.home),
-        price_microusd_per_h=rental.price_microusd_per_h,
-        max_runtime_s=max(60.0, left_s - _SAVE_S),
-        supply=prepared.supply,
-        on_done="end" if armed.how == "end" else "",
-        keep_s=arguments.keep or LINGER_S,
-        accepted=arguments.accept,
-    )
-    with Rentals(preferences.database) as ledger:
-        ledger.note_run(rental.label, run_id)
-        ledger.enter(rental.label, Phase.TRAINING, time.time(), rental.price_microusd_per_h)
-    if arguments.json:
-        fields = {"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": checked.config.output_name}
-        print(to_json(fields), flush=True)
-    else:
-        say(f"run {run_id}: {checked.config.output_name}, {checked.plan.steps} steps on {target}")
-    return run_id
-
-
-async def _finish(preferences: Settings, name: str, label: str, why: str) -> Receipt:
-    said = ""
-
-    def tell(view: EndingView) -> None:
-        nonlocal said
-        how = str(view.error.what) if view.error else "gone" if view.last is None else f"still {view.last.state}"
-        if how != said:
-            said = how
-            say(f"ending the rental: {how}")
-
-    with Rentals(preferences.database) as ledger:
-        async with opened(preferences, (name,)) as providers:
-            if not providers:
-                raise still_billing(ledger.rental(label))
-            receipt = await finish_rental(providers[0], ledger, label, why, tell)
-    RentalFolder(preferences.state_dir, label).remove()
-    return receipt
-
-
-def _print_receipt(receipt: Receipt) -> None:
-    """Say what it has cost, and that it is over: only what the provider has shown."""
-    rental = receipt.rental
-    if rental.state is not RentalState.GONE:
-        return
-    parts = ", ".join(f"{phase} {formatting.money(microusd)}" for phase, microusd in receipt.phases.items() if microusd)
-    billed = (
-        f"; {rental.provider} has billed {formatting.money(receipt.billed.total_microusd)}" if receipt.billed else ""
-    )
-    say(
-        f"the rental is gone, as {rental.provider} shows: {formatting.duration(receipt.seconds)}, "
-        f"{formatting.money(receipt.ours_microusd)} ({parts}){billed}"
-    )
-
-
-def _wait(host: SessionHost, work: Callable[[Targets], Coroutine[Any, Any, T]]) -> T:
-    """Do it in the host. Ctrl-C cancels it, and its end is waited for: what was rented ends first."""
-    future = host.perform(work)
-    while True:
-        try:
-            return future.result()
-        except CancelledError as error:
-            raise KeyboardInterrupt from error
-        except KeyboardInterrupt:
-            say("interrupted: what was rented is ended first; once more leaves it as it is")
-            host.interrupt(future)

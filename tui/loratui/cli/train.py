@@ -3,25 +3,22 @@
 import json
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import check_base_model, check_config, print_findings
+from loratui.cli.check import Checked, check_all, check_base_model, check_config, print_findings
 from loratui.cli.disk import check_space, needed_bytes
-from loratui.cli.following import hosting, watch
+from loratui.cli.following import announce, hosting, watch
 from loratui.cli.limits import agrees, max_runtime_s
-from loratui.headless.json_lines import to_json
 from loratui.remote.local_agent import check_installed, check_platform
 from loratui.sessions.market import MARKETS
 from loratui.sessions.start_run import start_run
 from loratui.sessions.targets import LOCAL
-from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import JobError, UsageError
-from loratui_protocol.plan import Plan
 
 
 def train(arguments: Arguments) -> int:
@@ -32,6 +29,8 @@ def train(arguments: Arguments) -> int:
         from loratui.cli.rent import train_on_market
 
         return train_on_market(arguments, arguments.on)
+    if arguments.wait_price is not None:
+        raise UsageError("--wait-price is for rented machines", fix="--on vast, runpod or cheapest", code="usage.price")
     if arguments.on != LOCAL:
         from loratui.cli.hosts import train_on_host
 
@@ -39,14 +38,15 @@ def train(arguments: Arguments) -> int:
     if arguments.on_done or arguments.ask_token:
         raise UsageError("--on-done and --ask-token are for other machines than this one", fix="leave them away")
     check_platform()
-    checked = check_config(arguments.config)
-    check_base_model(checked.config)
-    warnings = [finding for finding in checked.findings if finding.severity == "warning"]
+    runs = check_all(arguments)
+    for checked in runs:
+        check_base_model(checked.config)
+    warnings = [finding for checked in runs for finding in checked.findings if finding.severity == "warning"]
     print_findings(warnings)
     number = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
     if warnings and not arguments.yes and not agrees(f"Train in spite of {number}?"):
         return 0
-    return _run(checked.config, checked.plan, arguments)
+    return _run(runs, arguments)
 
 
 def demo(arguments: Arguments) -> int:
@@ -68,32 +68,39 @@ def demo(arguments: Arguments) -> int:
         )
     job = json.loads(written.stdout)
     checked = check_config(Path(job["config"]))
-    return _run(replace(checked.config, output_dir=str(folder)), checked.plan, arguments, concept=job["concept"])
+    checked = replace(checked, config=replace(checked.config, output_dir=str(folder)))
+    return _run([checked], arguments, concept=job["concept"])
 
 
-def _run(config: TrainingConfig, plan: Plan, arguments: Arguments, concept: str = "") -> int:
-    """Start a run and follow it, or leave it to itself."""
+def _run(runs: Sequence[Checked], arguments: Arguments, concept: str = "") -> int:
+    """Start runs, which come one after the other, and follow them, or leave them to themselves."""
     preferences = settings.load()
-    on_home, handed_over = needed_bytes(config, plan)
-    check_space([(preferences.local_home, on_home), (preferences.state_dir, handed_over)])
+    needed = [needed_bytes(checked.config, checked.plan) for checked in runs]
+    check_space(
+        [
+            (preferences.local_home, sum(on_home for on_home, _ in needed)),
+            (preferences.state_dir, sum(handed_over for _, handed_over in needed)),
+        ]
+    )
+    limit_s = max_runtime_s(arguments, preferences.local_price_microusd_per_h, "local.price_usd_per_h")
     with hosting(preferences) as host:
-        run_id = start_run(
-            host,
-            name=config.output_name,
-            target=LOCAL,
-            config_toml=to_toml(config),
-            home=preferences.local_home,
-            price_microusd_per_h=preferences.local_price_microusd_per_h,
-            max_runtime_s=max_runtime_s(arguments, preferences.local_price_microusd_per_h, "local.price_usd_per_h"),
-            evaluate_concept=concept,
-        )
-        if arguments.json:
-            fields = {"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": config.output_name}
-            print(to_json(fields), flush=True)
-        elif arguments.detach:
-            print(run_id)
-        else:
-            print(
-                f"run {run_id}: {config.output_name}, {plan.steps} steps on this machine", file=sys.stderr, flush=True
+        run_ids = []
+        for checked in runs:
+            run_id = start_run(
+                host,
+                name=checked.config.output_name,
+                target=LOCAL,
+                config_toml=to_toml(checked.config),
+                home=preferences.local_home,
+                price_microusd_per_h=preferences.local_price_microusd_per_h,
+                # The limit is of them all together.
+                max_runtime_s=None if limit_s is None else limit_s / len(runs),
+                evaluate_concept=concept,
+                resumed=checked.resumed,
             )
-        return 0 if arguments.detach else watch(host, preferences, run_id, arguments)
+            run_ids.append(run_id)
+            if arguments.detach and not arguments.json:
+                print(run_id)
+            else:
+                announce(run_id, checked, "this machine", arguments)
+        return 0 if arguments.detach else watch(host, preferences, run_ids, arguments)

@@ -90,6 +90,8 @@ class Estimate:
 
     parts: tuple[EstimatePart, ...]
     speed: Speed
+    upload_bytes_per_s: float = _UPLINK_BYTES_PER_S
+    """How fast files are likely to travel there from here."""
 
     @property
     def p50_s(self) -> int:
@@ -172,7 +174,7 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
                 source=f"{offer.provider}: {offer.billing_floor_s:.0f} s are billed at least",
             )
         )
-    return Estimate(parts=tuple(parts), speed=speed)
+    return Estimate(parts=tuple(parts), speed=speed, upload_bytes_per_s=_upload_rate(offer, known))
 
 
 class _Bill:
@@ -240,16 +242,18 @@ def _base_model(work: Work, offer: Offer, bill: _Bill) -> EstimatePart:
 
 
 def _upload(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
-    ours = known.uplink_bytes_per_s
-    source = "measured: this line's uplink" if ours else "assumed: an uplink of 10 Mbit/s"
-    rate = min(ours or _UPLINK_BYTES_PER_S, _host_line(offer)[0])
-    seconds = work.upload_bytes / rate
+    source = "measured: this line's uplink" if known.uplink_bytes_per_s else "assumed: an uplink of 10 Mbit/s"
+    seconds = work.upload_bytes / _upload_rate(offer, known)
     return EstimatePart(
         name=UPLOAD,
         p50=bill.take(seconds, received=work.upload_bytes),
         p90=bill.take(seconds * _SLOW_LINE, received=work.upload_bytes),
         source=source,
     )
+
+
+def _upload_rate(offer: Offer, known: Known) -> float:
+    return min(known.uplink_bytes_per_s or _UPLINK_BYTES_PER_S, _host_line(offer)[0])
 
 
 def _training(work: Work, speed: Speed, bill: _Bill) -> EstimatePart:

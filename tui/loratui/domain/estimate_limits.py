@@ -30,6 +30,8 @@ class RunLimits:
     cap_microusd: int
     auto_stop_s: int
     needed_balance_microusd: int
+    stops_for: str
+    """Why it stops then, in a few words."""
     notes: tuple[str, ...] = ()
 
 
@@ -89,9 +91,11 @@ def run_limits(
             cap = lowered
     paid_s = _paid_s(cap - estimated.p90_traffic_microusd, offer)
     wanted_s = math.ceil(_STOP_RATIO * estimated.p90_s) + math.ceil(linger_s)
-    auto_stop_s = wanted_s if deadline_s is None else min(wanted_s, math.floor(deadline_s))
+    auto_stop_s, stops_for = wanted_s, "1.5 x p90"
+    if deadline_s is not None and deadline_s < wanted_s:
+        auto_stop_s, stops_for = math.floor(deadline_s), "--deadline"
     if paid_s is not None and paid_s < auto_stop_s:
-        auto_stop_s = paid_s
+        auto_stop_s, stops_for = paid_s, "the cap"
         notes.append(
             f"auto-stop is after {formatting.duration(auto_stop_s)} instead of {formatting.duration(wanted_s)}: "
             f"the cap pays for no more"
@@ -101,7 +105,13 @@ def run_limits(
             f"the run is likely to take {formatting.duration(estimated.p50_s, exact=False)}: it will save and stop "
             "before its last step"
         )
-    return RunLimits(cap_microusd=cap, auto_stop_s=auto_stop_s, needed_balance_microusd=needed, notes=tuple(notes))
+    return RunLimits(
+        cap_microusd=cap,
+        auto_stop_s=auto_stop_s,
+        needed_balance_microusd=needed,
+        stops_for=stops_for,
+        notes=tuple(notes),
+    )
 
 
 def _cap_of_balance(balance_microusd: int) -> int:

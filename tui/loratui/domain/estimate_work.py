@@ -1,7 +1,8 @@
 """What a run comes to as work for a machine: steps, pictures, bytes; from its config and plan alone. Pure."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
@@ -98,6 +99,31 @@ def work_of(
         environment=environment,
         image_bytes=image_bytes,
         min_vram_mib=min_vram_mib(config),
+    )
+
+
+def joined(works: Sequence[Work], num_models: int = 1) -> Work:
+    """Return what several runs on one machine come to, one after the other: environment and base model come once.
+
+    ``num_models`` of them have base models of their own; of one whose size nobody knows, none is known.
+    """
+    if len(works) == 1:
+        return works[0]
+    steps = sum(work.steps for work in works)
+    models = [work.base_model_bytes for work in works]
+    known = sorted((size for size in models if size is not None), reverse=True)
+    return replace(
+        works[0],
+        steps=steps,
+        num_pictures=sum(math.ceil(work.num_pictures * work.pixels / UNIT_PX) for work in works),
+        pixels=UNIT_PX,
+        units_per_step=sum(work.steps * work.units_per_step for work in works) / max(1, steps),
+        num_sample_pictures=sum(math.ceil(work.num_sample_pictures * work.pixels / UNIT_PX) for work in works),
+        num_files=sum(work.num_files for work in works),
+        file_bytes=max(work.file_bytes for work in works),
+        upload_bytes=sum(work.upload_bytes for work in works),
+        base_model_bytes=None if None in models else sum(known[:num_models]),
+        min_vram_mib=max(work.min_vram_mib for work in works),
     )
 
 

@@ -9,8 +9,10 @@ from typing import Literal, TypeVar
 
 from loratui.domain import formatting
 from loratui.domain.phases import Phase, title, took
+from loratui.domain.rental_cost import RentalCost
 from loratui.domain.saved_states import offer
 from loratui.domain.series import Series
+from loratui.domain.supplied import Supplied
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import (
     Artifact,
@@ -71,31 +73,6 @@ class Money:
 
     value_microusd: int
     exact: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supplied:
-    """How far this machine is with sending what the run needs; bytes, as the box counts them."""
-
-    done: int = 0
-    total: int = 0
-    bytes_per_s: float | None = None
-    message: str = ""
-    """Why nothing moves, if that is so."""
-    is_complete: bool = False
-    warning: str = ""
-    error: LoratuiError | None = None
-    """Why it was given up, which stopped the run."""
-
-    @property
-    def speed(self) -> str:
-        """Return how fast it goes and how long it will: "2.1 MB/s, ≈3 min left"; empty where nobody knows yet."""
-        if self.message:
-            return self.message
-        if not self.bytes_per_s or self.done >= self.total:
-            return ""
-        left = formatting.duration((self.total - self.done) / self.bytes_per_s, exact=False)
-        return f"{formatting.size(round(self.bytes_per_s))}/s, {left} left"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,6 +156,8 @@ class RunView:
     deadline_s: float | None = None
     """Seconds left before auto-stop at ``money_at_s``; None: no limit."""
     money_at_s: float | None = None
+    rental: RentalCost | None = None
+    """The rental that it is on, if it is on one: what that costs counts, not the run's part of it."""
 
     link: LinkState = LinkState.CONNECTING
     link_since_s: float = 0.0
@@ -263,7 +242,12 @@ class RunView:
         self.link_detail, self.retry_at_s = detail, retry_at_s
 
     def spent(self, now_s: float) -> Money:
-        """Return what the run has cost at ``now_s``, carried on from the agent's last figure at the hourly price."""
+        """Return what the run, or the rental that it is on, has cost at ``now_s``.
+
+        Of a run it is carried on from the agent's last figure at the hourly price.
+        """
+        if self.rental is not None:
+            return Money(value_microusd=self.rental.spent_at(now_s), exact=self.rental.is_fresh(now_s))
         if self.money_at_s is None or not self.is_billing:
             return Money(value_microusd=self.spent_microusd, exact=True)
         since_s = self._money_age_s(now_s)
@@ -295,6 +279,8 @@ class RunView:
     @property
     def is_billing(self) -> bool:
         """Return whether time costs money now."""
+        if self.rental is not None:
+            return not self.rental.is_over
         return self.state is not JobState.QUEUED and not self.state.is_final
 
     def snapshot(self) -> "RunView":
@@ -384,7 +370,7 @@ class RunView:
 
     def _money(self, spent_microusd: int, price_microusd_per_h: int, deadline_s: float | None) -> None:
         self.spent_microusd = spent_microusd
-        self.price_microusd_per_h = price_microusd_per_h
+        self.price_microusd_per_h = self.rental.price_microusd_per_h if self.rental else price_microusd_per_h
         self.deadline_s = deadline_s
 
 

@@ -8,6 +8,9 @@ from loratui.domain.formatting import duration, money, size
 
 _S_PER_H = 3600
 _WINDOW_S = 15.0
+_FAR_UNDER = 4
+_WORTH_MOVING_S = 180.0
+"""Another machine takes about so long until it is as far."""
 _MEASURED_S = 4.0
 """A shorter look says more about buffers on the way than about the line."""
 
@@ -59,6 +62,14 @@ def transfer_cost(
     if price_microusd_per_h and seconds < 1e9:
         sentence += f", which costs {money(microusd, exact=False)}"
     return TransferCost(seconds=seconds, microusd=microusd, worth=worth, sentence=sentence)
+
+
+def is_far_under_plan(num_bytes: int, bytes_per_s: float, planned_bytes_per_s: float) -> bool:
+    """Return whether what is left to be sent goes so much slower than planned that another machine is worth a try."""
+    if bytes_per_s <= 0:
+        return num_bytes > 0
+    lost_s = num_bytes / bytes_per_s - num_bytes / planned_bytes_per_s
+    return bytes_per_s * _FAR_UNDER < planned_bytes_per_s and lost_s > _WORTH_MOVING_S
 
 
 class Speed:

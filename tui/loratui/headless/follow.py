@@ -8,6 +8,7 @@ from loratui.domain import formatting
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.json_lines import record_line
 from loratui.headless.narration import Narrator
+from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.host import SessionHost
 from loratui.sessions.tail import tail
 from loratui.store import Store
@@ -101,13 +102,17 @@ def _is_of(record: Record, artifact_id: str, view: RunView) -> bool:
     return isinstance(record.event, Artifact | Done) and known is not None and known.sha256 == record.event.sha256
 
 
-def follow(host: SessionHost, store: Store, run_id: str, printer: Printer) -> RunView:
+def follow(
+    host: SessionHost, store: Store, run_id: str, printer: Printer, rental: RentalNarrator | None = None
+) -> RunView:
     """Print everything that a followed run has done and does, until it is over; return how it ended.
+
+    ``rental`` says beside it what becomes of the rental that the run is on.
 
     Raises:
         LoratuiError: it is followed no more, because a person has to decide something first.
     """
-    host.subscribe(_LinkNarrator(host, run_id).look)
+    host.subscribe(_LinkNarrator(host, run_id, rental or RentalNarrator()).look)
     for record in tail(host, store, run_id):
         printer.record(record, host.view(run_id))
     view = host.view(run_id)
@@ -155,15 +160,17 @@ class SupplyNarrator:
 class _LinkNarrator:
     """Says on standard error when the agent is not heard, when it is heard again, and what an upload runs into."""
 
-    def __init__(self, host: SessionHost, run_id: str) -> None:
+    def __init__(self, host: SessionHost, run_id: str, rental: RentalNarrator) -> None:
         self._host = host
         self._run_id = run_id
         self._is_down = False
         self._supply = SupplyNarrator()
+        self._rental = rental
 
     def look(self) -> None:
         view = self._host.view(self._run_id)
         self._supply.look(view)
+        self._rental.look(view)
         if view.is_settled:
             # What is left to say has come; where it was may be gone by now, as it should.
             return

@@ -164,6 +164,16 @@ def _cost(view: RunView, now_s: float) -> list[tuple[str, str]]:
         ("price", formatting.hourly_price(view.price_microusd_per_h)),
         ("spent", formatting.money(spent.value_microusd, exact=spent.exact)),
     ]
+    if view.rental is not None:
+        # It is written when the files are here; the rental ends after that.
+        so_far = "" if view.rental.is_over else " so far"
+        rows += [
+            (f"rental{so_far}: {str(phase).replace('_', ' ')}", formatting.money(microusd))
+            for phase, microusd in view.rental.phases.items()
+        ]
+        rows.append(
+            (f"rental{so_far}: traffic, as far as it was counted", formatting.money(view.rental.traffic_microusd))
+        )
     if view.started_ts is not None and view.last_ts is not None:
         rows.append(("time", formatting.duration(view.last_ts - view.started_ts)))
     return rows

@@ -113,9 +113,11 @@ def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
     if not preferences.database.exists():
         return Known()
     speeds, phases = [], []
+    uplink: float | None = None
     with Store(preferences.database) as store, Rentals(preferences.database) as ledger:
         for rental in ledger.rentals()[:_NUM_RENTALS]:
             phases += _boot(ledger, rental)
+            uplink = uplink or rental.uplink_bytes_per_s
             for run_id in rental.run_ids.split():
                 try:
                     run = store.run(run_id)
@@ -128,7 +130,7 @@ def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
                 # The last ones: the first steps are slower, and a long run has very many.
                 last = store.records(run_id, after_seq=max(0, run.head - _NUM_RECORDS))
                 speeds += _speed(rental, run, last, config)
-    return Known(speeds=speeds, phases=phases)
+    return Known(speeds=speeds, phases=phases, uplink_bytes_per_s=uplink)
 
 
 def _boot(ledger: Rentals, rental: StoredRental) -> list[MeasuredPhase]:

@@ -8,11 +8,13 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from loratui.domain.run import CommandKind, RunView
 from loratui.sessions.commands import command
 from loratui.sessions.followed import Followed
+from loratui.sessions.minders import Minders
+from loratui.sessions.rented import rental_label
 from loratui.sessions.session import RunSession
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
@@ -20,6 +22,9 @@ from loratui.store import Store, StoredRun
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import CommandResult
+
+if TYPE_CHECKING:
+    from loratui.sessions.renting_end import Receipt
 
 log = logging.getLogger(__name__)
 _STOP_TIMEOUT_S = 5.0
@@ -30,8 +35,12 @@ T = TypeVar("T")
 class SessionHost:
     """The followed runs of this process. Its methods are for other threads than its own."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
-        """``say`` is told, in the host's thread, what a person should see of the way to a machine."""
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None, *, minds: bool = False) -> None:
+        """``say`` is told, in the host's thread, what a person should see of the way to a machine.
+
+        With ``minds`` the rentals that runs are on are minded, and ended once everything is here.
+        """
+        self._minds = minds
         self._settings = settings
         self._say = say
         self._targets = Targets(settings, say=lambda text: self._say(text))
@@ -42,6 +51,7 @@ class SessionHost:
         self._closing: asyncio.Event
         self._store: Store
         self._tasks: asyncio.TaskGroup
+        self._minders: Minders
         self._performing: dict[asyncio.Task[None], Future[Any]] = {}
         self._followed: dict[str, Followed] = {}
         self._news = threading.Condition()
@@ -88,13 +98,16 @@ class SessionHost:
 
         return self._call(add)
 
-    def unfollow(self, run_id: str, *, forget: bool = False) -> bool:
-        """Stop following a run; ``forget`` it too if no agent can have it. Return whether it was forgotten."""
+    def unfollow(self, run_id: str, *, forget: bool = False, is_lost: bool = False) -> bool:
+        """Stop following a run; ``forget`` it too if no agent can have it. Return whether it was forgotten.
+
+        ``is_lost``: whatever agent has it, its machine is about to end.
+        """
 
         def remove() -> bool:
             followed = self._followed.pop(run_id)
             followed.end()
-            forgotten = forget and not followed.session.is_known_to_agent
+            forgotten = forget and (is_lost or not followed.session.is_known_to_agent)
             if forgotten:
                 self._store.forget_run(run_id)
             return forgotten
@@ -127,8 +140,40 @@ class SessionHost:
         """Send a command once the agent is reached; the result comes when the run carried it out or refused it."""
         result: Future[CommandResult] = Future()
         message = command(command_kind, run_id, self._settings.author, seconds)
-        self._call(lambda: self._followed[run_id].session.send(message, result))
+
+        def send() -> None:
+            self._followed[run_id].session.send(message, result)
+
+        label = rental_label(self.view(run_id).target)
+        if command_kind == "extend" and label:
+            # The rental's end first: a run that may go on longer than its machine would lose its last steps.
+            from loratui.sessions.moving import extend_rental
+
+            self._after(lambda targets: extend_rental(targets, self._settings, label, seconds), send, result)
+        else:
+            self._call(send)
         return result
+
+    def _after(
+        self, work: Callable[[Targets], Coroutine[Any, Any, Any]], then: Callable[[], None], result: "Future[Any]"
+    ) -> None:
+        """Do ``then`` in the host's loop once ``work`` is done; what that raises is what ``result`` raises."""
+
+        async def perform(targets: Targets) -> None:
+            try:
+                await work(targets)
+            except LoratuiError as error:
+                result.set_exception(error)
+            else:
+                then()
+
+        self.perform(perform)
+
+    def rental_ended(self, run_id: str) -> "Future[Receipt | None] | None":
+        """Return what has the receipt once the rental of a followed run is over; None where it is not minded here."""
+        target = self.view(run_id).target
+        minder = self._call(lambda: self._minders.minder(target))
+        return None if minder is None else minder.ended
 
     def retry_now(self, run_id: str) -> None:
         """Try at once to reach an agent that is down."""
@@ -184,7 +229,10 @@ class SessionHost:
                 changed=followed.changed,
                 supplier=self._targets.supplier(run),
                 policy=self._settings.downloads,
+                entered=lambda state, ts: self._minders.entered(run, state, ts),
             )
+            if self._minds:
+                self._minders.mind(run)
             followed.publish()
             followed.task = self._tasks.create_task(followed.session.run(), name=f"follow {run.id}")
             self._followed[run.id] = followed
@@ -256,8 +304,12 @@ class SessionHost:
         with Store(self._settings.database) as self._store:
             try:
                 async with asyncio.TaskGroup() as self._tasks:
+                    self._minders = Minders(
+                        self._settings, self._store, self._targets, self._tasks, self._followed, self._follow
+                    )
                     self._started.set_result(None)
                     await self._closing.wait()
+                    self._minders.close()
                     for followed in self._followed.values():
                         followed.end()
                     for task in self._performing:

@@ -122,7 +122,8 @@ async def prepare(
 ) -> Prepared:
     """Look at the machine and plan what it is sent; ``run_bytes`` is what checkpoints and files will take there.
 
-    ``state`` is what the run goes on from. ``token`` is for the base model, where the host downloads that: it is shown to its server, and kept nowhere.
+    ``token`` is for the base model, where the host downloads that: it is shown to its server, and kept nowhere.
+    ``state`` is what the run goes on from.
     ``progress`` is told, in another thread, how many bytes of what travels were looked at, of how many.
 
     Raises:

@@ -12,10 +12,10 @@ from loratui.remote.bootstrap import raise_if_error
 from loratui.remote.start_script import start_script
 from loratui.sessions.machine import Machine
 from loratui.sessions.renting import BoxStart
-from loratui.sessions.renting_course import Rental
 from loratui.settings import Settings
+from loratui.store.rentals import StoredRental
 from loratui_protocol.codec import clean
-from loratui_protocol.errors import HostError
+from loratui_protocol.errors import HostError, LoratuiError
 from loratui_protocol.framing import new_nonce
 
 IMAGES = {
@@ -25,11 +25,14 @@ IMAGES = {
 """With a torch that is in the range that we train over. RunPod starts only what has an SSH server of its own."""
 LEASE_S = 1800.0
 """So long a machine with nothing to do, and nobody there, stays."""
+_SHORTEST_LEASE_S = 120.0
 SETUP_S = 1800.0
 """A machine on which no job was started by then was forgotten."""
 _AGAIN_S = 2.0
 _FINAL = ("ssh.host_key", "ssh.host_key_changed", "ssh.forwarding", "ssh.noise")
 _ARM_TIMEOUT_S = 90.0
+_PURGE_LIMIT_S = 30.0
+"""It costs money, and is no more than best effort: whoever owns the machine could have copied all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +87,12 @@ async def sign_in(machine: Machine) -> None:
             return
 
 
-async def arm(machine: Machine, rental: Rental, preferences: Settings, deadline_ts: float) -> Armed:
+async def arm(
+    machine: Machine, rental: StoredRental, scoped_key: str, preferences: Settings, deadline_ts: float
+) -> Armed:
     """Have the machine end its own rental at the deadline, or when it was left alone, and read back that it will.
+
+    ``scoped_key`` opens that machine alone; where it is empty the machine looks for the one that it was given.
 
     Raises:
         HostError: it can't be reached, or holds none of it.
@@ -95,10 +102,12 @@ async def arm(machine: Machine, rental: Rental, preferences: Settings, deadline_
         "url": api_url(rental.provider, preferences),
         "graphql_url": preferences.runpod_graphql_url if rental.provider == "runpod" else "",
         "instance_id": rental.instance_id,
-        "key": rental.scoped_key,
+        "key": scoped_key,
         "deadline_s": deadline_ts - time.time(),
-        "lease_s": LEASE_S,
+        # One that is kept is not left alone by whoever closes the laptop in between.
+        "lease_s": LEASE_S if rental.keep_s is None else max(_SHORTEST_LEASE_S, rental.keep_s),
         "setup_s": SETUP_S,
+        "save_s": rental.save_s,
     }
     nonce = new_nonce()
     argv = agent_argv(await machine.agent.ensure(), "arm", "--nonce", nonce)
@@ -121,3 +130,22 @@ async def arm(machine: Machine, rental: Rental, preferences: Settings, deadline_
         why=clean(str(told.get("why", "")), 200),
         deadline_left_s=float(left_s) if isinstance(left_s, int | float) else 0.0,
     )
+
+
+async def purge_data(machine: Machine) -> str:
+    """Have what was brought to the machine and made there removed, tokens included; return why not, if so.
+
+    Its reaper stays, and ends the rental should nobody else do.
+    """
+    try:
+        async with asyncio.timeout(_PURGE_LIMIT_S):
+            nonce = new_nonce()
+            argv = agent_argv(await machine.agent.address(), "purge", "--data", "--nonce", nonce)
+            async with machine.box.process(argv, nonce) as process:
+                told = await process.frame()
+            raise_if_error(machine.box, told)
+    except TimeoutError:
+        return f"it took more than {_PURGE_LIMIT_S:.0f} s"
+    except LoratuiError as error:
+        return error.what
+    return "" if told.get("exists") is False else "something of it is still there"

@@ -67,6 +67,14 @@ class Wanted:
     cap_microusd: int | None = None
     """What all attempts may cost together."""
     deadline_ts: float | None = None
+    stops_for: str = ""
+    """Why the deadline is when it is, in a few words."""
+    save_s: float = 0.0
+    """So long before the deadline runs are told to save, so that their files can come home."""
+    keep_s: float | None = None
+    """For how long the machine is kept once all files are here; None: not at all."""
+    estimated_microusd: int | None = None
+    """What it is likely to cost in the end."""
     run_id: str = ""
 
 
@@ -237,6 +245,10 @@ class _Renting:
             cap_microusd=cap,
             deadline_ts=wanted.deadline_ts,
             created_ts=time.time(),
+            stops_for=wanted.stops_for,
+            save_s=wanted.save_s,
+            keep_s=wanted.keep_s,
+            estimated_microusd=wanted.estimated_microusd,
         )
         order = RentalOrder(
             offer=offer,

@@ -35,6 +35,7 @@ class Receipt:
     """Micro-dollars, in the order in which they came."""
     ours_microusd: int
     """With the billing floor, and the traffic as far as it was counted."""
+    traffic_microusd: int = 0
     billed: Charges | None = None
     """None where the provider says nothing, or nothing yet."""
 
@@ -132,6 +133,7 @@ async def receipt(
         seconds=sum(span.elapsed_us(now_ts) for span in spans) / 1e6,
         phases=by_phase(spans, now_ts),
         ours_microusd=ours.total_microusd,
+        traffic_microusd=ours.traffic_microusd,
         billed=billed,
     )
 

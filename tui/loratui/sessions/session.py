@@ -25,7 +25,7 @@ from loratui.store import Store, StoredRun
 from loratui_protocol.errors import AgentUnreachableError, HostError, JobError, LoratuiError
 from loratui_protocol.ids import new_id
 from loratui_protocol.link import Beat, Deliver, Started
-from loratui_protocol.messages import Command, CommandResult, Refused, Stop
+from loratui_protocol.messages import Command, CommandResult, JobState, Refused, State, Stop
 
 log = logging.getLogger(__name__)
 _WATCH_EVERY_S = 0.5
@@ -48,7 +48,9 @@ class RunSession:
         changed: Callable[[], None],
         supplier: Supplier | None = None,
         policy: DownloadPolicy = EVERYTHING,
+        entered: Callable[[JobState, float], None] = lambda _state, _ts: None,
     ) -> None:
+        """``entered`` is told the states as they come, and when each began: epoch seconds by this machine's clock."""
         self._run = run
         self._supplier = supplier
         self._store = store
@@ -56,6 +58,7 @@ class RunSession:
         self._author = author
         self._client_id = client_id
         self._changed = changed
+        self._entered = entered
         way = FileWay(opened=transport.files, token=transport.token)
         self._downloads = Downloads(run, store, folder, author, changed, files=way, policy=policy)
         self._waiting: dict[str, tuple[Command, Future[CommandResult]]] = {}
@@ -191,6 +194,8 @@ class RunSession:
         self._store.append(self._run.id, delivered.epoch, delivered.records)
         for record in delivered.records:
             self.view.apply(record)
+            if isinstance(record.event, State):
+                self._entered(record.event.state, record.ts + self.view.clock_offset_s + time.time() - time.monotonic())
             if isinstance(record.event, CommandResult):
                 self._resolve(record.event)
                 self._downloads.answered(record.event)
@@ -255,7 +260,7 @@ class RunSession:
     def _failed(self, error: LoratuiError) -> float:
         """Note why the agent can't be reached and return how long to wait before the next attempt."""
         if isinstance(error, HostError) and error.code in _FOR_A_PERSON:
-            self._give_up(error)
+            self.give_up(error)
             return 0.0
         now_s = time.monotonic()
         taken_up_s, self._taken_up_s = self._taken_up_s, None
@@ -273,8 +278,8 @@ class RunSession:
             self.answered.set_exception(error)
         return wait_s
 
-    def _give_up(self, error: LoratuiError) -> None:
-        """Let nobody wait for the agent any more."""
+    def give_up(self, error: LoratuiError) -> None:
+        """Let nobody wait for the agent any more; whoever calls it ends ``run``, too."""
         log.warning("run=%s link=down given up: %s", self._run.id, error)
         self.view.given_up = error
         self.view.heard(LinkState.DOWN, time.monotonic(), detail=error.what)

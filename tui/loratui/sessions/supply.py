@@ -125,7 +125,8 @@ def plan_supply(
     """Find and hash everything that a run with this config needs of this machine. Takes a thread's time.
 
     ``model`` None: the config's base model is a folder here, or built in, and travels. ``extra_blobs`` are files that
-    ``environment`` names by their hash (lock files, uv). ``state`` is what the run goes on from. ``progress`` is told bytes hashed and bytes in all.
+    ``environment`` names by their hash (lock files, uv). ``progress`` is told bytes hashed and bytes in all.
+    ``state`` is what the run goes on from.
 
     Raises:
         DatasetError, ModelError: a folder is missing, or has not what a training needs.

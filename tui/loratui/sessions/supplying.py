@@ -4,7 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from loratui.domain.run import RunView, Supplied
+from loratui.domain.run import RunView
+from loratui.domain.supplied import Supplied
 from loratui_protocol.errors import AgentUnreachableError, LoratuiError
 
 Supplier = Callable[[Callable[[Supplied], None], Callable[[str], None]], Awaitable[None]]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from loratui.domain.run import Supplied
+from loratui.domain.supplied import Supplied
 from loratui.remote.address import agent_argv
 from loratui.remote.agent_client import Transport
 from loratui.remote.local_agent import LocalAgent

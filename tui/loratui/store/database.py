@@ -128,6 +128,13 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     """
+    ALTER TABLE rentals ADD COLUMN stops_for TEXT NOT NULL DEFAULT '';
+    ALTER TABLE rentals ADD COLUMN save_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE rentals ADD COLUMN keep_s REAL;
+    ALTER TABLE rentals ADD COLUMN estimated_microusd INTEGER;
+    ALTER TABLE rentals ADD COLUMN uplink_bytes_per_s REAL;
+    """,
+    """
     ALTER TABLE runs ADD COLUMN resumed_from TEXT NOT NULL DEFAULT '';
     ALTER TABLE runs ADD COLUMN state_dir TEXT NOT NULL DEFAULT '';
     """,

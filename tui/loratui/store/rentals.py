@@ -53,6 +53,16 @@ class StoredRental:
     ssh_user: str = ""
     ssh_host: str = ""
     ssh_port: int = 0
+    stops_for: str = ""
+    """Why the deadline is when it is, in a few words for people: "the cap", "1.5 x p90"."""
+    save_s: float = 0.0
+    """So long before the deadline runs are told to save, so that their files can come home."""
+    keep_s: float | None = None
+    """For how long the user wants to keep it once all files are here; None: they want it ended then."""
+    estimated_microusd: int | None = None
+    """What it was likely to cost in the end when it was rented."""
+    uplink_bytes_per_s: float | None = None
+    """How fast files went there from here, as the machine counted them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,30 +127,30 @@ class Rentals:
         cap_microusd: int | None = None,
         ready_ts: float | None = None,
         is_tidy: bool | None = None,
+        stops_for: str | None = None,
+        uplink_bytes_per_s: float | None = None,
     ) -> None:
         """Write down what has become of it; what is None stays as it is."""
         with self._writing() as database:
             self._row(label)
-            database.execute(
-                "UPDATE rentals SET state = coalesce(?, state), why = coalesce(?, why),"
-                " instance_id = coalesce(?, instance_id), account_id = coalesce(?, account_id),"
-                " machine = coalesce(?, machine), price_microusd_per_h = coalesce(?, price_microusd_per_h),"
-                " deadline_ts = coalesce(?, deadline_ts), cap_microusd = coalesce(?, cap_microusd),"
-                " ready_ts = coalesce(?, ready_ts), is_tidy = coalesce(?, is_tidy) WHERE label = ?",
-                (
-                    state,
-                    why,
-                    instance_id,
-                    account_id,
-                    machine,
-                    price_microusd_per_h,
-                    deadline_ts,
-                    cap_microusd,
-                    ready_ts,
-                    is_tidy,
-                    label,
-                ),
-            )
+            values = {
+                "state": state,
+                "why": why,
+                "instance_id": instance_id,
+                "account_id": account_id,
+                "machine": machine,
+                "price_microusd_per_h": price_microusd_per_h,
+                "deadline_ts": deadline_ts,
+                "cap_microusd": cap_microusd,
+                "ready_ts": ready_ts,
+                "is_tidy": is_tidy,
+                "stops_for": stops_for,
+                "uplink_bytes_per_s": uplink_bytes_per_s,
+            }
+            news = {name: value for name, value in values.items() if value is not None}
+            columns = ", ".join(f"{name} = ?" for name in news)
+            if news:
+                database.execute(f"UPDATE rentals SET {columns} WHERE label = ?", (*news.values(), label))  # noqa: S608
 
     def note_address(self, label: str, user: str, host: str, port: int) -> None:
         """Write down where its SSH server is."""
@@ -180,9 +190,11 @@ class Rentals:
             )
 
     def enter(self, label: str, phase: Phase, ts: float, microusd_per_h: int) -> None:
-        """Begin a phase, or the same one at another price; the one before it ends."""
+        """Begin a phase, or the same one at another price; the one before it ends. What is shown gone has no phases."""
         with self._writing() as database:
             num = self._row(label)
+            if self._rows("SELECT 1 FROM rentals WHERE num = ? AND proven_gone", num):
+                return
             last = self._rows("SELECT phase, microusd_per_h, to_ts FROM charges WHERE rental = ? ORDER BY num", num)
             if last and last[-1] == (phase, microusd_per_h, None):
                 return

@@ -71,7 +71,8 @@ _SELECT_FILES = (
 )
 _SELECT_RUNS = (
     "SELECT id, name, target, created_ts, config_toml, home, price_microusd_per_h, max_runtime_s, evaluate_concept,"
-    " supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir, epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
+    " supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir, epoch, head, state, step, total,"
+    " spent_microusd, ended_ts FROM runs"
 )
 
 

@@ -2,6 +2,8 @@
 
 from loratui.domain import formatting
 from loratui.domain.countdown import Urgency, urgency
+from loratui.domain.rental import RentalState
+from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import LinkState
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cells, fit, row_width, spread
@@ -114,21 +116,45 @@ def _money_row(frame: Frame, limit: int) -> Row:
     spent = view.spent(frame.now_s)
     row: Row = [(f" {formatting.money(spent.value_microusd, exact=spent.exact)}", Role.STRONG), (" spent", Role.TEXT)]
     price = formatting.hourly_price(view.price_microusd_per_h)
+    if view.rental is not None:
+        return _rental_row(frame, view.rental, row, limit)
     if view.state.is_final:
         return spread([*row, (" in all", Role.TEXT)], [(f"was {price} ", Role.DIM)], limit)
     free = view.target == "local" and not view.price_microusd_per_h
     row.append((f" · {price}{' (this machine)' if free else ''}", Role.TEXT))
     if not frame.is_current and view.is_billing and not free:
         row.append((" still billing", Role.WARN))
-    return spread(row, _countdown(frame), limit)
+    return spread(row, _countdown(frame, view.deadline_left_s(frame.now_s)), limit)
 
 
-def _countdown(frame: Frame) -> Row:
-    left_s = frame.view.deadline_left_s(frame.now_s)
+def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
+    """Return what the rental costs: billing has stopped when its provider says so, not when the run is over."""
+    if rental.is_over:
+        return spread([*row, (" in all", Role.TEXT)], [("the rental is gone ", Role.GOOD)], limit)
+    row.append((f" · {formatting.hourly_price(rental.price_microusd_per_h)}", Role.TEXT))
+    if rental.projected_microusd is not None:
+        row.append((f" · {formatting.money(rental.projected_microusd, exact=False)} in all", Role.TEXT))
+    if rental.state is RentalState.ENDING:
+        trouble = f": {rental.trouble}" if rental.trouble else ", until it is shown gone"
+        return spread([*row, ("  ", Role.TEXT), (f"! STILL BILLING{trouble} ", Role.ALARM)], [], limit)
+    run_left_s, ends_s = frame.view.deadline_left_s(frame.now_s), rental.ends_in_s(frame.now_s)
+    if frame.view.state.is_final:
+        row.append((" still billing", Role.WARN))
+        if rental.keep_left_s:
+            return spread(row, _countdown(frame, ends_s, "KEPT", "--keep", limit - row_width(row)), limit)
+    left_s = ends_s if run_left_s is None else run_left_s
+    return spread(row, _countdown(frame, left_s, "AUTO-STOP", rental.stops_for, limit - row_width(row)), limit)
+
+
+def _countdown(frame: Frame, left_s: float | None, word: str = "AUTO-STOP", why: str = "", room: int = 0) -> Row:
+    """Return the time that is left, and, where there is ``room`` for it, why."""
     if left_s is None:
         return [("no auto-stop ", Role.DIM)]
     urgent = urgency(left_s)
     role = _COUNTDOWN.get(urgent, Role.STRONG)
     text = "saving now" if urgent is Urgency.OVER else formatting.duration(left_s, exact=frame.is_current)
     mark = "! " if urgent in _COUNTDOWN else ""
-    return [(f"{mark}AUTO-STOP {text}", role), (f" ({frame.at(frame.now_s + left_s):%H:%M}) ", Role.DIM)]
+    end = f"{frame.at(frame.now_s + left_s):%H:%M}"
+    row: Row = [(f"{mark}{word} {text}", role), (f" ({end}) ", Role.DIM)]
+    with_why: Row = [row[0], (f" ({end}, {why}) ", Role.DIM)]
+    return with_why if why and row_width(with_why) < room else row

@@ -1,0 +1,153 @@
+"""A rental while it lasts: extended, kept, repriced, shared, vanished; nobody pays what they did not see coming."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from loratui.domain.ledger import Phase
+from loratui.domain.rental import RentalState
+from loratui.store.rentals import Rentals
+from support.agent_process import wait_until
+from support.rented_world import World, rented_world, write_config
+from support.sshd import needs_sshd
+
+pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with contextlib.ExitStack() as stack:
+        yield rented_world(stack, tmp_path)
+
+
+def test_an_extension_moves_budget_and_deadline_of_the_rental_together(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path, max_train_steps=100_000)
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--json")
+    train.wait_for_step(2)
+    [before] = world.rentals()
+    assert before.deadline_ts is not None
+    assert before.cap_microusd is not None
+    extended = world.cli.run("extend", before.run_ids, "30m", "--yes")
+    assert extended.finish() == 0, extended.errors
+    said = "\n".join(extended.errors)
+    assert re.search(r"30 min more at \$0\.\d\d/h: \$0\.\d+; at most \$1\.\d\d in all, \$1\.00 before", said), said
+    [after] = world.rentals()
+    assert after.deadline_ts == pytest.approx(before.deadline_ts + 1800)
+    cost = -(-before.price_microusd_per_h * 1800 // 3600)
+    assert after.cap_microusd == before.cap_microusd + cost
+    [box] = world.vast_machines.running.values()
+    told = world.armed_on(box)
+    assert told["deadline_left_s"] == pytest.approx(after.deadline_ts - world.now_ts(), abs=5)
+    stop = world.cli.run("stop")
+    assert stop.finish() == 0, stop.errors
+    assert train.finish() == 0, train.errors
+    assert world.num_living() == 0
+
+
+def test_a_kept_machine_stays_for_so_long_and_is_then_gone(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    train = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--keep", "8s", "--yes", "--plain")
+    assert train.finish() == 0, train.errors
+    said = "\n".join(train.errors)
+    assert "everything is here; the machine is kept for" in said
+    assert "pictures, results and tokens were removed there" in said
+    assert "the rental is gone, as vast shows" in said
+    assert world.num_living() == 0
+    [rental] = world.rentals()
+    with Rentals(world.database) as ledger:
+        seconds = {span.phase: (span.to_ts or 0.0) - span.from_ts for span in ledger.spans(rental.label)}
+    assert seconds[Phase.IDLE] >= 8.0
+    assert list(seconds)[:3] == [Phase.BOOTING, Phase.CONNECTING, Phase.SETTING_UP]
+    assert {Phase.TRAINING, Phase.ENDING} <= set(seconds)
+
+
+def test_a_price_that_rises_is_said_and_costs_no_more_than_the_cap(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path, max_train_steps=100_000)
+    world.cli.environment["LORATUI_RENTAL__ASK_EVERY_S"] = "1"
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    wait_until(lambda: train.said("step 1 of"), "the first step", 90)
+    [before] = world.rentals()
+    assert before.deadline_ts is not None
+    world.raise_prices(20_000_000)
+    wait_until(lambda: train.said("the price is $20."), "the news", 60)
+    wait_until(lambda: train.said("auto-stop is in"), "the earlier deadline", 60)
+    [after] = world.rentals()
+    assert after.deadline_ts is not None
+    left_s = after.deadline_ts - world.now_ts()
+    assert after.deadline_ts < before.deadline_ts
+    assert left_s * 20_000_000 / 3600 <= 1_000_000
+    [box] = world.vast_machines.running.values()
+    assert world.armed_on(box)["deadline_left_s"] == pytest.approx(left_s, abs=5)
+    stop = world.cli.run("stop")
+    assert stop.finish() == 0, stop.errors
+    assert train.finish() == 0, train.errors
+    assert world.num_living() == 0
+
+
+def test_several_configs_share_one_machine_and_its_set_up(world: World, tmp_path: Path) -> None:
+    configs = [write_config(tmp_path / name, output_name=name) for name in ("one", "two")]
+    train = world.cli.run("train", *configs, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert train.finish() == 0, train.errors
+    said = "\n".join(train.errors)
+    assert "2 runs on one machine: its set-up took $0.0" in said
+    assert said.count("the rental is gone") == 1
+    for name in ("one", "two"):
+        assert list((tmp_path / name / "out").glob(f"{name}.safetensors"))
+    [rental] = world.rentals()
+    assert len(rental.run_ids.split()) == 2
+    assert rental.state is RentalState.GONE
+    assert world.num_living() == 0
+
+
+def test_a_price_is_waited_for_and_nothing_dearer_is_rented(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    world.cli.environment["LORATUI_RENTAL__LOOK_EVERY_S"] = "1"
+    options = ("--on", "vast", "--budget", "1", "--wait-price", "0.05", "--yes", "--json")
+    train = world.cli.start("train", config, *options)
+    wait_until(lambda: train.said("waiting for an offer at $0.05/h or less: the lowest price is $0."), "the word", 60)
+    assert world.rentals() == []
+    cheap = next(iter(world.vast.asks.values()))
+    cheap["dph_base"] = 0.03
+    assert train.finish() == 0, train.errors
+    [rental] = world.rentals()
+    assert rental.price_microusd_per_h <= 50_000
+    [receipt] = [each for each in train.events() if each["event"] == "receipt"]
+    assert receipt["state"] == "gone"
+    assert receipt["usd"] == pytest.approx(sum(receipt["phases_usd"].values()) + receipt["traffic_usd"], abs=1e-6)
+    costs = [each for each in train.events() if each["event"] == "rental"]
+    assert costs[-1]["state"] == "gone"
+    assert [each["usd"] for each in costs] == sorted(each["usd"] for each in costs)
+
+
+def test_a_line_far_slower_than_planned_leads_to_the_next_offer(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    for number in range(2):
+        noise = Image.effect_noise((2400, 2400), 100).convert("RGB")
+        noise.save(tmp_path / "dataset" / "1_zorbix" / f"large{number}.png", compress_level=0)
+    world.vast_machines.lines.append({"bytes_per_s": 100_000})
+    train = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert train.finish() == 0, train.errors
+    said = "\n".join(train.errors)
+    assert "[upload.slow] files arrive there with" in said
+    assert "the next offer is tried" in said
+    assert [rental.state for rental in world.rentals()] == [RentalState.GONE, RentalState.GONE]
+    assert said.count("the rental is gone") == 2, "each attempt has its receipt"
+    assert world.num_living() == 0
+
+
+def test_a_machine_that_vanishes_is_said_and_nothing_is_waited_for(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path, max_train_steps=100_000)
+    world.cli.environment["LORATUI_RENTAL__ASK_EVERY_S"] = "1"
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    wait_until(lambda: train.said("step 1 of"), "the first step", 90)
+    world.vanish()
+    assert train.finish() == 4, train.errors
+    said = "\n".join(train.errors)
+    assert "[rental.over]" in said
+    assert "loratui resume" in said
+    [rental] = world.rentals()
+    assert (rental.state, rental.proven_gone) == (RentalState.LOST, True)

@@ -1,0 +1,95 @@
+"""A user with keys of both providers, whose machines are real and on loopback."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loratui.settings import load
+from loratui.store.rentals import Rentals, StoredRental
+from loratui_protocol.config_file import to_toml
+from support.fake_runpod import FakeRunPod
+from support.fake_vast import FakeVast
+from support.local_cli import LocalCli, local_cli
+from support.rental_market import Machines, runpod_with_machines, vast_with_machines
+from support.sshd import Sshd
+from support.tiny_training import tiny_config, write_pictures
+from support.wheel_index import locked_wheels, wheel_index
+
+
+@dataclass
+class World:
+    """A user with keys, and the two providers."""
+
+    cli: LocalCli
+    vast: FakeVast
+    runpod: FakeRunPod
+    vast_machines: Machines
+
+    @property
+    def database(self) -> Path:
+        return load(environ=self.cli.environment).database
+
+    def num_living(self) -> int:
+        return self.vast.num_living() + self.runpod.num_living()
+
+    def rentals(self) -> list[StoredRental]:
+        with Rentals(self.database) as ledger:
+            return ledger.rentals()
+
+    def now_ts(self) -> float:
+        return time.time()
+
+    def raise_prices(self, microusd_per_h: int) -> None:
+        """Have every machine of Vast.ai that is rented cost so much more from now on."""
+        for instance in self.vast.instances.values():
+            instance.ask["dph_base"] += microusd_per_h / 1e6
+
+    def vanish(self) -> None:
+        """Take Vast.ai's machines away, as a host does that is switched off and taken off the market."""
+        for rental_id in list(self.vast_machines.running):
+            self.vast_machines.end(rental_id)
+        self.vast.instances.clear()
+
+    def armed_on(self, box: Sshd) -> dict[str, Any]:
+        """Return what a machine says that it is armed with."""
+        argv = [sys.executable, "-m", "loratui_agent.cli", "status", "--home", str(box.home / ".loratui")]
+        environment = {**os.environ, "LORATUI_ALLOW_LOOPBACK": "1"}
+        told = subprocess.run(argv, env=environment, capture_output=True, check=True).stdout
+        rental: dict[str, Any] = json.loads(told)["rental"]
+        return rental
+
+
+def rented_world(stack: contextlib.ExitStack, folder: Path) -> World:
+    """Return a world that lives as long as the stack."""
+    index = stack.enter_context(wheel_index(locked_wheels()))
+    vast, machines = stack.enter_context(vast_with_machines(folder / "v"))
+    runpod, _ = stack.enter_context(runpod_with_machines(folder / "r"))
+    laptop = folder / "laptop"
+    laptop.mkdir()
+    cli = stack.enter_context(
+        local_cli(
+            laptop,
+            LORATUI_PROVIDERS__VAST__URL=vast.url,
+            LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
+            LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
+            LORATUI_VAST_API_KEY=vast.key,
+            LORATUI_RUNPOD_API_KEY=runpod.key,
+            LORATUI_REMOTE__INDEX_URL=index.url,
+            PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
+        )
+    )
+    return World(cli, vast, runpod, machines)
+
+
+def write_config(folder: Path, **changes: object) -> Path:
+    """Write dataset and config of the smallest real training."""
+    config = tiny_config(write_pictures(folder / "dataset"), output_dir=str(folder / "out"), **changes)
+    path = folder / "tiny.toml"
+    path.write_text(to_toml(config), "utf-8")
+    return path

@@ -1,0 +1,36 @@
+"""Whose fault a slow upload is: the machine's, unless the next one is hardly better."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loratui.cli.rent_start import Line
+from loratui.domain.transfer_cost import is_far_under_plan
+
+MB = 1_000_000
+
+
+def test_a_machine_far_under_plan_is_blamed_once() -> None:
+    line = Line(planned_bytes_per_s=1.25 * MB)
+    assert line.blames_machine(100 * MB, 0.1 * MB)
+    assert not line.blames_machine(100 * MB, 0.11 * MB), "the next is as slow, so this end is"
+
+
+def test_a_second_slow_machine_is_blamed_where_the_first_one_was_fast() -> None:
+    line = Line(planned_bytes_per_s=1.25 * MB)
+    assert not line.blames_machine(100 * MB, 1.0 * MB)
+    assert line.blames_machine(100 * MB, 0.1 * MB)
+
+
+def test_little_that_is_left_is_worth_no_other_machine() -> None:
+    assert not Line(planned_bytes_per_s=1.25 * MB).blames_machine(1 * MB, 0.1 * MB)
+
+
+@given(st.integers(0, 10**12), st.floats(1e-3, 1e12), st.floats(1e-3, 1e12))
+def test_what_is_as_fast_as_planned_is_never_far_under_it(num_bytes: int, speed: float, planned: float) -> None:
+    if speed >= planned:
+        assert not is_far_under_plan(num_bytes, speed, planned)
+
+
+def test_a_line_that_stands_still_is_under_every_plan() -> None:
+    assert is_far_under_plan(1, 0.0, 1.0)
+    assert not is_far_under_plan(0, 0.0, 1.0)

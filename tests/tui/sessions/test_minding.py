@@ -1,0 +1,193 @@
+"""Who minds a rental believes nothing but its provider, and ends it beside the machine."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from loratui.domain.rental import RentalState
+from loratui.domain.rental_cost import RentalCost
+from loratui.domain.run import RunView
+from loratui.sessions.ending import StillBillingError
+from loratui.sessions.minding import Minder
+from loratui.sessions.renting import connected
+from loratui.sessions.renting_course import Rental
+from loratui.sessions.targets import Targets
+from loratui.settings import Settings, load
+from loratui.store import Store
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.messages import Artifact, ArtifactKind, JobState
+from support.fake_vast import FakeVast
+from support.renting import Renter, renter
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORATUI_VAST_API_KEY", FakeVast().key)
+
+
+LORA = Artifact(id="lora", kind=ArtifactKind.LORA, name="x.safetensors", size=1, sha256="0" * 64)
+
+
+@dataclass
+class Shown:
+    """The runs on the rental, as data: what is shown of it is kept, what is asked of them noted."""
+
+    runs: dict[str, RunView] = field(default_factory=dict)
+    costs: list[RentalCost] = field(default_factory=list)
+    lost: list[LoratuiError] = field(default_factory=list)
+    moved_s: list[float] = field(default_factory=list)
+    rested: bool = False
+
+    def views(self, _: Sequence[str], /) -> Mapping[str, RunView]:
+        return self.runs
+
+    def show(self, _: Sequence[str], cost: RentalCost, /) -> None:
+        self.costs.append(cost)
+
+    def lose(self, _: Sequence[str], error: LoratuiError, /) -> None:
+        self.lost.append(error)
+
+    def rest(self, _: Sequence[str], /) -> None:
+        self.rested = True
+
+    def move_stop(self, _: Sequence[str], seconds: float, /) -> None:
+        self.moved_s.append(seconds)
+
+
+@dataclass
+class Minded:
+    me: Renter
+    rental: Rental
+    minder: Minder
+    shown: Shown
+
+    async def until(self, condition: str) -> None:
+        """Return once what is shown is so: "gone", "trouble" or "heard"."""
+        async with asyncio.timeout(20):
+            while not self.is_so(condition):
+                self.minder.look_now()
+                await asyncio.sleep(0.01)
+
+    def is_so(self, condition: str) -> bool:
+        last = self.shown.costs[-1] if self.shown.costs else None
+        if last is None:
+            return False
+        return {"over": last.is_over, "trouble": bool(last.trouble), "heard": last.heard_s is not None}[condition]
+
+
+def view(state: JobState, *, is_here: bool) -> RunView:
+    made = RunView(run_id="r", name="x", target="vast:x", state=state)
+    made.artifacts["lora"] = LORA
+    if is_here:
+        made.downloaded["lora"] = Path("x.safetensors")
+        made.acknowledged.add("lora")
+    return made
+
+
+@asynccontextmanager
+async def minded(tmp_path: Path, *, deadline_in_s: float = 3600.0) -> AsyncIterator[Minded]:
+    """Rent a machine that nobody can sign in to, and mind it with one run that trains."""
+    async with renter(tmp_path) as me:
+        me.fake.on_running = lambda _: ("127.0.0.1", 1)
+        rental = await me.rent(deadline_ts=time.time() + deadline_in_s, cap=10_000_000)
+        connected(me.ledger, rental)
+        settings = preferences(tmp_path, me)
+        shown = Shown(runs={"r": view(JobState.RUNNING, is_here=False)})
+        targets = Targets(settings)
+        rental.folder.let_go()
+        with Store(settings.database) as store:
+            minder = Minder(rental.label, settings, store, targets, shown)
+            async with asyncio.TaskGroup() as tasks:
+                task = tasks.create_task(minder.run())
+                yield Minded(me, rental, minder, shown)
+                task.cancel()
+            await targets.close()
+
+
+def preferences(tmp_path: Path, me: Renter) -> Settings:
+    return load(
+        environ={
+            "LORATUI_STATE_DIR": str(tmp_path),
+            "LORATUI_CONFIG_DIR": str(tmp_path),
+            "LORATUI_PROVIDERS__VAST__URL": me.fake.url,
+            "LORATUI_RENTAL__ASK_EVERY_S": "1",
+        }
+    )
+
+
+async def test_a_provider_that_talks_nonsense_ends_nothing_and_that_is_shown(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        it.me.fake.answer("get", 200, b"", times=1)
+        await it.until("trouble")
+        await it.until("heard")
+        assert not it.shown.costs[-1].is_over
+        assert it.me.fake.num_living() == 1
+        assert it.me.ledger.rental(it.rental.label).state is RentalState.READY
+
+
+async def test_a_machine_is_lost_once_two_answers_show_it_gone(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        await it.until("heard")
+        it.me.fake.instances.clear()
+        await it.until("over")
+        stored = it.me.ledger.rental(it.rental.label)
+        assert (stored.state, stored.proven_gone) == (RentalState.LOST, True)
+        assert [error.code for error in it.shown.lost] == ["rental.over"]
+        assert "loratui resume" in it.shown.lost[0].fix
+
+
+async def test_a_machine_that_misses_its_deadline_is_ended_from_here(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        await it.until("heard")
+        it.me.ledger.note(it.rental.label, deadline_ts=time.time() - 60)
+        await it.until("over")
+        assert it.me.fake.num_living() == 0
+        assert it.me.ledger.rental(it.rental.label).why == "its time was up"
+
+
+async def test_a_rental_ends_only_when_everything_of_every_run_is_here(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        it.shown.runs = {"r": view(JobState.DONE, is_here=True), "q": view(JobState.DONE, is_here=False)}
+        await it.until("heard")
+        assert not it.shown.rested
+        assert it.me.fake.num_living() == 1
+        it.shown.runs["q"].downloaded["lora"] = Path("y.safetensors")
+        it.shown.runs["q"].acknowledged.add("lora")
+        await it.until("over")
+        receipt = it.minder.ended.result(5)
+        assert receipt is not None
+        assert receipt.rental.state is RentalState.GONE
+        assert it.me.fake.num_living() == 0
+
+
+async def test_a_file_that_could_not_be_fetched_keeps_the_machine(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        done = view(JobState.DONE, is_here=False)
+        done.download_failures["lora"] = "its hash is wrong"
+        it.shown.runs = {"r": done}
+        await it.until("heard")
+        heard = len(it.shown.costs)
+        async with asyncio.timeout(20):
+            while len(it.shown.costs) < heard + 3:
+                it.minder.look_now()
+                await asyncio.sleep(0.01)
+        assert not it.shown.rested
+        assert it.me.fake.num_living() == 1
+
+
+async def test_a_key_that_may_not_end_it_is_said_and_it_counts_as_billing(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        await it.until("heard")
+        it.me.fake.answer("end", 401, b'{"success": false, "error": "auth_error", "msg": "bad key"}', times=1)
+        it.shown.runs = {"r": view(JobState.DONE, is_here=True)}
+        await it.until("trouble")
+        error = it.minder.ended.exception(5)
+        assert isinstance(error, StillBillingError)
+        last = it.shown.costs[-1]
+        assert last.state is RentalState.ENDING
+        assert not last.is_over

@@ -1,0 +1,168 @@
+"""From a rented machine to runs on it: armed first, then what it is and takes, then the runs, one after the other."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from loratui.cli.arguments import Arguments
+from loratui.cli.check import Checked
+from loratui.cli.following import announce, say
+from loratui.cli.hosts import hand_over_token, preparing
+from loratui.cli.rental_end import wait
+from loratui.cli.terms import check_upload, tell_terms
+from loratui.domain import formatting
+from loratui.domain.transfer_cost import is_far_under_plan
+from loratui.sessions.host import SessionHost
+from loratui.sessions.prepare import Prepared
+from loratui.sessions.rented import rental_target
+from loratui.sessions.rented_box import arm
+from loratui.sessions.renting_course import Rental
+from loratui.sessions.start_run import start_run
+from loratui.sessions.supply import SLOW_CODE
+from loratui.settings import Settings
+from loratui.store.rentals import Rentals
+from loratui_protocol.config_file import to_toml
+from loratui_protocol.errors import HostError
+from loratui_protocol.inputs import ModelSource
+
+NO_DEADMAN = "deadman.none"
+"""Under which a machine that can't end its own rental is accepted."""
+LINGER_S = 600.0
+"""How long the results may take to come here, at first: a laptop that sleeps fetches them when it is back."""
+_LOOK_AT_UPLOAD_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedRun:
+    """A run that is to be on the machine. ``model`` None: its base model travels from here."""
+
+    checked: Checked
+    model: ModelSource | None
+
+
+@dataclass(kw_only=True)
+class Line:
+    """What is known of the way from here to machines; bytes a second.
+
+    One machine that takes files in slowly may be to blame for it; when the next is hardly better, this end is.
+    """
+
+    planned_bytes_per_s: float
+    fastest_bytes_per_s: float = 0.0
+
+    def blames_machine(self, num_bytes: int, bytes_per_s: float) -> bool:
+        """Return whether another machine is worth a try, as far as so many bytes at this speed tell."""
+        planned = self.planned_bytes_per_s
+        if self.fastest_bytes_per_s:
+            planned = min(planned, self.fastest_bytes_per_s)
+        self.fastest_bytes_per_s = max(self.fastest_bytes_per_s, 2 * bytes_per_s)
+        return is_far_under_plan(num_bytes, bytes_per_s, planned)
+
+
+def start_on(
+    host: SessionHost,
+    preferences: Settings,
+    rental: Rental,
+    runs: list[WantedRun],
+    arguments: Arguments,
+    *,
+    token: str,
+    deadline_ts: float,
+    line: Line,
+    may_move: bool,
+) -> list[str]:
+    """Have the machine armed, then bring the runs there; return their ids.
+
+    ``may_move``: there is another offer that could be taken.
+
+    Raises:
+        HostError: this machine does not serve, another one may.
+        LoratuiError: no machine would.
+    """
+    target = rental_target(rental.provider, rental.label)
+    with Rentals(preferences.database) as ledger:
+        stored = ledger.rental(rental.label)
+    armed = wait(
+        host, lambda targets: arm(targets.machine(target), stored, rental.scoped_key, preferences, deadline_ts)
+    )
+    say(f"dead-man: {armed.sentence}")
+    if armed.how != "end" and NO_DEADMAN not in arguments.accept:
+        raise HostError(
+            f"this machine can't end its own rental ({armed.why}); nothing was sent there, and it is ended",
+            fix=f"take another offer, or accept that a lost laptop may cost up to the cap: --accept {NO_DEADMAN}",
+            code=NO_DEADMAN,
+        )
+    started: list[str] = []
+    for run in runs:
+        prepared = wait(host, preparing(target, run.checked, preferences, token))
+        left_s = deadline_ts - time.time()
+        if not started:
+            tell_terms(prepared, rental.price_microusd_per_h, left_s)
+            _judge_line(prepared, line, may_move=may_move)
+            check_upload(prepared, rental.price_microusd_per_h, arguments.accept)
+        if token and run.model is not None:
+            hand_over_token(host, target, run.model, token)
+        config = run.checked.config
+        run_id = start_run(
+            host,
+            name=config.output_name,
+            target=target,
+            config_toml=to_toml(config),
+            home=Path(prepared.home),
+            price_microusd_per_h=rental.price_microusd_per_h,
+            max_runtime_s=max(60.0, left_s - stored.save_s),
+            supply=prepared.supply,
+            # One that is kept waits for its user; it ends with its lease, or at its deadline.
+            on_done="end" if armed.how == "end" and arguments.keep is None else "",
+            keep_s=LINGER_S if arguments.keep is None else arguments.keep,
+            accepted=arguments.accept,
+            resumed=run.checked.resumed,
+        )
+        with Rentals(preferences.database) as ledger:
+            ledger.note_run(rental.label, run_id)
+        if not started:
+            _watch_upload(host, preferences, rental.label, run_id, line, may_move=may_move)
+        started.append(run_id)
+        announce(run_id, run.checked, target, arguments)
+    return started
+
+
+def _judge_line(prepared: Prepared, line: Line, *, may_move: bool) -> None:
+    speed = prepared.upload_bytes_per_s
+    if speed is not None and may_move and line.blames_machine(prepared.supply.size, speed):
+        raise _too_slow(speed, line)
+
+
+def _watch_upload(
+    host: SessionHost, preferences: Settings, label: str, run_id: str, line: Line, *, may_move: bool
+) -> None:
+    """Look at the first seconds of the upload, and write down how fast it is.
+
+    Raises:
+        HostError: it is far slower than planned, and another machine may do better; the run was given up.
+    """
+    end_s = time.monotonic() + _LOOK_AT_UPLOAD_S
+    speed, left = None, 0
+    view = host.view(run_id)
+    while time.monotonic() < end_s and view.may_need_supply and view.given_up is None:
+        if view.supply is not None:
+            if view.supply.is_complete or view.supply.error is not None:
+                break
+            speed, left = view.supply.bytes_per_s or speed, view.supply.total - view.supply.done
+        view = host.wait(run_id, view.version, 1.0)
+    if speed is None:
+        return
+    with Rentals(preferences.database) as ledger:
+        ledger.note(label, uplink_bytes_per_s=speed)
+    if may_move and line.blames_machine(left, speed):
+        host.unfollow(run_id, forget=True, is_lost=True)
+        raise _too_slow(speed, line)
+
+
+def _too_slow(bytes_per_s: float, line: Line) -> HostError:
+    return HostError(
+        f"files arrive there with {formatting.size(round(bytes_per_s))}/s, planned was "
+        f"{formatting.size(round(line.planned_bytes_per_s))}/s",
+        fix="the next offer is taken",
+        code=SLOW_CODE,
+    )

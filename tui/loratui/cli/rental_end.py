@@ -1,0 +1,198 @@
+"""The end of a rental, for whoever waits for it at the terminal: how it goes, its proof, its receipt."""
+
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
+
+from loratui.cli.following import INTERRUPTED, say
+from loratui.domain import formatting
+from loratui.domain.ledger import Phase, microseconds, time_microusd
+from loratui.domain.rental import RentalState
+from loratui.domain.rental_cost import RentalCost
+from loratui.domain.run import RunView
+from loratui.headless.json_lines import to_json
+from loratui.headless.rental_narration import RentalNarrator
+from loratui.sessions.ending import EndingView
+from loratui.sessions.host import SessionHost
+from loratui.sessions.market import opened
+from loratui.sessions.rented import rental_label
+from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
+from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.targets import Targets
+from loratui.settings import Settings
+from loratui.store.rentals import Rentals
+from loratui_protocol.errors import StorageError
+from loratui_protocol.messages import MICROUSD_PER_USD
+
+T = TypeVar("T")
+_LOOK_S = 0.5
+_SHARED = ("environment", "base_model")
+"""Phases of a run's preparation that the next run on the same machine finds done."""
+
+
+def see_to_rental(
+    host: SessionHost, preferences: Settings, view: RunView, narrator: RentalNarrator, *, is_all_here: bool
+) -> int:
+    """Wait for the end of a run's rental where everything of it is here; else say that it goes on, and until when.
+
+    Returns the exit status: 0, or 130 where whoever waits leaves a machine that is kept.
+
+    Raises:
+        StillBillingError: it can't be ended, or nobody has waited for that.
+    """
+    label = rental_label(view.target)
+    ended = host.rental_ended(view.run_id)
+    if not is_all_here or ended is None:
+        _tell_that_it_goes_on(preferences, label)
+        return 0
+    try:
+        receipt = _wait_for(host, view.run_id, ended, narrator)
+    except KeyboardInterrupt:
+        with Rentals(preferences.database) as ledger:
+            rental = ledger.rental(label)
+        if rental.state is RentalState.READY:
+            _tell_that_it_goes_on(preferences, label)
+            return INTERRUPTED
+        raise still_billing(rental) from None
+    if receipt is not None:
+        print_receipt(receipt, as_json=narrator.as_json)
+        _tell_savings(host, preferences, receipt)
+    return 0
+
+
+def finish(preferences: Settings, name: str, label: str, why: str) -> Callable[[Targets], Coroutine[Any, Any, Receipt]]:
+    """Return what ends a rental for certain and returns its receipt, for ``wait``."""
+
+    async def work(_: Targets) -> Receipt:
+        said = ""
+
+        def tell(view: EndingView) -> None:
+            nonlocal said
+            how = str(view.error.what) if view.error else "gone" if view.last is None else f"still {view.last.state}"
+            if how != said:
+                said = how
+                say(f"ending the rental: {how}")
+
+        with Rentals(preferences.database) as ledger:
+            async with opened(preferences, (name,)) as providers:
+                if not providers:
+                    raise still_billing(ledger.rental(label))
+                receipt = await finish_rental(providers[0], ledger, label, why, tell)
+        RentalFolder(preferences.state_dir, label).remove()
+        return receipt
+
+    return work
+
+
+def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
+    """Say what it has cost, and that it is over: only what the provider has shown.
+
+    With ``as_json`` programs are told, too, on standard output.
+    """
+    rental = receipt.rental
+    if not rental.state.is_over:
+        return
+    if as_json:
+        fields = {
+            "event": "receipt",
+            "ts": time.time(),
+            "seq": 0,
+            "label": rental.label,
+            "provider": rental.provider,
+            "state": str(rental.state),
+            "why": rental.why,
+            "seconds": receipt.seconds,
+            "usd": receipt.ours_microusd / MICROUSD_PER_USD,
+            "phases_usd": {str(phase): microusd / MICROUSD_PER_USD for phase, microusd in receipt.phases.items()},
+            "traffic_usd": receipt.traffic_microusd / MICROUSD_PER_USD,
+            "billed_usd": receipt.billed.total_microusd / MICROUSD_PER_USD if receipt.billed else None,
+        }
+        print(to_json(fields), flush=True)
+    parts = ", ".join(f"{phase} {formatting.money(microusd)}" for phase, microusd in receipt.phases.items() if microusd)
+    traffic = f", traffic {formatting.money(receipt.traffic_microusd)}" if receipt.traffic_microusd else ""
+    by_itself = f" ({rental.why})" if rental.state is RentalState.LOST else ""
+    billed = (
+        f"; {rental.provider} has billed {formatting.money(receipt.billed.total_microusd)}"
+        if receipt.billed
+        else f"; {rental.provider} has no bill of it yet"
+    )
+    say(
+        f"the rental is gone, as {rental.provider} shows{by_itself}: {formatting.duration(receipt.seconds)}, "
+        f"{formatting.money(receipt.ours_microusd)} ({parts}{traffic}){billed}"
+    )
+    if rental.cap_microusd is not None and receipt.ours_microusd > rental.cap_microusd:
+        over = formatting.money(receipt.ours_microusd - rental.cap_microusd)
+        say(f"warning: that is {over} more than the cap of {formatting.money(rental.cap_microusd)}")
+
+
+def wait(host: SessionHost, work: Callable[[Targets], Coroutine[Any, Any, T]]) -> T:
+    """Do it in the host. Ctrl-C cancels it, and its end is waited for: what was rented ends first."""
+    future = host.perform(work)
+    while True:
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise KeyboardInterrupt from error
+        except KeyboardInterrupt:
+            say("interrupted: what was rented is ended first; once more leaves it as it is")
+            host.interrupt(future)
+
+
+def _wait_for(
+    host: SessionHost, run_id: str, ended: "Future[Receipt | None]", narrator: RentalNarrator
+) -> Receipt | None:
+    """Return the receipt once there is one, and say meanwhile what goes on."""
+    is_asked = False
+    while True:
+        try:
+            while True:
+                narrator.look(host.view(run_id))
+                try:
+                    receipt = ended.result(_LOOK_S)
+                except TimeoutError:
+                    continue
+                narrator.look(host.view(run_id))
+                return receipt
+        except KeyboardInterrupt:
+            rental = host.view(run_id).rental
+            if is_asked or _is_kept(rental):
+                raise
+            is_asked = True
+            say("the rental is being ended; once more leaves it as it is")
+
+
+def _is_kept(rental: RentalCost | None) -> bool:
+    return rental is not None and rental.state is RentalState.READY and bool(rental.keep_left_s)
+
+
+def _tell_that_it_goes_on(preferences: Settings, label: str) -> None:
+    with Rentals(preferences.database) as ledger:
+        rental = ledger.rental(label)
+    if rental.state.is_over:
+        return
+    left_s = max(0.0, (rental.deadline_ts or time.time()) - time.time())
+    say(
+        f"the rental goes on at {formatting.hourly_price(rental.price_microusd_per_h)}; it ends itself in "
+        f"{formatting.duration(left_s)} at the latest. To end it now: loratui terminate {label}"
+    )
+
+
+def _tell_savings(host: SessionHost, preferences: Settings, receipt: Receipt) -> None:
+    """Say what several runs on one machine have saved: what it took to set it up was paid once."""
+    with Rentals(preferences.database) as ledger:
+        run_ids = ledger.runs_on(receipt.rental)
+    if len(run_ids) < 2:
+        return
+    price = receipt.rental.price_microusd_per_h
+    once = sum(receipt.phases.get(phase, 0) for phase in (Phase.BOOTING, Phase.CONNECTING))
+    try:
+        phases = host.view(run_ids[0]).phases
+    except (KeyError, StorageError):
+        phases = {}
+    once += sum(time_microusd(price, microseconds(phases[name].seconds)) for name in _SHARED if name in phases)
+    saved = once * (len(run_ids) - 1)
+    say(
+        f"{len(run_ids)} runs on one machine: its set-up took {formatting.money(once)}, measured here, and was paid "
+        f"once; on machines of their own they would have paid {formatting.money(saved, exact=False)} more"
+    )

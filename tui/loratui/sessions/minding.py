@@ -1,0 +1,365 @@
+"""Minds a rental while a run on it is followed: what it costs, what its provider says of it, and its end.
+
+The machine ends its own rental at the deadline. So does this, beside it: neither needs the other. What it costs is
+asked for again and again, because prices change while a machine is rented; a deadline is moved so that the cap holds.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Protocol
+
+from loratui.domain.formatting import duration, hourly_price, money
+from loratui.domain.ledger import Phase, lasts_s
+from loratui.domain.rental import RentalState
+from loratui.domain.rental_cost import RentalCost
+from loratui.domain.run import RunView
+from loratui.providers.base import Instance, InstanceState, Provider, ProviderError
+from loratui.sessions.ending import PROOFS, EndingView, check_account
+from loratui.sessions.market import opened
+from loratui.sessions.moving import move_deadline
+from loratui.sessions.reckoning import Reckoning
+from loratui.sessions.rented import OVER, rental_target
+from loratui.sessions.rented_box import purge_data
+from loratui.sessions.renting_end import Receipt, finish_rental, noted, receipt, still_billing, tidy_up
+from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.targets import Targets
+from loratui.settings import Settings
+from loratui.store import Store
+from loratui.store.rentals import Rentals
+from loratui_protocol.errors import HostError, LoratuiError
+from loratui_protocol.messages import ArtifactKind, JobState
+
+log = logging.getLogger(__name__)
+_LOOK_EVERY_S = 2.0
+_PROVE_AFTER_S = 3.0
+"""One answer that it is gone may be a slip; the next one is not waited for as long."""
+_OVERDUE_S = 20.0
+"""After the deadline, until this ends what the machine should have."""
+_KNOWN_S = 15.0
+"""Until the agent knows that everything is here, before the rental ends all the same."""
+_AGAIN_S = 60.0
+_NUM_NOTES = 50
+CAP = "the cap"
+_PHASES = {
+    JobState.QUEUED: Phase.SETTING_UP,
+    JobState.PREPARING: Phase.SETTING_UP,
+    JobState.PAUSED: Phase.IDLE,
+    JobState.DONE: Phase.DOWNLOADING,
+    JobState.STOPPED: Phase.DOWNLOADING,
+    JobState.FAILED: Phase.DOWNLOADING,
+}
+"""What time is spent on while a run is in a state; in all others it trains."""
+_FIRST = (Phase.TRAINING, Phase.SETTING_UP, Phase.DOWNLOADING, Phase.IDLE)
+"""Of several runs on one machine, what counts."""
+
+
+class Runs(Protocol):
+    """The runs on the rental, as whoever follows them has them; each method is given their ids."""
+
+    def views(self, run_ids: Sequence[str], /) -> Mapping[str, RunView]:
+        """Return their views, by id; those that were not followed are from now on."""
+        ...
+
+    def show(self, run_ids: Sequence[str], cost: RentalCost, /) -> None:
+        """Have every view show this."""
+        ...
+
+    def lose(self, run_ids: Sequence[str], error: LoratuiError, /) -> None:
+        """Wait no more for the machine: it is gone."""
+        ...
+
+    def rest(self, run_ids: Sequence[str], /) -> None:
+        """Follow them no more: nothing of them is to come, and nobody is to be started there again."""
+        ...
+
+    def move_stop(self, run_ids: Sequence[str], seconds: float, /) -> None:
+        """Move their auto-stop."""
+        ...
+
+
+class Minder:
+    """Of one rental. ``ended`` has its receipt once it is over; None: nobody here ended it."""
+
+    def __init__(self, label: str, settings: Settings, store: Store, targets: Targets, runs: Runs) -> None:
+        """``runs`` are asked for views, and told what to show; everything happens in one event loop."""
+        self.label = label
+        self.ended: Future[Receipt | None] = Future()
+        self._settings = settings
+        self._targets = targets
+        self._runs = runs
+        self._ledger = Rentals(settings.database)
+        self._reckoning = Reckoning(self._ledger, store)
+        self._rental = self._ledger.rental(label)
+        self._folder = RentalFolder(settings.state_dir, label)
+        self._notes: list[str] = []
+        self._trouble = ""
+        self._heard_s: float | None = None
+        self._next_ask_s = 0.0
+        self._num_gone = 0
+        self._settled_s: float | None = None
+        self._phases: dict[str, Phase] = {}
+        self._run_ids: list[str] = []
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Mind it until it is over."""
+        try:
+            while not await self._look():
+                self._news.clear()
+                try:
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await self._news.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Mind it no more."""
+        self._folder.let_go()
+        self._ledger.close()
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing of it bills any more, as far as was seen."""
+        return self._rental.state.is_over
+
+    def look_now(self) -> None:
+        """Look at once: something has changed."""
+        self._news.set()
+
+    def entered(self, run_id: str, state: JobState, ts: float) -> None:
+        """Write down what time was spent on from ``ts`` on: epoch seconds, by this machine's clock."""
+        self._phases[run_id] = _PHASES.get(state, Phase.TRAINING)
+        self._enter(min(self._phases.values(), key=_FIRST.index), ts)
+
+    async def _look(self) -> bool:
+        """Look at everything once; return whether it is over. What can't be written or shown keeps no machine alive."""
+        try:
+            self._rental = self._ledger.rental(self.label)
+            self._run_ids = self._ledger.runs_on(self._rental)
+            if self._rental.state is RentalState.READY:
+                await self._ask_if_due()
+        except LoratuiError as error:
+            self._fails(error)
+        if self._rental.state.is_over:
+            await self._conclude()
+            return True
+        self._show()
+        if why := self._end_is_due():
+            await self._end(why)
+            return True
+        return False
+
+    def _fails(self, error: LoratuiError) -> None:
+        log.warning("rental=%s %s", self.label, error)
+        self._trouble = error.what
+
+    async def _ask_if_due(self) -> None:
+        """Ask the provider what the machine is, and costs, now."""
+        now_s = time.monotonic()
+        if now_s < self._next_ask_s:
+            return
+        self._next_ask_s = now_s + self._settings.rental_ask_every_s
+        async with opened(self._settings, (self._rental.provider,)) as providers:
+            if not providers:
+                self._trouble = f"there is no key of {self._rental.provider} to ask with"
+                return
+            try:
+                found = await providers[0].get(self._rental.instance_id)
+                await (self._gone(providers[0]) if found is None else self._shown(found))
+                self._trouble = ""
+            except ProviderError as error:
+                # What can't be understood proves nothing.
+                self._trouble = f"{self._rental.provider} can't be asked: {error.what}"
+
+    async def _shown(self, found: Instance) -> None:
+        self._num_gone, self._heard_s = 0, time.monotonic()
+        if found.state in (InstanceState.STOPPED, InstanceState.FAILED):
+            self._say_once(
+                f"{self._rental.provider} shows the machine {found.state}: {found.detail or 'no reason given'}"
+            )
+        if found.price_microusd_per_h > 0 and found.price_microusd_per_h != self._rental.price_microusd_per_h:
+            await self._repriced(found.price_microusd_per_h)
+
+    async def _gone(self, provider: Provider) -> None:
+        self._num_gone += 1
+        if self._num_gone < PROOFS:
+            self._next_ask_s = time.monotonic() + _PROVE_AFTER_S
+            return
+        if self._rental.account_id:
+            await check_account(provider, self._rental.account_id)
+        why = "its provider shows it gone, and this laptop did not end it"
+        self._ledger.note_end(self.label, RentalState.LOST, time.time(), why)
+        self._rental = self._ledger.rental(self.label)
+        await tidy_up(provider, self._ledger, self._rental)
+
+    async def _repriced(self, price: int) -> None:
+        """Count with the new price from now on; move the deadline so that the cap holds."""
+        before, now_ts = self._rental.price_microusd_per_h, time.time()
+        last = self._ledger.spans(self.label)[-1].phase
+        self._ledger.note(self.label, price_microusd_per_h=price)
+        self._ledger.enter(self.label, last, now_ts, price)
+        self._rental = rental = self._ledger.rental(self.label)
+        self._say(f"the price is {hourly_price(price)} now, it was {hourly_price(before)}")
+        if rental.cap_microusd is None or rental.deadline_ts is None:
+            return
+        lasts = lasts_s(rental.cap_microusd - self._reckoning.spent(rental, self._views()).total_microusd, price)
+        if lasts is None or now_ts + lasts >= rental.deadline_ts:
+            return
+        try:
+            await move_deadline(self._targets, self._settings, self._ledger, rental, now_ts + lasts, stops_for=CAP)
+        except LoratuiError as error:
+            # The client ends it then, if the machine does not.
+            self._ledger.note(self.label, deadline_ts=now_ts + lasts, stops_for=CAP)
+            self._say(
+                f"the machine could not be told to end earlier ({error.what}): this laptop has to be there for that"
+            )
+        else:
+            self._say(
+                f"auto-stop is in {duration(lasts)} now, so that no more than {money(rental.cap_microusd)} is spent"
+            )
+        self._runs.move_stop(self._run_ids, now_ts + lasts - rental.deadline_ts)
+        self._rental = self._ledger.rental(self.label)
+
+    def _end_is_due(self) -> str:
+        """Return why it is to end now, nothing while it is not."""
+        if self._rental.state is RentalState.ENDING:
+            # Whoever began that may be at it, in this process or another.
+            return "" if self._folder.is_minded() else self._rental.why or "its end was begun"
+        deadline_ts, now_s = self._rental.deadline_ts, time.monotonic()
+        if deadline_ts is not None and time.time() > deadline_ts + _OVERDUE_S:
+            return "its time was up"
+        views = self._views().values()
+        if not views or not all(view.is_settled and not view.download_failures for view in views):
+            self._settled_s = None
+            return ""
+        if self._settled_s is None:
+            self._settled_s = now_s
+            self._enter(Phase.IDLE, time.time())
+        since_s = now_s - self._settled_s
+        if since_s < (self._rental.keep_s or 0.0):
+            return ""
+        is_known = all(view.is_known_to_be_settled for view in views)
+        if not is_known and since_s < _KNOWN_S:
+            return ""
+        lacks = [view for view in views if view.state is JobState.DONE and not _has_lora(view)]
+        if lacks and self._settings.downloads.which != "none":
+            return ""
+        return ", ".join(f"the run is {view.state.value}" for view in views)
+
+    async def _end(self, why: str) -> None:
+        """Take the user's data off the machine, and end it for certain, however long that takes."""
+        self._folder.hold()
+        self._runs.rest(self._run_ids)
+        if self._rental.state is RentalState.READY:
+            left = await purge_data(self._targets.machine(rental_target(self._rental.provider, self.label)))
+            said = f"could not be removed: {left}" if left else "were removed there"
+            self._say(f"pictures, results and tokens {said}; that is all that can be done about a stranger's machine")
+        while True:
+            try:
+                async with opened(self._settings, (self._rental.provider,)) as providers:
+                    if not providers:
+                        raise still_billing(self._rental)
+                    travelled = self._reckoning.travelled(self._views())
+                    told = await finish_rental(
+                        providers[0],
+                        self._ledger,
+                        self.label,
+                        why,
+                        self._ending,
+                        sent_bytes=travelled.sent,
+                        received_bytes=travelled.received,
+                    )
+            except LoratuiError as error:
+                self._fails(error)
+                noted(self._read)
+                self._show()
+                if not self.ended.done():
+                    self.ended.set_exception(error)
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                break
+        self._rental = told.rental
+        self._folder.remove()
+        self._trouble = ""
+        self._show()
+        if not self.ended.done():
+            self.ended.set_result(told)
+
+    def _ending(self, view: EndingView) -> None:
+        self._trouble = view.error.what if view.error else ""
+        noted(self._read)
+        self._show()
+
+    def _read(self) -> None:
+        self._rental = self._ledger.rental(self.label)
+
+    async def _conclude(self) -> None:
+        """Say that it is over, and what it has cost."""
+        self._say_once(f"the rental is over: {self._rental.why or 'no reason is known'}")
+        self._show()
+        error = HostError(
+            f"the machine is gone: {self._rental.why or 'nobody knows why'}; what was fetched is here",
+            fix="loratui resume RUN --on cheapest goes on from the last state that is on this laptop",
+            code=OVER,
+        )
+        self._runs.lose(self._run_ids, error)
+        told: Receipt | None = None
+        async with opened(self._settings, (self._rental.provider,)) as providers:
+            if providers:
+                travelled = self._reckoning.travelled(self._views())
+                told = await receipt(
+                    providers[0],
+                    self._ledger,
+                    self.label,
+                    sent_bytes=travelled.sent,
+                    received_bytes=travelled.received,
+                )
+        if not self.ended.done():
+            self.ended.set_result(told)
+
+    def _enter(self, phase: Phase, ts: float) -> None:
+        rental = self._rental
+        if rental.state is RentalState.READY:
+            noted(lambda: self._ledger.enter(self.label, phase, ts, rental.price_microusd_per_h))
+
+    def _show(self) -> None:
+        """Have everyone see how it stands."""
+        try:
+            self._runs.show(self._run_ids, self._cost())
+        except LoratuiError as error:
+            self._fails(error)
+
+    def _cost(self) -> RentalCost:
+        keep_left_s = None
+        if self._rental.keep_s is not None and self._settled_s is not None:
+            keep_left_s = max(0.0, self._rental.keep_s - (time.monotonic() - self._settled_s))
+        return replace(
+            self._reckoning.cost(self._rental, self._views()),
+            keep_left_s=keep_left_s,
+            heard_s=self._heard_s,
+            trouble=self._trouble,
+            notes=tuple(self._notes),
+        )
+
+    def _views(self) -> Mapping[str, RunView]:
+        return self._runs.views(self._run_ids)
+
+    def _say(self, sentence: str) -> None:
+        log.info("rental=%s %s", self.label, sentence)
+        self._notes.append(sentence)
+        del self._notes[:-_NUM_NOTES]
+
+    def _say_once(self, sentence: str) -> None:
+        if sentence not in self._notes:
+            self._say(sentence)
+
+
+def _has_lora(view: RunView) -> bool:
+    loras = [artifact.id for artifact in view.artifacts.values() if artifact.kind is ArtifactKind.LORA]
+    return any(artifact_id in view.downloaded for artifact_id in loras)

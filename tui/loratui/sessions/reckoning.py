@@ -1,0 +1,111 @@
+"""What a rental has cost, and will have cost: its time by the ledger, its traffic as far as this laptop can count it.
+
+Of traffic is counted: what was sent from here, the base model that the machine downloaded, and the files that were
+fetched. The image and the packages of the environment are not: nobody tells how large they were.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from loratui.domain.ledger import Phase, Rates, Spent, by_phase, projected
+from loratui.domain.rental_cost import RentalCost
+from loratui.domain.run import RunView
+from loratui.sessions.supply import Supply
+from loratui.store import Store
+from loratui.store.rentals import Rentals, StoredRental
+from loratui_protocol.errors import StorageError
+
+_BASE_MODEL = "base_model"
+_END_S = 30.0
+"""To verify what was fetched, and to end the rental; assumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Travelled:
+    """Bytes from the machine, and to it."""
+
+    sent: int = 0
+    received: int = 0
+
+
+class Reckoning:
+    """Of one rental, and the runs on it."""
+
+    def __init__(self, ledger: Rentals, store: Store) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._supplies: dict[str, Mapping[str, int]] = {}
+        """What each run is sent: sizes by hash. One that several need travels once."""
+
+    def travelled(self, views: Mapping[str, RunView]) -> Travelled:
+        """Return what has travelled for these runs so far."""
+        needed: dict[str, int] = {}
+        model = on_its_way = sent = 0
+        for run_id, view in views.items():
+            if view.supply is not None and not view.supply.is_complete:
+                on_its_way += view.supply.done
+            else:
+                needed |= self._supply(run_id)
+            phase = view.phases.get(_BASE_MODEL)
+            if phase is not None and phase.setup.unit == "bytes":
+                model = max(model, phase.setup.done)
+            sent += sum(file.num_bytes for file in self._store.files(run_id).values())
+        return Travelled(sent=sent, received=sum(needed.values()) + on_its_way + model)
+
+    def spent(
+        self, rental: StoredRental, views: Mapping[str, RunView], to_come: Iterable[tuple[Phase, float]] = ()
+    ) -> Spent:
+        """Return what it has cost, or will have cost after these phases; each with its seconds."""
+        rates = Rates.of(rental.offer, rental.price_microusd_per_h)
+        travelled = self.travelled(views)
+        return projected(
+            self._ledger.spans(rental.label),
+            time.time(),
+            rates,
+            to_come,
+            sent_bytes=travelled.sent,
+            received_bytes=travelled.received,
+        )
+
+    def cost(self, rental: StoredRental, views: Mapping[str, RunView]) -> RentalCost:
+        """Return how it stands now, as far as ledger and runs tell."""
+        spent, now_ts = self.spent(rental, views), time.time()
+        return RentalCost(
+            label=rental.label,
+            provider=rental.provider,
+            state=rental.state,
+            at_s=time.monotonic(),
+            price_microusd_per_h=rental.price_microusd_per_h,
+            spent_microusd=spent.total_microusd,
+            traffic_microusd=spent.traffic_microusd,
+            projected_microusd=self._in_the_end(rental, views, spent.total_microusd),
+            cap_microusd=rental.cap_microusd,
+            left_s=None if rental.deadline_ts is None else max(0.0, rental.deadline_ts - now_ts),
+            stops_for=rental.stops_for,
+            phases=by_phase(self._ledger.spans(rental.label), now_ts),
+        )
+
+    def _in_the_end(self, rental: StoredRental, views: Mapping[str, RunView], so_far: int) -> int | None:
+        """Return what it will have cost; until the runs say how long they take, what was reckoned before."""
+        if rental.state.is_over:
+            return so_far
+        open_runs = [view for view in views.values() if not view.state.is_final]
+        if not views or any(view.eta_s is None for view in open_runs):
+            return None if rental.estimated_microusd is None else max(so_far, rental.estimated_microusd)
+        to_come = [
+            (Phase.TRAINING, sum(view.eta_s or 0.0 for view in open_runs)),
+            (Phase.DOWNLOADING, _END_S),
+            (Phase.IDLE, rental.keep_s or 0.0),
+        ]
+        return self.spent(rental, views, to_come).total_microusd
+
+    def _supply(self, run_id: str) -> Mapping[str, int]:
+        if run_id not in self._supplies:
+            try:
+                text = self._store.run(run_id).supply
+                blobs = Supply.from_json(text).blobs if text else {}
+            except StorageError:
+                blobs = {}
+            self._supplies[run_id] = {sha256: blob.size for sha256, blob in blobs.items()}
+        return self._supplies[run_id]
