@@ -9,7 +9,6 @@ from loratui.cli.control import send
 from loratui.cli.following import hosting, say, take_up
 from loratui.cli.runs import choose
 from loratui.cli.train import train
-from loratui.domain import formatting
 from loratui.domain.run import LinkState
 from loratui.domain.saved_states import newest_offered
 from loratui.sessions.host import SessionHost
@@ -59,14 +58,15 @@ def _go_on_elsewhere(arguments: Arguments) -> int:
     with Store(preferences.database) as store:
         run = store.run(run.id)
     step = max(step, run.step)
+    config = preferences.run_folder(run.id) / _CONFIG
+    config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.write_text(run.config_toml, "utf-8")
     if state is None:
-        raise _nothing_kept(run, step, preferences)
-    config = _config(run, preferences)
+        raise _nothing_kept(run, step, preferences, config)
+    _check_dataset(run, config)
     saved = time.strftime("%H:%M", time.localtime(state.saved_ts))
     again = max(0, step - state.step)
-    say(
-        f"goes on from step {state.step} of {run.total} (saved {saved}, {formatting.counted(again, 'step')} trained again)"
-    )
+    say(f"goes on from step {state.step} of {run.total} (saved {saved}, {_trained_again(again)})")
     arguments.configs, arguments.config = [config], config
     arguments.resumed = Resumed(run_id=run.id, state=state, evaluate_concept=run.evaluate_concept)
     return train(arguments)
@@ -106,34 +106,35 @@ def _look_there(host: SessionHost, run: StoredRun) -> int:
     return view.step
 
 
-def _config(run: StoredRun, preferences: Settings) -> Path:
-    """Return a file with the run's config, whose dataset is still what it was.
+def _trained_again(num_steps: int) -> str:
+    return f"{num_steps} steps are trained again" if num_steps else "no step is trained again"
+
+
+def _check_dataset(run: StoredRun, config: Path) -> None:
+    """Return if the dataset is still what the run's machine was sent: elsewhere this would only show once it is paid.
 
     Raises:
         JobError: pictures or captions have changed since.
     """
-    path = preferences.run_folder(run.id) / _CONFIG
-    path.write_text(run.config_toml, "utf-8")
-    if run.supply:
-        config = parse_config(run.config_toml, path.parent).config
-        changed = changed_pictures(config, Supply.from_json(run.supply).manifest)
-        if changed:
-            raise JobError(
-                f"the dataset is another one than the run began with: {', '.join(changed[:3])}"
-                + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-                + "; nothing was started",
-                fix="undo the change, or start a new run",
-                code="resume.changed",
-            )
-    return path
+    if not run.supply:
+        return
+    loaded = parse_config(run.config_toml, config.parent).config
+    changed = changed_pictures(loaded, Supply.from_json(run.supply).manifest)
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise JobError(
+            f"the dataset is another one than the run began with ({', '.join(changed[:3])}{more}); nothing was started",
+            fix="undo the change, or start a new run",
+            code="resume.changed",
+        )
 
 
-def _nothing_kept(run: StoredRun, step: int, preferences: Settings) -> JobError:
+def _nothing_kept(run: StoredRun, step: int, preferences: Settings, config: Path) -> JobError:
     which = preferences.downloads.which
     why = "" if which == "all" else f" (downloads.policy is {which})"
     done = f"its last known step is {step} of {run.total}" if step else "it had not begun to train"
     return JobError(
         f"no saved state of {run.name} is on this machine{why}; {done}. Nothing was started",
-        fix=f"to start it anew, with all of its steps: loratui train {preferences.run_folder(run.id) / _CONFIG} --on TARGET",
+        fix=f"start it anew, with all of its steps: loratui train {config} --on TARGET",
         code="resume.no_state",
     )
