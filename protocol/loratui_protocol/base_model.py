@@ -60,6 +60,34 @@ def files_of_model(names: Iterable[str], *, is_half: bool = False) -> dict[str, 
     return chosen
 
 
+def files_of_hub_model(address: str, names: Iterable[str]) -> dict[str, str]:
+    """Return which files of a hub's model are downloaded, as ``files_of_model``; 16 bit weights where there are some.
+
+    Raises:
+        ModelError: it is of a kind that can't be trained, or only to be had as a pickle.
+    """
+    chosen = files_of_model(names, is_half=True)
+    lacking = [part for part in MODEL_PARTS if not any(name.startswith(f"{part}/") for name in chosen)]
+    if lacking:
+        raise ModelError(
+            f"{address} is no Stable Diffusion 1.x in diffusers' layout: it lacks {', '.join(lacking)}",
+            fix="choose a model that has the folders unet, vae, text_encoder, tokenizer and scheduler",
+            code="model.incomplete",
+        )
+    if any(name.startswith("text_encoder_2/") for name in chosen):
+        raise ModelError(
+            f"{address} is an SDXL model", fix="SD 1.x is what can be trained here", code="model.unsupported"
+        )
+    pickled = [name for name in chosen if name.endswith(_PICKLED)]
+    if pickled:
+        raise ModelError(
+            f"{address} has {pickled[0]} only as a pickle, which could run anything",
+            fix="choose a model, or a revision, with safetensors",
+            code="model.unsafe",
+        )
+    return chosen
+
+
 def _weights_of(names: set[str], *, is_half: bool) -> dict[str, str]:
     """Return the weights of one part: safetensors where there are some, and of those the wanted precision."""
     safe = {name for name in names if name.endswith(_SAFE)}

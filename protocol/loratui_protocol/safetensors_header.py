@@ -12,7 +12,8 @@ from loratui_protocol.errors import ModelError
 MAX_HEADER_BYTES = 64 << 20
 """The format allows 100 MB; a checkpoint's header has 0.3 MB, and merges carry a few MB of notes."""
 PICKLED_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"})
-_LENGTH_BYTES = 8
+LENGTH_BYTES = 8
+"""In front of the header, its length."""
 _NUM_BITS = {
     **dict.fromkeys(("F64", "I64", "U64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -51,23 +52,38 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             size = path.stat().st_size
             start = file.read(64)
-            length = int.from_bytes(start[:_LENGTH_BYTES], "little")
-            if len(start) < _LENGTH_BYTES + 2 or start[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
-                raise _no_safetensors(path, start, size)
-            if length > MAX_HEADER_BYTES:
-                raise _damaged(path, f"its header would have {length} bytes")
-            if _LENGTH_BYTES + length > size:
-                raise _truncated(path, size, _LENGTH_BYTES + length)
-            file.seek(_LENGTH_BYTES)
+            length = header_length(path, start, size)
+            file.seek(LENGTH_BYTES)
             text = file.read(length)
     except OSError as error:
         raise ModelError(
             f"{path} can't be read ({error})", fix="check the file's permissions", code="model.unreadable"
         ) from error
-    return _parse(path, text, size - _LENGTH_BYTES - length)
+    return parse_header(path, text, size - LENGTH_BYTES - length)
 
 
-def _parse(path: Path, text: bytes, num_data_bytes: int) -> Header:
+def header_length(name: Path | str, start: bytes, size: int) -> int:
+    """Return how long the header is, from the first bytes (64 are enough) of a file of this size.
+
+    Raises:
+        ModelError: it is something else, or cut off; codes as in ``read_header``. ``name`` is for the error.
+    """
+    length = int.from_bytes(start[:LENGTH_BYTES], "little")
+    if len(start) < LENGTH_BYTES + 2 or start[LENGTH_BYTES : LENGTH_BYTES + 1] != b"{":
+        raise _no_safetensors(name, start, size)
+    if length > MAX_HEADER_BYTES:
+        raise _damaged(name, f"its header would have {length} bytes")
+    if LENGTH_BYTES + length > size:
+        raise _truncated(name, size, LENGTH_BYTES + length)
+    return length
+
+
+def parse_header(path: Path | str, text: bytes, num_data_bytes: int) -> Header:
+    """Return what a header says of the bytes that follow it.
+
+    Raises:
+        ModelError: it is damaged, or they are too few (``model.truncated``). ``path`` is the file's, for the error.
+    """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -94,7 +110,7 @@ def _parse(path: Path, text: bytes, num_data_bytes: int) -> Header:
     return Header(tensors, metadata)
 
 
-def _tensor(path: Path, name: str, entry: Any) -> tuple[TensorInfo, tuple[int, int]]:
+def _tensor(path: Path | str, name: str, entry: Any) -> tuple[TensorInfo, tuple[int, int]]:
     """Return a tensor and where its bytes lie."""
     try:
         dtype, shape, (start, stop) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
@@ -109,7 +125,7 @@ def _tensor(path: Path, name: str, entry: Any) -> tuple[TensorInfo, tuple[int, i
     return TensorInfo(dtype, shape), (start, stop)
 
 
-def _no_safetensors(path: Path, start: bytes, size: int) -> ModelError:
+def _no_safetensors(path: Path | str, start: bytes, size: int) -> ModelError:
     """Say what the file is instead, as far as its first bytes tell."""
     # A zip archive, or a pickle of protocol 2 to 5: what torch writes.
     if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
@@ -128,7 +144,7 @@ def _no_safetensors(path: Path, start: bytes, size: int) -> ModelError:
     return ModelError(f"{path} {what}", fix=_AGAIN, code="model.format")
 
 
-def _pickled(path: Path) -> ModelError:
+def _pickled(path: Path | str) -> ModelError:
     return ModelError(
         f"{path} is a pickle: loading one runs whatever code is in it, so it is never loaded",
         fix="download the .safetensors version of the model",
@@ -136,7 +152,7 @@ def _pickled(path: Path) -> ModelError:
     )
 
 
-def _truncated(path: Path, size: int, wanted: int) -> ModelError:
+def _truncated(path: Path | str, size: int, wanted: int) -> ModelError:
     return ModelError(
         f"{path} is cut off: {size:,} bytes are there of {wanted:,}",
         fix=f"{_AGAIN}: the download did not end",
@@ -144,5 +160,5 @@ def _truncated(path: Path, size: int, wanted: int) -> ModelError:
     )
 
 
-def _damaged(path: Path, why: str) -> ModelError:
+def _damaged(path: Path | str, why: str) -> ModelError:
     return ModelError(f"{path} is a damaged safetensors file: {why}", fix=_AGAIN, code="model.format")

@@ -47,10 +47,13 @@ def test_a_run_is_rented_trained_fetched_and_its_machine_is_shown_gone(
 
 def test_a_client_that_is_killed_costs_nothing_past_the_deadline(world: World, tmp_path: Path) -> None:
     config = write_config(tmp_path, max_train_steps=100_000)
+    world.cli.environment["LORATUI_RENTAL__LEASE_MIN"] = "7"
     train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--json")
     train.wait_for_step(3)
     train.kill()
     [box] = world.vast_machines.running.values()
+    told = json.loads((box.home / ".loratui" / "run" / "rental.json").read_text())
+    assert told["lease_s"] == 420.0, "with nothing to do, and nobody there, it stays as long as was set"
     # The hours until then are left out; key, instance and reaper are those of the rental.
     argv = [sys.executable, "-m", "loratui_agent.cli", "arm", "--home", str(box.home / ".loratui")]
     environment = {**os.environ, "LORATUI_ALLOW_LOOPBACK": "1"}

@@ -24,6 +24,8 @@ class ModelServer:
     """The model is for holders of this token alone."""
     cut_after: int = 0
     """Every answer breaks off after so many bytes."""
+    is_listed_openly: bool = False
+    """As with gated models of a hub: anyone may know of it, and what files it has."""
     redirects: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/octet-stream"
     statuses: list[int] = field(default_factory=list)
@@ -68,7 +70,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 self.answer(302, b"", Location=server.redirects[path])
             elif (
                 server.token
-                and path.startswith(("/api", "/org"))
+                and path.startswith(("/org",) if server.is_listed_openly else ("/api", "/org"))
                 and headers.get("Authorization") != (f"Bearer {server.token}")
             ):
                 self.answer(401, b"")

@@ -13,7 +13,7 @@ from loratui.sessions.renting import BoxStart, Rental, Wanted, rent
 from loratui.sessions.renting_attempt import Connect
 from loratui.sessions.renting_course import RentalView
 from loratui.sessions.renting_fate import Pace
-from loratui.store.rentals import Rentals
+from loratui.store.rentals import Rentals, StoredRental
 from support.fake_vast import fake_vast
 from support.moving_vast import MovingVast
 
@@ -26,13 +26,14 @@ PACE = Pace(
     first_look_s=1e-3,
     busy_s=1e-3,
     first_end_s=1e-3,
+    young_s=0.0,
 )
 
 
-def begins(_: Offer, label: str) -> BoxStart:
+def begins(rental: StoredRental) -> BoxStart:
     return BoxStart(
         image="pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime",
-        start_script=f"#!/bin/sh\necho {label} > /root/armed\n",
+        start_script=f"#!/bin/sh\necho {rental.label} > /root/armed\n",
         environment={"LORATUI_DEADLINE": "1763931200"},
     )
 

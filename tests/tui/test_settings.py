@@ -89,3 +89,35 @@ def test_user_without_a_name_is_still_someone(tmp_path: Path, monkeypatch: pytes
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     assert settings.load({}, environ(tmp_path)).author
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("RENTAL__MIN_RELIABILITY", "99"),
+        ("RENTAL__MAX_USD", "0"),
+        ("RENTAL__BOOT_LIMIT_MIN", "0"),
+        ("RENTAL__CONNECT_LIMIT_MIN", "-1"),
+        ("RENTAL__LEASE_MIN", "soon"),
+        ("SSH__BILLING_FLOOR_MIN", "-1"),
+        ("NETWORK__PORT_PROBE", "example.org"),
+        ("NETWORK__PORT_PROBE", "example.org:99999"),
+    ],
+)
+def test_a_limit_that_can_not_be_is_refused_with_what_it_means(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        settings.load({}, environ(tmp_path, **{f"LORATUI_{name}": text}))
+    assert refused.value.code == "config.type"
+    assert refused.value.fix
+
+
+def test_limits_are_read_in_the_units_of_their_names(tmp_path: Path) -> None:
+    write(tmp_path, "[rental]\nmax_usd = 2.5\nlease_min = 45\n[network]\nport_probe = 'a.example:40022, [::1]:51234'")
+    loaded = settings.load({}, environ(tmp_path, LORATUI_RENTAL__BOOT_LIMIT_MIN="0.5"))
+    assert (loaded.rental_max_microusd, loaded.rental_lease_s, loaded.rental_boot_limit_s) == (2_500_000, 2700.0, 30.0)
+    assert loaded.port_probe == (("a.example", 40022), ("::1", 51234))
+    assert (loaded.rental_connect_limit_s, loaded.ssh_billing_floor_s, loaded.rental_min_reliability) == (
+        300.0,
+        0,
+        0.98,
+    )

@@ -1,11 +1,9 @@
 """The client's settings: flag > ``LORATUI_*`` environment > ``config.toml`` > default, each with where it came from."""
 
 import difflib
-import getpass
 import os
-import platform
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -16,83 +14,44 @@ import platformdirs
 from loratui.domain.download_policy import DownloadPolicy, read_amount, read_which
 from loratui.domain.environment_choice import Preference
 from loratui.domain.formatting import parse_microusd
+from loratui.domain.offers import read_share
+from loratui.setting import (
+    Setting,
+    author,
+    endpoints,
+    folder_there,
+    minutes,
+    path,
+    some_minutes,
+    some_money,
+    some_seconds,
+    text_there,
+)
 from loratui_protocol.errors import ConfigError, LoratuiError
 from loratui_protocol.paths import default_home
 
 FILE_NAME = "config.toml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One setting: its key in the file ("local.price_usd_per_h"), what it means, and how its text is read."""
-
-    key: str
-    meaning: str
-    read: Callable[[str], Any]
-    default: Callable[[], str]
-    is_number: bool = False
-    env: str = ""
-    in_file: bool = True
-
-    @property
-    def env_name(self) -> str:
-        """Return the environment variable: dots of the key become ``__``."""
-        return self.env or "LORATUI_" + self.key.upper().replace(".", "__")
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
-def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("it is empty")
-    return text.strip()
-
-
-def _author() -> str:
-    # On rented machines and in containers everybody is root: the machine's name tells two laptops apart.
-    machine = platform.node().partition(".")[0] or "?"
-    try:
-        return f"{getpass.getuser()}@{machine}"
-    except (KeyError, OSError, ImportError):
-        # A container may run under a user id that has no name.
-        return f"user@{machine}"
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= 3600:
-        raise ValueError("it is below one second, or above an hour")
-    return seconds
-
-
-def _folder_there(text: str) -> str:
-    folder = text.strip().rstrip("/")
-    if folder and not folder.startswith("/"):
-        raise ValueError("it begins with no /, and no shell over there would read a ~")
-    return folder
-
-
 SETTINGS = (
     Setting(
         key="config_dir",
         meaning="folder of config.toml",
-        read=_path,
+        read=path,
         default=lambda: str(platformdirs.user_config_path("loratui", appauthor=False)),
         in_file=False,
     ),
     Setting(
         key="state_dir",
         meaning="folder of the run database and of downloaded files",
-        read=_path,
+        read=path,
         default=lambda: str(platformdirs.user_state_path("loratui", appauthor=False)),
     ),
-    Setting(key="author", meaning="who commands are sent as", read=_text, default=_author),
+    Setting(key="author", meaning="who commands are sent as", read=text_there, default=author),
     Setting(
         key="local.home",
         meaning="folder of the agent on this machine",
-        read=_path,
+        read=path,
         default=lambda: str(default_home()),
         env="LORATUI_HOME",
     ),
@@ -113,19 +72,67 @@ SETTINGS = (
     Setting(
         key="ssh.home",
         meaning="folder of the agent on hosts that are reached through ssh://, from the root; by default one is found",
-        read=_folder_there,
+        read=folder_there,
+        default=lambda: "",
+    ),
+    Setting(
+        key="ssh.billing_floor_min",
+        meaning="how many minutes of such a host are billed at least, however short a run is",
+        read=minutes,
+        default=lambda: "0",
+        is_number=True,
+    ),
+    Setting(
+        key="rental.min_reliability",
+        meaning="what share of the time a rented machine must have been there, as far as its provider measured that",
+        read=read_share,
+        default=lambda: "0.98",
+        is_number=True,
+    ),
+    Setting(
+        key="rental.max_usd",
+        meaning="what a rental may cost at most when no --budget is named, in dollars",
+        read=some_money,
+        default=lambda: "10",
+        is_number=True,
+    ),
+    Setting(
+        key="rental.boot_limit_min",
+        meaning="after how many minutes without an address a rented machine is ended, and the next offer taken",
+        read=some_minutes,
+        default=lambda: "12",
+        is_number=True,
+    ),
+    Setting(
+        key="rental.connect_limit_min",
+        meaning="after how many minutes of letting nobody in a rented machine is ended, and the next offer taken",
+        read=some_minutes,
+        default=lambda: "5",
+        is_number=True,
+    ),
+    Setting(
+        key="rental.lease_min",
+        meaning="how many minutes a rented machine with nothing to do, and nobody there, stays",
+        read=some_minutes,
+        default=lambda: "30",
+        is_number=True,
+    ),
+    Setting(
+        key="network.port_probe",
+        meaning="before a rental one of these has to answer (host:port, host:port): some networks block high ports",
+        read=endpoints,
         default=lambda: "",
     ),
     Setting(
         key="remote.index_url",
         meaning="package index that other machines install from",
-        read=_text,
+        read=text_there,
         default=lambda: "https://pypi.org/simple",
     ),
     Setting(
         key="remote.torch_index_url",
         meaning="index with a folder for each build of torch (cu128, cpu)",
-        read=_text,
+        read=text_there,
         default=lambda: "https://download.pytorch.org/whl",
     ),
     Setting(
@@ -137,38 +144,38 @@ SETTINGS = (
     Setting(
         key="remote.hub_url",
         meaning="model hub that other machines download base models from",
-        read=_text,
+        read=text_there,
         default=lambda: "https://huggingface.co",
     ),
     Setting(
         key="providers.vast.url",
         meaning="where Vast.ai is asked",
-        read=_text,
+        read=text_there,
         default=lambda: "https://console.vast.ai",
     ),
     Setting(
         key="providers.runpod.url",
         meaning="where RunPod's REST API is asked",
-        read=_text,
+        read=text_there,
         default=lambda: "https://api.runpod.io/v2",
     ),
     Setting(
         key="providers.runpod.graphql_url",
         meaning="where RunPod's GraphQL API is asked, which alone tells the balance",
-        read=_text,
+        read=text_there,
         default=lambda: "https://api.runpod.io/graphql",
     ),
     Setting(
         key="rental.ask_every_s",
         meaning="how often a provider is asked what a followed rental costs, and whether it is there; in seconds",
-        read=_seconds,
+        read=some_seconds,
         default=lambda: "60",
         is_number=True,
     ),
     Setting(
         key="rental.look_every_s",
         meaning="how often offers are looked at while a price is waited for; in seconds",
-        read=_seconds,
+        read=some_seconds,
         default=lambda: "60",
         is_number=True,
     ),
@@ -218,6 +225,13 @@ class Settings:
     local_price_microusd_per_h: int
     ssh_price_microusd_per_h: int
     ssh_home: str
+    ssh_billing_floor_s: float
+    rental_min_reliability: float
+    rental_max_microusd: int
+    rental_boot_limit_s: float
+    rental_connect_limit_s: float
+    rental_lease_s: float
+    port_probe: tuple[tuple[str, int], ...]
     remote_index_url: str
     remote_torch_index_url: str
     remote_environment: Preference
@@ -256,7 +270,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
     _refuse_unknown_variables(environ)
     texts: dict[str, tuple[str, str]] = {}
     config_dir = _outside_the_file(_BY_KEY["config_dir"], flags, environ)
-    in_file = dict(_file_texts(_path(config_dir[0]) / FILE_NAME))
+    in_file = dict(_file_texts(path(config_dir[0]) / FILE_NAME))
     for setting in SETTINGS:
         outside = _outside_the_file(setting, flags, environ)
         from_file = in_file.get(setting.key)
@@ -270,6 +284,13 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         local_price_microusd_per_h=values["local.price_usd_per_h"],
         ssh_price_microusd_per_h=values["ssh.price_usd_per_h"],
         ssh_home=values["ssh.home"],
+        ssh_billing_floor_s=values["ssh.billing_floor_min"],
+        rental_min_reliability=values["rental.min_reliability"],
+        rental_max_microusd=values["rental.max_usd"],
+        rental_boot_limit_s=values["rental.boot_limit_min"],
+        rental_connect_limit_s=values["rental.connect_limit_min"],
+        rental_lease_s=values["rental.lease_min"],
+        port_probe=values["network.port_probe"],
         remote_index_url=values["remote.index_url"],
         remote_torch_index_url=values["remote.torch_index_url"],
         remote_environment=values["remote.environment"],

@@ -7,7 +7,7 @@ from typing import Any
 
 from loratui_agent.fetch.address import parse_address
 from loratui_agent.fetch.download import RemoteFile, Way, fetch_text
-from loratui_protocol.base_model import MODEL_PARTS, files_of_model
+from loratui_protocol.base_model import files_of_hub_model
 from loratui_protocol.errors import ModelError, ProtocolError
 from loratui_protocol.inputs import MAX_FILE_BYTES, ModelSource, check_name, is_sha256
 
@@ -62,25 +62,7 @@ def files_of(source: ModelSource, commit: str, way: Way) -> dict[str, RemoteFile
         page = urllib.parse.urljoin(page, following[1])
         if parse_address(page).host != parse_address(base).host:
             raise _nonsense(source)
-    chosen = files_of_model(listed, is_half=True)
-    lacking = [part for part in MODEL_PARTS if not any(name.startswith(f"{part}/") for name in chosen)]
-    if lacking:
-        raise ModelError(
-            f"{source.address} is no Stable Diffusion 1.x in diffusers' layout: it lacks {', '.join(lacking)}",
-            fix="choose a model that has the folders unet, vae, text_encoder, tokenizer and scheduler",
-            code="model.incomplete",
-        )
-    if any(name.startswith("text_encoder_2/") for name in chosen):
-        raise ModelError(
-            f"{source.address} is an SDXL model", fix="SD 1.x is what can be trained here", code="model.unsupported"
-        )
-    pickled = [name for name in chosen if name.endswith(".bin")]
-    if pickled:
-        raise ModelError(
-            f"{source.address} has {pickled[0]} only as a pickle, which could run anything",
-            fix="choose a model, or a revision, with safetensors",
-            code="model.unsafe",
-        )
+    chosen = files_of_hub_model(source.address, listed)
     return {name: listed[taken] for name, taken in chosen.items()}
 
 

@@ -1,6 +1,7 @@
 """``offers --for`` and ``plan --gpu`` as they are typed, against providers on loopback."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ def cli(tmp_path: Path, vast: FakeVast, runpod: FakeRunPod) -> Iterator[LocalCli
         LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
         LORATUI_VAST_API_KEY=vast.key,
         LORATUI_RUNPOD_API_KEY=runpod.key,
+        # Nobody answers there: the size of a base model is assumed.
+        LORATUI_REMOTE__HUB_URL="http://127.0.0.1:9",
         PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
         yield cli
@@ -79,6 +82,7 @@ def test_rows_mark_estimates_and_the_first_one_is_explained(cli: LocalCli) -> No
     explained = "\n".join(command.errors)
     assert "kohya_ss #1288" in explained
     assert "assumed: an uplink" in explained
+    assert any(line.split()[:3] == ["disk", "40", "GB"] and "base model (assumed)" in line for line in command.errors)
 
 
 def test_time_reliability_and_privacy_can_be_asked_for(cli: LocalCli, vast: FakeVast) -> None:
@@ -105,9 +109,19 @@ def test_what_the_run_does_not_fit_on_and_what_failed_before_is_left_out(cli: Lo
     assert {offer["id"] for offer in large} < {offer["id"] for offer in small}
     assert min(offer["vram_gib"] for offer in large) > 24.1
     with Rentals(load(environ=cli.environment).database) as ledger:
-        ledger.note_bad_host("vast", "2102", "it never came up", 1.7e9)
+        ledger.note_bad_host("vast", "2102", "it never came up", time.time())
     left = listed(cli, "--for", config_file(cli, train_batch_size=1))
     assert {offer["id"] for offer in small} - {offer["id"] for offer in left} == {"102"}
+
+
+def test_a_run_that_needs_more_disk_is_priced_with_it(cli: LocalCli) -> None:
+    usual = {each["id"]: each for each in listed(cli, "--for", config_file(cli))}
+    large = listed(cli, "--for", config_file(cli, network_dim=512, save_every_n_steps=25, save_precision="float"))
+    assert {offer["disk_gb"] for offer in usual.values()} == {40}
+    assert min(offer["disk_gb"] for offer in large) > 40
+    assert all(offer["usd_per_h"] > usual[offer["id"]]["usd_per_h"] for offer in large)
+    more = listed(cli, "--for", config_file(cli), "--disk", "99")
+    assert {offer["disk_gb"] for offer in more} == {99}
 
 
 def test_a_gpu_without_a_figure_is_compared_by_its_memory_whatever_else_was_asked_for(cli: LocalCli) -> None:

@@ -96,6 +96,22 @@ def test_with_yes_somebody_has_said_what_it_may_cost(cli) -> None:
     assert "[usage.budget]" in "\n".join(done.errors)
 
 
+def test_what_a_host_bills_at_least_is_said_and_may_not_be_more_than_the_budget(cli, capsys) -> None:
+    terms.tell_terms(prepared(1, None), 500_000, 60.0, floor_microusd=500_000)
+    assert "price: $0.50/h; auto-stop: 1 min 00 s, at most $0.50, at least $0.50 is billed" in capsys.readouterr().err
+    cli.environment["LORATUI_SSH__BILLING_FLOOR_MIN"] = "60"
+    refused = cli.run("train", "job.toml", "--on", "ssh://host", "--budget", "0.49")
+    assert refused.finish() == 2
+    said = "\n".join(refused.errors)
+    assert "[budget.too_low]" in said
+    assert "that host bills $0.50 at least: 1 h 00 min at $0.50/h" in said
+    enough = cli.run("train", "job.toml", "--on", "ssh://host", "--budget", "0.50")
+    assert "[budget.too_low]" not in "\n".join(enough.errors)
+    cli.environment["LORATUI_SSH__PRICE_USD_PER_H"] = "0"
+    free = cli.run("train", "job.toml", "--on", "ssh://host", "--deadline", "1h")
+    assert "ssh.billing_floor_min has no effect, an hour costs $0" in "\n".join(free.errors)
+
+
 @pytest.mark.parametrize("home", ["~/x", "data", "./x"])
 def test_a_folder_on_the_host_is_named_from_its_root(cli, home) -> None:
     cli.environment["LORATUI_SSH__HOME"] = home

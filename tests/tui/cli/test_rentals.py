@@ -11,6 +11,7 @@ import pytest
 from loratui.domain.offers import OfferQuery
 from loratui.domain.rental import RentalState
 from loratui.providers.vast import Vast
+from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals, StoredRental
 from support.fake_vast import FakeVast
 from support.local_cli import LocalCli, local_cli
@@ -144,3 +145,26 @@ def test_a_ledger_that_is_damaged_hides_nothing_that_is_rented(cli: LocalCli, va
 def test_a_list_ends_nothing(cli: LocalCli) -> None:
     assert cli.run("rentals", "--yes").finish() == 2
     assert cli.run("rentals", "mop").finish() == 2
+
+
+def test_a_rental_is_ended_by_the_name_of_a_run_on_it(cli: LocalCli, vast: FakeVast) -> None:
+    mine = rented(cli, vast, "loratui-mine", RentalState.READY, run_ids="01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    other = rented(cli, vast, "loratui-other", RentalState.READY, run_ids="01BX5ZZKBKACTAV9WEVGEMMVS0")
+    with Store(cli.folder / "state" / "loratui.sqlite3") as store:
+        store.add_run(
+            StoredRun(
+                id="01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                name="cat",
+                target="vast:loratui-mine",
+                created_ts=time.time(),
+                config_toml="",
+                home=Path("/root/.loratui"),
+            )
+        )
+    terminated = cli.run("terminate", "cat", "--yes")
+    assert terminated.finish() == 0, terminated.errors
+    assert [str(each) for each in vast.instances] == [other]
+    assert mine != other
+    by_label = {rental.label: rental for rental in ledger_of(cli)}
+    assert by_label["loratui-mine"].state is RentalState.GONE
+    assert cli.run("terminate", "dog", "--yes").finish() == 2

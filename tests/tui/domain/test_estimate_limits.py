@@ -40,6 +40,14 @@ def test_ten_dollars_are_the_most_that_is_spent_unasked():
     assert "without --budget no more is spent than $10.00" in refused.value.what
 
 
+def test_what_is_spent_unasked_can_be_set_and_a_budget_goes_before_it():
+    offer = an_offer(price_microusd_per_h=20 * USD)
+    estimated = estimate(A_WORK, offer)
+    most = estimated.p50_microusd + 1000
+    assert run_limits(estimated, offer, most_microusd=most).cap_microusd == most
+    assert run_limits(estimated, offer, most_microusd=most, budget_microusd=50 * USD).cap_microusd == 50 * USD
+
+
 def test_a_budget_is_the_cap_and_does_not_move_the_auto_stop():
     limits = run_limits(ESTIMATE, OFFER, budget_microusd=50 * USD)
     assert limits.cap_microusd == 50 * USD

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -38,15 +39,27 @@ def rented(fake: FakeVast) -> tuple[str, str]:
 
 @contextmanager
 def started(
-    folder: Path, shell: str, script: str, environment: dict[str, str], programs: tuple[str, ...]
+    folder: Path,
+    shell: str,
+    script: str,
+    environment: dict[str, str],
+    programs: tuple[str, ...],
+    scripts: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[None]:
-    """Start the script as a machine does, with these programs alone; end what it left in the background."""
+    """Start the script as a machine does, with these programs alone; end what it left in the background.
+
+    ``scripts`` are programs by their text.
+    """
     tools = folder / "bin"
     tools.mkdir()
     for name in ("sh", "mkdir", "touch", "cat", "date", "sleep", *programs):
         # What a version manager puts in its place needs more than there is here.
         found = f"{sys.base_prefix}/bin/python3" if name == "python3" else shutil.which(name)
         (tools / name).symlink_to(found or "/nowhere")
+    for name, text in scripts.items():
+        (tools / name).unlink(missing_ok=True)
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
     path = folder / "start.sh"
     path.write_text(script)
     argv = [shutil.which(shell) or shell, *(["sh"] if shell == "busybox" else []), str(path)]
@@ -84,6 +97,24 @@ def test_before_it_nothing_ends_and_a_later_one_that_was_written_down_counts(tmp
         with started(tmp_path, "sh", script, {"CONTAINER_ID": instance, "CONTAINER_API_KEY": key}, ("curl",)):
             wait_until(lambda: fake.num_living() == 0, "the end")
         assert time.monotonic() - began_s > 2, "a restart brings no earlier deadline back"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_clock_that_is_set_forward_ends_nothing_early(tmp_path: Path, shell: str) -> None:
+    with fake_vast() as fake:
+        instance, key = rented(fake)
+        script = start_script("vast", fake.url, int(time.time()) + 4, folder=str(tmp_path / "state"))
+        asked = tmp_path / "asked"
+        date, sleep = shutil.which("date"), shutil.which("sleep")
+        programs = {
+            "date": f'ahead=0; [ -e "{asked}" ] && ahead=3600; : >"{asked}"; echo $(($({date} +%s) + ahead))',
+            "sleep": f"exec {sleep} 0.1",
+        }
+        began_s = time.monotonic()
+        key_there = {"CONTAINER_ID": instance, "CONTAINER_API_KEY": key}
+        with started(tmp_path, shell, script, key_there, ("curl",), programs):
+            wait_until(lambda: fake.num_living() == 0, "the end")
+        assert time.monotonic() - began_s > 2
 
 
 @pytest.mark.parametrize("provider", ["vast", "runpod"])

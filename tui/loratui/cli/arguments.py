@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratui.domain.formatting import parse_microusd
+from loratui.domain.offers import read_share
 from loratui.domain.run import CommandKind
 from loratui_protocol.errors import UsageError
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from loratui.sessions.resumed import Resumed
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_VERSION = re.compile(r"(\d{1,2})\.(\d{1,2})")
+_REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9-]+)?")
 
 
 class Arguments(argparse.Namespace):
@@ -55,6 +58,10 @@ class Arguments(argparse.Namespace):
     disk: int
     max_price: int | None
     wait_price: int | None
+    region: frozenset[str] | None
+    cuda: tuple[int, int] | None
+    compute_capability: tuple[int, int] | None
+    min_reliability: float | None
     datacenter: bool
     config_for: Path | None
     sort: str | None
@@ -103,6 +110,30 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
+
+
+def version(text: str) -> tuple[int, int]:
+    """Return the numbers of "12.4"."""
+    found = _VERSION.fullmatch(text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version; write two numbers, as in 12.4")
+    return int(found[1]), int(found[2])
+
+
+def regions(text: str) -> frozenset[str]:
+    """Return the places in "se,no": countries' two letters, or a provider's own names ("EU-RO-1")."""
+    found = [part.strip().upper() for part in text.split(",")]
+    if not all(_REGION.fullmatch(each) for each in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of places; write countries by two letters, as in SE,NO")
+    return frozenset(found)
+
+
+def reliability(text: str) -> float:
+    """Return a share between 0 and 1."""
+    try:
+        return read_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write 0.99 for 99 %") from error
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -210,13 +241,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     offers = add("offers", "offers:offers", "list what can be rented now, the cheapest first")
     offers.add_argument("--provider", metavar="P", help="vast or runpod; by default all")
-    offers.add_argument("--gpu", metavar="NAME", help="a part of the GPU's name: 4090")
-    offers.add_argument("--vram", type=positive, metavar="GB", help="at least so much memory on the GPU")
     offers.add_argument(
         "--disk", type=positive, default=40, metavar="GB", help="disk that the price is for (%(default)s)"
     )
-    offers.add_argument("--max-price", type=parse_microusd, metavar="USD", help="at most so much an hour")
-    offers.add_argument("--datacenter", action="store_true", help="only machines in datacentres, not in homes")
     offers.add_argument(
         "--for",
         type=Path,
@@ -224,11 +251,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CONFIG",
         help="say what the run of this config would take on each, in time and money, and list only what it fits on",
     )
-    offers.add_argument(
-        "--sort",
-        choices=("total", "price", "time", "reliability", "privacy"),
-        help="what comes first; with --for the total, else the price. privacy: only datacentres",
-    )
+    _market_options(offers)
     offers.add_argument("--json", action="store_true", help="one JSON document")
 
     rentals = add("rentals", "rentals:rentals", "list what is rented in your name now, whoever started it")
@@ -238,7 +261,9 @@ def build_parser() -> argparse.ArgumentParser:
     rentals.add_argument("--yes", action="store_true", help="with sweep: ask nothing")
     rentals.add_argument("--json", action="store_true", help="one JSON document")
     terminate = add("terminate", "rentals:terminate", "end rentals for good, and prove that they ended")
-    terminate.add_argument("rental", nargs="?", metavar="RENTAL", help="id or label, as loratui rentals shows it")
+    terminate.add_argument(
+        "rental", nargs="?", metavar="RENTAL", help="id or label, as loratui rentals shows it, or a run on it"
+    )
     terminate.add_argument("--all", action="store_true", help="everything that bears a label of ours")
     terminate.add_argument("--yes", action="store_true", help="ask nothing")
 
@@ -296,6 +321,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         "--ask-token", action="store_true", help="ask for a token, hidden, that the host downloads the base model with"
     )
     _host_options(parser)
+    _market_options(parser)
     _format_options(parser)
 
 
@@ -325,6 +351,29 @@ def _host_options(parser: argparse.ArgumentParser) -> None:
     )
     options.add_argument(
         "--host-key", metavar="SHA256:…", help="fingerprint that the host must show; by default the first one is pinned"
+    )
+
+
+def _market_options(parser: argparse.ArgumentParser) -> None:
+    options = parser.add_argument_group("what can be rented; what is not given does not matter")
+    options.add_argument("--gpu", metavar="NAME", help="a part of the GPU's name: 4090")
+    options.add_argument("--vram", type=positive, metavar="GB", help="at least so much memory on the GPU")
+    options.add_argument("--max-price", type=parse_microusd, metavar="USD", help="at most so much an hour")
+    options.add_argument("--region", type=regions, metavar="CC[,CC]", help="only there: countries by two letters")
+    options.add_argument("--cuda", type=version, metavar="12.4", help="a driver that runs at least this CUDA")
+    options.add_argument("--compute-capability", type=version, metavar="8.6", help="of the GPU, at least")
+    options.add_argument(
+        "--min-reliability",
+        type=reliability,
+        metavar="0.99",
+        help="of the machine, at least, as its provider measured it; by default the setting rental.min_reliability",
+    )
+    options.add_argument("--datacenter", action="store_true", help="only machines in datacentres, not in homes")
+    options.add_argument(
+        "--sort",
+        choices=("total", "price", "time", "reliability", "privacy"),
+        help="what comes first: by default the likely total of the run where there is one, else the hourly price. "
+        "privacy: only datacentres, by the total",
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -9,19 +10,17 @@ from typing import TypeVar
 from loratui.cli.check import Checked
 from loratui.cli.disk import needed_bytes
 from loratui.domain import formatting
+from loratui.domain.disk_need import DiskNeed, disk_need
 from loratui.domain.estimate import EstimatePart, Take
 from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_range, why
 from loratui.domain.estimate_work import joined
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
 from loratui.sessions.market import Answered, opened
+from loratui.sessions.renting import BAD_FOR_S
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 
-_ENVIRONMENT_BYTES = 12 << 30
-_MODEL_BYTES = 6 << 30
-"""As much room as the largest of them needs."""
-_BYTES_PER_GB = 10**9
 T = TypeVar("T")
 
 
@@ -32,24 +31,25 @@ def ask_quotes(
     checked: Checked,
     sort_by: SortBy = SortBy.TOTAL,
     *,
-    others: Sequence[Checked] = (),
+    base_model_bytes: int | None = None,
+    others: Sequence[tuple[Checked, int | None]] = (),
 ) -> Quoted:
     """Return what the run would take on the offers of these providers; the disk is large enough for it.
 
-    ``others`` come after it, on the same machine.
+    ``base_model_bytes`` is the size of one that the machine downloads, None where nobody knows it. ``others`` come
+    after it on the same machine, each with such a size.
 
     Raises:
         UsageError: none of them shows offers without a key.
         DatasetError, ModelError: what would have to travel is not here.
     """
-    runs = (checked, *others)
-    num_models = len({run.config.pretrained_model_name_or_path for run in runs})
-    work = joined([work_for(run.config, run.plan, preferences) for run in runs], num_models)
-    on_box = sum(needed_bytes(run.config, run.plan)[0] for run in runs)
-    downloaded = 0 if work.base_model_bytes == 0 else num_models * _MODEL_BYTES
-    needed_gb = -(-(on_box + work.upload_bytes + downloaded + _ENVIRONMENT_BYTES) // _BYTES_PER_GB)
-    query = replace(query, disk_gb=max(query.disk_gb, needed_gb))
-    known, bad = known_facts(preferences, checked.config), bad_hosts(preferences)
+    runs = ((checked, base_model_bytes), *others)
+    works = [work_for(run.config, run.plan, preferences, base_model_bytes=size) for run, size in runs]
+    work = joined(works, len({run.config.pretrained_model_name_or_path for run, _ in runs}))
+    on_box = sum(needed_bytes(run.config, run.plan)[0] for run, _ in runs)
+    disk = disk_need(work, on_box)
+    query = replace(query, disk_gb=max(query.disk_gb, disk.gb))
+    known, bad = known_facts(preferences, checked.config), bad_hosts(preferences, time.time() - BAD_FOR_S)
 
     async def ask() -> Quoted:
         async with opened(preferences, names, may_lack_key=True) as providers:
@@ -57,7 +57,7 @@ def ask_quotes(
 
     quoted = asyncio.run(ask())
     check_any_asked(quoted.answers, names)
-    return quoted
+    return replace(quoted, disk=disk)
 
 
 def check_any_asked(answers: Sequence[Answered[T]], names: Sequence[str]) -> None:
@@ -110,7 +110,7 @@ def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
     }
 
 
-def tell_sources(quote: Quote) -> None:
+def tell_sources(quote: Quote, disk: DiskNeed | None) -> None:
     """Say on stderr what an estimate is made of, and where each figure comes from."""
     offer = quote.offer
     print(
@@ -122,6 +122,8 @@ def tell_sources(quote: Quote) -> None:
         time = f"{formatting.duration(part.p50.seconds, exact=False)} to {formatting.duration(part.p90.seconds)}"
         cost = f"{formatting.money(part.p50.microusd, exact=False)} to {formatting.money(part.p90.microusd)}"
         print(f"  {part.name:<14} {time:<26} {cost:<20} {part.source}", file=sys.stderr)
+    if disk is not None:
+        print(f"  {'disk':<14} {f'{offer.disk_gb} GB':<47} {disk.sentence}", file=sys.stderr)
 
 
 def _part_fields(part: EstimatePart) -> dict[str, object]:

@@ -13,7 +13,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.check import Checked, check_all, check_base_model, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, say, watch
-from loratui.cli.limits import agrees, check_cap, max_runtime_s
+from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
 from loratui.cli.terms import check_upload, hashing_progress, tell_terms, warn_of_power
 from loratui.headless.follow import SupplyNarrator
 from loratui.remote.ssh import parse_target
@@ -50,6 +50,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     action = _on_done(arguments)
     price = preferences.ssh_price_microusd_per_h
     check_cap(arguments, price)
+    floor = floor_microusd(arguments, price, preferences.ssh_billing_floor_s)
     runs = check_all(arguments)
     models = [model_source(run.config.pretrained_model_name_or_path, preferences.remote_hub_url) for run in runs]
     for checked, model in zip(runs, models, strict=True):
@@ -63,7 +64,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
         options, run_ids = host_options(arguments), list[str]()
         for checked, model in zip(runs, models, strict=True):
             prepared = host.perform(preparing(target, checked, preferences, token, options)).result()
-            tell_terms(prepared, price, limit_s)
+            tell_terms(prepared, price, limit_s, floor_microusd=floor)
             check_upload(prepared, price, arguments.accept)
             if not run_ids:
                 if action == "poweroff":

@@ -4,6 +4,7 @@ import sys
 
 from loratui.cli.arguments import Arguments
 from loratui.domain import formatting
+from loratui.domain.ledger import microseconds, time_microusd
 from loratui_protocol.errors import UsageError
 
 
@@ -35,6 +36,28 @@ def check_cap(arguments: Arguments, price_microusd_per_h: int) -> None:
             fix="add --budget 5, or --deadline 2h",
             code="usage.budget",
         )
+
+
+def floor_microusd(arguments: Arguments, price_microusd_per_h: int, floor_s: float) -> int:
+    """Return what a host bills at least.
+
+    Raises:
+        UsageError: that is more than the budget.
+    """
+    if floor_s and not price_microusd_per_h:
+        print(
+            "warning: ssh.billing_floor_min has no effect, an hour costs $0; set ssh.price_usd_per_h", file=sys.stderr
+        )
+    floor = time_microusd(price_microusd_per_h, microseconds(floor_s))
+    if arguments.budget is not None and floor > arguments.budget:
+        raise UsageError(
+            f"the budget is {formatting.money(arguments.budget)}, and that host bills {formatting.money(floor)} at "
+            f"least: {formatting.duration(floor_s)} at {formatting.hourly_price(price_microusd_per_h)}. Nothing was "
+            "started",
+            fix=f"--budget {formatting.dollars_at_least(floor)} or more, or correct ssh.billing_floor_min",
+            code="budget.too_low",
+        )
+    return floor
 
 
 def agrees(question: str, otherwise: str = "nothing was started") -> bool:

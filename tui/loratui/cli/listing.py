@@ -5,14 +5,18 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.runs import choose
 from loratui.domain import formatting
+from loratui.domain.ledger import Rates, by_phase, spent
 from loratui.headless.json_lines import to_json
+from loratui.sessions.rented import rental_label
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store import Store, StoredRun
+from loratui.store.rentals import Rentals
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import MICROUSD_PER_USD, JobStatus, State, Step
 
@@ -68,7 +72,8 @@ def status(arguments: Arguments) -> int:
             "reason": last_state.reason if last_state else "",
             "detail": last_state.detail if last_state else "",
         }
-        print(to_json({**_fields(now), **why, **measured, "files": files}))
+        rental = _rental_fields(preferences, run)
+        print(to_json({**_fields(now), **why, **measured, **({"rental": rental} if rental else {}), "files": files}))
         return 0
     run = now.run
     print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
@@ -78,9 +83,43 @@ def status(arguments: Arguments) -> int:
         print(f"loss {formatting.loss(last_step.loss)}, {formatting.speed(last_step.it_s)} at step {last_step.step}")
     price = formatting.hourly_price(run.price_microusd_per_h)
     print(f"spent {formatting.money(run.spent_microusd)} at {price}, auto-stop: {formatting.auto_stop(now.deadline_s)}")
+    if rental := _rental_fields(preferences, run):
+        print(_rental_sentence(rental))
     for path in files.values():
         print(path)
     return 0
+
+
+def _rental_fields(preferences: settings.Settings, run: StoredRun) -> dict[str, object]:
+    """Return what the rental that a run is, or was, on has cost by its time; nothing where it is on none."""
+    label = rental_label(run.target)
+    if not label:
+        return {}
+    now_ts = steady_ts()
+    with Rentals(preferences.database) as ledger:
+        rental, spans = ledger.rental(label), ledger.spans(label)
+    cost = spent(spans, now_ts, Rates.of(rental.offer, rental.price_microusd_per_h))
+    left_s = None if rental.deadline_ts is None or rental.state.is_over else max(0.0, rental.deadline_ts - now_ts)
+    return {
+        "label": label,
+        "provider": rental.provider,
+        "state": str(rental.state),
+        "usd": cost.total_microusd / MICROUSD_PER_USD,
+        "phases_usd": {str(phase): cost / MICROUSD_PER_USD for phase, cost in by_phase(spans, now_ts).items()},
+        "usd_per_h": rental.price_microusd_per_h / MICROUSD_PER_USD,
+        "cap_usd": None if rental.cap_microusd is None else rental.cap_microusd / MICROUSD_PER_USD,
+        "ends_in_s": left_s,
+        "stops_for": rental.stops_for,
+    }
+
+
+def _rental_sentence(rental: dict[str, Any]) -> str:
+    parts = ", ".join(f"{phase.replace('_', ' ')} ${usd:.4f}" for phase, usd in rental["phases_usd"].items())
+    ends = ""
+    if rental["ends_in_s"] is not None:
+        why = f" ({rental['stops_for']})" if rental["stops_for"] else ""
+        ends = f"; it ends itself in {formatting.duration(rental['ends_in_s'])}{why}"
+    return f"rental {rental['label']} is {rental['state']}: ${rental['usd']:.4f} for its time ({parts}){ends}"
 
 
 def _take_up(preferences: settings.Settings, arguments: Arguments) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
+from loratui.cli.before_renting import weigh_base_model
 from loratui.cli.check import check_config, print_findings
 from loratui.cli.estimating import (
     ask_quotes,
@@ -14,37 +15,30 @@ from loratui.cli.estimating import (
     tell_failures,
     tell_sources,
 )
+from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import SortBy
-from loratui.domain.estimate_work import VRAM_SHARE
 from loratui.domain.offers import Offer, OfferQuery
 from loratui.headless.json_lines import to_json
 from loratui.sessions.estimating import Quoted
 from loratui.sessions.market import PROVIDERS, Answered, check_name, offers_of, opened
 from loratui.settings import Settings
-from loratui_protocol.errors import UsageError
 from loratui_protocol.messages import MICROUSD_PER_USD
-
-_MIB_PER_GB = 1000**3 / 2**20
 
 
 def offers(arguments: Arguments) -> int:
     """List offers of every provider, or of one."""
-    sort_by = _sort_by(arguments)
+    sort_by = sort_of(arguments, is_run_known=arguments.config_for is not None)
     preferences = settings.load()
     names = PROVIDERS if arguments.provider is None else (check_name(arguments.provider),)
-    query = OfferQuery(
-        min_vram_mib=int(arguments.vram * _MIB_PER_GB * VRAM_SHARE) if arguments.vram else 0,
-        disk_gb=arguments.disk,
-        max_price_microusd_per_h=arguments.max_price,
-        gpu_name=arguments.gpu or "",
-        only_datacenters=arguments.datacenter or sort_by is SortBy.PRIVACY,
-    )
+    query = query_of(arguments, preferences, sort_by, arguments.disk)
     if arguments.config_for is not None:
         checked = check_config(arguments.config_for)
         print_findings(finding for finding in checked.findings if finding.severity == "error")
-        quoted = ask_quotes(preferences, names, query, checked, sort_by)
+        size = weigh_base_model(preferences, checked)
+        quoted = ask_quotes(preferences, names, query, checked, sort_by, base_model_bytes=size)
         _print_quotes(quoted, as_json=arguments.json)
+        tell_untold(arguments, (quote.offer for quote in quoted.ranked))
         tell_failures(quoted.answers)
         return exit_status(quoted.answers)
     answers = asyncio.run(_ask(preferences, names, query))
@@ -57,6 +51,7 @@ def offers(arguments: Arguments) -> int:
     else:
         for offer in found:
             print(_row(offer))
+    tell_untold(arguments, found)
     tell_failures(answers)
     return exit_status(answers)
 
@@ -70,21 +65,7 @@ def _print_quotes(quoted: Quoted, *, as_json: bool) -> None:
     for each in quoted.ranked:
         print(quote_row(each, quoted.ranked))
     if quoted.ranked:
-        tell_sources(quoted.ranked[0])
-
-
-def _sort_by(arguments: Arguments) -> SortBy:
-    """Return what the list is sorted by.
-
-    Raises:
-        UsageError: that needs a config.
-    """
-    if arguments.sort is None:
-        return SortBy.PRICE if arguments.config_for is None else SortBy.TOTAL
-    sort_by = SortBy(arguments.sort)
-    if arguments.config_for is None and sort_by in (SortBy.TOTAL, SortBy.TIME):
-        raise UsageError(f"--sort {sort_by} depends on what is to be trained", fix="add --for CONFIG")
-    return sort_by
+        tell_sources(quoted.ranked[0], quoted.disk)
 
 
 def _key(offer: Offer, sort_by: SortBy) -> tuple[float, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
+from loratui.cli.before_renting import weigh_base_model
 from loratui.cli.check import Checked
 from loratui.cli.estimating import ask_quotes, exit_status, quote_fields, tell_failures, tell_sources
 from loratui.cli.offers import offer_fields
@@ -28,7 +29,8 @@ class _Kind:
 def price_plan(arguments: Arguments, checked: Checked, plan_fields: Mapping[str, object]) -> int:
     """Print time and cost, or with ``--json`` the plan with both in it."""
     preferences = settings.load()
-    quoted = ask_quotes(preferences, PROVIDERS, OfferQuery(gpu_name=arguments.gpu or ""), checked)
+    query = OfferQuery(gpu_name=arguments.gpu or "", min_reliability=preferences.rental_min_reliability)
+    quoted = ask_quotes(preferences, PROVIDERS, query, checked, base_model_bytes=weigh_base_model(preferences, checked))
     kinds = _kinds(quoted.ranked)
     if arguments.json:
         estimates = [
@@ -46,7 +48,7 @@ def price_plan(arguments: Arguments, checked: Checked, plan_fields: Mapping[str,
         named = f"{arguments.gpu} " if arguments.gpu else ""
         print(f"no {named}GPU that this run fits on is offered now", file=sys.stderr)
     elif not arguments.json:
-        tell_sources(kinds[0].best)
+        tell_sources(kinds[0].best, quoted.disk)
     tell_failures(quoted.answers)
     return status
 

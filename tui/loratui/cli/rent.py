@@ -6,19 +6,20 @@ from dataclasses import replace
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import check_all, check_base_model, print_findings
+from loratui.cli.before_renting import before_renting, question
+from loratui.cli.check import check_all, check_base_model
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.estimating import ask_quotes, tell_failures
 from loratui.cli.following import hosting, say, watch
-from loratui.cli.hosts import matters, stay_while_needed, token_of
+from loratui.cli.hosts import stay_while_needed, token_of
 from loratui.cli.limits import agrees
+from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.cli.rent_start import LINGER_S, Line, WantedRun, start_on
 from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
 from loratui.domain import formatting
 from loratui.domain.estimate import RESULTS, Estimate
 from loratui.domain.estimate_limits import RunLimits, run_limits
 from loratui.domain.estimate_ranking import Quote, cost_range, time_range
-from loratui.domain.offers import OfferQuery
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.providers.base import Account
 from loratui.sessions.host import SessionHost
@@ -29,6 +30,8 @@ from loratui.sessions.rented_box import box_start, sign_in
 from loratui.sessions.renting import NothingRentedError, Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import noted
+from loratui.sessions.renting_fate import pace_of
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supply import SLOW_CODE
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
@@ -49,6 +52,8 @@ def train_on_market(arguments: Arguments, target: str) -> int:
     runs = _runs(arguments, preferences)
     models = [run.model for run in runs if run.model is not None]
     token = token_of(models[0] if models else None) if arguments.ask_token else ""
+    ready = [before_renting(preferences, run.checked, run.model, token, arguments.accept) for run in runs]
+    runs = [replace(run, base_model_bytes=each.base_model_bytes) for run, each in zip(runs, ready, strict=True)]
     quotes, asked_ts = _quotes(preferences, PROVIDERS if target == CHEAPEST else (target,), runs, arguments)
     best = quotes[0]
     limits = run_limits(
@@ -58,9 +63,10 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         balance_microusd=_account(preferences, best.offer.provider).balance_microusd,
         linger_s=LINGER_S if arguments.keep is None else arguments.keep,
         deadline_s=arguments.deadline,
+        most_microusd=preferences.rental_max_microusd,
     )
     _tell(best, limits, arguments.keep)
-    if not arguments.yes and not agrees("Rent it and start?", otherwise="nothing was rented"):
+    if not arguments.yes and not agrees(question(ready), otherwise="nothing was rented"):
         return 0
     offers = tuple(quote.offer for quote in quotes[:_NUM_OFFERS])
     highest = max(offer.price_microusd_per_h for offer in offers)
@@ -70,7 +76,8 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         asked_ts=asked_ts,
         max_price_microusd_per_h=highest if arguments.wait_price is None else min(highest, arguments.wait_price),
         cap_microusd=limits.cap_microusd,
-        deadline_ts=time.time() + limits.auto_stop_s,
+        reserved_microusd=best.estimate.p90_traffic_microusd,
+        deadline_ts=steady_ts() + limits.auto_stop_s,
         stops_for=limits.stops_for,
         save_s=min(max(_SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
         keep_s=arguments.keep,
@@ -106,7 +113,6 @@ def _runs(arguments: Arguments, preferences: Settings) -> list[WantedRun]:
         model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
         if model is None:
             check_base_model(checked.config)
-        print_findings(finding for finding in checked.findings if matters(finding, model))
         handed_over += needed_bytes(checked.config, checked.plan)[1]
         runs.append(WantedRun(checked=checked, model=model))
     check_space([(preferences.state_dir, handed_over)])
@@ -116,7 +122,7 @@ def _runs(arguments: Arguments, preferences: Settings) -> list[WantedRun]:
 def _quotes(
     preferences: Settings, names: tuple[str, ...], runs: list[WantedRun], arguments: Arguments
 ) -> tuple[list[Quote], float]:
-    """Return what can be rented for these runs, the cheapest in the end first, and when that was asked for.
+    """Return what can be rented for these runs, and when that was asked for: the best first, as the user ranks them.
 
     With ``--wait-price`` it is waited for until there is something at that price or below.
 
@@ -124,15 +130,18 @@ def _quotes(
         UsageError: there is no key, or nothing fits.
         ProviderError: none of them could be understood.
     """
-    first, *others = (run.checked for run in runs)
+    first, *others = ((run.checked, run.base_model_bytes) for run in runs)
     most, said_s = arguments.wait_price, float("-inf")
+    sort_by = sort_of(arguments)
+    query = query_of(arguments, preferences, sort_by)
     while True:
         asked_ts = time.time()
-        quoted = ask_quotes(preferences, names, OfferQuery(), first, others=others)
+        quoted = ask_quotes(preferences, names, query, first[0], sort_by, base_model_bytes=first[1], others=others)
         errors = [answer.error for answer in quoted.answers if answer.error is not None]
         if not quoted.ranked and errors and most is None:
             raise errors[0]
         tell_failures(quoted.answers)
+        tell_untold(arguments, (quote.offer for quote in quoted.ranked))
         fit = [quote for quote in quoted.ranked if most is None or quote.offer.price_microusd_per_h <= most]
         if fit:
             return fit, asked_ts
@@ -178,7 +187,8 @@ def _tell(quote: Quote, limits: RunLimits, keep_s: float | None) -> None:
     stop = time.strftime("%H:%M", time.localtime(time.time() + limits.auto_stop_s))
     say(
         f"offer: {offer.gpu_name} {offer.vram_mib / 1024:.0f} GiB at {offer.provider}, "
-        f"{formatting.hourly_price(offer.price_microusd_per_h)}, {offer.region or 'place unknown'}"
+        f"{formatting.hourly_price(offer.price_microusd_per_h)} with {offer.disk_gb} GB of disk, "
+        f"{offer.region or 'place unknown'}"
     )
     say(f"the whole run: {cost_range(quote.estimate)}, {time_range(quote.estimate)}")
     for note in limits.notes:
@@ -218,7 +228,6 @@ def _started(
                 runs,
                 arguments,
                 token=token,
-                deadline_ts=wanted.deadline_ts or time.time(),
                 line=line,
                 may_move=bool(rental.left),
             )
@@ -268,7 +277,8 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
                     wanted,
                     offers=tuple(offer for offer in wanted.offers if offer.provider in {p.name for p in providers}),
                 ),
-                box_start(preferences, wanted.deadline_ts or time.time()),
+                box_start(preferences),
                 tell,
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
+                pace=pace_of(preferences),
             )

@@ -17,12 +17,14 @@ from loratui.sessions.prepare import Prepared
 from loratui.sessions.rented import rental_target
 from loratui.sessions.rented_box import arm
 from loratui.sessions.renting_course import Rental
+from loratui.sessions.renting_end import noted
 from loratui.sessions.start_run import start_run
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supply import SLOW_CODE
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals
 from loratui_protocol.config_file import to_toml
-from loratui_protocol.errors import HostError
+from loratui_protocol.errors import HostError, UsageError
 from loratui_protocol.inputs import ModelSource
 
 NO_DEADMAN = "deadman.none"
@@ -30,14 +32,19 @@ NO_DEADMAN = "deadman.none"
 LINGER_S = 600.0
 """How long the results may take to come here, at first: a laptop that sleeps fetches them when it is back."""
 _LOOK_AT_UPLOAD_S = 20.0
+_SHORTEST_RUN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedRun:
-    """A run that is to be on the machine. ``model`` None: its base model travels from here."""
+    """A run that is to be on the machine. ``model`` None: its base model travels from here.
+
+    ``base_model_bytes`` is what the machine downloads for it, None where nobody knows.
+    """
 
     checked: Checked
     model: ModelSource | None
+    base_model_bytes: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -67,7 +74,6 @@ def start_on(
     arguments: Arguments,
     *,
     token: str,
-    deadline_ts: float,
     line: Line,
     may_move: bool,
 ) -> list[str]:
@@ -79,7 +85,7 @@ def start_on(
         HostError: this machine does not serve, another one may.
         LoratuiError: no machine would.
     """
-    target = rental_target(rental.provider, rental.label)
+    target, deadline_ts = rental_target(rental.provider, rental.label), rental.deadline_ts or steady_ts()
     with Rentals(preferences.database) as ledger:
         stored = ledger.rental(rental.label)
     armed = wait(
@@ -95,7 +101,14 @@ def start_on(
     started: list[str] = []
     for run in runs:
         prepared = wait(host, preparing(target, run.checked, preferences, token))
-        left_s = deadline_ts - time.time()
+        left_s = deadline_ts - steady_ts()
+        if left_s < stored.save_s + _SHORTEST_RUN_S:
+            raise UsageError(
+                f"of what was agreed to {formatting.duration(max(0.0, left_s))} are left, too little to train and to "
+                "bring the results home; nothing of yours was sent there, and it is ended",
+                fix="give a larger budget, or a later deadline",
+                code="rental.cap",
+            )
         if not started:
             tell_terms(prepared, rental.price_microusd_per_h, left_s)
             _judge_line(prepared, line, may_move=may_move)
@@ -110,7 +123,7 @@ def start_on(
             config_toml=to_toml(config),
             home=Path(prepared.home),
             price_microusd_per_h=rental.price_microusd_per_h,
-            max_runtime_s=max(60.0, left_s - stored.save_s),
+            max_runtime_s=left_s - stored.save_s,
             supply=prepared.supply,
             # One that is kept waits for its user; it ends with its lease, or at its deadline.
             on_done="end" if armed.how == "end" and arguments.keep is None else "",
@@ -119,7 +132,8 @@ def start_on(
             resumed=run.checked.resumed,
         )
         with Rentals(preferences.database) as ledger:
-            ledger.note_run(rental.label, run_id)
+            # A ledger that can't be written ends no run: the run itself is stored with its target.
+            noted(lambda run_id=run_id, ledger=ledger: ledger.note_run(rental.label, run_id))  # type: ignore[misc]
         if not started:
             _watch_upload(host, preferences, rental.label, run_id, line, may_move=may_move)
         started.append(run_id)

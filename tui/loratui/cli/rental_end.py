@@ -19,6 +19,7 @@ from loratui.sessions.market import opened
 from loratui.sessions.rented import rental_label
 from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals
@@ -171,7 +172,7 @@ def _tell_that_it_goes_on(preferences: Settings, label: str) -> None:
         rental = ledger.rental(label)
     if rental.state.is_over:
         return
-    left_s = max(0.0, (rental.deadline_ts or time.time()) - time.time())
+    left_s = max(0.0, (rental.deadline_ts or 0.0) - steady_ts())
     say(
         f"the rental goes on at {formatting.hourly_price(rental.price_microusd_per_h)}; it ends itself in "
         f"{formatting.duration(left_s)} at the latest. To end it now: loratui terminate {label}"

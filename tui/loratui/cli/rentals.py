@@ -25,6 +25,7 @@ from loratui.sessions.renting_orphans import (
     tidy_all,
 )
 from loratui.settings import Settings
+from loratui.store import Store
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import StorageError, UsageError
 from loratui_protocol.messages import MICROUSD_PER_USD
@@ -106,11 +107,12 @@ async def _terminate(arguments: Arguments) -> int:
         errors = {answer.provider: answer.error for answer in answers if answer.error is not None}
         with _ledger(preferences) as ledger:
             known = {rental.label: rental for rental in ledger.rentals()} if ledger else {}
+            meant = {arguments.rental, *_labels_of_runs(preferences, ledger, arguments.rental)}
             chosen = [
                 _found(answer.provider, instance, known.get(instance.label), ledger, preferences)
                 for answer in answers
                 for instance in answer.value or []
-                if arguments.all or arguments.rental in (instance.id, instance.label)
+                if arguments.all or not meant.isdisjoint((instance.id, instance.label))
             ]
             if not chosen and not errors and not arguments.all:
                 raise UsageError(
@@ -168,6 +170,16 @@ def _found(
         return Found(provider=provider, standing=Standing.UNKNOWN_FATE, why=_NO_LEDGER, instance=instance)
     standing, why = standing_of(instance, rental, ledger, preferences.state_dir)
     return Found(provider=provider, standing=standing, why=why, instance=instance, rental=rental)
+
+
+def _labels_of_runs(preferences: Settings, ledger: Rentals | None, meant: str | None) -> set[str]:
+    """Return the labels of the rentals that runs of this name, or whose ids begin so, are on."""
+    if ledger is None or not meant:
+        return set()
+    with Store(preferences.database) as store:
+        runs = [run.id for run in store.runs() if run.name == meant or run.id.startswith(meant.upper())]
+    rentals = [ledger.of_run(run_id) for run_id in runs]
+    return {rental.label for rental in rentals if rental is not None and not rental.state.is_over}
 
 
 def _unminded(now: Reconciled) -> list[Found]:

@@ -17,8 +17,13 @@ from loratui_protocol.inputs import ModelSource
 _SAY_EVERY_S = 5.0
 
 
-def tell_terms(prepared: Prepared, price_microusd_per_h: int, limit_s: float | None) -> None:
-    """Say what the host is, what travels there, what that takes, and who can read it."""
+def tell_terms(
+    prepared: Prepared, price_microusd_per_h: int, limit_s: float | None, *, floor_microusd: int = 0
+) -> None:
+    """Say what the host is, what travels there, what that takes, and who can read it.
+
+    ``floor_microusd`` is what is billed at least, however short the run is.
+    """
     facts, supply = prepared.facts, prepared.supply
     gpus = ", ".join(f"{gpu.name} {gpu.vram_mib / 1024:.0f} GiB" for gpu in facts.gpus) or "no GPU: the CPU trains"
     say(f"host: {facts.user} on {facts.system} {facts.machine}, {facts.cpus} CPUs, {gpus}; files go to {prepared.home}")
@@ -32,8 +37,12 @@ def tell_terms(prepared: Prepared, price_microusd_per_h: int, limit_s: float | N
     say(travels)
     say("whoever runs that host can read the pictures, captions and results that are there")
     price = formatting.hourly_price(price_microusd_per_h) if price_microusd_per_h else "not set (ssh.price_usd_per_h)"
-    most = f", at most {formatting.money(round(price_microusd_per_h * limit_s / 3600))}" if limit_s is not None else ""
-    say(f"price: {price}; auto-stop: {formatting.auto_stop(limit_s)}{most if price_microusd_per_h else ''}")
+    parts = [f"price: {price}; auto-stop: {formatting.auto_stop(limit_s)}"]
+    if price_microusd_per_h and limit_s is not None:
+        parts.append(f"at most {formatting.money(max(floor_microusd, round(price_microusd_per_h * limit_s / 3600)))}")
+    if floor_microusd:
+        parts.append(f"at least {formatting.money(floor_microusd)} is billed")
+    say(", ".join(parts))
 
 
 def check_upload(prepared: Prepared, price_microusd_per_h: int, accepted: list[str]) -> None:

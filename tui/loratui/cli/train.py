@@ -13,6 +13,7 @@ from loratui.cli.check import Checked, check_all, check_base_model, check_config
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, watch
 from loratui.cli.limits import agrees, max_runtime_s
+from loratui.cli.market_query import refuse_market_options
 from loratui.remote.local_agent import check_installed, check_platform
 from loratui.sessions.market import MARKETS
 from loratui.sessions.start_run import start_run
@@ -29,8 +30,7 @@ def train(arguments: Arguments) -> int:
         from loratui.cli.rent import train_on_market
 
         return train_on_market(arguments, arguments.on)
-    if arguments.wait_price is not None:
-        raise UsageError("--wait-price is for rented machines", fix="--on vast, runpod or cheapest", code="usage.price")
+    refuse_market_options(arguments)
     if arguments.on != LOCAL:
         from loratui.cli.hosts import train_on_host
 

@@ -24,9 +24,9 @@ _SLOW_LINE = 2
 _BOOT_S, _SLOW_BOOT_S = 33, 180
 _PULL_BYTES_PER_S = 121_000_000
 _PULL_SOURCE = "table: alignment-hive #98, on RunPod: 33 s with the image there, 16.3 GB pulled in 167 s"
-_IMAGE_BYTES, _LARGE_IMAGE_BYTES = 4_000_000_000, 16_300_000_000
+_IMAGE_BYTES, LARGE_IMAGE_BYTES = 4_000_000_000, 16_300_000_000
 """Of pytorch/pytorch, and of runpod/pytorch."""
-_MODEL_BYTES, _LARGE_MODEL_BYTES = 4_270_000_000, 7_700_000_000
+_MODEL_BYTES, LARGE_MODEL_BYTES = 4_270_000_000, 7_700_000_000
 """Of v1-5-pruned-emaonly.safetensors, and of v1-5-pruned.safetensors."""
 _UPLINK_BYTES_PER_S = 10 * _BYTES_PER_MBIT
 _DOWNLINK_BYTES_PER_S = 20 * _BYTES_PER_MBIT
@@ -198,7 +198,7 @@ class _Bill:
 
 def _boot(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
     small = _IMAGE_BYTES if work.image_bytes is None else work.image_bytes
-    large = _LARGE_IMAGE_BYTES if work.image_bytes is None else work.image_bytes
+    large = LARGE_IMAGE_BYTES if work.image_bytes is None else work.image_bytes
     rate = min(_line(offer.download_mbit_s) or _PULL_BYTES_PER_S, _PULL_BYTES_PER_S)
     source = _PULL_SOURCE + ("; assumed: an image of 4 to 16 GB" if work.image_bytes is None else "")
     p50_s, p90_s = _BOOT_S + small / rate, _SLOW_BOOT_S + large * _SLOW_LINE / rate
@@ -228,7 +228,7 @@ def _environment(work: Work, offer: Offer, known: Known, bill: _Bill) -> Estimat
 def _base_model(work: Work, offer: Offer, bill: _Bill) -> EstimatePart:
     rate, line = _host_line(offer)
     if work.base_model_bytes is None:
-        small, large = _MODEL_BYTES, _LARGE_MODEL_BYTES
+        small, large = _MODEL_BYTES, LARGE_MODEL_BYTES
         source = f"assumed: 4.3 GB, as v1-5-pruned-emaonly has, to 7.7 GB; {line}"
     else:
         small = large = work.base_model_bytes

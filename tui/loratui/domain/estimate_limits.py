@@ -35,9 +35,9 @@ class RunLimits:
     notes: tuple[str, ...] = ()
 
 
-def default_cap_microusd(estimated: Estimate) -> int:
+def default_cap_microusd(estimated: Estimate, most_microusd: int = MOST_CAP_MICROUSD) -> int:
     """Return the cap of a user who names no budget."""
-    return min(MOST_CAP_MICROUSD, math.ceil(_CAP_RATIO * estimated.p90_microusd))
+    return min(most_microusd, math.ceil(_CAP_RATIO * estimated.p90_microusd))
 
 
 def needed_balance_microusd(estimated: Estimate, offer: Offer) -> int:
@@ -53,23 +53,24 @@ def run_limits(
     balance_microusd: int | None = None,
     linger_s: float = 0.0,
     deadline_s: float | None = None,
+    most_microusd: int = MOST_CAP_MICROUSD,
 ) -> RunLimits:
     """Return cap and auto-stop of a run on an offer.
 
     ``balance_microusd`` None: nobody knows it. ``linger_s``: how long the machine is kept after the results are here.
-    ``deadline_s`` is the user's own, from the start of the rental.
+    ``deadline_s`` is the user's own, from the start of the rental; ``most_microusd`` is what is spent without a budget.
 
     Raises:
         UsageError: ``budget.too_low`` or ``balance.too_low``: it is not enough for what the run is likely to cost.
     """
     needed = needed_balance_microusd(estimated, offer)
-    cap = default_cap_microusd(estimated) if budget_microusd is None else budget_microusd
+    cap = default_cap_microusd(estimated, most_microusd) if budget_microusd is None else budget_microusd
     if cap < estimated.p50_microusd or _paid_s(cap - estimated.p90_traffic_microusd, offer) == 0:
         what = "the budget is" if budget_microusd is not None else "without --budget no more is spent than"
         raise UsageError(
             f"{what} {formatting.money(cap)}, the run is likely to cost {cost_range(estimated)} on {_named(offer)}. "
             "Nothing was rented",
-            fix=f"--budget {_dollars(estimated.p90_microusd)}, fewer steps, or another offer",
+            fix=f"--budget {formatting.dollars_at_least(estimated.p90_microusd)}, fewer steps, or another offer",
             code="budget.too_low",
         )
     notes = []
@@ -127,9 +128,3 @@ def _paid_s(microusd: int, offer: Offer) -> int | None:
 
 def _named(offer: Offer) -> str:
     return f"{offer.gpu_name} at {formatting.hourly_price(offer.price_microusd_per_h)} ({offer.provider})"
-
-
-def _dollars(microusd: int) -> str:
-    """Return an amount as ``--budget`` takes it, rounded up to the cent."""
-    cents = -(-microusd // 10_000)
-    return f"{cents // 100}.{cents % 100:02}"

@@ -24,6 +24,12 @@ def money(microusd: int, *, exact: bool = True) -> str:
     return f"{'' if exact else APPROXIMATELY}{'-' if usd < 0 else ''}${text}"
 
 
+def dollars_at_least(microusd: int) -> str:
+    """Return an amount as ``--budget`` takes it, rounded up to the cent."""
+    cents = -(-microusd // 10_000)
+    return f"{cents // 100}.{cents % 100:02}"
+
+
 def hourly_price(microusd_per_h: int) -> str:
     """Return an hourly price as "$0.69/h"."""
     return f"{money(microusd_per_h)}/h"

@@ -161,6 +161,15 @@ def lasts_s(left_microusd: int, microusd_per_h: int, reserved_microusd: int = 0)
     return max(0, (left_microusd - reserved_microusd) * 3600 // microusd_per_h)
 
 
+def ends_ts(
+    agreed_ts: float | None, now_ts: float, left_microusd: int | None, microusd_per_h: int, reserved_microusd: int = 0
+) -> float | None:
+    """Return when a rental has to end: as agreed, or earlier, when it has used up what is left; epoch seconds."""
+    paid_s = None if left_microusd is None else lasts_s(left_microusd, microusd_per_h, reserved_microusd)
+    paid_ts = None if paid_s is None else now_ts + paid_s
+    return min((ts for ts in (agreed_ts, paid_ts) if ts is not None), default=None)
+
+
 def _ended(span: Span, now_ts: float) -> Span:
     to_ts = max(span.from_ts, now_ts) if span.to_ts is None else span.to_ts
     return Span(phase=span.phase, from_ts=span.from_ts, to_ts=to_ts, microusd_per_h=span.microusd_per_h)

@@ -8,6 +8,8 @@ from typing import Any
 
 MIN_RELIABILITY = 0.98
 """What a machine must have unless the user says otherwise."""
+MIN_DISK_GB = 40
+"""What is rented at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class OfferQuery:
     """What a machine must have. What is None, or empty, does not matter."""
 
     min_vram_mib: int = 0
-    disk_gb: int = 40
+    disk_gb: int = MIN_DISK_GB
     min_cuda: tuple[int, int] | None = None
     min_compute_capability: tuple[int, int] | None = None
     min_reliability: float = MIN_RELIABILITY
@@ -102,3 +104,15 @@ def fits(offer: Offer, query: OfferQuery) -> bool:
 def _at_least(value: Any, least: Any) -> bool:
     """Return whether a number, or a version, is at least that; what nobody knows, or asked for, is."""
     return value is None or least is None or bool(value >= least)
+
+
+def read_share(text: str) -> float:
+    """Return a reliability: 0.99 is 99 %.
+
+    Raises:
+        ValueError: it is no number between 0 and 1.
+    """
+    share = float(text)
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(text)
+    return share

@@ -76,12 +76,15 @@ print(r.urlopen(r.Request(sys.argv[2], sys.argv[3].encode() or None, h, method=s
       --header="Content-Type: application/json" --body-data="$3" "$2"
   fi
 }}
+# Seconds of a clock that nobody sets, where there is one.
+up() {{ {{ read -r s _ </proc/uptime && echo "${{s%%.*}}"; }} || date +%s; }}
 watch() {{
-  wait_s=5
+  wait_s=5 known=
   while :; do
     end=$(cat {folder}/deadline 2>/dev/null)
     case $end in '' | *[!0-9]*) end={deadline} ;; esac
-    left=$((end - $(date +%s)))
+    [ "$end" = "$known" ] || due=$(($(up) + end - $(date +%s)))
+    known=$end left=$((due - $(up)))
     if [ $left -gt 0 ]; then
       [ $left -gt 20 ] && left=20
       sleep $left

@@ -56,11 +56,13 @@ async def end_for_certain(
     *,
     account_id: str = "",
     first_wait_s: float = FIRST_WAIT_S,
+    doubt_s: float = 0.0,
 ) -> None:
     """End an instance; return once the provider's own answers have shown it gone, ``PROOFS`` in a row.
 
     It is tried for ever, with growing waits: whoever cancels it must say that something may still be billing. Begun
-    anew it goes on where it was. ``account_id``: whose it is, where that is known.
+    anew it goes on where it was. ``account_id``: whose it is, where that is known. For ``doubt_s`` it proves nothing
+    that an instance which was never shown is not: listings lag behind.
 
     Raises:
         ProviderRefusedError: the key is wrong or may not do this: asking again would change nothing.
@@ -71,6 +73,7 @@ async def end_for_certain(
     num_requests = num_proofs = 0
     last: Instance | None = None
     is_its_account = not account_id
+    was_seen = False
     wait_s = first_wait_s
     while True:
         error: ProviderError | None = None
@@ -83,7 +86,9 @@ async def end_for_certain(
             if last is None and not is_its_account:
                 await check_account(provider, account_id)
                 is_its_account = True
-            num_proofs = num_proofs + 1 if last is None else 0
+            was_seen = was_seen or last is not None
+            is_proof = last is None and (was_seen or time.monotonic() - started_s >= doubt_s)
+            num_proofs = num_proofs + 1 if is_proof else 0
         except (ProviderRefusedError, OtherAccountError):
             raise
         except ProviderError as failed:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loratui.domain.disk_need import DiskNeed
 from loratui.domain.estimate import BOOT, ENVIRONMENT, Known, MeasuredPhase
 from loratui.domain.estimate_ranking import Quote, SortBy, memory_speeds, quotes, rank
 from loratui.domain.estimate_speeds import COMPARED_WITH, MeasuredSpeed, lacks_comparison, measured_speed
@@ -39,6 +40,8 @@ class Quoted:
 
     ranked: list[Quote]
     answers: list[Answered[list[Offer]]]
+    disk: DiskNeed | None = None
+    """What the run needs, if that was reckoned."""
 
 
 def work_for(

@@ -26,6 +26,7 @@ from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import purge_data
 from loratui.sessions.renting_end import Receipt, finish_rental, noted, receipt, still_billing, tidy_up
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store
@@ -194,13 +195,13 @@ class Minder:
         if self._rental.account_id:
             await check_account(provider, self._rental.account_id)
         why = "its provider shows it gone, and this laptop did not end it"
-        self._ledger.note_end(self.label, RentalState.LOST, time.time(), why)
+        self._ledger.note_end(self.label, RentalState.LOST, steady_ts(), why)
         self._rental = self._ledger.rental(self.label)
         await tidy_up(provider, self._ledger, self._rental)
 
     async def _repriced(self, price: int) -> None:
         """Count with the new price from now on; move the deadline so that the cap holds."""
-        before, now_ts = self._rental.price_microusd_per_h, time.time()
+        before, now_ts = self._rental.price_microusd_per_h, steady_ts()
         last = self._ledger.spans(self.label)[-1].phase
         self._ledger.note(self.label, price_microusd_per_h=price)
         self._ledger.enter(self.label, last, now_ts, price)
@@ -232,7 +233,7 @@ class Minder:
             # Whoever began that may be at it, in this process or another.
             return "" if self._folder.is_minded() else self._rental.why or "its end was begun"
         deadline_ts, now_s = self._rental.deadline_ts, time.monotonic()
-        if deadline_ts is not None and time.time() > deadline_ts + _OVERDUE_S:
+        if deadline_ts is not None and steady_ts() > deadline_ts + _OVERDUE_S:
             return "its time was up"
         views = self._views().values()
         if not views or not all(view.is_settled and not view.download_failures for view in views):
@@ -240,7 +241,7 @@ class Minder:
             return ""
         if self._settled_s is None:
             self._settled_s = now_s
-            self._enter(Phase.IDLE, time.time())
+            self._enter(Phase.IDLE, steady_ts())
         since_s = now_s - self._settled_s
         if since_s < (self._rental.keep_s or 0.0):
             return ""

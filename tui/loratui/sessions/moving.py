@@ -1,6 +1,5 @@
 """Moving the end of a rental: the machine is told first, then the ledger; budget and deadline go together."""
 
-import time
 from dataclasses import dataclass, replace
 
 from loratui.domain.formatting import duration, hourly_price, money, time_of_day
@@ -10,6 +9,7 @@ from loratui.sessions.market import opened
 from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import Armed, arm
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals, StoredRental
@@ -52,7 +52,7 @@ def extension(ledger: Rentals, label: str, seconds: float) -> Extension:
     if rental.state is not RentalState.READY or rental.deadline_ts is None:
         raise HostError(f"the rental {label} is {rental.state}: it can't be extended", code=OVER)
     deadline_ts = rental.deadline_ts + seconds
-    if deadline_ts < time.time() + _SHORTEST_S:
+    if deadline_ts < steady_ts() + _SHORTEST_S:
         raise UsageError(
             "the rental would end within a minute", fix=f"to end it now: loratui terminate {label}", code="rental.short"
         )
@@ -104,7 +104,7 @@ async def _check_balance(settings: Settings, asked: Extension) -> None:
         if not providers:
             return
         balance = (await providers[0].account()).balance_microusd
-    needed = time_microusd(rental.price_microusd_per_h, microseconds(max(0.0, asked.deadline_ts - time.time())))
+    needed = time_microusd(rental.price_microusd_per_h, microseconds(max(0.0, asked.deadline_ts - steady_ts())))
     if balance < needed:
         raise UsageError(
             f"there is {money(balance)} on the {rental.provider} account, {money(needed)} are needed until then: an "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from loratui.domain.ledger import Phase, Rates, Spent, by_phase, projected
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supply import Supply
 from loratui.store import Store
 from loratui.store.rentals import Rentals, StoredRental
@@ -61,7 +62,7 @@ class Reckoning:
         travelled = self.travelled(views)
         return projected(
             self._ledger.spans(rental.label),
-            time.time(),
+            steady_ts(),
             rates,
             to_come,
             sent_bytes=travelled.sent,
@@ -70,7 +71,7 @@ class Reckoning:
 
     def cost(self, rental: StoredRental, views: Mapping[str, RunView]) -> RentalCost:
         """Return how it stands now, as far as ledger and runs tell."""
-        spent, now_ts = self.spent(rental, views), time.time()
+        spent, now_ts = self.spent(rental, views), steady_ts()
         return RentalCost(
             label=rental.label,
             provider=rental.provider,

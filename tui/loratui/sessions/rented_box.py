@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loratui.domain.offers import Offer
 from loratui.remote.address import agent_argv
 from loratui.remote.bootstrap import raise_if_error
 from loratui.remote.start_script import start_script
 from loratui.sessions.machine import Machine
 from loratui.sessions.renting import BoxStart
+from loratui.sessions.steady_clock import steady_ts
 from loratui.settings import Settings
 from loratui.store.rentals import StoredRental
 from loratui_protocol.codec import clean
@@ -23,8 +22,6 @@ IMAGES = {
     "runpod": "runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
 }
 """With a torch that is in the range that we train over. RunPod starts only what has an SSH server of its own."""
-LEASE_S = 1800.0
-"""So long a machine with nothing to do, and nobody there, stays."""
 _SHORTEST_LEASE_S = 120.0
 SETUP_S = 1800.0
 """A machine on which no job was started by then was forgotten."""
@@ -59,12 +56,14 @@ def api_url(provider: str, preferences: Settings) -> str:
     return preferences.vast_url if provider == "vast" else preferences.runpod_url
 
 
-def box_start(preferences: Settings, deadline_ts: float) -> Callable[[Offer, str], BoxStart]:
+def box_start(preferences: Settings) -> Callable[[StoredRental], BoxStart]:
     """Return how machines begin: armed with a shell before anything else is there."""
 
-    def start(offer: Offer, _label: str) -> BoxStart:
-        script = start_script(offer.provider, api_url(offer.provider, preferences), int(deadline_ts))
-        return BoxStart(image=IMAGES[offer.provider], start_script=script)
+    def start(rental: StoredRental) -> BoxStart:
+        # Nobody has said when it has to end: then it may not even begin.
+        deadline_ts = steady_ts() if rental.deadline_ts is None else rental.deadline_ts
+        script = start_script(rental.provider, api_url(rental.provider, preferences), int(deadline_ts))
+        return BoxStart(image=IMAGES[rental.provider], start_script=script)
 
     return start
 
@@ -103,9 +102,8 @@ async def arm(
         "graphql_url": preferences.runpod_graphql_url if rental.provider == "runpod" else "",
         "instance_id": rental.instance_id,
         "key": scoped_key,
-        "deadline_s": deadline_ts - time.time(),
         # One that is kept is not left alone by whoever closes the laptop in between.
-        "lease_s": LEASE_S if rental.keep_s is None else max(_SHORTEST_LEASE_S, rental.keep_s),
+        "lease_s": preferences.rental_lease_s if rental.keep_s is None else max(_SHORTEST_LEASE_S, rental.keep_s),
         "setup_s": SETUP_S,
         "save_s": rental.save_s,
     }
@@ -113,7 +111,9 @@ async def arm(
     argv = agent_argv(await machine.agent.ensure(), "arm", "--nonce", nonce)
     try:
         async with asyncio.timeout(_ARM_TIMEOUT_S), machine.box.process(argv, nonce) as process:
-            await process.write(json.dumps(question).encode("ascii") + b"\n")
+            # Only now: bringing the agent takes its time, and this laptop may have slept.
+            asked = question | {"deadline_s": deadline_ts - steady_ts()}
+            await process.write(json.dumps(asked).encode("ascii") + b"\n")
             await process.write_eof()
             told = await process.frame()
     except TimeoutError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loratui.domain.formatting import day_and_time, hourly_price, money
-from loratui.domain.ledger import Phase, Rates, spent
+from loratui.domain.ledger import Phase, Rates, ends_ts, spent
 from loratui.domain.offers import Offer
 from loratui.domain.rental import Happened, after
 from loratui.providers.base import (
@@ -27,6 +27,7 @@ from loratui.sessions.renting_attempt import Attempt, AttemptFailedError, CapRea
 from loratui.sessions.renting_course import Course, Rental, RentalView
 from loratui.sessions.renting_fate import Pace
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import LoratuiError, UsageError
 from loratui_protocol.ids import new_id
@@ -66,7 +67,10 @@ class Wanted:
     """What an hour may cost, now and later."""
     cap_microusd: int | None = None
     """What all attempts may cost together."""
+    reserved_microusd: int = 0
+    """What of it is kept back for traffic."""
     deadline_ts: float | None = None
+    """A machine that is dearer than the first, or comes after others, ends earlier: when the cap is used up."""
     stops_for: str = ""
     """Why the deadline is when it is, in a few words."""
     save_s: float = 0.0
@@ -83,7 +87,7 @@ async def rent(
     ledger: Rentals,
     state_dir: Path,
     wanted: Wanted,
-    start: Callable[[Offer, str], BoxStart],
+    start: Callable[[StoredRental], BoxStart],
     tell: Callable[[RentalView], None] = lambda _: None,
     *,
     connect: Connect | None = None,
@@ -91,7 +95,7 @@ async def rent(
 ) -> Rental:
     """Rent the first offer that comes to something; return it once it has an address.
 
-    ``start`` is given the offer and the label. With ``connect`` signing in belongs to it: a machine that nobody gets
+    ``start`` is given the rental as it is written down. With ``connect`` signing in belongs to it: a machine that nobody gets
     into is ended, and the next offer is taken. Cancelled once, it ends what there is for certain before it raises that.
 
     Raises:
@@ -119,7 +123,7 @@ async def rent(
 
 def connected(ledger: Rentals, rental: Rental) -> None:
     """Write down that somebody has signed in there; for callers of ``rent`` without ``connect``."""
-    stored, now_ts = ledger.rental(rental.label), time.time()
+    stored, now_ts = ledger.rental(rental.label), steady_ts()
     state, _ = after(stored.state, Happened.CONNECTED)
     ledger.note(rental.label, state=state, ready_ts=now_ts)
     ledger.enter(rental.label, Phase.SETTING_UP, now_ts, stored.price_microusd_per_h)
@@ -134,7 +138,7 @@ class _Renting:
         ledger: Rentals,
         state_dir: Path,
         wanted: Wanted,
-        start: Callable[[Offer, str], BoxStart],
+        start: Callable[[StoredRental], BoxStart],
         tell: Callable[[RentalView], None],
         connect: Connect | None,
         pace: Pace,
@@ -232,7 +236,7 @@ class _Renting:
 
     def _prepared(self, offer: Offer, label: str, folder: RentalFolder) -> Attempt:
         wanted, cap, public_key = self._wanted, self._cap_microusd(), folder.public_key()
-        begins = self._start(offer, label)
+        now_ts, price = steady_ts(), offer.price_microusd_per_h
         rental = StoredRental(
             label=label,
             provider=offer.provider,
@@ -241,15 +245,16 @@ class _Renting:
             machine=offer.machine,
             public_key=public_key,
             run_ids=wanted.run_id,
-            price_microusd_per_h=offer.price_microusd_per_h,
+            price_microusd_per_h=price,
             cap_microusd=cap,
-            deadline_ts=wanted.deadline_ts,
-            created_ts=time.time(),
+            deadline_ts=ends_ts(wanted.deadline_ts, now_ts, cap, price, wanted.reserved_microusd),
+            created_ts=now_ts,
             stops_for=wanted.stops_for,
             save_s=wanted.save_s,
             keep_s=wanted.keep_s,
             estimated_microusd=wanted.estimated_microusd,
         )
+        begins = self._start(rental)
         order = RentalOrder(
             offer=offer,
             label=label,
@@ -262,7 +267,16 @@ class _Renting:
         )
         course = Course(self._ledger, rental, self._tell, self._pace.limits)
         bad_hosts = self._bad_hosts.setdefault(offer.provider, {})
-        return Attempt(self._providers[offer.provider], self._ledger, folder, course, order, self._pace, bad_hosts)
+        return Attempt(
+            self._providers[offer.provider],
+            self._ledger,
+            folder,
+            course,
+            order,
+            self._pace,
+            bad_hosts,
+            reserved_microusd=wanted.reserved_microusd,
+        )
 
     def _cap_microusd(self) -> int | None:
         """Return what is left of the cap.
@@ -282,7 +296,7 @@ class _Renting:
 
     def _spent_microusd(self) -> int:
         return sum(
-            spent(self._ledger.spans(label), time.time(), Rates.of(self._ledger.rental(label).offer)).total_microusd
+            spent(self._ledger.spans(label), steady_ts(), Rates.of(self._ledger.rental(label).offer)).total_microusd
             for label in self._labels
         )
 

@@ -1,7 +1,6 @@
 """One attempt to rent one offer: from the written intent to a machine with an address, or to its proven end."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -22,8 +21,9 @@ from loratui.providers.base import (
 from loratui.sessions.ending import PROOFS, EndingView, OtherAccountError, finish
 from loratui.sessions.renting_course import Course, Rental
 from loratui.sessions.renting_end import end_rental, extra_ended, still_billing, tidy_up
-from loratui.sessions.renting_fate import Pace, look_by_label
+from loratui.sessions.renting_fate import Pace, look_by_label, nothing_there
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import HostError, LoratuiError
 
@@ -56,6 +56,8 @@ class Attempt:
         order: RentalOrder,
         pace: Pace,
         bad_hosts: dict[str, str],
+        *,
+        reserved_microusd: int = 0,
     ) -> None:
         self._provider = provider
         self._ledger = ledger
@@ -64,7 +66,9 @@ class Attempt:
         self._order = order
         self._pace = pace
         self._bad_hosts = bad_hosts
+        self._reserved_microusd = reserved_microusd
         self._hint = ""
+        self._was_seen = False
 
     async def run(self, connect: Connect | None, left: tuple[Offer, ...]) -> Rental:
         """Return the machine once it has an address, or, with ``connect``, once that has signed in.
@@ -112,7 +116,7 @@ class Attempt:
             return
         await self._find()
         if self._course.rental.state.is_over:
-            raise AttemptFailedError("its answer was lost, and nothing was rented")
+            raise AttemptFailedError(f"its answer was lost, and {self._course.rental.why}")
 
     async def _find(self) -> None:
         """Find out whether there is something that bears the label, however long that takes."""
@@ -122,14 +126,15 @@ class Attempt:
         )
         await extra_ended(self._provider, found[1:], self._pace.first_end_s)
         if found:
+            self._was_seen = True
             course.take(found[0].id)
             course.move(Happened.FOUND)
         else:
-            course.move(Happened.NOT_FOUND, "nothing bears its label")
+            course.move(Happened.NOT_FOUND, nothing_there(max(course.since_sent_s(), steady_ts() - course.sent_ts)))
 
     async def _boot(self) -> None:
         """Wait for an address. A look comes first: what costs more than was agreed to is ended at once."""
-        num_gone, wait_s, was_seen = 0, self._pace.first_poll_s, False
+        num_gone, wait_s = 0, self._pace.first_poll_s
         course, limits = self._course, self._pace.limits
         while True:
             try:
@@ -140,14 +145,14 @@ class Attempt:
                 course.show(error.what)
             else:
                 num_gone = num_gone + 1 if found is None else 0
-                was_seen = was_seen or found is not None
-                if was_seen and num_gone >= PROOFS:
+                self._was_seen = self._was_seen or found is not None
+                if self._was_seen and num_gone >= PROOFS:
                     raise self._failed("it ended by itself", Happened.SHOWN_GONE)
                 if found is not None and self._has_address(found):
                     course.move(Happened.HAS_ADDRESS)
                     return
             # One that is listed nowhere yet is not gone: it may be too young.
-            limit_s = limits.boot_s if was_seen else min(limits.boot_s, limits.create_s)
+            limit_s = limits.boot_s if self._was_seen else min(limits.boot_s, limits.create_s)
             if course.in_state_s() >= limit_s:
                 raise self._failed(f"it did not start within {duration(limit_s)}", Happened.TIMED_OUT)
             self._check_cap()
@@ -175,10 +180,12 @@ class Attempt:
 
     async def _sign_in(self, connect: Connect, rental: Rental) -> None:
         limit_s = self._pace.limits.connect_s
+        left_s = limit_s if rental.deadline_ts is None else max(0.0, rental.deadline_ts - steady_ts())
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(min(limit_s, left_s)):
                 await connect(rental)
         except TimeoutError as error:
+            self._check_cap()
             raise self._failed(f"nobody could sign in within {duration(limit_s)}", Happened.TIMED_OUT) from error
         except HostError as error:
             raise self._failed(error.what, Happened.FAILED) from error
@@ -211,8 +218,15 @@ class Attempt:
         if not course.rental.state.is_over:
             if course.rental.state is not RentalState.ENDING:
                 course.move(Happened.END_WANTED, why)
-            pace_s = self._pace.first_end_s
-            await end_rental(self._provider, self._ledger, course.rental, why, self._ending, first_wait_s=pace_s)
+            await end_rental(
+                self._provider,
+                self._ledger,
+                course.rental,
+                why,
+                self._ending,
+                first_wait_s=self._pace.first_end_s,
+                doubt_s=0.0 if self._was_seen else self._pace.young_s - course.since_sent_s(),
+            )
             course.rental = replace(course.rental, state=after(course.rental.state, Happened.SHOWN_GONE)[0])
             course.show(why)
         await tidy_up(self._provider, self._ledger, course.rental)
@@ -233,7 +247,7 @@ class Attempt:
 
     def _check_cap(self) -> None:
         rental, spent = self._course.rental, self._course.spent_microusd()
-        is_over = rental.deadline_ts is not None and time.time() >= rental.deadline_ts
+        is_over = rental.deadline_ts is not None and steady_ts() >= rental.deadline_ts
         if is_over or (rental.cap_microusd is not None and spent >= rental.cap_microusd):
             self._course.move(Happened.END_WANTED, "the cap was reached before it started")
             raise CapReachedError(
@@ -242,9 +256,11 @@ class Attempt:
             )
 
     def _rented(self, left: tuple[Offer, ...]) -> Rental:
-        rental, address = self._course.rental, self._course.address
+        course, address = self._course, self._course.address
         if address is None:
             raise ValueError("it has no address")
+        course.end_by(self._reserved_microusd)
+        rental = course.rental
         return Rental(
             label=rental.label,
             provider=rental.provider,
@@ -252,7 +268,8 @@ class Attempt:
             offer=rental.offer,
             ssh=address,
             price_microusd_per_h=rental.price_microusd_per_h,
-            created_ts=self._course.sent_ts,
+            created_ts=course.sent_ts,
+            deadline_ts=rental.deadline_ts,
             folder=self._folder,
             scoped_key=self._folder.scoped_key(),
             left=left,

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from loratui.domain.ledger import Phase, Rates, spent
+from loratui.domain.ledger import Phase, Rates, ends_ts, spent
 from loratui.domain.offers import Offer
 from loratui.domain.rental import Happened, Limits, RentalState, after
 from loratui.providers.base import SshAddress
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import LoratuiError, StorageError
 
@@ -48,6 +49,8 @@ class Rental:
     ssh: SshAddress
     price_microusd_per_h: int
     created_ts: float
+    deadline_ts: float | None = None
+    """When it has to end: what may be spent is used up then, or it was agreed so."""
     folder: RentalFolder
     """Held: as long as this process minds the rental, nobody here takes it for an orphan."""
     scoped_key: str = field(default="", repr=False)
@@ -70,7 +73,7 @@ class Course:
         self.rental = rental
         self.address: SshAddress | None = None
         self.is_ending = False
-        self.sent_ts = time.time()
+        self.sent_ts = steady_ts()
         self._ledger = ledger
         self._tell = tell
         self._limits = limits
@@ -81,7 +84,7 @@ class Course:
     def move(self, happened: Happened, why: str = "") -> None:
         """Go on to the next state: it is written down first."""
         state, _ = after(self.rental.state, happened)
-        now_s, now_ts = time.monotonic(), time.time()
+        now_s, now_ts = time.monotonic(), steady_ts()
         if happened is Happened.SENT:
             self._sent_s, self.sent_ts = now_s, now_ts
         self._write(lambda: self._note(state, why, now_ts))
@@ -105,6 +108,15 @@ class Course:
             self._write(lambda: self._ledger.reprice(self.rental.label, microusd_per_h))
             self.rental = replace(self.rental, price_microusd_per_h=microusd_per_h)
 
+    def end_by(self, reserved_microusd: int) -> None:
+        """Know when it has to end, at the price that it has now."""
+        rental, now_ts = self.rental, steady_ts()
+        left = None if rental.cap_microusd is None else rental.cap_microusd - self.spent_microusd()
+        deadline_ts = ends_ts(rental.deadline_ts, now_ts, left, rental.price_microusd_per_h, reserved_microusd)
+        if deadline_ts != rental.deadline_ts:
+            self._write(lambda: self._ledger.note(rental.label, deadline_ts=deadline_ts))
+            self.rental = replace(rental, deadline_ts=deadline_ts)
+
     def blame(self, why: str) -> None:
         """Remember that this machine did not serve."""
         noted(lambda: self._ledger.note_bad_host(self.rental.provider, self.rental.machine, why, time.time()))
@@ -119,7 +131,7 @@ class Course:
             state=rental.state,
             state_s=self.in_state_s(),
             limit_s=self._limits.of(rental.state),
-            elapsed_s=max(time.monotonic() - self._sent_s, time.time() - self.sent_ts),
+            elapsed_s=max(time.monotonic() - self._sent_s, steady_ts() - self.sent_ts),
             spent_microusd=self.spent_microusd(),
             price_microusd_per_h=rental.price_microusd_per_h,
             detail=detail,
@@ -134,14 +146,18 @@ class Course:
 
     def in_state_s(self) -> float:
         """Return for how long, a time in which this machine slept included: the other one did not."""
-        return max(time.monotonic() - self._since_s, time.time() - self._since_ts)
+        return max(time.monotonic() - self._since_s, steady_ts() - self._since_ts)
+
+    def since_sent_s(self) -> float:
+        """Return for how long it has been asked for, at least."""
+        return time.monotonic() - self._sent_s
 
     def spent_microusd(self) -> int:
         """Return what it has cost so far; where the ledger can't be read, what that was when it last could be."""
         rates = Rates.of(self.rental.offer, self.rental.price_microusd_per_h)
         try:
             spans = self._ledger.spans(self.rental.label)
-            self._spent_microusd = spent(spans, time.time(), rates).total_microusd
+            self._spent_microusd = spent(spans, steady_ts(), rates).total_microusd
         except StorageError:
             if not self.is_ending:
                 raise

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,6 +18,7 @@ from loratui.sessions.ending import (
     finish,
 )
 from loratui.sessions.market import CONSOLES
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import StorageError
 
@@ -83,10 +83,12 @@ async def end_rental(
     tell: Callable[[EndingView], None] = lambda _: None,
     *,
     first_wait_s: float = FIRST_WAIT_S,
+    doubt_s: float = 0.0,
 ) -> None:
     """End a rental whose instance is known, and write down that it is gone, once its provider has shown that.
 
-    A ledger that can't be written keeps no machine alive. Begun anew it goes on where it was.
+    A ledger that can't be written keeps no machine alive. Begun anew it goes on where it was. ``doubt_s`` is that of
+    ``end_for_certain``.
 
     Raises:
         ProviderRefusedError, OtherAccountError: as ``end_for_certain``.
@@ -96,10 +98,17 @@ async def end_rental(
     if rental.state.is_over:
         noted(lambda: ledger.reopen(rental.label, rental.instance_id))
     noted(lambda: ledger.note(rental.label, state=state, why=why, instance_id=rental.instance_id))
-    noted(lambda: ledger.enter(rental.label, Phase.ENDING, time.time(), rental.price_microusd_per_h))
-    await end_for_certain(provider, rental.instance_id, tell, account_id=rental.account_id, first_wait_s=first_wait_s)
+    noted(lambda: ledger.enter(rental.label, Phase.ENDING, steady_ts(), rental.price_microusd_per_h))
+    await end_for_certain(
+        provider,
+        rental.instance_id,
+        tell,
+        account_id=rental.account_id,
+        first_wait_s=first_wait_s,
+        doubt_s=doubt_s,
+    )
     state, _ = after(state, Happened.SHOWN_GONE)
-    noted(lambda: ledger.note_end(rental.label, state, time.time()))
+    noted(lambda: ledger.note_end(rental.label, state, steady_ts()))
 
 
 async def tidy_up(provider: Provider, ledger: Rentals, rental: StoredRental) -> None:
@@ -120,7 +129,7 @@ async def receipt(
     """Return what a rental has cost, by the ledger and by its provider."""
     rental, spans = ledger.rental(label), ledger.spans(label)
     rates = Rates.of(rental.offer, rental.price_microusd_per_h)
-    now_ts = time.time()
+    now_ts = steady_ts()
     ours = spent(spans, now_ts, rates, sent_bytes=sent_bytes, received_bytes=received_bytes)
     billed: Charges | None = None
     if rental.instance_id:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from loratui.domain.rental import Limits
 from loratui.providers.base import Instance, Provider, ProviderError, ProviderRefusedError
 from loratui.sessions.ending import FIRST_WAIT_S
+from loratui.settings import Settings
 
 LAST_LOOK_S = 60.0
+UNSEEN = "nothing is there now; whether something was rented, and what that cost, its provider alone knows"
+_MAY_HAVE_ENDED_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,21 @@ class Pace:
     busy_s: float = 5.0
     num_busy_tries: int = 3
     first_end_s: float = FIRST_WAIT_S
+    young_s: float = 60.0
+    """For so long after it was asked for, what was never shown may only be too young to be."""
+
+
+def nothing_there(age_s: float) -> str:
+    """Return what it means that nothing bears a label, so long after it was asked for."""
+    # A machine that nobody saw may have come to its deadline meanwhile.
+    return "nothing was rented" if age_s < _MAY_HAVE_ENDED_S else UNSEEN
+
+
+def pace_of(preferences: Settings) -> Pace:
+    """Return the pace that the settings ask for."""
+    return Pace(
+        limits=Limits(boot_s=preferences.rental_boot_limit_s, connect_s=preferences.rental_connect_limit_s),
+    )
 
 
 async def look_by_label(

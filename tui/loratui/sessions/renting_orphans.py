@@ -13,12 +13,15 @@ from loratui.providers.base import Instance, Provider, ProviderError
 from loratui.remote.groups import one_error
 from loratui.sessions.ending import FIRST_WAIT_S, PROOFS, EndingView, check_account, end_for_certain
 from loratui.sessions.renting_end import end_rental, tidy_up, with_instance
-from loratui.sessions.renting_fate import Pace, look_by_label
+from loratui.sessions.renting_fate import Pace, look_by_label, nothing_there
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
 
 _PATIENCE = 3
 """Listings that fail, before that is said instead of a fate."""
+_NEVER_SHOWN = (RentalState.CREATING, RentalState.UNKNOWN, RentalState.BOOTING, RentalState.ENDING)
+"""In these a machine that was asked for may never have been listed."""
 _NOBODY = {
     RentalState.INTENT: "whoever rented it was killed before it was known",
     RentalState.CREATING: "whoever rented it was killed before it was known",
@@ -145,6 +148,12 @@ def standing_of(
     return Standing.ORPHAN, _NOBODY[rental.state]
 
 
+def _gone_why(rental: StoredRental, age_s: float) -> str:
+    if rental.instance_id:
+        return "it ended while nobody looked"
+    return "nothing was rented" if rental.state is RentalState.INTENT else nothing_there(age_s)
+
+
 class _Look:
     """At one provider."""
 
@@ -200,10 +209,14 @@ class _Look:
         if there is not None:
             self._take(there, rental)
             return
+        age_s = time.time() - rental.created_ts
+        if rental.state in _NEVER_SHOWN and 0 <= age_s < self._pace.young_s:
+            self._unknown(rental, "it was asked for only just now, and listings lag behind: look again in a minute")
+            return
         happened = Happened.SHOWN_GONE if rental.instance_id else Happened.NOT_FOUND
         state, _ = after(rental.state, happened)
-        why = rental.why or ("it ended while nobody looked" if rental.instance_id else "nothing was rented")
-        self._ledger.note_end(rental.label, state, time.time(), why)
+        why = (rental.instance_id and rental.why) or _gone_why(rental, age_s)
+        self._ledger.note_end(rental.label, state, steady_ts(), why)
         settled = replace(rental, state=state, proven_gone=True, why=why)
         self.settled.append(settled)
         await tidy_up(self._provider, self._ledger, settled)

@@ -1,0 +1,162 @@
+"""``train --on`` a provider before any provider is asked: what stands in the way is said at once, and what to do."""
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loratui.sessions.preconditions import PreconditionError, refuse
+from loratui_protocol.findings import Finding
+from support.fake_runpod import FakeRunPod
+from support.fake_vast import FakeVast
+from support.local_cli import LocalCli
+from support.market_cli import config_file, market_cli
+from support.model_server import ModelServer, model_files, model_server, safetensors
+from support.terminal import Terminal
+
+GATED = "model.gated"
+PORTS = "network.ports"
+UNPAID = ("--on", "vast", "--budget", "0.000001", "--yes", "--plain")
+"""A run that goes as far as the offers, and is refused there."""
+
+
+@pytest.fixture
+def hub() -> Iterator[ModelServer]:
+    with model_server() as hub:
+        hub.model = model_files()
+        yield hub
+
+
+@pytest.fixture
+def cli(tmp_path: Path, vast: FakeVast, runpod: FakeRunPod, hub: ModelServer) -> Iterator[LocalCli]:
+    with market_cli(tmp_path, vast, runpod, LORATUI_REMOTE__HUB_URL=hub.url) as cli:
+        yield cli
+
+
+@pytest.fixture
+def blocked() -> str:
+    """A port that takes no connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def hub_config(cli: LocalCli) -> Path:
+    return config_file(cli, pretrained_model_name_or_path="org/name")
+
+
+def said(cli: LocalCli, *arguments: str | Path, typed: str = "") -> tuple[int, str]:
+    command = cli.run("train", *arguments, typed=typed)
+    return command.finish(), "\n".join(command.errors)
+
+
+def num_asked(vast: FakeVast, runpod: FakeRunPod) -> int:
+    return vast.num_requests("offers") + runpod.num_requests("offers") + vast.num_requests("account")
+
+
+def test_a_gated_model_is_refused_with_its_page_before_any_provider_is_asked(
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod, hub: ModelServer
+) -> None:
+    hub.token, hub.is_listed_openly = "hf_right", True
+    status, refused = said(cli, hub_config(cli), *UNPAID)
+    assert status == 3
+    assert f"[{GATED}]" in refused
+    assert f"accept its licence at {hub.url}/org/name" in refused
+    assert "Nothing was rented" in refused
+    assert num_asked(vast, runpod) == 0
+    _, wrong = said(cli, hub_config(cli), *UNPAID, "--ask-token", typed="hf_canary\n")
+    assert "the token that was given does not open it" in wrong
+    assert "hf_canary" not in wrong
+    _, right = said(cli, hub_config(cli), *UNPAID, "--ask-token", typed="hf_right\n")
+    assert "[budget.too_low]" in right
+
+
+def test_what_stands_in_the_way_is_said_together_and_each_can_be_accepted_by_name(
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod, hub: ModelServer, blocked: str
+) -> None:
+    hub.token = "hf_right"
+    cli.environment["LORATUI_NETWORK__PORT_PROBE"] = blocked
+    config = hub_config(cli)
+    _, both = said(cli, config, *UNPAID)
+    assert "2 things stand in the way, and nothing was rented" in both
+    assert f"[{GATED}]" in both
+    assert f"[{PORTS}] no connection gets out of this network to a high port: {blocked}" in both
+    _, one = said(cli, config, *UNPAID, "--accept", GATED)
+    assert f"loratui: [{PORTS}]" in one
+    assert num_asked(vast, runpod) == 0
+    _, accepted = said(cli, config, *UNPAID, "--accept", GATED, "--accept", PORTS)
+    assert f"warning: [{GATED}]" in accepted
+    assert f"warning: [{PORTS}]" in accepted
+    assert "[budget.too_low]" in accepted
+
+
+def test_an_open_port_among_those_that_are_tried_is_enough(cli: LocalCli, blocked: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        cli.environment["LORATUI_NETWORK__PORT_PROBE"] = f"{blocked}, 127.0.0.1:{listener.getsockname()[1]}"
+        _, told = said(cli, config_file(cli), *UNPAID)
+    assert PORTS not in told
+    assert "[budget.too_low]" in told
+
+
+def test_a_hub_that_does_not_answer_is_a_warning(cli: LocalCli, blocked: str) -> None:
+    cli.environment["LORATUI_REMOTE__HUB_URL"] = f"http://{blocked}"
+    _, told = said(cli, hub_config(cli), *UNPAID)
+    assert "warning: [model.network]" in told
+    assert "[budget.too_low]" in told
+
+
+def test_the_models_real_size_goes_into_the_estimate_and_the_disk(cli: LocalCli, hub: ModelServer) -> None:
+    command = cli.run("offers", "--for", hub_config(cli), "--json")
+    assert command.process.returncode == 0, command.errors
+    for offer in json.loads(command.lines[0]):
+        [model] = [phase for phase in offer["phases"] if phase["phase"] == "base model"]
+        assert model["source"].startswith("its size")
+    rows = cli.run("offers", "--for", hub_config(cli)).errors
+    [disk] = [row for row in rows if row.split()[:1] == ["disk"]]
+    assert "base model (assumed)" not in disk
+    hub.token = "hf_right"
+    unknown = cli.run("offers", "--for", hub_config(cli))
+    assert unknown.process.returncode == 0
+    assert any(row.startswith(f"note: [{GATED}]") for row in unknown.errors)
+    assert any("base model (assumed) 7.7 GB" in row for row in unknown.errors)
+
+
+def test_a_large_model_gets_the_disk_that_it_needs(cli: LocalCli, hub: ModelServer) -> None:
+    hub.model["unet/diffusion_pytorch_model.fp16.safetensors"] = safetensors(1000)
+    usual = json.loads(cli.run("offers", "--for", hub_config(cli), "--json").lines[0])
+    assert {offer["disk_gb"] for offer in usual} == {40}
+    hub.listed = {"size": 5 * 10**9}
+    large = json.loads(cli.run("offers", "--for", hub_config(cli), "--json").lines[0])
+    assert min(offer["disk_gb"] for offer in large) > 60
+
+
+def test_warnings_are_asked_about_before_money_is_spent(cli: LocalCli, vast: FakeVast) -> None:
+    config = config_file(cli)
+    config.write_text(config.read_text("utf-8") + "\n[more]\nxformers = true\n", "utf-8")
+    argv = [sys.executable, "-m", "loratui.cli", "train", str(config), "--on", "vast", "--budget", "5"]
+    with Terminal(argv, environ=cli.environment) as terminal:
+        terminal.read_until(lambda output: b"[y/N]" in output)
+        assert terminal.received.count(b"warning: ") == 2
+        assert b"config.without_effect" in terminal.received
+        assert b"Rent it and start in spite of 2 warnings?" in terminal.received
+        terminal.press("n\n")
+        assert terminal.wait() == 0
+    assert vast.num_requests("create") == 0
+
+
+def test_what_the_check_found_to_be_an_error_can_not_be_trained_and_everything_is_named() -> None:
+    findings = [
+        Finding(code="dataset.a", severity="error", what="a picture is broken", fix="remove it", path="/p/a.png"),
+        Finding(code="dataset.b", severity="warning", what="few pictures"),
+        Finding(code="model.c", severity="error", what="the model is another", fix="take an SD 1.x"),
+    ]
+    with pytest.raises(PreconditionError) as caught:
+        refuse(findings)
+    assert (caught.value.code, caught.value.exit_status) == ("rental.preconditions", 3)
+    for part in ("[dataset.a] a picture is broken (/p/a.png)", "fix: remove it", "[model.c]", "take an SD 1.x"):
+        assert part in caught.value.what
+    assert "dataset.b" not in caught.value.what
+    left = refuse(findings, {"dataset.a", "model.c"})
+    assert {each.severity for each in left} == {"warning"}

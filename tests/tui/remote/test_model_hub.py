@@ -1,0 +1,150 @@
+"""Whether a base model can be had, and how large it is, asked from the laptop of real servers on loopback."""
+
+import contextlib
+import dataclasses
+import json
+import math
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loratui.remote.model_hub import model_bytes
+from loratui_agent.fetch.address import LOOPBACK_VARIABLE
+from loratui_agent.fetch.weigh import weigh
+from loratui_protocol.errors import ModelError
+from loratui_protocol.inputs import ModelKind, ModelSource
+from loratui_protocol.paths import AgentHome
+from support.checkpoint_headers import Shape, header_bytes, sd15, sdxl
+from support.model_server import ModelServer, model_files, model_server
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with model_server() as server:
+        yield server
+
+
+def hub(server: ModelServer, address: str = "org/name") -> ModelSource:
+    return ModelSource(kind=ModelKind.HUB, name="name", address=address, hub_url=server.url)
+
+
+def https(address: str) -> ModelSource:
+    return ModelSource(kind=ModelKind.HTTPS, name="a.safetensors", address=address)
+
+
+def checkpoint(tensors: dict[str, Shape]) -> bytes:
+    """Return a file with this header, and nothing but zeros for weights."""
+    return header_bytes(tensors) + bytes(2 * sum(math.prod(shape) for shape in tensors.values()))
+
+
+async def refused(source: ModelSource, token: str = "", **limits: float) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        await model_bytes(source, token, **limits)
+    return caught.value
+
+
+async def test_a_hubs_model_is_as_large_here_as_the_machine_will_find_it(
+    server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOOPBACK_VARIABLE, "1")
+    server.model = model_files()
+    question = json.dumps({**dataclasses.asdict(hub(server)), "token": ""})
+    home = AgentHome(tmp_path / "home")
+    home.run.mkdir(parents=True)
+    assert await model_bytes(hub(server)) == weigh(home, question)["size"]
+
+
+@pytest.mark.parametrize("is_listed_openly", [True, False])
+async def test_a_gated_model_is_refused_with_where_its_licence_is_and_opened_by_its_token(
+    server: ModelServer, is_listed_openly: bool
+) -> None:
+    server.model, server.token, server.is_listed_openly = model_files(), "hf_right", is_listed_openly
+    for token, word in (("", "no token was given"), ("hf_wrong", "does not open it")):
+        error = await refused(hub(server), token)
+        assert error.code == "model.gated"
+        assert word in error.what
+        assert f"{server.url}/org/name" in error.fix
+        assert "hf_" not in f"{error}"
+    assert (await model_bytes(hub(server), "hf_right") or 0) > 0
+
+
+async def test_a_token_is_shown_to_the_models_own_server_alone(server: ModelServer) -> None:
+    with model_server() as store:
+        store.files["/elsewhere"] = checkpoint(sd15())
+        server.redirects["/a.safetensors"] = f"{store.url}/elsewhere"
+        assert await model_bytes(https(f"{server.url}/a.safetensors"), "hf_canary") == len(store.files["/elsewhere"])
+        assert {authorization for _, _, authorization in store.requests} == {""}
+    assert {authorization for _, _, authorization in server.requests} == {"Bearer hf_canary"}
+
+
+async def test_a_model_that_is_not_there_is_said_to_be_missing(server: ModelServer) -> None:
+    server.model = model_files()
+    for source in (hub(server, "org/nome"), https(f"{server.url}/none.safetensors")):
+        error = await refused(source)
+        assert error.code == "model.missing"
+        assert error.fix
+
+
+async def test_a_hubs_model_of_another_kind_is_refused(server: ModelServer) -> None:
+    server.model = {**model_files(), "text_encoder_2/config.json": b"{}"}
+    assert (await refused(hub(server))).code == "model.unsupported"
+    server.model = {name: content for name, content in model_files().items() if not name.startswith("vae/")}
+    assert (await refused(hub(server))).code == "model.incomplete"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("a.safetensors", checkpoint(sdxl()), "model.unsupported"),
+        ("a.safetensors", b"<html>please log in</html>" + bytes(100), "model.format"),
+        ("a.ckpt", checkpoint(sd15()), "model.unsafe"),
+        ("a.safetensors", header_bytes(sd15()) + bytes(1000), "model.truncated"),
+    ],
+    ids=["sdxl", "web page", "pickle", "truncated"],
+)
+async def test_a_file_that_can_not_be_trained_is_refused_by_its_first_bytes(
+    server: ModelServer, name: str, content: bytes, code: str
+) -> None:
+    server.files[f"/{name}"] = content
+    assert (await refused(https(f"{server.url}/{name}"))).code == code
+
+
+async def test_a_server_that_does_not_say_how_large_its_file_is_leaves_that_open(server: ModelServer) -> None:
+    server.files["/a.safetensors"] = checkpoint(sd15())
+    server.ignores_ranges = server.is_unsized = True
+    assert await model_bytes(https(f"{server.url}/a.safetensors")) is None
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_server_in_trouble_proves_nothing(server: ModelServer, status: int) -> None:
+    server.model = model_files()
+    for source in (hub(server), https(f"{server.url}/a.safetensors")):
+        server.statuses = [status]
+        error = await refused(source)
+        assert (error.code, str(status) in error.what) == ("model.network", True)
+
+
+async def test_an_answer_that_makes_no_sense_proves_nothing(server: ModelServer) -> None:
+    server.model, server.listed = model_files(), {"size": "large"}
+    assert (await refused(hub(server))).code == "model.network"
+    server.redirects["/api/models/org/name/revision/main"] = "/page"
+    server.files["/page"] = b"<html>"
+    assert (await refused(hub(server))).code == "model.network"
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+async def test_who_does_not_answer_is_waited_for_no_longer_than_the_limit(is_silent: bool) -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if not is_silent:
+            listener.close()
+        for source in (https(f"{url}/a.safetensors"), hub(ModelServer(url=url))):
+            started_s = time.monotonic()
+            error = await refused(source, limit_s=0.3)
+            assert time.monotonic() - started_s < 5
+            assert error.code == "model.network"
+            assert f"{url.removeprefix('http://')} does not answer this laptop" in error.what

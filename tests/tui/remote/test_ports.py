@@ -1,0 +1,29 @@
+"""Whether a network lets connections out, tried with real sockets on loopback."""
+
+import socket
+import time
+
+from loratui.remote.ports import reaches_any
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def test_one_of_several_that_answers_is_enough() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        is_open = ("127.0.0.1", listener.getsockname()[1])
+        assert await reaches_any([("127.0.0.1", closed_port()), is_open])
+    assert not await reaches_any([("127.0.0.1", closed_port()), ("no.such.host.invalid", 40022)])
+
+
+async def test_a_network_that_swallows_everything_is_found_out_within_the_limit() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+        # The kernel does not answer who comes when the line is full.
+        socket.create_connection(listener.getsockname()),
+    ):
+        started_s = time.monotonic()
+        assert not await reaches_any([listener.getsockname()], limit_s=0.3)
+        assert time.monotonic() - started_s < 5

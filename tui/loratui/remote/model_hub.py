@@ -1,0 +1,187 @@
+"""Asks, from here, whether a base model can be had and how large it is, before a machine is rented to download it.
+
+The machine asks again: it may be let in where this laptop is not, and the other way round.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import httpx
+
+from loratui_protocol.base_model import files_of_hub_model
+from loratui_protocol.codec import clean
+from loratui_protocol.errors import ModelError
+from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource
+from loratui_protocol.safetensors_header import LENGTH_BYTES, PICKLED_SUFFIXES, header_length, parse_header
+from loratui_protocol.single_file import check_kind
+
+LIMIT_S = 15.0
+NO_ANSWER = "model.network"
+"""The code of an error that proves nothing: the hub was not understood, or not reached, from here."""
+_MAX_LIST_BYTES = 16 << 20
+_MAX_PAGES = 20
+_MAX_KIND_BYTES = 4 << 20
+"""A longer header is not fetched only to see what kind of model it is of."""
+_START_BYTES = 64
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
+
+
+async def model_bytes(source: ModelSource, token: str = "", *, limit_s: float = LIMIT_S) -> int | None:
+    """Return how much a machine will download of a base model, None where its server does not say.
+
+    ``token`` is shown to the model's own server alone.
+
+    Raises:
+        ModelError: it can't be had, or not be trained; with the code ``NO_ANSWER`` nobody knows.
+    """
+    asked = source.hub_url if source.kind is ModelKind.HUB else source.address
+    try:
+        async with asyncio.timeout(limit_s), _client(token) as client:
+            if source.kind is ModelKind.HUB:
+                return await _hub_bytes(client, source, has_token=bool(token))
+            return await _file_bytes(client, source, has_token=bool(token))
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        why = f"within {limit_s:.0f} s" if isinstance(error, TimeoutError) else f"({clean(str(error), 100)})"
+        raise _silent(f"{urlsplit(asked).netloc} does not answer this laptop {why}") from error
+
+
+@asynccontextmanager
+async def _client(token: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client; redirects are followed, and to another server without the token."""
+    headers = {"User-Agent": "loratui", "Accept-Encoding": "identity"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    async with httpx.AsyncClient(headers=headers, timeout=LIMIT_S, follow_redirects=True, max_redirects=8) as client:
+        yield client
+
+
+async def _hub_bytes(client: httpx.AsyncClient, source: ModelSource, *, has_token: bool) -> int:
+    base = source.hub_url.rstrip("/")
+    page = f"{base}/{source.address}"
+    revision = quote(source.revision or "main", safe="")
+    answer, _ = await _json(client, f"{base}/api/models/{source.address}/revision/{revision}", page, has_token)
+    commit = answer.get("sha") if isinstance(answer, dict) else None
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        raise _nonsense(source)
+    sizes = await _listed(client, source, f"{base}/api/models/{source.address}/tree/{commit}?recursive=1", has_token)
+    chosen = set(files_of_hub_model(source.address, sizes).values())
+    # Lists of gated models are open to all; only a file itself tells whether it is to be had.
+    smallest = min(chosen, key=lambda name: sizes[name])
+    address = f"{base}/{source.address}/resolve/{commit}/{quote(smallest)}"
+    async with client.stream("GET", address, headers={"Range": "bytes=0-"}, follow_redirects=False) as response:
+        if not response.is_redirect:
+            _check_status(response, page, has_token=has_token)
+    return sum(sizes[name] for name in chosen)
+
+
+async def _listed(client: httpx.AsyncClient, source: ModelSource, url: str, has_token: bool) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for _ in range(_MAX_PAGES):
+        rows, following = await _json(client, url, f"{source.hub_url.rstrip('/')}/{source.address}", has_token)
+        if not isinstance(rows, list):
+            raise _nonsense(source)
+        for row in rows:
+            if isinstance(row, dict) and row.get("type") == "file":
+                name, size = row.get("path"), row.get("size")
+                if not isinstance(name, str) or type(size) is not int or not 0 <= size <= MAX_FILE_BYTES:
+                    raise _nonsense(source)
+                sizes[name] = size
+        if not following:
+            return sizes
+        url = urljoin(url, following)
+        if urlsplit(url).netloc != urlsplit(source.hub_url).netloc:
+            raise _nonsense(source)
+    raise _nonsense(source)
+
+
+async def _file_bytes(client: httpx.AsyncClient, source: ModelSource, *, has_token: bool) -> int | None:
+    """Return the size of a file, whose header says whether it is a model that can be trained."""
+    parts = urlsplit(source.address)
+    shown = clean(parts._replace(query="", fragment="").geturl(), 200)
+    if any(unquote(parts.path).lower().endswith(suffix) for suffix in PICKLED_SUFFIXES):
+        raise ModelError(
+            f"{shown} is a pickle, which could run anything",
+            fix="choose the model's safetensors file",
+            code="model.unsafe",
+        )
+    async with client.stream("GET", source.address, headers={"Range": "bytes=0-"}) as response:
+        _check_status(response, shown, has_token=has_token)
+        size = _size(response)
+        stream = response.aiter_bytes()
+        start = await _up_to(stream, b"", _START_BYTES)
+        length = header_length(shown, start, MAX_FILE_BYTES if size is None else size)
+        if size is not None and length <= _MAX_KIND_BYTES:
+            whole = await _up_to(stream, start, LENGTH_BYTES + length)
+            text = whole[LENGTH_BYTES : LENGTH_BYTES + length]
+            check_kind(parse_header(shown, text, size - LENGTH_BYTES - length), shown)
+    return size
+
+
+async def _up_to(stream: AsyncIterator[bytes], start: bytes, size: int) -> bytes:
+    """Return ``start`` and what follows it, ``size`` bytes or more where there are so many."""
+    content = start
+    while len(content) < size:
+        try:
+            content += await anext(stream)
+        except StopAsyncIteration:
+            break
+    return content
+
+
+def _size(response: httpx.Response) -> int | None:
+    whole = _TOTAL.fullmatch(response.headers.get("Content-Range", ""))
+    text = whole[1] if whole else response.headers.get("Content-Length", "") if response.status_code == 200 else ""
+    return int(text) if text.isascii() and text.isdecimal() and int(text) <= MAX_FILE_BYTES else None
+
+
+async def _json(client: httpx.AsyncClient, url: str, page: str, has_token: bool) -> tuple[Any, str]:
+    """Return what an address of the hub says, and where the next page is."""
+    async with client.stream("GET", url) as response:
+        _check_status(response, page, has_token=has_token)
+        content = b""
+        async for block in response.aiter_bytes():
+            content += block
+            if len(content) > _MAX_LIST_BYTES:
+                raise _silent(f"{urlsplit(url).netloc} says more than a list of files can be")
+    try:
+        return json.loads(content), response.links.get("next", {}).get("url", "")
+    except (ValueError, RecursionError) as error:
+        raise _silent(f"{urlsplit(url).netloc} does not answer like a model hub: check remote.hub_url") from error
+
+
+def _check_status(response: httpx.Response, page: str, *, has_token: bool) -> None:
+    status = response.status_code
+    if status in (200, 206):
+        return
+    if status in (401, 403):
+        token = "the token that was given does not open it" if has_token else "no token was given"
+        raise ModelError(
+            f"the base model {page} is not there, or not for everyone ({status}; {token})",
+            fix=f"check its name; accept its licence at {page}, make a token that may read it, and add --ask-token",
+            code="model.gated",
+        )
+    if status in (404, 410):
+        raise ModelError(
+            f"the base model {page} is not there ({status})",
+            fix="check its name and revision; a private one needs a token: --ask-token",
+            code="model.missing",
+        )
+    raise _silent(f"{urlsplit(page).netloc} answers {status}")
+
+
+def _silent(what: str) -> ModelError:
+    return ModelError(
+        f"{what}, so whether the base model can be had, and how large it is, is not known",
+        fix="try again; the rented machine asks again in any case, before anything of yours is sent",
+        code=NO_ANSWER,
+    )
+
+
+def _nonsense(source: ModelSource) -> ModelError:
+    return _silent(f"the hub's answer about {source.address} makes no sense")

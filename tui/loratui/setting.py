@@ -1,0 +1,128 @@
+"""What a setting is, and how the texts of settings are read."""
+
+import getpass
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loratui.domain.download_policy import read_amount
+from loratui.domain.formatting import parse_microusd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting: its key in the file ("local.price_usd_per_h"), what it means, and how its text is read."""
+
+    key: str
+    meaning: str
+    read: Callable[[str], Any]
+    default: Callable[[], str]
+    is_number: bool = False
+    env: str = ""
+    in_file: bool = True
+
+    @property
+    def env_name(self) -> str:
+        """Return the environment variable: dots of the key become ``__``."""
+        return self.env or "LORATUI_" + self.key.upper().replace(".", "__")
+
+
+def path(text: str) -> Path:
+    """Return a path from the root."""
+    return Path(text).expanduser().absolute()
+
+
+def text_there(text: str) -> str:
+    """Return a text that is not empty.
+
+    Raises:
+        ValueError: it is.
+    """
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text.strip()
+
+
+def author() -> str:
+    """Return who commands are sent as unless somebody says otherwise."""
+    # On rented machines and in containers everybody is root: the machine's name tells two laptops apart.
+    machine = platform.node().partition(".")[0] or "?"
+    try:
+        return f"{getpass.getuser()}@{machine}"
+    except (KeyError, OSError, ImportError):
+        # A container may run under a user id that has no name.
+        return f"user@{machine}"
+
+
+def folder_there(text: str) -> str:
+    """Return a folder of another machine, or nothing.
+
+    Raises:
+        ValueError: it does not begin at the root.
+    """
+    folder = text.strip().rstrip("/")
+    if folder and not folder.startswith("/"):
+        raise ValueError("it begins with no /, and no shell over there would read a ~")
+    return folder
+
+
+def minutes(text: str) -> float:
+    """Return the seconds in so many minutes.
+
+    Raises:
+        ValueError: it is no number, or below zero.
+    """
+    return 60.0 * read_amount(text)
+
+
+def some_minutes(text: str) -> float:
+    """Return the seconds in so many minutes, of which there have to be some.
+
+    Raises:
+        ValueError: there are none, or it is no number.
+    """
+    seconds = minutes(text)
+    if not seconds:
+        raise ValueError(text)
+    return seconds
+
+
+def some_seconds(text: str) -> float:
+    """Return how long to wait between two questions, in seconds.
+
+    Raises:
+        ValueError: it is no number, below one second, or above an hour.
+    """
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise ValueError(text)
+    return seconds
+
+
+def some_money(text: str) -> int:
+    """Return an amount of dollars above zero in micro-dollars.
+
+    Raises:
+        UsageError, ValueError: it is none.
+    """
+    microusd = parse_microusd(text)
+    if not microusd:
+        raise ValueError(text)
+    return microusd
+
+
+def endpoints(text: str) -> tuple[tuple[str, int], ...]:
+    """Return the hosts and ports in "a.example:40022, b.example:51234"; none in an empty text.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    found = []
+    for each in filter(None, (part.strip() for part in text.split(","))):
+        host, _, port = each.rpartition(":")
+        if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+            raise ValueError(each)
+        found.append((host.strip("[]"), int(port)))
+    return tuple(found)
