@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loratui_agent.job import Job
+from loratui_agent.offered_state import offered_file
 from loratui_protocol.errors import JobError
 from loratui_protocol.messages import Chunk, GetArtifact
 from loratui_protocol.paths import AgentHome
@@ -58,6 +59,8 @@ def _path(job: Job, artifact_id: str) -> Path:
         folder, name = SUPPORT_FILES[artifact_id]
         # A job that runs in the foreground has a folder and no home around it.
         return (AgentHome(job.folder.parent.parent).run if folder == "run" else job.folder) / name
+    if is_artifact_id(artifact_id) and (state_file := offered_file(job.folder, artifact_id)) is not None:
+        return state_file
     if not is_artifact_id(artifact_id) or artifact_id not in job.artifacts:
         raise JobError(
             f"run {job.id} has no artifact {artifact_id!r}", fix="ask for a listed one", code="artifact.unknown"

@@ -26,7 +26,7 @@ from loratui_protocol.codec import decode, decode_record, encode, encode_record,
 from loratui_protocol.errors import StorageError
 from loratui_protocol.ids import is_id
 from loratui_protocol.inputs import EnvironmentKind, JobInputs, ModelKind
-from loratui_protocol.messages import JobState, Record
+from loratui_protocol.messages import ArtifactKind, JobState, Record
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +231,7 @@ class Job:
             self.update(acked=[each for each in self.facts.acked if each != event.id])
         record = Record(seq=self.journal.head + 1, ts=time.time() if ts is None else ts, event=event, origin=origin)
         with_ballast(self._run, lambda: self.journal.append(encode_record(record)))
-        if isinstance(event, _DURABLE):
+        if isinstance(event, _DURABLE) and not _is_of_state(event):
             self.journal.sync()
         self._learn(record)
         changed, self.changed = self.changed, asyncio.Event()
@@ -360,7 +360,7 @@ class Job:
                 self.last_step = step
             case messages.State() as state:
                 self._last_state, self.state_seq = state, record.seq
-            case messages.Artifact() as artifact:
+            case messages.Artifact() as artifact if not _is_of_state(artifact):
                 self.artifacts[artifact.id] = artifact
             case messages.CommandResult() as result:
                 self.results[result.id] = result
@@ -389,6 +389,11 @@ def load_all(folder: Path) -> list[Job]:
         if job is not None:
             jobs.append(job)
     return jobs
+
+
+def _is_of_state(event: messages.Event) -> bool:
+    # Nothing waits for one: neither is it listed, nor ever acknowledged.
+    return isinstance(event, messages.Artifact) and event.kind is ArtifactKind.STATE
 
 
 def _write_text(path: Path, text: str) -> None:

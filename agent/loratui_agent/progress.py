@@ -56,7 +56,7 @@ class Progress:
 
     def _fields(self, record: Record) -> dict[str, object]:
         fields = {**json_fields(record.event), "ts": record.ts, "seq": record.seq}
-        if isinstance(record.event, Artifact):
+        if isinstance(record.event, Artifact) and record.event.kind is not ArtifactKind.STATE:
             fields["path"] = str(self._path(record.event))
         elif isinstance(record.event, Done):
             fields["path"] = str(self._out / Path(record.event.name).name)
@@ -84,6 +84,8 @@ class Progress:
                 return self._step(step)
             case Checkpoint(step=step_number):
                 return f"checkpoint at step {step_number}"
+            case Artifact(kind=ArtifactKind.STATE):
+                return ""  # for clients; the checkpoint was said
             case Artifact() as artifact:
                 return f"wrote {self._path(artifact)}"
             case Warn(code=code, message=message):

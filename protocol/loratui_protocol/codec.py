@@ -70,6 +70,7 @@ def _members(union: Any) -> tuple[Any, ...]:
 
 _TYPES: dict[str, type] = {cls.tag: cls for cls in _members(messages.Message)}
 _EVENT_TAGS = {cls.tag for cls in _members(messages.Event)}
+_ARTIFACT_KINDS = set(messages.ArtifactKind)
 
 
 def _build() -> cattrs.Converter:
@@ -93,7 +94,9 @@ def _event(converter: cattrs.Converter, value: Any) -> Any:
     tag = value.get("t") if isinstance(value, dict) else None
     if not isinstance(tag, str):
         raise TypeError("an event must be a map with a tag")
-    if tag not in _EVENT_TAGS:
+    kind = value.get("kind") if tag == messages.Artifact.tag else None
+    # A file of a kind that a later version has is none that this one would know what to do with.
+    if tag not in _EVENT_TAGS or (isinstance(kind, str) and kind not in _ARTIFACT_KINDS):
         return messages.Unsupported(original_tag=clean(tag, 64))
     return converter.structure(value, _TYPES[tag])
 

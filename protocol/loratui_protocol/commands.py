@@ -31,6 +31,8 @@ class StartJob:
     ``job.no_rental`` where the box can't), or "run:COMMAND" for the box's shell."""
     keep_s: float | None = None
     """How long an ended run waits for someone to fetch its files before ``on_done`` happens anyway; None: forever."""
+    state_dir: str = ""
+    """The folder of a saved state (``state_files``) that the run goes on from, below the job's folder or absolute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

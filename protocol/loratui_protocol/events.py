@@ -39,6 +39,8 @@ class ArtifactKind(StrEnum):
     CONTACT_SHEET = "contact_sheet"
     EVALUATION = "evaluation"
     CONFIG = "config"
+    STATE = "state"
+    """A part of a full training state (``state_files``): fetched last, and nothing waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

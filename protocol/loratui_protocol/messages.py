@@ -72,7 +72,12 @@ def json_fields(event: Event) -> dict[str, object]:
             "usd_per_h": event.price_microusd_per_h / MICROUSD_PER_USD,
             "deadline_s": event.deadline_s,
         }
-    return {"event": event.tag, **{field.name: getattr(event, field.name) for field in fields(event)}}
+    # A line of an artifact says where its file is; parts of a saved state are for going on elsewhere, not for anyone.
+    is_of_state = isinstance(event, Artifact) and event.kind is ArtifactKind.STATE
+    return {
+        "event": "state_file" if is_of_state else event.tag,
+        **{field.name: getattr(event, field.name) for field in fields(event)},
+    }
 
 
 __all__ = [

@@ -149,6 +149,12 @@ def test_an_event_of_a_later_version_keeps_its_place_in_the_journal() -> None:
     assert record.event == messages.Unsupported(original_tag="hologram")
 
 
+def test_a_file_of_a_kind_that_only_a_later_version_knows_keeps_its_place_too() -> None:
+    event = {"t": "artifact", "id": "a", "kind": "hologram", "name": "a", "size": 1, "sha256": "0" * 64, "step": 0}
+    record = decode_record(frame(seq=4, ts=1.0, event=event, origin=2))
+    assert record.event == messages.Unsupported(original_tag="artifact")
+
+
 def test_a_field_of_a_later_version_is_left_aside() -> None:
     assert decode(frame(t="pause", id="i", author="a", job="j", mood="calm")) == messages.Pause(
         id="i", author="a", job="j"

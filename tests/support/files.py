@@ -21,6 +21,8 @@ def artifact_of(
     *,
     name: str = "style.safetensors",
     kind: ArtifactKind = ArtifactKind.LORA,
+    step: int = 0,
 ) -> Artifact:
     """Return the announcement of a file."""
-    return Artifact(id=artifact_id, kind=kind, name=name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Artifact(id=artifact_id, kind=kind, name=name, size=len(content), sha256=sha256, step=step)

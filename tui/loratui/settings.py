@@ -181,7 +181,8 @@ SETTINGS = (
     ),
     Setting(
         key="downloads.policy",
-        meaning="which files of a run are fetched as they appear: all, final (no checkpoints or samples), none",
+        meaning="which files of a run are fetched as they appear: all, final (no checkpoints or samples), none; with "
+        "final and none no saved state comes either, so a run whose machine vanishes begins anew",
         read=read_which,
         default=lambda: "all",
     ),
@@ -194,7 +195,8 @@ SETTINGS = (
     ),
     Setting(
         key="downloads.max_gib",
-        meaning="how much is fetched for one run at most, in GiB; results come before checkpoints and samples",
+        meaning="how much is fetched for one run at most, in GiB; results come before checkpoints and samples, "
+        "and all of them before saved states",
         read=read_amount,
         default=lambda: "20",
         is_number=True,

@@ -6,7 +6,6 @@ newest are kept, so a damaged newest one is no loss.
 
 import json
 import logging
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,12 @@ from torch import Tensor
 
 from loratui_agent.files import disk_full_error, fsync_path, sha256_of
 from loratui_protocol.errors import StorageError
+from loratui_protocol.state_files import STATE_FORMAT, state_folder, step_of_folder
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
 NUM_KEPT = 2
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
-_NAME = re.compile(r"step-(\d{8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,8 @@ class TrainingState:
     """Steps skipped because of non-finite gradients, in a row."""
     num_cpu_threads: int
     """The same number again gives the same bits."""
+    seed: int
+    """The run's: another machine could not know one that the config leaves open."""
     tensors: dict[str, Tensor]
     """LoRA parameters by name."""
     optimizer: dict[str, Tensor]
@@ -55,11 +55,11 @@ def save_state(folder: Path, state: TrainingState) -> int:
         StorageError: the disk is full; earlier checkpoints are untouched.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    final = folder / f"step-{state.step:08d}"
+    final = folder / state_folder(state.step)
     if final.exists() and (size := _whole_size(final)):
         # The state of a step is what it is: writing it again could only lose it.
         return size
-    temporary = folder / f".tmp-step-{state.step:08d}"
+    temporary = folder / f".tmp-{state_folder(state.step)}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -68,11 +68,12 @@ def save_state(folder: Path, state: TrainingState) -> int:
             {k: v.detach().contiguous().cpu() for k, v in state.optimizer.items()}, temporary / "optimizer.safetensors"
         )
         facts = {
-            "format": FORMAT,
+            "format": STATE_FORMAT,
             "step": state.step,
             "identity": state.identity,
             "num_skipped": state.num_skipped,
             "num_cpu_threads": state.num_cpu_threads,
+            "seed": state.seed,
             "lr_scheduler": state.lr_scheduler,
             "scaler": state.scaler,
         }
@@ -141,13 +142,14 @@ def _load(path: Path) -> TrainingState:
         if sha256_of(path / name) != manifest[name]["sha256"]:
             raise ValueError(f"{name} does not match its sha256")
     facts = json.loads((path / "state.json").read_text("utf-8"))
-    if facts["format"] != FORMAT:
+    if facts["format"] != STATE_FORMAT:
         raise ValueError(f"format {facts['format']}")
     return TrainingState(
         step=facts["step"],
         identity=facts["identity"],
         num_skipped=facts["num_skipped"],
         num_cpu_threads=facts["num_cpu_threads"],
+        seed=facts["seed"],
         tensors=load_file(path / "lora.safetensors"),
         optimizer=load_file(path / "optimizer.safetensors"),
         lr_scheduler=facts["lr_scheduler"],
@@ -156,7 +158,8 @@ def _load(path: Path) -> TrainingState:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+    found = folder.glob("step-*") if folder.is_dir() else ()
+    return [path for path in found if step_of_folder(path.name) is not None]
 
 
 def _prune(folder: Path) -> None:

@@ -11,7 +11,9 @@ from loratui_agent.files import fsync_path, sha256_of, write_atomically, write_j
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.messages import Artifact, ArtifactKind
+from loratui_protocol.state_files import MANIFEST, STATE_PARTS, read_manifest, state_file_id, state_folder
 
+SEED_FILE = "seed"
 _ROOM_NAME = ".exit.json.room"
 _ROOM_BYTES = 16 << 10
 _MAX_CHARS = 1000
@@ -34,6 +36,23 @@ class Job:
     def artifacts(self) -> Path:
         """Return the folder of finished files."""
         return self.folder / "artifacts"
+
+    def published_state(self, step: int) -> list[Artifact]:
+        """Return the events that offer the saved state of a step: they need no copy, and no second look at it."""
+        folder = self.checkpoints / state_folder(step)
+        manifest = folder / MANIFEST
+        listed = {**read_manifest(manifest), MANIFEST: (manifest.stat().st_size, sha256_of(manifest))}
+        return [
+            Artifact(
+                id=state_file_id(step, part),
+                kind=ArtifactKind.STATE,
+                name=state_file_id(step, part),
+                size=listed[part][0],
+                sha256=listed[part][1],
+                step=step,
+            )
+            for part in STATE_PARTS
+        ]
 
     def publish(self, artifact_id: str, kind: ArtifactKind, name: str, step: int) -> Artifact:
         """Return the event that says the file ``artifact_id`` is complete in the artifacts folder."""
@@ -94,7 +113,7 @@ def fixed_seed(job: Job) -> int:
     """Return the run's seed; one that the config leaves open is drawn once and kept for every resume."""
     if job.config.seed is not None:
         return job.config.seed
-    path = job.folder / "seed"
+    path = job.folder / SEED_FILE
     if not path.exists():
         seed = str(secrets.randbits(31))
         write_atomically(path, lambda temporary: _write(temporary, seed))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loratui_agent.train import latents, noise, saving
+from loratui_agent.train import brought_state, latents, noise, saving
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.job import Job, Outcome
@@ -35,6 +35,7 @@ def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
     Raises:
         LoratuiError: the run failed; checkpoints and files saved before are intact.
     """
+    brought_state.take_in(job)
     run = set_up(job, reporter)
     encode_prompts(run)
     cache_latents(run)

@@ -41,6 +41,10 @@ _OUTSIDE_IDENTITY = frozenset(
         "trigger_word",
         "num_cpu_threads",
         "seed",
+        # Their content counts, whatever they are called on this machine.
+        "pretrained_model_name_or_path",
+        "train_data_dir",
+        "reg_data_dir",
     }
 )
 
@@ -141,7 +145,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         schedule=Schedule(config, dataset.pictures, seed),
         models=models,
         base=base,
-        identity=_identity(config, dataset, base.sha256, seed, precision),
+        identity=_identity(config, dataset, base.sha256, seed),
         snr=snr_table(models.noise_scheduler),
         prompts=Prompts(models, trained=config.effective_text_encoder_lr > 0, clip_skip=config.clip_skip),
     )
@@ -168,10 +172,13 @@ def _precision(config: TrainingConfig) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int, precision: str) -> str:
-    """Return a fingerprint of all that decides the weights: a saved state only continues its own run."""
+def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int) -> str:
+    """Return a fingerprint of all that decides the weights: a saved state only continues its own run.
+
+    It is the same on every machine: neither paths nor a precision that the config leaves open are part of it.
+    """
     decisive = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
-    text = f"{base_sha256}\n{fingerprint(dataset)}\n{seed}\n{precision}\n{sorted(decisive.items())!r}"
+    text = f"{base_sha256}\n{fingerprint(dataset)}\n{seed}\n{sorted(decisive.items())!r}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

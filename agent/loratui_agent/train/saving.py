@@ -8,6 +8,7 @@ import torch
 
 from loratui_agent.files import write_atomically
 from loratui_agent.train import export, lora
+from loratui_agent.train.brought_state import check_step
 from loratui_agent.train.checkpoint import (
     TrainingState,
     flatten_optimizer,
@@ -25,13 +26,16 @@ from loratui_protocol.messages import ArtifactKind
 
 CHECKPOINT_EVERY_S = 120.0
 SAMPLE_SEED = 1000
-_NUM_STATES_ON_DISK = 3
-"""Two kept and one being written."""
+_NUM_STATES_ON_DISK = 4
+"""Two kept, one being written, and one that a client fetches."""
 
 
 def load_state(run: Run) -> TrainingState | None:
-    """Return the state of an earlier attempt, None for a fresh run."""
-    return load_newest_state(run.job.checkpoints, run.identity)
+    """Return the state of an earlier attempt, or of another machine; None for a fresh run."""
+    state = load_newest_state(run.job.checkpoints, run.identity)
+    if state is not None:
+        check_step(state.step, run.plan.steps)
+    return state
 
 
 def restore(run: Run, state: TrainingState) -> None:
@@ -98,7 +102,7 @@ def meet_requests(run: Run, controls: Controls) -> None:
 
 
 def save_checkpoint(run: Run) -> None:
-    """Save the full training state."""
+    """Save the full training state, and offer it to clients: they go on from it should this machine vanish."""
     started_s = time.monotonic()
     scaler = run.accelerator.scaler
     size = save_state(
@@ -108,6 +112,7 @@ def save_checkpoint(run: Run) -> None:
             identity=run.identity,
             num_skipped=run.num_skipped,
             num_cpu_threads=torch.get_num_threads(),
+            seed=run.seed,
             tensors=_lora_tensors(run),
             optimizer=flatten_optimizer(run.optimizer),
             lr_scheduler=run.lr_scheduler.state_dict(),
@@ -116,6 +121,8 @@ def save_checkpoint(run: Run) -> None:
     )
     run.saved_at_s = time.monotonic()
     run.reporter.emit(messages.Checkpoint(step=run.step, size=size, seconds=run.saved_at_s - started_s))
+    for part in run.job.published_state(run.step):
+        run.reporter.emit(part)
 
 
 def _lora_tensors(run: Run) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ def state(step: int, identity: str = "run") -> TrainingState:
         identity=identity,
         num_skipped=0,
         num_cpu_threads=1,
+        seed=5,
         tensors={"unet.a.down": torch.full((2, 3), float(step))},
         optimizer={"0.exp_avg": torch.arange(6.0).reshape(2, 3), "0.step": torch.tensor(float(step))},
         lr_scheduler={"last_epoch": step},

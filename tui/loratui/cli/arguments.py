@@ -3,12 +3,15 @@
 import argparse
 import re
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.offers import read_share
 from loratui.domain.run import CommandKind
 from loratui_protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from loratui.sessions.resumed import Resumed
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _VERSION = re.compile(r"(\d{1,2})\.(\d{1,2})")
@@ -29,6 +32,7 @@ class Arguments(argparse.Namespace):
     follow: bool
     config: Path
     configs: list[Path]
+    resumed: "Resumed | None"
     path: list[Path]
     on: str | None
     identity: Path | None
@@ -155,7 +159,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = add("demo", "train:demo", "train a LoRA for real on this machine, with the built-in tiny model", screen)
     _format_options(demo)
-    demo.set_defaults(deadline=None, budget=None, detach=False, on_done=None, keep=None)
+    demo.set_defaults(resumed=None, deadline=None, budget=None, detach=False, on_done=None, keep=None)
     demo.add_argument("--steps", type=positive, metavar="N", help="training steps; by default as many as it needs")
     demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where the results go")
 
@@ -171,37 +175,8 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
     )
-    train.add_argument("--deadline", type=duration, metavar="3h", help="save and stop after this time")
-    train.add_argument("--budget", type=parse_microusd, metavar="USD", help="save and stop when this much is spent")
-    train.add_argument("--yes", action="store_true", help="ask nothing")
-    train.add_argument("--detach", action="store_true", help="start the run and return once nothing needs this machine")
-    train.add_argument(
-        "--on-done",
-        metavar="WHAT",
-        help="what the host does when the files are here, verified: stop (the agent), poweroff, or a command",
-    )
-    train.add_argument(
-        "--keep",
-        type=duration,
-        metavar="30m",
-        help="a rented machine is kept for so long once the files are here; a host waits with --on-done for so long "
-        "for someone to fetch them",
-    )
-    train.add_argument(
-        "--wait-price",
-        type=parse_microusd,
-        metavar="USD",
-        help="wait until a machine is to be rented for at most so much an hour",
-    )
-    train.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="go on in spite of what would be refused"
-    )
-    train.add_argument(
-        "--ask-token", action="store_true", help="ask for a token, hidden, that the host downloads the base model with"
-    )
-    _host_options(train)
-    _market_options(train)
-    _format_options(train)
+    _train_options(train)
+    train.set_defaults(resumed=None)
 
     attach = add("attach", "attach:attach", "follow a run, from its beginning, in the interface or as lines", screen)
     _run_argument(attach)
@@ -227,7 +202,6 @@ def build_parser() -> argparse.ArgumentParser:
 
     for kind, summary in (
         ("pause", "hold a run after the current step; whatever it runs on goes on costing"),
-        ("resume", "go on with a paused run, or with an ended one from its last checkpoint"),
         ("checkpoint", "save the full state and a LoRA file after the current step"),
         ("sample", "make the sample pictures after the current step"),
         ("stop", "finish the current step, save everything, and end the run"),
@@ -235,6 +209,21 @@ def build_parser() -> argparse.ArgumentParser:
         command = add(kind, "control:send", summary)
         command.set_defaults(command_kind=kind, duration=0.0)
         _run_argument(command)
+    resume = add(
+        "resume",
+        "resume:resume",
+        "go on with a paused run, or with an ended one from its last checkpoint; with --on on another machine",
+        screen,
+    )
+    resume.set_defaults(command_kind="resume", duration=0.0, resumed=None)
+    _run_argument(resume)
+    resume.add_argument(
+        "--on",
+        metavar="TARGET",
+        help="where to go on from the newest saved state that is on this machine: local, ssh://user@host:port, or "
+        "rented: vast, runpod, cheapest. What follows counts with it alone",
+    )
+    _train_options(resume)
     extend = add("extend", "control:send", "move the auto-stop of a run; of a rented machine with its budget, priced")
     extend.add_argument("--yes", action="store_true", help="ask nothing")
     extend.set_defaults(command_kind="extend")
@@ -298,6 +287,42 @@ def build_parser() -> argparse.ArgumentParser:
     )
     actions.add_parser("path", help="where the settings file is").set_defaults(handler="preferences:path")
     return parser
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--deadline", type=duration, metavar="3h", help="save and stop after this time")
+    parser.add_argument("--budget", type=parse_microusd, metavar="USD", help="save and stop when this much is spent")
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
+    parser.add_argument(
+        "--detach", action="store_true", help="start the run and return once nothing needs this machine"
+    )
+    parser.add_argument(
+        "--on-done",
+        metavar="WHAT",
+        help="what the host does when the files are here, verified: stop (the agent), poweroff, or a command",
+    )
+    parser.add_argument(
+        "--keep",
+        type=duration,
+        metavar="30m",
+        help="a rented machine is kept for so long once the files are here; a host waits with --on-done for so long "
+        "for someone to fetch them",
+    )
+    parser.add_argument(
+        "--wait-price",
+        type=parse_microusd,
+        metavar="USD",
+        help="wait until a machine is to be rented for at most so much an hour",
+    )
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="CODE", help="go on in spite of what would be refused"
+    )
+    parser.add_argument(
+        "--ask-token", action="store_true", help="ask for a token, hidden, that the host downloads the base model with"
+    )
+    _host_options(parser)
+    _market_options(parser)
+    _format_options(parser)
 
 
 def _run_argument(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
+from loratui.sessions.resumed import Resumed
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import read_config
@@ -25,6 +26,21 @@ class Checked:
     config: TrainingConfig
     plan: Plan
     findings: tuple[Finding, ...]
+    resumed: Resumed | None = None
+    """What it goes on from; None: it begins at its first step."""
+
+    @property
+    def plan_left(self) -> Plan:
+        """Return what of the plan is still to be done."""
+        if self.resumed is None:
+            return self.plan
+        step = self.resumed.state.step
+        return replace(
+            self.plan,
+            steps=max(0, self.plan.steps - step),
+            save_points=tuple(point for point in self.plan.save_points if point.step > step),
+            sample_steps=tuple(each for each in self.plan.sample_steps if each > step),
+        )
 
 
 def check_config(path: Path) -> Checked:
@@ -38,6 +54,11 @@ def check_config(path: Path) -> Checked:
     planned = make_plan(loaded.config, dataset.pictures)
     findings = (*loaded.findings, *_model_findings(loaded.config), *dataset.findings, *planned.findings)
     return Checked(config=loaded.config, plan=planned, findings=findings)
+
+
+def check_all(arguments: Arguments) -> list[Checked]:
+    """Return all runs that are asked for, checked; errors as in ``check_config``."""
+    return [replace(check_config(path), resumed=arguments.resumed) for path in arguments.configs]
 
 
 def _model_findings(config: TrainingConfig) -> list[Finding]:

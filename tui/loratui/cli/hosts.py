@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import Checked, check_base_model, check_config, print_findings
+from loratui.cli.check import Checked, check_all, check_base_model, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, say, watch
 from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
@@ -51,7 +51,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     price = preferences.ssh_price_microusd_per_h
     check_cap(arguments, price)
     floor = floor_microusd(arguments, price, preferences.ssh_billing_floor_s)
-    runs = [check_config(path) for path in arguments.configs]
+    runs = check_all(arguments)
     models = [model_source(run.config.pretrained_model_name_or_path, preferences.remote_hub_url) for run in runs]
     for checked, model in zip(runs, models, strict=True):
         if model is None:
@@ -88,6 +88,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
                 on_done=action,
                 keep_s=arguments.keep,
                 accepted=arguments.accept,
+                resumed=checked.resumed,
             )
             run_ids.append(run_id)
             announce(run_id, checked, target, arguments)
@@ -102,7 +103,13 @@ def preparing(
     """Return what looks at a machine, and plans what it is sent for a run, for ``SessionHost.perform``."""
     on_box, _ = needed_bytes(checked.config, checked.plan)
     return lambda targets: prepare(
-        targets.machine(target, options), checked.config, preferences, on_box, token=token, progress=hashing_progress()
+        targets.machine(target, options),
+        checked.config,
+        preferences,
+        on_box,
+        token=token,
+        state=checked.resumed.state if checked.resumed else None,
+        progress=hashing_progress(),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import before_renting, question
-from loratui.cli.check import check_base_model, check_config
+from loratui.cli.check import check_all, check_base_model
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.estimating import ask_quotes, tell_failures
 from loratui.cli.following import hosting, say, watch
@@ -109,8 +109,7 @@ def _check(arguments: Arguments) -> None:
 def _runs(arguments: Arguments, preferences: Settings) -> list[WantedRun]:
     """Return what is to be trained, checked; nothing is asked of a provider for what can't be."""
     runs, handed_over = [], 0
-    for path in arguments.configs:
-        checked = check_config(path)
+    for checked in check_all(arguments):
         model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
         if model is None:
             check_base_model(checked.config)

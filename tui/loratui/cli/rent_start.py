@@ -129,6 +129,7 @@ def start_on(
             on_done="end" if armed.how == "end" and arguments.keep is None else "",
             keep_s=LINGER_S if arguments.keep is None else arguments.keep,
             accepted=arguments.accept,
+            resumed=run.checked.resumed,
         )
         with Rentals(preferences.database) as ledger:
             # A ledger that can't be written ends no run: the run itself is stored with its target.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import Checked, check_base_model, check_config, print_findings
+from loratui.cli.check import Checked, check_all, check_base_model, check_config, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, watch
 from loratui.cli.limits import agrees, max_runtime_s
@@ -38,7 +38,7 @@ def train(arguments: Arguments) -> int:
     if arguments.on_done or arguments.ask_token:
         raise UsageError("--on-done and --ask-token are for other machines than this one", fix="leave them away")
     check_platform()
-    runs = [check_config(path) for path in arguments.configs]
+    runs = check_all(arguments)
     for checked in runs:
         check_base_model(checked.config)
     warnings = [finding for checked in runs for finding in checked.findings if finding.severity == "warning"]
@@ -96,6 +96,7 @@ def _run(runs: Sequence[Checked], arguments: Arguments, concept: str = "") -> in
                 # The limit is of them all together.
                 max_runtime_s=None if limit_s is None else limit_s / len(runs),
                 evaluate_concept=concept,
+                resumed=checked.resumed,
             )
             run_ids.append(run_id)
             if arguments.detach and not arguments.json:

@@ -77,6 +77,18 @@ class DownloadPolicy:
                     num_bytes += max(0, artifact.size)
         return declined
 
+    def declines_state(self, num_bytes: int, files: Mapping[str, LocalFile] = _NOTHING) -> str:
+        """Return why saved states of so many bytes are not kept here, nothing where they are.
+
+        They count last: what was begun of all other files goes before.
+        """
+        if self.which != "all":
+            return f"downloads.policy is {self.which}"
+        begun = sum(file.num_bytes for file in files.values())
+        if begun + num_bytes > self.max_gib * 2**30:
+            return f"the run's files would be more than downloads.max_gib = {self.max_gib:g}"
+        return ""
+
 
 EVERYTHING = DownloadPolicy()
 

@@ -12,6 +12,7 @@ _SUFFIXES = {
     ArtifactKind.CONTACT_SHEET: (".png",),
     ArtifactKind.EVALUATION: (".json", ".png"),
     ArtifactKind.CONFIG: (".toml", ".json"),
+    ArtifactKind.STATE: (".safetensors", ".json"),
 }
 """What a kind may end in, the usual first: no name makes a file into something that a double click runs."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 from loratui.domain import formatting
 from loratui.domain.phases import Phase, title, took
 from loratui.domain.rental_cost import RentalCost
+from loratui.domain.saved_states import offer
 from loratui.domain.series import Series
 from loratui.domain.supplied import Supplied
 from loratui_protocol.errors import LoratuiError
@@ -123,6 +124,10 @@ class RunView:
     """What comes before the steps, by name: several go on at once on another machine."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
+    offered: dict[str, Artifact] = field(default_factory=dict)
+    """The parts of the newest saved states on the box, by artifact id. Nothing waits for them."""
+    kept_step: int | None = None
+    """The step of the newest saved state that is whole on this machine."""
     downloaded: dict[str, Path] = field(default_factory=dict)
     """Artifact id -> verified file on this machine."""
     exported: dict[str, Path] = field(default_factory=dict)
@@ -182,6 +187,8 @@ class RunView:
                 self._prepare(event, record.ts)
             case Log(level=level, line=line):
                 self.note(record.ts, level, line)
+            case Artifact(kind=ArtifactKind.STATE) as event:
+                offer(self.offered, event)
             case Artifact() as event:
                 self._artifact(event, record.ts)
             case Sample() as event:
@@ -287,6 +294,7 @@ class RunView:
             phases=self.phases.copy(),
             checkpoints=self.checkpoints.copy(),
             artifacts=self.artifacts.copy(),
+            offered=self.offered.copy(),
             downloaded=self.downloaded.copy(),
             exported=self.exported.copy(),
             download_failures=self.download_failures.copy(),

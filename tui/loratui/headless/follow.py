@@ -12,7 +12,7 @@ from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.host import SessionHost
 from loratui.sessions.tail import tail
 from loratui.store import Store
-from loratui_protocol.messages import Artifact, CommandResult, Done, Event, Log, Record, State, Warn
+from loratui_protocol.messages import Artifact, ArtifactKind, CommandResult, Done, Event, Log, Record, State, Warn
 
 CATCH_UP_TIMEOUT_S = 60.0
 SUPPLY_EVERY_S = 5.0
@@ -72,6 +72,8 @@ class JsonPrinter:
             for earlier, artifact_id in waiting:
                 self._file(earlier, artifact_id, view)
         match record.event:
+            case Artifact(kind=ArtifactKind.STATE):
+                print(record_line(record), flush=True)
             case Artifact(id=artifact_id) | Done(artifact_id=artifact_id):
                 self._file(record, artifact_id, view)
             case _:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from loratui_protocol.messages import Artifact, Done, Record, json_fields
+from loratui_protocol.messages import Artifact, ArtifactKind, Done, Record, json_fields
 
 _printing = threading.Lock()
 
@@ -27,7 +27,7 @@ def to_json(fields: Mapping[str, object]) -> str:
 def record_line(record: Record, path: Path | None = None) -> str:
     """Return a record as ``--json`` prints it; ``path`` is where the file of an artifact, or of the end, is here."""
     fields = {**json_fields(record.event), "ts": record.ts, "seq": record.seq}
-    if isinstance(record.event, Artifact):
+    if isinstance(record.event, Artifact) and record.event.kind is not ArtifactKind.STATE:
         fields["path"] = path
     if isinstance(record.event, Done):
         fields["lora"] = path

@@ -54,7 +54,7 @@ class Narrator:
                 return f"checkpoint at step {number}, {formatting.size(size)}"
             case Sample(step=number, prompt=prompt):
                 return f'sample at step {number}: "{prompt}"'
-            case Artifact(kind=ArtifactKind.SAMPLE):
+            case Artifact(kind=ArtifactKind.SAMPLE | ArtifactKind.STATE):
                 return None
             case Artifact(name=name, size=size):
                 return f"file {name}, {formatting.size(size)}"

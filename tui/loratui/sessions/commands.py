@@ -61,4 +61,5 @@ def start_command(run: StoredRun, author: str) -> StartJob:
         inputs=supply.inputs if supply else None,
         on_done=run.on_done,
         keep_s=run.keep_s,
+        state_dir=run.state_dir,
     )

@@ -15,6 +15,7 @@ from loratui.remote.agent_client import AgentClient
 from loratui.remote.file_stream import FileWay
 from loratui.remote.transfer import download
 from loratui.sessions.export import EXPORTED_KINDS, export, output_folder
+from loratui.sessions.saved_states import BULK_FROM_BYTES, SavedStates
 from loratui.store import Download, Store, StoredRun
 from loratui_protocol.errors import AgentUnreachableError, HostError, LoratuiError, ProtocolError, StorageError
 from loratui_protocol.ids import new_id
@@ -24,8 +25,6 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 3
 MAX_EXPORTED = 20
 """Versions of one file that are copied for the user; a run that is resumed makes a few."""
-BULK_FROM_BYTES = 2 << 20
-"""From this size on a file comes over a connection of its own, lest what happens in the run waits behind it."""
 _BULK_ATTEMPTS = 2
 _BULK_PAUSE_S = 0.5
 _ELSEWHERE_S = 0.5
@@ -77,6 +76,9 @@ class Downloads:
         self._names = LocalNames()
         for file in store.files(run.id).values():
             self._names.take(file.name)
+        self._states = SavedStates(
+            run.id, store, folder, files=files, policy=policy, note=lambda text: self._note("WARNING", text)
+        )
         self._judged_seq = -1
         """How far the view had come when it was last looked at for what is declined."""
         self.view = RunView(run_id=run.id, name=run.name, target=run.target)
@@ -85,6 +87,7 @@ class Downloads:
         """Take over a new view of the run, and note in it what is here already."""
         self.view = view
         self._judged_seq = -1
+        self._states.recall(view)
         for artifact_id, known in self._store.downloads(self._run.id).items():
             artifact = view.artifacts.get(artifact_id)
             if artifact is None or not _is(artifact, known):
@@ -118,15 +121,19 @@ class Downloads:
         # Anew for every connection: the way to the host may be another one.
         ahead = ReadAhead(self._policy.max_bytes_per_s)
         self._news.set()
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while (artifact := self._next()) is not None:
-                if artifact.size < BULK_FROM_BYTES or self._bulk_failures >= _BULK_ATTEMPTS:
-                    await self._bring(agent, artifact, ahead)
-                else:
-                    await self._bring_in_bulk(artifact, ahead)
-            await self._acknowledge(agent)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                if self._next() is not None:
+                    await self._states.hold()
+                while (artifact := self._next()) is not None:
+                    if artifact.size < BULK_FROM_BYTES or self._bulk_failures >= _BULK_ATTEMPTS:
+                        await self._bring(agent, artifact, ahead)
+                    else:
+                        await self._bring_in_bulk(artifact, ahead)
+                await self._acknowledge(agent)
+                self._states.go_on(tasks, agent, ahead, self.view)
 
     async def _bring_in_bulk(self, artifact: Artifact, ahead: ReadAhead) -> None:
         """Fetch a large file over a way of its own. Where that can't be had, the other one has to do."""

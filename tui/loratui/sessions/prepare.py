@@ -30,6 +30,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import HostError, ModelError
 from loratui_protocol.framing import MARK, new_nonce
 from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource, is_sha256
+from loratui_protocol.state_files import SavedState
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
 _HTTPS = "https://"
@@ -116,11 +117,13 @@ async def prepare(
     run_bytes: int,
     *,
     token: str = "",
+    state: SavedState | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Prepared:
     """Look at the machine and plan what it is sent; ``run_bytes`` is what checkpoints and files will take there.
 
     ``token`` is for the base model, where the host downloads that: it is shown to its server, and kept nowhere.
+    ``state`` is what the run goes on from.
     ``progress`` is told, in another thread, how many bytes of what travels were looked at, of how many.
 
     Raises:
@@ -140,7 +143,13 @@ async def prepare(
     model = model_source(config.pretrained_model_name_or_path, settings.remote_hub_url)
     files = await environment_files(choice, facts, settings.state_dir / "cache")
     supply = await asyncio.to_thread(
-        plan_supply, config, environment=files.spec, model=model, extra_blobs=files.blobs, progress=progress
+        plan_supply,
+        config,
+        environment=files.spec,
+        model=model,
+        extra_blobs=files.blobs,
+        state=state,
+        progress=progress,
     )
     needed = supply.size + run_bytes + choice.disk_bytes
     home = settings.ssh_home or choose_home(facts, needed + (_DOWNLOADED_MODEL_BYTES if model else 0))

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from loratui.sessions.host import SessionHost
-from loratui.sessions.supply import Supply
+from loratui.sessions.resumed import Resumed
+from loratui.sessions.supply import Supply, state_below
 from loratui.store import StoredRun
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.ids import new_id
@@ -27,10 +28,12 @@ def start_run(
     on_done: str = "",
     keep_s: float | None = None,
     accepted: Iterable[str] = (),
+    resumed: Resumed | None = None,
 ) -> str:
     """Start a run, follow it, and return its id.
 
-    ``config_toml`` is the resolved config with absolute paths, ``supply`` what another machine needs of this one.
+    ``config_toml`` is the resolved config with absolute paths, ``supply`` what another machine needs of this one, the
+    state of ``resumed`` included.
     Where the agent may have taken the run but its answer was lost, the run is followed all the same and shows itself
     when the agent is reached again.
 
@@ -46,11 +49,13 @@ def start_run(
         home=home,
         price_microusd_per_h=price_microusd_per_h,
         max_runtime_s=max_runtime_s,
-        evaluate_concept=evaluate_concept,
+        evaluate_concept=resumed.evaluate_concept if resumed else evaluate_concept,
         supply=supply.to_json() if supply else "",
         on_done=on_done,
         keep_s=keep_s,
         accepted=" ".join(accepted),
+        resumed_from=resumed.run_id if resumed else "",
+        state_dir=_state_dir(resumed, supply),
     )
     answered = host.begin(run)
     try:
@@ -61,3 +66,10 @@ def start_run(
         host.unfollow(run.id, forget=True)
         raise
     return run.id
+
+
+def _state_dir(resumed: Resumed | None, supply: Supply | None) -> str:
+    """Return where the agent finds the state: among what it is sent, or on this machine."""
+    if resumed is None:
+        return ""
+    return f"inputs/{state_below(resumed.state)}" if supply else str(resumed.state.folder.absolute())

@@ -35,6 +35,7 @@ from loratui_protocol.inputs import (
     parse_manifest,
 )
 from loratui_protocol.single_file import local_model
+from loratui_protocol.state_files import SavedState
 
 SLOW_CODE = "upload.slow"
 """Under which a slow upload is refused, and accepted by name."""
@@ -118,18 +119,22 @@ def plan_supply(
     environment: EnvironmentSpec,
     model: ModelSource | None = None,
     extra_blobs: Sequence[Path] = (),
+    state: SavedState | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Supply:
     """Find and hash everything that a run with this config needs of this machine. Takes a thread's time.
 
     ``model`` None: the config's base model is a folder here, or built in, and travels. ``extra_blobs`` are files that
     ``environment`` names by their hash (lock files, uv). ``progress`` is told bytes hashed and bytes in all.
+    ``state`` is what the run goes on from.
 
     Raises:
         DatasetError, ModelError: a folder is missing, or has not what a training needs.
         ProtocolError: a file has a name that can't travel.
     """
     found, model = _inputs(config, model)
+    if state is not None:
+        found += [_Found(f"{state_below(state)}/{path.name}", path) for path in state.paths]
     reg_name = _folder_name(config.reg_data_dir) if config.reg_data_dir else ""
     on_the_box = dataclasses.replace(
         config,
@@ -148,6 +153,23 @@ def plan_supply(
     blobs |= dict(sorted((hashed[each.path] for each in found), key=lambda each: each[1].size))
     inputs = JobInputs(manifest_sha256=manifest.sha256(), model=model, environment=environment)
     return Supply(config_toml=to_toml(on_the_box), inputs=inputs, manifest=manifest, blobs=blobs)
+
+
+def state_below(state: SavedState) -> str:
+    """Return the folder of the saved state that a run goes on from, below ``inputs/``."""
+    return f"state/{state.folder.name}"
+
+
+def changed_pictures(config: TrainingConfig, sent: Manifest) -> list[str]:
+    """Return the names of pictures and captions that are not what ``sent`` lists, or not listed. Takes a thread's time.
+
+    Raises:
+        DatasetError: a folder is missing, or a file can't be read.
+    """
+    found = [*_dataset(config)]
+    now = {each.name: _hash_one(each.path)[0] for each in found}
+    then = {file.name: file.sha256 for file in sent.files if file.name.startswith(("train/", "reg/"))}
+    return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
 
 
 def supply_size(config: TrainingConfig, model: ModelSource | None) -> int:

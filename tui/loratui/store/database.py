@@ -134,6 +134,10 @@ _MIGRATIONS = (
     ALTER TABLE rentals ADD COLUMN estimated_microusd INTEGER;
     ALTER TABLE rentals ADD COLUMN uplink_bytes_per_s REAL;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN resumed_from TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN state_dir TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

@@ -37,6 +37,10 @@ class StoredRun:
     """Codes of refusals that the user accepted by name, with spaces between."""
     is_ours: bool = True
     """Whether this machine started the run; one that was found on a host came without its config."""
+    resumed_from: str = ""
+    """The run that this one goes on from; empty: it began at its first step."""
+    state_dir: str = ""
+    """Where the agent finds the saved state that it goes on from."""
     epoch: str = ""
     head: int = 0
     state: JobState = JobState.QUEUED
@@ -67,7 +71,8 @@ _SELECT_FILES = (
 )
 _SELECT_RUNS = (
     "SELECT id, name, target, created_ts, config_toml, home, price_microusd_per_h, max_runtime_s, evaluate_concept,"
-    " supply, on_done, keep_s, accepted, is_ours, epoch, head, state, step, total, spent_microusd, ended_ts FROM runs"
+    " supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir, epoch, head, state, step, total,"
+    " spent_microusd, ended_ts FROM runs"
 )
 
 
@@ -100,8 +105,8 @@ class Store:
         with self._writing() as database:
             database.execute(
                 "INSERT OR IGNORE INTO runs (id, name, target, created_ts, config_toml, home, price_microusd_per_h,"
-                " max_runtime_s, evaluate_concept, supply, on_done, keep_s, accepted, is_ours)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " max_runtime_s, evaluate_concept, supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.name,
@@ -117,6 +122,8 @@ class Store:
                     run.keep_s,
                     run.accepted,
                     run.is_ours,
+                    run.resumed_from,
+                    run.state_dir,
                 ),
             )
 

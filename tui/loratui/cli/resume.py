@@ -1,0 +1,140 @@
+"""``resume``: has a run go on where it is, or as a new one elsewhere, from the newest saved state on this machine."""
+
+import time
+from pathlib import Path
+
+from loratui import settings
+from loratui.cli.arguments import Arguments
+from loratui.cli.control import send
+from loratui.cli.following import hosting, say, take_up
+from loratui.cli.runs import choose
+from loratui.cli.train import train
+from loratui.domain.run import LinkState
+from loratui.domain.saved_states import newest_offered
+from loratui.sessions.host import SessionHost
+from loratui.sessions.resumed import Resumed
+from loratui.sessions.saved_states import newest_state
+from loratui.sessions.supply import Supply, changed_pictures
+from loratui.settings import Settings
+from loratui.store import Store, StoredRun
+from loratui_protocol.config_file import parse_config
+from loratui_protocol.errors import JobError, LoratuiError, UsageError
+from loratui_protocol.messages import JobState
+
+_GONE = ("rental.over", "agent.silent", "ssh.unreachable")
+"""Errors that a machine may leave behind that is no more."""
+_PATIENCE_S = 20.0
+_STATE_S = 300.0
+"""How long a newer state may take to come from a machine that is still there."""
+_CONFIG = "resume.toml"
+
+
+def resume(arguments: Arguments) -> int:
+    """Have the run go on: on its own machine, or with ``--on`` on another one."""
+    if arguments.on is not None:
+        return _go_on_elsewhere(arguments)
+    try:
+        return send(arguments)
+    except LoratuiError as error:
+        if error.code in _GONE:
+            run = f" {arguments.run}" if arguments.run else ""
+            error.fix = f"if that machine is gone: loratui resume{run} --on TARGET; else {error.fix}"
+        raise
+
+
+def _go_on_elsewhere(arguments: Arguments) -> int:
+    preferences = settings.load()
+    with Store(preferences.database) as store:
+        run = choose(store.runs(), arguments.run)
+    if not run.is_ours:
+        raise UsageError(
+            f"{run.name} was started from another machine, which has its config and dataset",
+            fix="resume it there",
+            code="resume.not_ours",
+        )
+    with hosting(preferences) as host:
+        step = _look_there(host, run)
+    state = newest_state(preferences.run_folder(run.id))
+    with Store(preferences.database) as store:
+        run = store.run(run.id)
+    step = max(step, run.step)
+    config = preferences.run_folder(run.id) / _CONFIG
+    config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.write_text(run.config_toml, "utf-8")
+    if state is None:
+        raise _nothing_kept(run, step, preferences, config)
+    _check_dataset(run, config)
+    saved = time.strftime("%H:%M", time.localtime(state.saved_ts))
+    again = max(0, step - state.step)
+    say(f"goes on from step {state.step} of {run.total} (saved {saved}, {_trained_again(again)})")
+    arguments.configs, arguments.config = [config], config
+    arguments.resumed = Resumed(run_id=run.id, state=state, evaluate_concept=run.evaluate_concept)
+    return train(arguments)
+
+
+def _look_there(host: SessionHost, run: StoredRun) -> int:
+    """Return the run's last step, once its newest state is here, if its machine still has it.
+
+    Raises:
+        JobError: the run is done, or still goes on there.
+    """
+    refusal = take_up(host, run.id, _PATIENCE_S)
+    view = host.view(run.id)
+    if view.state is JobState.DONE:
+        raise JobError(f"{run.name} is done: there is nothing left to go on with", code="resume.done")
+    if refusal is not None:
+        if not view.state.is_final:
+            say(
+                f"{run.target} is not heard: {refusal.what}. When last heard of, the run was {view.state}; should it "
+                "still go on there, this does not end it"
+            )
+        return view.step
+    if not view.state.is_final:
+        raise JobError(
+            f"{run.name} is {view.state} on {run.target}, which still has it; nothing was started",
+            fix=f"loratui stop {run.name} first; or let it go on there: loratui resume {run.name}",
+            code="resume.running",
+        )
+    end_s = time.monotonic() + _STATE_S
+    while (
+        (newest := newest_offered(view.offered)) is not None
+        and newest[0] != view.kept_step
+        and view.link is not LinkState.DOWN
+        and time.monotonic() < end_s
+    ):
+        view = host.wait(run.id, view.version, 1.0)
+    return view.step
+
+
+def _trained_again(num_steps: int) -> str:
+    return f"{num_steps} steps are trained again" if num_steps else "no step is trained again"
+
+
+def _check_dataset(run: StoredRun, config: Path) -> None:
+    """Return if the dataset is still what the run's machine was sent: elsewhere this would only show once it is paid.
+
+    Raises:
+        JobError: pictures or captions have changed since.
+    """
+    if not run.supply:
+        return
+    loaded = parse_config(run.config_toml, config.parent).config
+    changed = changed_pictures(loaded, Supply.from_json(run.supply).manifest)
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise JobError(
+            f"the dataset is another one than the run began with ({', '.join(changed[:3])}{more}); nothing was started",
+            fix="undo the change, or start a new run",
+            code="resume.changed",
+        )
+
+
+def _nothing_kept(run: StoredRun, step: int, preferences: Settings, config: Path) -> JobError:
+    which = preferences.downloads.which
+    why = "" if which == "all" else f" (downloads.policy is {which})"
+    done = f"its last known step is {step} of {run.total}" if step else "it had not begun to train"
+    return JobError(
+        f"no saved state of {run.name} is on this machine{why}; {done}. Nothing was started",
+        fix=f"start it anew, with all of its steps: loratui train {config} --on TARGET",
+        code="resume.no_state",
+    )
