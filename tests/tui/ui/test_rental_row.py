@@ -6,6 +6,7 @@ import pytest
 
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
+from loratui.domain.run import LinkState
 from loratui_protocol.messages import JobState, State
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_pilot import showing
@@ -71,3 +72,17 @@ async def test_money_of_a_rental_grows_by_itself_until_it_is_gone() -> None:
         source.run.rental = replace(source.run.rental, state=RentalState.GONE)
         await shown.tick(10)
         assert "$0.12 spent in all" in shown.rows()[1]
+
+
+async def test_a_machine_that_is_gone_in_mid_run_is_no_run_that_goes_on() -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, target="vast:loratui-x")
+    async with showing(source, clock) as shown:
+        source.run.rental = replace(cost(clock.monotonic_s()), state=RentalState.LOST)
+        source.run.heard(LinkState.DOWN, clock.monotonic_s(), detail="it is gone")
+        await shown.tick(1)
+        assert "! MACHINE GONE" in shown.rows()[0]
+        assert "was ● TRAINING" in shown.rows()[0]
+        assert "the rental is gone" in shown.rows()[1]
+        await shown.pilot.press("q")
+        assert not shown.pilot.app.is_running, "there is nothing to be asked"

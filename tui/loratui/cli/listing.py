@@ -76,14 +76,17 @@ def status(arguments: Arguments) -> int:
         print(to_json({**_fields(now), **why, **measured, **({"rental": rental} if rental else {}), "files": files}))
         return 0
     run = now.run
-    print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
+    rental = _rental_fields(preferences, run)
+    is_gone = not run.state.is_final and rental.get("state") in ("gone", "lost")
+    how = f"was {run.state.value}, and its machine is gone" if is_gone else _state(now)
+    print(f"{run.name} on {run.target}: {how}, step {run.step} of {run.total} ({run.id})")
     if last_state is not None and last_state.state is run.state and last_state.detail:
         print(last_state.detail + (f" [{last_state.reason}]" if last_state.reason else ""))
     if last_step is not None:
         print(f"loss {formatting.loss(last_step.loss)}, {formatting.speed(last_step.it_s)} at step {last_step.step}")
     price = formatting.hourly_price(run.price_microusd_per_h)
     print(f"spent {formatting.money(run.spent_microusd)} at {price}, auto-stop: {formatting.auto_stop(now.deadline_s)}")
-    if rental := _rental_fields(preferences, run):
+    if rental:
         print(_rental_sentence(rental))
     for path in files.values():
         print(path)

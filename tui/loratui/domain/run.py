@@ -277,6 +277,11 @@ class RunView:
         return not self.state.is_final and not self.step and self.state not in _TRAINED
 
     @property
+    def is_machine_gone(self) -> bool:
+        """Return whether it was on a rented machine that ended before it: nothing of it goes on."""
+        return self.rental is not None and self.rental.is_over and not self.state.is_final
+
+    @property
     def is_billing(self) -> bool:
         """Return whether time costs money now."""
         if self.rental is not None:

@@ -6,6 +6,7 @@ asked for again and again, because prices change while a machine is rented; a de
 
 import asyncio
 import logging
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -170,7 +171,7 @@ class Minder:
         return False
 
     def _fails(self, error: LoratuiError) -> None:
-        log.warning("rental=%s %s", self.label, error)
+        log.info("rental=%s %s", self.label, error)
         self._trouble = error.what
 
     async def _ask_if_due(self) -> None:
@@ -322,11 +323,12 @@ class Minder:
 
     async def _conclude(self) -> None:
         """Say that it is over, and what it has cost."""
+        name = next((shlex.quote(view.name) for view in self._views().values()), "RUN")
         self._say_once(f"the rental is over: {self._rental.why or 'no reason is known'}")
         self._show()
         error = HostError(
             f"the machine is gone: {self._rental.why or 'nobody knows why'}; what was fetched is here",
-            fix="loratui resume RUN --on cheapest goes on from the last state that is on this laptop",
+            fix=f"loratui resume {name} --on cheapest goes on from the last state that is on this laptop",
             code=OVER,
         )
         self._runs.lose(self._run_ids, error)

@@ -280,7 +280,7 @@ class RunSession:
 
     def give_up(self, error: LoratuiError) -> None:
         """Let nobody wait for the agent any more; whoever calls it ends ``run``, too."""
-        log.warning("run=%s link=down given up: %s", self._run.id, error)
+        log.info("run=%s link=down given up: %s", self._run.id, error)
         self.view.given_up = error
         self.view.heard(LinkState.DOWN, time.monotonic(), detail=error.what)
         self.view.note(time.time(), "ERROR", f"[{error.code}] {error.what}")

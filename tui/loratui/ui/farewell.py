@@ -18,6 +18,8 @@ def farewell(view: RunView, now_s: float) -> str:
     place = "on this machine" if view.target == "local" else f"on {view.target}"
     left_s = view.deadline_left_s(now_s)
     stop = "" if left_s is None else f", auto-stop in {formatting.duration(left_s)}"
+    if view.is_machine_gone:
+        return f"{view.name} was {view.state.value} {place}, and that machine is gone. What was fetched is here."
     if view.link is not LinkState.UP:
         return f"{view.name} was {view.state.value} {place} when it was last heard of. Back to it: {back}"
     return f"{view.name} goes on {place}{stop}. Back to it: {back}"

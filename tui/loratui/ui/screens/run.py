@@ -265,8 +265,9 @@ class RunScreen(Screen[None], inherit_bindings=False):
     # --- leaving -----------------------------------------------------------------------------------------------------
 
     def do_leave(self) -> None:
-        """Leave at once when the run is over; ask while it lasts."""
-        if self._frame().view.state.is_final:
+        """Leave at once when the run, or its machine, is over; ask while it lasts."""
+        view = self._frame().view
+        if view.state.is_final or view.is_machine_gone:
             self.app.exit(0)
         else:
             self._ask(Scope.DETACH_STRIP)

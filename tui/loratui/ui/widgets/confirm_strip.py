@@ -59,6 +59,8 @@ def _stop_stake(frame: Frame) -> str:
 
 def _leave_stake(frame: Frame) -> str:
     view = frame.view
+    if view.is_machine_gone:
+        return "The machine is gone, and nothing bills any more. What was fetched is here."
     left_s = view.deadline_left_s(frame.now_s)
     until = "" if left_s is None else f", auto-stop {frame.at(frame.now_s + left_s):%H:%M}"
     price = f" at {formatting.hourly_price(view.price_microusd_per_h)}" if view.price_microusd_per_h else ""

@@ -38,6 +38,8 @@ class StatusRows(Rows):
 def state_words(frame: Frame) -> Span:
     """Return the state as a glyph and a word: never as a colour alone."""
     text, role = _WORDS[frame.view.state]
+    if frame.view.is_machine_gone:
+        return f"was {text}", Role.DIM
     if frame.view.state is JobState.PAUSED and frame.view.price_microusd_per_h:
         text += " (still billing)"
     return text, role
@@ -92,6 +94,8 @@ def _lost(frame: Frame) -> str:
     age = formatting.stopwatch(frame.now_s - view.link_since_s)
     if view.state.is_final:
         return ""
+    if view.is_machine_gone:
+        return f"! MACHINE GONE {age}"
     if view.link is LinkState.STALE:
         return f"! NO HEARTBEAT {age}"
     if view.link is LinkState.DOWN:
