@@ -35,6 +35,8 @@ class RunStatus:
 
     run: StoredRun
     is_live: bool
+    is_machine_gone: bool = False
+    """Whether it was on a rented machine that was shown to be gone before the run was over."""
     deadline_s: float | None = None
 
 
@@ -77,9 +79,7 @@ def status(arguments: Arguments) -> int:
         return 0
     run = now.run
     rental = _rental_fields(preferences, run)
-    is_gone = not run.state.is_final and rental.get("state") in ("gone", "lost")
-    how = f"was {run.state.value}, and its machine is gone" if is_gone else _state(now)
-    print(f"{run.name} on {run.target}: {how}, step {run.step} of {run.total} ({run.id})")
+    print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
     if last_state is not None and last_state.state is run.state and last_state.detail:
         print(last_state.detail + (f" [{last_state.reason}]" if last_state.reason else ""))
     if last_step is not None:
@@ -135,9 +135,22 @@ def _take_up(preferences: settings.Settings, arguments: Arguments) -> None:
 
 def _now(preferences: settings.Settings, runs: list[StoredRun]) -> list[RunStatus]:
     """Return the runs' states, asking the agents of those that are not over."""
-    open_runs = [run for run in runs if not run.state.is_final]
+    gone = _gone(preferences)
+    open_runs = [run for run in runs if not run.state.is_final and rental_label(run.target) not in gone]
     answers = asyncio.run(_ask_all(preferences, open_runs)) if open_runs else {}
-    return [_merged(run, answers.get(run.id)) for run in runs]
+    return [
+        replace(
+            _merged(run, answers.get(run.id)),
+            is_machine_gone=not run.state.is_final and rental_label(run.target) in gone,
+        )
+        for run in runs
+    ]
+
+
+def _gone(preferences: settings.Settings) -> set[str]:
+    """Return the labels of the rentals that are over."""
+    with Rentals(preferences.database) as ledger:
+        return {rental.label for rental in ledger.rentals() if rental.state.is_over}
 
 
 def _merged(run: StoredRun, answer: JobStatus | None) -> RunStatus:
@@ -198,6 +211,7 @@ def _fields(status: RunStatus) -> dict[str, object]:
         "target": run.target,
         "state": run.state,
         "live": status.is_live,
+        "machine_gone": status.is_machine_gone,
         "step": run.step,
         "total": run.total,
         "usd": run.spent_microusd / MICROUSD_PER_USD,
@@ -222,4 +236,6 @@ def _measured(step: Step) -> dict[str, object]:
 
 def _state(status: RunStatus) -> str:
     """Return the state, marked when it may be another by now."""
+    if status.is_machine_gone:
+        return "machine gone"
     return str(status.run.state) if status.is_live else f"{formatting.APPROXIMATELY}{status.run.state}"
