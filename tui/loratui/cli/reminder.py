@@ -5,15 +5,24 @@ import sys
 
 from loratui import settings
 from loratui.domain import formatting
+from loratui.sessions.renting_folder import RentalFolder
 from loratui.store.rentals import may_bill
 from loratui_protocol.errors import StorageError
 
 
 def remind() -> None:
-    """Say, in one line, what was rented here and is not proven gone. A ledger that can't be read says nothing."""
+    """Say, in one line, what was rented here and is not proven gone. A ledger that can't be read says nothing.
+
+    What a loratui minds that runs now is no news.
+    """
     rentals = []
     with contextlib.suppress(StorageError):
-        rentals = may_bill(settings.load().database)
+        preferences = settings.load()
+        rentals = [
+            rental
+            for rental in may_bill(preferences.database)
+            if not RentalFolder(preferences.state_dir, rental.label).is_minded()
+        ]
     if not rentals:
         return
     newest, oldest = rentals[0], rentals[-1]
