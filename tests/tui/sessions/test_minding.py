@@ -41,7 +41,6 @@ class Shown:
     costs: list[RentalCost] = field(default_factory=list)
     lost: list[LoratuiError] = field(default_factory=list)
     moved_s: list[float] = field(default_factory=list)
-    rested: bool = False
 
     def views(self, _: Sequence[str], /) -> Mapping[str, RunView]:
         return self.runs
@@ -51,9 +50,6 @@ class Shown:
 
     def lose(self, _: Sequence[str], error: LoratuiError, /) -> None:
         self.lost.append(error)
-
-    def rest(self, _: Sequence[str], /) -> None:
-        self.rested = True
 
     def move_stop(self, _: Sequence[str], seconds: float, /) -> None:
         self.moved_s.append(seconds)
@@ -154,7 +150,7 @@ async def test_a_rental_ends_only_when_everything_of_every_run_is_here(tmp_path:
     async with minded(tmp_path) as it:
         it.shown.runs = {"r": view(JobState.DONE, is_here=True), "q": view(JobState.DONE, is_here=False)}
         await it.until("heard")
-        assert not it.shown.rested
+        assert not it.shown.lost
         assert it.me.fake.num_living() == 1
         it.shown.runs["q"].downloaded["lora"] = Path("y.safetensors")
         it.shown.runs["q"].acknowledged.add("lora")
@@ -176,7 +172,7 @@ async def test_a_file_that_could_not_be_fetched_keeps_the_machine(tmp_path: Path
             while len(it.shown.costs) < heard + 3:
                 it.minder.look_now()
                 await asyncio.sleep(0.01)
-        assert not it.shown.rested
+        assert not it.shown.lost
         assert it.me.fake.num_living() == 1
 
 

@@ -23,6 +23,7 @@ def cost(now_s: float) -> RentalCost:
         projected_microusd=310_000,
         cap_microusd=1_000_000,
         left_s=3000.0,
+        armed="end",
         stops_for="1.5 x p90",
         heard_s=now_s,
     )
@@ -33,6 +34,7 @@ def cost(now_s: float) -> RentalCost:
     [
         (JobState.RUNNING, {}, ("$0.12 spent · $0.36/h · ≈$0.31 in all", "AUTO-STOP")),
         (JobState.QUEUED, {}, ("$0.12 spent", "AUTO-STOP 50 min (15:12, 1.5 x p90)")),
+        (JobState.RUNNING, {"armed": "stop"}, ("! NO DEAD-MAN", "AUTO-STOP")),
         (JobState.RUNNING, {"heard_s": None}, ("≈$0.12 spent",)),
         (JobState.DONE, {}, ("still billing", "AUTO-STOP 50 min (15:12")),
         (JobState.DONE, {"keep_left_s": 1500.0}, ("still billing", "KEPT 25 min (14:47")),

@@ -112,6 +112,7 @@ def _rental_fields(preferences: settings.Settings, run: StoredRun) -> dict[str, 
         "usd_per_h": rental.price_microusd_per_h / MICROUSD_PER_USD,
         "cap_usd": None if rental.cap_microusd is None else rental.cap_microusd / MICROUSD_PER_USD,
         "ends_in_s": left_s,
+        "armed": rental.armed,
         "stops_for": rental.stops_for,
     }
 
@@ -121,7 +122,8 @@ def _rental_sentence(rental: dict[str, Any]) -> str:
     ends = ""
     if rental["ends_in_s"] is not None:
         why = f" ({rental['stops_for']})" if rental["stops_for"] else ""
-        ends = f"; it ends itself in {formatting.duration(rental['ends_in_s'])}{why}"
+        who = "it ends itself" if rental["armed"] == "end" else "no machine of its own will end it; this laptop does"
+        ends = f"; {who} in {formatting.duration(rental['ends_in_s'])}{why}"
     return f"rental {rental['label']} is {rental['state']}: ${rental['usd']:.4f} for its time ({parts}){ends}"
 
 

@@ -91,6 +91,8 @@ def start_on(
     armed = wait(
         host, lambda targets: arm(targets.machine(target), stored, rental.scoped_key, preferences, deadline_ts)
     )
+    with Rentals(preferences.database) as ledger:
+        noted(lambda: ledger.note(rental.label, armed=armed.how))
     say(f"dead-man: {armed.sentence}")
     if armed.how != "end" and NO_DEADMAN not in arguments.accept:
         raise HostError(

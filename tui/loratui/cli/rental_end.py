@@ -13,6 +13,7 @@ from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.headless.json_lines import print_line, to_json
 from loratui.headless.rental_narration import RentalNarrator
+from loratui.providers.base import Charges
 from loratui.sessions.ending import EndingView
 from loratui.sessions.host import SessionHost
 from loratui.sessions.market import opened
@@ -110,13 +111,17 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
             "billed_usd": receipt.billed.total_microusd / MICROUSD_PER_USD if receipt.billed else None,
         }
         print_line(to_json(fields))
-    parts = ", ".join(f"{phase} {formatting.money(microusd)}" for phase, microusd in receipt.phases.items() if microusd)
+    parts = ", ".join(
+        f"{str(phase).replace('_', ' ')} {formatting.money(microusd)}"
+        for phase, microusd in receipt.phases.items()
+        if microusd
+    )
     traffic = f", traffic {formatting.money(receipt.traffic_microusd)}" if receipt.traffic_microusd else ""
     by_itself = f" ({rental.why})" if rental.state is RentalState.LOST else ""
     billed = (
-        f"; {rental.provider} has billed {formatting.money(receipt.billed.total_microusd)}"
-        if receipt.billed
-        else f"; {rental.provider} has no bill of it yet"
+        f"; {rental.provider} has no bill of it yet"
+        if receipt.billed is None
+        else f"; {_bill(rental.provider, receipt.billed)}"
     )
     say(
         f"the rental is gone, as {rental.provider} shows{by_itself}: {formatting.duration(receipt.seconds)}, "
@@ -125,6 +130,13 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
     if rental.cap_microusd is not None and receipt.ours_microusd > rental.cap_microusd:
         over = formatting.money(receipt.ours_microusd - rental.cap_microusd)
         say(f"warning: that is {over} more than the cap of {formatting.money(rental.cap_microusd)}")
+
+
+def _bill(provider: str, charges: Charges) -> str:
+    """Return what a provider says it has billed, and for what as far as it says that."""
+    shares = {"GPU": charges.gpu_microusd, "disk": charges.disk_microusd, "traffic": charges.traffic_microusd}
+    told = ", ".join(f"{name} {formatting.money(share)}" for name, share in shares.items() if share is not None)
+    return f"{provider} has billed {formatting.money(charges.total_microusd)}" + (f" ({told})" if told else "")
 
 
 def wait(host: SessionHost, work: Callable[[Targets], Coroutine[Any, Any, T]]) -> T:

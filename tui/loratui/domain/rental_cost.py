@@ -29,6 +29,8 @@ class RentalCost:
     cap_microusd: int | None = None
     left_s: float | None = None
     """Until it ends whatever goes on."""
+    armed: str = ""
+    """What the machine was read back to be able to do then: "end", "stop" or "none"; empty: nobody knows."""
     stops_for: str = ""
     """Why then, in a few words."""
     keep_left_s: float | None = None

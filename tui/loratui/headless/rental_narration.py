@@ -76,6 +76,7 @@ class RentalNarrator:
             "projected_usd": _usd(rental.projected_microusd),
             "cap_usd": _usd(rental.cap_microusd),
             "ends_in_s": rental.ends_in_s(now_s),
+            "armed": rental.armed,
             "stops_for": rental.stops_for,
             "is_fresh": rental.is_fresh(now_s),
             "trouble": rental.trouble,

@@ -97,16 +97,11 @@ class Minders:
             followed.changed()
 
     def lose(self, run_ids: Sequence[str], error: LoratuiError, /) -> None:
-        """Wait no more for the machine: it is gone."""
+        """Wait no more for the machine: it is gone, or is about to be. Nobody is to be started there again."""
         for followed in self._of(run_ids):
             session = followed.session
             if not session.view.is_settled or not session.answered.done():
                 session.give_up(error)
-            followed.end()
-
-    def rest(self, run_ids: Sequence[str], /) -> None:
-        """Follow them no more: nothing of them is to come, and nobody is to be started there again."""
-        for followed in self._of(run_ids):
             followed.end()
 
     def move_stop(self, run_ids: Sequence[str], seconds: float, /) -> None:

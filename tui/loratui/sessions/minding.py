@@ -71,11 +71,7 @@ class Runs(Protocol):
         ...
 
     def lose(self, run_ids: Sequence[str], error: LoratuiError, /) -> None:
-        """Wait no more for the machine: it is gone."""
-        ...
-
-    def rest(self, run_ids: Sequence[str], /) -> None:
-        """Follow them no more: nothing of them is to come, and nobody is to be started there again."""
+        """Wait no more for the machine: it is gone, or is about to be. Nobody is to be started there again."""
         ...
 
     def move_stop(self, run_ids: Sequence[str], seconds: float, /) -> None:
@@ -271,7 +267,7 @@ class Minder:
 
     async def _purge(self) -> None:
         """Take the user's data off the machine, as far as that can be done to a stranger's."""
-        self._runs.rest(self._run_ids)
+        self._leave("the rental is being ended")
         if self._rental.state is RentalState.READY:
             left = await purge_data(self._targets.machine(rental_target(self._rental.provider, self.label)))
             said = f"could not be removed: {left}" if left else "were removed there"
@@ -280,7 +276,7 @@ class Minder:
     async def _end(self, why: str) -> None:
         """End it for certain, however long that takes."""
         noted(self._folder.hold)
-        self._runs.rest(self._run_ids)
+        self._leave("the rental is being ended")
         while True:
             try:
                 async with opened(self._settings, (self._rental.provider,)) as providers:
@@ -323,15 +319,9 @@ class Minder:
 
     async def _conclude(self) -> None:
         """Say that it is over, and what it has cost."""
-        name = next((shlex.quote(view.name) for view in self._views().values()), "RUN")
         self._say_once(f"the rental is over: {self._rental.why or 'no reason is known'}")
         self._show()
-        error = HostError(
-            f"the machine is gone: {self._rental.why or 'nobody knows why'}; what was fetched is here",
-            fix=f"loratui resume {name} --on cheapest goes on from the last state that is on this laptop",
-            code=OVER,
-        )
-        self._runs.lose(self._run_ids, error)
+        self._leave(f"the machine is gone: {self._rental.why or 'nobody knows why'}")
         told: Receipt | None = None
         try:
             async with opened(self._settings, (self._rental.provider,)) as providers:
@@ -348,6 +338,12 @@ class Minder:
             log.warning("rental=%s no receipt: %s", self.label, failed)
         if not self.ended.done():
             self.ended.set_result(told)
+
+    def _leave(self, why: str) -> None:
+        """Have nobody wait for the machine any more."""
+        name = next((shlex.quote(view.name) for view in self._views().values()), "RUN")
+        fix = f"loratui resume {name} --on cheapest goes on from the last state that is on this laptop"
+        self._runs.lose(self._run_ids, HostError(f"{why}; what was fetched is here", fix=fix, code=OVER))
 
     def _enter(self, phase: Phase, ts: float) -> None:
         rental = self._rental

@@ -94,7 +94,7 @@ async def move_deadline(
     machine = targets.machine(rental_target(rental.provider, rental.label))
     key = RentalFolder(settings.state_dir, rental.label).scoped_key()
     armed = await arm(machine, replace(rental, deadline_ts=deadline_ts), key, settings, deadline_ts)
-    ledger.note(rental.label, deadline_ts=deadline_ts, stops_for=stops_for)
+    ledger.note(rental.label, deadline_ts=deadline_ts, stops_for=stops_for, armed=armed.how)
     return armed
 
 

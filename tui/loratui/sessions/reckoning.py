@@ -83,6 +83,7 @@ class Reckoning:
             projected_microusd=self._in_the_end(rental, views, spent.total_microusd),
             cap_microusd=rental.cap_microusd,
             left_s=None if rental.deadline_ts is None else max(0.0, rental.deadline_ts - now_ts),
+            armed=rental.armed,
             stops_for=rental.stops_for,
             phases=by_phase(self._ledger.spans(rental.label), now_ts),
         )

@@ -131,6 +131,7 @@ _MIGRATIONS = (
     ALTER TABLE rentals ADD COLUMN stops_for TEXT NOT NULL DEFAULT '';
     ALTER TABLE rentals ADD COLUMN save_s REAL NOT NULL DEFAULT 0;
     ALTER TABLE rentals ADD COLUMN keep_s REAL;
+    ALTER TABLE rentals ADD COLUMN armed TEXT NOT NULL DEFAULT '';
     ALTER TABLE rentals ADD COLUMN estimated_microusd INTEGER;
     ALTER TABLE rentals ADD COLUMN uplink_bytes_per_s REAL;
     """,

@@ -59,6 +59,9 @@ class StoredRental:
     """So long before the deadline runs are told to save, so that their files can come home."""
     keep_s: float | None = None
     """For how long the user wants to keep it once all files are here; None: they want it ended then."""
+    armed: str = ""
+    """What the machine was read back to be able to do at the deadline: "end" (its rental), "stop" (what trains) or
+    "none"; empty: nobody has read that yet."""
     estimated_microusd: int | None = None
     """What it was likely to cost in the end when it was rented."""
     uplink_bytes_per_s: float | None = None
@@ -129,6 +132,7 @@ class Rentals:
         is_tidy: bool | None = None,
         stops_for: str | None = None,
         uplink_bytes_per_s: float | None = None,
+        armed: str | None = None,
     ) -> None:
         """Write down what has become of it; what is None stays as it is."""
         with self._writing() as database:
@@ -146,6 +150,7 @@ class Rentals:
                 "is_tidy": is_tidy,
                 "stops_for": stops_for,
                 "uplink_bytes_per_s": uplink_bytes_per_s,
+                "armed": armed,
             }
             news = {name: value for name, value in values.items() if value is not None}
             columns = ", ".join(f"{name} = ?" for name in news)

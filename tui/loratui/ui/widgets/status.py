@@ -141,6 +141,9 @@ def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
     if rental.state is RentalState.ENDING:
         trouble = f": {rental.trouble}" if rental.trouble else ", until it is shown gone"
         return spread([*row, ("  ", Role.TEXT), (f"! STILL BILLING{trouble} ", Role.ALARM)], [], limit)
+    if rental.armed != "end":
+        # Then this laptop alone ends it.
+        row.append((" ! NO DEAD-MAN", Role.ALARM))
     run_left_s, ends_s = frame.view.deadline_left_s(frame.now_s), rental.ends_in_s(frame.now_s)
     if frame.view.state.is_final:
         row.append((" still billing", Role.WARN))
