@@ -7,17 +7,17 @@ import os
 import re
 import signal
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loratui.providers.base import InstanceState, SshAddress
 from loratui_agent import arm as arm_module
-from loratui_agent.clock import Moment, now
-from loratui_agent.deadman import RENTAL_PAUSE_MAX_S, EndedJob, after_end, effective_keep_s
+from loratui_agent.clock import now
+from loratui_agent.deadman import RENTAL_PAUSE_MAX_S
 from loratui_agent.process import ProcessIdentity
 from loratui_agent.reaper import Reaper
-from loratui_agent.rental import END, FACTS, Armed, armed_as, read_rental, read_watch, write_private
+from loratui_agent.rental import FACTS, Armed, armed_as, read_rental, read_watch, write_private
 from loratui_agent.rental_routes import read_back
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.paths import AgentHome
@@ -200,7 +200,7 @@ class Box:
         self._lock("reaper", self.home.reaper_lock)
         reaper = Reaper(self.home.path)
         await asyncio.sleep(self.world.dice.uniform(0.1, ROUND_S))
-        while self._round(reaper):
+        while self._round(reaper):  # noqa: ASYNC110 - as the real one does
             await asyncio.sleep(self._round_s())
 
     def _round(self, reaper: Reaper) -> bool:

@@ -19,7 +19,6 @@ from loratui.providers.base import (
 )
 from simulation.world import NoAnswerError, World
 
-
 _SLIPS_EVERY_S = 90.0
 """A provider shows once in a while that a machine is gone which is there, never twice in a row."""
 
