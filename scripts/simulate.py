@@ -55,7 +55,10 @@ def _many(seeds: range, num_jobs: int) -> int:
             failed += bool(outcome.violations)
             faults.update(outcome.happened)
             totals.update(
-                machines=outcome.num_machines, saved=outcome.num_saved, hours=round(outcome.virtual_s), events=outcome.num_events
+                machines=outcome.num_machines,
+                saved=outcome.num_saved,
+                hours=round(outcome.virtual_s),
+                events=outcome.num_events,
             )
     took_s = time.monotonic() - began_s
     print(f"{len(seeds)} seeds, {failed} that break a rule; {took_s:.0f} s in {num_jobs} processes, ", end="")

@@ -200,7 +200,7 @@ class Box:
         self._lock("reaper", self.home.reaper_lock)
         reaper = Reaper(self.home.path)
         await asyncio.sleep(self.world.dice.uniform(0.1, ROUND_S))
-        while self._round(reaper):
+        while self._round(reaper):  # noqa: ASYNC110 - as the real one does
             await asyncio.sleep(self._round_s())
 
     def _round(self, reaper: Reaper) -> bool:

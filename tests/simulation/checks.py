@@ -1,5 +1,6 @@
 """What must hold once a seed is over. Bills and bounds are computed here anew, from what the provider's side knows."""
 
+import itertools
 import math
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from loratui.sessions.renting_fate import UNSEEN
 from loratui.store.rentals import Rentals
 from simulation.box import ROUND_S, Box, Life
-from simulation.client import BOX_LINE, PROVIDER_LINE
+from simulation.client import BOX_LINE, PROVIDER_LINE, SAVE_S
 from simulation.cloud import Rig
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 SLACK_S = 5.0
 """Beyond a round of the reaper: lines are slow, and a start script counts whole seconds."""
 SCRIPT_SLACK_S = 3.0
+POLL_SLACK_S = 60.0
+"""What a client that rents takes to look again, a provider that does not answer included."""
 LONGEST_PAUSE_S = 300.0 + 20.0 + 15.0
 """Between two tries: the longest pause, a request that gets no answer, a round that comes late."""
 _HINDERS = ("provider down", "provider busy", "provider key refused", "end refused", "malformed listing")
+_DEAF = ("laptop sleeps", PROVIDER_LINE, "provider down", "provider busy", "provider key refused", "malformed listing")
+"""Whoever is asleep, or hears nothing from the provider, may not know yet that there is something to end."""
 _HARMLESS = {"offer gone", "price raised before create", "provider busy", "listing lags", "machine fails"}
 
 
@@ -32,6 +37,9 @@ def check(simulation: "Simulation") -> None:
         _is_asked_for_in_time(simulation, box)
         _is_asked_for_until_it_is_gone(simulation, box)
         _loses_no_file(simulation, box)
+        _lets_runs_end(simulation, box)
+        _ends_not_too_early(simulation, box)
+    _minds_what_it_rents(simulation)
     _costs_no_more_than_agreed(simulation)
     _ledger_is_exact(simulation)
     _serves(simulation)
@@ -85,11 +93,13 @@ def _is_asked_for_in_time(simulation: "Simulation", box: Box) -> None:
         else:
             can = bool(box.own_key()[1]) and not box.has_lost_count
         is_there = rig.gone_s is None or rig.gone_s > at_most_s
-        if lived and can and is_there and not any(attempt.at_s <= at_most_s for attempt in rig.attempts):
-            first = min((attempt.at_s for attempt in rig.attempts), default=math.inf)
+        name = f"{box.machine.name}/{who}"
+        asked = [attempt.at_s for attempt in rig.attempts if attempt.who == name]
+        if lived and can and is_there and not any(at_s <= at_most_s for at_s in asked):
+            first = min(asked, default=math.inf)
             world.wrong(
                 "in time",
-                f"machine {rig.id}: its {who} lived, and the first request to end it came {first - agreed_s:.1f} s late",
+                f"machine {rig.id}: its {who} lived, and first asked for its end {first - agreed_s:.1f} s late",
             )
 
 
@@ -104,8 +114,12 @@ def _is_asked_for_until_it_is_gone(simulation: "Simulation", box: Box) -> None:
         from_s = max(agreed_s + ROUND_S + SLACK_S, life.from_s, box.armed_s or 0.0 if life.who == "reaper" else 0.0)
         to_s = min(life.to_s, rig.gone_s if rig.gone_s is not None else math.inf)
         name = f"{box.machine.name}/{life.who}"
-        times = [from_s, *sorted(try_.at_s for try_ in rig.attempts if try_.who == name and from_s < try_.at_s < to_s), to_s]
-        for before_s, after_s in zip(times, times[1:], strict=False):
+        times = [
+            from_s,
+            *sorted(try_.at_s for try_ in rig.attempts if try_.who == name and from_s < try_.at_s < to_s),
+            to_s,
+        ]
+        for before_s, after_s in itertools.pairwise(times):
             if after_s - before_s > LONGEST_PAUSE_S:
                 world.wrong("for ever", f"machine {rig.id}: its {life.who} did not ask for {after_s - before_s:.0f} s")
 
@@ -124,8 +138,49 @@ def _loses_no_file(simulation: "Simulation", box: Box) -> None:
         world.wrong("no file is lost", f"machine {rig.id} was ended by {rig.gone_by}, and its file is nowhere else")
 
 
+def _lets_runs_end(simulation: "Simulation", box: Box) -> None:
+    """See that no client ended a run before its time, and that none began with no time left."""
+    laptop, world, rig, run, end_s = simulation.laptop, simulation.world, box.rig, box.run, due_s(simulation)
+    if run is None or end_s is None:
+        return
+    if end_s - run.asked_s < SAVE_S:
+        world.wrong("runs end well", f"a run began {end_s - run.asked_s:.0f} s before machine {rig.id} was to end")
+    is_wanted = rig.label in laptop.by_hand or world.happened["interrupted"] or world.happened["interrupted twice"]
+    if rig.end_agreed_by.startswith("client") and not is_wanted and not run.is_final:
+        world.wrong("runs end well", f"machine {rig.id} was ended by {rig.end_agreed_by} with a run on it")
+
+
+def _ends_not_too_early(simulation: "Simulation", box: Box) -> None:
+    """See that what a machine took for its deadline was none before its time."""
+    rig, ended_s = box.rig, box.rig.end_agreed_s
+    if ended_s is None or not rig.end_agreed_by.endswith(": deadline") or box.has_lost_count:
+        return
+    early_s = _earliest_s(simulation, rig) - ended_s
+    if early_s > SLACK_S:
+        simulation.world.wrong("in time", f"machine {rig.id} was ended {early_s:.0f} s before its deadline")
+
+
+def _minds_what_it_rents(simulation: "Simulation") -> None:
+    """See that a client which was still renting at the deadline has asked for the end."""
+    laptop, world, end_s = simulation.laptop, simulation.world, due_s(simulation)
+    if end_s is None or laptop.renting is None or any(world.happened[fault] for fault in _DEAF):
+        return
+    late_s = end_s + POLL_SLACK_S
+    if not laptop.renting[0] < end_s < late_s < laptop.renting[1]:
+        return
+    with Rentals(laptop.settings.database) as ledger:
+        known = {rental.label for rental in ledger.rentals() if rental.instance_id and rental.ready_ts is None}
+    for rig in simulation.cloud.rigs.values():
+        is_there = rig.born_s < end_s and (rig.gone_s is None or rig.gone_s > late_s)
+        if rig.label in known and is_there and not any(attempt.at_s <= late_s for attempt in rig.attempts):
+            world.wrong("in time", f"machine {rig.id}: it was being rented, and nobody had asked for its end")
+
+
 def _earliest_s(simulation: "Simulation", rig: Rig) -> float:
-    """Return from when on a machine may be ended: its price may have been raised, and earlier ones cost until proven gone."""
+    """Return from when on a machine may be ended.
+
+    Its price may have been raised, and the ones before it cost until they were proven gone.
+    """
     laptop, world = simulation.laptop, simulation.world
     left = Fraction(laptop.wish.limits.cap_microusd) - sum(
         _ledger_total(simulation, each.label) for each in simulation.cloud.rigs.values() if each.born_s < rig.born_s
@@ -146,8 +201,11 @@ def _costs_no_more_than_agreed(simulation: "Simulation") -> None:
     for rig in rigs:
         bound_s = _ended_by(simulation, rig)
         if rig.gone_s is not None and rig.gone_s > bound_s:
-            world.wrong("cap", f"machine {rig.id} billed until {rig.gone_s - agreed_s:.0f} s after the deadline; "
-                f"what stood in the way explains {bound_s - agreed_s:.0f} s")
+            world.wrong(
+                "cap",
+                f"machine {rig.id} billed until {rig.gone_s - agreed_s:.0f} s after the deadline; "
+                f"what stood in the way explains {bound_s - agreed_s:.0f} s",
+            )
     if not world.happened["laptop's clock jumps"] and not world.happened["price raised in mid-rental"]:
         told, billed = _ledger_total(simulation), billed - _unseen(simulation)
         if told < billed and not _is_told_unknown(simulation):
@@ -181,7 +239,8 @@ def _unminded(box: Box, from_s: float, to_s: float) -> list[tuple[float, float]]
     able = sorted(
         (max(life.from_s, (box.armed_s or math.inf) if life.who == "reaper" else 0.0), life.to_s)
         for life in box.lives
-        if (life.who == "reaper" and box.armed_s is not None) or (life.who == "script" and box.own_key()[1] and not box.has_lost_count)
+        if (life.who == "reaper" and box.armed_s is not None)
+        or (life.who == "script" and box.own_key()[1] and not box.has_lost_count)
     )
     at_s = from_s
     for begin_s, end_s in able:
@@ -201,7 +260,10 @@ def _ledger_is_exact(simulation: "Simulation") -> None:
     with Rentals(simulation.laptop.settings.database) as ledger:
         for rental in ledger.rentals():
             charges = ledger.charges(rental.label)
-            exact = sum((_price(charge.span.from_ts, charge.span.to_ts, charge.span.microusd_per_h) for charge in charges), Fraction(0))
+            exact = sum(
+                (_price(charge.span.from_ts, charge.span.to_ts, charge.span.microusd_per_h) for charge in charges),
+                Fraction(0),
+            )
             told = sum(charge.microusd or 0 for charge in charges)
             if told != math.ceil(exact):
                 world.wrong("ledger", f"{rental.label}: {told} are in the ledger, its times make {float(exact):.3f}")
@@ -242,6 +304,7 @@ def _ledger_total(simulation: "Simulation", *labels: str) -> int:
 def _serves(simulation: "Simulation") -> None:
     """See that where nothing stood in the way the file is here, in time: else the simulation would show nothing."""
     world = simulation.world
-    if simulation.plan.quiet or (set(world.happened) <= _HARMLESS and any(box.run for box in simulation.boxes.values())):
-        if simulation.plan.work.ends_as == "done" and not simulation.laptop.files:
-            world.wrong("it serves", "nothing stood in the way, and there is no file")
+    box_has_run = any(box.run for box in simulation.boxes.values())
+    is_fair = simulation.plan.quiet or (set(world.happened) <= _HARMLESS and box_has_run)
+    if is_fair and simulation.plan.work.ends_as == "done" and not simulation.laptop.files:
+        world.wrong("it serves", "nothing stood in the way, and there is no file")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -77,6 +78,8 @@ class Laptop:
         self.by_hand: set[str] = set()
         """Labels whose end a person has asked for."""
         self.processes: dict[Actor, asyncio.Task[None]] = {}
+        self.renting: tuple[float, float] | None = None
+        """From when until when somebody rented here."""
         self.minded: dict[str, Actor] = {}
         """Which process holds a rental's lock."""
         self._dead = world.folder / "dead"
@@ -101,6 +104,7 @@ class Laptop:
                 self.world.wrong("no surprises", f"{actor.name} ends with {error!r}")
             else:
                 self.world.say("ends")
+            self._rents_no_more()
             self.processes.pop(actor, None)
             self._lets_go(actor)
 
@@ -112,8 +116,13 @@ class Laptop:
         if actor in self.processes:
             self.world.hit("client killed", actor.name)
             actor.is_dead = True
+            self._rents_no_more()
             self.processes.pop(actor)
             self._lets_go(actor)
+
+    def _rents_no_more(self) -> None:
+        if self.renting is not None:
+            self.renting = self.renting[0], min(self.renting[1], self.world.now_s)
 
     def _lets_go(self, actor: Actor) -> None:
         """Have the files that a process holds closed, as its end does; their numbers stay taken until ``close``."""
@@ -139,9 +148,7 @@ class Process:
 
     def __init__(self, laptop: Laptop, actor: Actor) -> None:
         self.laptop, self.actor, self.world = laptop, actor, laptop.world
-        self.provider = SimulatedProvider(
-            laptop.world, laptop.cloud, laptop.provider_name, actor.name, PROVIDER_LINE
-        )
+        self.provider = SimulatedProvider(laptop.world, laptop.cloud, laptop.provider_name, actor.name, PROVIDER_LINE)
 
     @contextlib.contextmanager
     def ledger(self) -> Any:
@@ -163,6 +170,7 @@ class Process:
             cap_microusd=wish.limits.cap_microusd,
             deadline_ts=deadline_ts,
         )
+        self.laptop.renting = self.world.now_s, math.inf
         with self.ledger() as ledger:
             rental = await rent(
                 {self.provider.name: self.provider},
@@ -173,6 +181,7 @@ class Process:
                 self._tell,
                 connect=lambda rental: sign_in(_Way(self, rental.instance_id)),  # type: ignore[arg-type]
             )
+            self.laptop.renting = self.laptop.renting[0], self.world.now_s
             try:
                 run_id = await self._begin(ledger, rental, rental.deadline_ts or steady_ts())
             except BaseException as error:

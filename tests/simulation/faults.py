@@ -1,4 +1,4 @@
-"""What a seed makes of the world: offers, machines, a run, and what goes wrong when. All dice of a seed are thrown here."""
+"""What a seed makes of the world: offers, machines, a run, and what goes wrong when."""
 
 import math
 import random
@@ -155,7 +155,9 @@ def _limits(dice: random.Random, offer: Offer, work: Work, before_s: float, *, i
         parts=(EstimatePart(name="all", p50=take(p50_s), p90=take(p90_s), source="assumed"),),
         speed=Speed(likely=1.0, slow=1.0, source="assumed"),
     )
-    budget = math.ceil(estimate.p50_microusd * dice.uniform(1.02, 2.5)) if is_budget_tight and dice.random() < 0.6 else None
+    budget = (
+        math.ceil(estimate.p50_microusd * dice.uniform(1.02, 2.5)) if is_budget_tight and dice.random() < 0.6 else None
+    )
     return run_limits(
         estimate, offer, budget_microusd=budget, balance_microusd=50_000_000, linger_s=LINGER_S, deadline_s=None
     )
@@ -196,9 +198,8 @@ def _windows(dice: random.Random, end_s: float) -> list[Window]:
     kinds = [*_WINDOWS.items(), *((f"box{number}-provider", 0.25) for number in range(1, 4))]
     for kind, chance in kinds:
         while dice.random() < chance:
-            # Around the beginning and the end of a rental more can go wrong than between.
-            from_s = dice.choice((BEGIN_S + dice.uniform(0, 120), dice.uniform(BEGIN_S, end_s), end_s - dice.uniform(-60, 90)))
             longest_s = 60.0 if kind.startswith("ledger") else 900.0
+            from_s = _when(dice, end_s)
             found.append(Window(kind, from_s, from_s + _long(dice, 1, longest_s)))
     return found
 
@@ -208,14 +209,12 @@ def _moments(dice: random.Random, end_s: float) -> list[Moment]:
 
     def maybe(kind: str, chance: float, shortest_s: float = 0.0, longest_s: float = 0.0, amount: float = 0.0) -> None:
         while dice.random() < chance:
-            early = dice.random() < 0.4
-            at_s = dice.uniform(BEGIN_S, BEGIN_S + 240 if early else end_s + 60)
             lasts_s = _long(dice, shortest_s, longest_s) if longest_s else 0.0
-            found.append(Moment(kind, at_s, lasts_s, amount))
+            found.append(Moment(kind, _when(dice, end_s), lasts_s, amount))
 
     maybe("laptop sleeps", 0.25, 5, 2400)
-    maybe("client killed", 0.3, 5, 1800)
-    maybe("client killed for good", 0.12)
+    maybe("client killed", 0.3, 1, 1800)
+    maybe("client killed for good", 0.2)
     maybe("interrupted", 0.12)
     maybe("interrupted twice", 0.04)
     maybe("second client", 0.15)
@@ -224,10 +223,18 @@ def _moments(dice: random.Random, end_s: float) -> list[Moment]:
     maybe("container restarted", 0.15, 3, 120)
     maybe("host vanishes, shown gone", 0.06)
     maybe("host vanishes, shown offline", 0.06)
-    maybe("laptop's clock jumps", 0.1, amount=dice.choice((-1, 1)) * _long(dice, 1, 7200))
-    maybe("machine's clock jumps", 0.1, amount=dice.choice((-1, 1)) * _long(dice, 1, 7200))
+    maybe("laptop's clock jumps", 0.2, amount=dice.choice((-1, 1)) * _long(dice, 1, 7200))
+    maybe("machine's clock jumps", 0.25, amount=dice.choice((-1, 1)) * _long(dice, 1, 7200))
     maybe("price raised", 0.1, amount=dice.choice((110, 150, 300)))
     return found
+
+
+def _when(dice: random.Random, end_s: float) -> float:
+    """Return a time: around the beginning and the end of a rental more can go wrong than between."""
+    first_s, last_s = dice.choices(
+        [(BEGIN_S, BEGIN_S + 12), (BEGIN_S, BEGIN_S + 240), (BEGIN_S, end_s), (end_s - 90, end_s + 60)], [2, 3, 4, 1]
+    )[0]
+    return dice.uniform(first_s, last_s)
 
 
 def _long(dice: random.Random, shortest_s: float, longest_s: float) -> float:

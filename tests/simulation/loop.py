@@ -15,7 +15,7 @@ EPOCH_TS = 1_800_000_000.0
 _MAX_EVENTS = 400_000
 
 
-class Stuck(Exception):
+class StuckError(Exception):
     """Nothing is left that could happen, or it never ends."""
 
 
@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Let the time pass until the next event; the loop asks this in place of a selector."""
         self.num_events += 1
         if timeout is None or self.num_events > _MAX_EVENTS:
-            raise Stuck("nothing can happen any more" if timeout is None else "it never ends")
+            raise StuckError("nothing can happen any more" if timeout is None else "it never ends")
         self.now_s += max(0.0, timeout)
         return []
 

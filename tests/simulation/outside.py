@@ -72,7 +72,9 @@ def simulated_outside(world: World, boxes: dict[str, Box]) -> Iterator[None]:
 class _Thread:
     """Does its work a moment later; where the line is dead, when its time is up."""
 
-    def __init__(self, world: World, box: Box, *, target: Callable[[], None], name: str = "", daemon: bool = True) -> None:
+    def __init__(
+        self, world: World, box: Box, *, target: Callable[[], None], name: str = "", daemon: bool = True
+    ) -> None:
         self._world = world
         self._box = box
         self._target = target

@@ -55,6 +55,7 @@ class Run:
         """Since when the result is there."""
         self.is_heard = False
         """A client has read of its end."""
+        self.asked_s = world.now_s
         self._began_s = 0.0
         self._num_trainers = 0
         self._was_killed = False
@@ -105,7 +106,9 @@ class Run:
     def trainer_dies(self) -> None:
         """Kill it; what its last checkpoint holds is kept."""
         if self.trainer is not None:
-            self.done_s = min(self.work.train_s, self.done_s + max(0.0, self.world.now_s - self._began_s - _CHECKPOINT_S))
+            self.done_s = min(
+                self.work.train_s, self.done_s + max(0.0, self.world.now_s - self._began_s - _CHECKPOINT_S)
+            )
             self.trainer = None
 
     def taken_up(self) -> None:
@@ -118,7 +121,9 @@ class Run:
             return
         meter = Meter(**self.facts["meter"])
         overdue_s = meter.at(now()).overdue_s()
-        if self.is_made or (self.trainer is None and self.work.ends_as == "failed" and self.done_s >= self.work.train_s):
+        if self.is_made or (
+            self.trainer is None and self.work.ends_as == "failed" and self.done_s >= self.work.train_s
+        ):
             how = "stopped" if self.is_made and self.done_s < self.work.train_s else self.work.ends_as
             self._end(how, meter)
         elif self.trainer is None and self.facts["attempt"] > 3:

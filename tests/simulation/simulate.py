@@ -5,7 +5,7 @@ import contextlib
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from simulation.box import Box
 from simulation.client import Laptop
 from simulation.cloud import Cloud, Rig
 from simulation.faults import Moment, Plan, plan_of
-from simulation.loop import Stuck, VirtualLoop
+from simulation.loop import StuckError, VirtualLoop
 from simulation.outside import simulated_outside
 from simulation.provider import is_on_disk
 from simulation.world import World
@@ -70,7 +70,7 @@ class Simulation:
             loop.set_exception_handler(lambda _, told: world.wrong("no surprises", _told(told)))
             try:
                 loop.run_until_complete(self._whole())
-            except Stuck as error:
+            except StuckError as error:
                 world.wrong("liveness", str(error))
             checks.check(self)
             outcome = self._outcome()
@@ -88,8 +88,7 @@ class Simulation:
         world.say(f"cap {self.plan.wish.limits.cap_microusd}, auto-stop in {self.plan.wish.limits.auto_stop_s} s")
         for moment in self.plan.moments:
             world.loop.after(moment.at_s - world.now_s, self._happens, moment)
-        while world.now_s < world.healed_s and not self._is_over():
-            await asyncio.sleep(_LOOK_EVERY_S)
+        await self._until(lambda: world.now_s >= world.healed_s or self._is_over())
         await self._heal()
 
     async def _heal(self) -> None:
@@ -100,10 +99,13 @@ class Simulation:
         if self.laptop.machine.is_asleep:
             world.loop.wake(self.laptop.machine, world.now_s - self._asleep_since_s)
         self.laptop.start(lambda process: process.come_back(for_good=True))
-        while self.laptop.processes and world.now_s < end_s:
-            await asyncio.sleep(_LOOK_EVERY_S)
+        await self._until(lambda: not self.laptop.processes or world.now_s >= end_s)
         if self.laptop.processes:
             world.wrong("liveness", f"{', '.join(actor.name for actor in self.laptop.processes)} never ends")
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110 - no time passes here
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def _is_over(self) -> bool:
         return not self.laptop.processes and not self.cloud.living() and not self._to_come

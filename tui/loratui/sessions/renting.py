@@ -95,8 +95,9 @@ async def rent(
 ) -> Rental:
     """Rent the first offer that comes to something; return it once it has an address.
 
-    ``start`` is given the rental as it is written down. With ``connect`` signing in belongs to it: a machine that nobody gets
-    into is ended, and the next offer is taken. Cancelled once, it ends what there is for certain before it raises that.
+    ``start`` is given the rental as it is written down. With ``connect`` signing in belongs to it: a machine that
+    nobody gets into is ended, and the next offer is taken. Cancelled once, it ends what there is for certain before it
+    raises that.
 
     Raises:
         UsageError: the prices are older than a day.
