@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from loratui_agent.clock import now
 from loratui_agent.deadman import RENTAL_PAUSE_MAX_S
 from loratui_agent.process import ProcessIdentity
 from loratui_agent.reaper import Reaper
-from loratui_agent.rental import FACTS, Armed, armed_as, read_rental, read_watch, write_private
+from loratui_agent.rental import END_WANTED, FACTS, Armed, armed_as, read_rental, read_watch, write_private
 from loratui_agent.rental_routes import read_back
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.paths import AgentHome
@@ -216,6 +217,7 @@ class Box:
             return ROUND_S
         left_s = rental.deadline_s - rental.armed.seconds_until(now())
         asks = self.run is not None and self.run.facts.get("afterwards") == "begun"
+        asks = asks or (self.home.run / END_WANTED).exists()
         return ROUND_S if -60 < left_s < 2 * _FAR_ROUND_S or asks else _FAR_ROUND_S
 
     def reason(self) -> str:
@@ -307,6 +309,16 @@ class Box:
         if self.run is not None and self.run.id == run_id:
             self.run.acknowledge()
 
+    def purge(self) -> None:
+        """Do what ``loratui-agent purge --data`` does."""
+        self.home.status.unlink(missing_ok=True)
+        self.kill("agent")
+        if self.run is not None:
+            self.run.is_removed = True
+            self.run.trainer_dies()
+        shutil.rmtree(self.home.jobs, ignore_errors=True)
+        (self.home.run / END_WANTED).touch()
+
     def begin_arming(self, text: str, told: list[dict[str, Any]]) -> None:
         """Run ``loratui-agent arm``; what it says comes into ``told``."""
 
@@ -326,6 +338,7 @@ class Box:
             asked = arm_module._rental(text, read_rental(self.home.run), ())
         except LoratuiError as error:
             return {"error": {"code": error.code, "what": error.what, "fix": error.fix}}
+        (self.home.run / END_WANTED).unlink(missing_ok=True)
         write_private(self.home.run / FACTS, asked, is_synced=False)
         why = arm_module._tell_start_script(self.deadline_file, asked.deadline_s, self.home)
         for _ in range(40):

@@ -4,20 +4,23 @@ import asyncio
 import contextlib
 import math
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from loratui.cli.rent import _SAVE_S as SAVE_S
-from loratui.cli.rent import _SHORTEST_RUN_S as SHORTEST_RUN_S
+from loratui.cli.rent import SHORTEST_SAVE_S as SAVE_S
+from loratui.cli.rent_start import SHORTEST_RUN_S
 from loratui.domain.estimate_limits import RunLimits
 from loratui.domain.ledger import Phase
 from loratui.domain.offers import Offer
 from loratui.domain.rental import RentalState
+from loratui.domain.rental_cost import RentalCost
+from loratui.domain.run import RunView
 from loratui.providers.base import ProviderError
 from loratui.remote.address import AgentAddress
+from loratui.sessions.minding import Minder
 from loratui.sessions.rented_box import arm, box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
@@ -31,6 +34,7 @@ from loratui.store import Store, StoredRun
 from loratui.store.rentals import StoredRental
 from loratui_protocol.errors import HostError, LoratuiError, UsageError
 from loratui_protocol.ids import new_id
+from loratui_protocol.messages import Artifact, ArtifactKind, JobState
 from simulation.box import Box
 from simulation.cloud import Cloud
 from simulation.loop import Actor, Machine
@@ -53,11 +57,12 @@ class Wish:
     offers: tuple[Offer, ...]
     limits: RunLimits
     keep_s: float | None
-    is_keep_asked: bool
-    """The person has said how long files wait for somebody; else they wait until the deadline."""
+    """For how long the machine is to be kept once everything is here; None: not at all."""
     setup_s: float
     upload_s: float
     accepts_no_deadman: bool = False
+    lingers_s: float | None = None
+    """How long files wait for somebody; None: until the deadline."""
 
 
 class Laptop:
@@ -82,6 +87,8 @@ class Laptop:
         """From when until when somebody rented here."""
         self.minded: dict[str, Actor] = {}
         """Which process holds a rental's lock."""
+        self.providers: dict[Actor, SimulatedProvider] = {}
+        """What each process has to ask with."""
         self._dead = world.folder / "dead"
         self._dead.touch()
         self._num_processes = 0
@@ -149,6 +156,7 @@ class Process:
     def __init__(self, laptop: Laptop, actor: Actor) -> None:
         self.laptop, self.actor, self.world = laptop, actor, laptop.world
         self.provider = SimulatedProvider(laptop.world, laptop.cloud, laptop.provider_name, actor.name, PROVIDER_LINE)
+        laptop.providers[actor] = self.provider
 
     @contextlib.contextmanager
     def ledger(self) -> Any:
@@ -169,6 +177,8 @@ class Process:
             max_price_microusd_per_h=max(offer.price_microusd_per_h for offer in wish.offers),
             cap_microusd=wish.limits.cap_microusd,
             deadline_ts=deadline_ts,
+            save_s=SAVE_S,
+            keep_s=wish.keep_s,
         )
         self.laptop.renting = self.world.now_s, math.inf
         with self.ledger() as ledger:
@@ -195,7 +205,8 @@ class Process:
 
     async def _begin(self, ledger: WatchedLedger, rental: Rental, deadline_ts: float) -> str:
         wish, way = self.laptop.wish, _Way(self, rental.instance_id)
-        armed = await arm(way, rental, self.laptop.settings, deadline_ts)  # type: ignore[arg-type]
+        stored, key = ledger.rental(rental.label), rental.scoped_key
+        armed = await arm(way, stored, key, self.laptop.settings, deadline_ts)  # type: ignore[arg-type]
         self.world.say(f"{rental.label}: {armed.sentence}")
         if armed.how != "end" and not wish.accepts_no_deadman:
             self.world.hit("machine can't be armed")
@@ -213,8 +224,8 @@ class Process:
                     id=run_id, name="x", target=target, created_ts=steady_ts(), config_toml="", home=Path("/home")
                 )
             )
-        on_done = "end" if armed.how == "end" else ""
-        terms = {"max_runtime_s": left_s - SAVE_S, "on_done": on_done, "keep_s": wish.keep_s}
+        on_done = "end" if armed.how == "end" and wish.keep_s is None else ""
+        terms = {"max_runtime_s": left_s - SAVE_S, "on_done": on_done, "keep_s": wish.lingers_s}
         try:
             await self.on_box(rental.instance_id, lambda box: box.start_run(run_id, **terms))
         except HostError as error:
@@ -225,29 +236,51 @@ class Process:
         return run_id
 
     async def _follow(self, ledger: WatchedLedger, rental: StoredRental, run_id: str) -> None:
-        """Follow a run until it is over and its files are here, then end its rental; or until there is no way."""
-        heard_s = self.world.now_s
-        while True:
+        """Follow a run and mind its rental, until that is over; or until there is no way."""
+        self.laptop.minded[rental.label] = self.actor
+        runs = FollowedRun(run_id, f"{rental.provider}:{rental.label}")
+        ways = _Ways(self, rental.instance_id)
+        with Store(self.laptop.settings.database) as store:
+            minder = Minder(rental.label, self.laptop.settings, store, ways, runs)  # type: ignore[arg-type]
+            is_hopeless = False
+            async with asyncio.TaskGroup() as tasks:
+                minding = tasks.create_task(minder.run())
+                following = tasks.create_task(self._look_on(rental, runs, minder))
+                done, _ = await asyncio.wait((minding, following), return_when=asyncio.FIRST_COMPLETED)
+                is_hopeless = following in done and following.result()
+                if is_hopeless or minding in done:
+                    following.cancel()
+                    minding.cancel()
+        if is_hopeless:
+            await self._ended_by_hand(ledger, rental)
+
+    async def _look_on(self, rental: StoredRental, runs: "FollowedRun", minder: Minder) -> bool:
+        """Look at the run until nobody wants that any more; return whether there is nothing to hope for."""
+        view, heard_s = runs.view, self.world.now_s
+        while not runs.is_lost:
             try:
-                view = await self.on_box(rental.instance_id, lambda box: box.look(run_id))
-                if view is None:
+                told = await self.on_box(rental.instance_id, lambda box: box.look(view.run_id))
+                if told is None:
                     self.world.say("nobody there knows that run")
-                    await self._ended_by_hand(ledger, rental)
-                    return
+                    return True
                 heard_s = self.world.now_s
-                if view["is_made"] and run_id not in self.laptop.files:
-                    await self._fetch(rental.instance_id, run_id, view["size"])
-                if view["is_made"] and not view["acked"]:
-                    await self.on_box(rental.instance_id, lambda box: box.acknowledge(run_id))
-                if view["is_final"]:
-                    await self._finish(ledger, rental.label, f"the run is {view['state']}")
-                    return
+                if view.state != told["state"]:
+                    view.state = JobState(told["state"])
+                    minder.entered(view.run_id, view.state, steady_ts())
+                if told["is_made"]:
+                    view.artifacts["lora"] = LORA
+                    if view.run_id not in self.laptop.files:
+                        await self._fetch(rental.instance_id, view.run_id, told["size"])
+                    view.downloaded["lora"] = Path("lora.safetensors")
+                    if not told["acked"]:
+                        await self.on_box(rental.instance_id, lambda box: box.acknowledge(view.run_id))
+                    view.acknowledged.add("lora")
             except HostError as error:
                 self.world.say(f"no way to the machine: {error.what}")
                 if self.world.now_s - heard_s > _PATIENCE_S:
-                    await self._ended_by_hand(ledger, rental)
-                    return
+                    return True
             await asyncio.sleep(_LOOK_EVERY_S)
+        return False
 
     async def _ended_by_hand(self, ledger: WatchedLedger, rental: StoredRental) -> None:
         """End it by hand where there is nothing more to hope for; else leave it, and look again another time."""
@@ -334,6 +367,44 @@ class Process:
             raise HostError("no answer", fix="", code="no answer") from error
 
 
+LORA = Artifact(id="lora", kind=ArtifactKind.LORA, name="x.safetensors", size=1, sha256="0" * 64)
+
+
+class FollowedRun:
+    """One run as the minder of its rental sees it: stands in for ``sessions.minders.Minders``."""
+
+    def __init__(self, run_id: str, target: str) -> None:
+        self.view = RunView(run_id=run_id, name="x", target=target)
+        self.is_lost = False
+
+    def views(self, _: Sequence[str], /) -> Mapping[str, RunView]:
+        """Return its view."""
+        return {self.view.run_id: self.view}
+
+    def show(self, _: Sequence[str], cost: RentalCost, /) -> None:
+        """Show it."""
+        self.view.rental = cost
+
+    def lose(self, _: Sequence[str], __: LoratuiError, /) -> None:
+        """Follow it no more."""
+        self.is_lost = True
+
+    def move_stop(self, _: Sequence[str], __: float, /) -> None:
+        """Leave its auto-stop: the reaper's word counts."""
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """The ways to machines: stands in for ``sessions.targets.Targets``."""
+
+    process: Process
+    instance_id: str
+
+    def machine(self, _: str) -> "_Way":
+        """Return the way to the machine."""
+        return _Way(self.process, self.instance_id)
+
+
 class _Way:
     """A machine as ``sign_in`` and ``arm`` see it: stands in for ``sessions.machine.Machine``."""
 
@@ -351,12 +422,16 @@ class _Way:
         """Bring the agent, and have it run."""
         await asyncio.sleep(self._process.laptop.wish.setup_s)
         await self._process.on_box(self._id, lambda box: box.start_agent())
+        return await self.address()
+
+    async def address(self) -> AgentAddress:
+        """Return where the agent is."""
         return AgentAddress(home="/h", python="/p", bundle="/b", socket="/s", token="t")
 
     @asynccontextmanager
-    async def process(self, _argv: object, _nonce: str) -> AsyncIterator["_Arming"]:
-        """Run ``loratui-agent arm`` there."""
-        yield _Arming(self._process, self._id)
+    async def process(self, argv: Sequence[str], _nonce: str) -> AsyncIterator["_Arming | _Purging"]:
+        """Run ``loratui-agent arm``, or ``purge``, there."""
+        yield (_Purging if "purge" in argv else _Arming)(self._process, self._id)
 
 
 class _Arming:
@@ -378,6 +453,16 @@ class _Arming:
             await asyncio.sleep(1.0)
             await self._process.on_box(self._id, lambda _: None)
         return told[0]
+
+
+class _Purging:
+    def __init__(self, process: Process, instance_id: str) -> None:
+        self._process = process
+        self._id = instance_id
+
+    async def frame(self) -> dict[str, Any]:
+        await self._process.on_box(self._id, lambda box: box.purge())
+        return {"exists": False}
 
 
 def _open_files() -> list[tuple[int, str]]:

@@ -4,7 +4,7 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from loratui.cli.rent import LINGER_S
+from loratui.cli.rent_start import LINGER_S
 from loratui.domain.estimate import Estimate, EstimatePart, Take
 from loratui.domain.estimate_limits import RunLimits, run_limits
 from loratui.domain.estimate_speeds import Speed
@@ -101,12 +101,10 @@ def plan_of(seed: int) -> Plan:
     setup_s, upload_s = dice.uniform(5, 60), dice.uniform(2, 90)
     limits = _limits(dice, offers[0], work, setup_s + upload_s, is_budget_tight=not quiet)
     end_s = BEGIN_S + limits.auto_stop_s
-    is_keep_asked = dice.random() < 0.1
     wish = Wish(
         offers=offers,
         limits=limits,
-        keep_s=dice.choice((300.0, 1800.0)) if is_keep_asked else None,
-        is_keep_asked=is_keep_asked,
+        keep_s=dice.choice((60.0, 300.0)) if dice.random() < 0.1 else None,
         setup_s=setup_s,
         upload_s=upload_s,
         accepts_no_deadman=dice.random() < 0.2,

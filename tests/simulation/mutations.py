@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from loratui.cli.rent import LINGER_S
+from loratui.cli.rent_start import LINGER_S
 from loratui.providers.base import ProviderError, UnknownFateError
 from loratui.sessions import (
     ending,
@@ -54,7 +54,7 @@ def _goes_by_the_wall_clock() -> Broken:
 
 
 def _believes_one_answer() -> Broken:
-    return [(ending, "PROOFS", 1), (renting_attempt, "PROOFS", 1), (renting_orphans, "PROOFS", 1)]
+    return [(ending, "PROOFS", 1), (renting_orphans, "PROOFS", 1)]
 
 
 def _believes_what_was_agreed() -> Broken:
@@ -167,10 +167,10 @@ def _ignores_dearer_machines() -> Broken:
 def _counts_too_early() -> Broken:
     """What is left was counted before the agent was brought, and began to run after that."""
 
-    async def arm(machine: Any, rental: Any, preferences: Any, deadline_ts: float) -> Any:
+    async def arm(machine: Any, rental: Any, key: str, preferences: Any, deadline_ts: float) -> Any:
         left_s = deadline_ts - client.steady_ts()
         await machine.agent.ensure()
-        return await rented_box.arm(machine, rental, preferences, client.steady_ts() + left_s)
+        return await rented_box.arm(machine, rental, key, preferences, client.steady_ts() + left_s)
 
     return [(client, "arm", arm)]
 
@@ -195,7 +195,7 @@ def _settles_too_early() -> Broken:
 
 def _calls_the_unseen_nothing() -> Broken:
     """A machine that nobody ever saw, and that ended itself, was said never to have been rented."""
-    return [(module, "nothing_there", lambda _: "nothing was rented") for module in (renting_attempt, renting_orphans)]
+    return [(module, "UNSEEN", "nothing was rented") for module in (renting_attempt, renting_orphans)]
 
 
 def _goes_back() -> Broken:
@@ -208,8 +208,7 @@ def _lingers() -> Broken:
 
     def plan_of(seed: int) -> Plan:
         plan = faults.plan_of(seed)
-        keep_s = LINGER_S if plan.wish.keep_s is None else plan.wish.keep_s
-        return replace(plan, wish=replace(plan.wish, keep_s=keep_s))
+        return replace(plan, wish=replace(plan.wish, lingers_s=LINGER_S))
 
     return [(simulate_module, "plan_of", plan_of)]
 

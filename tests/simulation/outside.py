@@ -8,27 +8,30 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import loratui.remote.ssh  # noqa: F401 - it is loaded late, and its clock is to be ours as well
 from loratui.providers.base import ProviderError
+from loratui.sessions import minding
 from loratui.sessions.steady_clock import SteadyClock
 from loratui_agent import arm, reaper, rental_routes, rental_watch
 from loratui_agent.process import ProcessIdentity
 from loratui_agent.rental import Rental
 from simulation.box import Box
+from simulation.client import Laptop
 from simulation.cloud import Attempt
 from simulation.loop import ACTOR, Over, WorldTime
+from simulation.provider import SimulatedProvider, WatchedLedger
 from simulation.world import World
 
 _TRY_S = 0.3
 
 
 @contextmanager
-def simulated_outside(world: World, boxes: dict[str, Box]) -> Iterator[None]:
+def simulated_outside(world: World, boxes: dict[str, Box], laptop: Laptop) -> Iterator[None]:
     """Let the client and the agent see the world, while the block runs. ``boxes`` is by their machines' names."""
     clock = WorldTime(world.loop)
 
@@ -48,6 +51,16 @@ def simulated_outside(world: World, boxes: dict[str, Box]) -> Iterator[None]:
         (reaper, "subprocess", processes),
         (reaper, "is_alive", lambda identity: here().is_alive(identity)),
         (reaper, "signal_group", lambda identity, signum: here().signal(identity, signum)),
+    ]
+
+    @asynccontextmanager
+    async def opened(*_: object) -> AsyncIterator[list[SimulatedProvider]]:
+        actor = ACTOR.get()
+        yield [laptop.providers[actor]] if actor is not None else []
+
+    replaced += [
+        (minding, "opened", opened),
+        (minding, "Rentals", lambda path: WatchedLedger(path, world, laptop.cloud)),
     ]
     clocks: dict[Any, SteadyClock] = {}
 

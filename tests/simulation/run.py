@@ -53,6 +53,8 @@ class Run:
         """How much of the training is done and saved."""
         self.made_s: float | None = None
         """Since when the result is there."""
+        self.is_removed = False
+        """A client has taken everything off the machine."""
         self.is_heard = False
         """A client has read of its end."""
         self.asked_s = world.now_s
@@ -186,6 +188,8 @@ class Run:
 
     def _write(self, **changes: Any) -> None:
         self.facts.update(changes)
+        if self.is_removed:
+            return
         temporary = self.folder / ".state.json.tmp"
         temporary.write_text(json.dumps(self.facts))
         temporary.replace(self.folder / "state.json")

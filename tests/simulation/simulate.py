@@ -66,7 +66,7 @@ class Simulation:
     def run(self) -> Outcome:
         """Run it, and look at what came of it."""
         world, loop = self.world, self.world.loop
-        with simulated_outside(world, self.boxes):
+        with simulated_outside(world, self.boxes, self.laptop):
             loop.set_exception_handler(lambda _, told: world.wrong("no surprises", _told(told)))
             try:
                 loop.run_until_complete(self._whole())

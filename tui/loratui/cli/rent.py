@@ -39,7 +39,7 @@ from loratui.store.rentals import Rentals
 from loratui_protocol.errors import HostError, LoratuiError, UsageError
 
 _NUM_OFFERS = 5
-_SHORTEST_SAVE_S = 120.0
+SHORTEST_SAVE_S = 120.0
 _LONGEST_SAVE = 0.25
 """Of the time that there is: whoever saves for longer trains too little."""
 _SAY_WAITING_S = 900.0
@@ -79,7 +79,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         reserved_microusd=best.estimate.p90_traffic_microusd,
         deadline_ts=steady_ts() + limits.auto_stop_s,
         stops_for=limits.stops_for,
-        save_s=min(max(_SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
+        save_s=min(max(SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
         keep_s=arguments.keep,
         estimated_microusd=best.estimate.p50_microusd,
     )

@@ -32,7 +32,7 @@ NO_DEADMAN = "deadman.none"
 LINGER_S = 600.0
 """How long the results may take to come here, at first: a laptop that sleeps fetches them when it is back."""
 _LOOK_AT_UPLOAD_S = 20.0
-_SHORTEST_RUN_S = 60.0
+SHORTEST_RUN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def start_on(
     for run in runs:
         prepared = wait(host, preparing(target, run.checked, preferences, token))
         left_s = deadline_ts - steady_ts()
-        if left_s < stored.save_s + _SHORTEST_RUN_S:
+        if left_s < stored.save_s + SHORTEST_RUN_S:
             raise UsageError(
                 f"of what was agreed to {formatting.duration(max(0.0, left_s))} are left, too little to train and to "
                 "bring the results home; nothing of yours was sent there, and it is ended",
@@ -129,7 +129,8 @@ def start_on(
             supply=prepared.supply,
             # One that is kept waits for its user; it ends with its lease, or at its deadline.
             on_done="end" if armed.how == "end" and arguments.keep is None else "",
-            keep_s=LINGER_S if arguments.keep is None else arguments.keep,
+            # Results that are nowhere else are kept until the deadline, whoever comes for them.
+            keep_s=None,
             accepted=arguments.accept,
             resumed=run.checked.resumed,
         )

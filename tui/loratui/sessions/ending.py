@@ -13,6 +13,8 @@ from loratui_protocol.errors import LoratuiError
 
 PROOFS = 2
 """Well-formed answers in a row that there is no such instance, before that is believed."""
+PROOF_LASTS_S = 60.0
+"""An answer of longer ago may have been a slip, and the next one another."""
 FIRST_WAIT_S = 1.0
 LAST_WAIT_S = 60.0
 _ASK_AGAIN_S = 10.0
@@ -49,6 +51,29 @@ class EndingView:
     """Why the last request brought nothing."""
 
 
+class Proofs:
+    """Counts well-formed answers in a row that there is no such instance.
+
+    One that can't be understood is no proof, and takes none away; but one that has grown old proves nothing any more.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._last_s = float("-inf")
+
+    def add(self, now_s: float, *, is_gone: bool) -> bool:
+        """Take in a well-formed answer; return whether that it is gone is proven now."""
+        self.forget_old(now_s)
+        self.count = self.count + 1 if is_gone else 0
+        self._last_s = now_s
+        return self.count >= PROOFS
+
+    def forget_old(self, now_s: float) -> None:
+        """Begin anew if the last one is too old."""
+        if now_s - self._last_s > PROOF_LASTS_S:
+            self.count = 0
+
+
 async def end_for_certain(
     provider: Provider,
     instance_id: str,
@@ -70,7 +95,7 @@ async def end_for_certain(
     """
     started_s = time.monotonic()
     asked_s = float("-inf")
-    num_requests = num_proofs = 0
+    num_requests, proofs, is_proven = 0, Proofs(), False
     last: Instance | None = None
     is_its_account = not account_id
     was_seen = False
@@ -78,7 +103,8 @@ async def end_for_certain(
     while True:
         error: ProviderError | None = None
         try:
-            if num_proofs == 0 and time.monotonic() - asked_s >= min(_ASK_AGAIN_S, 10 * first_wait_s):
+            proofs.forget_old(time.monotonic())
+            if proofs.count == 0 and time.monotonic() - asked_s >= min(_ASK_AGAIN_S, 10 * first_wait_s):
                 await provider.end(instance_id)
                 asked_s = time.monotonic()
                 num_requests += 1
@@ -88,24 +114,23 @@ async def end_for_certain(
                 is_its_account = True
             was_seen = was_seen or last is not None
             is_proof = last is None and (was_seen or time.monotonic() - started_s >= doubt_s)
-            num_proofs = num_proofs + 1 if is_proof else 0
+            is_proven = proofs.add(time.monotonic(), is_gone=is_proof)
         except (ProviderRefusedError, OtherAccountError):
             raise
         except ProviderError as failed:
-            # An answer that can't be understood is no proof, and takes none away either.
             error = failed
         tell(
             EndingView(
                 since_s=time.monotonic() - started_s,
                 num_requests=num_requests,
-                num_proofs=num_proofs,
+                num_proofs=proofs.count,
                 last=last,
                 error=error,
             )
         )
-        if num_proofs >= PROOFS:
+        if is_proven:
             return
-        await asyncio.sleep(first_wait_s if num_proofs else wait_s)
+        await asyncio.sleep(first_wait_s if proofs.count else wait_s)
         wait_s = min(LAST_WAIT_S * first_wait_s, wait_s * 2)
 
 

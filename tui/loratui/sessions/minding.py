@@ -19,7 +19,7 @@ from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.providers.base import Instance, InstanceState, Provider, ProviderError
-from loratui.sessions.ending import PROOFS, EndingView, StillBillingError, check_account
+from loratui.sessions.ending import EndingView, Proofs, StillBillingError, check_account
 from loratui.sessions.market import opened
 from loratui.sessions.moving import move_deadline
 from loratui.sessions.reckoning import Reckoning
@@ -27,7 +27,7 @@ from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import purge_data
 from loratui.sessions.renting_end import Receipt, finish_rental, noted, receipt, still_billing, tidy_up
 from loratui.sessions.renting_folder import RentalFolder
-from loratui.sessions.steady_clock import steady_ts
+from loratui.sessions.steady_clock import steady_ts, unset_s
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store
@@ -97,8 +97,10 @@ class Minder:
         self._trouble = ""
         self._heard_s: float | None = None
         self._next_ask_s = 0.0
-        self._num_gone = 0
+        self._proofs = Proofs()
         self._settled_s: float | None = None
+        self._deadline_ts: float | None = None
+        self._due_s = 0.0
         self._phases: dict[str, Phase] = {}
         self._run_ids: list[str] = []
         self._news = asyncio.Event()
@@ -189,7 +191,8 @@ class Minder:
                 self._trouble = f"{self._rental.provider} can't be asked: {error.what}"
 
     async def _shown(self, found: Instance) -> None:
-        self._num_gone, self._heard_s = 0, time.monotonic()
+        self._heard_s = time.monotonic()
+        self._proofs.add(self._heard_s, is_gone=False)
         if found.state in (InstanceState.STOPPED, InstanceState.FAILED):
             self._say_once(
                 f"{self._rental.provider} shows the machine {found.state}: {found.detail or 'no reason given'}"
@@ -198,8 +201,7 @@ class Minder:
             await self._repriced(found.price_microusd_per_h)
 
     async def _gone(self, provider: Provider) -> None:
-        self._num_gone += 1
-        if self._num_gone < PROOFS:
+        if not self._proofs.add(time.monotonic(), is_gone=True):
             self._next_ask_s = time.monotonic() + _PROVE_AFTER_S
             return
         if self._rental.account_id:
@@ -238,8 +240,13 @@ class Minder:
         self._rental = self._ledger.rental(self.label)
 
     def _is_overdue(self) -> bool:
+        """Return whether the machine should have ended. A clock that was set forward since this began ends nothing."""
         deadline_ts = self._rental.deadline_ts
-        return deadline_ts is not None and steady_ts() > deadline_ts + _OVERDUE_S
+        if deadline_ts is None:
+            return False
+        if deadline_ts != self._deadline_ts:
+            self._deadline_ts, self._due_s = deadline_ts, unset_s() + deadline_ts - steady_ts()
+        return unset_s() > self._due_s + _OVERDUE_S
 
     def _end_is_due(self) -> str:
         """Return why it is to end now, nothing while it is not."""

@@ -1,6 +1,7 @@
 """One attempt to rent one offer: from the written intent to a machine with an address, or to its proven end."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -18,10 +19,10 @@ from loratui.providers.base import (
     RentalOrder,
     UnknownFateError,
 )
-from loratui.sessions.ending import PROOFS, EndingView, OtherAccountError, finish
+from loratui.sessions.ending import EndingView, OtherAccountError, Proofs, finish
 from loratui.sessions.renting_course import Course, Rental
 from loratui.sessions.renting_end import end_rental, extra_ended, still_billing, tidy_up
-from loratui.sessions.renting_fate import Pace, look_by_label, nothing_there
+from loratui.sessions.renting_fate import UNSEEN, Pace, look_by_label
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals
@@ -130,11 +131,11 @@ class Attempt:
             course.take(found[0].id)
             course.move(Happened.FOUND)
         else:
-            course.move(Happened.NOT_FOUND, nothing_there(max(course.since_sent_s(), steady_ts() - course.sent_ts)))
+            course.move(Happened.NOT_FOUND, UNSEEN)
 
     async def _boot(self) -> None:
         """Wait for an address. A look comes first: what costs more than was agreed to is ended at once."""
-        num_gone, wait_s = 0, self._pace.first_poll_s
+        proofs, wait_s = Proofs(), self._pace.first_poll_s
         course, limits = self._course, self._pace.limits
         while True:
             try:
@@ -144,9 +145,9 @@ class Attempt:
             except ProviderError as error:
                 course.show(error.what)
             else:
-                num_gone = num_gone + 1 if found is None else 0
+                is_gone = proofs.add(time.monotonic(), is_gone=found is None)
                 self._was_seen = self._was_seen or found is not None
-                if self._was_seen and num_gone >= PROOFS:
+                if self._was_seen and is_gone:
                     raise self._failed("it ended by itself", Happened.SHOWN_GONE)
                 if found is not None and self._has_address(found):
                     course.move(Happened.HAS_ADDRESS)

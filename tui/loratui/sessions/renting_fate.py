@@ -11,7 +11,6 @@ from loratui.settings import Settings
 
 LAST_LOOK_S = 60.0
 UNSEEN = "nothing is there now; whether something was rented, and what that cost, its provider alone knows"
-_MAY_HAVE_ENDED_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +20,7 @@ class Pace:
     limits: Limits = field(default_factory=Limits)
     first_poll_s: float = 2.0
     last_poll_s: float = 15.0
-    num_looks: int = 5
+    num_looks: int = 6
     """Well-formed listings without the label, before nothing is believed to have been rented."""
     first_look_s: float = 2.0
     """Between the first two of them; each wait is twice the one before."""
@@ -30,12 +29,6 @@ class Pace:
     first_end_s: float = FIRST_WAIT_S
     young_s: float = 60.0
     """For so long after it was asked for, what was never shown may only be too young to be."""
-
-
-def nothing_there(age_s: float) -> str:
-    """Return what it means that nothing bears a label, so long after it was asked for."""
-    # A machine that nobody saw may have come to its deadline meanwhile.
-    return "nothing was rented" if age_s < _MAY_HAVE_ENDED_S else UNSEEN
 
 
 def pace_of(preferences: Settings) -> Pace:

@@ -13,7 +13,7 @@ from loratui.providers.base import Instance, Provider, ProviderError
 from loratui.remote.groups import one_error
 from loratui.sessions.ending import FIRST_WAIT_S, PROOFS, EndingView, check_account, end_for_certain
 from loratui.sessions.renting_end import end_rental, tidy_up, with_instance
-from loratui.sessions.renting_fate import Pace, look_by_label, nothing_there
+from loratui.sessions.renting_fate import UNSEEN, Pace, look_by_label
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
@@ -148,10 +148,10 @@ def standing_of(
     return Standing.ORPHAN, _NOBODY[rental.state]
 
 
-def _gone_why(rental: StoredRental, age_s: float) -> str:
+def _gone_why(rental: StoredRental) -> str:
     if rental.instance_id:
         return "it ended while nobody looked"
-    return "nothing was rented" if rental.state is RentalState.INTENT else nothing_there(age_s)
+    return "nothing was rented" if rental.state is RentalState.INTENT else UNSEEN
 
 
 class _Look:
@@ -215,7 +215,7 @@ class _Look:
             return
         happened = Happened.SHOWN_GONE if rental.instance_id else Happened.NOT_FOUND
         state, _ = after(rental.state, happened)
-        why = (rental.instance_id and rental.why) or _gone_why(rental, age_s)
+        why = (rental.instance_id and rental.why) or _gone_why(rental)
         self._ledger.note_end(rental.label, state, steady_ts(), why)
         settled = replace(rental, state=state, proven_gone=True, why=why)
         self.settled.append(settled)

@@ -14,16 +14,17 @@ class SteadyClock:
     """Epoch seconds that go on at least as fast as a clock does that nobody sets."""
 
     def __init__(self) -> None:
-        self._ts, self._at_s = time.time(), _unset_s()
+        self._ts, self._at_s = time.time(), unset_s()
 
     def now_ts(self) -> float:
         """Return the time."""
-        now_s = _unset_s()
+        now_s = unset_s()
         self._ts, self._at_s = max(time.time(), self._ts + now_s - self._at_s), now_s
         return self._ts
 
 
-def _unset_s() -> float:
+def unset_s() -> float:
+    """Return seconds of a clock that nobody sets; where the system has one that does, it counts on in sleep."""
     return time.monotonic() if _CLOCK_ID is None else time.clock_gettime(_CLOCK_ID)
 
 
