@@ -10,6 +10,7 @@ from loratui.cli.rent_start import LINGER_S
 from loratui.providers.base import ProviderError, UnknownFateError
 from loratui.sessions import (
     ending,
+    minding,
     rented_box,
     renting,
     renting_attempt,
@@ -223,6 +224,26 @@ def _ends_what_it_cannot_note() -> Broken:
     return [(client, "noted", lambda write: write())]
 
 
+def _believes_old_answers() -> Broken:
+    """Two wrong answers, with minutes and errors between, were taken for two in a row."""
+    return [(ending, "PROOF_LASTS_S", 1e9)]
+
+
+def _believes_a_clock_that_was_set_forward() -> Broken:
+    """A laptop whose clock was set forward ended healthy machines, whose time it took to be up."""
+    return [(minding, "unset_s", lambda: minding.steady_ts())]
+
+
+def _believes_the_time_of_day() -> Broken:
+    """A laptop whose clock was set forward took what it had asked for seconds ago for old."""
+    return [(renting, "unset_s", lambda: 1e12)]
+
+
+def _looks_for_half_a_minute() -> Broken:
+    """What a lost answer had asked for was looked for too briefly."""
+    return [(renting, "Pace", lambda: renting_fate.Pace(num_looks=5))]
+
+
 ONCE: dict[str, tuple[int, Callable[[], Broken]]] = {
     "dearer machines had the time of cheaper ones": (0, _ignores_dearer_machines),
     "the machine's time began when the agent was there": (0, _counts_too_early),
@@ -232,6 +253,10 @@ ONCE: dict[str, tuple[int, Callable[[], Broken]]] = {
     "a clock that was set back moved the deadline": (0, _goes_back),
     "files were given up before the deadline": (0, _lingers),
     "a run began with no time left for its result": (0, _begins_whatever_is_left),
+    "old answers were taken for proof": (0, _believes_old_answers),
+    "a clock set forward ended what was healthy": (0, _believes_a_clock_that_was_set_forward),
+    "a clock set forward made what is young old": (0, _believes_the_time_of_day),
+    "what a lost answer asked for was looked for too briefly": (0, _looks_for_half_a_minute),
     "a full disk ended a run that had begun": (0, _ends_what_it_cannot_note),
 }
 

@@ -27,7 +27,7 @@ from loratui.sessions.renting_attempt import Attempt, AttemptFailedError, CapRea
 from loratui.sessions.renting_course import Course, Rental, RentalView
 from loratui.sessions.renting_fate import Pace
 from loratui.sessions.renting_folder import RentalFolder
-from loratui.sessions.steady_clock import steady_ts
+from loratui.sessions.steady_clock import steady_ts, unset_s
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import LoratuiError, UsageError
 from loratui_protocol.ids import new_id
@@ -250,6 +250,7 @@ class _Renting:
             cap_microusd=cap,
             deadline_ts=ends_ts(wanted.deadline_ts, now_ts, cap, price, wanted.reserved_microusd),
             created_ts=now_ts,
+            created_up_s=unset_s(),
             stops_for=wanted.stops_for,
             save_s=wanted.save_s,
             keep_s=wanted.keep_s,

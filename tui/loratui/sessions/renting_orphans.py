@@ -15,7 +15,7 @@ from loratui.sessions.ending import FIRST_WAIT_S, PROOFS, EndingView, check_acco
 from loratui.sessions.renting_end import end_rental, tidy_up, with_instance
 from loratui.sessions.renting_fate import UNSEEN, Pace, look_by_label
 from loratui.sessions.renting_folder import RentalFolder
-from loratui.sessions.steady_clock import steady_ts
+from loratui.sessions.steady_clock import steady_ts, unset_s
 from loratui.store.rentals import Rentals, StoredRental
 
 _PATIENCE = 3
@@ -148,6 +148,14 @@ def standing_of(
     return Standing.ORPHAN, _NOBODY[rental.state]
 
 
+def _is_young(rental: StoredRental, young_s: float) -> bool:
+    """Return whether it was asked for so lately that it need not be listed yet: by either clock, if one was set."""
+    ages_s = [time.time() - rental.created_ts]
+    if rental.created_up_s is not None:
+        ages_s.append(unset_s() - rental.created_up_s)
+    return any(0 <= age_s < young_s for age_s in ages_s)
+
+
 def _gone_why(rental: StoredRental) -> str:
     if rental.instance_id:
         return "it ended while nobody looked"
@@ -209,8 +217,7 @@ class _Look:
         if there is not None:
             self._take(there, rental)
             return
-        age_s = time.time() - rental.created_ts
-        if rental.state in _NEVER_SHOWN and 0 <= age_s < self._pace.young_s:
+        if rental.state in _NEVER_SHOWN and _is_young(rental, self._pace.young_s):
             self._unknown(rental, "it was asked for only just now, and listings lag behind: look again in a minute")
             return
         happened = Happened.SHOWN_GONE if rental.instance_id else Happened.NOT_FOUND

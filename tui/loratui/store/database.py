@@ -130,6 +130,7 @@ _MIGRATIONS = (
     """
     ALTER TABLE rentals ADD COLUMN stops_for TEXT NOT NULL DEFAULT '';
     ALTER TABLE rentals ADD COLUMN save_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE rentals ADD COLUMN created_up_s REAL;
     ALTER TABLE rentals ADD COLUMN keep_s REAL;
     ALTER TABLE rentals ADD COLUMN armed TEXT NOT NULL DEFAULT '';
     ALTER TABLE rentals ADD COLUMN estimated_microusd INTEGER;

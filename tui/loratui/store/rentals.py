@@ -44,6 +44,8 @@ class StoredRental:
     cap_microusd: int | None = None
     deadline_ts: float | None = None
     created_ts: float
+    created_up_s: float | None = None
+    """The same by a clock of this machine that nobody sets, and that begins anew with every boot."""
     ready_ts: float | None = None
     ended_ts: float | None = None
     proven_gone: bool = False
