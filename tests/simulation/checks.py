@@ -190,6 +190,13 @@ def _earliest_s(simulation: "Simulation", rig: Rig) -> float:
     left = Fraction(laptop.wish.limits.cap_microusd) - sum(
         _ledger_total(simulation, each.label) for each in simulation.cloud.rigs.values() if each.born_s < rig.born_s
     )
+    # What nobody ever saw is taken to have cost all that it may have.
+    with Rentals(laptop.settings.database) as ledger:
+        known = {rental.label: rental for rental in ledger.rentals()}
+    before_ts = known[rig.label].created_ts if rig.label in known else -math.inf
+    for rental in known.values():
+        if rental.why == UNSEEN and rental.created_ts < before_ts and rental.ended_ts is not None:
+            left -= _price(rental.created_ts, rental.ended_ts, rental.price_microusd_per_h)
     dearest = max(rate for _, rate in rig.rates)
     if world.happened["laptop's clock jumps"] or left <= 0:
         return rig.born_s

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loratui.domain.formatting import day_and_time, hourly_price, money
-from loratui.domain.ledger import Phase, Rates, ends_ts, spent
+from loratui.domain.ledger import Phase, Rates, ends_ts, microseconds, spent, time_microusd
 from loratui.domain.offers import Offer
 from loratui.domain.rental import Happened, after
 from loratui.providers.base import (
@@ -25,7 +25,7 @@ from loratui.providers.base import (
 )
 from loratui.sessions.renting_attempt import Attempt, AttemptFailedError, CapReachedError, Connect
 from loratui.sessions.renting_course import Course, Rental, RentalView
-from loratui.sessions.renting_fate import Pace
+from loratui.sessions.renting_fate import UNSEEN, Pace
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.steady_clock import steady_ts, unset_s
 from loratui.store.rentals import Rentals, StoredRental
@@ -288,7 +288,7 @@ class _Renting:
         """
         if self._wanted.cap_microusd is None:
             return None
-        left = self._wanted.cap_microusd - self._spent_microusd()
+        left = self._wanted.cap_microusd - self._spent_microusd() - self._unseen_microusd()
         if left <= 0:
             raise CapReachedError(
                 f"the attempts so far have cost {money(self._spent_microusd())}: that is all that was agreed to",
@@ -300,6 +300,15 @@ class _Renting:
         return sum(
             spent(self._ledger.spans(label), steady_ts(), Rates.of(self._ledger.rental(label).offer)).total_microusd
             for label in self._labels
+        )
+
+    def _unseen_microusd(self) -> int:
+        """Return what machines may have cost that nobody ever saw: an answer was lost, and nothing is there now."""
+        rentals = (self._ledger.rental(label) for label in self._labels)
+        return sum(
+            time_microusd(rental.price_microusd_per_h, microseconds(rental.ended_ts - rental.created_ts))
+            for rental in rentals
+            if rental.why == UNSEEN and rental.ended_ts is not None
         )
 
     def _known_bad(self, offer: Offer) -> str:
