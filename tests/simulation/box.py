@@ -81,6 +81,8 @@ class Box:
         self._locks: dict[str, int] = {}
         self._num_starts = 0
         self._is_reachable_s = 0.0
+        self.due_s = float("inf")
+        """When it was last told to end."""
 
     # The container.
 
@@ -352,6 +354,7 @@ class Box:
         complaint = read_back(rental) if rental is not None and armed is Armed.END else "no key"
         if armed is Armed.END:
             self.armed_s = self.world.now_s
+        self.due_s = self.world.now_s + asked.deadline_s
         left_s = 0.0 if rental is None else rental.deadline_s - rental.armed.seconds_until(now())
         return {
             "armed": str(armed),

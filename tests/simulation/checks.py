@@ -148,7 +148,9 @@ def _lets_runs_end(simulation: "Simulation", box: Box) -> None:
         return
     if end_s - run.asked_s < SAVE_S:
         world.wrong("runs end well", f"a run began {end_s - run.asked_s:.0f} s before machine {rig.id} was to end")
-    if rig.end_agreed_s is not None and rig.end_agreed_s >= _earliest_s(simulation, rig) - SLACK_S:
+    is_dearer = world.happened["price raised in mid-rental"] > 0
+    due_at_s = min(box.due_s, _earliest_s(simulation, rig)) if is_dearer else box.due_s
+    if rig.end_agreed_s is not None and rig.end_agreed_s >= due_at_s - SLACK_S:
         return
     is_wanted = rig.label in laptop.by_hand or world.happened["interrupted"] or world.happened["interrupted twice"]
     if rig.end_agreed_by.startswith("client") and not is_wanted and not run.is_final:

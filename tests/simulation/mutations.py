@@ -245,19 +245,19 @@ def _looks_for_half_a_minute() -> Broken:
 
 
 ONCE: dict[str, tuple[int, Callable[[], Broken]]] = {
-    "dearer machines had the time of cheaper ones": (0, _ignores_dearer_machines),
-    "the machine's time began when the agent was there": (0, _counts_too_early),
-    "signing in went on past the cap": (0, _signs_in_for_ever),
-    "too young to be listed was taken for gone": (0, _settles_too_early),
-    "what nobody saw was said to have cost nothing": (0, _calls_the_unseen_nothing),
-    "a clock that was set back moved the deadline": (0, _goes_back),
-    "files were given up before the deadline": (0, _lingers),
-    "a run began with no time left for its result": (0, _begins_whatever_is_left),
-    "old answers were taken for proof": (0, _believes_old_answers),
-    "a clock set forward ended what was healthy": (0, _believes_a_clock_that_was_set_forward),
-    "a clock set forward made what is young old": (0, _believes_the_time_of_day),
-    "what a lost answer asked for was looked for too briefly": (0, _looks_for_half_a_minute),
-    "a full disk ended a run that had begun": (0, _ends_what_it_cannot_note),
+    "dearer machines had the time of cheaper ones": (34, _ignores_dearer_machines),
+    "the machine's time began when the agent was there": (34, _counts_too_early),
+    "signing in went on past the cap": (1954, _signs_in_for_ever),
+    "too young to be listed was taken for gone": (467, _settles_too_early),
+    "what nobody saw was said to have cost nothing": (446, _calls_the_unseen_nothing),
+    "a clock that was set back moved the deadline": (31, _goes_back),
+    "files were given up before the deadline": (313, _lingers),
+    "a run began with no time left for its result": (34, _begins_whatever_is_left),
+    "old answers were taken for proof": (4570, _believes_old_answers),
+    "a clock set forward ended what was healthy": (86, _believes_a_clock_that_was_set_forward),
+    "a clock set forward made what is young old": (11082, _believes_the_time_of_day),
+    "what a lost answer asked for was looked for too briefly": (7689, _looks_for_half_a_minute),
+    "a full disk ended a run that had begun": (1362, _ends_what_it_cannot_note),
 }
 
 
