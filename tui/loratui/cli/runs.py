@@ -17,7 +17,9 @@ def choose(runs: Sequence[StoredRun], meant: str | None) -> StoredRun:
     if not runs:
         raise UsageError("there is no run yet", fix="loratui demo, or loratui train CONFIG --on local", code="run.none")
     if meant is None:
-        active = [run for run in runs if not run.state.is_final]
+        # One that goes on as another is over, though nobody has heard of its end.
+        gone_on = {run.resumed_from for run in runs}
+        active = [run for run in runs if not run.state.is_final and run.id not in gone_on]
         return active[0] if len(active) == 1 else runs[0]
     named = [run for run in runs if run.name == meant]
     if named:

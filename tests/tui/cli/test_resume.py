@@ -1,0 +1,86 @@
+"""``resume --on``: what keeps a run from going on elsewhere is said before anything is started or rented."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loratui.domain.offers import Offer
+from loratui.domain.rental import RentalState
+from loratui.settings import load
+from loratui.store import Store, StoredRun
+from loratui.store.rentals import Rentals, StoredRental
+from loratui_protocol.messages import JobState, Record, State
+from support.local_cli import LocalCli, local_cli
+
+RUN = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[LocalCli]:
+    with local_cli(tmp_path, PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring") as cli:
+        yield cli
+
+
+def remember(cli: LocalCli, state: JobState, *, is_ours: bool = True) -> None:
+    """Have a run on a rental that is over in the store, as it was last heard of."""
+    database = load(environ=cli.environment).database
+    offer = Offer(
+        provider="vast", id="1", gpu_name="RTX 4090", vram_mib=24_000, price_microusd_per_h=400_000, disk_gb=40
+    )
+    with Rentals(database) as ledger, Store(database) as store:
+        ledger.intend(
+            StoredRental(
+                label="loratui-x",
+                provider="vast",
+                account_id="1",
+                instance_id="7",
+                offer=offer,
+                public_key="ssh-ed25519 x",
+                price_microusd_per_h=400_000,
+                created_ts=time.time(),
+            )
+        )
+        ledger.note_end("loratui-x", RentalState.LOST, time.time(), "its host is off")
+        run = StoredRun(
+            id=RUN,
+            name="cat",
+            target="vast:loratui-x",
+            created_ts=time.time(),
+            config_toml="",
+            home=Path("/root/.loratui"),
+            is_ours=is_ours,
+        )
+        store.add_run(run)
+        store.begin_history(RUN, "epoch", reset=False)
+        store.append(RUN, "epoch", [Record(seq=1, ts=time.time(), event=State(state=state))])
+
+
+@pytest.mark.parametrize(
+    ("state", "is_ours", "code", "words"),
+    [
+        (JobState.RUNNING, True, "resume.no_state", "no saved state of cat is on this machine"),
+        (JobState.DONE, True, "resume.done", "cat is done"),
+        (JobState.RUNNING, False, "resume.not_ours", "was started from another machine"),
+    ],
+)
+def test_what_keeps_a_run_from_going_on_is_said_and_nothing_is_started(
+    cli: LocalCli, state: JobState, code: str, words: str, *, is_ours: bool
+) -> None:
+    remember(cli, state, is_ours=is_ours)
+    resume = cli.run("resume", "cat", "--on", "local", "--yes", "--plain")
+    said = "\n".join(resume.errors)
+    assert resume.finish() != 0
+    assert f"[{code}]" in said
+    assert words in said
+    assert not cli.home.jobs.exists() or not list(cli.home.jobs.iterdir())
+
+
+def test_a_run_on_a_machine_that_is_gone_is_said_to_go_on_elsewhere(cli: LocalCli) -> None:
+    remember(cli, JobState.RUNNING)
+    resume = cli.run("resume", "cat")
+    said = "\n".join(resume.errors)
+    assert resume.finish() == 4
+    assert "[rental.over]" in said
+    assert "loratui resume cat --on TARGET" in said
