@@ -51,7 +51,6 @@ def picked(cli: LocalCli, *arguments: str | Path) -> str:
         (("--min-reliability", "0.998", "--provider", "vast"), lambda offer: offer["id"] == "301"),
         (("--datacenter",), lambda offer: offer["is_datacenter"]),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("does_server_filter", [True, False])
 def test_each_condition_is_met_by_all_that_is_listed_whether_the_server_heeds_it_or_not(
