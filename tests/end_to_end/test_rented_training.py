@@ -88,6 +88,8 @@ def test_what_forbids_a_rental_is_said_before_anything_is_rented(world: World, t
     config = write_config(tmp_path)
     unlimited = world.cli.run("train", config, "--on", "vast", "--yes", "--plain")
     assert (unlimited.finish(), "[usage.budget]" in unlimited.errors[-2]) == (2, True)
+    unasked = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--plain")
+    assert (unasked.finish(), "[usage.unasked]" in "\n".join(unasked.errors)) == (2, True)
     tight = world.cli.run("train", config, "--on", "vast", "--budget", "0.0001", "--yes", "--plain")
     assert tight.finish() == 2
     assert "[budget.too_low]" in "\n".join(tight.errors)

@@ -6,7 +6,6 @@ import time
 import pytest
 
 from loratui.domain import formatting
-from loratui.sessions.rented_box import arm
 from support.live import CAP_MICROUSD, DEADLINE_S, Live, observed, output_of
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(DEADLINE_S + 600)]
@@ -32,7 +31,7 @@ async def test_a_machine_is_reached_armed_ended_and_shown_gone(live: Live) -> No
         facts = await rented.machine.agent.probe()
         observed(f"{facts.user} on {facts.system} {facts.machine}, {facts.cpus} CPUs, {[g.name for g in facts.gpus]}")
         observed(f"on the machine:\n{await output_of(rented.machine.box, _LOOK)}")
-        armed = await arm(rented.machine, rental, live.preferences, rented.deadline_ts)
+        armed = await rented.arm(rented.deadline_ts)
         observed(f"{rental.provider}: {armed.sentence}; {armed.deadline_left_s:.0f} s are left {armed.why}")
         assert armed.how == "end", armed.why
         assert armed.is_verified, f"its own key could not be tried: {armed.why}"
@@ -48,7 +47,7 @@ async def test_a_machine_is_reached_armed_ended_and_shown_gone(live: Live) -> No
 async def test_a_machine_ends_its_own_rental_at_its_deadline(live: Live) -> None:
     async with live.rented() as rented:
         rental = rented.rental
-        armed = await arm(rented.machine, rental, live.preferences, time.time() + SELF_END_S)
+        armed = await rented.arm(time.time() + SELF_END_S)
         assert armed.how == "end", armed.why
         began_s, gone = time.monotonic(), 0
         async with asyncio.timeout(SELF_END_PATIENCE_S):

@@ -14,7 +14,7 @@ from loratui.remote.box import Box
 from loratui.sessions.ending import end_for_certain
 from loratui.sessions.machine import Machine
 from loratui.sessions.rented import rental_target
-from loratui.sessions.rented_box import box_start, sign_in
+from loratui.sessions.rented_box import Armed, arm, box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import finish_rental
@@ -46,6 +46,12 @@ class Rented:
     instance: Instance
     machine: Machine
     deadline_ts: float
+    live: "Live"
+
+    async def arm(self, deadline_ts: float) -> Armed:
+        """Have it end its own rental at another time."""
+        stored = self.live.ledger.rental(self.rental.label)
+        return await arm(self.machine, stored, self.rental.scoped_key, self.live.preferences, deadline_ts)
 
 
 @dataclass
@@ -87,14 +93,14 @@ class Live:
                     self.ledger,
                     self.preferences.state_dir,
                     wanted,
-                    box_start(self.preferences, deadline_ts),
+                    box_start(self.preferences),
                     self._tell,
                     connect=lambda rental: sign_in(machine(rental)),
                     pace=pace_of(self.preferences),
                 )
                 instance = await self.provider.get(rental.instance_id)
                 assert instance is not None
-                yield Rented(rental, instance, machine(rental), deadline_ts)
+                yield Rented(rental, instance, machine(rental), deadline_ts, self)
         finally:
             await targets.close()
             await self.end_all()

@@ -37,8 +37,9 @@ def test_it_ends_with_a_file(tmp_path: Path, settings: dict[str, Any]):
         assert process.finish()["outcome"] == "done", process.log()
         process.wait_for(lambda event: isinstance(event, messages.Done))
         artifacts = process.of_type(messages.Artifact)
-    assert artifacts[0].id == "lora.safetensors"
-    assert artifacts[0].name == "größe 1 %.safetensors"
+    [lora] = [artifact for artifact in artifacts if artifact.kind is messages.ArtifactKind.LORA]
+    assert lora.id == "lora.safetensors"
+    assert lora.name == "größe 1 %.safetensors"
 
 
 @pytest.mark.parametrize("settings", [{"mixed_precision": "fp16"}, {"clip_skip": 9}], ids=["fp16", "clip-skip"])

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.following import hosting, say, take_up
-from loratui.cli.limits import agrees
+from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.runs import choose
 from loratui.domain.run import LinkState, RunView
 from loratui.sessions.host import SessionHost
@@ -50,6 +50,7 @@ def _agrees_to_pay(preferences: Settings, target: str, arguments: Arguments) -> 
     label = rental_label(target)
     if not label:
         return True
+    check_somebody_asked(arguments)
     from loratui.sessions.moving import extension
 
     with Rentals(preferences.database) as ledger:

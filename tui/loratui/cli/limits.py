@@ -60,6 +60,20 @@ def floor_microusd(arguments: Arguments, price_microusd_per_h: int, floor_s: flo
     return floor
 
 
+def check_somebody_asked(arguments: Arguments) -> None:
+    """Return if there is somebody to be asked before money is spent, or they want to be asked nothing.
+
+    Raises:
+        UsageError: neither is so.
+    """
+    if not arguments.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "there is nobody to ask before money is spent: nothing was changed",
+            fix="give --yes, and with train --budget 5",
+            code="usage.unasked",
+        )
+
+
 def agrees(question: str, otherwise: str = "nothing was started") -> bool:
     """Return whether the person at the terminal says yes; where there is none, nobody is asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

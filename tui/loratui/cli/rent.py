@@ -12,7 +12,7 @@ from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.estimating import ask_quotes, tell_failures
 from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import stay_while_needed, token_of
-from loratui.cli.limits import agrees
+from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.cli.rent_start import LINGER_S, Line, WantedRun, start_on
 from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
@@ -99,6 +99,7 @@ def _check(arguments: Arguments) -> None:
             fix="--budget 5",
             code="usage.budget",
         )
+    check_somebody_asked(arguments)
     if arguments.on_done:
         raise UsageError(
             "a rented machine is ended once the files are here, so --on-done has nothing to do",
