@@ -78,6 +78,15 @@ def test_a_condition_that_a_provider_says_nothing_about_is_said_to_leave_out_non
     assert not any(line.startswith("note:") for line in cli.run("offers").errors)
 
 
+def test_a_refusal_that_does_not_exist_can_not_be_accepted(cli: LocalCli) -> None:
+    misspelt = cli.run("train", "x.toml", "--on", "vast", "--budget", "1", "--yes", "--accept", "upload.slwo")
+    assert misspelt.finish() == 2
+    assert "[usage.accept]" in "\n".join(misspelt.errors)
+    assert "did you mean upload.slow?" in "\n".join(misspelt.errors)
+    useless = cli.run("train", "x.toml", "--on", "local", "--accept", "upload.slow")
+    assert useless.finish() == 2
+
+
 @pytest.mark.parametrize("typed", [("--region", "Norway"), ("--cuda", "12"), ("--min-reliability", "99")])
 def test_what_is_no_condition_is_refused_with_how_to_write_it(cli: LocalCli, typed: tuple[str, str]) -> None:
     refused = cli.run("offers", *typed)

@@ -1,5 +1,6 @@
 """What a run may take before it stops itself, and whether the user agrees to it."""
 
+import difflib
 import sys
 
 from loratui.cli.arguments import Arguments
@@ -58,6 +59,37 @@ def floor_microusd(arguments: Arguments, price_microusd_per_h: int, floor_s: flo
             code="budget.too_low",
         )
     return floor
+
+
+ACCEPTABLE = (
+    "deadman.none",
+    "network.ports",
+    "upload.slow",
+    "model.gated",
+    "model.missing",
+    "model.incomplete",
+    "model.unsupported",
+    "model.unsafe",
+    "model.format",
+    "model.truncated",
+)
+"""Codes of refusals that ``--accept`` goes on in spite of."""
+
+
+def check_accepted(arguments: Arguments) -> None:
+    """Return if everything that is to be accepted could be refused: a code that is misspelt would have no effect.
+
+    Raises:
+        UsageError: it could not.
+    """
+    for code in arguments.accept:
+        if code not in ACCEPTABLE:
+            near = difflib.get_close_matches(code, ACCEPTABLE, 1, 0.6)
+            raise UsageError(
+                f"--accept {code}: there is no such refusal that could be accepted",
+                fix=f"did you mean {near[0]}?" if near else f"one of {', '.join(ACCEPTABLE)}",
+                code="usage.accept",
+            )
 
 
 def check_somebody_asked(arguments: Arguments) -> None:

@@ -12,7 +12,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.check import Checked, check_all, check_base_model, check_config, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, watch
-from loratui.cli.limits import agrees, max_runtime_s
+from loratui.cli.limits import agrees, check_accepted, max_runtime_s
 from loratui.cli.market_query import refuse_market_options
 from loratui.remote.local_agent import check_installed, check_platform
 from loratui.sessions.market import MARKETS
@@ -26,6 +26,7 @@ def train(arguments: Arguments) -> int:
     """Train what a config describes."""
     if arguments.budget == 0:
         raise UsageError("a budget of $0 buys nothing", fix="leave --budget away for no limit", code="usage.money")
+    check_accepted(arguments)
     if arguments.on in MARKETS:
         from loratui.cli.rent import train_on_market
 
@@ -35,8 +36,10 @@ def train(arguments: Arguments) -> int:
         from loratui.cli.hosts import train_on_host
 
         return train_on_host(arguments, arguments.on or "")
-    if arguments.on_done or arguments.ask_token:
-        raise UsageError("--on-done and --ask-token are for other machines than this one", fix="leave them away")
+    if arguments.on_done or arguments.ask_token or arguments.accept or arguments.keep is not None:
+        raise UsageError(
+            "--on-done, --keep, --accept and --ask-token are for other machines than this one", fix="leave them away"
+        )
     check_platform()
     runs = check_all(arguments)
     for checked in runs:
