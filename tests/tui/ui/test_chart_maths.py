@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loratui.domain.series import Series
@@ -23,6 +23,7 @@ def test_steps_are_one_two_or_five_times_a_power_of_ten(span: float, parts: int,
 
 
 @given(finite, finite, st.booleans())
+@example(0.0, 5e-324, False)
 def test_limits_hold_what_they_were_made_for(one: float, two: float, log: bool) -> None:
     low, high = min(one, two), max(one, two)
     limits = limits_for(low, high, log=log)

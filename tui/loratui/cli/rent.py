@@ -66,6 +66,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         most_microusd=preferences.rental_max_microusd,
     )
     _tell(best, limits, arguments.keep)
+    check_somebody_asked(arguments)
     if not arguments.yes and not agrees(question(ready), otherwise="nothing was rented"):
         return 0
     offers = tuple(quote.offer for quote in quotes[:_NUM_OFFERS])
@@ -99,7 +100,6 @@ def _check(arguments: Arguments) -> None:
             fix="--budget 5",
             code="usage.budget",
         )
-    check_somebody_asked(arguments)
     if arguments.on_done:
         raise UsageError(
             "a rented machine is ended once the files are here, so --on-done has nothing to do",

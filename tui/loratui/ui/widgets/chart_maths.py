@@ -1,6 +1,7 @@
 """The arithmetic of a line chart in braille: limits, windows, and which dots are set. Pure."""
 
 import math
+import sys
 from dataclasses import dataclass
 
 from loratui.domain.series import Series, envelope
@@ -14,7 +15,8 @@ _LEAST_WINDOW = 8
 
 def nice_step(span: float, parts: int) -> float:
     """Return the smallest 1, 2 or 5 times a power of ten that cuts ``span`` into at most ``parts`` parts."""
-    rough = span / max(1, parts)
+    # What is smaller still has no logarithm.
+    rough = max(span / max(1, parts), sys.float_info.min)
     power = 10.0 ** math.floor(math.log10(rough))
     return next(step * power for step in _STEPS if step * power >= rough * (1 - 1e-9))
 
