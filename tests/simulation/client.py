@@ -174,7 +174,6 @@ class Process:
         wanted = Wanted(
             offers=wish.offers,
             asked_ts=steady_ts(),
-            max_price_microusd_per_h=max(offer.price_microusd_per_h for offer in wish.offers),
             cap_microusd=wish.limits.cap_microusd,
             deadline_ts=deadline_ts,
             save_s=SAVE_S,

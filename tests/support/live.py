@@ -77,7 +77,6 @@ class Live:
         wanted = Wanted(
             offers=tuple(offers),
             asked_ts=time.time(),
-            max_price_microusd_per_h=MOST_MICROUSD_PER_H,
             cap_microusd=CAP_MICROUSD,
             deadline_ts=deadline_ts,
         )
@@ -104,6 +103,8 @@ class Live:
         finally:
             await targets.close()
             await self.end_all()
+        # Not for whoever has interrupted it: a provider's records may take a minute.
+        await self._tell_bill(rental.instance_id)
 
     async def end_all(self) -> None:
         """End everything of ours by the ledger, then by its label, and print what it has cost."""
@@ -114,8 +115,7 @@ class Live:
             receipt = await finish_rental(self.provider, self.ledger, rental.label, "the live test is over")
             self.ended.add(rental.label)
             self.spent_microusd += receipt.ours_microusd
-            if rental.instance_id:
-                await self._tell_bill(rental.label, rental.instance_id)
+            self._tell_cost(rental.label)
         for left in await self.ours():
             await end_for_certain(self.provider, left.id)
             observed(f"{left.id} was still there by its label, and is ended now")
@@ -125,11 +125,13 @@ class Live:
         labels = {rental.label for rental in self.ledger.rentals()}
         return [instance for instance in await self.provider.list() if instance.label in labels]
 
-    async def _tell_bill(self, label: str, instance_id: str) -> None:
+    def _tell_cost(self, label: str) -> None:
         spans = [(span.phase, span.from_ts, span.to_ts or time.time()) for span in self.ledger.spans(label)]
         phases = ", ".join(f"{phase} {formatting.duration(to_ts - from_ts)}" for phase, from_ts, to_ts in spans)
         ours = formatting.money(self.spent_microusd)
-        print(f"{self.provider.name} {instance_id}: {phases}; {ours} by our ledger, all attempts", flush=True)
+        print(f"{self.provider.name} {label}: {phases}; {ours} by our ledger, all attempts", flush=True)
+
+    async def _tell_bill(self, instance_id: str) -> None:
         until_s, billed = time.monotonic() + _BILL_PATIENCE_S, None
         while billed is None and time.monotonic() < until_s:
             with contextlib.suppress(ProviderError):

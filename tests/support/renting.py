@@ -55,7 +55,6 @@ class Renter:
         self,
         offers: Sequence[Offer] | None = None,
         *,
-        most: int = 10_000_000,
         cap: int | None = None,
         deadline_ts: float | None = None,
         asked_ts: float | None = None,
@@ -65,7 +64,6 @@ class Renter:
         wanted = Wanted(
             offers=tuple(await self.offers() if offers is None else offers),
             asked_ts=time.time() if asked_ts is None else asked_ts,
-            max_price_microusd_per_h=most,
             cap_microusd=cap,
             deadline_ts=deadline_ts,
         )

@@ -41,7 +41,6 @@ async def main(state_dir: Path, url: str, key: str, stop_in: str) -> None:
             wanted = Wanted(
                 offers=tuple(await provider.offers(OfferQuery())),
                 asked_ts=time.time(),
-                max_price_microusd_per_h=10_000_000,
             )
             if stop_in == "forever":
                 print("here", flush=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from loratui.domain.formatting import fine_hourly_price
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import Limits, RentalState
 from loratui.providers.base import ProviderRefusedError
@@ -129,10 +130,20 @@ async def test_a_price_that_was_raised_in_between_is_refused(me: Renter) -> None
     offers = (await me.offers())[:2]
     for offer in offers:
         me.fake.raise_price(offer, 2_000_000)
-    with pytest.raises(NothingRentedError, match=r"rental\.price.*\$2\.00/h now") as caught:
-        await me.rent(offers, most=1_000_000)
+    with pytest.raises(NothingRentedError, match=r"rental\.price.*\$2\.0000/h now") as caught:
+        await me.rent(offers)
     assert caught.value.exit_status == 4
     assert (me.fake.num_requests("create"), me.ledger.rentals()) == (0, [])
+
+
+async def test_what_the_next_offer_may_cost_the_first_may_not(me: Renter) -> None:
+    cheap, dear = (await me.offers())[:2]
+    assert cheap.price_microusd_per_h < dear.price_microusd_per_h - 1000
+    me.fake.raise_price(cheap, dear.price_microusd_per_h - 500)
+    rental = await me.rent([cheap, dear])
+    assert rental.offer.id == dear.id
+    assert me.fake.num_requests("create") == 1
+    await end(me, rental.label)
 
 
 async def test_prices_of_the_day_before_yesterday_rent_nothing(me: Renter) -> None:
@@ -153,11 +164,11 @@ async def test_a_machine_that_costs_more_than_was_agreed_to_is_ended_at_once(me:
         return answer
 
     me.fake._create = dearer
-    rental = await me.rent(offers[:2], most=1_000_000)
+    rental = await me.rent(offers[:2])
     assert rental.offer.id == offers[1].id
     [first] = [each for each in me.ledger.rentals() if each.label != rental.label]
     assert first.proven_gone
-    assert "$99.00/h, $1.00/h was agreed to" in first.why
+    assert f"$99.0000/h, {fine_hourly_price(offer.price_microusd_per_h)} was agreed to" in first.why
     assert {span.microusd_per_h for span in me.ledger.spans(first.label)} == {99_000_000}
     assert me.ledger.bad_hosts("vast") == {}, "a price is no fault of the machine"
     assert me.states(first.label) == [_S.CREATING, _S.BOOTING, _S.ENDING, _S.GONE]
@@ -421,13 +432,14 @@ async def test_all_attempts_share_one_cap(me: Renter) -> None:
     assert all_proven_gone(me)
 
 
-async def test_a_price_that_was_raised_within_what_was_agreed_to_is_the_one_that_counts(me: Renter) -> None:
+async def test_a_price_that_fell_in_between_is_the_one_that_counts(me: Renter) -> None:
     [offer, *_] = await me.offers()
-    me.fake.raise_price(offer, 900_000)
-    rental = await me.rent([offer], most=1_000_000)
+    assert offer.price_microusd_per_h > 150_000
+    me.fake.raise_price(offer, 150_000)
+    rental = await me.rent([offer])
     stored = me.ledger.rental(rental.label)
-    assert stored.offer.price_microusd_per_h in (900_000, 900_001)
-    assert (rental.offer.id, stored.price_microusd_per_h // 10) == (offer.id, 90_000)
+    assert stored.offer.price_microusd_per_h in (150_000, 150_001)
+    assert (rental.offer.id, stored.price_microusd_per_h // 10) == (offer.id, 15_000)
     await end(me, rental.label)
 
 

@@ -36,8 +36,8 @@ class Renter:
         self.views.append(view)
         self.fake.step()
 
-    async def rent(self, offers: list[Offer], most: int, pace=PACE) -> Rental:
-        wanted = Wanted(offers=tuple(offers), asked_ts=time.time(), max_price_microusd_per_h=most)
+    async def rent(self, offers: list[Offer], pace=PACE) -> Rental:
+        wanted = Wanted(offers=tuple(offers), asked_ts=time.time())
         providers = {"runpod": self.provider}
         return await rent(providers, self.ledger, self.state_dir, wanted, begins, self.tell, pace=pace)
 
@@ -58,8 +58,8 @@ async def me(tmp_path: Path) -> AsyncIterator[Renter]:
 
 
 async def test_a_pod_goes_from_its_intent_to_its_proven_end(me: Renter) -> None:
-    [offer, *_] = offers = await me.provider.offers(OfferQuery())
-    rental = await me.rent(offers, offer.price_microusd_per_h)
+    offers = await me.provider.offers(OfferQuery())
+    rental = await me.rent(offers)
     assert rental.target.startswith("ssh://root@127.0.0.1:")
     stored = me.ledger.rental(rental.label)
     assert (stored.state, stored.account_id) == (_S.CONNECTING, me.fake.account_id)
@@ -72,7 +72,7 @@ async def test_a_pod_goes_from_its_intent_to_its_proven_end(me: Renter) -> None:
 async def test_a_lost_answer_is_looked_up(me: Renter, carried_out: bool) -> None:
     offers = await me.provider.offers(OfferQuery())
     me.fake.lose_answers("create", carried_out=carried_out)
-    rental = await me.rent(offers, 10_000_000)
+    rental = await me.rent(offers)
     assert rental.offer.id == offers[0 if carried_out else 1].id
     assert me.fake.num_living() == 1
     await me.end(rental)
@@ -81,7 +81,7 @@ async def test_a_lost_answer_is_looked_up(me: Renter, carried_out: bool) -> None
 @pytest.mark.parametrize("num_clings", [0, 2])
 async def test_a_pod_that_turns_out_dearer_is_ended_and_the_next_one_taken(me: Renter, num_clings: int) -> None:
     offers = await me.provider.offers(OfferQuery())
-    first, most = offers[0], offers[1].price_microusd_per_h
+    first = offers[0]
     create = me.fake._create
 
     def raised(query: dict, content: bytes, key: str):
@@ -94,7 +94,7 @@ async def test_a_pod_that_turns_out_dearer_is_ended_and_the_next_one_taken(me: R
         return reply
 
     me.fake._create = raised
-    rental = await me.rent(offers[:2], most)
+    rental = await me.rent(offers[:2])
     assert rental.offer.id == offers[1].id
     assert me.fake.num_living() == 1
     [before] = [each for each in me.ledger.rentals() if each.label != rental.label]
@@ -127,7 +127,7 @@ async def test_a_pod_behind_a_proxy_alone_is_given_up_for_its_time_is_over(me: R
     me.fake._create = hidden
     pace = replace(PACE, limits=Limits(create_s=20.0, boot_s=0.3, connect_s=20.0))
     with pytest.raises(NothingRentedError, match="did not start"):
-        await me.rent([offer], 10_000_000, pace)
+        await me.rent([offer], pace)
     assert me.fake.num_living() == 0
     assert me.ledger.unproven() == []
 
@@ -137,5 +137,5 @@ async def test_no_capacity_anywhere_is_said(me: Renter) -> None:
     for offer in offers:
         me.fake.take_away(offer)
     with pytest.raises(NothingRentedError, match="none_left"):
-        await me.rent(offers, 10_000_000)
+        await me.rent(offers)
     assert me.ledger.rentals() == []

@@ -33,11 +33,12 @@ def ask_quotes(
     *,
     base_model_bytes: int | None = None,
     others: Sequence[tuple[Checked, int | None]] = (),
+    may_lack_key: bool = True,
 ) -> Quoted:
     """Return what the run would take on the offers of these providers; the disk is large enough for it.
 
     ``base_model_bytes`` is the size of one that the machine downloads, None where nobody knows it. ``others`` come
-    after it on the same machine, each with such a size.
+    after it on the same machine, each with such a size. ``may_lack_key``: offers that nobody can rent here will do.
 
     Raises:
         UsageError: none of them shows offers without a key.
@@ -52,7 +53,7 @@ def ask_quotes(
     known, bad = known_facts(preferences, checked.config), bad_hosts(preferences, time.time() - BAD_FOR_S)
 
     async def ask() -> Quoted:
-        async with opened(preferences, names, may_lack_key=True) as providers:
+        async with opened(preferences, names, may_lack_key=may_lack_key) as providers:
             return await quoted_offers(providers, query, work, known=known, bad_hosts=bad, sort_by=sort_by)
 
     quoted = asyncio.run(ask())

@@ -5,12 +5,13 @@ what is left until then, so it is not much later than the run should be over.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from loratui.domain import formatting
 from loratui.domain.estimate import Estimate
-from loratui.domain.estimate_ranking import cost_range
+from loratui.domain.estimate_ranking import Quote, cost_range
 from loratui.domain.offers import Offer
 from loratui_protocol.errors import UsageError
 
@@ -35,6 +36,54 @@ class RunLimits:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What is shown to whoever agrees to it: the first offer and its limits, and what is taken when that is gone."""
+
+    quotes: tuple[Quote, ...]
+    limits: RunLimits
+
+    @property
+    def best(self) -> Quote:
+        """The offer that is tried first."""
+        return self.quotes[0]
+
+    @property
+    def highest_price_microusd_per_h(self) -> int:
+        """What an hour may cost on any of them."""
+        return max(quote.offer.price_microusd_per_h for quote in self.quotes)
+
+
+def choose(quoted: Sequence[Quote], limits_of: Callable[[Quote, int | None], RunLimits], most: int) -> Choice:
+    """Return the first offer that its limits allow, and up to ``most`` in all on which what is agreed to is enough.
+
+    ``limits_of`` gives the limits of an offer under a cap, None: under the user's own. One whose account would lower
+    the cap, or on which the run is not likely to be over at the auto-stop, is not what was agreed to.
+
+    Raises:
+        UsageError: none of them is allowed; says why of the first.
+    """
+    refused: UsageError | None = None
+    for number, best in enumerate(quoted):
+        try:
+            limits = limits_of(best, None)
+        except UsageError as error:
+            refused = refused or error
+            continue
+        longest_s = max(limits.auto_stop_s, best.estimate.p50_s)
+        others = (quote for quote in quoted[number + 1 :] if quote.estimate.p50_s <= longest_s)
+        fit = [quote for quote in others if _allows(quote, limits.cap_microusd, limits_of)]
+        return Choice(quotes=(best, *fit[: most - 1]), limits=limits)
+    raise refused or ValueError("nothing to choose from")
+
+
+def _allows(quote: Quote, cap_microusd: int, limits_of: Callable[[Quote, int | None], RunLimits]) -> bool:
+    try:
+        return limits_of(quote, cap_microusd).cap_microusd == cap_microusd
+    except UsageError:
+        return False
+
+
 def default_cap_microusd(estimated: Estimate, most_microusd: int = MOST_CAP_MICROUSD) -> int:
     """Return the cap of a user who names no budget."""
     return min(most_microusd, math.ceil(_CAP_RATIO * estimated.p90_microusd))
@@ -51,18 +100,28 @@ def run_limits(
     *,
     budget_microusd: int | None = None,
     balance_microusd: int | None = None,
+    spend_limit_microusd_per_h: int | None = None,
     linger_s: float = 0.0,
     deadline_s: float | None = None,
     most_microusd: int = MOST_CAP_MICROUSD,
 ) -> RunLimits:
     """Return cap and auto-stop of a run on an offer.
 
-    ``balance_microusd`` None: nobody knows it. ``linger_s``: how long the machine is kept after the results are here.
-    ``deadline_s`` is the user's own, from the start of the rental; ``most_microusd`` is what is spent without a budget.
+    ``balance_microusd`` and ``spend_limit_microusd_per_h`` are the account's, None: nobody knows them. ``linger_s``:
+    how long the machine is kept after the results are here. ``deadline_s`` is the user's own, from the start of the
+    rental; ``most_microusd`` is what is spent without a budget.
 
     Raises:
-        UsageError: ``budget.too_low`` or ``balance.too_low``: it is not enough for what the run is likely to cost.
+        UsageError: ``budget.too_low`` or ``balance.too_low``: it is not enough for what the run is likely to cost;
+            ``balance.spend_limit``: the account may not spend so much in an hour.
     """
+    if spend_limit_microusd_per_h is not None and offer.price_microusd_per_h > spend_limit_microusd_per_h:
+        raise UsageError(
+            f"the {offer.provider} account may spend {formatting.hourly_price(spend_limit_microusd_per_h)} at most; "
+            f"{_named(offer)} is above it. Nothing was rented",
+            fix=f"raise the limit in {offer.provider}'s console, or take another offer",
+            code="balance.spend_limit",
+        )
     needed = needed_balance_microusd(estimated, offer)
     cap = default_cap_microusd(estimated, most_microusd) if budget_microusd is None else budget_microusd
     if cap < estimated.p50_microusd or _paid_s(cap - estimated.p90_traffic_microusd, offer) == 0:

@@ -35,6 +35,11 @@ def hourly_price(microusd_per_h: int) -> str:
     return f"{money(microusd_per_h)}/h"
 
 
+def fine_hourly_price(microusd_per_h: int) -> str:
+    """Return an hourly price to a hundredth of a cent, where two are compared: "$0.3528/h"."""
+    return f"${(Decimal(microusd_per_h) / MICROUSD_PER_USD).quantize(_HUNDREDTH_CENT, ROUND_HALF_EVEN):f}/h"
+
+
 def parse_microusd(text: str) -> int:
     """Return an amount written as dollars ("0.69", "$5") in micro-dollars.
 

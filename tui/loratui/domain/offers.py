@@ -61,6 +61,10 @@ class Offer:
     """What must be on the account to rent it."""
 
 
+_SAME_PRICE_MICROUSD_PER_H = 100
+"""By so much two sums of a provider's may differ for one price: a hundredth of a cent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferQuery:
     """What a machine must have. What is None, or empty, does not matter."""
@@ -99,6 +103,11 @@ def fits(offer: Offer, query: OfferQuery) -> bool:
         and (not query.regions or offer.region in query.regions)
         and (not query.only_datacenters or offer.is_datacenter is True)
     )
+
+
+def is_dearer(microusd_per_h: int, agreed_microusd_per_h: int) -> bool:
+    """Return whether a price is above the one that was agreed to."""
+    return microusd_per_h > agreed_microusd_per_h + _SAME_PRICE_MICROUSD_PER_H
 
 
 def _at_least(value: Any, least: Any) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loratui.domain.formatting import day_and_time, hourly_price, money
+from loratui.domain.formatting import day_and_time, fine_hourly_price, money
 from loratui.domain.ledger import Phase, Rates, ends_ts, microseconds, spent, time_microusd
-from loratui.domain.offers import Offer
+from loratui.domain.offers import Offer, is_dearer
 from loratui.domain.rental import Happened, after
 from loratui.providers.base import (
     LABEL_PREFIX,
@@ -60,11 +60,9 @@ class Wanted:
     """What a person has agreed to."""
 
     offers: tuple[Offer, ...]
-    """The best first."""
+    """The best first. None may cost more than it says, when it is rented or while it boots."""
     asked_ts: float
     """When their prices were shown; epoch seconds."""
-    max_price_microusd_per_h: int
-    """What an hour may cost, now and later."""
     cap_microusd: int | None = None
     """What all attempts may cost together."""
     reserved_microusd: int = 0
@@ -77,8 +75,8 @@ class Wanted:
     """So long before the deadline runs are told to save, so that their files can come home."""
     keep_s: float | None = None
     """For how long the machine is kept once all files are here; None: not at all."""
-    estimated_microusd: int | None = None
-    """What it is likely to cost in the end."""
+    estimated_microusd: Mapping[str, int] = field(default_factory=dict)
+    """What it is likely to cost in the end on an offer, by the offer's id."""
     run_id: str = ""
 
 
@@ -163,7 +161,9 @@ class _Renting:
         for attempt in range(self._pace.num_busy_tries):
             try:
                 now = await self._as_it_is_now(offer)
-                return None if now is None else await self._attempt(now, left)
+                if now is None:
+                    return None
+                return await self._attempt(now, max(offer.price_microusd_per_h, now.price_microusd_per_h), left)
             except ProviderBusyError as error:
                 if attempt + 1 == self._pace.num_busy_tries:
                     self._note(offer, error.code, error.what)
@@ -217,25 +217,25 @@ class _Renting:
         except ProviderError as error:
             self._note(offer, error.code, error.what)
             return None
-        price, most = now.price_microusd_per_h, self._wanted.max_price_microusd_per_h
-        if price > most:
-            self._note(offer, "rental.price", f"it costs {hourly_price(price)} now, {hourly_price(most)} was agreed to")
+        if is_dearer(now.price_microusd_per_h, offer.price_microusd_per_h):
+            price, agreed = (fine_hourly_price(each.price_microusd_per_h) for each in (now, offer))
+            self._note(offer, "rental.price", f"it costs {price} now, {agreed} was agreed to")
             return None
         return now
 
-    async def _attempt(self, offer: Offer, left: tuple[Offer, ...]) -> Rental:
+    async def _attempt(self, offer: Offer, most_microusd_per_h: int, left: tuple[Offer, ...]) -> Rental:
         label = f"{LABEL_PREFIX}{new_id().lower()}"
         folder = RentalFolder(self._state_dir, label)
         folder.hold()
         try:
-            attempt = self._prepared(offer, label, folder)
+            attempt = self._prepared(offer, most_microusd_per_h, label, folder)
         except BaseException:
             folder.let_go()
             raise
         self._labels.append(label)
         return await attempt.run(self._connect, left)
 
-    def _prepared(self, offer: Offer, label: str, folder: RentalFolder) -> Attempt:
+    def _prepared(self, offer: Offer, most_microusd_per_h: int, label: str, folder: RentalFolder) -> Attempt:
         wanted, cap, public_key = self._wanted, self._cap_microusd(), folder.public_key()
         now_ts, price = steady_ts(), offer.price_microusd_per_h
         rental = StoredRental(
@@ -254,7 +254,7 @@ class _Renting:
             stops_for=wanted.stops_for,
             save_s=wanted.save_s,
             keep_s=wanted.keep_s,
-            estimated_microusd=wanted.estimated_microusd,
+            estimated_microusd=wanted.estimated_microusd.get(offer.id),
         )
         begins = self._start(rental)
         order = RentalOrder(
@@ -265,7 +265,7 @@ class _Renting:
             public_key=public_key,
             start_script=begins.start_script,
             environment=begins.environment,
-            max_price_microusd_per_h=wanted.max_price_microusd_per_h,
+            max_price_microusd_per_h=most_microusd_per_h,
         )
         course = Course(self._ledger, rental, self._tell, self._pace.limits)
         bad_hosts = self._bad_hosts.setdefault(offer.provider, {})

@@ -5,8 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from loratui.domain.formatting import duration, hourly_price, money
-from loratui.domain.offers import Offer
+from loratui.domain.formatting import duration, fine_hourly_price, money
+from loratui.domain.offers import Offer, is_dearer
 from loratui.domain.rental import Happened, RentalState, after, blames_host
 from loratui.providers.base import (
     Instance,
@@ -166,9 +166,9 @@ class Attempt:
         course.note_machine(found.machine)
         if price > 0:
             course.reprice(price)
-        if price > self._order.max_price_microusd_per_h:
-            agreed = hourly_price(self._order.max_price_microusd_per_h)
-            raise self._failed(f"it costs {hourly_price(price)}, {agreed} was agreed to", is_its_fault=False)
+        if is_dearer(price, self._order.max_price_microusd_per_h):
+            agreed = fine_hourly_price(self._order.max_price_microusd_per_h)
+            raise self._failed(f"it costs {fine_hourly_price(price)}, {agreed} was agreed to", is_its_fault=False)
         if found.machine in self._bad_hosts:
             why = f"that machine did not serve before: {self._bad_hosts[found.machine]}"
             raise self._failed(why, is_its_fault=False)
