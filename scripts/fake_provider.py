@@ -32,6 +32,7 @@ def main() -> int:
     ):
         for variable, value in {
             "LORATUI_PROVIDERS__VAST__URL": vast.url,
+            "LORATUI_PROVIDERS__VAST__SPACING": "0",
             "LORATUI_VAST_API_KEY": vast.key,
             "LORATUI_PROVIDERS__RUNPOD__URL": runpod.url,
             "LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL": runpod.graphql_url,

@@ -76,6 +76,7 @@ def rented_world(stack: contextlib.ExitStack, folder: Path) -> World:
         local_cli(
             laptop,
             LORATUI_PROVIDERS__VAST__URL=vast.url,
+            LORATUI_PROVIDERS__VAST__SPACING="0",
             LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
             LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
             LORATUI_VAST_API_KEY=vast.key,

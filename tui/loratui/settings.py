@@ -154,6 +154,13 @@ SETTINGS = (
         default=lambda: "https://console.vast.ai",
     ),
     Setting(
+        key="providers.vast.spacing",
+        meaning="share of the time between two requests that Vast.ai asks for; below 1 for a server of your own alone",
+        read=read_share,
+        default=lambda: "1",
+        is_number=True,
+    ),
+    Setting(
         key="providers.runpod.url",
         meaning="where RunPod's REST API is asked",
         read=text_there,
@@ -237,6 +244,7 @@ class Settings:
     remote_environment: Preference
     remote_hub_url: str
     vast_url: str
+    vast_spacing: float
     runpod_url: str
     runpod_graphql_url: str
     rental_ask_every_s: float
@@ -296,6 +304,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         remote_environment=values["remote.environment"],
         remote_hub_url=values["remote.hub_url"],
         vast_url=values["providers.vast.url"],
+        vast_spacing=values["providers.vast.spacing"],
         runpod_url=values["providers.runpod.url"],
         runpod_graphql_url=values["providers.runpod.graphql_url"],
         rental_ask_every_s=values["rental.ask_every_s"],

@@ -111,6 +111,7 @@ def preferences(tmp_path: Path, me: Renter) -> Settings:
             "LORATUI_STATE_DIR": str(tmp_path),
             "LORATUI_CONFIG_DIR": str(tmp_path),
             "LORATUI_PROVIDERS__VAST__URL": me.fake.url,
+            "LORATUI_PROVIDERS__VAST__SPACING": "0",
             "LORATUI_RENTAL__ASK_EVERY_S": "1",
         }
     )

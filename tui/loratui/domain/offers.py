@@ -116,7 +116,7 @@ def _at_least(value: Any, least: Any) -> bool:
 
 
 def read_share(text: str) -> float:
-    """Return a reliability: 0.99 is 99 %.
+    """Return a share: 0.99 is 99 %.
 
     Raises:
         ValueError: it is no number between 0 and 1.
