@@ -154,7 +154,7 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
     speed = speed_of(offer.gpu_name, work.units_per_step, known.speeds, known.memory_gb_per_s)
     bill = _Bill(offer)
     parts = [
-        _boot(work, offer, known, bill),
+        _boot(offer, known, bill),
         _environment(work, offer, known, bill),
         _base_model(work, offer, bill),
         _upload(work, offer, known, bill),
@@ -196,11 +196,10 @@ class _Bill:
         )
 
 
-def _boot(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
-    small = _IMAGE_BYTES if work.image_bytes is None else work.image_bytes
-    large = LARGE_IMAGE_BYTES if work.image_bytes is None else work.image_bytes
+def _boot(offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+    small, large = _IMAGE_BYTES, LARGE_IMAGE_BYTES
     rate = min(_line(offer.download_mbit_s) or _PULL_BYTES_PER_S, _PULL_BYTES_PER_S)
-    source = _PULL_SOURCE + ("; assumed: an image of 4 to 16 GB" if work.image_bytes is None else "")
+    source = f"{_PULL_SOURCE}; assumed: an image of 4 to 16 GB"
     p50_s, p90_s = _BOOT_S + small / rate, _SLOW_BOOT_S + large * _SLOW_LINE / rate
     if earlier := _earlier(BOOT, offer, known):
         p50_s, p90_s, source = _as_measured(earlier)

@@ -51,7 +51,6 @@ def work_for(
     *,
     base_model_bytes: int | None = None,
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
-    image_bytes: int | None = None,
 ) -> Work:
     """Return what a config comes to; ``base_model_bytes`` is for one that the machine downloads.
 
@@ -65,7 +64,6 @@ def work_for(
         upload_bytes=supply_size(config, model),
         base_model_bytes=base_model_bytes if model else 0,
         environment=environment,
-        image_bytes=image_bytes,
     )
 
 
