@@ -17,6 +17,7 @@ from loratui.domain.estimate import (
     Estimate,
     EstimatePart,
     Known,
+    MeasuredModel,
     MeasuredPhase,
     estimate,
 )
@@ -73,6 +74,10 @@ knowns = st.builds(
             seconds=st.floats(0, 1e4),
             run=st.just("earlier"),
         ),
+        max_size=2,
+    ),
+    models=st.lists(
+        st.builds(MeasuredModel, provider=st.just("vast"), bytes_per_s=st.floats(1, 1e9), run=st.just("earlier")),
         max_size=2,
     ),
     uplink_bytes_per_s=st.none() | st.floats(1e3, 1e9),
@@ -185,6 +190,31 @@ def test_what_earlier_runs_measured_takes_the_place_of_tables():
     assert 300 <= part(estimated, TRAINING).p50.seconds < 330
     assert (part(estimated, UPLOAD).p50.seconds, part(estimated, UPLOAD).source) == (10, "measured: this line's uplink")
     assert part(estimated, ENVIRONMENT).source.startswith("table: ")
+
+
+def test_files_come_home_as_fast_as_they_were_seen_to_and_no_faster_than_the_host_sends():
+    assumed = part(estimate(A_WORK, an_offer()), RESULTS)
+    assert assumed.source == "assumed: a downlink of 20 Mbit/s"
+    measured = part(estimate(A_WORK, an_offer(), Known(downlink_bytes_per_s=40_000_000)), RESULTS)
+    assert measured.source == "measured: this line's downlink"
+    assert measured.p50.seconds < assumed.p50.seconds
+    held_up = part(estimate(A_WORK, an_offer(upload_mbit_s=8.0), Known(downlink_bytes_per_s=40_000_000)), RESULTS)
+    assert held_up.p50.seconds > assumed.p50.seconds
+
+
+def test_a_base_model_comes_no_faster_than_its_hub_was_seen_to_give_it():
+    known = Known(
+        models=[
+            MeasuredModel(provider="runpod", bytes_per_s=1e6, run="elsewhere"),
+            MeasuredModel(provider="vast", bytes_per_s=20e6, run="my-cat"),
+            MeasuredModel(provider="vast", bytes_per_s=1e6, run="older"),
+        ]
+    )
+    found = part(estimate(A_WORK, an_offer(), known), BASE_MODEL)
+    assert (found.p50.seconds, found.p90.seconds) == (214, 427)
+    assert found.source == "its size; measured in run my-cat, on another machine perhaps"
+    slow = part(estimate(A_WORK, an_offer(download_mbit_s=80.0), known), BASE_MODEL)
+    assert (slow.p50.seconds, slow.source) == (427, "its size; vast's figure for the host's line")
 
 
 def test_a_slow_host_is_no_faster_for_a_fast_uplink():

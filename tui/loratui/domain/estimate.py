@@ -135,11 +135,21 @@ class MeasuredPhase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredModel:
+    """How fast a base model came to a machine of a provider in an earlier run."""
+
+    provider: str
+    bytes_per_s: float
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What is known besides run and offer, the newest first. None: it was never measured."""
 
     speeds: Sequence[MeasuredSpeed] = ()
     phases: Sequence[MeasuredPhase] = ()
+    models: Sequence[MeasuredModel] = ()
     uplink_bytes_per_s: float | None = None
     downlink_bytes_per_s: float | None = None
     memory_gb_per_s: Mapping[str, float] = field(default_factory=dict)
@@ -156,7 +166,7 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
     parts = [
         _boot(offer, known, bill),
         _environment(work, offer, known, bill),
-        _base_model(work, offer, bill),
+        _base_model(work, offer, known, bill),
         _upload(work, offer, known, bill),
         _training(work, speed, bill),
         _samples(work, speed, bill),
@@ -224,8 +234,12 @@ def _environment(work: Work, offer: Offer, known: Known, bill: _Bill) -> Estimat
     )
 
 
-def _base_model(work: Work, offer: Offer, bill: _Bill) -> EstimatePart:
+def _base_model(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
     rate, line = _host_line(offer)
+    earlier = next((each for each in known.models if each.provider == offer.provider), None)
+    if earlier is not None and earlier.bytes_per_s < rate:
+        # A faster line than that is of no use: the hub, or the way to it, gave no more. A slower one is the limit.
+        rate, line = earlier.bytes_per_s, f"measured in run {earlier.run}, on another machine perhaps"
     if work.base_model_bytes is None:
         small, large = _MODEL_BYTES, LARGE_MODEL_BYTES
         source = f"assumed: 4.3 GB, as v1-5-pruned-emaonly has, to 7.7 GB; {line}"
