@@ -38,6 +38,8 @@ def main() -> int:
             "LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL": runpod.graphql_url,
             "LORATUI_RUNPOD_API_KEY": runpod.key,
             "LORATUI_REMOTE__INDEX_URL": index.url,
+            # Everything is on this machine: no network is in the way.
+            "LORATUI_NETWORK__PORT_PROBE": "none",
         }.items():
             print(f"export {variable}={value}", flush=True)
         known: set[str] = set()

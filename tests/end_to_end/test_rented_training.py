@@ -38,6 +38,7 @@ def test_a_run_is_rented_trained_fetched_and_its_machine_is_shown_gone(
     assert world.num_living() == 0
     [rental] = world.rentals()
     assert (rental.provider, rental.state, rental.proven_gone, rental.is_tidy) == (target, RentalState.GONE, True, True)
+    assert [run.gpu for run in world.runs()] == [rental.offer.gpu_name]
     assert world.cli.run("rentals").lines == ["nothing is rented"]
     assert world.vast.account_keys == {}, "our key is off the account"
     again = world.cli.run("attach", "--plain")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui.settings import load
+from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.config_file import to_toml
 from support.fake_runpod import FakeRunPod
@@ -41,6 +42,10 @@ class World:
     def rentals(self) -> list[StoredRental]:
         with Rentals(self.database) as ledger:
             return ledger.rentals()
+
+    def runs(self) -> list[StoredRun]:
+        with Store(self.database) as store:
+            return store.runs()
 
     def now_ts(self) -> float:
         return time.time()

@@ -16,6 +16,7 @@ from loratui.domain.environment_choice import Preference
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.offers import read_share
 from loratui.setting import (
+    PORT_PROBE,
     Setting,
     author,
     endpoints,
@@ -119,9 +120,10 @@ SETTINGS = (
     ),
     Setting(
         key="network.port_probe",
-        meaning="before a rental one of these has to answer (host:port, host:port): some networks block high ports",
+        meaning="tried before a rental, since some networks block high ports (host:port, host:port): one of your own "
+        "has to answer; none: nothing is tried",
         read=endpoints,
-        default=lambda: "",
+        default=lambda: PORT_PROBE,
     ),
     Setting(
         key="remote.index_url",

@@ -57,16 +57,16 @@ def test_a_gpu_without_a_figure_is_compared_by_its_memory_with_one_that_is_offer
 
 
 def test_a_word_says_why():
-    quoted = quotes(A_WORK, ALL)
+    quoted = quotes(replace(A_WORK, base_model_bytes=0), ALL)
     words = {quote.offer.id: why(quote, quoted) for quote in quoted}
     assert words == {"cheap": "cheapest", "fast": "fastest", "slow line": "boot", "unknown": "unknown"}
 
 
 def test_ranges_are_said_as_estimates():
     estimated = estimate(A_WORK, an_offer())
-    assert cost_range(estimated) == "≈$0.12 to $0.23"
-    assert time_range(estimated) == "≈17 to 35 min"
-    assert time_range(estimate(replace(A_WORK, steps=20_000), an_offer())) == "≈2 h 29 min to 4 h 52 min"
+    assert cost_range(estimated) == "≈$0.11 to $0.26"
+    assert time_range(estimated) == "≈16 to 38 min"
+    assert time_range(estimate(replace(A_WORK, steps=20_000), an_offer())) == "≈2 h 29 min to 4 h 55 min"
 
 
 @given(

@@ -1,10 +1,11 @@
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,31 @@ def test_a_store_of_an_earlier_version_gets_a_ledger_and_keeps_its_runs(path: Pa
         ledger.intend(stored_rental())
         assert [run.id for run in store.runs()] == ["r1"]
         assert len(ledger.rentals()) == 1
+
+
+@pytest.mark.parametrize(("offer", "gpu"), [(None, "RTX 4090"), ("no json", ""), ("{}", "")])
+def test_runs_that_were_rented_by_an_earlier_version_get_the_gpu_of_their_offer(
+    path: Path, offer: str | None, gpu: str
+) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as database:
+        for statement in ";".join(_MIGRATIONS[:6]).split(";"):
+            database.execute(statement)
+        columns = "(id, name, target, created_ts, config_toml, home, price_microusd_per_h, evaluate_concept, step)"
+        for run_id, target in (("r1", "vast:loratui-one"), ("r2", "local")):
+            database.execute(
+                f"INSERT INTO runs {columns} VALUES (?, 'n', ?, 1, '', '/h', 0, '', 5)",  # noqa: S608
+                (run_id, target),
+            )
+        database.execute("PRAGMA user_version = 6")
+        database.execute(
+            "INSERT INTO rentals (label, provider, account_id, offer, public_key, state, price_microusd_per_h,"
+            " created_ts) VALUES ('loratui-one', 'vast', '', ?, '', 'ready', 1, 1)",
+            (json.dumps(asdict(OFFER)) if offer is None else offer,),
+        )
+    database.close()
+    with Store(path) as store:
+        assert [store.run(run_id).gpu for run_id in ("r1", "r2")] == [gpu, ""]
 
 
 def test_an_offer_of_a_newer_version_is_read_as_far_as_it_is_known(ledger: Rentals, path: Path) -> None:

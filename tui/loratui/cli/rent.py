@@ -47,7 +47,10 @@ def train_on_market(arguments: Arguments, target: str) -> int:
     runs = _runs(arguments, preferences)
     models = [run.model for run in runs if run.model is not None]
     token = token_of(models[0] if models else None) if arguments.ask_token else ""
-    ready = [before_renting(preferences, run.checked, run.model, token, arguments.accept) for run in runs]
+    ready = [
+        before_renting(preferences, run.checked, run.model, token, arguments.accept, is_first=run is runs[0])
+        for run in runs
+    ]
     runs = [replace(run, base_model_bytes=each.base_model_bytes) for run, each in zip(runs, ready, strict=True)]
     choice, asked_ts = choose_offers(preferences, PROVIDERS if target == CHEAPEST else (target,), runs, arguments)
     best, limits = choice.best, choice.limits

@@ -133,6 +133,7 @@ def start_on(
             keep_s=None,
             accepted=arguments.accept,
             resumed=run.checked.resumed,
+            gpu=stored.offer.gpu_name,
         )
         with Rentals(preferences.database) as ledger:
             # A ledger that can't be written ends no run: the run itself is stored with its target.

@@ -135,11 +135,21 @@ class MeasuredPhase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredModel:
+    """How fast a base model came to a machine of a provider in an earlier run."""
+
+    provider: str
+    bytes_per_s: float
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What is known besides run and offer, the newest first. None: it was never measured."""
 
     speeds: Sequence[MeasuredSpeed] = ()
     phases: Sequence[MeasuredPhase] = ()
+    models: Sequence[MeasuredModel] = ()
     uplink_bytes_per_s: float | None = None
     downlink_bytes_per_s: float | None = None
     memory_gb_per_s: Mapping[str, float] = field(default_factory=dict)
@@ -154,9 +164,9 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
     speed = speed_of(offer.gpu_name, work.units_per_step, known.speeds, known.memory_gb_per_s)
     bill = _Bill(offer)
     parts = [
-        _boot(work, offer, known, bill),
+        _boot(offer, known, bill),
         _environment(work, offer, known, bill),
-        _base_model(work, offer, bill),
+        _base_model(work, offer, known, bill),
         _upload(work, offer, known, bill),
         _training(work, speed, bill),
         _samples(work, speed, bill),
@@ -196,11 +206,10 @@ class _Bill:
         )
 
 
-def _boot(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
-    small = _IMAGE_BYTES if work.image_bytes is None else work.image_bytes
-    large = LARGE_IMAGE_BYTES if work.image_bytes is None else work.image_bytes
+def _boot(offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+    small, large = _IMAGE_BYTES, LARGE_IMAGE_BYTES
     rate = min(_line(offer.download_mbit_s) or _PULL_BYTES_PER_S, _PULL_BYTES_PER_S)
-    source = _PULL_SOURCE + ("; assumed: an image of 4 to 16 GB" if work.image_bytes is None else "")
+    source = f"{_PULL_SOURCE}; assumed: an image of 4 to 16 GB"
     p50_s, p90_s = _BOOT_S + small / rate, _SLOW_BOOT_S + large * _SLOW_LINE / rate
     if earlier := _earlier(BOOT, offer, known):
         p50_s, p90_s, source = _as_measured(earlier)
@@ -225,8 +234,12 @@ def _environment(work: Work, offer: Offer, known: Known, bill: _Bill) -> Estimat
     )
 
 
-def _base_model(work: Work, offer: Offer, bill: _Bill) -> EstimatePart:
+def _base_model(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
     rate, line = _host_line(offer)
+    earlier = next((each for each in known.models if each.provider == offer.provider), None)
+    if earlier is not None and earlier.bytes_per_s < rate:
+        # A faster line than that is of no use: the hub, or the way to it, gave no more. A slower one is the limit.
+        rate, line = earlier.bytes_per_s, f"measured in run {earlier.run}, on another machine perhaps"
     if work.base_model_bytes is None:
         small, large = _MODEL_BYTES, LARGE_MODEL_BYTES
         source = f"assumed: 4.3 GB, as v1-5-pruned-emaonly has, to 7.7 GB; {line}"

@@ -124,7 +124,8 @@ def run_limits(
         )
     needed = needed_balance_microusd(estimated, offer)
     cap = default_cap_microusd(estimated, most_microusd) if budget_microusd is None else budget_microusd
-    if cap < estimated.p50_microusd or _paid_s(cap - estimated.p90_traffic_microusd, offer) == 0:
+    traffic_microusd = estimated.p90_traffic_microusd
+    if cap < estimated.p50_microusd or _paid_s(cap - traffic_microusd, offer) == 0:
         what = "the budget is" if budget_microusd is not None else "without --budget no more is spent than"
         raise UsageError(
             f"{what} {formatting.money(cap)}, the run is likely to cost {cost_range(estimated)} on {_named(offer)}. "
@@ -135,7 +136,8 @@ def run_limits(
     notes = []
     if balance_microusd is not None:
         lowered = _cap_of_balance(balance_microusd)
-        if balance_microusd < offer.balance_floor_microusd or lowered < estimated.p50_microusd:
+        is_enough = lowered >= estimated.p50_microusd and _paid_s(lowered - traffic_microusd, offer) != 0
+        if balance_microusd < offer.balance_floor_microusd or not is_enough:
             raise UsageError(
                 f"there is {formatting.money(balance_microusd)} on the {offer.provider} account; the run is likely to "
                 f"cost {cost_range(estimated)} on {_named(offer)}, so {formatting.money(needed)} should be there. "
@@ -149,7 +151,7 @@ def run_limits(
                 f"{formatting.money(balance_microusd)} on the {offer.provider} account, and a part must stay there"
             )
             cap = lowered
-    paid_s = _paid_s(cap - estimated.p90_traffic_microusd, offer)
+    paid_s = _paid_s(cap - traffic_microusd, offer)
     wanted_s = math.ceil(_STOP_RATIO * estimated.p90_s) + math.ceil(linger_s)
     auto_stop_s, stops_for = wanted_s, "1.5 x p90"
     if deadline_s is not None and deadline_s < wanted_s:

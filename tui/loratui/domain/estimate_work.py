@@ -46,8 +46,6 @@ class Work:
     base_model_bytes: int | None = None
     """What the machine downloads; 0: nothing, None: nobody knows how much."""
     environment: EnvironmentKind = EnvironmentKind.OVERLAY
-    image_bytes: int | None = None
-    """Of the container image; None: nobody knows."""
     min_vram_mib: int = 0
     """Below it the run can't fit."""
 
@@ -79,7 +77,6 @@ def work_of(
     upload_bytes: int,
     base_model_bytes: int | None,
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
-    image_bytes: int | None = None,
 ) -> Work:
     """Return what a config with this plan comes to."""
     width, height = config.resolution
@@ -97,7 +94,6 @@ def work_of(
         upload_bytes=upload_bytes,
         base_model_bytes=base_model_bytes,
         environment=environment,
-        image_bytes=image_bytes,
         min_vram_mib=min_vram_mib(config),
     )
 
