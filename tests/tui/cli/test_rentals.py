@@ -15,6 +15,7 @@ from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals, StoredRental
 from support.fake_vast import FakeVast
 from support.local_cli import LocalCli, local_cli
+from support.market_cli import config_file
 from tui.providers.contract import order
 
 _ABOUT_WORK = (
@@ -127,6 +128,25 @@ def test_every_command_about_work_begins_with_what_may_still_bill_and_asks_nobod
     with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
         ledger.note_end("loratui-orphan", RentalState.GONE, time.time())
     assert cli.run("ls").errors == []
+
+
+def test_whoever_rents_is_told_once_what_bills_there_that_this_laptop_does_not_know(
+    cli: LocalCli, vast: FakeVast
+) -> None:
+    number = rented(cli, vast, "loratui-of-another-laptop", RentalState.READY, "01RUN")
+    for path in cli.folder.glob("state/loratui.sqlite3*"):
+        path.unlink()
+    config = config_file(cli)
+    assert cli.run("ls").errors == [], "the ledger alone can't know"
+    gone = b'{"success": false, "error": "no_such_ask", "msg": "error 410/3907: no_such_ask it is gone"}'
+    vast.answer("create", 410, gone, times=9)
+    train = cli.run("train", config, "--on", "vast", "--budget", "5", "--yes", "--plain")
+    assert train.finish() == 4
+    [note] = [line for line in train.errors if line.startswith(f"note: vast {number} (loratui-of-another-laptop)")]
+    assert "no ledger of this laptop knows it, another computer of yours may" in note
+    assert f"loratui terminate {number}" in note
+    assert "loratui rentals sweep" in note
+    assert list(vast.instances) == [int(number)], "it was left alone"
 
 
 def test_a_ledger_that_can_not_be_read_is_not_taken_for_an_empty_one(cli: LocalCli, vast: FakeVast) -> None:

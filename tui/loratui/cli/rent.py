@@ -16,6 +16,7 @@ from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.cli.rent_start import LINGER_S, Line, WantedRun, start_on
 from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
+from loratui.cli.rentals import orphan_sentence
 from loratui.domain import formatting
 from loratui.domain.estimate import RESULTS, Estimate
 from loratui.domain.estimate_limits import RunLimits, run_limits
@@ -31,6 +32,7 @@ from loratui.sessions.renting import NothingRentedError, Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_fate import pace_of
+from loratui.sessions.renting_orphans import Found
 from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supply import SLOW_CODE
 from loratui.sessions.targets import Targets
@@ -218,9 +220,9 @@ def _started(
 
     Whatever goes wrong, what was rented is ended for certain before this raises.
     """
-    line = Line(planned_bytes_per_s=estimated.upload_bytes_per_s)
+    line, told = Line(planned_bytes_per_s=estimated.upload_bytes_per_s), set[str]()
     while True:
-        rental = wait(host, lambda targets, now=wanted: _rent(preferences, targets, now))  # type: ignore[misc]
+        rental = wait(host, lambda targets, now=wanted: _rent(preferences, targets, now, told))  # type: ignore[misc]
         try:
             return start_on(
                 host,
@@ -256,7 +258,8 @@ def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:
         noted(lambda: ledger.note_bad_host(rental.provider, machine, error.what, time.time()))
 
 
-async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rental:
+async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, told: set[str]) -> Rental:
+    """Rent one of the offers; ``told`` are the orphans that were spoken of."""
     said = ""
 
     def tell(view: RentalView) -> None:
@@ -266,6 +269,11 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
             said = now
             spent = formatting.money(view.spent_microusd, exact=False)
             say(f"{now} ({formatting.duration(view.elapsed_s)}, {spent})")
+
+    def tell_orphan(found: Found) -> None:
+        if (sentence := orphan_sentence(found)) not in told:
+            told.add(sentence)
+            say(sentence)
 
     names = tuple(dict.fromkeys(offer.provider for offer in wanted.offers))
     with Rentals(preferences.database) as ledger:
@@ -282,4 +290,5 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
                 tell,
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
                 pace=pace_of(preferences),
+                tell_orphan=tell_orphan,
             )
