@@ -10,6 +10,7 @@ from loratui.cli.before_renting import before_renting, question
 from loratui.cli.check import check_all, check_base_model
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.estimating import ask_quotes, tell_failures
+from loratui.cli.failed_before import tell_failed_before
 from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import stay_while_needed, token_of
 from loratui.cli.limits import agrees, check_somebody_asked
@@ -147,6 +148,7 @@ def _quotes(
         tell_untold(arguments, (quote.offer for quote in quoted.ranked))
         fit = [quote for quote in quoted.ranked if most is None or quote.offer.price_microusd_per_h <= most]
         if fit:
+            tell_failed_before(preferences, quoted.offers)
             return fit, asked_ts
         if most is None:
             raise UsageError(
@@ -239,10 +241,11 @@ def _started(
             why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
             receipt = wait(host, finish(preferences, rental.provider, rental.label, why))
             print_receipt(receipt, as_json=arguments.json)
+            if isinstance(error, HostError):
+                _blame(preferences, rental, error)
             if not isinstance(error, HostError) or not rental.left:
                 raise
             say(f"{error}\n  the next offer is tried")
-            _blame(preferences, rental, error)
         cap = None if wanted.cap_microusd is None else wanted.cap_microusd - receipt.ours_microusd
         if cap is not None and cap <= 0:
             raise NothingRentedError("what was tried has used up the budget", fix="give a larger one")
@@ -250,12 +253,12 @@ def _started(
 
 
 def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:
-    """Remember a machine that did not serve; a slow line may be this end's."""
+    """Remember a machine, or its kind, that did not serve; a slow line may be this end's."""
     if error.code == SLOW_CODE:
         return
     with Rentals(preferences.database) as ledger:
-        machine = ledger.rental(rental.label).machine
-        noted(lambda: ledger.note_bad_host(rental.provider, machine, error.what, time.time()))
+        blamed = ledger.rental(rental.label).blamed
+        noted(lambda: ledger.note_bad_host(rental.provider, blamed, error.what, time.time()))
 
 
 async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, told: set[str]) -> Rental:

@@ -37,6 +37,9 @@ OLDEST_PRICE_S = 86_400.0
 """A person's word counts for a day."""
 BAD_FOR_S = 30 * 86_400.0
 """A machine that did not serve may have been repaired after that."""
+KIND_BAD_FOR_S = 3600.0
+"""Where a kind of machine is all that one knows: the one that failed is free again, so it is likely to be given out
+next. An hour later others have come and gone, and longer would pass over many good machines for one bad one."""
 _MAX_TOLD = 6
 
 
