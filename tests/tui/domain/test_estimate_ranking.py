@@ -43,6 +43,14 @@ def test_hosts_that_failed_before_that_are_unreliable_or_too_small_are_left_out(
     assert rank(quoted, min_vram_mib=24_565) == []
 
 
+def test_a_kind_of_which_one_has_just_failed_comes_last_in_every_order_and_is_not_left_out():
+    kinds = [replace(offer, provider="runpod", machine="", kind=offer.id, is_datacenter=True) for offer in ALL]
+    quoted = quotes(A_WORK, kinds)
+    for by in SortBy:
+        first, *others = ids(rank(quoted, by))
+        assert ids(rank(quoted, by, bad_kinds={("runpod", first), ("vast", others[0])})) == [*others, first]
+
+
 def test_a_machine_that_is_taken_back_too_soon_is_left_out():
     quoted = quotes(A_WORK, [replace(CHEAP, longest_s=1800.0), replace(FAST, longest_s=86_400.0)])
     assert ids(rank(quoted)) == ["fast"]

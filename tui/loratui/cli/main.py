@@ -10,15 +10,15 @@ from loratui.cli.arguments import Arguments, build_parser
 from loratui_protocol.errors import LoratuiError
 
 INTERRUPTED = 130
-_REMINDING = ("listing:ls", "listing:status", "attach:attach", "attach:open_interface", "train:train")
-"""Commands whose user is told first what may still bill."""
+_UNREMINDED = ("rentals", "preferences")
+"""Modules whose commands do not begin with what may still bill: they look at just that, or at settings alone."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv`` (the process's own when None) and return the exit status."""
     try:
         arguments = build_parser().parse_args(argv, namespace=Arguments())
-        if arguments.handler in _REMINDING:
+        if arguments.handler.partition(":")[0] not in _UNREMINDED:
             from loratui.cli.reminder import remind
 
             remind()

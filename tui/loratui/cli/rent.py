@@ -14,6 +14,7 @@ from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.rent_choice import choose_offers, tell_choice
 from loratui.cli.rent_start import Line, WantedRun, start_on
 from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
+from loratui.cli.rentals import orphan_sentence
 from loratui.domain import formatting
 from loratui.domain.estimate import RESULTS, Estimate
 from loratui.headless.rental_narration import RentalNarrator
@@ -26,6 +27,7 @@ from loratui.sessions.renting import NothingRentedError, Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_fate import pace_of
+from loratui.sessions.renting_orphans import Found
 from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supply import SLOW_CODE
 from loratui.sessions.targets import Targets
@@ -120,9 +122,9 @@ def _started(
 
     Whatever goes wrong, what was rented is ended for certain before this raises.
     """
-    line = Line(planned_bytes_per_s=estimated.upload_bytes_per_s)
+    line, told = Line(planned_bytes_per_s=estimated.upload_bytes_per_s), set[str]()
     while True:
-        rental = wait(host, lambda targets, now=wanted: _rent(preferences, targets, now))  # type: ignore[misc]
+        rental = wait(host, lambda targets, now=wanted: _rent(preferences, targets, now, told))  # type: ignore[misc]
         try:
             return start_on(
                 host,
@@ -139,10 +141,11 @@ def _started(
             why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
             receipt = wait(host, finish(preferences, rental.provider, rental.label, why))
             print_receipt(receipt, as_json=arguments.json)
+            if isinstance(error, HostError):
+                _blame(preferences, rental, error)
             if not isinstance(error, HostError) or not rental.left:
                 raise
             say(f"{error}\n  the next offer is tried")
-            _blame(preferences, rental, error)
         cap = None if wanted.cap_microusd is None else wanted.cap_microusd - receipt.ours_microusd
         if cap is not None and cap <= 0:
             raise NothingRentedError("what was tried has used up the budget", fix="give a larger one")
@@ -150,15 +153,16 @@ def _started(
 
 
 def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:
-    """Remember a machine that did not serve; a slow line may be this end's."""
+    """Remember a machine, or its kind, that did not serve; a slow line may be this end's."""
     if error.code == SLOW_CODE:
         return
     with Rentals(preferences.database) as ledger:
-        machine = ledger.rental(rental.label).machine
-        noted(lambda: ledger.note_bad_host(rental.provider, machine, error.what, time.time()))
+        blamed = ledger.rental(rental.label).blamed
+        noted(lambda: ledger.note_bad_host(rental.provider, blamed, error.what, time.time()))
 
 
-async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rental:
+async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, told: set[str]) -> Rental:
+    """Rent one of the offers; ``told`` are the orphans that were spoken of."""
     said = ""
 
     def tell(view: RentalView) -> None:
@@ -168,6 +172,11 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
             said = now
             spent = formatting.money(view.spent_microusd, exact=False)
             say(f"{now} ({formatting.duration(view.elapsed_s)}, {spent})")
+
+    def tell_orphan(found: Found) -> None:
+        if (sentence := orphan_sentence(found)) not in told:
+            told.add(sentence)
+            say(sentence)
 
     names = tuple(dict.fromkeys(offer.provider for offer in wanted.offers))
     with Rentals(preferences.database) as ledger:
@@ -184,4 +193,5 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
                 tell,
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
                 pace=pace_of(preferences),
+                tell_orphan=tell_orphan,
             )

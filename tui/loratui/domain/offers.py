@@ -53,6 +53,8 @@ class Offer:
     is_datacenter: bool | None = None
     machine: str = ""
     """What stays the same when this machine is offered again; empty: nobody can tell."""
+    kind: str = ""
+    """Where nobody can tell: what stays the same when its kind of machine, in that place, is offered again."""
     longest_s: float | None = None
     """How long it can be rented."""
     billing_floor_s: float = 0.0

@@ -159,6 +159,8 @@ def offers_in(content: bytes, cloud: str, disk_gb: int, min_cuda: str, region: s
             availability=availability,
             region=region,
             is_datacenter=cloud == "SECURE",
+            # A pod never says which machine it is on. Its data center may be told, but not left out of a request.
+            kind=" ".join(filter(None, (gpu, cloud, region))),
             balance_floor_microusd=total_microusd,
         )
 

@@ -46,6 +46,11 @@ class Quoted:
     disk: DiskNeed | None = None
     """What the run needs, if that was reckoned."""
 
+    @property
+    def offers(self) -> list[Offer]:
+        """Return all that was offered, in no order, what may not be taken included."""
+        return _all(self.answers)
+
 
 def work_for(
     config: TrainingConfig,
@@ -77,6 +82,7 @@ async def quoted_offers(
     *,
     known: Known,
     bad_hosts: frozenset[tuple[str, str]] = frozenset(),
+    bad_kinds: frozenset[tuple[str, str]] = frozenset(),
     sort_by: SortBy = SortBy.TOTAL,
 ) -> Quoted:
     """Ask the providers what they have that ``query`` and the run fit on, and rank it."""
@@ -92,6 +98,7 @@ async def quoted_offers(
         quotes(work, found, known),
         sort_by,
         bad_hosts=bad_hosts,
+        bad_kinds=bad_kinds,
         min_vram_mib=query.min_vram_mib,
         min_reliability=query.min_reliability,
     )
@@ -103,7 +110,7 @@ def _all(answers: Iterable[Answered[list[Offer]]]) -> list[Offer]:
 
 
 def bad_hosts(preferences: Settings, since_ts: float = 0.0) -> frozenset[tuple[str, str]]:
-    """Return the machines that did not serve since then: (provider, machine)."""
+    """Return the machines, and kinds of them, that did not serve since then: (provider, machine or kind)."""
     if not preferences.database.exists():
         return frozenset()
     with Rentals(preferences.database) as ledger:

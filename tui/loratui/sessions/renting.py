@@ -27,6 +27,7 @@ from loratui.sessions.renting_attempt import Attempt, AttemptFailedError, CapRea
 from loratui.sessions.renting_course import Course, Rental, RentalView
 from loratui.sessions.renting_fate import UNSEEN, Pace
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.renting_orphans import Found, orphans_among
 from loratui.sessions.steady_clock import steady_ts, unset_s
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import LoratuiError, UsageError
@@ -36,6 +37,9 @@ OLDEST_PRICE_S = 86_400.0
 """A person's word counts for a day."""
 BAD_FOR_S = 30 * 86_400.0
 """A machine that did not serve may have been repaired after that."""
+KIND_BAD_FOR_S = 3600.0
+"""Where a kind of machine is all that one knows: the one that failed is free again, so it is likely to be given out
+next. An hour later others have come and gone, and longer would pass over many good machines for one bad one."""
 _MAX_TOLD = 6
 
 
@@ -90,12 +94,14 @@ async def rent(
     *,
     connect: Connect | None = None,
     pace: Pace | None = None,
+    tell_orphan: Callable[[Found], None] = lambda _: None,
 ) -> Rental:
     """Rent the first offer that comes to something; return it once it has an address.
 
     ``start`` is given the rental as it is written down. With ``connect`` signing in belongs to it: a machine that
     nobody gets into is ended, and the next offer is taken. Cancelled once, it ends what there is for certain before it
-    raises that.
+    raises that. ``tell_orphan`` is called before each attempt with what bears a label of ours there and is minded by
+    nobody here; it is left alone, for another computer of this user may have rented it.
 
     Raises:
         UsageError: the prices are older than a day.
@@ -112,7 +118,7 @@ async def rent(
             fix="look for offers again",
             code="rental.stale",
         )
-    renting = _Renting(providers, ledger, state_dir, wanted, start, tell, connect, pace)
+    renting = _Renting(providers, ledger, state_dir, wanted, start, tell, connect, pace, tell_orphan)
     for number, offer in enumerate(wanted.offers):
         rental = await renting.rental_of(offer, wanted.offers[number + 1 :])
         if rental is not None:
@@ -141,6 +147,7 @@ class _Renting:
         tell: Callable[[RentalView], None],
         connect: Connect | None,
         pace: Pace,
+        tell_orphan: Callable[[Found], None],
     ) -> None:
         self._providers = providers
         self._ledger = ledger
@@ -150,6 +157,7 @@ class _Renting:
         self._tell = tell
         self._connect = connect
         self._pace = pace
+        self._tell_orphan = tell_orphan
         self._accounts: dict[str, str] = {}
         self._bad_hosts: dict[str, dict[str, str]] = {}
         self._labels: list[str] = []
@@ -201,7 +209,8 @@ class _Renting:
             self._note(offer, "rental.bad_host", f"that machine did not serve before: {why}")
             return None
         try:
-            await provider.list()
+            for found in orphans_among(provider.name, await provider.list(), self._ledger, self._state_dir):
+                self._tell_orphan(found)
             if offer.provider not in self._accounts:
                 self._accounts[offer.provider] = (await provider.account()).id
         except ProviderRefusedError:

@@ -69,6 +69,11 @@ class StoredRental:
     uplink_bytes_per_s: float | None = None
     """How fast files went there from here, as the machine counted them."""
 
+    @property
+    def blamed(self) -> str:
+        """Return what to remember if it does not serve: the machine, or the kind of it where that is all one knows."""
+        return self.machine or self.offer.kind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
@@ -268,7 +273,7 @@ class Rentals:
         return list(dict.fromkeys([*rental.run_ids.split(), *(run_id for (run_id,) in named)]))
 
     def note_bad_host(self, provider: str, machine: str, why: str, ts: float) -> None:
-        """Remember a machine that did not serve; one that nobody can tell from others is not remembered."""
+        """Remember a machine, or a kind of them, that did not serve; where neither is known nothing is remembered."""
         if not machine:
             return
         with self._writing() as database:
@@ -278,7 +283,7 @@ class Rentals:
             )
 
     def bad_hosts(self, provider: str, since_ts: float = 0.0) -> dict[str, str]:
-        """Return the machines of a provider that did not serve since then, and why."""
+        """Return the machines of a provider, and kinds of them, that did not serve since then, and why."""
         return dict(self._rows("SELECT machine, why FROM bad_hosts WHERE provider = ? AND ts >= ?", provider, since_ts))
 
     def _close_phase(self, num: int, ts: float) -> None:
