@@ -197,7 +197,7 @@ class Process:
                 why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
                 await self._finish(ledger, rental.label, why)
                 raise
-            await self._follow(ledger, ledger.rental(rental.label), run_id)
+            await self._follow(ledger, ledger.rental(rental.label), run_id, rental.folder)
 
     def _tell(self, view: RentalView) -> None:
         self.world.say(f"{view.label}: {view.state} {view.detail}")
@@ -234,13 +234,20 @@ class Process:
         noted(lambda: ledger.enter(rental.label, Phase.TRAINING, steady_ts(), rental.price_microusd_per_h))
         return run_id
 
-    async def _follow(self, ledger: WatchedLedger, rental: StoredRental, run_id: str) -> None:
-        """Follow a run and mind its rental, until that is over; or until there is no way."""
+    async def _follow(
+        self, ledger: WatchedLedger, rental: StoredRental, run_id: str, folder: RentalFolder | None = None
+    ) -> None:
+        """Follow a run and mind its rental, until that is over; or until there is no way.
+
+        ``folder`` is the rental's where this process has rented it.
+        """
         self.laptop.minded[rental.label] = self.actor
         runs = FollowedRun(run_id, f"{rental.provider}:{rental.label}")
         ways = _Ways(self, rental.instance_id)
         with Store(self.laptop.settings.database) as store:
             minder = Minder(rental.label, self.laptop.settings, store, ways, runs)  # type: ignore[arg-type]
+            if folder is not None:
+                minder.take(folder)
             is_hopeless = False
             async with asyncio.TaskGroup() as tasks:
                 minding = tasks.create_task(minder.run())
@@ -390,6 +397,10 @@ class FollowedRun:
 
     def move_stop(self, _: Sequence[str], __: float, /) -> None:
         """Leave its auto-stop: the reaper's word counts."""
+
+    def are_all_started(self, _: str, /) -> bool:
+        """Return whether no other run is about to be started."""
+        return True
 
 
 @dataclass(frozen=True)

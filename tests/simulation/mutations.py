@@ -9,8 +9,8 @@ from typing import Any
 from loratui.cli.rent_start import LINGER_S
 from loratui.providers.base import ProviderError, UnknownFateError
 from loratui.sessions import (
+    end_due,
     ending,
-    minding,
     rented_box,
     renting,
     renting_attempt,
@@ -231,7 +231,7 @@ def _believes_old_answers() -> Broken:
 
 def _believes_a_clock_that_was_set_forward() -> Broken:
     """A laptop whose clock was set forward ended healthy machines, whose time it took to be up."""
-    return [(minding, "unset_s", lambda: minding.steady_ts())]
+    return [(end_due, "unset_s", lambda: end_due.steady_ts())]
 
 
 def _believes_the_time_of_day() -> Broken:

@@ -60,12 +60,14 @@ class Renter:
         asked_ts: float | None = None,
         connect: Connect | None = None,
         pace: Pace = PACE,
+        keep_s: float | None = None,
     ) -> Rental:
         wanted = Wanted(
             offers=tuple(await self.offers() if offers is None else offers),
             asked_ts=time.time() if asked_ts is None else asked_ts,
             cap_microusd=cap,
             deadline_ts=deadline_ts,
+            keep_s=keep_s,
         )
         return await rent(
             {"vast": self.provider},

@@ -23,6 +23,14 @@ def test_policy_says_what_is_left_on_the_agent(which: str, declined: set[str]) -
     assert set(DownloadPolicy(which=read_which(which)).declined(RUN)) == declined
 
 
+def test_only_what_final_leaves_out_is_not_wanted_at_all() -> None:
+    def unwanted(policy: DownloadPolicy) -> set[str]:
+        return {each.id for each in RUN if policy.is_unwanted(each)}
+
+    assert unwanted(DownloadPolicy(which="final")) == {"a0", "a1"}
+    assert unwanted(DownloadPolicy(which="none")) == unwanted(DownloadPolicy(max_gib=0)) == set()
+
+
 def test_results_come_before_what_lies_on_the_way_to_them() -> None:
     gib = 2**30
     run = [*(artifact(n, size=gib) for n in range(5)), artifact(9, ArtifactKind.LORA, size=gib)]

@@ -348,6 +348,22 @@ def test_agent_hears_which_files_nobody_wants_once_something_waits_for_that(agen
     host.close()
 
 
+@pytest.mark.parametrize("policy", [{"max_gib": 0.0}, {"which": "none"}])
+def test_what_another_process_has_brought_is_here_whatever_is_fetched_unasked(
+    agent: FakeAgent, here: Settings, policy: dict[str, object]
+) -> None:
+    host = hosting(here, **policy)
+    run_id = start(host, agent)
+    publish(agent, run_id, LORA)
+    assert set(settled(host, agent, run_id).declined) == {"lora"}
+    other = hosting(here)
+    other.follow(run_id).result(10)
+    wait_until(lambda: host.view(run_id).downloaded.keys() == {"lora"}, "the word of it")
+    assert host.view(run_id).declined == {}
+    other.close()
+    host.close()
+
+
 def test_run_that_announces_more_than_the_user_allows_is_told_of_and_its_result_comes(
     agent: FakeAgent, here: Settings
 ) -> None:

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
@@ -16,6 +17,7 @@ from loratui.sessions.ending import StillBillingError
 from loratui.sessions.minding import Minder
 from loratui.sessions.renting import connected
 from loratui.sessions.renting_course import Rental
+from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings, load
 from loratui.store import Store
@@ -40,19 +42,28 @@ class Shown:
     runs: dict[str, RunView] = field(default_factory=dict)
     costs: list[RentalCost] = field(default_factory=list)
     lost: list[LoratuiError] = field(default_factory=list)
+    stumbles_in: RentalState | None = None
+    """In this state showing it fails, once, in a way that nobody thought of."""
     moved_s: list[float] = field(default_factory=list)
+    is_complete: bool = True
 
     def views(self, _: Sequence[str], /) -> Mapping[str, RunView]:
         return self.runs
 
     def show(self, _: Sequence[str], cost: RentalCost, /) -> None:
         self.costs.append(cost)
+        if cost.state is self.stumbles_in:
+            self.stumbles_in = None
+            raise ValueError("a fault of ours")
 
     def lose(self, _: Sequence[str], error: LoratuiError, /) -> None:
         self.lost.append(error)
 
     def move_stop(self, _: Sequence[str], seconds: float, /) -> None:
         self.moved_s.append(seconds)
+
+    def are_all_started(self, _: str, /) -> bool:
+        return self.is_complete
 
 
 @dataclass
@@ -66,6 +77,14 @@ class Minded:
         """Return once what is shown is so: "gone", "trouble" or "heard"."""
         async with asyncio.timeout(20):
             while not self.is_so(condition):
+                self.minder.look_now()
+                await asyncio.sleep(0.01)
+
+    async def looked(self, times: int = 3) -> None:
+        """Return once it was looked at so often."""
+        seen = len(self.shown.costs)
+        async with asyncio.timeout(20):
+            while len(self.shown.costs) < seen + times:
                 self.minder.look_now()
                 await asyncio.sleep(0.01)
 
@@ -86,18 +105,28 @@ def view(state: JobState, *, is_here: bool) -> RunView:
 
 
 @asynccontextmanager
-async def minded(tmp_path: Path, *, deadline_in_s: float = 3600.0) -> AsyncIterator[Minded]:
-    """Rent a machine that nobody can sign in to, and mind it with one run that trains."""
+async def minded(
+    tmp_path: Path, *, keep_s: float | None = None, patience_s: float = 3600.0, idle_for_s: float | None = None
+) -> AsyncIterator[Minded]:
+    """Rent a machine that nobody can sign in to, and mind it with one run that trains.
+
+    ``idle_for_s``: so long ago an earlier process had everything here.
+    """
     async with renter(tmp_path) as me:
         me.fake.on_running = lambda _: ("127.0.0.1", 1)
-        rental = await me.rent(deadline_ts=time.time() + deadline_in_s, cap=10_000_000)
+        rental = await me.rent(deadline_ts=time.time() + 3600, cap=10_000_000, keep_s=keep_s)
         connected(me.ledger, rental)
+        if idle_for_s is not None:
+            price = rental.price_microusd_per_h
+            me.ledger.enter(rental.label, Phase.IDLE, time.time() - idle_for_s, price)
+            me.ledger.enter(rental.label, Phase.IDLE, time.time() - idle_for_s / 2, price + 1)
+            me.ledger.note(rental.label, price_microusd_per_h=price + 1)
         settings = preferences(tmp_path, me)
         shown = Shown(runs={"r": view(JobState.RUNNING, is_here=False)})
         targets = Targets(settings)
         rental.folder.let_go()
         with Store(settings.database) as store:
-            minder = Minder(rental.label, settings, store, targets, shown)
+            minder = Minder(rental.label, settings, store, targets, shown, patience_s=patience_s)
             async with asyncio.TaskGroup() as tasks:
                 task = tasks.create_task(minder.run())
                 yield Minded(me, rental, minder, shown)
@@ -168,11 +197,11 @@ async def test_a_file_that_could_not_be_fetched_keeps_the_machine(tmp_path: Path
         done.download_failures["lora"] = "its hash is wrong"
         it.shown.runs = {"r": done}
         await it.until("heard")
-        heard = len(it.shown.costs)
-        async with asyncio.timeout(20):
-            while len(it.shown.costs) < heard + 3:
-                it.minder.look_now()
-                await asyncio.sleep(0.01)
+        await it.looked()
+        held = it.shown.costs[-1].held
+        assert held is not None
+        assert held.what == "x.safetensors (its hash is wrong) of x"
+        assert held.fetch == ("loratui download x",)
         assert not it.shown.lost
         assert it.me.fake.num_living() == 1
 
@@ -188,3 +217,133 @@ async def test_a_key_that_may_not_end_it_is_said_and_it_counts_as_billing(tmp_pa
         last = it.shown.costs[-1]
         assert last.state is RentalState.ENDING
         assert not last.is_over
+
+
+LIMIT = "the run's files are more than downloads.max_gib = 1"
+
+
+@pytest.mark.parametrize("state", [JobState.DONE, JobState.STOPPED, JobState.FAILED])
+async def test_a_file_over_the_limit_keeps_the_machine_until_it_is_fetched(tmp_path: Path, state: JobState) -> None:
+    async with minded(tmp_path) as it:
+        left = view(state, is_here=False)
+        left.declined["lora"] = LIMIT
+        it.shown.runs = {"r": left}
+        await it.until("heard")
+        await it.looked()
+        held = it.shown.costs[-1].held
+        assert held is not None
+        assert LIMIT in held.what
+        assert not it.shown.lost
+        left.declined.clear()
+        left.downloaded["lora"] = Path("x.safetensors")
+        left.acknowledged.add("lora")
+        await it.until("over")
+        assert it.me.fake.num_living() == 0
+
+
+async def test_checkpoints_over_the_limit_keep_the_machine_though_the_result_is_here(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        left = view(JobState.DONE, is_here=True)
+        for name in ("c1", "c2"):
+            left.artifacts[name] = replace(LORA, id=name, name=f"{name}.safetensors", kind=ArtifactKind.CHECKPOINT_LORA)
+            left.declined[name] = LIMIT
+        it.shown.runs = {"r": left}
+        await it.until("heard")
+        await it.looked()
+        held = it.shown.costs[-1].held
+        assert held is not None
+        assert held.what == f"c1.safetensors ({LIMIT}) of x and 1 more file"
+        assert it.me.fake.num_living() == 1
+
+
+async def test_what_its_user_does_not_want_keeps_no_machine(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        done = view(JobState.DONE, is_here=True)
+        done.artifacts["s"] = replace(LORA, id="s", kind=ArtifactKind.SAMPLE)
+        done.declined["s"] = "downloads.policy is final"
+        done.unwanted.add("s")
+        done.acknowledged.add("s")
+        it.shown.runs = {"r": done}
+        await it.until("over")
+        assert it.me.fake.num_living() == 0
+
+
+async def test_a_run_that_fails_at_once_does_not_take_the_machine_from_the_next_one(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        it.shown.is_complete = False
+        failed = RunView(run_id="r", name="x", target="vast:x", state=JobState.FAILED)
+        it.shown.runs = {"r": failed}
+        await it.until("heard")
+        await it.looked()
+        assert not it.shown.lost
+        assert it.me.fake.num_living() == 1
+        it.shown.is_complete = True
+        await it.until("over")
+        assert it.me.fake.num_living() == 0
+
+
+async def test_an_end_that_another_process_has_begun_is_left_to_it(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        await it.until("heard")
+        it.me.ledger.note(it.rental.label, state=RentalState.ENDING, why="ended by hand")
+        await it.looked()
+        assert it.me.fake.num_living() == 1
+
+
+@pytest.mark.parametrize("holder", ["this", "another"])
+async def test_an_end_that_nobody_goes_on_with_is_gone_on_with_whoever_holds_the_folder(
+    tmp_path: Path, holder: str
+) -> None:
+    async with minded(tmp_path, patience_s=0.2) as it:
+        await it.until("heard")
+        if holder == "another":
+            it.minder.take(RentalFolder(tmp_path, "nowhere"))
+            it.rental.folder.hold()
+        it.me.ledger.note(it.rental.label, state=RentalState.ENDING, why="ended by hand")
+        await it.until("over")
+        stored = it.me.ledger.rental(it.rental.label)
+        assert (stored.state, stored.why) == (RentalState.GONE, "ended by hand")
+        assert it.me.fake.num_living() == 0
+
+
+async def test_a_fault_of_ours_in_the_middle_of_an_end_does_not_leave_the_machine_billing(tmp_path: Path) -> None:
+    async with minded(tmp_path, patience_s=0.2) as it:
+        await it.until("heard")
+        it.me.fake.answer("end", 500, b"", times=1)
+        it.shown.stumbles_in = RentalState.ENDING
+        it.shown.runs = {"r": view(JobState.DONE, is_here=True)}
+        await it.until("trouble")
+        await it.until("over")
+        assert it.shown.stumbles_in is None
+        assert it.me.fake.num_living() == 0
+
+
+async def test_who_minds_a_rental_holds_its_folder_and_takes_it_over_without_a_gap(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        other = RentalFolder(tmp_path, it.rental.label)
+        await it.until("heard")
+        assert not other.try_hold()
+        taken = RentalFolder(tmp_path, "another")
+        taken.hold()
+        it.minder.take(taken)
+        assert other.try_hold()
+        it.minder.close()
+        assert RentalFolder(tmp_path, "another").try_hold()
+
+
+async def test_the_time_a_machine_is_kept_goes_on_where_an_earlier_process_was(tmp_path: Path) -> None:
+    async with minded(tmp_path, keep_s=1800.0, idle_for_s=1500.0) as it:
+        it.shown.runs = {"r": view(JobState.DONE, is_here=True)}
+        await it.until("heard")
+        await it.looked()
+        left_s = it.shown.costs[-1].keep_left_s
+        assert left_s is not None
+        assert 280 < left_s <= 300
+        assert it.me.fake.num_living() == 1
+
+
+async def test_a_machine_that_was_kept_long_enough_before_this_process_came_is_ended(tmp_path: Path) -> None:
+    async with minded(tmp_path, keep_s=1800.0, idle_for_s=1801.0) as it:
+        it.shown.runs = {"r": view(JobState.DONE, is_here=True)}
+        await it.until("over")
+        assert it.me.fake.num_living() == 0

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from loratui.domain.rental import RentalState
-from loratui.domain.rental_cost import RentalCost
+from loratui.domain.rental_cost import Held, RentalCost
 from loratui.domain.run import LinkState
 from loratui_protocol.messages import JobState, State
 from support.scripted_source import HandClock, ScriptedSource
@@ -38,6 +38,14 @@ def cost(now_s: float) -> RentalCost:
         (JobState.RUNNING, {"heard_s": None}, ("≈$0.12 spent",)),
         (JobState.DONE, {}, ("still billing", "AUTO-STOP 50 min (15:12")),
         (JobState.DONE, {"keep_left_s": 1500.0}, ("still billing", "KEPT 25 min (14:47")),
+        (
+            JobState.DONE,
+            {
+                "projected_microusd": None,
+                "held": Held(what="x.safetensors (why) of x", num_files=1, fetch=("loratui download x",)),
+            },
+            ("still billing", "KEPT 50 min (15:12, for 1 file)"),
+        ),
         (JobState.DONE, {"state": RentalState.ENDING}, ("STILL BILLING, until it is shown gone",)),
         (
             JobState.DONE,

@@ -47,6 +47,13 @@ class DownloadPolicy:
         """Return the cap in bytes a second, 0 for none."""
         return self.max_mbit_s * BYTES_PER_MBIT
 
+    def is_unwanted(self, artifact: Artifact) -> bool:
+        """Return whether the user does not want it at all: others that are declined, they may still come for.
+
+        A limit says how much is fetched unasked, and ``none`` that they fetch it themselves.
+        """
+        return self.which == "final" and artifact.kind in _ON_THE_WAY
+
     def declined(self, missing: Iterable[Artifact], files: Mapping[str, LocalFile] = _NOTHING) -> dict[str, str]:
         """Return the ids of the missing files that are not fetched, and why; ``files`` are those begun so far, by id.
 
@@ -64,7 +71,7 @@ class DownloadPolicy:
                 known = files.get(artifact.id)
                 if self.which == "none":
                     declined[artifact.id] = "downloads.policy is none"
-                elif self.which == "final" and on_the_way:
+                elif self.is_unwanted(artifact):
                     declined[artifact.id] = "downloads.policy is final"
                 elif known is not None and known.is_for(artifact):
                     continue

@@ -94,6 +94,16 @@ def microseconds(seconds: float) -> int:
     return round(seconds * _US_PER_S)
 
 
+def last_since(spans: Sequence[Span], phase: Phase) -> float | None:
+    """Return since when it has been this phase, whatever its price was meanwhile; None: the last one is another."""
+    since_ts = None
+    for span in reversed(spans):
+        if span.phase is not phase:
+            break
+        since_ts = span.from_ts
+    return since_ts
+
+
 def time_microusd(microusd_per_h: int, elapsed_us: int) -> int:
     """Return what a time costs, rounded up."""
     return _up(microusd_per_h * elapsed_us, _US_PER_H)

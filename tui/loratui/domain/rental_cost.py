@@ -12,6 +12,15 @@ _S_PER_H = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the machine alone has, for people; ``fetch`` are the commands that bring it, each once."""
+
+    what: str
+    num_files: int
+    fetch: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RentalCost:
     """A rental as of ``at_s``. Amounts in micro-dollars; ``_s`` moments are monotonic seconds of this machine."""
 
@@ -35,6 +44,8 @@ class RentalCost:
     """Why then, in a few words."""
     keep_left_s: float | None = None
     """Until it ends because the user wanted to keep it for so long; None: it is not kept."""
+    held: Held | None = None
+    """What it is kept for though its runs are over: the machine has the only copy."""
     heard_s: float | None = None
     """When the provider last showed it."""
     trouble: str = ""

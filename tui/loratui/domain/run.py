@@ -136,6 +136,8 @@ class RunView:
     """Artifact id -> why the file is not on this machine."""
     declined: dict[str, str] = field(default_factory=dict)
     """Artifact id -> why the user's settings keep the file from being fetched."""
+    unwanted: set[str] = field(default_factory=set)
+    """Of the declined: what the agent is told that nobody wants. A rented machine is kept for all others."""
     acknowledged: set[str] = field(default_factory=set)
     """Ids of artifacts of which the agent knows that they are here, or not wanted."""
     fetching: tuple[str, int] | None = None
@@ -269,7 +271,7 @@ class RunView:
     @property
     def is_known_to_be_settled(self) -> bool:
         """Return whether the agent knows it, too: what it does after the run waits for that."""
-        return self.is_settled and self.downloaded.keys() | self.declined.keys() <= self.acknowledged
+        return self.is_settled and self.downloaded.keys() | self.unwanted <= self.acknowledged
 
     @property
     def may_need_supply(self) -> bool:
@@ -304,6 +306,7 @@ class RunView:
             exported=self.exported.copy(),
             download_failures=self.download_failures.copy(),
             declined=self.declined.copy(),
+            unwanted=self.unwanted.copy(),
             acknowledged=self.acknowledged.copy(),
             samples=self.samples.copy(),
             log=self.log.copy(),
@@ -372,6 +375,7 @@ class RunView:
         oldest = next(settled, next(iter(self.artifacts)))
         for place in (self.artifacts, *places):
             place.pop(oldest, None)
+        self.unwanted.discard(oldest)
 
     def _money(self, spent_microusd: int, price_microusd_per_h: int, deadline_s: float | None) -> None:
         self.spent_microusd = spent_microusd

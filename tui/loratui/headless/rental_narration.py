@@ -5,7 +5,7 @@ import threading
 import time
 
 from loratui.domain import formatting
-from loratui.domain.rental_cost import RentalCost
+from loratui.domain.rental_cost import Held, RentalCost
 from loratui.domain.run import RunView
 from loratui.headless.json_lines import print_line, to_json
 from loratui_protocol.messages import MICROUSD_PER_USD
@@ -25,6 +25,7 @@ class RentalNarrator:
         self._num_told = 0
         self._trouble = ""
         self._is_kept = False
+        self._held: Held | None = None
         self._money_every_s = money_every_s
         self._told_money_s = time.monotonic()
         self._printed_s = float("-inf")
@@ -44,6 +45,8 @@ class RentalNarrator:
         if rental.trouble and rental.trouble != self._trouble:
             _say(rental.trouble)
         self._trouble = rental.trouble
+        if rental.held is not None:
+            self._tell_held(rental, rental.held)
         is_kept = bool(rental.keep_left_s) and not rental.is_over
         if is_kept and not self._is_kept:
             price = formatting.hourly_price(rental.price_microusd_per_h)
@@ -57,9 +60,27 @@ class RentalNarrator:
             self._told_money_s = now_s
             _say(money_sentence(rental, now_s))
 
+    def tell_held(self, rental: RentalCost, held: Held) -> None:
+        """Say what the machine is kept for, what that costs, and how to end it; each thing once."""
+        with self._lock:
+            self._tell_held(rental, held)
+
+    def _tell_held(self, rental: RentalCost, held: Held) -> None:
+        if held == self._held or rental.is_over:
+            return
+        self._held = held
+        now_s = time.monotonic()
+        left_s = rental.ends_in_s(now_s)
+        until = "" if left_s is None else f", for {formatting.duration(left_s)} at most"
+        _say(
+            f"the machine alone has {held.what}, and is kept for that at "
+            f"{formatting.hourly_price(rental.price_microusd_per_h)}{until}; then it is lost. To fetch it: "
+            f"{'; '.join(held.fetch)}. To end the machine without it: loratui terminate {rental.label}"
+        )
+
     def _print(self, rental: RentalCost) -> None:
         now_s = time.monotonic()
-        known = f"{rental.state} {rental.price_microusd_per_h} {rental.cap_microusd} {len(rental.notes)}"
+        known = f"{rental.state} {rental.price_microusd_per_h} {rental.cap_microusd} {len(rental.notes)} {rental.held}"
         if known == self._state and now_s - self._printed_s < _JSON_EVERY_S:
             return
         self._state, self._printed_s = known, now_s
@@ -80,6 +101,7 @@ class RentalNarrator:
             "stops_for": rental.stops_for,
             "is_fresh": rental.is_fresh(now_s),
             "trouble": rental.trouble,
+            "kept_for": rental.held.what if rental.held else "",
         }
         print_line(to_json(fields))
 

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import logging
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,7 @@ class Downloads:
         self._attempts: collections.Counter[tuple[str, str]] = collections.Counter()
         """By id and version."""
         self._run = run
+        self._is_rented = bool(rental_label(run.target))
         self._store = store
         self._folder = folder
         self._author = author
@@ -167,12 +169,24 @@ class Downloads:
             # What is fetched changes nothing: whether it is to come or was begun, it counts the same.
             return
         self._judged_seq = self.view.last_seq
-        missing = (each for each_id, each in self.view.artifacts.items() if each_id not in self.view.downloaded)
-        declined = self._policy.declined(missing, self._store.files(self._run.id))
-        for why in sorted(set(declined.values()) - set(self.view.declined.values())):
+        view, here = self.view, self._store.downloads(self._run.id)
+        missing = [each for each_id, each in view.artifacts.items() if each_id not in view.downloaded]
+        # What another process has brought meanwhile, `loratui download` for one, counts whatever is wanted here.
+        brought = {each.id for each in missing if each.id in here and _is(each, here[each.id])}
+        for artifact_id in brought:
+            view.download_failures.pop(artifact_id, None)
+        declined = self._policy.declined(
+            (each for each in missing if each.id not in brought), self._store.files(self._run.id)
+        )
+        for why in sorted(set(declined.values()) - set(view.declined.values())):
             if self._policy.which == "all":
-                self._note("WARNING", f"files are left on the agent: {why}")
-        self.view.declined = declined
+                fetch = f"; loratui download {shlex.quote(self._run.name)} fetches them"
+                self._note("WARNING", f"files are left on the agent: {why}{fetch}")
+        view.declined = declined
+        # A machine of one's own keeps what is left there; a rented one is gone with it, so that somebody has to say so.
+        view.unwanted = {
+            each_id for each_id in declined if not self._is_rented or self._policy.is_unwanted(view.artifacts[each_id])
+        }
 
     async def _bring(self, agent: AgentClient | FileWay, artifact: Artifact, ahead: ReadAhead) -> None:
         view = self.view
@@ -290,7 +304,7 @@ class Downloads:
             if artifact_id in known and not known[artifact_id].acknowledged and artifact_id not in waiting
         ]
         # What happens after the run may wait for these; whether anything does, another laptop may have said.
-        unwanted = self.view.declined.keys() - self._told_declined - waiting if self.view.state.is_final else set()
+        unwanted = self.view.unwanted - self._told_declined - waiting if self.view.state.is_final else set()
         if news or unwanted:
             acknowledgement = AckArtifacts(
                 id=new_id(), author=self._author, job=self._run.id, artifact_ids=news, declined_ids=sorted(unwanted)

@@ -15,6 +15,7 @@ from loratui.sessions.commands import command
 from loratui.sessions.followed import Followed
 from loratui.sessions.minders import Minders
 from loratui.sessions.rented import rental_label
+from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.session import RunSession
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
@@ -174,6 +175,14 @@ class SessionHost:
         target = self.view(run_id).target
         minder = self._call(lambda: self._minders.minder(target))
         return None if minder is None else minder.ended
+
+    def expect_runs(self, label: str) -> None:
+        """Know that runs are being started on a rental: until ``hand_over`` it does not end because they are over."""
+        self._call(lambda: self._minders.expect(label))
+
+    def hand_over(self, label: str, folder: RentalFolder) -> None:
+        """Know that every run of a rental was started; whoever minds it holds its folder from now on."""
+        self._call(lambda: self._minders.take(label, folder))
 
     def retry_now(self, run_id: str) -> None:
         """Try at once to reach an agent that is down."""

@@ -11,6 +11,7 @@ from loratui.domain.run import RunView
 from loratui.sessions.commands import command
 from loratui.sessions.followed import Followed
 from loratui.sessions.rented import rental_label
+from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
@@ -41,6 +42,7 @@ class Minders:
         self._followed = followed
         self._follow = follow
         self._minders: dict[str, Minder] = {}
+        self._starting: set[str] = set()
         self._running: list[asyncio.Task[None]] = []
 
     def mind(self, run: StoredRun) -> "Minder | None":
@@ -64,6 +66,22 @@ class Minders:
             self._minders[label] = minder
             self._running.append(self._tasks.create_task(minder.run(), name=f"mind {label}"))
         return self._minders[label]
+
+    def expect(self, label: str) -> None:
+        """Know that runs are being started on a rental: until ``take`` it does not end because they are over."""
+        self._starting.add(label)
+
+    def take(self, label: str, folder: RentalFolder) -> None:
+        """Know that every run was started; who minds the rental holds its folder from now on."""
+        self._starting.discard(label)
+        minder = self._minders.get(label)
+        if minder is not None:
+            minder.take(folder)
+            minder.look_now()
+
+    def are_all_started(self, label: str, /) -> bool:
+        """Return whether no other run is about to be started on the rental."""
+        return label not in self._starting
 
     def minder(self, target: str) -> "Minder | None":
         """Return who minds the rental that a target names, if anybody does."""

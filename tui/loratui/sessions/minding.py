@@ -19,6 +19,7 @@ from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.providers.base import Instance, InstanceState, Provider, ProviderError
+from loratui.sessions.end_due import PATIENCE_S, EndDue
 from loratui.sessions.ending import EndingView, Proofs, StillBillingError, check_account
 from loratui.sessions.market import opened
 from loratui.sessions.moving import move_deadline
@@ -27,22 +28,18 @@ from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import purge_data
 from loratui.sessions.renting_end import Receipt, finish_rental, noted, receipt, still_billing, tidy_up
 from loratui.sessions.renting_folder import RentalFolder
-from loratui.sessions.steady_clock import steady_ts, unset_s
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import HostError, LoratuiError
-from loratui_protocol.messages import ArtifactKind, JobState
+from loratui_protocol.messages import JobState
 
 log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 2.0
 _PROVE_AFTER_S = 3.0
 """One answer that it is gone may be a slip; the next one is not waited for as long."""
-_OVERDUE_S = 20.0
-"""After the deadline, until this ends what the machine should have."""
-_KNOWN_S = 15.0
-"""Until the agent knows that everything is here, before the rental ends all the same."""
 _AGAIN_S = 60.0
 _NUM_NOTES = 50
 CAP = "the cap"
@@ -78,12 +75,28 @@ class Runs(Protocol):
         """Move their auto-stop."""
         ...
 
+    def are_all_started(self, label: str, /) -> bool:
+        """Return whether no other run is about to be started on the rental: until then it is not over."""
+        ...
+
 
 class Minder:
     """Of one rental. ``ended`` has its receipt once it is over; None: nobody here ended it."""
 
-    def __init__(self, label: str, settings: Settings, store: Store, targets: Targets, runs: Runs) -> None:
-        """``runs`` are asked for views, and told what to show; everything happens in one event loop."""
+    def __init__(
+        self,
+        label: str,
+        settings: Settings,
+        store: Store,
+        targets: Targets,
+        runs: Runs,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """``runs`` are asked for views, and told what to show; everything happens in one event loop.
+
+        ``patience_s``: so long whoever began to end the rental is left to it.
+        """
         self.label = label
         self.ended: Future[Receipt | None] = Future()
         self._settings = settings
@@ -98,9 +111,7 @@ class Minder:
         self._heard_s: float | None = None
         self._next_ask_s = 0.0
         self._proofs = Proofs()
-        self._settled_s: float | None = None
-        self._deadline_ts: float | None = None
-        self._due_s = 0.0
+        self._due = EndDue(label, self._ledger, patience_s)
         self._phases: dict[str, Phase] = {}
         self._run_ids: list[str] = []
         self._news = asyncio.Event()
@@ -128,6 +139,11 @@ class Minder:
         """Return whether nothing of it bills any more, as far as was seen."""
         return self._rental.state.is_over
 
+    def take(self, folder: RentalFolder) -> None:
+        """Hold the rental's folder from now on: whoever has rented it holds it no more, and it never was free."""
+        self._folder.let_go()
+        self._folder = folder
+
     def look_now(self) -> None:
         """Look at once: something has changed."""
         self._news.set()
@@ -143,6 +159,7 @@ class Minder:
         except Exception:
             # The boundary of one rental: whatever goes wrong, it is looked at again, and ended in the end.
             log.exception("rental=%s", self.label)
+            self._trouble = "something went wrong here that should not have (the log has it); it is tried again"
             return False
 
     async def _look(self) -> bool:
@@ -158,11 +175,13 @@ class Minder:
             await self._conclude()
             return True
         self._show()
-        if self._is_overdue():
+        self._folder.try_hold()
+        if self._due.is_overdue(self._rental):
             # Whatever is there: the machine should have gone by now.
             await self._end("its time was up")
             return True
-        if why := self._end_is_due():
+        are_all_started = self._runs.are_all_started(self.label)
+        if why := self._due.why(self._rental, self._views(), self._folder, are_all_started=are_all_started):
             await self._purge()
             await self._end(why)
             return True
@@ -239,39 +258,6 @@ class Minder:
         self._runs.move_stop(self._run_ids, now_ts + lasts - rental.deadline_ts)
         self._rental = self._ledger.rental(self.label)
 
-    def _is_overdue(self) -> bool:
-        """Return whether the machine should have ended. A clock that was set forward since this began ends nothing."""
-        deadline_ts = self._rental.deadline_ts
-        if deadline_ts is None:
-            return False
-        if deadline_ts != self._deadline_ts:
-            self._deadline_ts, self._due_s = deadline_ts, unset_s() + deadline_ts - steady_ts()
-        return unset_s() > self._due_s + _OVERDUE_S
-
-    def _end_is_due(self) -> str:
-        """Return why it is to end now, nothing while it is not."""
-        if self._rental.state is RentalState.ENDING:
-            # Whoever began that may be at it, in this process or another.
-            return "" if self._folder.is_minded() else self._rental.why or "its end was begun"
-        now_s = time.monotonic()
-        views = self._views().values()
-        if not views or not all(view.is_settled and not view.download_failures for view in views):
-            self._settled_s = None
-            return ""
-        if self._settled_s is None:
-            self._settled_s = now_s
-            self._enter(Phase.IDLE, steady_ts())
-        since_s = now_s - self._settled_s
-        if since_s < (self._rental.keep_s or 0.0):
-            return ""
-        is_known = all(view.is_known_to_be_settled for view in views)
-        if not is_known and since_s < _KNOWN_S:
-            return ""
-        lacks = [view for view in views if view.state is JobState.DONE and not _has_lora(view)]
-        if lacks and self._settings.downloads.which != "none":
-            return ""
-        return ", ".join(f"the run is {view.state.value}" for view in views)
-
     async def _purge(self) -> None:
         """Take the user's data off the machine, as far as that can be done to a stranger's."""
         self._leave("the rental is being ended")
@@ -282,7 +268,6 @@ class Minder:
 
     async def _end(self, why: str) -> None:
         """End it for certain, however long that takes."""
-        noted(self._folder.hold)
         self._leave("the rental is being ended")
         while True:
             try:
@@ -365,12 +350,10 @@ class Minder:
             self._fails(error)
 
     def _cost(self) -> RentalCost:
-        keep_left_s = None
-        if self._rental.keep_s is not None and self._settled_s is not None:
-            keep_left_s = max(0.0, self._rental.keep_s - (time.monotonic() - self._settled_s))
         return replace(
             self._reckoning.cost(self._rental, self._views()),
-            keep_left_s=keep_left_s,
+            keep_left_s=self._due.keep_left_s(self._rental),
+            held=self._due.held if self._rental.state is RentalState.READY else None,
             heard_s=self._heard_s,
             trouble=self._trouble,
             notes=tuple(self._notes),
@@ -387,8 +370,3 @@ class Minder:
     def _say_once(self, sentence: str) -> None:
         if sentence not in self._notes:
             self._say(sentence)
-
-
-def _has_lora(view: RunView) -> bool:
-    loras = [artifact.id for artifact in view.artifacts.values() if artifact.kind is ArtifactKind.LORA]
-    return any(artifact_id in view.downloaded for artifact_id in loras)

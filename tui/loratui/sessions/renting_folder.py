@@ -29,6 +29,21 @@ class RentalFolder:
             raise self._unwritable(self._lock, error) from error
         try_lock(self._descriptor)
 
+    def try_hold(self) -> bool:
+        """Mind the rental if nobody else does, in this process or another; return whether this does now."""
+        if self._descriptor is not None:
+            return True
+        try:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:
+            # Without a folder there are no keys: nobody can mind it from here any more.
+            return False
+        if not try_lock(descriptor):
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
     def let_go(self) -> None:
         """Mind it no more."""
         if self._descriptor is not None:

@@ -147,6 +147,10 @@ def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
     run_left_s, ends_s = frame.view.deadline_left_s(frame.now_s), rental.ends_in_s(frame.now_s)
     if frame.view.state.is_final:
         row.append((" still billing", Role.WARN))
+        if rental.held:
+            num_files = rental.held.num_files
+            why = f"for {num_files} file{'' if num_files == 1 else 's'}"
+            return spread(row, _countdown(frame, ends_s, "KEPT", why, limit - row_width(row)), limit)
         if rental.keep_left_s:
             return spread(row, _countdown(frame, ends_s, "KEPT", "--keep", limit - row_width(row)), limit)
     left_s = ends_s if run_left_s is None else run_left_s
