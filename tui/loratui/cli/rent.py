@@ -17,11 +17,12 @@ from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
 from loratui.cli.rentals import orphan_sentence
 from loratui.domain import formatting
 from loratui.domain.estimate import RESULTS, Estimate
+from loratui.domain.rental import RentalState
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.host import SessionHost
 from loratui.sessions.market import CHEAPEST, PROVIDERS, opened
 from loratui.sessions.prepare import model_source
-from loratui.sessions.rented import rental_target
+from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import box_start, sign_in
 from loratui.sessions.renting import NothingRentedError, Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
@@ -137,10 +138,16 @@ def _started(
                 may_move=bool(rental.left),
             )
         except BaseException as error:
+            is_by_us = _has_been_ended(preferences, rental)
             # A second Ctrl-C must not leave a bill: what interrupts the end says so itself.
             why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
             receipt = wait(host, finish(preferences, rental.provider, rental.label, why))
             print_receipt(receipt, as_json=arguments.json)
+            if isinstance(error, HostError) and is_by_us:
+                # Somebody wanted it ended, or its time was up: no machine is to blame, and no other one is wanted.
+                raise HostError(
+                    f"the rental was ended before every run had begun there: {is_by_us}", code=OVER
+                ) from error
             if isinstance(error, HostError):
                 _blame(preferences, rental, error)
             if not isinstance(error, HostError) or not rental.left:
@@ -150,6 +157,14 @@ def _started(
         if cap is not None and cap <= 0:
             raise NothingRentedError("what was tried has used up the budget", fix="give a larger one")
         wanted = replace(wanted, offers=rental.left, cap_microusd=cap)
+
+
+def _has_been_ended(preferences: Settings, rental: Rental) -> str:
+    """Return why somebody at this end has begun to end a rental, nothing where nobody has."""
+    with Rentals(preferences.database) as ledger:
+        stored = ledger.rental(rental.label)
+    is_ours = stored.state in (RentalState.ENDING, RentalState.GONE)
+    return (stored.why or "nobody knows why") if is_ours else ""
 
 
 def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:

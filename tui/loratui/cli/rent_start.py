@@ -100,6 +100,8 @@ def start_on(
             fix=f"take another offer, or accept that a lost laptop may cost up to the cap: --accept {NO_DEADMAN}",
             code=NO_DEADMAN,
         )
+    # A run that fails at once must not have the machine ended while the next one is prepared.
+    host.expect_runs(rental.label)
     started: list[str] = []
     for run in runs:
         prepared = wait(host, preparing(target, run.checked, preferences, token))
@@ -142,6 +144,7 @@ def start_on(
             _watch_upload(host, preferences, rental.label, run_id, line, may_move=may_move)
         started.append(run_id)
         announce(run_id, run.checked, target, arguments)
+    host.hand_over(rental.label, rental.folder)
     return started
 
 
