@@ -92,6 +92,22 @@ def test_what_stands_in_the_way_is_said_together_and_each_can_be_accepted_by_nam
     assert "[budget.too_low]" in accepted
 
 
+def test_a_policy_that_fetches_nothing_is_refused_before_it_costs_a_whole_run(
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod
+) -> None:
+    cli.environment["LORATUI_DOWNLOADS__POLICY"] = "none"
+    status, refused = said(cli, config_file(cli), *UNPAID)
+    assert status == 3
+    assert "[downloads.policy] downloads.policy is none, so nothing of a run comes here by itself" in refused
+    assert "Nothing was rented" in refused
+    assert num_asked(vast, runpod) == 0
+    _, accepted = said(cli, config_file(cli), *UNPAID, "--accept", "downloads.policy")
+    assert "warning: [downloads.policy]" in accepted
+    assert "[budget.too_low]" in accepted
+    cli.environment["LORATUI_DOWNLOADS__POLICY"] = "final"
+    assert "downloads.policy" not in said(cli, config_file(cli), *UNPAID)[1]
+
+
 def test_an_open_port_among_those_that_are_tried_is_enough(cli: LocalCli, blocked: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         cli.environment["LORATUI_NETWORK__PORT_PROBE"] = f"{blocked}, 127.0.0.1:{listener.getsockname()[1]}"

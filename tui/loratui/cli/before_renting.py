@@ -50,7 +50,7 @@ def before_renting(
     Raises:
         PreconditionError: something stands in the way; no provider was asked.
     """
-    looked = asyncio.run(look_before_renting(preferences, model, token, with_ports=is_first))
+    looked = asyncio.run(look_before_renting(preferences, model, token, is_first=is_first))
     found = [each for each in checked.findings if each.severity == "error" or matters(each, model)]
     can_accept = {each.code for each in looked.findings}.intersection(accepted)
     told = refuse([*found, *looked.findings], can_accept)

@@ -12,6 +12,8 @@ from loratui_protocol.errors import LoratuiError, ModelError
 from loratui_protocol.findings import Finding, Severity
 from loratui_protocol.inputs import ModelSource
 
+POLICY = "downloads.policy"
+"""The setting, and the code under which one that fetches nothing is refused, and accepted by name."""
 PORTS = "network.ports"
 """Under which a network that blocks high ports is refused, and accepted by name."""
 _CONTROL = ("portquiz.net", 443)
@@ -39,17 +41,33 @@ class Looked:
 
 
 async def look_before_renting(
-    preferences: Settings, model: ModelSource | None, token: str = "", *, with_ports: bool = True
+    preferences: Settings, model: ModelSource | None, token: str = "", *, is_first: bool = True
 ) -> Looked:
-    """Ask for the base model, and ``with_ports`` for a way out to high ports, at the same time.
+    """Ask for the base model, and ``is_first`` for what all runs on a machine share: a way out, what is fetched.
 
     ``model`` None: it is built in, or travels from here. ``token`` is shown to the model's own server alone.
     """
     async with asyncio.TaskGroup() as tasks:
         weighed = tasks.create_task(_model(model, token))
-        ports = tasks.create_task(_ports(preferences)) if with_ports else None
+        ports = tasks.create_task(_ports(preferences)) if is_first else None
     size, findings = weighed.result()
-    return Looked(base_model_bytes=size, findings=(*findings, *(ports.result() if ports else ())))
+    of_all = (*_policy(preferences), *ports.result()) if ports else ()
+    return Looked(base_model_bytes=size, findings=(*findings, *of_all))
+
+
+def _policy(preferences: Settings) -> list[Finding]:
+    """Return what is said where nothing of a run would come here: its machine would only wait, and bill."""
+    if preferences.downloads.which != "none":
+        return []
+    what = (
+        f"{POLICY} is none, so nothing of a run comes here by itself: its machine would be kept, and billed, until its "
+        "deadline, and whatever you have not fetched by then is lost"
+    )
+    fix = (
+        f"set {POLICY} to all, or to final; to rent in spite of it, and fetch with `loratui download`: "
+        f"--accept {POLICY}"
+    )
+    return [Finding(code=POLICY, severity="error", what=what, fix=fix)]
 
 
 async def look_at_ports(probe: tuple[Endpoint, ...], control: Endpoint | None = None) -> Finding:
