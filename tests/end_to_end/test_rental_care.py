@@ -104,6 +104,41 @@ def test_several_configs_share_one_machine_and_its_set_up(world: World, tmp_path
     assert world.num_living() == 0
 
 
+def test_results_over_the_limit_keep_the_machine_until_they_are_fetched(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    world.cli.environment["LORATUI_DOWNLOADS__MAX_GIB"] = "0"
+    train = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert train.finish() != 0
+    said = "\n".join(train.errors)
+    assert "the machine alone has tiny.safetensors (the run's files are more than downloads.max_gib = 0)" in said
+    assert "To fetch it: loratui download tiny" in said
+    assert f"To end the machine without it: loratui terminate {world.rentals()[0].label}" in said
+    assert "pictures, results and tokens were removed there" not in said
+    assert world.num_living() == 1
+    download = world.cli.run("download")
+    assert download.finish() == 0, download.errors
+    assert list((tmp_path / "out").glob("tiny.safetensors"))
+    wait_until(lambda: world.num_living() == 0, "the machine to end itself, now that its results are here", 120)
+
+
+def test_a_rental_that_is_ended_by_hand_while_its_run_is_started_leads_to_no_other(
+    world: World, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path)
+    world.vast_machines.lines.append({"bytes_per_s": 100_000})
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    wait_until(lambda: [each.state for each in world.rentals()] == [RentalState.READY], "the machine", 90)
+    [rental] = world.rentals()
+    terminate = world.cli.run("terminate", rental.label, "--yes")
+    assert terminate.finish() == 0, terminate.errors
+    assert train.finish() == 4, train.errors
+    assert "the rental was ended before every run had begun there" in "\n".join(train.errors)
+    assert [each.state for each in world.rentals()] == [RentalState.GONE]
+    with Rentals(world.database) as ledger:
+        assert ledger.bad_hosts("vast") == {}
+    assert world.num_living() == 0
+
+
 def test_a_price_is_waited_for_and_nothing_dearer_is_rented(world: World, tmp_path: Path) -> None:
     config = write_config(tmp_path)
     world.cli.environment["LORATUI_RENTAL__LOOK_EVERY_S"] = "1"

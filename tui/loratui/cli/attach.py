@@ -1,11 +1,12 @@
 """``attach``, ``logs`` and ``loratui`` alone: come to a run that exists."""
 
+import math
 import sys
 from dataclasses import replace
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.following import hosting, print_run, say, take_up, wants_interface, watch
+from loratui.cli.following import hosting, let_agent_know, print_run, say, take_up, wants_interface, watch
 from loratui.cli.runs import choose
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import LOGGED, PlainPrinter
@@ -47,7 +48,7 @@ def attach(arguments: Arguments) -> int:
 def download(arguments: Arguments) -> int:
     """Fetch every file that a run has now, whatever the settings leave on its machine, and print where they are."""
     preferences = settings.load()
-    wanted = replace(preferences, downloads=replace(preferences.downloads, which="all"))
+    wanted = replace(preferences, downloads=replace(preferences.downloads, which="all", max_gib=math.inf))
     with hosting(wanted) as host, Store(wanted.database) as store:
         run = _chosen(host, store, arguments)
         refusal = take_up(host, run.id)
@@ -56,6 +57,9 @@ def download(arguments: Arguments) -> int:
         view = host.view(run.id)
         while (waiting := view.artifacts.keys() - _settled(view)) and view.link is not LinkState.DOWN:
             view = host.wait(run.id, view.version, 1.0)
+        # Whoever keeps a machine for these files learns it from the agent.
+        if view.is_settled:
+            let_agent_know(host, run.id)
     for artifact_id, artifact in view.artifacts.items():
         here = view.downloaded.get(artifact_id)
         if here is not None:

@@ -1,6 +1,7 @@
 """Following a run to its end, in the interface or as lines, and what is said and written when it is over."""
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.check import Checked
 from loratui.cli.reminder import alarm_of
 from loratui.domain.formatting import attach_command
+from loratui.domain.holding import held
 from loratui.domain.local_names import report_name
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
@@ -26,11 +28,12 @@ from loratui.sessions.source import HostRunSource
 from loratui.sessions.start_run import START_TIMEOUT_S
 from loratui.settings import Settings
 from loratui.store import Store
+from loratui.store.rentals import Rentals
 from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiError, StorageError
 from loratui_protocol.messages import ArtifactKind, JobState
 from loratui_protocol.paths import AgentHome
 
-HUNG_UP, INTERRUPTED = 129, 130
+HUNG_UP, INTERRUPTED, STILL_BILLING = 129, 130, 5
 _LOOK_S = 0.5
 _LOST_S = 8.0
 _KNOWN_S = 15.0
@@ -101,28 +104,27 @@ def wants_interface(arguments: Arguments) -> bool:
 def watch(host: SessionHost, preferences: Settings, run_ids: Sequence[str], arguments: Arguments) -> int:
     """Show followed runs, one after the other, until they are over or the user leaves; return the exit status."""
     narrator, worst = RentalNarrator(as_json=arguments.json), 0
+    missing: LoratuiError | None = None
     for run_id in run_ids:
-        is_last = run_id == run_ids[-1]
         if wants_interface(arguments):
             status = _show(host, preferences, run_id, arguments)
         else:
             status = print_run(host, preferences, run_id, JsonPrinter() if arguments.json else PlainPrinter(), narrator)
         view = host.view(run_id)
         if status or not view.is_settled:
-            _see_to_rental(host, preferences, view, narrator, is_all_here=False)
+            _leave_rental(host, preferences, view, narrator)
             return status
         _conclude(view, preferences, arguments)
-        _let_agent_know(host, run_id)
-        missing = _missing_lora(view, preferences)
-        is_here = missing is None and not view.download_failures
-        left = _see_to_rental(host, preferences, view, narrator, is_all_here=is_here) if is_last or not is_here else 0
-        if missing is not None:
-            raise missing
-        worst = left or worst or (1 if view.state is JobState.FAILED else 0)
-    return worst
+        let_agent_know(host, run_id)
+        missing = missing or _missing_lora(view, preferences)
+        worst = worst or (1 if view.state is JobState.FAILED else 0)
+    left = _see_to_rental(host, preferences, run_ids, narrator)
+    if missing is not None:
+        raise missing
+    return left or worst
 
 
-def _let_agent_know(host: SessionHost, run_id: str) -> None:
+def let_agent_know(host: SessionHost, run_id: str) -> None:
     """Stay until the agent has heard that everything is here: what it is to do after the run waits for that."""
     end_s = time.monotonic() + _KNOWN_S
     view = host.view(run_id)
@@ -130,15 +132,31 @@ def _let_agent_know(host: SessionHost, run_id: str) -> None:
         view = host.wait(run_id, view.version, 0.5)
 
 
-def _see_to_rental(
-    host: SessionHost, preferences: Settings, view: RunView, narrator: RentalNarrator, *, is_all_here: bool
-) -> int:
-    """Wait for the end of the rental that a run was on once everything of it is here; else say that it goes on."""
-    if not rental_label(view.target):
+def _see_to_rental(host: SessionHost, preferences: Settings, run_ids: Sequence[str], narrator: RentalNarrator) -> int:
+    """Wait for the end of the rental that runs were on once everything of all of them is here; else say what is not.
+
+    Returns the exit status: 5 where it goes on, and bills, because of files that are not here.
+    """
+    views = [host.view(run_id) for run_id in run_ids]
+    if not rental_label(views[-1].target):
         return 0
     from loratui.cli.rental_end import see_to_rental
 
-    return see_to_rental(host, preferences, view, narrator, is_all_here=is_all_here)
+    kept_for, rental = held(views), views[-1].rental
+    if kept_for is not None and rental is not None:
+        narrator.tell_held(rental, kept_for)
+    status = see_to_rental(host, preferences, views[-1], narrator, is_all_here=kept_for is None)
+    with Rentals(preferences.database) as ledger:
+        is_over = ledger.rental(rental_label(views[-1].target)).state.is_over
+    return status or (0 if is_over else STILL_BILLING)
+
+
+def _leave_rental(host: SessionHost, preferences: Settings, view: RunView, narrator: RentalNarrator) -> None:
+    """Say that the rental that a run is on goes on, and until when."""
+    if rental_label(view.target):
+        from loratui.cli.rental_end import see_to_rental
+
+        see_to_rental(host, preferences, view, narrator, is_all_here=False)
 
 
 def _show(host: SessionHost, preferences: Settings, run_id: str, arguments: Arguments) -> int:
@@ -229,16 +247,19 @@ def _missing_lora(view: RunView, preferences: Settings) -> LoratuiError | None:
     is_here = any(artifact.id in view.downloaded for artifact in loras)
     if view.state is not JobState.DONE or is_here or preferences.downloads.which == "none":
         return None
+    again = attach_command(view.name)
     if not loras:
         why, place = "its agent never said that it has one", ""
     else:
         with Store(preferences.database) as store:
             home = AgentHome(store.run(view.run_id).home)
         why = view.download_failures.get(loras[-1].id) or view.declined.get(loras[-1].id, "")
+        if loras[-1].id in view.declined:
+            again = f"loratui download {shlex.quote(view.name)}"
         place = f". It may still be on {view.target}, in {home.jobs / view.run_id / 'artifacts'}"
     return JobError(
         f"the run is done, but its LoRA is not on this machine: {why}{place}",
-        fix=f"to try again: {attach_command(view.name)}",
+        fix=f"to try again: {again}",
         code="lora.missing",
     )
 

@@ -57,7 +57,10 @@ def see_to_rental(
             _tell_that_it_goes_on(preferences, label)
             return INTERRUPTED
         raise still_billing(rental) from None
-    if receipt is not None:
+    if receipt is None:
+        # Nobody here ended it; or it is kept, which was said, for the files of another run.
+        _tell_that_it_goes_on(preferences, label)
+    else:
         print_receipt(receipt, as_json=narrator.as_json)
         _tell_savings(host, preferences, receipt)
     return 0
@@ -155,7 +158,7 @@ def wait(host: SessionHost, work: Callable[[Targets], Coroutine[Any, Any, T]]) -
 def _wait_for(
     host: SessionHost, run_id: str, ended: "Future[Receipt | None]", narrator: RentalNarrator
 ) -> Receipt | None:
-    """Return the receipt once there is one, and say meanwhile what goes on."""
+    """Return the receipt once there is one, and say meanwhile what goes on; None where nothing here will end it."""
     is_asked = False
     while True:
         try:
@@ -164,7 +167,10 @@ def _wait_for(
                 try:
                     receipt = ended.result(_LOOK_S)
                 except TimeoutError:
-                    continue
+                    rental = host.view(run_id).rental
+                    if rental is None or rental.held is None:
+                        continue
+                    receipt = None
                 narrator.look(host.view(run_id))
                 return receipt
         except KeyboardInterrupt:
