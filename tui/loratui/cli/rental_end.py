@@ -171,7 +171,11 @@ def _wait_for(
                     if rental is None or rental.held is None:
                         continue
                     receipt = None
-                narrator.look(host.view(run_id))
+                view = host.view(run_id)
+                if receipt is not None and view.rental is not None and not view.rental.is_over:
+                    # Views are published a few times a second: the last one may come after the receipt.
+                    view = host.wait(run_id, view.version, _LOOK_S)
+                narrator.look(view)
                 return receipt
         except KeyboardInterrupt:
             rental = host.view(run_id).rental
