@@ -121,6 +121,30 @@ def test_results_over_the_limit_keep_the_machine_until_they_are_fetched(world: W
     wait_until(lambda: world.num_living() == 0, "the machine to end itself, now that its results are here", 120)
 
 
+def test_a_file_of_an_earlier_run_keeps_the_machine_and_the_last_run_does_not_wait_for_it_in_silence(
+    world: World, tmp_path: Path
+) -> None:
+    # 2.6 MiB each: the first of its two checkpoints and the LoRA come, the second checkpoint would be too much.
+    one = write_config(tmp_path / "one", output_name="one", network_dim=64, save_every_n_steps=6)
+    two = write_config(tmp_path / "two", output_name="two")
+    world.cli.environment["LORATUI_DOWNLOADS__MAX_GIB"] = str(4 / 1024)
+    train = world.cli.run("train", one, two, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert train.finish() == 5, train.errors
+    for name in ("one", "two"):
+        assert list((tmp_path / name / "out").glob(f"{name}.safetensors"))
+    said = "\n".join(train.errors)
+    assert re.search(
+        r"the machine alone has \S+\.safetensors \(the run's files are more than .*\) of one, and is", said
+    )
+    assert re.search(r"is kept for that at \$0\.\d\d/h, for .* at most; then it is lost", said), said
+    [rental] = world.rentals()
+    assert f"loratui terminate {rental.label}" in said
+    assert world.num_living() == 1
+    terminate = world.cli.run("terminate", rental.label, "--yes")
+    assert terminate.finish() == 0, terminate.errors
+    assert world.num_living() == 0
+
+
 def test_a_rental_that_is_ended_by_hand_while_its_run_is_started_leads_to_no_other(
     world: World, tmp_path: Path
 ) -> None:
