@@ -336,6 +336,20 @@ def test_only_what_the_settings_want_is_fetched_and_the_run_settles_all_the_same
     host.close()
 
 
+def test_of_a_run_that_failed_without_a_result_the_newest_checkpoint_is_one(agent: FakeAgent, here: Settings) -> None:
+    host = hosting(here, which="final")
+    run_id = start(host, agent)
+    for number in range(3):
+        content = safetensors(4 + number)
+        kind = ArtifactKind.CHECKPOINT_LORA
+        publish(agent, run_id, content, artifact_of(content, f"a{number}", name=f"{number}", kind=kind))
+    wait_until(lambda: set(host.view(run_id).declined) == {"a0", "a1", "a2"}, "the files to be left there")
+    agent.emit(run_id, State(state=JobState.FAILED))
+    wait_until(lambda: set(host.view(run_id).downloaded) == {"a2"}, "the newest one")
+    assert set(host.view(run_id).declined) == {"a0", "a1"}
+    host.close()
+
+
 def test_agent_hears_which_files_nobody_wants_once_something_waits_for_that(agent: FakeAgent, here: Settings) -> None:
     host = hosting(here, which="final")
     run_id = start_run(host, name="n", target="local", config_toml="", home=agent.home, on_done="stop")

@@ -54,8 +54,12 @@ class DownloadPolicy:
         """
         return self.which == "final" and artifact.kind in _ON_THE_WAY
 
-    def declined(self, missing: Iterable[Artifact], files: Mapping[str, LocalFile] = _NOTHING) -> dict[str, str]:
+    def declined(
+        self, missing: Iterable[Artifact], files: Mapping[str, LocalFile] = _NOTHING, *, stands_in: str = ""
+    ) -> dict[str, str]:
         """Return the ids of the missing files that are not fetched, and why; ``files`` are those begun so far, by id.
+
+        ``stands_in`` is the id of the checkpoint that is all that a run has left, and so its result.
 
         Results count first, whenever they were announced. A version that was begun counts for ever: else a host could
         fill the disk through one id that it announces again and again.
@@ -71,7 +75,7 @@ class DownloadPolicy:
                 known = files.get(artifact.id)
                 if self.which == "none":
                     declined[artifact.id] = "downloads.policy is none"
-                elif self.is_unwanted(artifact):
+                elif self.is_unwanted(artifact) and artifact.id != stands_in:
                     declined[artifact.id] = "downloads.policy is final"
                 elif known is not None and known.is_for(artifact):
                     continue

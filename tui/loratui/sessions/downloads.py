@@ -175,8 +175,11 @@ class Downloads:
         brought = {each.id for each in missing if each.id in here and _is(each, here[each.id])}
         for artifact_id in brought:
             view.download_failures.pop(artifact_id, None)
+        stands_in = _stand_in(view)
         declined = self._policy.declined(
-            (each for each in missing if each.id not in brought), self._store.files(self._run.id)
+            (each for each in missing if each.id not in brought),
+            self._store.files(self._run.id),
+            stands_in=stands_in,
         )
         for why in sorted(set(declined.values()) - set(view.declined.values())):
             if self._policy.which == "all":
@@ -185,7 +188,9 @@ class Downloads:
         view.declined = declined
         # A machine of one's own keeps what is left there; a rented one is gone with it, so that somebody has to say so.
         view.unwanted = {
-            each_id for each_id in declined if not self._is_rented or self._policy.is_unwanted(view.artifacts[each_id])
+            each_id
+            for each_id in declined
+            if not self._is_rented or (self._policy.is_unwanted(view.artifacts[each_id]) and each_id != stands_in)
         }
 
     async def _bring(self, agent: AgentClient | FileWay, artifact: Artifact, ahead: ReadAhead) -> None:
@@ -319,6 +324,14 @@ class Downloads:
     def _note(self, level: str, text: str) -> None:
         self.view.note(time.time(), level, text)
         log.log(logging.getLevelNamesMapping()[level], "run=%s %s", self._run.id, text)
+
+
+def _stand_in(view: RunView) -> str:
+    """Return the id of the newest checkpoint of a run that is over and has no LoRA: it failed, and that is left."""
+    if not view.state.is_final or any(each.kind is ArtifactKind.LORA for each in view.artifacts.values()):
+        return ""
+    checkpoints = [each.id for each in view.artifacts.values() if each.kind is ArtifactKind.CHECKPOINT_LORA]
+    return checkpoints[-1] if checkpoints else ""
 
 
 def _version(artifact: Artifact) -> tuple[str, str]:
