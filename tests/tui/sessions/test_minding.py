@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
@@ -188,3 +189,37 @@ async def test_a_key_that_may_not_end_it_is_said_and_it_counts_as_billing(tmp_pa
         last = it.shown.costs[-1]
         assert last.state is RentalState.ENDING
         assert not last.is_over
+
+
+async def test_no_word_of_a_machine_about_when_its_run_began_costs_anything(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        await it.until("heard")
+        for ts in (0.0, time.time() + 86_400.0, time.time() - 86_400.0):
+            it.minder.entered("r", JobState.RUNNING, ts)
+            it.minder.entered("r", JobState.DONE, ts)
+        await asyncio.sleep(0.05)
+        wall_s = time.time() - it.me.ledger.rental(it.rental.label).created_ts
+        spans = it.me.ledger.spans(it.rental.label)
+        assert sum(span.elapsed_us(time.time()) for span in spans) / 1e6 <= wall_s + 1e-3
+        assert all(span.from_ts <= time.time() for span in spans)
+
+
+async def test_two_clients_of_one_laptop_pay_for_every_hour_once(tmp_path: Path) -> None:
+    """The interface and an attach mind one rental; the second, which slept, hears of everything three hours late."""
+    async with minded(tmp_path) as it:
+        label, hour = it.rental.label, 3600.0
+        began_ts = time.time() - 4 * hour
+        it.me.ledger._database.execute("UPDATE rentals SET created_ts = ?", (began_ts,))
+        it.me.ledger._database.execute("DELETE FROM charges")
+        it.me.ledger.enter(label, Phase.SETTING_UP, began_ts, it.rental.offer.price_microusd_per_h)
+        settings = preferences(tmp_path, it.me)
+        with Store(settings.database) as store:
+            second = Minder(label, settings, store, Targets(settings), Shown())
+            for minder in (it.minder, second):
+                for state, hours in ((JobState.RUNNING, 0.5), (JobState.PAUSED, 1.0), (JobState.RUNNING, 3.5)):
+                    minder.entered("r", state, began_ts + hours * hour)
+            second.close()
+        paid_s = sum(span.elapsed_us(time.time()) for span in it.me.ledger.spans(label)) / 1e6
+        assert abs(paid_s - 4 * hour) < 10.0
+        phases = [span.phase for span in it.me.ledger.spans(label)]
+        assert phases == [Phase.SETTING_UP, Phase.TRAINING, Phase.IDLE, Phase.TRAINING]

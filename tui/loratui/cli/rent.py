@@ -12,7 +12,7 @@ from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import stay_while_needed, token_of
 from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.rent_choice import choose_offers, tell_choice
-from loratui.cli.rent_start import Line, WantedRun, start_on
+from loratui.cli.rent_start import Line, WantedRun, model_bytes, start_on
 from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
 from loratui.cli.rentals import orphan_sentence
 from loratui.domain import formatting
@@ -72,6 +72,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         save_s=min(max(SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
         keep_s=arguments.keep,
         estimated_microusd={quote.offer.id: quote.estimate.p50_microusd for quote in choice.quotes},
+        model_bytes=model_bytes(runs),
     )
     with hosting(preferences, minds=True) as host:
         run_ids = _started(host, preferences, wanted, runs, arguments, token, best.estimate)

@@ -79,6 +79,7 @@ class RentalNarrator:
             "armed": rental.armed,
             "stops_for": rental.stops_for,
             "is_fresh": rental.is_fresh(now_s),
+            "is_exact": rental.is_exact,
             "trouble": rental.trouble,
         }
         print_line(to_json(fields))
@@ -90,7 +91,7 @@ def _usd(microusd: int | None) -> float | None:
 
 def money_sentence(rental: RentalCost, now_s: float) -> str:
     """Return what it costs, in a sentence."""
-    spent = formatting.money(rental.spent_at(now_s), exact=rental.is_fresh(now_s))
+    spent = formatting.money(rental.spent_at(now_s), exact=rental.is_known(now_s))
     parts = [f"{spent} spent at {formatting.hourly_price(rental.price_microusd_per_h)}"]
     if rental.projected_microusd is not None:
         parts.append(f"{formatting.money(rental.projected_microusd, exact=False)} in all")

@@ -133,7 +133,10 @@ class Minder:
         self._news.set()
 
     def entered(self, run_id: str, state: JobState, ts: float) -> None:
-        """Write down what time was spent on from ``ts`` on: epoch seconds, by this machine's clock."""
+        """Write down what time was spent on from ``ts`` on: epoch seconds as ``steady_ts`` counts them.
+
+        The machine says when that was. It can move time from one phase to another with that, and money nowhere.
+        """
         self._phases[run_id] = _PHASES.get(state, Phase.TRAINING)
         self._enter(min(self._phases.values(), key=_FIRST.index), ts)
 
@@ -214,9 +217,7 @@ class Minder:
     async def _repriced(self, price: int) -> None:
         """Count with the new price from now on; move the deadline so that the cap holds."""
         before, now_ts = self._rental.price_microusd_per_h, steady_ts()
-        last = self._ledger.spans(self.label)[-1].phase
-        self._ledger.note(self.label, price_microusd_per_h=price)
-        self._ledger.enter(self.label, last, now_ts, price)
+        self._ledger.price_from(self.label, now_ts, price)
         self._rental = rental = self._ledger.rental(self.label)
         self._say(f"the price is {hourly_price(price)} now, it was {hourly_price(before)}")
         if rental.cap_microusd is None or rental.deadline_ts is None:
@@ -289,7 +290,7 @@ class Minder:
                 async with opened(self._settings, (self._rental.provider,)) as providers:
                     if not providers:
                         raise still_billing(self._rental)
-                    travelled = self._reckoning.travelled(self._views())
+                    travelled = self._reckoning.travelled(self._rental, self._views())
                     told = await finish_rental(
                         providers[0],
                         self._ledger,
@@ -298,6 +299,7 @@ class Minder:
                         self._ending,
                         sent_bytes=travelled.sent,
                         received_bytes=travelled.received,
+                        is_exact=travelled.is_exact,
                     )
             except LoratuiError as error:
                 self._fails(error)
@@ -333,13 +335,14 @@ class Minder:
         try:
             async with opened(self._settings, (self._rental.provider,)) as providers:
                 if providers:
-                    travelled = self._reckoning.travelled(self._views())
+                    travelled = self._reckoning.travelled(self._rental, self._views())
                     told = await receipt(
                         providers[0],
                         self._ledger,
                         self.label,
                         sent_bytes=travelled.sent,
                         received_bytes=travelled.received,
+                        is_exact=travelled.is_exact,
                     )
         except LoratuiError as failed:
             log.warning("rental=%s no receipt: %s", self.label, failed)
@@ -353,9 +356,8 @@ class Minder:
         self._runs.lose(self._run_ids, HostError(f"{why}; what was fetched is here", fix=fix, code=OVER))
 
     def _enter(self, phase: Phase, ts: float) -> None:
-        rental = self._rental
-        if rental.state is RentalState.READY:
-            noted(lambda: self._ledger.enter(self.label, phase, ts, rental.price_microusd_per_h))
+        if self._rental.state is RentalState.READY:
+            noted(lambda: self._ledger.enter_as_told(self.label, phase, ts, steady_ts()))
 
     def _show(self) -> None:
         """Have everyone see how it stands."""

@@ -81,6 +81,8 @@ class Wanted:
     """For how long the machine is kept once all files are here; None: not at all."""
     estimated_microusd: Mapping[str, int] = field(default_factory=dict)
     """What it is likely to cost in the end on an offer, by the offer's id."""
+    model_bytes: int | None = None
+    """What the machine downloads of base models; None: nobody knows."""
     run_id: str = ""
 
 
@@ -264,6 +266,7 @@ class _Renting:
             save_s=wanted.save_s,
             keep_s=wanted.keep_s,
             estimated_microusd=wanted.estimated_microusd.get(offer.id),
+            model_bytes=wanted.model_bytes,
         )
         begins = self._start(rental)
         order = RentalOrder(
