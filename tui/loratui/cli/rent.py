@@ -23,7 +23,7 @@ from loratui.sessions.market import CHEAPEST, PROVIDERS, opened
 from loratui.sessions.prepare import model_source
 from loratui.sessions.rented import rental_target
 from loratui.sessions.rented_box import box_start, sign_in
-from loratui.sessions.renting import NothingRentedError, Wanted, rent
+from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_fate import pace_of
@@ -147,10 +147,7 @@ def _started(
             if not isinstance(error, HostError) or not rental.left:
                 raise
             say(f"{error}\n  the next offer is tried")
-        cap = None if wanted.cap_microusd is None else wanted.cap_microusd - receipt.ours_microusd
-        if cap is not None and cap <= 0:
-            raise NothingRentedError("what was tried has used up the budget", fix="give a larger one")
-        wanted = replace(wanted, offers=rental.left, cap_microusd=cap)
+        wanted = wanted.without(receipt.rental, receipt.ours_microusd, rental.left)
 
 
 def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:
