@@ -97,6 +97,17 @@ def test_a_machine_that_downloads_no_model_can_say_nothing_of_one(it: Reckoned) 
     assert it.traffic(rental) == 0
 
 
+def test_saved_states_are_traffic_that_is_spent_and_told_apart(it: Reckoned) -> None:
+    rental = it.rent(model_bytes=0)
+    it.store.add_state_bytes(RUN, 920_000_000)
+    it.store.add_state_bytes(RUN, 80_000_000)
+    cost = it.reckoning.cost(rental, {RUN: it.view})
+    assert (cost.traffic_microusd, cost.states_microusd, cost.sent_microusd_per_gb) == (20_000, 20_000, 20_000)
+    assert cost.spent_microusd == cost.time_microusd + 20_000
+    travelled = it.reckoning.travelled(rental, {RUN: it.view})
+    assert (travelled.sent, travelled.states) == (10**9, 10**9)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 @given(said=st.lists(st.integers(0, 1 << 53), max_size=4), weighed=st.none() | st.integers(0, 10**11))
 def test_no_word_of_a_machine_makes_a_base_model_larger_than_was_known(

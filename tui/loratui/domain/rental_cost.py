@@ -24,6 +24,9 @@ class RentalCost:
     spent_microusd: int
     """Its time, what is billed at least, and the traffic that was counted."""
     traffic_microusd: int = 0
+    states_microusd: int = 0
+    """What of the traffic was saved states."""
+    sent_microusd_per_gb: int = 0
     is_exact: bool = True
     """Whether nothing of it is known from the machine alone, which may say what it likes."""
     projected_microusd: int | None = None
@@ -49,6 +52,11 @@ class RentalCost:
     def is_over(self) -> bool:
         """Return whether the provider has shown that nothing bills any more."""
         return self.state.is_over
+
+    @property
+    def time_microusd(self) -> int:
+        """Return what its time has cost."""
+        return sum(self.phases.values())
 
     def spent_at(self, now_s: float) -> int:
         """Return what it has cost at ``now_s``, carried on at the hourly price."""

@@ -1,8 +1,9 @@
 """What a rental has cost, and will have cost: its time by the ledger, its traffic as far as this laptop can count it.
 
-Of traffic is counted: what was sent from here, the base model that the machine downloaded, and the files that were
-fetched. The image and the packages of the environment are not: nobody tells how large they were. How much of the base
-model has come is the machine's word, which counts no further than what was known before it was rented.
+Of traffic is counted: what was sent from here, the base model that the machine downloaded, the files that were
+fetched, and the saved states. The image and the packages of the environment are not: nobody tells how large they were.
+How much of the base model has come is the machine's word, which counts no further than what was known before it was
+rented.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from loratui.domain.estimate import LARGE_MODEL_BYTES
-from loratui.domain.ledger import Phase, Rates, Spent, by_phase, projected
+from loratui.domain.ledger import Phase, Rates, Spent, by_phase, projected, traffic_microusd
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.sessions.steady_clock import steady_ts
@@ -32,6 +33,8 @@ class Travelled:
 
     sent: int = 0
     received: int = 0
+    states: int = 0
+    """What was sent of saved states; ``sent`` has it, too."""
     is_exact: bool = True
     """Whether none of it is known from the machine alone."""
 
@@ -57,7 +60,7 @@ class Reckoning:
         """Return what has travelled for these runs so far."""
         needed: dict[str, int] = {}
         told: dict[ModelSource | None, int] = {}
-        on_its_way = sent = 0
+        on_its_way = files = states = 0
         for run_id, view in views.items():
             if view.supply is not None and not view.supply.is_complete:
                 on_its_way += view.supply.done
@@ -67,11 +70,13 @@ class Reckoning:
             if phase is not None and phase.setup.unit == "bytes":
                 model = self._needs(run_id).model
                 told[model] = max(told.get(model, 0), phase.setup.done)
-            sent += sum(file.num_bytes for file in self._store.files(run_id).values())
+            states += self._store.state_bytes(run_id)
+            files += sum(file.num_bytes for file in self._store.files(run_id).values())
         most = LARGE_MODEL_BYTES * len(told) if rental.model_bytes is None else rental.model_bytes
         models = min(sum(told.values()), most)
         return Travelled(
-            sent=sent,
+            sent=files + states,
+            states=states,
             received=sum(needed.values()) + on_its_way + models,
             is_exact=rental.model_bytes is not None or not models,
         )
@@ -94,6 +99,7 @@ class Reckoning:
     def cost(self, rental: StoredRental, views: Mapping[str, RunView]) -> RentalCost:
         """Return how it stands now, as far as ledger and runs tell."""
         spent, now_ts = self.spent(rental, views), steady_ts()
+        travelled = self.travelled(rental, views)
         return RentalCost(
             label=rental.label,
             provider=rental.provider,
@@ -102,7 +108,9 @@ class Reckoning:
             price_microusd_per_h=rental.price_microusd_per_h,
             spent_microusd=spent.total_microusd,
             traffic_microusd=spent.traffic_microusd,
-            is_exact=self.travelled(rental, views).is_exact,
+            states_microusd=traffic_microusd(Rates.of(rental.offer), travelled.states, 0),
+            sent_microusd_per_gb=rental.offer.sent_microusd_per_gb,
+            is_exact=travelled.is_exact,
             projected_microusd=self._in_the_end(rental, views, spent.total_microusd),
             cap_microusd=rental.cap_microusd,
             left_s=None if rental.deadline_ts is None else max(0.0, rental.deadline_ts - now_ts),

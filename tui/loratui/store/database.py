@@ -151,6 +151,9 @@ _MIGRATIONS = (
     """
     ALTER TABLE rentals ADD COLUMN model_bytes INTEGER;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN state_bytes INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 
