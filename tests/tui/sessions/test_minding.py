@@ -17,6 +17,7 @@ from loratui.sessions.ending import StillBillingError
 from loratui.sessions.minding import Minder
 from loratui.sessions.renting import connected
 from loratui.sessions.renting_course import Rental
+from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings, load
 from loratui.store import Store
@@ -223,3 +224,25 @@ async def test_two_clients_of_one_laptop_pay_for_every_hour_once(tmp_path: Path)
         assert abs(paid_s - 4 * hour) < 10.0
         phases = [span.phase for span in it.me.ledger.spans(label)]
         assert phases == [Phase.SETTING_UP, Phase.TRAINING, Phase.IDLE, Phase.TRAINING]
+
+
+async def test_a_price_that_rose_while_somebody_moves_the_end_moves_it_afterwards(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        await it.until("heard")
+        label, before = it.rental.label, it.me.ledger.rental(it.rental.label)
+        assert before.deadline_ts is not None
+        async with RentalFolder(tmp_path, label).moving():
+            for instance in it.me.fake.instances.values():
+                instance.changes |= {"dph_total": 40.0}
+            await it.until("trouble")
+            assert it.me.ledger.rental(label).deadline_ts == before.deadline_ts
+            assert it.me.ledger.rental(label).price_microusd_per_h > 10_000_000
+        async with asyncio.timeout(30):
+            while it.me.ledger.rental(label).deadline_ts == before.deadline_ts:
+                it.minder.look_now()
+                await asyncio.sleep(0.05)
+        after = it.me.ledger.rental(label)
+        assert after.deadline_ts is not None
+        assert after.deadline_ts - time.time() <= 10_000_000 * 3600 / after.price_microusd_per_h
+        assert after.stops_for == "the cap"
+        assert any(note.startswith("the price is $40") for note in it.shown.costs[-1].notes)

@@ -13,15 +13,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol
 
-from loratui.domain.formatting import duration, hourly_price, money
-from loratui.domain.ledger import Phase, lasts_s
+from loratui.domain.formatting import hourly_price
+from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.providers.base import Instance, InstanceState, Provider, ProviderError
 from loratui.sessions.ending import EndingView, Proofs, StillBillingError, check_account
 from loratui.sessions.market import opened
-from loratui.sessions.moving import move_deadline
+from loratui.sessions.moving import hold_to_cap
 from loratui.sessions.reckoning import Reckoning
 from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import purge_data
@@ -45,7 +45,6 @@ _KNOWN_S = 15.0
 """Until the agent knows that everything is here, before the rental ends all the same."""
 _AGAIN_S = 60.0
 _NUM_NOTES = 50
-CAP = "the cap"
 _PHASES = {
     JobState.QUEUED: Phase.SETTING_UP,
     JobState.PREPARING: Phase.SETTING_UP,
@@ -101,6 +100,7 @@ class Minder:
         self._settled_s: float | None = None
         self._deadline_ts: float | None = None
         self._due_s = 0.0
+        self._may_pass_cap = False
         self._phases: dict[str, Phase] = {}
         self._run_ids: list[str] = []
         self._news = asyncio.Event()
@@ -201,7 +201,9 @@ class Minder:
                 f"{self._rental.provider} shows the machine {found.state}: {found.detail or 'no reason given'}"
             )
         if found.price_microusd_per_h > 0 and found.price_microusd_per_h != self._rental.price_microusd_per_h:
-            await self._repriced(found.price_microusd_per_h)
+            self._repriced(found.price_microusd_per_h)
+        if self._may_pass_cap:
+            await self._hold_to_cap()
 
     async def _gone(self, provider: Provider) -> None:
         if not self._proofs.add(time.monotonic(), is_gone=True):
@@ -214,31 +216,26 @@ class Minder:
         self._rental = self._ledger.rental(self.label)
         await tidy_up(provider, self._ledger, self._rental)
 
-    async def _repriced(self, price: int) -> None:
-        """Count with the new price from now on; move the deadline so that the cap holds."""
-        before, now_ts = self._rental.price_microusd_per_h, steady_ts()
-        self._ledger.price_from(self.label, now_ts, price)
-        self._rental = rental = self._ledger.rental(self.label)
-        self._say(f"the price is {hourly_price(price)} now, it was {hourly_price(before)}")
-        if rental.cap_microusd is None or rental.deadline_ts is None:
-            return
-        lasts = lasts_s(rental.cap_microusd - self._reckoning.spent(rental, self._views()).total_microusd, price)
-        if lasts is None or now_ts + lasts >= rental.deadline_ts:
-            return
-        try:
-            await move_deadline(self._targets, self._settings, self._ledger, rental, now_ts + lasts, stops_for=CAP)
-        except LoratuiError as error:
-            # The client ends it then, if the machine does not.
-            self._ledger.note(self.label, deadline_ts=now_ts + lasts, stops_for=CAP)
-            self._say(
-                f"the machine could not be told to end earlier ({error.what}): this laptop has to be there for that"
-            )
-        else:
-            self._say(
-                f"auto-stop is in {duration(lasts)} now, so that no more than {money(rental.cap_microusd)} is spent"
-            )
-        self._runs.move_stop(self._run_ids, now_ts + lasts - rental.deadline_ts)
+    def _repriced(self, price: int) -> None:
+        """Count with the new price from now on."""
+        before = self._rental.price_microusd_per_h
+        self._ledger.price_from(self.label, steady_ts(), price)
         self._rental = self._ledger.rental(self.label)
+        self._say(f"the price is {hourly_price(price)} now, it was {hourly_price(before)}")
+        self._may_pass_cap = True
+
+    async def _hold_to_cap(self) -> None:
+        """Move the deadline so that the cap holds at the price that it has now."""
+        # Where somebody else is at it, the next look at the price does this.
+        async with self._folder.moving(_LOOK_EVERY_S):
+            rental = self._ledger.rental(self.label)
+            spent = self._reckoning.spent(rental, self._views()).total_microusd
+            held = await hold_to_cap(self._targets, self._settings, self._ledger, rental, spent)
+        self._may_pass_cap = False
+        self._rental = self._ledger.rental(self.label)
+        if held is not None:
+            self._say(held.sentence)
+            self._runs.move_stop(self._run_ids, held.seconds)
 
     def _is_overdue(self) -> bool:
         """Return whether the machine should have ended. A clock that was set forward since this began ends nothing."""
