@@ -23,6 +23,8 @@ class RentalCost:
     """By the provider's last word."""
     spent_microusd: int
     """Its time, what is billed at least, and the traffic that was counted."""
+    disk_microusd: int = 0
+    """What of that is the disk's, as of ``at_s``."""
     traffic_microusd: int = 0
     states_microusd: int = 0
     """What of the traffic was saved states."""

@@ -107,6 +107,7 @@ class Reckoning:
             at_s=time.monotonic(),
             price_microusd_per_h=rental.price_microusd_per_h,
             spent_microusd=spent.total_microusd,
+            disk_microusd=spent.disk_microusd,
             traffic_microusd=spent.traffic_microusd,
             states_microusd=traffic_microusd(Rates.of(rental.offer), travelled.states, 0),
             sent_microusd_per_gb=rental.offer.sent_microusd_per_gb,

@@ -35,6 +35,8 @@ class Receipt:
     """Micro-dollars, in the order in which they came."""
     ours_microusd: int
     """With the billing floor, and the traffic as far as it was counted."""
+    disk_microusd: int = 0
+    """What of it is the disk's."""
     traffic_microusd: int = 0
     is_exact: bool = True
     """Whether nothing of the traffic is known from the machine alone."""
@@ -153,6 +155,7 @@ async def receipt(
         seconds=sum(span.elapsed_us(now_ts) for span in spans) / 1e6,
         phases=by_phase(spans, now_ts),
         ours_microusd=ours.total_microusd,
+        disk_microusd=ours.disk_microusd,
         traffic_microusd=ours.traffic_microusd,
         is_exact=is_exact,
         billed=billed,
