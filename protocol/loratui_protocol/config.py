@@ -8,6 +8,10 @@ from dataclasses import dataclass, field, fields
 
 from loratui_protocol.errors import ConfigError
 
+LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
+NUM_TIMESTEPS = 1000
+"""Of every Stable Diffusion model."""
+HUBER_SCHEDULES = ("constant", "exponential", "snr")
 LR_SCHEDULERS = (
     "constant",
     "constant_with_warmup",
@@ -28,6 +32,10 @@ class TrainingConfig:
     # --- section model ---
     pretrained_model_name_or_path: str
     """Base model: a diffusers folder, a single ``.safetensors`` file, or ``builtin:tiny``."""
+    v_parameterization: bool | None = None
+    """Whether the model predicts v; unset: as its files say, which it must not contradict. sd-scripts: no."""
+    zero_terminal_snr: bool | None = None
+    """Whether its last timestep is all noise (arXiv 2305.08891); true also where its files don't say so."""
     clip_skip: int | None = None
     """Use the text encoder's output this many layers from the end; 1 or unset is the last layer."""
 
@@ -110,10 +118,34 @@ class TrainingConfig:
     """Recompute activations in the backward pass: less memory, a third more time."""
     seed: int | None = None
     """Seed of everything random; unset: drawn once and written into the resolved config."""
+    loss_type: str = "l2"
+    """``l2``, ``l1``, or with a bound on what outliers count ``huber`` and ``smooth_l1``, see ``huber_schedule``."""
+    huber_schedule: str = "snr"
+    """How ``huber_c`` depends on the timestep: ``constant``, ``exponential``, or ``snr``, which ends there."""
+    huber_c: float = 0.1
+    """From which error on ``huber`` and ``smooth_l1`` grow with the error and no longer with its square."""
+    huber_scale: float = 1.0
+    """Multiplies ``huber_c``; without effect in ``snr``, as in sd-scripts."""
     min_snr_gamma: float | None = None
-    """Min-SNR loss weighting; 5 is usual."""
+    """Min-SNR loss weighting; 5 is usual. For models that predict v it is divided by SNR + 1."""
+    debiased_estimation_loss: bool = False
+    """Weight the loss by 1 / sqrt(SNR); for models that predict v by 1 / (SNR + 1)."""
+    scale_v_pred_loss_like_noise_pred: bool = False
+    """Weight the loss of a model that predicts v by SNR / (SNR + 1)."""
+    v_pred_like_loss: float | None = None
+    """Add the loss as a model that predicts v would weight it, times this."""
     noise_offset: float | None = None
     """Strength of a per-channel constant added to the noise."""
+    multires_noise_iterations: int | None = None
+    """Add so many layers of coarser and coarser noise; 6 to 10 are usual."""
+    multires_noise_discount: float = 0.3
+    """What each coarser layer counts, as a share of the one before."""
+    ip_noise_gamma: float | None = None
+    """Input perturbation: strength of noise that is added to the latents and not to be found; 0.1 is usual."""
+    min_timestep: int | None = None
+    """First timestep that is trained on."""
+    max_timestep: int | None = None
+    """The timestep that training ends before; unset: all."""
     prior_loss_weight: float = 1.0
     """Weight of the loss on regularisation pictures."""
     num_cpu_threads: int | None = None
@@ -175,6 +207,7 @@ class TrainingConfig:
             "save_every_n_steps",
             "save_every_n_epochs",
             "checkpoint_every_n_steps",
+            "multires_noise_iterations",
             "sample_every_n_steps",
             "sample_every_n_epochs",
             "num_cpu_threads",
@@ -200,6 +233,18 @@ class TrainingConfig:
             (self.network_alpha is None or self.network_alpha > 0, "network_alpha", "above 0"),
             (self.network_dropout is None or 0 <= self.network_dropout < 1, "network_dropout", "from 0 to below 1"),
             (self.min_snr_gamma is None or self.min_snr_gamma > 0, "min_snr_gamma", "above 0"),
+            (self.loss_type in LOSS_TYPES, "loss_type", f"one of {', '.join(LOSS_TYPES)}"),
+            (self.huber_schedule in HUBER_SCHEDULES, "huber_schedule", f"one of {', '.join(HUBER_SCHEDULES)}"),
+            (0 < self.huber_c <= 1, "huber_c", "above 0, at most 1"),
+            (self.huber_scale > 0, "huber_scale", "above 0"),
+            (self.v_pred_like_loss is None or self.v_pred_like_loss > 0, "v_pred_like_loss", "above 0"),
+            (0 < self.multires_noise_discount <= 1, "multires_noise_discount", "above 0, at most 1"),
+            (self.ip_noise_gamma is None or 0 < self.ip_noise_gamma <= 1, "ip_noise_gamma", "above 0, at most 1"),
+            (
+                0 <= (self.min_timestep or 0) < (self.max_timestep or NUM_TIMESTEPS) <= NUM_TIMESTEPS,
+                "min_timestep",
+                f"below max_timestep; both from 0 to {NUM_TIMESTEPS}",
+            ),
             (self.prior_loss_weight >= 0, "prior_loss_weight", "0 or more"),
             (self.max_grad_norm >= 0, "max_grad_norm", "0 or more"),
             (
@@ -294,11 +339,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     "fused_backward_pass": "it has no effect on LoRA training in sd-scripts either",
     "resize_interpolation": "pictures are always resized with Lanczos",
     "dataset_repeats": "repeats come from the folder names",
-    "multires_noise_discount": "multi-resolution noise is off",
     "ip_noise_gamma_random_strength": "input perturbation noise is off",
-    "huber_c": "the loss is l2",
-    "huber_schedule": "the loss is l2",
-    "huber_scale": "the loss is l2",
     "validation_seed": "there is no validation set",
     "max_validation_steps": "there is no validation set",
     "metadata_title": "the title is output_name",

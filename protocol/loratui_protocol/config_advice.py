@@ -41,6 +41,7 @@ def advice(config: TrainingConfig) -> list[Finding]:
 def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
     """Return (whether it holds, why, the keys that then change nothing)."""
     buckets = ("min_bucket_reso", "max_bucket_reso")
+    huber = ("huber", "smooth_l1")
     return [
         (not config.enable_bucket, "enable_bucket is false", (*buckets, "bucket_reso_steps", "bucket_no_upscale")),
         (config.enable_bucket and config.bucket_no_upscale, "bucket_no_upscale takes any size", buckets),
@@ -57,6 +58,17 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
             config.unet_lr is not None and config.text_encoder_lr is not None,
             "unet_lr and text_encoder_lr are both set",
             ("learning_rate",),
+        ),
+        (
+            config.loss_type not in huber,
+            f"loss_type is {config.loss_type}",
+            ("huber_schedule", "huber_c", "huber_scale"),
+        ),
+        (config.loss_type in huber and config.huber_schedule == "snr", "huber_schedule is snr", ("huber_scale",)),
+        (
+            config.multires_noise_iterations is None,
+            "multires_noise_iterations is not set",
+            ("multires_noise_discount",),
         ),
         (config.max_train_epochs is not None, "max_train_epochs overrides it", ("max_train_steps",)),
         (config.reg_data_dir is None, "reg_data_dir is not set", ("prior_loss_weight",)),

@@ -268,7 +268,7 @@ def test_an_argument_of_the_optimizer_is_checked_like_a_key(line: str, code: str
 
 @pytest.mark.parametrize(
     "line",
-    ["masked_loss = true", 'network_args = ["conv_dim=8"]', 'loss_type = "huber"', "min_timestep = 200", "v2 = true"],
+    ["masked_loss = true", 'network_args = ["conv_dim=8"]', "v2 = true"],
 )
 def test_what_is_not_supported_is_refused_not_ignored(line: str) -> None:
     error = refusal(line)
@@ -278,7 +278,7 @@ def test_what_is_not_supported_is_refused_not_ignored(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["masked_loss = false", "network_args = []", 'loss_type = "l2"', "min_timestep = 0", "max_token_length = 75"],
+    ["masked_loss = false", "network_args = []", "max_token_length = 75"],
 )
 def test_an_unsupported_key_at_its_default_is_fine(line: str) -> None:
     assert codes(line) == {"config.alpha"}

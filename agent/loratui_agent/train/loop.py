@@ -9,7 +9,6 @@ import time
 from collections import deque
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from loratui_agent.train import brought_state, latents, noise, saving
@@ -171,16 +170,15 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     torch.manual_seed(seed)  # dropout draws from the global generator
     shape = (len(indices), *run.latents.plain[indices[0]].mean.shape)
     num_timesteps = models.noise_scheduler.config.num_train_timesteps
-    drawn = noise.draw_noise(shape, num_timesteps, config.noise_offset, seed)
+    drawn = noise.draw_noise(shape, config, num_timesteps, seed)
     latents_BCHW = run.latents.sample(indices, [e.flipped for e in exposures], drawn.posterior_BCHW)
     latents_BCHW = latents_BCHW * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
-    noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, noise_BCHW, timesteps_B)
+    noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
     hidden_BLD = run.prompts.encode([exposure.caption for exposure in exposures])
     predicted_BCHW = models.unet(noisy_BCHW, timesteps_B, hidden_BLD).sample
-    loss_B = F.mse_loss(predicted_BCHW.float(), noise_BCHW, reduction="none").mean((1, 2, 3))
-    if config.min_snr_gamma is not None:
-        loss_B = loss_B * noise.min_snr_weight(run.snr[drawn.timesteps_B], config.min_snr_gamma).to(device)
+    target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
+    loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B)
     prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
     loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * share
     run.accelerator.backward(loss)
