@@ -67,6 +67,7 @@ Mistakes whose meaning is certain. Each is corrected, trained with the corrected
 
 And two that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts
 (`config.alpha`); `cosine_with_restarts` with one cycle is plain cosine (`config.restarts`).
+Prodigy wants a learning rate around 1 (`config.prodigy`).
 """
 
 

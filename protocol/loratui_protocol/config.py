@@ -7,22 +7,14 @@ and that have no effect here are listed in ``WITHOUT_EFFECT``: they are reported
 from dataclasses import dataclass, field, fields
 
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS, Argument, misfits, sets_own_rate, step_rules
 
 LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
 NUM_TIMESTEPS = 1000
 """Of every Stable Diffusion model."""
 HUBER_SCHEDULES = ("constant", "exponential", "snr")
-LR_SCHEDULERS = (
-    "constant",
-    "constant_with_warmup",
-    "linear",
-    "cosine",
-    "cosine_with_restarts",
-    "polynomial",
-)
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
 SAVE_PRECISIONS = ("float", "fp16", "bf16")
-OPTIMIZERS = ("AdamW",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +81,23 @@ class TrainingConfig:
     text_encoder_lr: float | None = None
     """Learning rate of the text encoder's LoRA; 0 leaves it out."""
     optimizer_type: str = "AdamW"
-    """Optimizer, any spelling of case."""
-    optimizer_args: dict[str, float | bool | tuple[float, ...]] = field(default_factory=dict)
+    """Optimizer, any spelling of case. Those of 8 bits and the paged ones are bitsandbytes'."""
+    optimizer_args: dict[str, Argument] = field(default_factory=dict)
     """Arguments of the optimizer, as ``["weight_decay=0.01", "betas=0.9,0.99"]``."""
     lr_scheduler: str = "constant"
-    """Name as in diffusers' ``get_scheduler``."""
+    """How the learning rate goes on, under sd-scripts' names; ``adafactor`` leaves it to that optimizer."""
     lr_scheduler_num_cycles: int = 1
     """Cycles of ``cosine_with_restarts``; with 1 it is a plain cosine, which is reported."""
     lr_scheduler_power: float = 1.0
     """Power of ``polynomial``."""
+    lr_scheduler_min_lr_ratio: float | None = None
+    """What ``cosine_with_min_lr`` and ``warmup_stable_decay`` end at, as a share of the learning rate."""
+    lr_scheduler_timescale: int | None = None
+    """Steps in which ``inverse_sqrt`` falls to about 0.7; unset: as many as the warm-up has, else 10 000."""
+    lr_decay_steps: int | float = 0
+    """Of ``warmup_stable_decay``: steps in which it falls at the end, or as a float below 1 a share of all steps."""
+    lr_scheduler_args: tuple[str, ...] = ()
+    """Of ``piecewise_constant``: ``["step_rules=1:100,0.1:200,0.01"]``, each factor and the step it ends before."""
     lr_warmup_steps: int | float = 0
     """Warm-up: an integer is steps, a float below 1 a share of all steps."""
     max_grad_norm: float = 1.0
@@ -212,6 +212,7 @@ class TrainingConfig:
             "sample_every_n_epochs",
             "num_cpu_threads",
             "clip_skip",
+            "lr_scheduler_timescale",
         )
         rates = ("learning_rate", "unet_lr", "text_encoder_lr")
         return [
@@ -222,6 +223,43 @@ class TrainingConfig:
             (bool(self.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
             (self.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
             (self.optimizer_type in OPTIMIZERS, "optimizer_type", f"one of {', '.join(OPTIMIZERS)}"),
+            (
+                self.optimizer_type not in OPTIMIZERS or not misfits(self.optimizer_type, self.optimizer_args),
+                "optimizer_args",
+                f"what {self.optimizer_type} takes: {', '.join(OPTIMIZERS.get(self.optimizer_type, ()))}",
+            ),
+            (
+                self.optimizer_type != "Prodigy"
+                or 0 in (unet_lr := self.effective_unet_lr, text_lr := self.effective_text_encoder_lr)
+                or unet_lr == text_lr,
+                "text_encoder_lr",
+                "unet_lr, or 0, with Prodigy: it finds one rate for all",
+            ),
+            (
+                (self.lr_scheduler == "adafactor") <= sets_own_rate(self.optimizer_type, self.optimizer_args),
+                "lr_scheduler",
+                "another one than adafactor, unless optimizer_type is AdaFactor with relative_step",
+            ),
+            (
+                self.lr_scheduler_min_lr_ratio is None or 0 <= self.lr_scheduler_min_lr_ratio < 1,
+                "lr_scheduler_min_lr_ratio",
+                "from 0 to below 1",
+            ),
+            (
+                self.lr_scheduler_min_lr_ratio is not None or self.lr_scheduler != "cosine_with_min_lr",
+                "lr_scheduler_min_lr_ratio",
+                "given with cosine_with_min_lr",
+            ),
+            (
+                self.lr_decay_steps >= 0 and (isinstance(self.lr_decay_steps, int) or self.lr_decay_steps < 1),
+                "lr_decay_steps",
+                "a whole number of steps, or a share of them below 1",
+            ),
+            (
+                (self.lr_scheduler == "piecewise_constant") == bool(step_rules(self.lr_scheduler_args)),
+                "lr_scheduler_args",
+                '["step_rules=1:100,0.1:200,0.01"] with piecewise_constant, and nothing without',
+            ),
             (self.lr_scheduler in LR_SCHEDULERS, "lr_scheduler", f"one of {', '.join(LR_SCHEDULERS)}"),
             (
                 self.mixed_precision in (None, *MIXED_PRECISIONS),
@@ -253,9 +291,9 @@ class TrainingConfig:
                 "a whole number of steps, or a share of them below 1",
             ),
             (
-                self.lr_warmup_steps == 0 or self.lr_scheduler != "constant",
+                self.lr_warmup_steps == 0 or self.lr_scheduler not in ("constant", "piecewise_constant", "adafactor"),
                 "lr_warmup_steps",
-                "0 with lr_scheduler constant; constant_with_warmup is the one that warms up",
+                f"0 with lr_scheduler {self.lr_scheduler}; constant_with_warmup is the one that warms up",
             ),
             (
                 not (self.network_train_unet_only and self.network_train_text_encoder_only),

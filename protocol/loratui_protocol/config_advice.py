@@ -2,6 +2,7 @@
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.findings import Finding
+from loratui_protocol.optimizers import sets_own_rate
 
 _DEFAULTS = {name: field.default for name, field in TrainingConfig.__dataclass_fields__.items()}
 
@@ -24,6 +25,15 @@ def advice(config: TrainingConfig) -> list[Finding]:
                 severity="info",
                 what=f"network_alpha is not set: it is {config.network_dim}, the rank (sd-scripts would take 1)",
                 fix=f"write network_alpha = {config.network_dim}",
+            )
+        )
+    if config.optimizer_type == "Prodigy" and config.effective_unet_lr < 0.1:
+        findings.append(
+            Finding(
+                code="config.prodigy",
+                severity="warning",
+                what="Prodigy multiplies the learning rate that it finds by the one that is set, which is below 0.1",
+                fix="write learning_rate = 1, and no unet_lr or text_encoder_lr",
             )
         )
     if config.lr_scheduler == "cosine_with_restarts" and config.lr_scheduler_num_cycles == 1:
@@ -49,9 +59,21 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
         (config.network_train_unet_only, "network_train_unet_only is true", ("text_encoder_lr",)),
         (config.network_train_text_encoder_only, "network_train_text_encoder_only is true", ("unet_lr",)),
         (
-            config.lr_scheduler != "cosine_with_restarts",
+            config.lr_scheduler not in ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"),
             f"lr_scheduler is {config.lr_scheduler}",
             ("lr_scheduler_num_cycles",),
+        ),
+        (
+            config.lr_scheduler not in ("cosine_with_min_lr", "warmup_stable_decay"),
+            f"lr_scheduler is {config.lr_scheduler}",
+            ("lr_scheduler_min_lr_ratio",),
+        ),
+        (config.lr_scheduler != "warmup_stable_decay", f"lr_scheduler is {config.lr_scheduler}", ("lr_decay_steps",)),
+        (config.lr_scheduler != "inverse_sqrt", f"lr_scheduler is {config.lr_scheduler}", ("lr_scheduler_timescale",)),
+        (
+            sets_own_rate(config.optimizer_type, config.optimizer_args) and config.lr_scheduler != "adafactor",
+            "AdaFactor with relative_step sets its own rate",
+            ("lr_scheduler",),
         ),
         (config.lr_scheduler != "polynomial", f"lr_scheduler is {config.lr_scheduler}", ("lr_scheduler_power",)),
         (

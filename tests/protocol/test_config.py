@@ -20,7 +20,7 @@ from support.protocol_strategies import plain_config
         ("resolution", (16, 512)),
         ("pretrained_model_name_or_path", ""),
         ("network_module", "networks.dylora"),
-        ("optimizer_type", "Lion"),
+        ("optimizer_type", "Sophia"),
         ("lr_scheduler", "rex"),
         ("mixed_precision", "fp8"),
         ("save_precision", "int8"),

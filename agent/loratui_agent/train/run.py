@@ -191,7 +191,9 @@ def add_optimizer(run: Run) -> None:
     if run.trains_text_encoder:
         parameters = lora.trainable_parameters(run.trained_text_encoder)
         parts.append(Part("text_encoder", parameters, config.effective_text_encoder_lr))
-    optimizer = new_optimizer(config, parts)
+    optimizer = new_optimizer(
+        config, parts, lambda text: run.reporter.emit(messages.Warn(code="optimizer.fallback", message=text))
+    )
     run.lr_scheduler = new_lr_scheduler(config, optimizer, run.plan.steps)
     for module in (run.models.unet, run.trained_text_encoder):
         if module is not None:
