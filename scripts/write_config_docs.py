@@ -9,8 +9,9 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 from loratui_protocol import config, kohya
-from loratui_protocol.config import KEYS, SECTIONS, WITHOUT_EFFECT, TrainingConfig
+from loratui_protocol.config import KEYS, SECTIONS, TrainingConfig
 from loratui_protocol.config_write import toml_value
+from loratui_protocol.kohya import WITHOUT_EFFECT
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "config.md"
 

@@ -1,7 +1,7 @@
 """The training config: one flat schema under kohya's key names. Reading files is ``config_file``'s business.
 
 A docstring under every field gives its unit and, where it differs from sd-scripts, why. Keys that sd-scripts knows
-and that have no effect here are listed in ``WITHOUT_EFFECT``: they are reported, never silently ignored.
+and that have no effect here are listed in ``kohya.WITHOUT_EFFECT``: they are reported, never silently ignored.
 """
 
 from dataclasses import dataclass, field, fields
@@ -50,12 +50,30 @@ class TrainingConfig:
     """Never enlarge a picture; a small one gets a bucket of its own size."""
     caption_extension: str | None = None
     """Extension of caption files; unset: ``.txt``, then ``.caption``. sd-scripts: ``.caption`` alone."""
+    caption_prefix: str | None = None
+    """Put before every caption, with a space."""
+    caption_suffix: str | None = None
+    """Put behind every caption, with a space."""
+    caption_separator: str = ","
+    """What separates the tags of a caption."""
+    secondary_separator: str | None = None
+    """What separates tags that stay together; it becomes ``caption_separator`` in the end."""
     shuffle_caption: bool = False
-    """Shuffle the comma-separated tags of a caption at every step."""
+    """Shuffle the tags of a caption at every step."""
     keep_tokens: int = 0
-    """Number of leading tags that shuffling leaves in place."""
+    """Number of leading tags that shuffling and dropping leave in place."""
+    keep_tokens_separator: str | None = None
+    """A mark in captions, instead of ``keep_tokens``: tags before it stay in place, and those behind a second one."""
     caption_dropout_rate: float = 0.0
     """Share of steps that a picture is shown with an empty caption, 0 to 1."""
+    caption_dropout_every_n_epochs: int = 0
+    """In every so many-th epoch all captions are empty; 0: never."""
+    caption_tag_dropout_rate: float = 0.0
+    """Share of the tags, besides those that stay in place, that is left out at each step, 0 to 1."""
+    token_warmup_min: int = 1
+    """How many of the tags, besides those that stay in place, are shown at first."""
+    token_warmup_step: int | float = 0
+    """Step at which all tags are shown, or as a float below 1 a share of all steps; 0: from the start."""
     flip_aug: bool = False
     """Show pictures mirrored half of the time."""
 
@@ -268,6 +286,11 @@ class TrainingConfig:
             ),
             (self.save_precision in SAVE_PRECISIONS, "save_precision", f"one of {', '.join(SAVE_PRECISIONS)}"),
             (0 <= self.caption_dropout_rate <= 1, "caption_dropout_rate", "between 0 and 1"),
+            (0 <= self.caption_tag_dropout_rate <= 1, "caption_tag_dropout_rate", "between 0 and 1"),
+            (self.caption_dropout_every_n_epochs >= 0, "caption_dropout_every_n_epochs", "0 or more"),
+            (self.token_warmup_min >= 0, "token_warmup_min", "0 or more"),
+            (self.token_warmup_step >= 0, "token_warmup_step", "0 or more"),
+            (bool(self.caption_separator), "caption_separator", "at least a character"),
             (self.network_alpha is None or self.network_alpha > 0, "network_alpha", "above 0"),
             (self.network_dropout is None or 0 <= self.network_dropout < 1, "network_dropout", "from 0 to below 1"),
             (self.min_snr_gamma is None or self.min_snr_gamma > 0, "min_snr_gamma", "above 0"),
@@ -346,55 +369,3 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "sample": ("sample_prompts", "sample_at_first"),
 }
 """First and last key of each section of a native file, in the order of the fields above."""
-
-WITHOUT_EFFECT: dict[str, str] = {
-    "cache_latents": "latents are always cached",
-    "cache_latents_to_disk": "latents are cached in memory",
-    "cache_text_encoder_outputs": "prompts are encoded once whenever the text encoder is not trained",
-    "cache_text_encoder_outputs_to_disk": "prompts are cached in memory",
-    "sdpa": "PyTorch's scaled dot product attention is always used",
-    "xformers": "PyTorch's scaled dot product attention is always used",
-    "mem_eff_attn": "PyTorch's scaled dot product attention is always used",
-    "max_data_loader_n_workers": "the dataset is cached, so no loader processes are needed",
-    "persistent_data_loader_workers": "the dataset is cached, so no loader processes are needed",
-    "save_model_as": "the file is always .safetensors",
-    "vae_batch_size": "the batch for caching latents is chosen here",
-    "no_half_vae": "the VAE never runs in fp16 here",
-    "lowram": "memory is planned here",
-    "highvram": "memory is planned here",
-    "skip_cache_check": "the cache never outlives the run",
-    "save_state": "the full state is always saved",
-    "save_state_on_train_end": "the full state is always saved",
-    "logging_dir": "the run is journalled; see `loratui logs`",
-    "log_with": "the run is journalled; see `loratui logs`",
-    "log_prefix": "the run is journalled; see `loratui logs`",
-    "no_metadata": "metadata is what other tools need to load the file",
-    "training_comment": "not written to the file yet",
-    "sample_sampler": "samples are made with DDIM",
-    "tokenizer_cache_dir": "the tokenizer comes with the model",
-    "torch_compile": "the model is not compiled here",
-    "dynamo_backend": "the model is not compiled here",
-    "fused_backward_pass": "it has no effect on LoRA training in sd-scripts either",
-    "resize_interpolation": "pictures are always resized with Lanczos",
-    "dataset_repeats": "repeats come from the folder names",
-    "ip_noise_gamma_random_strength": "input perturbation noise is off",
-    "validation_seed": "there is no validation set",
-    "max_validation_steps": "there is no validation set",
-    "metadata_title": "the title is output_name",
-    "metadata_author": "not written to the file yet",
-    "metadata_description": "not written to the file yet",
-    "metadata_license": "not written to the file yet",
-    "metadata_tags": "not written to the file yet",
-    "log_tracker_name": "the run is journalled; see `loratui logs`",
-    "log_tracker_config": "the run is journalled; see `loratui logs`",
-    "log_config": "the resolved config is kept with the run",
-    "wandb_api_key": "the run is journalled; remove the secret from the file",
-    "wandb_run_name": "the run is journalled; see `loratui logs`",
-    "console_log_level": "the run is journalled; see `loratui logs`",
-    "console_log_file": "the run is journalled; see `loratui logs`",
-    "console_log_simple": "the run is journalled; see `loratui logs`",
-    "ddp_timeout": "one GPU is used",
-    "ddp_gradient_as_bucket_view": "one GPU is used",
-    "ddp_static_graph": "one GPU is used",
-}
-"""Keys of sd-scripts that change nothing here, and why."""

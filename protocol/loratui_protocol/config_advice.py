@@ -55,7 +55,12 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
     return [
         (not config.enable_bucket, "enable_bucket is false", (*buckets, "bucket_reso_steps", "bucket_no_upscale")),
         (config.enable_bucket and config.bucket_no_upscale, "bucket_no_upscale takes any size", buckets),
-        (not config.shuffle_caption, "shuffle_caption is false", ("keep_tokens",)),
+        (
+            not (config.shuffle_caption or config.caption_tag_dropout_rate or config.token_warmup_step),
+            "no tags are shuffled or left out",
+            ("keep_tokens", "keep_tokens_separator"),
+        ),
+        (config.token_warmup_step == 0, "token_warmup_step is 0", ("token_warmup_min",)),
         (config.network_train_unet_only, "network_train_unet_only is true", ("text_encoder_lr",)),
         (config.network_train_text_encoder_only, "network_train_text_encoder_only is true", ("unet_lr",)),
         (

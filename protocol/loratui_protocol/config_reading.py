@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui_protocol import kohya
-from loratui_protocol.config import KEYS, WITHOUT_EFFECT, TrainingConfig
+from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
@@ -95,9 +95,11 @@ class Reading:
         return list(flat.items())
 
     def _take(self, key: str, value: Any) -> None:
-        if key in WITHOUT_EFFECT:
+        if key in kohya.WITHOUT_EFFECT:
             if value not in (False, "", 0):
-                self._warn("config.without_effect", f"{key} has no effect: {WITHOUT_EFFECT[key]}", "remove the line")
+                self._warn(
+                    "config.without_effect", f"{key} has no effect: {kohya.WITHOUT_EFFECT[key]}", "remove the line"
+                )
         elif key in kohya.UNSUPPORTED:
             default, meaning = kohya.UNSUPPORTED[key]
             if value not in (default, False, 0, "", []):
@@ -117,7 +119,7 @@ class Reading:
                 self.values[key] = self._path(key, read)
 
     def _unknown(self, key: str) -> None:
-        known = (*KEYS, *WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
+        known = (*KEYS, *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
         close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
         meant = kohya.LIKELY.get(close[0], close[0]) if close else ""
         fix = f"did you mean {meant}?" if meant else "remove it, or see docs/config.md for the keys there are"

@@ -1,7 +1,7 @@
 """What sd-scripts knows and we do not support: its keys, their defaults, and names that people write by mistake.
 
 sd-scripts keeps unknown keys of a config silently. Here a key is read, reported as without effect
-(``config.WITHOUT_EFFECT``), refused because the result would differ (``UNSUPPORTED``), or unknown.
+(``WITHOUT_EFFECT``), refused because the result would differ (``UNSUPPORTED``), or unknown.
 """
 
 UNSUPPORTED: dict[str, tuple[object, str]] = {
@@ -27,17 +27,8 @@ UNSUPPORTED: dict[str, tuple[object, str]] = {
     "conditioning_data_dir": (None, "mask folders"),
     "masked_loss": (False, "masked loss"),
     "alpha_mask": (False, "masked loss"),
-    "keep_tokens_separator": ("", "a separator for kept tags; use keep_tokens"),
-    "secondary_separator": (None, "groups of tags"),
-    "caption_separator": (",", "another separator than the comma"),
-    "caption_prefix": (None, "caption prefixes"),
-    "caption_suffix": (None, "caption suffixes"),
-    "caption_tag_dropout_rate": (0.0, "dropping single tags"),
-    "caption_dropout_every_n_epochs": (0, "dropping captions by epoch; use caption_dropout_rate"),
     "enable_wildcard": (False, "wildcards in captions"),
     "weighted_captions": (False, "weights in captions"),
-    "token_warmup_min": (1, "tag warm-up"),
-    "token_warmup_step": (0, "tag warm-up"),
     "color_aug": (False, "colour augmentation"),
     "random_crop": (False, "random crops; pictures are cropped to the centre"),
     "face_crop_aug_range": (None, "crops around faces"),
@@ -58,6 +49,58 @@ UNSUPPORTED: dict[str, tuple[object, str]] = {
     "validate_every_n_epochs": (None, "validation sets"),
 }
 """Keys that would change the result: (sd-scripts' default, what it is that is not supported)."""
+
+WITHOUT_EFFECT: dict[str, str] = {
+    "cache_latents": "latents are always cached",
+    "cache_latents_to_disk": "latents are cached in memory",
+    "cache_text_encoder_outputs": "prompts are encoded once whenever the text encoder is not trained",
+    "cache_text_encoder_outputs_to_disk": "prompts are cached in memory",
+    "sdpa": "PyTorch's scaled dot product attention is always used",
+    "xformers": "PyTorch's scaled dot product attention is always used",
+    "mem_eff_attn": "PyTorch's scaled dot product attention is always used",
+    "max_data_loader_n_workers": "the dataset is cached, so no loader processes are needed",
+    "persistent_data_loader_workers": "the dataset is cached, so no loader processes are needed",
+    "save_model_as": "the file is always .safetensors",
+    "vae_batch_size": "the batch for caching latents is chosen here",
+    "no_half_vae": "the VAE never runs in fp16 here",
+    "lowram": "memory is planned here",
+    "highvram": "memory is planned here",
+    "skip_cache_check": "the cache never outlives the run",
+    "save_state": "the full state is always saved",
+    "save_state_on_train_end": "the full state is always saved",
+    "logging_dir": "the run is journalled; see `loratui logs`",
+    "log_with": "the run is journalled; see `loratui logs`",
+    "log_prefix": "the run is journalled; see `loratui logs`",
+    "no_metadata": "metadata is what other tools need to load the file",
+    "training_comment": "not written to the file yet",
+    "sample_sampler": "samples are made with DDIM",
+    "tokenizer_cache_dir": "the tokenizer comes with the model",
+    "torch_compile": "the model is not compiled here",
+    "dynamo_backend": "the model is not compiled here",
+    "fused_backward_pass": "it has no effect on LoRA training in sd-scripts either",
+    "resize_interpolation": "pictures are always resized with Lanczos",
+    "dataset_repeats": "repeats come from the folder names",
+    "ip_noise_gamma_random_strength": "input perturbation noise is off",
+    "validation_seed": "there is no validation set",
+    "max_validation_steps": "there is no validation set",
+    "metadata_title": "the title is output_name",
+    "metadata_author": "not written to the file yet",
+    "metadata_description": "not written to the file yet",
+    "metadata_license": "not written to the file yet",
+    "metadata_tags": "not written to the file yet",
+    "log_tracker_name": "the run is journalled; see `loratui logs`",
+    "log_tracker_config": "the run is journalled; see `loratui logs`",
+    "log_config": "the resolved config is kept with the run",
+    "wandb_api_key": "the run is journalled; remove the secret from the file",
+    "wandb_run_name": "the run is journalled; see `loratui logs`",
+    "console_log_level": "the run is journalled; see `loratui logs`",
+    "console_log_file": "the run is journalled; see `loratui logs`",
+    "console_log_simple": "the run is journalled; see `loratui logs`",
+    "ddp_timeout": "one GPU is used",
+    "ddp_gradient_as_bucket_view": "one GPU is used",
+    "ddp_static_graph": "one GPU is used",
+}
+"""Keys of sd-scripts that change nothing here, and why."""
 
 CERTAIN: dict[str, str] = {
     "batch_size": "train_batch_size",

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from loratui_protocol.config import KEYS, WITHOUT_EFFECT, TrainingConfig
+from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_file import Loaded, parse_config, read_config, to_toml
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.findings import Finding
-from loratui_protocol.kohya import CERTAIN, UNSUPPORTED
+from loratui_protocol.kohya import CERTAIN, UNSUPPORTED, WITHOUT_EFFECT
 from support.protocol_strategies import configs
 
 NEEDED = 'pretrained_model_name_or_path = "builtin:tiny"\ntrain_data_dir = "/data"\nnetwork_module = "networks.lora"\n'

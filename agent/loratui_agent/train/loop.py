@@ -20,6 +20,7 @@ from loratui_agent.train.run import Run, add_optimizer, resident_gib, set_up
 from loratui_agent.train.text import num_cut_captions
 from loratui_agent.train.threads import set_num_threads
 from loratui_protocol import messages
+from loratui_protocol.captions import Captions
 from loratui_protocol.errors import JobError
 from loratui_protocol.messages import JobState
 
@@ -56,7 +57,8 @@ def encode_prompts(run: Run) -> None:
     config, models = run.config, run.models
     assert models.text_encoder is not None
     models.text_encoder.to(run.accelerator.device)
-    texts = [picture.caption for picture in run.dataset.pictures]
+    captions = Captions(config)
+    texts = [captions.whole(picture.caption) for picture in run.dataset.pictures]
     num_cut = num_cut_captions(models.tokenizer, texts)
     if num_cut:
         limit = models.tokenizer.model_max_length - 2
@@ -67,7 +69,7 @@ def encode_prompts(run: Run) -> None:
         )
     run.say("encode_prompts", message="encoding captions")
     run.prompts.prepare([*texts, "", *config.sample_prompts])
-    if not run.trains_text_encoder and not config.shuffle_caption:
+    if not run.trains_text_encoder and not captions.vary:
         models.text_encoder = None
 
 
