@@ -10,6 +10,7 @@ from loratui_protocol.errors import ConfigError
 from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS, Argument, misfits, sets_own_rate, step_rules
 
 LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
+NETWORK_ARGS = ("conv_dim", "conv_alpha")
 NUM_TIMESTEPS = 1000
 """Of every Stable Diffusion model."""
 HUBER_SCHEDULES = ("constant", "exponential", "snr")
@@ -79,13 +80,17 @@ class TrainingConfig:
 
     # --- section network ---
     network_module: str = "networks.lora"
-    """Only ``networks.lora``: plain LoRA."""
+    """Only ``networks.lora``: LoRA, with ``conv_dim`` on convolutions too (LoCon)."""
     network_dim: int = 4
     """Rank."""
     network_alpha: float | None = None
     """Alpha; the delta is scaled by alpha / rank. Unset: equal to the rank. sd-scripts: 1."""
     network_dropout: float | None = None
     """Probability that an element of the LoRA's input is dropped in training."""
+    network_args: dict[str, float] = field(default_factory=dict)
+    """``["conv_dim=8", "conv_alpha=4"]``: rank and alpha of the UNet's convolutions; conv_alpha unset: its rank."""
+    scale_weight_norms: float | None = None
+    """Most that the delta of a module may amount to, as a norm; larger ones are scaled down after each step."""
     network_train_unet_only: bool = False
     """Leave the text encoder as it is."""
     network_train_text_encoder_only: bool = False
@@ -292,6 +297,13 @@ class TrainingConfig:
             (self.token_warmup_step >= 0, "token_warmup_step", "0 or more"),
             (bool(self.caption_separator), "caption_separator", "at least a character"),
             (self.network_alpha is None or self.network_alpha > 0, "network_alpha", "above 0"),
+            (
+                all(value > 0 for value in self.network_args.values()) and (self.conv_dim or 0) % 1 == 0,
+                "network_args",
+                "conv_dim a whole number from 1, conv_alpha above 0",
+            ),
+            ("conv_alpha" not in self.network_args or self.conv_dim is not None, "network_args", "with conv_dim"),
+            (self.scale_weight_norms is None or self.scale_weight_norms > 0, "scale_weight_norms", "above 0"),
             (self.network_dropout is None or 0 <= self.network_dropout < 1, "network_dropout", "from 0 to below 1"),
             (self.min_snr_gamma is None or self.min_snr_gamma > 0, "min_snr_gamma", "above 0"),
             (self.loss_type in LOSS_TYPES, "loss_type", f"one of {', '.join(LOSS_TYPES)}"),
@@ -341,6 +353,17 @@ class TrainingConfig:
     def alpha(self) -> float:
         """Return the alpha that the file carries."""
         return float(self.network_dim) if self.network_alpha is None else self.network_alpha
+
+    @property
+    def conv_dim(self) -> int | None:
+        """Return the rank of convolutions; None: they are not trained."""
+        given = self.network_args.get("conv_dim")
+        return None if given is None else int(given)
+
+    @property
+    def conv_alpha(self) -> float:
+        """Return the alpha of convolutions."""
+        return self.network_args.get("conv_alpha", float(self.conv_dim or 1))
 
     @property
     def effective_unet_lr(self) -> float:

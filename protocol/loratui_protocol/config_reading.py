@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui_protocol import kohya
-from loratui_protocol.config import KEYS, TrainingConfig
+from loratui_protocol.config import KEYS, NETWORK_ARGS, TrainingConfig
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
@@ -227,6 +227,26 @@ class Reading:
             )
             return int(value)
         return typing.cast("int | float | None", self._scalar(key, value))
+
+    def _read_network_args(self, value: Any) -> dict[str, float] | None:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            example = '["conv_dim=8", "conv_alpha=4"]'
+            self._wrong_type("network_args", value, f"a list of texts, as {example}", example)
+            return None
+        found = {}
+        for item in value:
+            name, _, written = (part.strip() for part in item.partition("="))
+            if name not in NETWORK_ARGS:
+                close = difflib.get_close_matches(name, NETWORK_ARGS, n=1)
+                known = " and ".join(NETWORK_ARGS)
+                fix = f"did you mean {close[0]}?" if close else f"remove it: {known} are what is supported"
+                self._refuse("config.unsupported", f"network_args has {name!r}, which is not supported", fix)
+                continue
+            try:
+                found[name] = float(written)
+            except ValueError:
+                self._refuse("config.type", f"network_args has {item!r}, which is no number", f'write "{name}=8"')
+        return found
 
     def _read_lr_scheduler_args(self, value: Any) -> tuple[str, ...] | None:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):

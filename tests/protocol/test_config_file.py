@@ -268,7 +268,7 @@ def test_an_argument_of_the_optimizer_is_checked_like_a_key(line: str, code: str
 
 @pytest.mark.parametrize(
     "line",
-    ["masked_loss = true", 'network_args = ["conv_dim=8"]', "v2 = true"],
+    ["masked_loss = true", 'network_args = ["loraplus_lr_ratio=4"]', "v2 = true"],
 )
 def test_what_is_not_supported_is_refused_not_ignored(line: str) -> None:
     error = refusal(line)

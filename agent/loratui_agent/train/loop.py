@@ -11,7 +11,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from loratui_agent.train import brought_state, latents, noise, saving
+from loratui_agent.train import brought_state, latents, lora, noise, saving
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.job import Job, Outcome
@@ -155,6 +155,9 @@ def take_step(run: Run) -> tuple[float, float]:
     if math.isfinite(grad_norm) and math.isfinite(loss):
         run.optimizer.step()
         run.num_skipped = 0
+        if run.config.scale_weight_norms is not None:
+            for part in (run.trained_unet, run.trained_text_encoder):
+                lora.scale_norms(part, run.config.scale_weight_norms)
     else:
         _skip(run, loss)
     run.optimizer.zero_grad()

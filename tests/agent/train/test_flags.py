@@ -75,6 +75,7 @@ def plain(folder: Path) -> dict[str, Tensor]:
         {"secondary_separator": "zorbix"},
         {"learning_rate": 1e-4},
         {"network_alpha": 1.0},
+        {"scale_weight_norms": 1e-3},
         {"lr_scheduler": "constant_with_warmup", "lr_warmup_steps": 4},
     ],
     ids=lambda changes: " ".join(f"{key}={value}" for key, value in changes.items()),
@@ -90,3 +91,10 @@ def test_each_setting_changes_what_is_learned(folder: Path, plain: dict[str, Ten
 def test_the_same_settings_learn_the_same(folder: Path, plain: dict[str, Tensor]):
     run, _ = run_with(folder)
     assert all(torch.equal(tensor, plain[name]) for name, tensor in trained(run).items())
+
+
+def test_convolutions_are_learned_beside_the_rest(folder: Path, plain: dict[str, Tensor]):
+    run, _ = run_with(folder, network_args={"conv_dim": 2.0, "conv_alpha": 1.0})
+    more = trained(run).keys() - plain.keys()
+    assert "lora_unet_mid_block_resnets_0_conv1.lora_up.weight" in more
+    assert all(trained(run)[name].abs().sum() > 0 for name in more if name.endswith("lora_up.weight"))
