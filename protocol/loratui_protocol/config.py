@@ -37,6 +37,12 @@ class TrainingConfig:
     """The parent of ``N_concept`` folders, one such folder, or a flat folder of pictures (one repeat)."""
     reg_data_dir: str | None = None
     """Regularisation pictures, same layout. Their loss is weighted by ``prior_loss_weight``."""
+    masked_loss: bool = False
+    """Learn only what the masks show: see ``conditioning_data_dir`` and ``alpha_mask``."""
+    conditioning_data_dir: str | None = None
+    """Folder of masks, named as their pictures: white is learned, black is not, grey in part."""
+    alpha_mask: bool = False
+    """Take the pictures' own transparency for their masks: what is transparent is not learned."""
     resolution: tuple[int, int] = (512, 512)
     """Width and height in pixels; the area, where buckets are enabled. An integer or "W,H" is understood."""
     enable_bucket: bool = True
@@ -317,6 +323,16 @@ class TrainingConfig:
                 0 <= (self.min_timestep or 0) < (self.max_timestep or NUM_TIMESTEPS) <= NUM_TIMESTEPS,
                 "min_timestep",
                 f"below max_timestep; both from 0 to {NUM_TIMESTEPS}",
+            ),
+            (
+                not (self.conditioning_data_dir and self.alpha_mask),
+                "alpha_mask",
+                "false with conditioning_data_dir: a picture has one mask",
+            ),
+            (
+                not self.masked_loss or self.alpha_mask or bool(self.conditioning_data_dir),
+                "masked_loss",
+                "false without masks: name their folder as conditioning_data_dir, or set alpha_mask",
             ),
             (self.prior_loss_weight >= 0, "prior_loss_weight", "0 or more"),
             (self.max_grad_norm >= 0, "max_grad_norm", "0 or more"),

@@ -98,6 +98,7 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
             ("multires_noise_discount",),
         ),
         (config.max_train_epochs is not None, "max_train_epochs overrides it", ("max_train_steps",)),
+        (not config.masked_loss, "masked_loss is false", ("conditioning_data_dir",)),
         (config.reg_data_dir is None, "reg_data_dir is not set", ("prior_loss_weight",)),
         (
             not config.sample_prompts,

@@ -17,7 +17,7 @@ from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 
-_PATH_KEYS = ("train_data_dir", "reg_data_dir", "output_dir")
+_PATH_KEYS = ("train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
 

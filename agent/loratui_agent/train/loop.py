@@ -84,6 +84,8 @@ def cache_latents(run: Run) -> None:
         pictures,
         run.plan.placements,
         mirrored=run.config.flip_aug,
+        masked=run.config.masked_loss or run.config.alpha_mask,
+        alpha=run.config.alpha_mask,
         on_progress=lambda done: run.say("cache_latents", done, len(pictures), "pictures"),
     )
     if run.config.sample_prompts:
@@ -183,7 +185,8 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     hidden_BLD = run.prompts.encode([exposure.caption for exposure in exposures])
     predicted_BCHW = models.unet(noisy_BCHW, timesteps_B, hidden_BLD).sample
     target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
-    loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B)
+    mask_B1HW = run.latents.mask(indices, [e.flipped for e in exposures])
+    loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
     prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
     loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * share
     run.accelerator.backward(loss)

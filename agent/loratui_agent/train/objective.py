@@ -37,10 +37,17 @@ class Objective:
         velocity: Tensor = scheduler.get_velocity(latents_BCHW, noise_BCHW, timesteps_B)
         return velocity
 
-    def losses(self, predicted_BCHW: Tensor, target_BCHW: Tensor, timesteps_B: Tensor) -> Tensor:
-        """Return the loss of each picture, shape (B,), in float32 on their device; ``timesteps_B`` on the CPU."""
-        error_BCHW = predicted_BCHW.float() - target_BCHW.float()
-        loss_B = self._errors(error_BCHW, timesteps_B).mean((1, 2, 3))
+    def losses(
+        self, predicted_BCHW: Tensor, target_BCHW: Tensor, timesteps_B: Tensor, mask_B1HW: Tensor | None = None
+    ) -> Tensor:
+        """Return the loss of each picture, shape (B,), in float32 on their device; ``timesteps_B`` on the CPU.
+
+        What the mask hides counts as if it were right: as in sd-scripts the mean is over the whole picture.
+        """
+        loss_BCHW = self._errors(predicted_BCHW.float() - target_BCHW.float(), timesteps_B)
+        if mask_B1HW is not None:
+            loss_BCHW = loss_BCHW * mask_B1HW
+        loss_B = loss_BCHW.mean((1, 2, 3))
         if self.weight_T is not None:
             loss_B = loss_B * self.weight_T[timesteps_B].to(loss_B.device)
         return loss_B

@@ -45,6 +45,7 @@ _OUTSIDE_IDENTITY = frozenset(
         "pretrained_model_name_or_path",
         "train_data_dir",
         "reg_data_dir",
+        "conditioning_data_dir",
     }
 )
 
