@@ -12,6 +12,7 @@ from loratui.domain.estimate import (
     FLOOR,
     RESULTS,
     SAMPLES,
+    STATES,
     TRAINING,
     UPLOAD,
     Estimate,
@@ -38,6 +39,8 @@ works = st.builds(
     num_sample_pictures=st.integers(0, 500),
     num_files=st.integers(1, 100),
     file_bytes=st.integers(0, 10**9),
+    state_bytes=st.integers(0, 10**10),
+    num_states=st.none() | st.integers(0, 1000),
     upload_bytes=st.integers(0, 10**11),
     base_model_bytes=st.none() | st.integers(0, 10**10),
     environment=st.sampled_from(EnvironmentKind),
@@ -99,7 +102,7 @@ def test_the_totals_are_the_sums_of_the_parts_in_whole_numbers(work: Work, offer
         assert number >= 0
     assert estimated.p50_s == sum(each.p50.seconds for each in estimated.parts)
     assert estimated.p90_microusd == sum(each.p90.time_microusd + each.p90.traffic_microusd for each in estimated.parts)
-    assert [each.name for each in estimated.parts if each.name != FLOOR] == PHASES
+    assert [each.name for each in estimated.parts if each.name not in (STATES, FLOOR)] == PHASES
     assert all(each.source for each in estimated.parts)
 
 
@@ -240,3 +243,21 @@ def test_a_gpu_that_nobody_has_measured_is_known_to_be_unknown():
     assert not estimated.speed.is_known
     assert "no figure for Mystery 9000" in part(estimated, TRAINING).source
     assert estimated.p90_s > 2 * estimated.p50_s
+
+
+def test_saved_states_are_in_the_cost_and_in_what_is_kept_back_for_traffic():
+    """At rank 128 a state has 920 MB: at $0.02 a gigabyte one costs what a twentieth of 63 minutes at $0.35 does."""
+    offer = an_offer(price_microusd_per_h=350_000, sent_microusd_per_gb=20_000, received_microusd_per_gb=0)
+    work = replace(A_WORK, steps=40_000, state_bytes=921_600_000)
+    without, estimated = estimate(replace(work, state_bytes=0), offer), estimate(work, offer)
+    states = part(estimated, STATES)
+    for take, whole_s, ahead_h in ((states.p50, without.p50_s, 2), (states.p90, without.p90_s, 4)):
+        assert (take.seconds, take.time_microusd) == (0, 0)
+        number = (whole_s + ahead_h * 3600) * 350_000 * 10**9 // (3600 * 20 * 20_000 * 921_600_000)
+        assert take.traffic_microusd == number * 921_600_000 * 20_000 // 10**9
+        assert number > 2
+    assert estimated.p90_microusd == without.p90_microusd + states.p90.microusd
+    assert estimated.p90_traffic_microusd == without.p90_traffic_microusd + states.p90.microusd
+    few = part(estimate(replace(work, num_states=1), offer), STATES)
+    assert (few.p50.microusd, few.p90.microusd) == (18_432, 2 * 18_432)
+    assert STATES not in [each.name for each in estimate(work, replace(offer, sent_microusd_per_gb=0)).parts]

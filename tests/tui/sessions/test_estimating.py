@@ -89,7 +89,7 @@ def store_rental(preferences: Settings, label: str, created_ts: float, it_s: flo
             )
         )
         for phase, ts in ((Phase.BOOTING, 0.0), (Phase.CONNECTING, 60.0), (Phase.SETTING_UP, 75.0)):
-            ledger.enter(label, phase, ts, 350_000)
+            ledger.enter(label, phase, created_ts + ts, 350_000)
         ledger.note(label, state=RentalState.READY, ready_ts=75.0)
         ledger.note_run(label, f"run-{label}")
     happened = [*setup(), *steps(it_s)]

@@ -12,7 +12,7 @@ from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import stay_while_needed, token_of
 from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.rent_choice import choose_offers, tell_choice
-from loratui.cli.rent_start import Line, WantedRun, start_on
+from loratui.cli.rent_start import Line, WantedRun, model_bytes, start_on
 from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
 from loratui.cli.rentals import orphan_sentence
 from loratui.domain import formatting
@@ -24,7 +24,7 @@ from loratui.sessions.market import CHEAPEST, PROVIDERS, opened
 from loratui.sessions.prepare import model_source
 from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import box_start, sign_in
-from loratui.sessions.renting import NothingRentedError, Wanted, rent
+from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_fate import pace_of
@@ -73,6 +73,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         save_s=min(max(SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
         keep_s=arguments.keep,
         estimated_microusd={quote.offer.id: quote.estimate.p50_microusd for quote in choice.quotes},
+        model_bytes=model_bytes(runs),
     )
     with hosting(preferences, minds=True) as host:
         run_ids = _started(host, preferences, wanted, runs, arguments, token, best.estimate)
@@ -153,10 +154,7 @@ def _started(
             if not isinstance(error, HostError) or not rental.left:
                 raise
             say(f"{error}\n  the next offer is tried")
-        cap = None if wanted.cap_microusd is None else wanted.cap_microusd - receipt.ours_microusd
-        if cap is not None and cap <= 0:
-            raise NothingRentedError("what was tried has used up the budget", fix="give a larger one")
-        wanted = replace(wanted, offers=rental.left, cap_microusd=cap)
+        wanted = wanted.without(receipt.rental, receipt.ours_microusd, rental.left)
 
 
 def _has_been_ended(preferences: Settings, rental: Rental) -> str:

@@ -13,10 +13,11 @@ from loratui.domain.estimate_speeds import MeasuredSpeed, Speed, speed_of
 from loratui.domain.estimate_work import Work
 from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
 from loratui.domain.offers import Offer
+from loratui.domain.saved_states import most_states
 from loratui_protocol.inputs import EnvironmentKind
 
 BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD = "boot and image", "environment", "base model", "upload"
-TRAINING, SAMPLES, RESULTS, FLOOR = "training", "samples", "results", "billing floor"
+TRAINING, SAMPLES, RESULTS, STATES, FLOOR = "training", "samples", "results", "saved states", "billing floor"
 
 _BYTES_PER_MBIT = 125_000
 _SLOW_LINE = 2
@@ -34,6 +35,8 @@ _LOAD_S, _SLOW_LOAD_S = 20, 60
 _FILE_S, _SLOW_FILE_S = 2, 10
 _STEP_S, _SLOW_STEP_S = 0.05, 0.1
 """A step takes that long, however little is in it: small ones wait for the processor, not for the GPU."""
+_SAVED_EVERY_S = 120
+"""Where the config does not say it the state is saved by the clock: docs/config.md."""
 _END_S, _SLOW_END_S = 10, 60
 """To verify what was fetched, and to end the rental."""
 _LONGEST_S = 1e10
@@ -172,6 +175,8 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
         _samples(work, speed, bill),
         _results(work, offer, known, bill),
     ]
+    if offer.sent_microusd_per_gb and work.state_bytes:
+        parts.append(_states(work, offer, parts, bill))
     floor = bill.floor_microusd
     if floor:
         columns = ([part.p50 for part in parts], [part.p90 for part in parts])
@@ -299,6 +304,32 @@ def _results(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePar
         p50=bill.take(_END_S + work.last_bytes / rate, sent=work.result_bytes),
         p90=bill.take(_SLOW_END_S + work.result_bytes * _SLOW_LINE / rate, sent=work.result_bytes),
         source=source,
+    )
+
+
+def _states(work: Work, offer: Offer, parts: Sequence[EstimatePart], bill: _Bill) -> EstimatePart:
+    """Return what the saved states cost that come meanwhile; they take no time of their own."""
+
+    def number(takes: Mapping[str, Take], *, is_last: bool) -> int:
+        training_s = takes[TRAINING].seconds + takes[SAMPLES].seconds
+        come = most_states(
+            training_s,
+            sum(take.seconds for take in takes.values()),
+            work.state_bytes,
+            offer.sent_microusd_per_gb,
+            offer.price_microusd_per_h,
+            is_last=is_last,
+        )
+        saved = training_s // _SAVED_EVERY_S if work.num_states is None else work.num_states
+        return min(come, saved + is_last)
+
+    likely = number({part.name: part.p50 for part in parts}, is_last=False)
+    most = number({part.name: part.p90 for part in parts}, is_last=True)
+    return EstimatePart(
+        name=STATES,
+        p50=bill.take(0, sent=likely * work.state_bytes),
+        p90=bill.take(0, sent=most * work.state_bytes),
+        source=f"reckoned: {likely} to {most} of {work.state_bytes / 1e6:.0f} MB; assumed: AdamW, all in 32 bits",
     )
 
 

@@ -91,7 +91,12 @@ def default_cap_microusd(estimated: Estimate, most_microusd: int = MOST_CAP_MICR
 
 def needed_balance_microusd(estimated: Estimate, offer: Offer) -> int:
     """Return what should be on the account."""
-    return max(offer.balance_floor_microusd, math.ceil(_BALANCE_RATIO * estimated.p90_microusd))
+    return max(offer.balance_floor_microusd, balance_for(estimated.p90_microusd))
+
+
+def balance_for(microusd: int) -> int:
+    """Return what should be on an account of which so much is going to be used."""
+    return math.ceil(_BALANCE_RATIO * microusd)
 
 
 def run_limits(

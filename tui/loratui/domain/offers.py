@@ -28,6 +28,8 @@ class Offer:
     """How fast the GPU's memory is, in 10^9 bytes a second, as the provider measured it."""
     price_microusd_per_h: int
     """While it runs, with the disk that was asked for; traffic comes on top."""
+    disk_microusd_per_h: int = 0
+    """What of that is for the disk."""
     stopped_microusd_per_h: int | None = None
     """What the disk goes on costing while it does not run."""
     sent_microusd_per_gb: int = 0

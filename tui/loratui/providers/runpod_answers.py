@@ -152,6 +152,7 @@ def offers_in(content: bytes, cloud: str, disk_gb: int, min_cuda: str, region: s
             gpu_name=_without_maker(text(row, "name")),
             vram_mib=field(row, "memory", int) * 1024,
             price_microusd_per_h=total_microusd,
+            disk_microusd_per_h=disk_microusd_per_h(disk_gb),
             # Only the container's own disk is used: stopping a pod wipes it, and ends its bill.
             stopped_microusd_per_h=0,
             disk_gb=disk_gb,

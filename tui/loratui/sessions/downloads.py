@@ -82,7 +82,13 @@ class Downloads:
         for file in store.files(run.id).values():
             self._names.take(file.name)
         self._states = SavedStates(
-            run.id, store, folder, files=files, policy=policy, note=lambda text: self._note("WARNING", text)
+            run.id,
+            store,
+            folder,
+            files=files,
+            policy=policy,
+            note=lambda text: self._note("WARNING", text),
+            is_rented=bool(rental_label(run.target)),
         )
         self._judged_seq = -1
         """How far the view had come when it was last looked at for what is declined."""

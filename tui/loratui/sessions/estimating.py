@@ -72,6 +72,7 @@ def work_for(
         upload_bytes=supply_size(config, model),
         base_model_bytes=base_model_bytes if model else 0,
         environment=environment,
+        brings_states=preferences.downloads.which == "all",
     )
 
 

@@ -7,7 +7,7 @@ saying so.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loratui.domain.formatting import day_and_time, fine_hourly_price, money
@@ -81,6 +81,30 @@ class Wanted:
     """For how long the machine is kept once all files are here; None: not at all."""
     estimated_microusd: Mapping[str, int] = field(default_factory=dict)
     """What it is likely to cost in the end on an offer, by the offer's id."""
+    model_bytes: int | None = None
+    """What the machine downloads of base models; None: nobody knows."""
+    spent_microusd: int = 0
+    """What went before ``cap_microusd`` was what is left."""
+
+    def without(self, rental: StoredRental, cost_microusd: int, left: tuple[Offer, ...]) -> "Wanted":
+        """Return what is wanted still when a machine that came up did not serve, and has cost so much.
+
+        Its own cap was what those that failed before it had left.
+
+        Raises:
+            NothingRentedError: nothing is left to spend.
+        """
+        if self.cap_microusd is None or rental.cap_microusd is None:
+            return replace(self, offers=left, spent_microusd=self.spent_microusd + cost_microusd)
+        cap = rental.cap_microusd - cost_microusd
+        spent_microusd = self.spent_microusd + self.cap_microusd - cap
+        if cap <= 0:
+            raise NothingRentedError(
+                f"nothing is rented; what was tried cost {money(spent_microusd)}, which is all that was agreed to",
+                fix="give a larger budget",
+            )
+        return replace(self, offers=left, cap_microusd=cap, spent_microusd=spent_microusd)
+
     run_id: str = ""
 
 
@@ -191,7 +215,7 @@ class _Renting:
         told = [sentence for _, sentence in self._failures[:_MAX_TOLD]]
         if len(self._failures) > _MAX_TOLD:
             told.append(f"and {len(self._failures) - _MAX_TOLD} more")
-        cost = self._spent_microusd()
+        cost = self._wanted.spent_microusd + self._spent_microusd()
         so_far = f"; what was tried cost {money(cost)}" if cost else ""
         return NothingRentedError(
             f"nothing is rented{so_far}. {'; '.join(told) or 'there is no offer'}",
@@ -264,6 +288,7 @@ class _Renting:
             save_s=wanted.save_s,
             keep_s=wanted.keep_s,
             estimated_microusd=wanted.estimated_microusd.get(offer.id),
+            model_bytes=wanted.model_bytes,
         )
         begins = self._start(rental)
         order = RentalOrder(
@@ -300,7 +325,8 @@ class _Renting:
         left = self._wanted.cap_microusd - self._spent_microusd() - self._unseen_microusd()
         if left <= 0:
             raise CapReachedError(
-                f"the attempts so far have cost {money(self._spent_microusd())}: that is all that was agreed to",
+                f"the attempts so far have cost {money(self._wanted.spent_microusd + self._spent_microusd())}: that is "
+                "all that was agreed to",
                 fix="give a larger budget",
             )
         return left

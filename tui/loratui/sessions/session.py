@@ -20,6 +20,7 @@ from loratui.sessions.clocks import Clocks
 from loratui.sessions.commands import start_command
 from loratui.sessions.downloads import Downloads
 from loratui.sessions.retrying import STEADY_S, fault, retry_after_s
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supplying import Supplier, supply
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import AgentUnreachableError, HostError, JobError, LoratuiError
@@ -51,7 +52,7 @@ class RunSession:
         policy: DownloadPolicy = EVERYTHING,
         entered: Callable[[JobState, float], None] = lambda _state, _ts: None,
     ) -> None:
-        """``entered`` is told the states as they come, and when each began: epoch seconds by this machine's clock."""
+        """``entered`` is told the states as they come, and when each began: ``steady_ts`` seconds."""
         self._run = run
         self._supplier = supplier
         self._store = store
@@ -204,7 +205,7 @@ class RunSession:
         for record in delivered.records:
             self.view.apply(record)
             if isinstance(record.event, State):
-                self._entered(record.event.state, record.ts + self.view.clock_offset_s + time.time() - time.monotonic())
+                self._entered(record.event.state, record.ts + self.view.clock_offset_s + steady_ts() - time.monotonic())
             if isinstance(record.event, CommandResult):
                 self._resolve(record.event)
                 self._downloads.answered(record.event)

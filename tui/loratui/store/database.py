@@ -148,6 +148,12 @@ _MIGRATIONS = (
         (SELECT CASE WHEN json_valid(offer) THEN json_extract(offer, '$.gpu_name') END FROM rentals
          WHERE runs.target = rentals.provider || ':' || rentals.label), '');
     """,
+    """
+    ALTER TABLE rentals ADD COLUMN model_bytes INTEGER;
+    """,
+    """
+    ALTER TABLE runs ADD COLUMN state_bytes INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -252,6 +252,15 @@ class Store:
             )
             return self.file(run_id, artifact.id)
 
+    def add_state_bytes(self, run_id: str, num_bytes: int) -> None:
+        """Count bytes of saved states that have come here; what came in vain was sent all the same."""
+        with self._writing() as database:
+            database.execute("UPDATE runs SET state_bytes = state_bytes + ? WHERE id = ?", (num_bytes, run_id))
+
+    def state_bytes(self, run_id: str) -> int:
+        """Return how many bytes of saved states have come here so far."""
+        return sum(num_bytes for (num_bytes,) in self._rows("SELECT state_bytes FROM runs WHERE id = ?", run_id))
+
     def add_download(self, run_id: str, artifact_id: str, path: Path, sha256: str) -> None:
         """Remember a verified file."""
         with self._writing() as database:
