@@ -127,6 +127,17 @@ async def test_a_client_that_is_killed_after_the_machine_was_made_and_before_it_
     assert me.ledger.charges(stored.label), "what it cost is in the ledger"
 
 
+async def test_a_ledger_that_can_not_be_written_keeps_no_orphan_alive(me: Renter) -> None:
+    with client(me, "forever") as process:
+        me.fake.on_created = process.kill
+        await asyncio.to_thread(process.wait)
+    [found] = (await reconciled(me)).found
+    assert me.ledger.charges(found.rental.label if found.rental else "") == []
+    me.ledger._database.execute("PRAGMA query_only = ON")
+    await end_found(me.provider, me.ledger, found, first_wait_s=FAST_S)
+    assert me.fake.num_living() == 0
+
+
 async def test_what_a_living_client_minds_is_no_orphan(me: Renter) -> None:
     with client(me, _S.BOOTING) as process:
         await asyncio.to_thread(wait_until_here, process)
