@@ -291,57 +291,6 @@ async def swept_one(me: Renter, found: Found) -> None:
     assert me.fake.num_living() == 0
 
 
-class TestCtrlC:
-    """Of a real process, with real signals."""
-
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    async def test_once_it_ends_what_there_is_and_leaves(self, me: Renter, number: int) -> None:
-        me.fake.max_stage = 1
-        with client(me, "forever") as process:
-            await asyncio.to_thread(self.wait_for, process, "booting")
-            process.send_signal(number)
-            await asyncio.to_thread(process.wait)
-        assert process.returncode == 130
-        assert me.fake.num_living() == 0
-        assert me.ledger.unproven() == []
-
-    async def test_twice_it_leaves_at_once_and_says_what_may_still_bill(self, me: Renter) -> None:
-        me.fake.max_stage = 1
-        me.fake.on_created = lambda: me.fake.answer("end", 500, b"oops", times=10**6)
-        with client(me, "forever") as process:
-            await asyncio.to_thread(self.wait_for, process, "booting")
-            process.send_signal(signal.SIGINT)
-            await asyncio.to_thread(self.wait_for, process, "ending")
-            process.send_signal(signal.SIGINT)
-            _, said = await asyncio.to_thread(process.communicate)
-        assert process.returncode == 5
-        assert "STILL BILLING" in said
-        assert "https://cloud.vast.ai/instances/" in said
-        assert me.fake.num_living() == 1
-        me.fake._canned.clear()
-        await swept(me)
-
-    async def test_a_terminal_that_is_closed_counts_once_however_often_it_says_so(self, me: Renter) -> None:
-        me.fake.max_stage = 1
-        me.fake.on_created = lambda: me.fake.answer("end", 500, b"oops", times=10**6)
-        with client(me, "forever") as process:
-            await asyncio.to_thread(self.wait_for, process, "booting")
-            for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
-                process.send_signal(number)
-                await asyncio.to_thread(self.wait_for, process, "ending")
-            me.fake._canned.clear()
-            await asyncio.to_thread(process.wait)
-        assert process.returncode == 130
-        assert me.fake.num_living() == 0
-
-    def wait_for(self, process: subprocess.Popen[str], state: str) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == state:
-                return
-        raise AssertionError(f"it never came there: {process.stderr.read() if process.stderr else ''}")
-
-
 def test_a_folder_is_minded_as_long_as_somebody_holds_it(tmp_path: Path) -> None:
     one, other = RentalFolder(tmp_path, "loratui-x"), RentalFolder(tmp_path, "loratui-x")
     assert not other.is_minded()

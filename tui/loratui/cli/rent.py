@@ -119,8 +119,10 @@ def _started(
     """
     line = Line(planned_bytes_per_s=estimated.upload_bytes_per_s)
     while True:
-        rental = wait(host, lambda targets, now=wanted: _rent(preferences, targets, now))  # type: ignore[misc]
+        # What was rented is known here, whatever interrupts this meanwhile.
+        rented: list[Rental] = []
         try:
+            rental = wait(host, lambda targets, now=wanted, to=rented: _rent(preferences, targets, now, to))  # type: ignore[misc]
             return start_on(
                 host,
                 preferences,
@@ -132,6 +134,9 @@ def _started(
                 may_move=bool(rental.left),
             )
         except BaseException as error:
+            if not rented:
+                raise
+            [rental] = rented
             # A second Ctrl-C must not leave a bill: what interrupts the end says so itself.
             why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
             receipt = wait(host, finish(preferences, rental.provider, rental.label, why))
@@ -155,7 +160,8 @@ def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:
         noted(lambda: ledger.note_bad_host(rental.provider, machine, error.what, time.time()))
 
 
-async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rental:
+async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, rented: list[Rental]) -> Rental:
+    """Return what was rented; it is added to ``rented`` too."""
     said = ""
 
     def tell(view: RentalView) -> None:
@@ -169,7 +175,7 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
     names = tuple(dict.fromkeys(offer.provider for offer in wanted.offers))
     with Rentals(preferences.database) as ledger:
         async with opened(preferences, names) as providers:
-            return await rent(
+            rental = await rent(
                 {provider.name: provider for provider in providers},
                 ledger,
                 preferences.state_dir,
@@ -182,3 +188,5 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted) -> Rent
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
                 pace=pace_of(preferences),
             )
+            rented.append(rental)
+            return rental

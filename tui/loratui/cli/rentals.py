@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.following import say
+from loratui.cli.leaving import deaf_to_hang_ups, tell
 from loratui.cli.limits import agrees
 from loratui.domain import formatting
 from loratui.headless.json_lines import to_json
@@ -43,7 +43,10 @@ def rentals(arguments: Arguments) -> int:
     if arguments.action is None and arguments.yes:
         raise UsageError("--yes is for sweep: a list ends nothing", fix="loratui rentals sweep --yes")
     try:
-        return asyncio.run(_sweep(arguments) if arguments.action else _list(arguments))
+        if arguments.action is None:
+            return asyncio.run(_list(arguments))
+        with deaf_to_hang_ups():
+            return asyncio.run(_sweep(arguments))
     except KeyboardInterrupt:
         if arguments.action is None:
             raise
@@ -55,7 +58,8 @@ def terminate(arguments: Arguments) -> int:
     if (arguments.rental is None) == (not arguments.all):
         raise UsageError("which rental?", fix="loratui rentals lists them; give an id or a label, or --all")
     try:
-        return asyncio.run(_terminate(arguments))
+        with deaf_to_hang_ups():
+            return asyncio.run(_terminate(arguments))
     except KeyboardInterrupt:
         return _interrupted()
 
@@ -82,7 +86,7 @@ async def _sweep(arguments: Arguments) -> int:
             orphans = [found for found in now.found if found.standing is Standing.ORPHAN]
             still = [found for found in now.found if found.standing is Standing.UNKNOWN_FATE]
             for found in [*orphans, *still]:
-                say(_row(found))
+                tell(_row(found))
             if orphans and not arguments.yes and not await asyncio.to_thread(_agrees, len(orphans)):
                 still += orphans
                 orphans = []
@@ -92,7 +96,7 @@ async def _sweep(arguments: Arguments) -> int:
                     await tidy_all(provider, ledger)
         _refuse_if_billing(still, now.errors)
         if now.settled:
-            say(f"{len(now.settled)} of the ledger turned out to be gone")
+            tell(f"{len(now.settled)} of the ledger turned out to be gone")
         print(f"{len(orphans)} ended, and shown gone by the provider" if orphans else "nothing is rented unminded")
     return 0
 
@@ -113,7 +117,7 @@ async def _terminate(arguments: Arguments) -> int:
                     f"nothing called {arguments.rental!r} is rented", fix="loratui rentals", code="rental.none"
                 )
             for found in chosen:
-                say(_row(found))
+                tell(_row(found))
             _tell_settled(gone)
             by_name = {provider.name: provider for provider in providers}
             endable = [found for found in chosen if found.provider in by_name and found.id]
@@ -137,7 +141,7 @@ async def _reconciled(preferences: Settings, providers: Sequence[Provider], ledg
         try:
             return await reconcile(providers, ledger, preferences.state_dir, pace=_PACE)
         except StorageError as error:
-            say(f"loratui: {error}")
+            tell(f"loratui: {error}")
     answers = await rentals_of(providers)
     return Reconciled(
         found=[
@@ -156,7 +160,7 @@ def _ledger(preferences: Settings) -> Iterator[Rentals | None]:
     try:
         ledger = Rentals(preferences.database)
     except StorageError as error:
-        say(f"loratui: {error}")
+        tell(f"loratui: {error}")
         yield None
         return
     with ledger:
@@ -187,17 +191,16 @@ async def _end(provider: Provider, ledger: Rentals | None, found: Found, why: st
     """End one; return whether the provider has shown it gone."""
     name, said = f"{provider.name} {found.id}", ""
 
-    def tell(view: EndingView) -> None:
+    def tell_how(view: EndingView) -> None:
         nonlocal said
-        how = str(view.error.what) if view.error else "gone" if view.last is None else str(view.last.state)
-        if how != said:
-            said = how
-            say(f"{name}: {how}, {formatting.duration(view.since_s)}")
+        if view.sentence != said:
+            said = view.sentence
+            tell(f"{name}: {said}, {formatting.duration(view.since_s)}")
 
     try:
-        await end_found(provider, ledger, found, tell, why=why)
+        await end_found(provider, ledger, found, tell_how, why=why)
     except ProviderError as error:
-        say(f"{name}: {error}")
+        tell(f"{name}: {error}")
         return False
     return True
 
@@ -209,7 +212,7 @@ def _refuse_if_billing(still: Sequence[Found], errors: dict[str, ProviderError])
         StillBillingError: something may.
     """
     for provider, error in errors.items():
-        say(f"{provider}: {error}")
+        tell(f"{provider}: {error}")
     names = [f"{found.provider} {_fields(found)['id'] or _fields(found)['label']}" for found in still]
     names += [f"whatever is at {provider}" for provider in errors]
     if names:
@@ -226,7 +229,7 @@ def _agrees(number: int) -> bool:
 
 
 def _interrupted() -> int:
-    print(f"STILL BILLING, perhaps: nobody has seen the end. By hand: {_consoles()}", file=sys.stderr)
+    tell(f"STILL BILLING, perhaps: nobody has seen the end. By hand: {_consoles()}")
     return STILL_BILLING
 
 
@@ -244,7 +247,7 @@ def _print(now: Reconciled) -> None:
 
 def _tell_settled(rentals: Sequence[StoredRental]) -> None:
     for rental in rentals:
-        say(f"{rental.provider} {rental.instance_id or rental.label}: {rental.why}; it is gone")
+        tell(f"{rental.provider} {rental.instance_id or rental.label}: {rental.why}; it is gone")
 
 
 def _row(found: Found) -> str:
