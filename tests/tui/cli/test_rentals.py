@@ -1,6 +1,5 @@
 """``rentals`` and ``rentals sweep`` as they are typed, with a ledger that knows some of what is rented."""
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -9,14 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from loratui.domain.offers import OfferQuery
 from loratui.domain.rental import RentalState
-from loratui.providers.vast import Vast
-from loratui.store import Store, StoredRun
-from loratui.store.rentals import Rentals, StoredRental
+from loratui.store.rentals import Rentals
 from support.fake_vast import FakeVast
+from support.left_rented import ledger_of, rented, stored_run
 from support.local_cli import LocalCli, local_cli
-from tui.providers.contract import order
 
 
 @pytest.fixture
@@ -28,38 +24,6 @@ def cli(tmp_path: Path, vast: FakeVast) -> Iterator[LocalCli]:
         PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
         yield cli
-
-
-def rented(cli: LocalCli, vast: FakeVast, label: str, state: RentalState, run_ids: str = "") -> str:
-    """Rent something, as a client does that is killed then; return its id."""
-
-    async def go() -> str:
-        provider = Vast(vast.key, url=vast.url, retry_first_s=1e-4)
-        [offer, *_] = await provider.offers(OfferQuery())
-        wanted = order(offer, label)
-        stored = StoredRental(
-            label=label,
-            provider="vast",
-            account_id=str(vast.account_id),
-            offer=offer,
-            public_key=wanted.public_key,
-            run_ids=run_ids,
-            price_microusd_per_h=offer.price_microusd_per_h,
-            created_ts=time.time(),
-        )
-        with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
-            ledger.intend(stored)
-            made = await provider.create(wanted)
-            ledger.note(label, state=state, instance_id=made.instance_id)
-        await provider.close()
-        return made.instance_id
-
-    return asyncio.run(go())
-
-
-def ledger_of(cli: LocalCli) -> list[StoredRental]:
-    with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
-        return ledger.rentals()
 
 
 def test_each_rental_is_yours_or_an_orphan_and_a_sweep_ends_only_orphans(cli: LocalCli, vast: FakeVast) -> None:
@@ -151,17 +115,7 @@ def test_a_list_ends_nothing(cli: LocalCli) -> None:
 def test_a_rental_is_ended_by_the_name_of_a_run_on_it(cli: LocalCli, vast: FakeVast) -> None:
     mine = rented(cli, vast, "loratui-mine", RentalState.READY, run_ids="01ARZ3NDEKTSV4RRFFQ69G5FAV")
     other = rented(cli, vast, "loratui-other", RentalState.READY, run_ids="01BX5ZZKBKACTAV9WEVGEMMVS0")
-    with Store(cli.folder / "state" / "loratui.sqlite3") as store:
-        store.add_run(
-            StoredRun(
-                id="01ARZ3NDEKTSV4RRFFQ69G5FAV",
-                name="cat",
-                target="vast:loratui-mine",
-                created_ts=time.time(),
-                config_toml="",
-                home=Path("/root/.loratui"),
-            )
-        )
+    stored_run(cli, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "loratui-mine")
     terminated = cli.run("terminate", "cat", "--yes")
     assert terminated.finish() == 0, terminated.errors
     assert [str(each) for each in vast.instances] == [other]

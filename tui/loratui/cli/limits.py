@@ -63,6 +63,7 @@ def floor_microusd(arguments: Arguments, price_microusd_per_h: int, floor_s: flo
 
 ACCEPTABLE = (
     "deadman.none",
+    "resume.billing",
     "network.ports",
     "upload.slow",
     "model.gated",

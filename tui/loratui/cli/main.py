@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from loratui.cli.arguments import Arguments, build_parser
 from loratui.cli.leaving import HungUp, as_interruptions, is_unheard, print_no_more, tell
 from loratui.sessions.steady_clock import steady_ts
-from loratui_protocol.errors import LoratuiError
+from loratui_protocol.errors import LoratuiError, StorageError
 
 HUNG_UP, INTERRUPTED = 129, 130
+NOTHING_BILLS = 4
+"""A provider, or another machine, has failed, and nothing is billing."""
 _REMINDING = ("listing:ls", "listing:status", "attach:attach", "attach:open_interface", "train:train")
 """Commands whose user is told first what may still bill."""
 _FOLLOWING = ("attach:attach", "attach:open_interface", "train:train", "train:demo", "resume:resume")
@@ -25,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(argv, arguments)
         except LoratuiError as error:
             tell(f"loratui: {error}")
-            return error.exit_status
+            # What is wrong here, or with a machine, ends no rental: these must not say that nothing is billing.
+            is_left = error.exit_status == NOTHING_BILLS or isinstance(error, StorageError)
+            return (_left_rented(arguments, began_ts) if is_left else 0) or error.exit_status
         except KeyboardInterrupt as interruption:
             status = HUNG_UP if isinstance(interruption, HungUp) else INTERRUPTED
             return _left_rented(arguments, began_ts, only_new=True) or status
