@@ -211,3 +211,21 @@ def test_a_hang_up_while_a_rental_ends_is_no_reason_to_leave_it(world: World, tm
     assert train.finish() == 0, train.errors
     assert world.num_living() == 0
     assert [rental.proven_gone for rental in world.rentals()] == [True]
+
+
+def test_an_upload_that_fails_when_nobody_stays_says_what_bills_on(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    picture = tmp_path / "dataset" / "1_zorbix" / "large.png"
+    Image.effect_noise((900, 900), 100).convert("RGB").save(picture, compress_level=0)
+    world.vast_machines.lines.append({"bytes_per_s": 150_000})
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--detach")
+    wait_until(lambda: train.said("steps on vast"), "the run to begin", 120)
+    content = bytearray(picture.read_bytes())
+    content[-100] ^= 1
+    picture.write_bytes(content)
+    assert train.finish() == 5, train.errors
+    assert train.errors[-1].startswith("STILL BILLING, perhaps: vast ")
+    assert "it ends itself in" in train.errors[-1]
+    [rental] = world.rentals()
+    assert f"loratui terminate {rental.label}" in train.errors[-1]
+    assert world.num_living() == 1

@@ -13,6 +13,7 @@ from loratui_protocol.errors import LoratuiError, StorageError
 HUNG_UP, INTERRUPTED = 129, 130
 NOTHING_BILLS = 4
 """A provider, or another machine, has failed, and nothing is billing."""
+STILL_BILLING = 5
 _REMINDING = ("listing:ls", "listing:status", "attach:attach", "attach:open_interface", "train:train")
 """Commands whose user is told first what may still bill."""
 _FOLLOWING = ("attach:attach", "attach:open_interface", "train:train", "train:demo", "resume:resume")
@@ -27,9 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(argv, arguments)
         except LoratuiError as error:
             tell(f"loratui: {error}")
-            # What is wrong here, or with a machine, ends no rental: these must not say that nothing is billing.
+            if error.exit_status == STILL_BILLING:
+                return STILL_BILLING
+            # What is wrong with this disk, or with a machine, ends no rental that was there before.
             is_left = error.exit_status == NOTHING_BILLS or isinstance(error, StorageError)
-            return (_left_rented(arguments, began_ts) if is_left else 0) or error.exit_status
+            return _left_rented(arguments, began_ts, only_new=not is_left) or error.exit_status
         except KeyboardInterrupt as interruption:
             status = HUNG_UP if isinstance(interruption, HungUp) else INTERRUPTED
             return _left_rented(arguments, began_ts, only_new=True) or status
