@@ -41,7 +41,7 @@ layers: $(STAMP)
 
 # A file's tests stay together: what its modules set up, a machine with an environment, say, is made once. Long ones first.
 pytest: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=20
 
 wheel: $(STAMP)
 	rm -rf dist

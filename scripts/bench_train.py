@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from loratui_agent.demo.job import write_demo
-from loratui_agent.train import loop, lora, noise, text
+from loratui_agent.train import loop, lora, objective, text
 from loratui_agent.train.job import Job
 from loratui_agent.train.models import Models, load_models
 from loratui_agent.train.reporter import Reporter
@@ -78,7 +78,7 @@ def bare_loop(
     parameters = [*lora.trainable_parameters(models.unet), *lora.trainable_parameters(text_encoder)]
     optimizer = torch.optim.AdamW(parameters, 1e-3)
     ids = text.tokenize(models.tokenizer, captions)
-    weight = noise.min_snr_weight(noise.snr_table(models.noise_scheduler), config.min_snr_gamma or 5.0)
+    weight = objective.min_snr_weight(objective.snr_table(models.noise_scheduler), config.min_snr_gamma or 5.0)
     generator = torch.Generator().manual_seed(0)
 
     def step() -> None:

@@ -32,11 +32,14 @@ def main() -> int:
     ):
         for variable, value in {
             "LORATUI_PROVIDERS__VAST__URL": vast.url,
+            "LORATUI_PROVIDERS__VAST__SPACING": "0",
             "LORATUI_VAST_API_KEY": vast.key,
             "LORATUI_PROVIDERS__RUNPOD__URL": runpod.url,
             "LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL": runpod.graphql_url,
             "LORATUI_RUNPOD_API_KEY": runpod.key,
             "LORATUI_REMOTE__INDEX_URL": index.url,
+            # Everything is on this machine: no network is in the way.
+            "LORATUI_NETWORK__PORT_PROBE": "none",
         }.items():
             print(f"export {variable}={value}", flush=True)
         known: set[str] = set()

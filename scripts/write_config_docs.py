@@ -9,8 +9,9 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 from loratui_protocol import config, kohya
-from loratui_protocol.config import KEYS, SECTIONS, WITHOUT_EFFECT, TrainingConfig
+from loratui_protocol.config import KEYS, SECTIONS, TrainingConfig
 from loratui_protocol.config_write import toml_value
+from loratui_protocol.kohya import WITHOUT_EFFECT
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "config.md"
 
@@ -67,6 +68,7 @@ Mistakes whose meaning is certain. Each is corrected, trained with the corrected
 
 And two that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts
 (`config.alpha`); `cosine_with_restarts` with one cycle is plain cosine (`config.restarts`).
+Prodigy wants a learning rate around 1 (`config.prodigy`).
 """
 
 

@@ -1,24 +1,21 @@
 """The training config: one flat schema under kohya's key names. Reading files is ``config_file``'s business.
 
 A docstring under every field gives its unit and, where it differs from sd-scripts, why. Keys that sd-scripts knows
-and that have no effect here are listed in ``WITHOUT_EFFECT``: they are reported, never silently ignored.
+and that have no effect here are listed in ``kohya.WITHOUT_EFFECT``: they are reported, never silently ignored.
 """
 
 from dataclasses import dataclass, field, fields
 
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS, Argument, misfits, sets_own_rate, step_rules
 
-LR_SCHEDULERS = (
-    "constant",
-    "constant_with_warmup",
-    "linear",
-    "cosine",
-    "cosine_with_restarts",
-    "polynomial",
-)
+LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
+NETWORK_ARGS = ("conv_dim", "conv_alpha")
+NUM_TIMESTEPS = 1000
+"""Of every Stable Diffusion model."""
+HUBER_SCHEDULES = ("constant", "exponential", "snr")
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
 SAVE_PRECISIONS = ("float", "fp16", "bf16")
-OPTIMIZERS = ("AdamW",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +25,10 @@ class TrainingConfig:
     # --- section model ---
     pretrained_model_name_or_path: str
     """Base model: a diffusers folder, a single ``.safetensors`` file, or ``builtin:tiny``."""
+    v_parameterization: bool | None = None
+    """Whether the model predicts v; unset: as its files say, which it must not contradict. sd-scripts: no."""
+    zero_terminal_snr: bool | None = None
+    """Whether its last timestep is all noise (arXiv 2305.08891); true also where its files don't say so."""
     clip_skip: int | None = None
     """Use the text encoder's output this many layers from the end; 1 or unset is the last layer."""
 
@@ -36,6 +37,12 @@ class TrainingConfig:
     """The parent of ``N_concept`` folders, one such folder, or a flat folder of pictures (one repeat)."""
     reg_data_dir: str | None = None
     """Regularisation pictures, same layout. Their loss is weighted by ``prior_loss_weight``."""
+    masked_loss: bool = False
+    """Learn only what the masks show: see ``conditioning_data_dir`` and ``alpha_mask``."""
+    conditioning_data_dir: str | None = None
+    """Folder of masks, named as their pictures: white is learned, black is not, grey in part."""
+    alpha_mask: bool = False
+    """Take the pictures' own transparency for their masks: what is transparent is not learned."""
     resolution: tuple[int, int] = (512, 512)
     """Width and height in pixels; the area, where buckets are enabled. An integer or "W,H" is understood."""
     enable_bucket: bool = True
@@ -50,24 +57,46 @@ class TrainingConfig:
     """Never enlarge a picture; a small one gets a bucket of its own size."""
     caption_extension: str | None = None
     """Extension of caption files; unset: ``.txt``, then ``.caption``. sd-scripts: ``.caption`` alone."""
+    caption_prefix: str | None = None
+    """Put before every caption, with a space."""
+    caption_suffix: str | None = None
+    """Put behind every caption, with a space."""
+    caption_separator: str = ","
+    """What separates the tags of a caption."""
+    secondary_separator: str | None = None
+    """What separates tags that stay together; it becomes ``caption_separator`` in the end."""
     shuffle_caption: bool = False
-    """Shuffle the comma-separated tags of a caption at every step."""
+    """Shuffle the tags of a caption at every step."""
     keep_tokens: int = 0
-    """Number of leading tags that shuffling leaves in place."""
+    """Number of leading tags that shuffling and dropping leave in place."""
+    keep_tokens_separator: str | None = None
+    """A mark in captions, instead of ``keep_tokens``: tags before it stay in place, and those behind a second one."""
     caption_dropout_rate: float = 0.0
     """Share of steps that a picture is shown with an empty caption, 0 to 1."""
+    caption_dropout_every_n_epochs: int = 0
+    """In every so many-th epoch all captions are empty; 0: never."""
+    caption_tag_dropout_rate: float = 0.0
+    """Share of the tags, besides those that stay in place, that is left out at each step, 0 to 1."""
+    token_warmup_min: int = 1
+    """How many of the tags, besides those that stay in place, are shown at first."""
+    token_warmup_step: int | float = 0
+    """Step at which all tags are shown, or as a float below 1 a share of all steps; 0: from the start."""
     flip_aug: bool = False
     """Show pictures mirrored half of the time."""
 
     # --- section network ---
     network_module: str = "networks.lora"
-    """Only ``networks.lora``: plain LoRA."""
+    """Only ``networks.lora``: LoRA, with ``conv_dim`` on convolutions too (LoCon)."""
     network_dim: int = 4
     """Rank."""
     network_alpha: float | None = None
     """Alpha; the delta is scaled by alpha / rank. Unset: equal to the rank. sd-scripts: 1."""
     network_dropout: float | None = None
     """Probability that an element of the LoRA's input is dropped in training."""
+    network_args: dict[str, float] = field(default_factory=dict)
+    """``["conv_dim=8", "conv_alpha=4"]``: rank and alpha of the UNet's convolutions; conv_alpha unset: its rank."""
+    scale_weight_norms: float | None = None
+    """Most that the delta of a module may amount to, as a norm; larger ones are scaled down after each step."""
     network_train_unet_only: bool = False
     """Leave the text encoder as it is."""
     network_train_text_encoder_only: bool = False
@@ -81,15 +110,23 @@ class TrainingConfig:
     text_encoder_lr: float | None = None
     """Learning rate of the text encoder's LoRA; 0 leaves it out."""
     optimizer_type: str = "AdamW"
-    """Optimizer, any spelling of case."""
-    optimizer_args: dict[str, float | bool | tuple[float, ...]] = field(default_factory=dict)
+    """Optimizer, any spelling of case. Those of 8 bits and the paged ones are bitsandbytes'."""
+    optimizer_args: dict[str, Argument] = field(default_factory=dict)
     """Arguments of the optimizer, as ``["weight_decay=0.01", "betas=0.9,0.99"]``."""
     lr_scheduler: str = "constant"
-    """Name as in diffusers' ``get_scheduler``."""
+    """How the learning rate goes on, under sd-scripts' names; ``adafactor`` leaves it to that optimizer."""
     lr_scheduler_num_cycles: int = 1
     """Cycles of ``cosine_with_restarts``; with 1 it is a plain cosine, which is reported."""
     lr_scheduler_power: float = 1.0
     """Power of ``polynomial``."""
+    lr_scheduler_min_lr_ratio: float | None = None
+    """What ``cosine_with_min_lr`` and ``warmup_stable_decay`` end at, as a share of the learning rate."""
+    lr_scheduler_timescale: int | None = None
+    """Steps in which ``inverse_sqrt`` falls to about 0.7; unset: as many as the warm-up has, else 10 000."""
+    lr_decay_steps: int | float = 0
+    """Of ``warmup_stable_decay``: steps in which it falls at the end, or as a float below 1 a share of all steps."""
+    lr_scheduler_args: tuple[str, ...] = ()
+    """Of ``piecewise_constant``: ``["step_rules=1:100,0.1:200,0.01"]``, each factor and the step it ends before."""
     lr_warmup_steps: int | float = 0
     """Warm-up: an integer is steps, a float below 1 a share of all steps."""
     max_grad_norm: float = 1.0
@@ -110,10 +147,34 @@ class TrainingConfig:
     """Recompute activations in the backward pass: less memory, a third more time."""
     seed: int | None = None
     """Seed of everything random; unset: drawn once and written into the resolved config."""
+    loss_type: str = "l2"
+    """``l2``, ``l1``, or with a bound on what outliers count ``huber`` and ``smooth_l1``, see ``huber_schedule``."""
+    huber_schedule: str = "snr"
+    """How ``huber_c`` depends on the timestep: ``constant``, ``exponential``, or ``snr``, which ends there."""
+    huber_c: float = 0.1
+    """From which error on ``huber`` and ``smooth_l1`` grow with the error and no longer with its square."""
+    huber_scale: float = 1.0
+    """Multiplies ``huber_c``; without effect in ``snr``, as in sd-scripts."""
     min_snr_gamma: float | None = None
-    """Min-SNR loss weighting; 5 is usual."""
+    """Min-SNR loss weighting; 5 is usual. For models that predict v it is divided by SNR + 1."""
+    debiased_estimation_loss: bool = False
+    """Weight the loss by 1 / sqrt(SNR); for models that predict v by 1 / (SNR + 1)."""
+    scale_v_pred_loss_like_noise_pred: bool = False
+    """Weight the loss of a model that predicts v by SNR / (SNR + 1)."""
+    v_pred_like_loss: float | None = None
+    """Add the loss as a model that predicts v would weight it, times this."""
     noise_offset: float | None = None
     """Strength of a per-channel constant added to the noise."""
+    multires_noise_iterations: int | None = None
+    """Add so many layers of coarser and coarser noise; 6 to 10 are usual."""
+    multires_noise_discount: float = 0.3
+    """What each coarser layer counts, as a share of the one before."""
+    ip_noise_gamma: float | None = None
+    """Input perturbation: strength of noise that is added to the latents and not to be found; 0.1 is usual."""
+    min_timestep: int | None = None
+    """First timestep that is trained on."""
+    max_timestep: int | None = None
+    """The timestep that training ends before; unset: all."""
     prior_loss_weight: float = 1.0
     """Weight of the loss on regularisation pictures."""
     num_cpu_threads: int | None = None
@@ -175,10 +236,12 @@ class TrainingConfig:
             "save_every_n_steps",
             "save_every_n_epochs",
             "checkpoint_every_n_steps",
+            "multires_noise_iterations",
             "sample_every_n_steps",
             "sample_every_n_epochs",
             "num_cpu_threads",
             "clip_skip",
+            "lr_scheduler_timescale",
         )
         rates = ("learning_rate", "unet_lr", "text_encoder_lr")
         return [
@@ -189,6 +252,43 @@ class TrainingConfig:
             (bool(self.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
             (self.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
             (self.optimizer_type in OPTIMIZERS, "optimizer_type", f"one of {', '.join(OPTIMIZERS)}"),
+            (
+                self.optimizer_type not in OPTIMIZERS or not misfits(self.optimizer_type, self.optimizer_args),
+                "optimizer_args",
+                f"what {self.optimizer_type} takes: {', '.join(OPTIMIZERS.get(self.optimizer_type, ()))}",
+            ),
+            (
+                self.optimizer_type != "Prodigy"
+                or 0 in (unet_lr := self.effective_unet_lr, text_lr := self.effective_text_encoder_lr)
+                or unet_lr == text_lr,
+                "text_encoder_lr",
+                "unet_lr, or 0, with Prodigy: it finds one rate for all",
+            ),
+            (
+                (self.lr_scheduler == "adafactor") <= sets_own_rate(self.optimizer_type, self.optimizer_args),
+                "lr_scheduler",
+                "another one than adafactor, unless optimizer_type is AdaFactor with relative_step",
+            ),
+            (
+                self.lr_scheduler_min_lr_ratio is None or 0 <= self.lr_scheduler_min_lr_ratio < 1,
+                "lr_scheduler_min_lr_ratio",
+                "from 0 to below 1",
+            ),
+            (
+                self.lr_scheduler_min_lr_ratio is not None or self.lr_scheduler != "cosine_with_min_lr",
+                "lr_scheduler_min_lr_ratio",
+                "given with cosine_with_min_lr",
+            ),
+            (
+                self.lr_decay_steps >= 0 and (isinstance(self.lr_decay_steps, int) or self.lr_decay_steps < 1),
+                "lr_decay_steps",
+                "a whole number of steps, or a share of them below 1",
+            ),
+            (
+                (self.lr_scheduler == "piecewise_constant") == bool(step_rules(self.lr_scheduler_args)),
+                "lr_scheduler_args",
+                '["step_rules=1:100,0.1:200,0.01"] with piecewise_constant, and nothing without',
+            ),
             (self.lr_scheduler in LR_SCHEDULERS, "lr_scheduler", f"one of {', '.join(LR_SCHEDULERS)}"),
             (
                 self.mixed_precision in (None, *MIXED_PRECISIONS),
@@ -197,9 +297,43 @@ class TrainingConfig:
             ),
             (self.save_precision in SAVE_PRECISIONS, "save_precision", f"one of {', '.join(SAVE_PRECISIONS)}"),
             (0 <= self.caption_dropout_rate <= 1, "caption_dropout_rate", "between 0 and 1"),
+            (0 <= self.caption_tag_dropout_rate <= 1, "caption_tag_dropout_rate", "between 0 and 1"),
+            (self.caption_dropout_every_n_epochs >= 0, "caption_dropout_every_n_epochs", "0 or more"),
+            (self.token_warmup_min >= 0, "token_warmup_min", "0 or more"),
+            (self.token_warmup_step >= 0, "token_warmup_step", "0 or more"),
+            (bool(self.caption_separator), "caption_separator", "at least a character"),
             (self.network_alpha is None or self.network_alpha > 0, "network_alpha", "above 0"),
+            (
+                all(value > 0 for value in self.network_args.values()) and (self.conv_dim or 0) % 1 == 0,
+                "network_args",
+                "conv_dim a whole number from 1, conv_alpha above 0",
+            ),
+            ("conv_alpha" not in self.network_args or self.conv_dim is not None, "network_args", "with conv_dim"),
+            (self.scale_weight_norms is None or self.scale_weight_norms > 0, "scale_weight_norms", "above 0"),
             (self.network_dropout is None or 0 <= self.network_dropout < 1, "network_dropout", "from 0 to below 1"),
             (self.min_snr_gamma is None or self.min_snr_gamma > 0, "min_snr_gamma", "above 0"),
+            (self.loss_type in LOSS_TYPES, "loss_type", f"one of {', '.join(LOSS_TYPES)}"),
+            (self.huber_schedule in HUBER_SCHEDULES, "huber_schedule", f"one of {', '.join(HUBER_SCHEDULES)}"),
+            (0 < self.huber_c <= 1, "huber_c", "above 0, at most 1"),
+            (self.huber_scale > 0, "huber_scale", "above 0"),
+            (self.v_pred_like_loss is None or self.v_pred_like_loss > 0, "v_pred_like_loss", "above 0"),
+            (0 < self.multires_noise_discount <= 1, "multires_noise_discount", "above 0, at most 1"),
+            (self.ip_noise_gamma is None or 0 < self.ip_noise_gamma <= 1, "ip_noise_gamma", "above 0, at most 1"),
+            (
+                0 <= (self.min_timestep or 0) < (self.max_timestep or NUM_TIMESTEPS) <= NUM_TIMESTEPS,
+                "min_timestep",
+                f"below max_timestep; both from 0 to {NUM_TIMESTEPS}",
+            ),
+            (
+                not (self.conditioning_data_dir and self.alpha_mask),
+                "alpha_mask",
+                "false with conditioning_data_dir: a picture has one mask",
+            ),
+            (
+                not self.masked_loss or self.alpha_mask or bool(self.conditioning_data_dir),
+                "masked_loss",
+                "false without masks: name their folder as conditioning_data_dir, or set alpha_mask",
+            ),
             (self.prior_loss_weight >= 0, "prior_loss_weight", "0 or more"),
             (self.max_grad_norm >= 0, "max_grad_norm", "0 or more"),
             (
@@ -208,9 +342,9 @@ class TrainingConfig:
                 "a whole number of steps, or a share of them below 1",
             ),
             (
-                self.lr_warmup_steps == 0 or self.lr_scheduler != "constant",
+                self.lr_warmup_steps == 0 or self.lr_scheduler not in ("constant", "piecewise_constant", "adafactor"),
                 "lr_warmup_steps",
-                "0 with lr_scheduler constant; constant_with_warmup is the one that warms up",
+                f"0 with lr_scheduler {self.lr_scheduler}; constant_with_warmup is the one that warms up",
             ),
             (
                 not (self.network_train_unet_only and self.network_train_text_encoder_only),
@@ -235,6 +369,17 @@ class TrainingConfig:
     def alpha(self) -> float:
         """Return the alpha that the file carries."""
         return float(self.network_dim) if self.network_alpha is None else self.network_alpha
+
+    @property
+    def conv_dim(self) -> int | None:
+        """Return the rank of convolutions; None: they are not trained."""
+        given = self.network_args.get("conv_dim")
+        return None if given is None else int(given)
+
+    @property
+    def conv_alpha(self) -> float:
+        """Return the alpha of convolutions."""
+        return self.network_args.get("conv_alpha", float(self.conv_dim or 1))
 
     @property
     def effective_unet_lr(self) -> float:
@@ -263,59 +408,3 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "sample": ("sample_prompts", "sample_at_first"),
 }
 """First and last key of each section of a native file, in the order of the fields above."""
-
-WITHOUT_EFFECT: dict[str, str] = {
-    "cache_latents": "latents are always cached",
-    "cache_latents_to_disk": "latents are cached in memory",
-    "cache_text_encoder_outputs": "prompts are encoded once whenever the text encoder is not trained",
-    "cache_text_encoder_outputs_to_disk": "prompts are cached in memory",
-    "sdpa": "PyTorch's scaled dot product attention is always used",
-    "xformers": "PyTorch's scaled dot product attention is always used",
-    "mem_eff_attn": "PyTorch's scaled dot product attention is always used",
-    "max_data_loader_n_workers": "the dataset is cached, so no loader processes are needed",
-    "persistent_data_loader_workers": "the dataset is cached, so no loader processes are needed",
-    "save_model_as": "the file is always .safetensors",
-    "vae_batch_size": "the batch for caching latents is chosen here",
-    "no_half_vae": "the VAE never runs in fp16 here",
-    "lowram": "memory is planned here",
-    "highvram": "memory is planned here",
-    "skip_cache_check": "the cache never outlives the run",
-    "save_state": "the full state is always saved",
-    "save_state_on_train_end": "the full state is always saved",
-    "logging_dir": "the run is journalled; see `loratui logs`",
-    "log_with": "the run is journalled; see `loratui logs`",
-    "log_prefix": "the run is journalled; see `loratui logs`",
-    "no_metadata": "metadata is what other tools need to load the file",
-    "training_comment": "not written to the file yet",
-    "sample_sampler": "samples are made with DDIM",
-    "tokenizer_cache_dir": "the tokenizer comes with the model",
-    "torch_compile": "the model is not compiled here",
-    "dynamo_backend": "the model is not compiled here",
-    "fused_backward_pass": "it has no effect on LoRA training in sd-scripts either",
-    "resize_interpolation": "pictures are always resized with Lanczos",
-    "dataset_repeats": "repeats come from the folder names",
-    "multires_noise_discount": "multi-resolution noise is off",
-    "ip_noise_gamma_random_strength": "input perturbation noise is off",
-    "huber_c": "the loss is l2",
-    "huber_schedule": "the loss is l2",
-    "huber_scale": "the loss is l2",
-    "validation_seed": "there is no validation set",
-    "max_validation_steps": "there is no validation set",
-    "metadata_title": "the title is output_name",
-    "metadata_author": "not written to the file yet",
-    "metadata_description": "not written to the file yet",
-    "metadata_license": "not written to the file yet",
-    "metadata_tags": "not written to the file yet",
-    "log_tracker_name": "the run is journalled; see `loratui logs`",
-    "log_tracker_config": "the run is journalled; see `loratui logs`",
-    "log_config": "the resolved config is kept with the run",
-    "wandb_api_key": "the run is journalled; remove the secret from the file",
-    "wandb_run_name": "the run is journalled; see `loratui logs`",
-    "console_log_level": "the run is journalled; see `loratui logs`",
-    "console_log_file": "the run is journalled; see `loratui logs`",
-    "console_log_simple": "the run is journalled; see `loratui logs`",
-    "ddp_timeout": "one GPU is used",
-    "ddp_gradient_as_bucket_view": "one GPU is used",
-    "ddp_static_graph": "one GPU is used",
-}
-"""Keys of sd-scripts that change nothing here, and why."""

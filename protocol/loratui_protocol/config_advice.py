@@ -2,6 +2,7 @@
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.findings import Finding
+from loratui_protocol.optimizers import sets_own_rate
 
 _DEFAULTS = {name: field.default for name, field in TrainingConfig.__dataclass_fields__.items()}
 
@@ -26,6 +27,15 @@ def advice(config: TrainingConfig) -> list[Finding]:
                 fix=f"write network_alpha = {config.network_dim}",
             )
         )
+    if config.optimizer_type == "Prodigy" and config.effective_unet_lr < 0.1:
+        findings.append(
+            Finding(
+                code="config.prodigy",
+                severity="warning",
+                what="Prodigy multiplies the learning rate that it finds by the one that is set, which is below 0.1",
+                fix="write learning_rate = 1, and no unet_lr or text_encoder_lr",
+            )
+        )
     if config.lr_scheduler == "cosine_with_restarts" and config.lr_scheduler_num_cycles == 1:
         findings.append(
             Finding(
@@ -41,16 +51,34 @@ def advice(config: TrainingConfig) -> list[Finding]:
 def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
     """Return (whether it holds, why, the keys that then change nothing)."""
     buckets = ("min_bucket_reso", "max_bucket_reso")
+    huber = ("huber", "smooth_l1")
     return [
         (not config.enable_bucket, "enable_bucket is false", (*buckets, "bucket_reso_steps", "bucket_no_upscale")),
         (config.enable_bucket and config.bucket_no_upscale, "bucket_no_upscale takes any size", buckets),
-        (not config.shuffle_caption, "shuffle_caption is false", ("keep_tokens",)),
+        (
+            not (config.shuffle_caption or config.caption_tag_dropout_rate or config.token_warmup_step),
+            "no tags are shuffled or left out",
+            ("keep_tokens", "keep_tokens_separator"),
+        ),
+        (config.token_warmup_step == 0, "token_warmup_step is 0", ("token_warmup_min",)),
         (config.network_train_unet_only, "network_train_unet_only is true", ("text_encoder_lr",)),
         (config.network_train_text_encoder_only, "network_train_text_encoder_only is true", ("unet_lr",)),
         (
-            config.lr_scheduler != "cosine_with_restarts",
+            config.lr_scheduler not in ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"),
             f"lr_scheduler is {config.lr_scheduler}",
             ("lr_scheduler_num_cycles",),
+        ),
+        (
+            config.lr_scheduler not in ("cosine_with_min_lr", "warmup_stable_decay"),
+            f"lr_scheduler is {config.lr_scheduler}",
+            ("lr_scheduler_min_lr_ratio",),
+        ),
+        (config.lr_scheduler != "warmup_stable_decay", f"lr_scheduler is {config.lr_scheduler}", ("lr_decay_steps",)),
+        (config.lr_scheduler != "inverse_sqrt", f"lr_scheduler is {config.lr_scheduler}", ("lr_scheduler_timescale",)),
+        (
+            sets_own_rate(config.optimizer_type, config.optimizer_args) and config.lr_scheduler != "adafactor",
+            "AdaFactor with relative_step sets its own rate",
+            ("lr_scheduler",),
         ),
         (config.lr_scheduler != "polynomial", f"lr_scheduler is {config.lr_scheduler}", ("lr_scheduler_power",)),
         (
@@ -58,7 +86,19 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
             "unet_lr and text_encoder_lr are both set",
             ("learning_rate",),
         ),
+        (
+            config.loss_type not in huber,
+            f"loss_type is {config.loss_type}",
+            ("huber_schedule", "huber_c", "huber_scale"),
+        ),
+        (config.loss_type in huber and config.huber_schedule == "snr", "huber_schedule is snr", ("huber_scale",)),
+        (
+            config.multires_noise_iterations is None,
+            "multires_noise_iterations is not set",
+            ("multires_noise_discount",),
+        ),
         (config.max_train_epochs is not None, "max_train_epochs overrides it", ("max_train_steps",)),
+        (not config.masked_loss, "masked_loss is false", ("conditioning_data_dir",)),
         (config.reg_data_dir is None, "reg_data_dir is not set", ("prior_loss_weight",)),
         (
             not config.sample_prompts,

@@ -6,17 +6,18 @@ import math
 import re
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loratui_protocol import kohya
-from loratui_protocol.config import KEYS, LR_SCHEDULERS, OPTIMIZERS, WITHOUT_EFFECT, TrainingConfig
+from loratui_protocol.config import KEYS, NETWORK_ARGS, TrainingConfig
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
+from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 
-_PATH_KEYS = ("train_data_dir", "reg_data_dir", "output_dir")
-_OPTIMIZER_ARGS: dict[str, type] = {"weight_decay": float, "eps": float, "betas": tuple, "amsgrad": bool}
+_PATH_KEYS = ("train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
 
@@ -94,9 +95,11 @@ class Reading:
         return list(flat.items())
 
     def _take(self, key: str, value: Any) -> None:
-        if key in WITHOUT_EFFECT:
+        if key in kohya.WITHOUT_EFFECT:
             if value not in (False, "", 0):
-                self._warn("config.without_effect", f"{key} has no effect: {WITHOUT_EFFECT[key]}", "remove the line")
+                self._warn(
+                    "config.without_effect", f"{key} has no effect: {kohya.WITHOUT_EFFECT[key]}", "remove the line"
+                )
         elif key in kohya.UNSUPPORTED:
             default, meaning = kohya.UNSUPPORTED[key]
             if value not in (default, False, 0, "", []):
@@ -116,7 +119,7 @@ class Reading:
                 self.values[key] = self._path(key, read)
 
     def _unknown(self, key: str) -> None:
-        known = (*KEYS, *WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
+        known = (*KEYS, *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
         close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
         meant = kohya.LIKELY.get(close[0], close[0]) if close else ""
         fix = f"did you mean {meant}?" if meant else "remove it, or see docs/config.md for the keys there are"
@@ -161,12 +164,12 @@ class Reading:
         return None
 
     def _read_optimizer_type(self, value: Any) -> str | None:
-        return self._spelling("optimizer_type", value or OPTIMIZERS[0], OPTIMIZERS)
+        return self._spelling("optimizer_type", value or next(iter(OPTIMIZERS)), OPTIMIZERS)
 
     def _read_lr_scheduler(self, value: Any) -> str | None:
         return self._spelling("lr_scheduler", value, LR_SCHEDULERS)
 
-    def _spelling(self, key: str, value: Any, known: tuple[str, ...]) -> str | None:
+    def _spelling(self, key: str, value: Any, known: Iterable[str]) -> str | None:
         text = self._scalar(key, value)
         return {name.lower(): name for name in known}.get(text.lower(), text) if isinstance(text, str) else None
 
@@ -177,29 +180,30 @@ class Reading:
             return None
         return dict(read for item in value if (read := self._optimizer_arg(item)))
 
-    def _optimizer_arg(self, item: str) -> tuple[str, Any] | None:
+    def _optimizer_arg(self, item: str) -> tuple[str, Argument] | None:
         name, _, written = (part.strip() for part in item.partition("="))
-        if name not in _OPTIMIZER_ARGS:
-            close = difflib.get_close_matches(name, _OPTIMIZER_ARGS, n=1)
-            fix = f"did you mean {close[0]}?" if close else f"known are {', '.join(_OPTIMIZER_ARGS)}"
+        if name not in ARGUMENTS:
+            close = difflib.get_close_matches(name, ARGUMENTS, n=1)
+            fix = f"did you mean {close[0]}?" if close else f"known are {', '.join(ARGUMENTS)}"
             self._refuse("config.unknown_key", f"optimizer_args has an unknown argument {name!r}", fix)
             return None
         try:
             value = ast.literal_eval(written)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             value = None
-        wanted = _OPTIMIZER_ARGS[name]
-        if wanted is float and type(value) in (int, float):
+        wanted = ARGUMENTS[name]
+        if float in wanted and type(value) in (int, float):
             return name, float(value)
-        if wanted is bool and type(value) is bool:
+        if bool in wanted and type(value) is bool:
             return name, value
         if (
-            wanted is tuple
+            tuple in wanted
             and isinstance(value, tuple)
             and [type(beta) in (int, float) for beta in value] == [True] * 2
         ):
             return name, tuple(map(float, value))
-        example = {float: f"{name}=0.01", bool: f"{name}=True", tuple: f"{name}=0.9,0.99"}[wanted]
+        examples = {float: f"{name}=0.01", bool: f"{name}=True", tuple: f"{name}=0.9,0.99"}
+        example = next(examples[kind] for kind in examples if kind in wanted)
         self._refuse("config.type", f"optimizer_args has {item!r}, which is no value of {name}", f'write "{example}"')
         return None
 
@@ -209,14 +213,46 @@ class Reading:
         return typing.cast("float | None", self._scalar("text_encoder_lr", rate))
 
     def _read_lr_warmup_steps(self, value: Any) -> int | float | None:
+        return self._steps("lr_warmup_steps", value)
+
+    def _read_lr_decay_steps(self, value: Any) -> int | float | None:
+        return self._steps("lr_decay_steps", value)
+
+    def _steps(self, key: str, value: Any) -> int | float | None:
         if type(value) is float and value >= 1 and value.is_integer():
             self._warn(
                 "config.warmup_form",
-                f"lr_warmup_steps = {value} is read as {int(value)} steps",
-                f"write lr_warmup_steps = {int(value)}: sd-scripts takes a float as a share of all steps",
+                f"{key} = {value} is read as {int(value)} steps",
+                f"write {key} = {int(value)}: sd-scripts takes a float as a share of all steps",
             )
             return int(value)
-        return typing.cast("int | float | None", self._scalar("lr_warmup_steps", value))
+        return typing.cast("int | float | None", self._scalar(key, value))
+
+    def _read_network_args(self, value: Any) -> dict[str, float] | None:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            example = '["conv_dim=8", "conv_alpha=4"]'
+            self._wrong_type("network_args", value, f"a list of texts, as {example}", example)
+            return None
+        found = {}
+        for item in value:
+            name, _, written = (part.strip() for part in item.partition("="))
+            if name not in NETWORK_ARGS:
+                close = difflib.get_close_matches(name, NETWORK_ARGS, n=1)
+                known = " and ".join(NETWORK_ARGS)
+                fix = f"did you mean {close[0]}?" if close else f"remove it: {known} are what is supported"
+                self._refuse("config.unsupported", f"network_args has {name!r}, which is not supported", fix)
+                continue
+            try:
+                found[name] = float(written)
+            except ValueError:
+                self._refuse("config.type", f"network_args has {item!r}, which is no number", f'write "{name}=8"')
+        return found
+
+    def _read_lr_scheduler_args(self, value: Any) -> tuple[str, ...] | None:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self._wrong_type("lr_scheduler_args", value, "a list of texts", '["step_rules=1:100,0.1"]')
+        return None
 
     def _read_min_snr_gamma(self, value: Any) -> float | None:
         if value in (0, "") and type(value) is not bool:

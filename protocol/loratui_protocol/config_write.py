@@ -12,7 +12,7 @@ def to_toml(config: TrainingConfig) -> str:
         lines.append(f"[{section}]")
         for key in KEYS[KEYS.index(first) : KEYS.index(last) + 1]:
             value = getattr(config, key)
-            if key == "optimizer_args":
+            if key in ("optimizer_args", "network_args"):
                 value = [f"{name}={_argument(given)}" for name, given in value.items()]
             if value is not None:
                 lines.append(f"{key} = {toml_value(value)}")

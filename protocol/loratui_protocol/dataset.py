@@ -4,12 +4,13 @@ Three layouts are understood: kohya's parent of ``N_concept`` folders, one such 
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loratui_protocol.caption_files import CaptionReader
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.dataset_folders import folders, pictures_in
+from loratui_protocol.dataset_folders import folders, masks_in, pictures_in
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
 from loratui_protocol.picture_sizes import picture_sizes, size_findings
@@ -27,11 +28,12 @@ class Picture:
     caption: str
     num_repeats: int = 1
     is_reg: bool = False
+    mask: Path | None = None
+    """What of it is learned, as a picture of the same proportions; None: all."""
 
     def sha256(self) -> str:
         """Return the hash of the file, read now."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _sha256(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,11 @@ def scan_config(config: TrainingConfig, *, verify: bool = False) -> Dataset:
         for folder, is_reg in ((config.train_data_dir, False), (config.reg_data_dir, True))
         if folder
     ]
+    pictures = [picture for dataset in scanned for picture in dataset.pictures]
+    if config.masked_loss and config.conditioning_data_dir:
+        pictures = _masked(pictures, Path(config.conditioning_data_dir), verify=verify)
     return Dataset(
-        pictures=tuple(picture for dataset in scanned for picture in dataset.pictures),
+        pictures=tuple(pictures),
         findings=tuple(finding for dataset in scanned for finding in dataset.findings),
     )
 
@@ -110,11 +115,48 @@ def scan(
     return Dataset(pictures=pictures, findings=tuple(findings))
 
 
+def _masked(pictures: Iterable[Picture], folder: Path, *, verify: bool) -> list[Picture]:
+    """Return the pictures with their masks: of the same name without its suffix, in the same folder or in ``folder``.
+
+    Raises:
+        DatasetError: a training picture has none, or one can't be read.
+    """
+    if not folder.is_dir():
+        raise DatasetError(
+            f"there is no folder of masks {folder}",
+            fix="set conditioning_data_dir to a folder with a mask for each picture",
+            code="dataset.missing",
+        )
+    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in masks_in(folder)}
+    masked, lacking = [], []
+    for picture in pictures:
+        name = Path(picture.name).with_suffix("")
+        mask = None if picture.is_reg else found.get(name.as_posix(), found.get(name.name))
+        if mask is None and not picture.is_reg:
+            lacking.append(picture.name)
+        masked.append(replace(picture, mask=mask))
+    if lacking:
+        raise DatasetError(
+            f"{len(lacking)} of {len(masked)} pictures have no mask in {folder} (first: {lacking[0]})",
+            fix="name each mask as its picture; one that is white all over learns everything",
+            code="dataset.no_mask",
+        )
+    picture_sizes([picture.mask for picture in masked if picture.mask is not None], verify=verify)
+    return masked
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint(dataset: Dataset) -> str:
-    """Return a sha256 over names, file contents, captions and repeats: equal means the same training data."""
+    """Return a sha256 over names, file contents, captions, repeats and masks: equal means the same training data."""
     digest = hashlib.sha256()
     for picture in dataset.pictures:
-        fields = (picture.name, picture.sha256(), picture.caption, str(picture.num_repeats), str(picture.is_reg))
+        fields = [picture.name, picture.sha256(), picture.caption, str(picture.num_repeats), str(picture.is_reg)]
+        if picture.mask is not None:
+            fields.append(_sha256(picture.mask))
         for field in fields:
             digest.update(len(field.encode()).to_bytes(8, "little") + field.encode())
     return digest.hexdigest()

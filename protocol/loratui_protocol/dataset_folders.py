@@ -61,6 +61,12 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in _files(folder) if path.suffix.lower() in PICTURE_EXTENSIONS)
 
 
+def masks_in(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and in the folders in it, by name."""
+    inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return [path for each in (folder, *sorted(inside)) for path in pictures_in(each)]
+
+
 def _has_pictures(folder: Path) -> bool:
     return any(path.suffix.lower() in PICTURE_EXTENSIONS for path in _files(folder))
 

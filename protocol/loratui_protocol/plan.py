@@ -78,7 +78,7 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
     num_reg_exposures = sum(count for index, count in shown.items() if pictures[index].is_reg)
     num_exposures = len(layout.exposures) - num_reg_exposures
     steps_per_epoch = layout.steps_per_epoch
-    steps = config.max_train_epochs * steps_per_epoch if config.max_train_epochs else config.max_train_steps
+    steps = layout.num_steps
     epochs = -(-steps // steps_per_epoch)
     num_pictures = sum(not picture.is_reg for picture in pictures)
     return Plan(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from loratui_protocol import captions
 from loratui_protocol.buckets import Bucket, place
+from loratui_protocol.captions import Captions, Moment
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import DatasetError
@@ -38,6 +38,8 @@ class Layout:
             self.members.setdefault(bucket, []).append(index)
         self.batches_per_epoch = sum(-(-len(members) // config.train_batch_size) for members in self.members.values())
         self.steps_per_epoch = -(-self.batches_per_epoch // config.gradient_accumulation_steps)
+        epochs = config.max_train_epochs
+        self.num_steps = config.max_train_steps if epochs is None else epochs * self.steps_per_epoch
 
 
 class Schedule:
@@ -53,6 +55,7 @@ class Schedule:
         self._pictures = pictures
         self._seed = seed
         self._layout = Layout(config, pictures)
+        self._captions = Captions(config)
         self._epoch = 0
         self._batches: list[list[int]] = []
 
@@ -67,7 +70,9 @@ class Schedule:
             raise IndexError(f"step {step} has no micro-batch {micro}")
         members = self._shuffled((step - 1) // self._layout.steps_per_epoch)[self._first_batch(step) + micro]
         rng = random.Random(f"{self._seed}:{step}:{micro}")
-        return [self._exposure(index, rng) for index in members]
+        epoch = (step - 1) // self._layout.steps_per_epoch + 1
+        when = Moment(step=step, num_steps=self._layout.num_steps, epoch=epoch)
+        return [self._exposure(index, rng, when) for index in members]
 
     def _first_batch(self, step: int) -> int:
         if step < 1:
@@ -87,13 +92,6 @@ class Schedule:
             self._epoch, self._batches = epoch, batches
         return self._batches
 
-    def _exposure(self, index: int, rng: random.Random) -> Exposure:
-        config = self._config
-        caption = captions.shown(
-            self._pictures[index].caption,
-            shuffle=config.shuffle_caption,
-            keep_tokens=config.keep_tokens,
-            dropout_rate=config.caption_dropout_rate,
-            rng=rng,
-        )
-        return Exposure(picture_index=index, caption=caption, flipped=config.flip_aug and rng.random() < 0.5)
+    def _exposure(self, index: int, rng: random.Random, when: Moment) -> Exposure:
+        caption = self._captions.shown(self._pictures[index].caption, rng, when)
+        return Exposure(picture_index=index, caption=caption, flipped=self._config.flip_aug and rng.random() < 0.5)

@@ -5,6 +5,7 @@ Laptop and box decide by the same rule, so that what is refused is refused befor
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from loratui_protocol.base_model import model_folder
@@ -51,6 +52,7 @@ _WITHIN = {
         f"{TEXT_ENCODER}text_model.final_layer_norm.weight",
     ),
 }
+_EPSILON, _V = frozenset({"epsilon", "eps"}), frozenset({"v", "v_pred", "v_prediction"})
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 
 
@@ -68,8 +70,18 @@ def local_model(path: str, *, text_width: int = SD1_TEXT_WIDTH) -> Path:
     return given.absolute()
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model predicts, as its files say it: the weights alone don't show it."""
+
+    is_v: bool
+    """v (arXiv 2202.00512); else epsilon, the noise."""
+    is_zero_snr: bool = False
+    """Whether its last timestep is all noise (arXiv 2305.08891)."""
+
+
 def check_single_file(path: Path, *, text_width: int = SD1_TEXT_WIDTH) -> None:
-    """Return if the file is a whole, epsilon-predicting Stable Diffusion 1.x checkpoint. No weight is read.
+    """Return if the file is a whole Stable Diffusion 1.x checkpoint. No weight is read.
 
     Raises:
         ModelError: it is another kind of base model (``model.unsupported``), no base model (``model.not_base``), lacks
@@ -96,7 +108,7 @@ def check_kind(header: Header, name: str, *, text_width: int = SD1_TEXT_WIDTH) -
     if not _has(tensors, UNET) or _has(tensors, "control_model."):
         raise _no_base(tensors, name)
     _check_unet(tensors, name, text_width)
-    _check_prediction(header, name)
+    prediction_of(header, name)
     for part, keys in _WITHIN.items():
         missing = [key for key in keys if key not in tensors]
         if missing:
@@ -112,6 +124,22 @@ def check_kind(header: Header, name: str, *, text_width: int = SD1_TEXT_WIDTH) -
             fix="download the fp16 or fp32 version of the model",
             code="model.unsupported",
         )
+
+
+def prediction_of(header: Header, name: str) -> Prediction:
+    """Return what a single file says that it predicts: by keys of its own, else by its metadata.
+
+    Raises:
+        ModelError: it names neither epsilon nor v.
+    """
+    said = header.metadata.get("modelspec.prediction_type", "epsilon").lower().replace("-", "_")
+    if "v_pred" not in header.tensors and said not in _EPSILON | _V:
+        raise ModelError(
+            f"{name} predicts {said}, neither epsilon nor v",
+            fix="models that predict one of those are what can be trained",
+            code="model.unsupported",
+        )
+    return Prediction(is_v="v_pred" in header.tensors or said in _V, is_zero_snr="ztsnr" in header.tensors)
 
 
 def current_name(key: str) -> str:
@@ -136,17 +164,6 @@ def _check_unet(tensors: Mapping[str, TensorInfo], name: str, text_width: int) -
         raise ModelError(
             f"{name} is {kind}: its UNet takes {channels} channels, not 4",
             fix="train on the plain model; the LoRA works on the other one too",
-            code="model.unsupported",
-        )
-
-
-def _check_prediction(header: Header, name: str) -> None:
-    """Refuse what says that it predicts velocity: the weights alone don't show it."""
-    said = header.metadata.get("modelspec.prediction_type", "epsilon").lower()
-    if "v_pred" in header.tensors or said not in ("epsilon", "eps"):
-        raise ModelError(
-            f"{name} predicts {'v' if 'v_pred' in header.tensors else said}, not epsilon",
-            fix="epsilon-predicting SD 1.x is what can be trained in this version",
             code="model.unsupported",
         )
 

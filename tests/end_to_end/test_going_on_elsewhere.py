@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 import shutil
 import signal
 import sys
@@ -103,6 +104,9 @@ def test_a_rental_that_is_over_goes_on_in_another_one_of_another_provider(tmp_pa
         resume = world.cli.run(*again)
         assert resume.finish() == 0, resume.errors
         assert world.num_living() == 0
+        [first, _] = [each.run_ids for each in reversed(world.rentals())]
+        said = "\n".join(world.cli.run("status").lines)
+        assert re.search(rf"^goes on from {first} at step \d+, on vast:loratui-", said, re.MULTILINE), said
     assert [line for line in resume.errors if line.startswith("goes on from step ")]
     assert list((tmp_path / "out").glob("*.safetensors"))
 

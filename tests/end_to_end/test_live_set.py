@@ -51,6 +51,7 @@ def accounts(tmp_path: Path) -> Iterator[Accounts]:
             **os.environ,
             "LORATUI_CONFIG_DIR": str(tmp_path / "config"),
             "LORATUI_PROVIDERS__VAST__URL": vast.url,
+            "LORATUI_PROVIDERS__VAST__SPACING": "0",
             "LORATUI_PROVIDERS__RUNPOD__URL": runpod.url,
             "LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL": runpod.graphql_url,
             "LORATUI_VAST_API_KEY": vast.key,

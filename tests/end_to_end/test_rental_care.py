@@ -17,6 +17,7 @@ from loratui.domain.rental import RentalState
 from loratui.store.rentals import Rentals
 from support.agent_process import wait_until
 from support.rented_world import World, rented_world, write_config
+from support.replies import Reply
 from support.sshd import needs_sshd
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
@@ -140,6 +141,26 @@ def test_a_line_far_slower_than_planned_leads_to_the_next_offer(world: World, tm
     assert "the next offer is tried" in said
     assert [rental.state for rental in world.rentals()] == [RentalState.GONE, RentalState.GONE]
     assert said.count("the rental is gone") == 2, "each attempt has its receipt"
+    assert world.num_living() == 0
+
+
+def test_a_pod_that_does_not_serve_is_remembered_though_no_other_offer_is_left(world: World, tmp_path: Path) -> None:
+    create = world.runpod._create
+
+    def keyless(query: dict[str, list[str]], content: bytes, key: str) -> Reply:
+        reply = create(query, content, key)
+        for pod in world.runpod.pods.values():
+            pod.scoped_key = ""
+        return reply
+
+    world.runpod._create = keyless  # type: ignore[method-assign]
+    options = ("--on", "runpod", "--max-price", "0.2", "--budget", "1", "--yes", "--plain")
+    train = world.cli.run("train", write_config(tmp_path), *options)
+    assert train.finish() == 4, train.errors
+    assert "[deadman.none]" in "\n".join(train.errors)
+    [rental] = world.rentals()
+    with Rentals(world.database) as ledger:
+        assert list(ledger.bad_hosts("runpod")) == [rental.offer.kind] == ["NVIDIA RTX A5000 COMMUNITY"]
     assert world.num_living() == 0
 
 

@@ -34,10 +34,12 @@ def test_a_run_is_rented_trained_fetched_and_its_machine_is_shown_gone(
     assert "at most $1.00; auto-stop in" in said
     assert "dead-man: the machine ends its own rental; its key was tried" in said
     assert f"the rental is gone, as {target} shows" in said
+    assert "of it for the disk)" in said
     assert list((tmp_path / "out").glob("*.safetensors"))
     assert world.num_living() == 0
     [rental] = world.rentals()
     assert (rental.provider, rental.state, rental.proven_gone, rental.is_tidy) == (target, RentalState.GONE, True, True)
+    assert [run.gpu for run in world.runs()] == [rental.offer.gpu_name]
     assert world.cli.run("rentals").lines == ["nothing is rented"]
     assert world.vast.account_keys == {}, "our key is off the account"
     again = world.cli.run("attach", "--plain")

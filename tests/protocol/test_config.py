@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from loratui_protocol.config import KEYS, SECTIONS, WITHOUT_EFFECT, TrainingConfig
+from loratui_protocol.config import KEYS, SECTIONS, TrainingConfig
 from loratui_protocol.errors import ConfigError
-from loratui_protocol.kohya import CERTAIN, LIKELY, UNSUPPORTED
+from loratui_protocol.kohya import CERTAIN, LIKELY, UNSUPPORTED, WITHOUT_EFFECT
 from support.protocol_strategies import plain_config
 
 
@@ -20,7 +20,7 @@ from support.protocol_strategies import plain_config
         ("resolution", (16, 512)),
         ("pretrained_model_name_or_path", ""),
         ("network_module", "networks.dylora"),
-        ("optimizer_type", "Lion"),
+        ("optimizer_type", "Sophia"),
         ("lr_scheduler", "rex"),
         ("mixed_precision", "fp8"),
         ("save_precision", "int8"),

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from loratui_protocol.errors import ModelError
-from loratui_protocol.single_file import check_single_file, local_model
+from loratui_protocol.safetensors_header import read_header
+from loratui_protocol.single_file import Prediction, check_single_file, local_model, prediction_of
 from support import checkpoint_headers as headers
 from support.checkpoint_headers import Shape, sd15, without, write_header
 
@@ -46,7 +47,6 @@ def test_the_names_of_older_files_are_known(tmp_path: Path):
         (sd15(channels=9), "an inpainting model: its UNet takes 9 channels"),
         (sd15(channels=8), "an InstructPix2Pix model"),
         (sd15(width=512), "no Stable Diffusion 1.x model"),
-        ({**sd15(), "v_pred": ()}, "predicts v"),
     ],
 )
 def test_other_base_models_are_refused_by_name(tmp_path: Path, tensors: dict[str, Shape], said: str):
@@ -55,10 +55,28 @@ def test_other_base_models_are_refused_by_name(tmp_path: Path, tensors: dict[str
     assert said in error.what
 
 
-def test_a_file_that_says_it_predicts_velocity_is_refused(tmp_path: Path):
-    path = write_header(tmp_path / "x.safetensors", sd15(), metadata={"modelspec.prediction_type": "v"})
+@pytest.mark.parametrize(
+    ("more", "said", "expected"),
+    [
+        ({}, "", Prediction(is_v=False)),
+        ({}, "epsilon", Prediction(is_v=False)),
+        ({}, "v", Prediction(is_v=True)),
+        ({}, "v-prediction", Prediction(is_v=True)),
+        ({"v_pred": ()}, "epsilon", Prediction(is_v=True)),
+        ({"v_pred": (), "ztsnr": ()}, "", Prediction(is_v=True, is_zero_snr=True)),
+    ],
+)
+def test_what_a_file_predicts_is_read_from_it(tmp_path: Path, more: dict[str, Shape], said: str, expected: Prediction):
+    metadata = {"modelspec.prediction_type": said} if said else None
+    path = write_header(tmp_path / "x.safetensors", {**sd15(), **more}, metadata=metadata)
+    check_single_file(path)
+    assert prediction_of(read_header(path), "x") == expected
+
+
+def test_a_file_that_predicts_something_else_is_refused(tmp_path: Path):
+    path = write_header(tmp_path / "x.safetensors", sd15(), metadata={"modelspec.prediction_type": "sample"})
     error = refusal(path)
-    assert (error.code, "predicts v, not epsilon" in error.what) == ("model.unsupported", True)
+    assert (error.code, "neither epsilon nor v" in error.what) == ("model.unsupported", True)
 
 
 def test_quantised_weights_are_refused(tmp_path: Path):

@@ -12,7 +12,6 @@ A_WORK = Work(
     num_sample_pictures=31,
     upload_bytes=30_000_000,
     base_model_bytes=4_270_000_000,
-    image_bytes=8_000_000_000,
 )
 
 

@@ -17,6 +17,7 @@ def market_cli(folder: Path, vast: FakeVast, runpod: FakeRunPod, **environment: 
     with local_cli(
         folder,
         LORATUI_PROVIDERS__VAST__URL=vast.url,
+        LORATUI_PROVIDERS__VAST__SPACING="0",
         LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
         LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
         LORATUI_VAST_API_KEY=vast.key,

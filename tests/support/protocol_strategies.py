@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from loratui_protocol import messages
 from loratui_protocol.codec import clean, decode_record, encode_record
-from loratui_protocol.config import LR_SCHEDULERS, MIXED_PRECISIONS, SAVE_PRECISIONS, TrainingConfig
+from loratui_protocol.config import MIXED_PRECISIONS, SAVE_PRECISIONS, TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.harmless import MAX_INT, MAX_SECONDS, Count, Seconds
+from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS
 
 MESSAGE_TYPES: tuple[type, ...] = typing.get_args(messages.Message)
 EVENT_TYPES: tuple[type, ...] = typing.get_args(messages.Event)
@@ -79,10 +80,14 @@ def _maybe(values: st.SearchStrategy[typing.Any]) -> st.SearchStrategy[typing.An
     return st.none() | values
 
 
+_argument = {float: st.floats(0, 1), bool: st.booleans(), tuple: st.tuples(_share, _share)}
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> TrainingConfig:
     """Return any valid config with absolute paths."""
-    scheduler = draw(st.sampled_from(LR_SCHEDULERS))
+    scheduler = draw(st.sampled_from(sorted(set(LR_SCHEDULERS) - {"adafactor", "piecewise_constant"})))
+    optimizer = draw(st.sampled_from(sorted(set(OPTIMIZERS) - {"Prodigy"})))
     only = draw(st.sampled_from([None, "network_train_unet_only", "network_train_text_encoder_only"]))
     values: dict[str, st.SearchStrategy[typing.Any]] = {
         "pretrained_model_name_or_path": st.sampled_from(["builtin:tiny", "owner/name", "/models/sd15"]),
@@ -107,14 +112,11 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "unet_lr": _maybe(_rate),
         "text_encoder_lr": _maybe(_rate),
         "optimizer_args": st.fixed_dictionaries(
-            {},
-            optional={
-                "weight_decay": st.floats(0, 1),
-                "eps": _rate,
-                "betas": st.tuples(_share, _share),
-                "amsgrad": st.booleans(),
-            },
+            {}, optional={name: _argument[kinds[0]] for name, kinds in OPTIMIZERS[optimizer].items()}
         ),
+        "lr_scheduler_min_lr_ratio": st.floats(0, 0.99),
+        "lr_scheduler_timescale": _maybe(_count),
+        "lr_decay_steps": _count | st.floats(0, 0.99),
         "lr_scheduler_num_cycles": _count,
         "lr_scheduler_power": _rate,
         "lr_warmup_steps": st.just(0) if scheduler == "constant" else _count | st.floats(0, 0.99),
@@ -143,7 +145,8 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "sample_at_first": st.booleans(),
     }
     drawn = {name: draw(strategy) for name, strategy in values.items()}
-    return TrainingConfig(**drawn, lr_scheduler=scheduler, **({only: True} if only else {}))
+    chosen = {"lr_scheduler": scheduler, "optimizer_type": optimizer}
+    return TrainingConfig(**drawn, **chosen, **({only: True} if only else {}))
 
 
 def plain_config(**changes: typing.Any) -> TrainingConfig:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui.settings import load
+from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.config_file import to_toml
 from support.fake_runpod import FakeRunPod
@@ -41,6 +42,10 @@ class World:
     def rentals(self) -> list[StoredRental]:
         with Rentals(self.database) as ledger:
             return ledger.rentals()
+
+    def runs(self) -> list[StoredRun]:
+        with Store(self.database) as store:
+            return store.runs()
 
     def now_ts(self) -> float:
         return time.time()
@@ -76,6 +81,7 @@ def rented_world(stack: contextlib.ExitStack, folder: Path) -> World:
         local_cli(
             laptop,
             LORATUI_PROVIDERS__VAST__URL=vast.url,
+            LORATUI_PROVIDERS__VAST__SPACING="0",
             LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
             LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
             LORATUI_VAST_API_KEY=vast.key,

@@ -10,6 +10,9 @@ from typing import Any
 from loratui.domain.download_policy import read_amount
 from loratui.domain.formatting import parse_microusd
 
+PORT_PROBE = "portquiz.net:20022, portquiz.net:40022"
+"""A host that listens on every port for whoever wants to try this; docs/decisions.md says why it is asked."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -114,11 +117,13 @@ def some_money(text: str) -> int:
 
 
 def endpoints(text: str) -> tuple[tuple[str, int], ...]:
-    """Return the hosts and ports in "a.example:40022, b.example:51234"; none in an empty text.
+    """Return the hosts and ports in "a.example:40022, b.example:51234"; none in an empty text, or in "none".
 
     Raises:
         ValueError: something else is there.
     """
+    if text.strip().casefold() == "none":
+        return ()
     found = []
     for each in filter(None, (part.strip() for part in text.split(","))):
         host, _, port = each.rpartition(":")

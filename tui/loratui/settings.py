@@ -16,6 +16,7 @@ from loratui.domain.environment_choice import Preference
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.offers import read_share
 from loratui.setting import (
+    PORT_PROBE,
     Setting,
     author,
     endpoints,
@@ -119,9 +120,10 @@ SETTINGS = (
     ),
     Setting(
         key="network.port_probe",
-        meaning="before a rental one of these has to answer (host:port, host:port): some networks block high ports",
+        meaning="tried before a rental, since some networks block high ports (host:port, host:port): one of your own "
+        "has to answer; none: nothing is tried",
         read=endpoints,
-        default=lambda: "",
+        default=lambda: PORT_PROBE,
     ),
     Setting(
         key="remote.index_url",
@@ -152,6 +154,13 @@ SETTINGS = (
         meaning="where Vast.ai is asked",
         read=text_there,
         default=lambda: "https://console.vast.ai",
+    ),
+    Setting(
+        key="providers.vast.spacing",
+        meaning="share of the time between two requests that Vast.ai asks for; below 1 for a server of your own alone",
+        read=read_share,
+        default=lambda: "1",
+        is_number=True,
     ),
     Setting(
         key="providers.runpod.url",
@@ -237,6 +246,7 @@ class Settings:
     remote_environment: Preference
     remote_hub_url: str
     vast_url: str
+    vast_spacing: float
     runpod_url: str
     runpod_graphql_url: str
     rental_ask_every_s: float
@@ -296,6 +306,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         remote_environment=values["remote.environment"],
         remote_hub_url=values["remote.hub_url"],
         vast_url=values["providers.vast.url"],
+        vast_spacing=values["providers.vast.spacing"],
         runpod_url=values["providers.runpod.url"],
         runpod_graphql_url=values["providers.runpod.graphql_url"],
         rental_ask_every_s=values["rental.ask_every_s"],

@@ -7,8 +7,10 @@ newest are kept, so a damaged newest one is no loss.
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -46,6 +48,9 @@ class TrainingState:
     lr_scheduler: dict[str, object]
     scaler: dict[str, float]
     """State of the fp16 loss scaler; empty without one."""
+
+
+_GROUP = "group."
 
 
 def save_state(folder: Path, state: TrainingState) -> int:
@@ -169,16 +174,39 @@ def _prune(folder: Path) -> None:
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's per-parameter tensors as one flat dict."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{key}": torch.as_tensor(value) for index, entry in state.items() for key, value in entry.items()}
+    """Return the optimizer's state as one flat dict: ``INDEX.KEY`` of parameters, ``group.INDEX.KEY`` of groups.
+
+    Some, as Prodigy, keep what they have found out in their groups. Plain numbers are float64, which holds them all.
+    """
+    state = optimizer.state_dict()
+    numbers = [{k: v for k, v in group.items() if type(v) in (int, float)} for group in state["param_groups"]]
+    return {**_flat("", state["state"]), **_flat(_GROUP, dict(enumerate(numbers)))}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
     """Put back what ``flatten_optimizer`` returned; learning rates are set by the scheduler afterwards."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in flat.items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
+    state: dict[int, Any] = {}
     groups = optimizer.state_dict()["param_groups"]
+    for name, tensor in flat.items():
+        index, *path = name.removeprefix(_GROUP).split(".")
+        place = groups[int(index)] if name.startswith(_GROUP) else state.setdefault(int(index), {})
+        for key in path[:-1]:
+            place = place.setdefault(key, {})
+        place[path[-1]] = _number(tensor) if tensor.dtype == torch.float64 and tensor.dim() == 0 else tensor
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _flat(prefix: str, nested: Mapping[Any, Any]) -> dict[str, Tensor]:
+    # bitsandbytes has a dict of its own within the state of a parameter.
+    found: dict[str, Tensor] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            found |= _flat(f"{prefix}{key}.", value)
+        else:
+            found[f"{prefix}{key}"] = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float64)
+    return found
+
+
+def _number(tensor: Tensor) -> float:
+    number = float(tensor)
+    return int(number) if number.is_integer() else number

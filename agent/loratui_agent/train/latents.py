@@ -3,10 +3,11 @@
 # B batch, C latent channels, H W latent height and width
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -30,6 +31,8 @@ class LatentCache:
     plain: list[Posterior]
     mirrored: list[Posterior]
     """Empty when pictures are never mirrored."""
+    masks: list[Tensor] = field(default_factory=list)
+    """What counts of each picture, shape (1, H, W), 0 to 1; empty when all of all does."""
 
     def sample(self, indices: Sequence[int], mirrored: Sequence[bool], noise_BCHW: Tensor) -> Tensor:
         """Return unscaled latents, shape (B, C, H, W), drawn with the given standard normal noise."""
@@ -37,6 +40,24 @@ class LatentCache:
         mean = torch.stack([posterior.mean for posterior in chosen])
         std = torch.stack([posterior.std for posterior in chosen])
         return mean + std * noise_BCHW.to(mean.device)
+
+    def mask(self, indices: Sequence[int], mirrored: Sequence[bool]) -> Tensor | None:
+        """Return what counts of these pictures, shape (B, 1, H, W); None: all of it."""
+        if not self.masks:
+            return None
+        chosen = [self.masks[i] for i in indices]
+        return torch.stack([mask.flip(-1) if flip else mask for mask, flip in zip(chosen, mirrored, strict=True)])
+
+
+def load_mask(picture: Picture, placement: Placement, *, alpha: bool) -> Tensor:
+    """Return what counts of the picture, shape (1, H, W) in pixels of its bucket, 0 to 1."""
+    if picture.mask is None and not alpha:
+        return torch.ones(1, placement.bucket.height, placement.bucket.width)
+    with Image.open(picture.mask or picture.path) as opened:
+        upright = ImageOps.exif_transpose(opened)
+        shown = upright.convert("RGBA").getchannel("A") if picture.mask is None else upright.convert("L")
+        resized = shown.resize(placement.resized, Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.asarray(resized.crop(placement.crop), np.float32)).unsqueeze(0) / 255
 
 
 def load_picture(picture: Picture, placement: Placement) -> Tensor:
@@ -64,9 +85,14 @@ def cache_latents(
     placements: Sequence[Placement],
     *,
     mirrored: bool,
+    masked: bool = False,
+    alpha: bool = False,
     on_progress: Callable[[int], None],
 ) -> LatentCache:
-    """Encode every picture (and its mirror image, where asked) on the VAE's device."""
+    """Encode every picture (and its mirror image, where asked) on the VAE's device.
+
+    ``masked`` reads masks, too: the pictures' own, or with ``alpha`` their transparency.
+    """
     cache = LatentCache([], [])
     for index, (picture, placement) in enumerate(zip(pictures, placements, strict=True)):
         # One at a time: in a batch the last bits would depend on a picture's neighbours.
@@ -74,6 +100,11 @@ def cache_latents(
         cache.plain.append(_encode(vae, pixels))
         if mirrored:
             cache.mirrored.append(_encode(vae, pixels.flip(-1)))
+        if masked:
+            side = cache.plain[-1].mean.shape[1:]
+            mask = load_mask(picture, placement, alpha=alpha and not picture.is_reg)
+            # Averaged over what a latent pixel stands for, as in sd-scripts.
+            cache.masks.append(F.interpolate(mask[None], size=side, mode="area")[0].to(vae.device))
         on_progress(index + 1)
     return cache
 

@@ -9,10 +9,9 @@ import time
 from collections import deque
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from loratui_agent.train import brought_state, latents, noise, saving
+from loratui_agent.train import brought_state, latents, lora, noise, saving
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.job import Job, Outcome
@@ -21,6 +20,7 @@ from loratui_agent.train.run import Run, add_optimizer, resident_gib, set_up
 from loratui_agent.train.text import num_cut_captions
 from loratui_agent.train.threads import set_num_threads
 from loratui_protocol import messages
+from loratui_protocol.captions import Captions
 from loratui_protocol.errors import JobError
 from loratui_protocol.messages import JobState
 
@@ -57,7 +57,8 @@ def encode_prompts(run: Run) -> None:
     config, models = run.config, run.models
     assert models.text_encoder is not None
     models.text_encoder.to(run.accelerator.device)
-    texts = [picture.caption for picture in run.dataset.pictures]
+    captions = Captions(config)
+    texts = [captions.whole(picture.caption) for picture in run.dataset.pictures]
     num_cut = num_cut_captions(models.tokenizer, texts)
     if num_cut:
         limit = models.tokenizer.model_max_length - 2
@@ -68,7 +69,7 @@ def encode_prompts(run: Run) -> None:
         )
     run.say("encode_prompts", message="encoding captions")
     run.prompts.prepare([*texts, "", *config.sample_prompts])
-    if not run.trains_text_encoder and not config.shuffle_caption:
+    if not run.trains_text_encoder and not captions.vary:
         models.text_encoder = None
 
 
@@ -83,6 +84,8 @@ def cache_latents(run: Run) -> None:
         pictures,
         run.plan.placements,
         mirrored=run.config.flip_aug,
+        masked=run.config.masked_loss or run.config.alpha_mask,
+        alpha=run.config.alpha_mask,
         on_progress=lambda done: run.say("cache_latents", done, len(pictures), "pictures"),
     )
     if run.config.sample_prompts:
@@ -154,6 +157,9 @@ def take_step(run: Run) -> tuple[float, float]:
     if math.isfinite(grad_norm) and math.isfinite(loss):
         run.optimizer.step()
         run.num_skipped = 0
+        if run.config.scale_weight_norms is not None:
+            for part in (run.trained_unet, run.trained_text_encoder):
+                lora.scale_norms(part, run.config.scale_weight_norms)
     else:
         _skip(run, loss)
     run.optimizer.zero_grad()
@@ -171,16 +177,16 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     torch.manual_seed(seed)  # dropout draws from the global generator
     shape = (len(indices), *run.latents.plain[indices[0]].mean.shape)
     num_timesteps = models.noise_scheduler.config.num_train_timesteps
-    drawn = noise.draw_noise(shape, num_timesteps, config.noise_offset, seed)
+    drawn = noise.draw_noise(shape, config, num_timesteps, seed)
     latents_BCHW = run.latents.sample(indices, [e.flipped for e in exposures], drawn.posterior_BCHW)
     latents_BCHW = latents_BCHW * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
-    noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, noise_BCHW, timesteps_B)
+    noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
     hidden_BLD = run.prompts.encode([exposure.caption for exposure in exposures])
     predicted_BCHW = models.unet(noisy_BCHW, timesteps_B, hidden_BLD).sample
-    loss_B = F.mse_loss(predicted_BCHW.float(), noise_BCHW, reduction="none").mean((1, 2, 3))
-    if config.min_snr_gamma is not None:
-        loss_B = loss_B * noise.min_snr_weight(run.snr[drawn.timesteps_B], config.min_snr_gamma).to(device)
+    target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
+    mask_B1HW = run.latents.mask(indices, [e.flipped for e in exposures])
+    loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
     prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
     loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * share
     run.accelerator.backward(loss)

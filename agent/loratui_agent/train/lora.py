@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.downsampling import Downsample2D
+from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.upsampling import Upsample2D
 from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
@@ -27,6 +30,13 @@ class LoraModule:
     up: nn.Parameter
     alpha: float
 
+    def delta_norm(self) -> Tensor:
+        """Return the Frobenius norm of what the module adds to its layer's weight, without making that matrix."""
+        down, up = self.down.detach().flatten(1), self.up.detach().flatten(1)
+        # |U D|^2 = tr(D^T U^T U D): two matrices of rank x rank instead of one as large as the layer's.
+        squared = ((up.T @ up) * (down @ down.T)).sum()
+        return squared.clamp(min=0).sqrt() * (self.alpha / down.shape[0])
+
 
 def unet_targets(unet: UNet2DConditionModel) -> list[str]:
     """Return the names of every Linear and 1x1 Conv2d inside a Transformer2DModel: 192 on SD 1.5.
@@ -42,6 +52,22 @@ def unet_targets(unet: UNet2DConditionModel) -> list[str]:
     ]
 
 
+def convolution_targets(unet: UNet2DConditionModel) -> tuple[list[str], list[str]]:
+    """Return the names of what kohya's ``conv_dim`` adds: (layers of the network's rank, 3x3 convolutions).
+
+    The first are the Linear layers and 1x1 convolutions of the same blocks.
+    """
+    layers = {
+        f"{outer}.{inner}" if inner else outer: layer
+        for outer, block in unet.named_modules()
+        if isinstance(block, (ResnetBlock2D, Downsample2D, Upsample2D))
+        for inner, layer in block.named_modules()
+        if isinstance(layer, (nn.Linear, nn.Conv2d))
+    }
+    wide = [name for name, layer in layers.items() if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1)]
+    return [name for name in layers if name not in wide], wide
+
+
 def text_encoder_targets(text_encoder: CLIPTextModel) -> list[str]:
     """Return the names of the Linear layers of attention and MLP: 72 on SD 1.5."""
     return [
@@ -52,13 +78,22 @@ def text_encoder_targets(text_encoder: CLIPTextModel) -> list[str]:
 
 
 def add_lora(model: UNet2DConditionModel | CLIPTextModel, targets: list[str], config: TrainingConfig) -> None:
-    """Attach trainable float32 LoRA modules to the frozen ``model``; ups start at zero, so nothing changes yet."""
+    """Attach trainable float32 LoRA modules to the frozen ``model``; ups start at zero, so nothing changes yet.
+
+    With ``conv_dim`` a UNet gets them on its convolutions, too.
+    """
+    wide: list[str] = []
+    if config.conv_dim is not None and isinstance(model, UNet2DConditionModel):
+        narrow, wide = convolution_targets(model)
+        targets = [*targets, *narrow, *wide]
     model.add_adapter(
         LoraConfig(
             r=config.network_dim,
             # PEFT's r and lora_alpha are kohya's network_dim and network_alpha.
             lora_alpha=config.alpha,
             lora_dropout=config.network_dropout or 0.0,
+            rank_pattern=dict.fromkeys(wide, config.conv_dim),
+            alpha_pattern=dict.fromkeys(wide, config.conv_alpha),
             target_modules=targets,
             init_lora_weights=True,
         ),
@@ -83,6 +118,16 @@ def lora_modules(model: nn.Module) -> Iterator[LoraModule]:
 def trainable_parameters(model: nn.Module | None) -> list[nn.Parameter]:
     """Return the LoRA parameters of a model in a fixed order; none for None."""
     return [] if model is None else [p for module in lora_modules(model) for p in (module.down, module.up)]
+
+
+@torch.no_grad()
+def scale_norms(model: nn.Module | None, most: float) -> None:
+    """Scale down every module whose delta's norm is above ``most``, as kohya's max norm does."""
+    for module in lora_modules(model) if model is not None else ():
+        # Nothing is read here: that would wait for the GPU, once a module.
+        root = (most / module.delta_norm()).clamp(max=1).sqrt()
+        module.down.mul_(root)
+        module.up.mul_(root)
 
 
 def lora_tensors(prefix: str, model: nn.Module | None) -> dict[str, Tensor]:

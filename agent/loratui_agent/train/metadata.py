@@ -15,7 +15,15 @@ IMPLEMENTATION = "https://github.com/huggingface/peft"
 
 
 def file_metadata(
-    config: TrainingConfig, dataset: Dataset, plan: Plan, *, step: int, base: BaseHash, seed: int, precision: str
+    config: TrainingConfig,
+    dataset: Dataset,
+    plan: Plan,
+    *,
+    step: int,
+    base: BaseHash,
+    seed: int,
+    precision: str,
+    is_v: bool,
 ) -> dict[str, str]:
     """Return the metadata of a file written after ``step`` optimizer steps."""
     trigger = config.trigger_word or ""
@@ -27,7 +35,8 @@ def file_metadata(
         "ss_network_module": config.network_module,
         "ss_network_dim": config.network_dim,
         "ss_network_alpha": config.alpha,
-        "ss_network_args": "{}",
+        "ss_network_args": json.dumps({name: f"{value:g}" for name, value in config.network_args.items()}),
+        "ss_scale_weight_norms": config.scale_weight_norms,
         "ss_output_name": config.output_name,
         "ss_sd_model_name": config.pretrained_model_name_or_path.rstrip("/").rsplit("/", 1)[-1],
         "ss_new_sd_model_hash": base.sha256,
@@ -42,7 +51,15 @@ def file_metadata(
         "ss_mixed_precision": precision,
         "ss_clip_skip": config.clip_skip,
         "ss_min_snr_gamma": config.min_snr_gamma,
+        "ss_debiased_estimation": config.debiased_estimation_loss,
+        "ss_loss_type": config.loss_type,
+        "ss_huber_schedule": config.huber_schedule,
+        "ss_huber_c": config.huber_c,
+        "ss_huber_scale": config.huber_scale,
         "ss_noise_offset": config.noise_offset,
+        "ss_multires_noise_iterations": config.multires_noise_iterations,
+        "ss_multires_noise_discount": config.multires_noise_discount,
+        "ss_ip_noise_gamma": config.ip_noise_gamma,
         "ss_prior_loss_weight": config.prior_loss_weight,
         "ss_caption_dropout_rate": config.caption_dropout_rate,
         "ss_network_dropout": config.network_dropout,
@@ -78,7 +95,7 @@ def file_metadata(
         "modelspec.implementation": IMPLEMENTATION,
         "modelspec.title": config.output_name,
         "modelspec.resolution": f"{width}x{height}",
-        "modelspec.prediction_type": "epsilon",
+        "modelspec.prediction_type": "v" if is_v else "epsilon",
         "modelspec.usage_hint": f"trigger word: {trigger}" if trigger else "",
         "modelspec.trigger_phrase": trigger,
         "modelspec.encoder_layer": str(config.clip_skip or 1),

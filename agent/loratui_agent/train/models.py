@@ -12,8 +12,11 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from loratui_agent.model_path import resolve_model
 from loratui_agent.train import single_file
+from loratui_agent.train.objective import V_PREDICTION
+from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ModelError
-from loratui_protocol.single_file import SD1_TEXT_WIDTH
+from loratui_protocol.safetensors_header import read_header
+from loratui_protocol.single_file import SD1_TEXT_WIDTH, Prediction, prediction_of
 
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
@@ -40,7 +43,7 @@ def load_models(name_or_path: str, dtype: torch.dtype, *, configs: Path | None =
     ``configs`` is the folder that says how the parts of a single file are made; None: as in Stable Diffusion 1.5.
 
     Raises:
-        ModelError: the model is missing, incomplete, or not an epsilon-predicting Stable Diffusion 1.x.
+        ModelError: the model is missing, incomplete, or not of Stable Diffusion 1.x.
     """
     text_width = SD1_TEXT_WIDTH if configs is None else single_file.text_width(configs)
     path = resolve_model(name_or_path, text_width=text_width)
@@ -60,6 +63,32 @@ def load_models(name_or_path: str, dtype: torch.dtype, *, configs: Path | None =
     return models
 
 
+def agree_on_prediction(models: Models, config: TrainingConfig) -> None:
+    """Take what the config says of the model's prediction; what it leaves open is as the model's files say.
+
+    Raises:
+        ModelError: the config contradicts what the files say.
+    """
+    said = models.noise_scheduler.config
+    is_v = said.prediction_type == V_PREDICTION
+    if config.v_parameterization not in (None, is_v):
+        raise ModelError(
+            f"v_parameterization is {str(config.v_parameterization).lower()}, but {models.path} predicts "
+            f"{'v' if is_v else 'epsilon'} as its files say: trained so, the LoRA would be noise",
+            fix="leave v_parameterization out",
+            code="model.prediction",
+        )
+    if config.zero_terminal_snr is False and said.rescale_betas_zero_snr:
+        raise ModelError(
+            f"zero_terminal_snr is false, but the last timestep of {models.path} is all noise, as its files say",
+            fix="leave zero_terminal_snr out",
+            code="model.prediction",
+        )
+    if config.zero_terminal_snr and not said.rescale_betas_zero_snr:
+        # Not every file says it, so whoever knows better may.
+        models.noise_scheduler = DDPMScheduler.from_config(said, rescale_betas_zero_snr=True)
+
+
 def _load_file(file: Path, configs: Path, dtype: torch.dtype) -> Models:
     vae = single_file.load_vae(file, configs)
     return Models(
@@ -69,9 +98,19 @@ def _load_file(file: Path, configs: Path, dtype: torch.dtype) -> Models:
         text_encoder=single_file.load_text_encoder(file, configs, dtype),
         vae=vae,
         unet=single_file.load_unet(file, configs, dtype),
-        noise_scheduler=DDPMScheduler.from_pretrained(configs / "scheduler", local_files_only=True),
+        noise_scheduler=_scheduler(configs, prediction_of(read_header(file), str(file))),
         vae_scaling_factor=vae.config.scaling_factor,
     )
+
+
+def _scheduler(configs: Path, prediction: Prediction) -> DDPMScheduler:
+    scheduler: DDPMScheduler = DDPMScheduler.from_pretrained(
+        configs / "scheduler",
+        local_files_only=True,
+        prediction_type=V_PREDICTION if prediction.is_v else "epsilon",
+        rescale_betas_zero_snr=prediction.is_zero_snr,
+    )
+    return scheduler
 
 
 def _load_folder(folder: Path, dtype: torch.dtype) -> Models:
@@ -119,10 +158,10 @@ def _refuse_other_kinds(folder: Path) -> None:
             code="model.unsupported",
         )
     prediction = _read_json(folder / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon")
-    if prediction != "epsilon":
+    if prediction not in ("epsilon", V_PREDICTION):
         raise ModelError(
-            f"{folder} predicts {prediction}, not epsilon",
-            fix="epsilon-predicting SD 1.x is what can be trained in this version",
+            f"{folder} predicts {prediction}, neither epsilon nor v",
+            fix="models that predict one of those are what can be trained",
             code="model.unsupported",
         )
 

@@ -1,14 +1,28 @@
-"""Optimizer and learning-rate schedule."""
+"""Optimizers and learning-rate schedules, by sd-scripts' names and with its meanings."""
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers.optimization import get_scheduler
-from torch import nn
+from diffusers.optimization import get_piecewise_constant_schedule, get_scheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from transformers.optimization import (
+    Adafactor,
+    get_cosine_with_min_lr_schedule_with_warmup,
+    get_inverse_sqrt_schedule,
+    get_wsd_schedule,
+)
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.optimizers import FROM_BITSANDBYTES, sets_own_rate, step_rules
+
+_PROBE_SIDE = 128
+"""Large enough for states of 8 bits: smaller tensors keep those of 32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,37 +34,111 @@ class Part:
     lr: float
 
 
-def new_optimizer(config: TrainingConfig, parts: list[Part]) -> torch.optim.AdamW:
-    """Return AdamW over the parts.
+def new_optimizer(config: TrainingConfig, parts: list[Part], tell: Callable[[str], None]) -> Optimizer:
+    """Return the optimizer over the parts; ``tell`` is given a sentence when it is not the one that was asked for.
 
     Raises:
-        ConfigError: ``optimizer_args`` holds a name that AdamW does not take.
+        ConfigError: a value in ``optimizer_args`` is none that the optimizer takes.
     """
-    groups = [{"params": part.parameters, "lr": part.lr, "name": part.name} for part in parts]
-    arguments: dict[str, Any] = dict(config.optimizer_args)
+    groups: list[dict[str, Any]] = [{"params": part.parameters, "lr": part.lr, "name": part.name} for part in parts]
+    if sets_own_rate(config.optimizer_type, config.optimizer_args):
+        groups = [{**group, "lr": None} for group in groups]
+    name, arguments = config.optimizer_type, dict(config.optimizer_args)
+    if name in FROM_BITSANDBYTES:
+        why = _why_not_bitsandbytes(name, parts[0].parameters[0].device)
+        if why:
+            tell(f"{name} can't be used here ({why}): training goes on with AdamW, which takes more memory")
+            name = "AdamW"
     try:
-        # Fused: one launch on a GPU; on a CPU a third of the loop's time, 3 % of a step of the tiny model.
-        return torch.optim.AdamW(groups, fused=True, **arguments)
-    except TypeError as error:
+        return _class_of(name)(groups, **arguments)
+    except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(
-            f"optimizer_args does not fit AdamW: {error}",
-            fix='AdamW takes weight_decay, betas and eps, as ["weight_decay=0.01"]',
+            f"optimizer_args does not fit {name}: {error}",
+            fix='give values as its own documents do, as ["weight_decay=0.01"]',
             code="config.value",
         ) from error
 
 
-def new_lr_scheduler(
-    config: TrainingConfig, optimizer: torch.optim.Optimizer, num_steps: int
-) -> torch.optim.lr_scheduler.LambdaLR:
-    """Return the schedule over optimizer steps; a float ``lr_warmup_steps`` is a share of them, as in sd-scripts."""
-    warmup = config.lr_warmup_steps
-    num_warmup = int(warmup * num_steps) if isinstance(warmup, float) and warmup < 1 else int(warmup)
-    scheduler: torch.optim.lr_scheduler.LambdaLR = get_scheduler(
-        config.lr_scheduler,
-        optimizer,
-        num_warmup_steps=num_warmup,
-        num_training_steps=num_steps,
-        num_cycles=config.lr_scheduler_num_cycles,
-        power=config.lr_scheduler_power,
-    )
+def new_lr_scheduler(config: TrainingConfig, optimizer: Optimizer, num_steps: int) -> LambdaLR:
+    """Return the schedule over optimizer steps; numbers of steps given as floats are shares of them."""
+    name, cycles = config.lr_scheduler, config.lr_scheduler_num_cycles
+    num_warmup, num_decay = _steps(config.lr_warmup_steps, num_steps), _steps(config.lr_decay_steps, num_steps)
+    if sets_own_rate(config.optimizer_type, config.optimizer_args):
+        return _AdafactorsOwn(optimizer, lambda _: 1.0)
+    scheduler: LambdaLR
+    match name:
+        case "inverse_sqrt":
+            scheduler = get_inverse_sqrt_schedule(optimizer, num_warmup, timescale=config.lr_scheduler_timescale)
+        case "cosine_with_min_lr":
+            scheduler = get_cosine_with_min_lr_schedule_with_warmup(
+                optimizer, num_warmup, num_steps, num_cycles=cycles / 2, min_lr_rate=config.lr_scheduler_min_lr_ratio
+            )
+        case "warmup_stable_decay":
+            scheduler = get_wsd_schedule(
+                optimizer,
+                num_warmup_steps=num_warmup,
+                num_decay_steps=num_decay,
+                num_stable_steps=max(0, num_steps - num_warmup - num_decay),
+                min_lr_ratio=config.lr_scheduler_min_lr_ratio or 0.0,
+                num_cycles=cycles / 2,
+            )
+        case "piecewise_constant":
+            scheduler = get_piecewise_constant_schedule(optimizer, step_rules(config.lr_scheduler_args))
+        case _:
+            scheduler = get_scheduler(
+                name,
+                optimizer,
+                num_warmup_steps=num_warmup,
+                num_training_steps=num_steps,
+                num_cycles=cycles,
+                power=config.lr_scheduler_power,
+            )
     return scheduler
+
+
+class _AdafactorsOwn(LambdaLR):
+    """Shows the rate that Adafactor takes by itself; transformers' own class does so only while there are gradients."""
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rate of the last step of each group's first parameter; 0 before there was one."""
+        optimizer = self.optimizer
+        assert isinstance(optimizer, Adafactor)
+        states = [(group, optimizer.state[group["params"][0]]) for group in optimizer.param_groups]
+        return [float(optimizer._get_lr(group, state)) if state else 0.0 for group, state in states]
+
+
+def _steps(given: float, num_steps: int) -> int:
+    return int(given * num_steps) if isinstance(given, float) and given < 1 else int(given)
+
+
+def _class_of(name: str) -> Callable[..., Optimizer]:
+    if name == "AdamW":
+        # Fused: one launch on a GPU; on a CPU a third of the loop's time, 3 % of a step of the tiny model.
+        return lambda groups, **arguments: torch.optim.AdamW(groups, fused=True, **arguments)
+    if name == "SGDNesterov":
+        return lambda groups, momentum=0.9, **arguments: torch.optim.SGD(
+            groups, momentum=momentum, nesterov=True, **arguments
+        )
+    # Imported only when chosen: bitsandbytes takes seconds, and not every machine has them all.
+    modules = {"Lion": "lion_pytorch", "Prodigy": "prodigyopt"}
+    found: Callable[..., Optimizer] = (
+        Adafactor
+        if name == "AdaFactor"
+        else getattr(importlib.import_module(modules.get(name, "bitsandbytes.optim")), name)
+    )
+    return found
+
+
+def _why_not_bitsandbytes(name: str, device: torch.device) -> str:
+    """Return why a real step of it does not work on the device; empty: it does."""
+    weights = nn.Parameter(torch.ones(_PROBE_SIDE, _PROBE_SIDE, device=device))
+    try:
+        optimizer = _class_of(name)([weights], lr=0.1)
+        weights.square().sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        state = optimizer.state[weights]["state1"]
+    except Exception as error:  # noqa: BLE001  a wrong CUDA library shows itself in many ways
+        return f"{type(error).__name__}: {str(error)[:200]}"
+    if name.endswith("8bit") and state.dtype != torch.uint8:
+        return f"its states are {state.dtype}"
+    return "" if bool((weights < 1).all()) else "a step of it changes no weight"

@@ -8,14 +8,14 @@ from pathlib import Path
 import psutil
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from loratui_agent.train import lora
 from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
-from loratui_agent.train.models import Models, load_models
-from loratui_agent.train.noise import snr_table
+from loratui_agent.train.models import Models, agree_on_prediction, load_models
+from loratui_agent.train.objective import Objective, new_objective
 from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
@@ -45,6 +45,7 @@ _OUTSIDE_IDENTITY = frozenset(
         "pretrained_model_name_or_path",
         "train_data_dir",
         "reg_data_dir",
+        "conditioning_data_dir",
     }
 )
 
@@ -67,8 +68,7 @@ class Run:
     identity: str
     """Fingerprint of all that decides the weights, taken once: files may change while the run goes on."""
     prompts: Prompts
-    snr: Tensor
-    """Signal-to-noise ratio of every timestep, shape (num_train_timesteps,), on the CPU."""
+    objective: Objective
     latents: LatentCache = field(default_factory=lambda: LatentCache([], []))
     optimizer: torch.optim.Optimizer = field(init=False)
     lr_scheduler: torch.optim.lr_scheduler.LambdaLR = field(init=False)
@@ -126,6 +126,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
     dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     torch.backends.cuda.matmul.allow_tf32 = True
     models = load_models(config.pretrained_model_name_or_path, dtype, configs=configs)
+    agree_on_prediction(models, config)
     planned = plan(config, dataset.pictures)
     base = base_hash(models.path)
     for finding in (*dataset.findings, *planned.findings):
@@ -146,7 +147,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         models=models,
         base=base,
         identity=_identity(config, dataset, base.sha256, seed),
-        snr=snr_table(models.noise_scheduler),
+        objective=new_objective(config, models.noise_scheduler),
         prompts=Prompts(models, trained=config.effective_text_encoder_lr > 0, clip_skip=config.clip_skip),
     )
     if run.trains_unet:
@@ -191,7 +192,9 @@ def add_optimizer(run: Run) -> None:
     if run.trains_text_encoder:
         parameters = lora.trainable_parameters(run.trained_text_encoder)
         parts.append(Part("text_encoder", parameters, config.effective_text_encoder_lr))
-    optimizer = new_optimizer(config, parts)
+    optimizer = new_optimizer(
+        config, parts, lambda text: run.reporter.emit(messages.Warn(code="optimizer.fallback", message=text))
+    )
     run.lr_scheduler = new_lr_scheduler(config, optimizer, run.plan.steps)
     for module in (run.models.unet, run.trained_text_encoder):
         if module is not None:

@@ -2,8 +2,9 @@
 
 # L tokens, D width
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
@@ -34,7 +35,7 @@ def load_pipeline(
     pipeline = StableDiffusionPipeline.from_pretrained(
         path, dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
     )
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    pipeline.scheduler = _sampler(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -46,13 +47,20 @@ def new_pipeline(models: Models) -> StableDiffusionPipeline:
         text_encoder=models.text_encoder,
         tokenizer=models.tokenizer,
         unet=models.unet,
-        scheduler=DDIMScheduler.from_config(models.noise_scheduler.config, clip_sample=False),
+        scheduler=_sampler(models.noise_scheduler.config),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _sampler(config: Mapping[str, Any]) -> DDIMScheduler:
+    # Where the last timestep is all noise it has to be the first of the sampling (arXiv 2305.08891).
+    spacing = {"timestep_spacing": "trailing"} if config.get("rescale_betas_zero_snr") else {}
+    scheduler: DDIMScheduler = DDIMScheduler.from_config(config, clip_sample=False, **spacing)
+    return scheduler
 
 
 def generate(

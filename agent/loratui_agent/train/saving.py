@@ -154,6 +154,7 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
         base=run.base,
         seed=run.seed,
         precision=run.precision,
+        is_v=run.objective.is_v,
     )
     # The user's name may hold anything; an id is safe as a file name.
     suffix = name.removeprefix(config.output_name).removesuffix(".safetensors")

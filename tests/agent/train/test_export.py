@@ -1,5 +1,6 @@
 """The file is what kohya, A1111, ComfyUI and diffusers expect, and does what was trained."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,13 @@ CONFIG = TrainingConfig(
 @pytest.fixture
 def models() -> Models:
     """The built-in model with a LoRA that has learned something."""
-    models = load_models("builtin:tiny", torch.float32)
+    return learned(load_models("builtin:tiny", torch.float32), CONFIG)
+
+
+def learned(models: Models, config: TrainingConfig) -> Models:
     assert models.text_encoder is not None
-    lora.add_lora(models.unet, lora.unet_targets(models.unet), CONFIG)
-    lora.add_lora(models.text_encoder, lora.text_encoder_targets(models.text_encoder), CONFIG)
+    lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
+    lora.add_lora(models.text_encoder, lora.text_encoder_targets(models.text_encoder), config)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in (*lora.trainable_parameters(models.unet), *lora.trainable_parameters(models.text_encoder)):
@@ -49,6 +53,20 @@ def test_keys_are_kohyas_three_a_module(models: Models):
     ):
         assert {f"{module}.alpha", f"{module}.lora_down.weight", f"{module}.lora_up.weight"} <= keys
     assert len(keys) == 3 * (120 + 12)
+
+
+def test_convolutions_are_written_with_their_own_alpha_and_load(tmp_path: Path):
+    config = replace(CONFIG, network_args={"conv_dim": 4.0, "conv_alpha": 1.0})
+    models = learned(load_models("builtin:tiny", torch.float32), config)
+    written = tensors(models)
+    name = "lora_unet_down_blocks_0_resnets_0_conv1"
+    assert written[f"{name}.lora_down.weight"].shape[0::2] == (4, 3)
+    assert written[f"{name}.lora_up.weight"].shape[1:] == (4, 1, 1)
+    assert written[f"{name}.alpha"] == 1.0
+    path = tmp_path / "locon.safetensors"
+    export.write_lora(path, written, {})
+    found = export.read_back(path, models, precision="float")
+    assert found.unet_difference < 1e-3
 
 
 def test_alpha_and_shapes_are_true(models: Models):

@@ -1,5 +1,7 @@
 """The LoRA sits on the modules that kohya trains, no more and no fewer."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -55,3 +57,54 @@ def test_alpha_is_what_the_config_says_not_the_rank():
     unet = small_unet()
     lora.add_lora(unet, lora.unet_targets(unet), CONFIG)
     assert {module.alpha for module in lora.lora_modules(unet)} == {2.0}
+
+
+LOCON = replace(CONFIG, network_args={"conv_dim": 3.0, "conv_alpha": 1.5})
+
+
+def test_on_sd15_conv_dim_adds_the_convolutions_of_all_blocks_with_a_rank_of_their_own():
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
+    narrow, wide = lora.convolution_targets(unet)
+    # 22 resnets with two convolutions and a projection of the time, 14 shortcuts, 3 ways down and 3 up.
+    assert (len(narrow), len(wide)) == (22 + 14, 44 + 6)
+    assert "down_blocks.0.downsamplers.0.conv" in wide
+    assert {"mid_block.resnets.0.time_emb_proj", "up_blocks.3.resnets.2.conv_shortcut"} <= set(narrow)
+
+
+def test_convolutions_have_their_own_rank_and_alpha():
+    unet = small_unet()
+    _, wide = lora.convolution_targets(unet)
+    lora.add_lora(unet, lora.unet_targets(unet), LOCON)
+    for module in lora.lora_modules(unet):
+        rank, alpha = (3, 1.5) if module.name in wide else (4, 2.0)
+        assert (module.down.shape[0], module.up.shape[1], module.alpha) == (rank, rank, alpha), module.name
+    assert {module.name for module in lora.lora_modules(unet)} > set(wide)
+
+
+def learned_unet(config: TrainingConfig) -> UNet2DConditionModel:
+    unet = small_unet()
+    lora.add_lora(unet, lora.unet_targets(unet), config)
+    with torch.no_grad():
+        for parameter in lora.trainable_parameters(unet):
+            parameter.normal_()
+    return unet
+
+
+def test_the_norm_of_a_delta_is_that_of_what_is_added_to_the_weight():
+    unet = learned_unet(LOCON)
+    for module in lora.lora_modules(unet):
+        layer = unet.get_submodule(module.name)
+        delta = layer.get_delta_weight(lora.ADAPTER)
+        assert module.delta_norm().item() == pytest.approx(delta.norm().item(), rel=1e-4), module.name
+
+
+def test_too_large_deltas_are_scaled_down_and_others_left_alone():
+    unet = learned_unet(LOCON)
+    before = {module.name: (module.delta_norm(), module.down.clone()) for module in lora.lora_modules(unet)}
+    most = float(torch.stack([norm for norm, _ in before.values()]).median())
+    lora.scale_norms(unet, most)
+    for module in lora.lora_modules(unet):
+        norm, down = before[module.name]
+        assert module.delta_norm().item() == pytest.approx(min(most, norm.item()), rel=1e-4)
+        assert torch.equal(module.down, down) == (norm <= most).item()

@@ -9,24 +9,20 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from loratui_agent.model_path import resolve_model
-from loratui_agent.train import loop, single_file
+from loratui_agent.train import single_file
 from loratui_agent.train.base_hash import base_hash
 from loratui_agent.train.clip_vocabulary import PACKED_MERGES, unpack_vocabulary
-from loratui_agent.train.export import kohya_state_dict
-from loratui_agent.train.job import Job
 from loratui_agent.train.metadata import file_metadata
 from loratui_agent.train.models import Models, load_models
-from loratui_agent.train.reporter import Reporter
-from loratui_agent.train.run import Run, add_optimizer, set_up
 from loratui_agent.train.sampling import generate, load_pipeline
 from loratui_protocol.errors import ModelError
 from loratui_protocol.single_file import check_single_file
 from support.checkpoint_headers import write_header
 from support.single_file import ldm_name, write_single_file
-from support.tiny_training import tiny_config, write_pictures
+from support.tiny_run import new_run, take_steps, trained
 
 pytestmark = pytest.mark.torch
 
@@ -74,28 +70,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def new_run(folder: Path, model: Path, configs: Path | None) -> Run:
-    config = tiny_config(write_pictures(folder / "pictures"), pretrained_model_name_or_path=str(model))
-    job = Job(folder, config, "")
-    # No agent listens: events are kept, as they are while an agent is away.
-    return set_up(job, Reporter(folder / "none.sock", "job", 0, 1), configs=configs)
-
-
-def take_steps(run: Run) -> list[tuple[float, float]]:
-    """Take three steps with both parts learning and return the losses and gradient norms."""
-    loop.encode_prompts(run)
-    loop.cache_latents(run)
-    add_optimizer(run)
-    return [loop.take_step(run) for _ in range(3)]
-
-
-def trained(run: Run) -> dict[str, Tensor]:
-    return kohya_state_dict(run.trained_unet, run.trained_text_encoder, torch.float32)  # type: ignore[arg-type]
-
-
 @pytest.mark.usefixtures("one_thread")
 def test_its_first_steps_are_bit_for_bit_those_of_the_folder(file: Path, tmp_path: Path):
-    from_file, from_folder = new_run(tmp_path / "file", file, TINY), new_run(tmp_path / "folder", TINY, None)
+    from_file = new_run(tmp_path / "file", TINY, pretrained_model_name_or_path=str(file))
+    from_folder = new_run(tmp_path / "folder", pretrained_model_name_or_path=str(TINY))
     assert take_steps(from_file) == take_steps(from_folder)
     assert all(torch.equal(trained(from_file)[key], tensor) for key, tensor in trained(from_folder).items())
 
@@ -111,8 +89,10 @@ def test_a_fresh_pipeline_draws_the_same_picture_from_both(file: Path):
 
 
 def test_the_lora_names_the_file_and_its_hashes_as_sd_scripts_does(file: Path, tmp_path: Path):
-    run = new_run(tmp_path, file, TINY)
-    metadata = file_metadata(run.config, run.dataset, run.plan, step=3, base=run.base, seed=7, precision="no")
+    run = new_run(tmp_path, TINY, pretrained_model_name_or_path=str(file))
+    metadata = file_metadata(
+        run.config, run.dataset, run.plan, step=3, base=run.base, seed=7, precision="no", is_v=False
+    )
     content = file.read_bytes()
     assert metadata["ss_sd_model_name"] == "tiny v1.safetensors"
     assert metadata["ss_new_sd_model_hash"] == hashlib.sha256(content).hexdigest()

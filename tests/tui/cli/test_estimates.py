@@ -24,6 +24,7 @@ def cli(tmp_path: Path, vast: FakeVast, runpod: FakeRunPod) -> Iterator[LocalCli
     with local_cli(
         tmp_path,
         LORATUI_PROVIDERS__VAST__URL=vast.url,
+        LORATUI_PROVIDERS__VAST__SPACING="0",
         LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
         LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
         LORATUI_VAST_API_KEY=vast.key,

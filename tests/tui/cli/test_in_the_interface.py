@@ -6,8 +6,11 @@ import time
 
 import pytest
 
+from loratui.domain.rental import RentalState
+from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.config_file import to_toml
 from support.agent_process import running_agent
+from support.estimates import an_offer
 from support.local_cli import local_cli
 from support.small_dataset import small_config, write_small_dataset
 from support.terminal import Terminal
@@ -59,3 +62,25 @@ def test_warnings_are_asked_about_before_anything_starts(cli):
         terminal.press("n\n")
         assert terminal.wait() == 0
     assert cli.run("ls", "--json").lines == ["[]"]
+
+
+def test_the_interface_shows_at_its_start_what_may_bill_beside_the_run(cli):
+    with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
+        ledger.intend(
+            StoredRental(
+                label="loratui-forgotten",
+                provider="vast",
+                account_id="1",
+                instance_id="12345678",
+                offer=an_offer(),
+                public_key="",
+                state=RentalState.READY,
+                price_microusd_per_h=352_800,
+                created_ts=time.time(),
+            )
+        )
+    config = str(cli.folder / "job.toml")
+    with on_a_terminal(cli, "train", config, "--on", "local", "--yes") as terminal:
+        terminal.read_until_text("! vast 12345678 may bill, $0.35/h since ")
+        terminal.hang_up()
+        assert terminal.wait() == 129

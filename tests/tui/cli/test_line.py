@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratui.cli.rent_start import Line
+from loratui.cli.rent_start import Line, WantedRun, model_bytes
 from loratui.domain.transfer_cost import is_far_under_plan
+from loratui_protocol.inputs import ModelKind, ModelSource
 
 MB = 1_000_000
 
@@ -34,3 +35,15 @@ def test_what_is_as_fast_as_planned_is_never_far_under_it(num_bytes: int, speed:
 def test_a_line_that_stands_still_is_under_every_plan() -> None:
     assert is_far_under_plan(1, 0.0, 1.0)
     assert not is_far_under_plan(0, 0.0, 1.0)
+
+
+def test_base_models_are_weighed_once_each_and_not_at_all_where_one_is_unknown() -> None:
+    one = wanted("a/one", 10)
+    assert model_bytes([one, wanted("a/one", 10), wanted("a/two", 5), wanted("", None)]) == 15
+    assert model_bytes([one, wanted("a/two", None)]) is None
+    assert model_bytes([wanted("", None)]) == 0, "it travels from here"
+
+
+def wanted(address: str, size: int | None) -> WantedRun:
+    model = ModelSource(kind=ModelKind.HUB, name="m", address=address) if address else None
+    return WantedRun(checked=None, model=model, base_model_bytes=size)  # type: ignore[arg-type]

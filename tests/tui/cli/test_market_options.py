@@ -125,6 +125,34 @@ def test_a_machine_that_did_not_serve_is_left_out_for_thirty_days(cli: LocalCli,
     assert ("[budget.too_low]" if is_taken else "[offers.none]") in "\n".join(train.errors)
     listed = offers(cli, "--for", config, "--provider", "vast", "--gpu", "3090")
     assert [offer["id"] for offer in listed] == (["102"] if is_taken else [])
+    note = "note: train leaves out vast 102 (RTX 3090): it did not serve within the last 30 days (it never came up)"
+    assert (note in cli.run("offers", "--provider", "vast").errors) is not is_taken
+
+
+def test_a_pod_that_did_not_serve_has_its_kind_come_last_for_an_hour_and_the_reason_said(cli: LocalCli) -> None:
+    config, kind = config_file(cli), "NVIDIA RTX A5000 COMMUNITY"
+    cheap = ("--for", config, "--provider", "runpod", "--gpu", "A5000")
+    cli.environment["LORATUI_RENTAL__BOOT_LIMIT_MIN"] = "0.01"
+    assert [offer["id"][:9] for offer in offers(cli, *cheap)] == ["COMMUNITY", "SECURE|NV"]
+    # Nobody moves the clock of this provider: nothing that is rented there ever starts.
+    train = cli.run("train", config, "--on", "runpod", "--max-price", "0.2", "--budget", "1", "--yes", "--plain")
+    assert train.finish() == 4
+    assert "did not start within" in "\n".join(train.errors)
+    listed = offers(cli, *cheap)
+    assert [offer["id"][:9] for offer in listed] == ["SECURE|NV", "COMMUNITY"]
+    assert [bool(offer["failed_before"]) for offer in listed] == [False, True]
+    for listing in (("offers", *cheap), ("offers", "--gpu", "A5000")):
+        [note] = [line for line in cli.run(*listing).errors if line.startswith("note: ")]
+        assert note.startswith(
+            f"note: train takes runpod {kind} last: one of these did not serve within the last 60 min"
+        )
+        assert "did not start within" in note
+    said = picked(cli, config, "--on", "runpod", "--gpu", "A5000")
+    assert "on RTX A5000 at $0.28/h" in said, "the dearer one was taken"
+    assert f"note: train takes runpod {kind} last" in said
+    with Rentals(load(environ=cli.environment).database) as ledger:
+        ledger.note_bad_host("runpod", kind, "it did not start", time.time() - 3601)
+    assert [offer["id"][:9] for offer in offers(cli, *cheap)] == ["COMMUNITY", "SECURE|NV"]
 
 
 @pytest.mark.parametrize("target", ["local", "ssh://root@127.0.0.1:1"])

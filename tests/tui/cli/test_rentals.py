@@ -13,6 +13,28 @@ from loratui.store.rentals import Rentals
 from support.fake_vast import FakeVast
 from support.left_rented import ledger_of, rented, stored_run
 from support.local_cli import LocalCli, local_cli
+from support.market_cli import config_file
+
+_ABOUT_WORK = (
+    [],
+    ["ls"],
+    ["status"],
+    ["logs"],
+    ["attach"],
+    ["download"],
+    ["resume", "nothing"],
+    ["resume", "nothing", "--on", "cheapest"],
+    ["extend", "nothing", "30m"],
+    ["stop"],
+    ["support"],
+    ["keys", "vast", "--forget"],
+    ["offers", "--provider", "nowhere"],
+    ["check", "nowhere.toml"],
+    ["plan", "nowhere.toml"],
+    ["clean", "nowhere"],
+    ["train", "nowhere.toml", "--on", "local"],
+    ["train", "nowhere.toml", "--on", "cheapest"],
+)
 
 
 @pytest.fixture
@@ -20,6 +42,7 @@ def cli(tmp_path: Path, vast: FakeVast) -> Iterator[LocalCli]:
     with local_cli(
         tmp_path,
         LORATUI_PROVIDERS__VAST__URL=vast.url,
+        LORATUI_PROVIDERS__VAST__SPACING="0",
         LORATUI_VAST_API_KEY=vast.key,
         PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
@@ -51,22 +74,55 @@ def test_each_rental_is_yours_or_an_orphan_and_a_sweep_ends_only_orphans(cli: Lo
     assert all(each.proven_gone and each.is_tidy for each in ledger_of(cli)), "whoever ends it, the ledger knows"
 
 
-def test_commands_that_list_runs_begin_with_what_may_still_bill_and_ask_nobody_for_it(
+def test_every_command_about_work_begins_with_what_may_still_bill_and_asks_nobody_for_it(
     cli: LocalCli, vast: FakeVast
 ) -> None:
     quiet = cli.run("ls")
     assert (quiet.finish(), quiet.lines, quiet.errors) == (0, [], [])
     number = rented(cli, vast, "loratui-orphan", RentalState.BOOTING)
     requests = len(vast.requests)
-    for command in (["ls"], ["status"], ["attach"], ["train", "nowhere.toml", "--on", "local"]):
+    told = f"vast {number} may bill, $0."
+    for command in _ABOUT_WORK:
         said = cli.run(*command).errors
-        assert said[0].startswith(f"vast {number} is not proven gone, $0."), said
+        assert said[0].startswith(told), (command, said)
         assert said[0].endswith(": loratui rentals")
+        assert sum(line.startswith(told) for line in said) == 1
+    for command in (["--version"], ["config", "show"], ["config", "path"], ["train", "--help"]):
+        assert cli.run(*command).errors == []
     assert json.loads(cli.run("ls", "--json").lines[0]) == []
     assert len(vast.requests) == requests
     with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
         ledger.note_end("loratui-orphan", RentalState.GONE, time.time())
     assert cli.run("ls").errors == []
+
+
+def test_whoever_rents_is_told_once_what_bills_there_that_this_laptop_does_not_know(
+    cli: LocalCli, vast: FakeVast
+) -> None:
+    number = rented(cli, vast, "loratui-of-another-laptop", RentalState.READY, "01RUN")
+    for path in cli.folder.glob("state/loratui.sqlite3*"):
+        path.unlink()
+    config = config_file(cli)
+    assert cli.run("ls").errors == [], "the ledger alone can't know"
+    gone = b'{"success": false, "error": "no_such_ask", "msg": "error 410/3907: no_such_ask it is gone"}'
+    vast.answer("create", 410, gone, times=9)
+    train = cli.run("train", config, "--on", "vast", "--budget", "5", "--yes", "--plain")
+    assert train.finish() == 4
+    [note] = [line for line in train.errors if line.startswith(f"note: vast {number} (loratui-of-another-laptop)")]
+    assert "no ledger of this laptop knows it, another computer of yours may" in note
+    assert f"loratui terminate {number}" in note
+    assert "loratui rentals sweep" in note
+    assert list(vast.instances) == [int(number)], "it was left alone"
+
+
+def test_a_ledger_that_can_not_be_read_is_not_taken_for_an_empty_one(cli: LocalCli, vast: FakeVast) -> None:
+    rented(cli, vast, "loratui-orphan", RentalState.BOOTING)
+    (cli.folder / "state" / "loratui.sqlite3").write_bytes(b"no database" * 1000)
+    for path in cli.folder.glob("state/loratui.sqlite3-*"):
+        path.unlink()
+    [said, *_] = cli.run("keys", "vast", "--forget").errors
+    assert said.startswith("what was rented here is not known (")
+    assert said.endswith("may bill: loratui rentals asks the providers")
 
 
 def test_a_box_that_ended_itself_is_settled_by_looking(cli: LocalCli, vast: FakeVast) -> None:

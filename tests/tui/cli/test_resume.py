@@ -1,5 +1,6 @@
 """``resume --on``: what keeps a run from going on elsewhere is said before anything is started or rented."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,3 +85,31 @@ def test_a_run_on_a_machine_that_is_gone_is_said_to_go_on_elsewhere(cli: LocalCl
     assert resume.finish() == 4
     assert "[rental.over]" in said
     assert "loratui resume cat --on TARGET" in said
+
+
+def test_which_run_goes_on_from_which_is_shown_at_both(cli: LocalCli) -> None:
+    remember(cli, JobState.RUNNING)
+    later = StoredRun(
+        id="01BX5ZZKBKACTAV9WEVGEMMVS0",
+        name="cat",
+        target="ssh://root@203.0.113.9",
+        created_ts=time.time() + 1,
+        config_toml="",
+        home=Path("/root/.loratui"),
+        resumed_from=RUN,
+        state_dir="inputs/state/step-00000040",
+        state=JobState.DONE,
+    )
+    with Store(load(environ=cli.environment).database) as store:
+        store.add_run(later)
+        store.begin_history(later.id, "epoch", reset=False)
+        store.append(later.id, "epoch", [Record(seq=1, ts=time.time(), event=State(state=JobState.DONE))])
+    assert f"goes on from {RUN} at step 40, on vast:loratui-x" in cli.run("status", later.id).lines
+    assert f"{later.id} goes on from it at step 40, on ssh://root@203.0.113.9" in cli.run("status", RUN).lines
+    newest, oldest = cli.run("ls").lines
+    assert newest.endswith(f"ssh://root@203.0.113.9, goes on from {RUN} at step 40")
+    assert oldest.endswith("vast:loratui-x")
+    assert [run["resumed_from"] for run in json.loads(cli.run("ls", "--json").lines[0])] == [RUN, None]
+    before, after = (json.loads(cli.run("status", run, "--json").lines[0]) for run in (RUN, later.id))
+    assert (before["resumed_from"], before["resumed_as"]) == (None, [later.id])
+    assert (after["resumed_from"], after["resumed_as"]) == (RUN, [])

@@ -12,11 +12,13 @@ from loratui.domain.estimate import (
     FLOOR,
     RESULTS,
     SAMPLES,
+    STATES,
     TRAINING,
     UPLOAD,
     Estimate,
     EstimatePart,
     Known,
+    MeasuredModel,
     MeasuredPhase,
     estimate,
 )
@@ -37,10 +39,11 @@ works = st.builds(
     num_sample_pictures=st.integers(0, 500),
     num_files=st.integers(1, 100),
     file_bytes=st.integers(0, 10**9),
+    state_bytes=st.integers(0, 10**10),
+    num_states=st.none() | st.integers(0, 1000),
     upload_bytes=st.integers(0, 10**11),
     base_model_bytes=st.none() | st.integers(0, 10**10),
     environment=st.sampled_from(EnvironmentKind),
-    image_bytes=st.none() | st.integers(0, 10**11),
 )
 prices = st.integers(0, 20_000_000)
 lines = st.none() | st.floats(0, 100_000)
@@ -76,6 +79,10 @@ knowns = st.builds(
         ),
         max_size=2,
     ),
+    models=st.lists(
+        st.builds(MeasuredModel, provider=st.just("vast"), bytes_per_s=st.floats(1, 1e9), run=st.just("earlier")),
+        max_size=2,
+    ),
     uplink_bytes_per_s=st.none() | st.floats(1e3, 1e9),
     downlink_bytes_per_s=st.none() | st.floats(1e3, 1e9),
 )
@@ -95,7 +102,7 @@ def test_the_totals_are_the_sums_of_the_parts_in_whole_numbers(work: Work, offer
         assert number >= 0
     assert estimated.p50_s == sum(each.p50.seconds for each in estimated.parts)
     assert estimated.p90_microusd == sum(each.p90.time_microusd + each.p90.traffic_microusd for each in estimated.parts)
-    assert [each.name for each in estimated.parts if each.name != FLOOR] == PHASES
+    assert [each.name for each in estimated.parts if each.name not in (STATES, FLOOR)] == PHASES
     assert all(each.source for each in estimated.parts)
 
 
@@ -157,7 +164,7 @@ def test_an_hour_costs_what_an_hour_costs():
 
 def test_traffic_is_paid_by_the_gigabyte_in_both_directions():
     estimated = estimate(A_WORK, an_offer(price_microusd_per_h=0))
-    assert part(estimated, BOOT).p50.microusd == 8 * 1954
+    assert part(estimated, BOOT).p50.microusd == 4 * 1954
     assert part(estimated, RESULTS).p50.microusd == -(-A_WORK.result_bytes * 3907 // 10**9)
     assert estimated.p90_traffic_microusd == estimated.p90_microusd
 
@@ -188,15 +195,40 @@ def test_what_earlier_runs_measured_takes_the_place_of_tables():
     assert part(estimated, ENVIRONMENT).source.startswith("table: ")
 
 
+def test_files_come_home_as_fast_as_they_were_seen_to_and_no_faster_than_the_host_sends():
+    assumed = part(estimate(A_WORK, an_offer()), RESULTS)
+    assert assumed.source == "assumed: a downlink of 20 Mbit/s"
+    measured = part(estimate(A_WORK, an_offer(), Known(downlink_bytes_per_s=40_000_000)), RESULTS)
+    assert measured.source == "measured: this line's downlink"
+    assert measured.p50.seconds < assumed.p50.seconds
+    held_up = part(estimate(A_WORK, an_offer(upload_mbit_s=8.0), Known(downlink_bytes_per_s=40_000_000)), RESULTS)
+    assert held_up.p50.seconds > assumed.p50.seconds
+
+
+def test_a_base_model_comes_no_faster_than_its_hub_was_seen_to_give_it():
+    known = Known(
+        models=[
+            MeasuredModel(provider="runpod", bytes_per_s=1e6, run="elsewhere"),
+            MeasuredModel(provider="vast", bytes_per_s=20e6, run="my-cat"),
+            MeasuredModel(provider="vast", bytes_per_s=1e6, run="older"),
+        ]
+    )
+    found = part(estimate(A_WORK, an_offer(), known), BASE_MODEL)
+    assert (found.p50.seconds, found.p90.seconds) == (214, 427)
+    assert found.source == "its size; measured in run my-cat, on another machine perhaps"
+    slow = part(estimate(A_WORK, an_offer(download_mbit_s=80.0), known), BASE_MODEL)
+    assert (slow.p50.seconds, slow.source) == (427, "its size; vast's figure for the host's line")
+
+
 def test_a_slow_host_is_no_faster_for_a_fast_uplink():
     known = Known(uplink_bytes_per_s=1e9)
     upload = part(estimate(A_WORK, an_offer(download_mbit_s=8.0), known), UPLOAD)
     assert upload.p50.seconds == 30
 
 
-@pytest.mark.parametrize(("unknown", "name"), [("image_bytes", BOOT), ("base_model_bytes", BASE_MODEL)])
-def test_a_size_that_nobody_knows_is_a_range_and_said_to_be_assumed(unknown, name):
-    found = part(estimate(replace(A_WORK, **{unknown: None}), an_offer()), name)
+@pytest.mark.parametrize("name", [BOOT, BASE_MODEL])
+def test_a_size_that_nobody_knows_is_a_range_and_said_to_be_assumed(name):
+    found = part(estimate(replace(A_WORK, base_model_bytes=None), an_offer()), name)
     assert "assumed: " in found.source
     assert found.p90.traffic_microusd > found.p50.traffic_microusd
 
@@ -211,3 +243,21 @@ def test_a_gpu_that_nobody_has_measured_is_known_to_be_unknown():
     assert not estimated.speed.is_known
     assert "no figure for Mystery 9000" in part(estimated, TRAINING).source
     assert estimated.p90_s > 2 * estimated.p50_s
+
+
+def test_saved_states_are_in_the_cost_and_in_what_is_kept_back_for_traffic():
+    """At rank 128 a state has 920 MB: at $0.02 a gigabyte one costs what a twentieth of 63 minutes at $0.35 does."""
+    offer = an_offer(price_microusd_per_h=350_000, sent_microusd_per_gb=20_000, received_microusd_per_gb=0)
+    work = replace(A_WORK, steps=40_000, state_bytes=921_600_000)
+    without, estimated = estimate(replace(work, state_bytes=0), offer), estimate(work, offer)
+    states = part(estimated, STATES)
+    for take, whole_s, ahead_h in ((states.p50, without.p50_s, 2), (states.p90, without.p90_s, 4)):
+        assert (take.seconds, take.time_microusd) == (0, 0)
+        number = (whole_s + ahead_h * 3600) * 350_000 * 10**9 // (3600 * 20 * 20_000 * 921_600_000)
+        assert take.traffic_microusd == number * 921_600_000 * 20_000 // 10**9
+        assert number > 2
+    assert estimated.p90_microusd == without.p90_microusd + states.p90.microusd
+    assert estimated.p90_traffic_microusd == without.p90_traffic_microusd + states.p90.microusd
+    few = part(estimate(replace(work, num_states=1), offer), STATES)
+    assert (few.p50.microusd, few.p90.microusd) == (18_432, 2 * 18_432)
+    assert STATES not in [each.name for each in estimate(work, replace(offer, sent_microusd_per_gb=0)).parts]

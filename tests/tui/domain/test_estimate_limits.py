@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -58,9 +57,9 @@ def test_a_budget_below_what_is_likely_is_refused_with_the_numbers():
     with pytest.raises(UsageError) as refused:
         run_limits(ESTIMATE, OFFER, budget_microusd=ESTIMATE.p50_microusd - 1)
     assert refused.value.code == "budget.too_low"
-    assert "the run is likely to cost ≈$0.12 to $0.23" in refused.value.what
+    assert "the run is likely to cost ≈$0.11 to $0.26" in refused.value.what
     assert "Nothing was rented" in refused.value.what
-    assert "--budget 0.23" in refused.value.fix
+    assert "--budget 0.27" in refused.value.fix
     assert run_limits(ESTIMATE, OFFER, budget_microusd=230_000)
 
 
@@ -113,10 +112,13 @@ def test_what_a_provider_wants_on_the_account_is_wanted():
 
 def test_traffic_that_eats_the_budget_leaves_no_time_and_is_refused():
     offer = an_offer(received_microusd_per_gb=USD)
-    estimated = estimate(replace(A_WORK, image_bytes=None), offer)
+    estimated = estimate(A_WORK, offer)
     with pytest.raises(UsageError) as refused:
         run_limits(estimated, offer, budget_microusd=estimated.p50_microusd)
     assert refused.value.code == "budget.too_low"
+    with pytest.raises(UsageError) as refused:
+        run_limits(estimated, offer, balance_microusd=math.ceil(estimated.p50_microusd * 1.3) + 2, most_microusd=10**9)
+    assert refused.value.code == "balance.too_low"
 
 
 def test_a_machine_that_costs_nothing_may_run_as_long_as_it_takes():

@@ -43,6 +43,14 @@ def test_hosts_that_failed_before_that_are_unreliable_or_too_small_are_left_out(
     assert rank(quoted, min_vram_mib=24_565) == []
 
 
+def test_a_kind_of_which_one_has_just_failed_comes_last_in_every_order_and_is_not_left_out():
+    kinds = [replace(offer, provider="runpod", machine="", kind=offer.id, is_datacenter=True) for offer in ALL]
+    quoted = quotes(A_WORK, kinds)
+    for by in SortBy:
+        first, *others = ids(rank(quoted, by))
+        assert ids(rank(quoted, by, bad_kinds={("runpod", first), ("vast", others[0])})) == [*others, first]
+
+
 def test_a_machine_that_is_taken_back_too_soon_is_left_out():
     quoted = quotes(A_WORK, [replace(CHEAP, longest_s=1800.0), replace(FAST, longest_s=86_400.0)])
     assert ids(rank(quoted)) == ["fast"]
@@ -57,16 +65,16 @@ def test_a_gpu_without_a_figure_is_compared_by_its_memory_with_one_that_is_offer
 
 
 def test_a_word_says_why():
-    quoted = quotes(A_WORK, ALL)
+    quoted = quotes(replace(A_WORK, base_model_bytes=0), ALL)
     words = {quote.offer.id: why(quote, quoted) for quote in quoted}
     assert words == {"cheap": "cheapest", "fast": "fastest", "slow line": "boot", "unknown": "unknown"}
 
 
 def test_ranges_are_said_as_estimates():
     estimated = estimate(A_WORK, an_offer())
-    assert cost_range(estimated) == "≈$0.12 to $0.23"
-    assert time_range(estimated) == "≈17 to 35 min"
-    assert time_range(estimate(replace(A_WORK, steps=20_000), an_offer())) == "≈2 h 29 min to 4 h 52 min"
+    assert cost_range(estimated) == "≈$0.11 to $0.26"
+    assert time_range(estimated) == "≈16 to 38 min"
+    assert time_range(estimate(replace(A_WORK, steps=20_000), an_offer())) == "≈2 h 29 min to 4 h 55 min"
 
 
 @given(

@@ -41,6 +41,8 @@ def test_several_runs_on_one_machine_are_all_their_work_and_one_set_up(config):
     assert alone <= both.sample_units < alone + 2 * NUM_INFERENCE_STEPS, "pictures are whole ones"
     assert both.result_bytes >= first.result_bytes + second.result_bytes - 600_000
     assert (both.upload_bytes, both.base_model_bytes, both.min_vram_mib) == (14, 100, second.min_vram_mib)
+    assert joined([replace(first, num_states=2), replace(second, num_states=3)]).num_states == 5
+    assert both.num_states is None
     assert joined([first, second], num_models=2).base_model_bytes == 200
     assert joined([first, replace(second, base_model_bytes=None)]).base_model_bytes is None
 
@@ -53,6 +55,7 @@ def test_work_is_what_the_plan_says(config):
     assert work.num_files == 1 + 4
     assert work.file_bytes == 8 * 1_200_000
     assert work.num_sample_pictures == 2 * 2 + 25
+    assert (work.state_bytes, work.num_states) == (8 * 7_200_000, None), "by the clock"
     assert work.last_bytes <= work.result_bytes
     assert (work.upload_bytes, work.base_model_bytes) == (7, None)
 

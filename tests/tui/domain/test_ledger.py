@@ -55,6 +55,19 @@ def test_phases_add_up_to_the_whole_which_is_rounded_up_once(parts: list[tuple[P
     assert all(isinstance(amount, int) for amount in amounts)
 
 
+@given(parts_of, prices)
+def test_the_disk_is_a_part_of_the_time_never_more_and_all_of_it_while_stopped(
+    parts: list[tuple[Phase, int, int]], disk: int
+) -> None:
+    spans = spans_of(parts)
+    whole = spent(spans, START_TS, Rates(running_microusd_per_h=340_000, disk_microusd_per_h=disk))
+    shares = [
+        Fraction((price if phase is Phase.STOPPED else min(price, disk)) * length_us, 3_600_000_000)
+        for phase, length_us, price in parts
+    ]
+    assert whole.disk_microusd == ceil(sum(shares, Fraction(0))) <= whole.time_microusd
+
+
 @given(parts_of, st.floats(0, 1e6), st.floats(0, 1e6))
 def test_cost_never_goes_back(parts: list[tuple[Phase, int, int]], one_s: float, other_s: float) -> None:
     spans = spans_of(parts, lasts=True)

@@ -79,6 +79,7 @@ class TestOffers:
     async def test_a_price_is_that_of_the_gpu_and_its_disk_in_whole_micro_dollars(self, rig: RunPodRig) -> None:
         offer = await offer_of(rig, disk_gb=72)
         assert offer.price_microusd_per_h == 690_000 + 10_000
+        assert offer.disk_microusd_per_h == 10_000
         assert (await offer_of(rig, cloud="COMMUNITY", disk_gb=72)).price_microusd_per_h == 340_000 + 10_000
         assert offer.balance_floor_microusd == offer.price_microusd_per_h
         assert (offer.stopped_microusd_per_h, offer.sent_microusd_per_gb, offer.received_microusd_per_gb) == (0, 0, 0)

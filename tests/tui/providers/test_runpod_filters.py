@@ -46,6 +46,16 @@ async def test_where_the_catalog_names_no_drivers_its_own_filter_is_believed(
     assert {"RTX 4090", "RTX 3090"} <= names
 
 
+async def test_a_kind_of_pod_is_named_alike_whatever_else_was_asked_for(fake: FakeRunPod, provider: RunPod) -> None:
+    plain = {offer.kind for offer in await provider.offers(OfferQuery())}
+    assert {"NVIDIA RTX A5000 SECURE", "NVIDIA RTX A5000 COMMUNITY"} <= plain
+    assert {offer.kind for offer in await provider.offers(OfferQuery(min_cuda=(12, 8), disk_gb=99))} < plain
+    there = await provider.offers(OfferQuery(regions=frozenset({"SE"})))
+    assert "NVIDIA RTX A5000 SECURE SE" in {offer.kind for offer in there}, "another place is another chance"
+    for offer in there:
+        assert (await provider.price_now(offer)).kind == offer.kind
+
+
 @pytest.mark.parametrize("region", ["SE", "RO", "US"])
 async def test_a_rental_is_asked_for_in_no_other_country(fake: FakeRunPod, provider: RunPod, region: str) -> None:
     answer_with_everything(fake)

@@ -80,7 +80,7 @@ class TestOffers:
         assert rig.sent("offers")["allocated_storage"] == 60
         # 0.3403 + 60 * 0.15 / 720
         assert by_id["101"].price_microusd_per_h == 352_800
-        assert by_id["101"].stopped_microusd_per_h == 12_500
+        assert (by_id["101"].stopped_microusd_per_h, by_id["101"].disk_microusd_per_h) == (12_500, 12_500)
         # 0.3001 + 60 * 0.9 / 720: the cheapest GPU of its kind is the dearest machine.
         assert by_id["105"].price_microusd_per_h == 375_100
         assert (by_id["101"].sent_microusd_per_gb, by_id["101"].received_microusd_per_gb) == (3907, 1954)

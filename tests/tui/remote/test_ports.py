@@ -3,7 +3,7 @@
 import socket
 import time
 
-from loratui.remote.ports import reaches_any
+from loratui.remote.ports import first_reached
 
 
 def closed_port() -> int:
@@ -14,8 +14,8 @@ def closed_port() -> int:
 async def test_one_of_several_that_answers_is_enough() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         is_open = ("127.0.0.1", listener.getsockname()[1])
-        assert await reaches_any([("127.0.0.1", closed_port()), is_open])
-    assert not await reaches_any([("127.0.0.1", closed_port()), ("no.such.host.invalid", 40022)])
+        assert await first_reached([("127.0.0.1", closed_port()), is_open]) == is_open
+    assert await first_reached([("127.0.0.1", closed_port()), ("no.such.host.invalid", 40022)]) is None
 
 
 async def test_a_network_that_swallows_everything_is_found_out_within_the_limit() -> None:
@@ -25,5 +25,5 @@ async def test_a_network_that_swallows_everything_is_found_out_within_the_limit(
         socket.create_connection(listener.getsockname()),
     ):
         started_s = time.monotonic()
-        assert not await reaches_any([listener.getsockname()], limit_s=0.3)
+        assert await first_reached([listener.getsockname()], limit_s=0.3) is None
         assert time.monotonic() - started_s < 5

@@ -1,12 +1,13 @@
 """What earlier rentals have shown, from a real ledger and real histories."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loratui import settings
-from loratui.domain.estimate import BOOT, ENVIRONMENT
+from loratui.domain.estimate import BOOT, ENVIRONMENT, estimate
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.sessions.estimating import bad_hosts, known_facts, work_for
@@ -19,7 +20,7 @@ from loratui_protocol.dataset import scan_config
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
 from loratui_protocol.messages import Event, Record, Setup, Step
 from loratui_protocol.plan import plan
-from support.estimates import an_offer
+from support.estimates import A_WORK, an_offer
 from support.small_dataset import small_config, write_small_dataset
 
 SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -30,19 +31,52 @@ def preferences(tmp_path: Path) -> Settings:
     return settings.load(environ={"LORATUI_STATE_DIR": str(tmp_path / "state"), "HOME": str(tmp_path)})
 
 
-def events(it_s: float) -> list[tuple[float, Event]]:
-    steps = [Step(step=n, total=9, epoch=1, loss=0.1, lr=1e-4, it_s=it_s, eta_s=1.0) for n in range(1, 10)]
-    setup = [(200.0, Setup(phase="environment", total=3)), (214.0, Setup(phase="environment", done=3, total=3))]
-    return [*setup, *((300.0 + step.step, step) for step in steps)]
+def steps(it_s: float, vram_gib: float | None = 9.0) -> list[tuple[float, Event]]:
+    step = Step(step=1, total=9, epoch=1, loss=0.1, lr=1e-4, it_s=it_s, eta_s=1.0, vram_gib=vram_gib)
+    return [(300.0 + n, replace(step, step=n)) for n in range(1, 10)]
+
+
+def setup() -> list[tuple[float, Event]]:
+    return [
+        (200.0, Setup(phase="environment", total=3)),
+        (200.0, Setup(phase="base_model", total=4_000_000_000, unit="bytes")),
+        (214.0, Setup(phase="environment", done=3, total=3)),
+        (250.0, Setup(phase="base_model", done=4_000_000_000, total=4_000_000_000, unit="bytes")),
+    ]
+
+
+def store_run(
+    preferences: Settings,
+    run_id: str,
+    created_ts: float,
+    happened: list[tuple[float, Event]],
+    *,
+    target: str = "local",
+    gpu: str = "",
+    **changes: Any,
+) -> None:
+    """Remember a run of 4 pictures of 512 x 512 a step."""
+    usual = {"pretrained_model_name_or_path": SD1, "resolution": (512, 512), "train_batch_size": 4}
+    config = small_config(Path("/gone"), **{**usual, **changes})
+    with Store(preferences.database) as store:
+        store.add_run(
+            StoredRun(
+                id=run_id,
+                name=f"cat-{run_id}",
+                target=target,
+                created_ts=created_ts,
+                config_toml=to_toml(config),
+                home=Path("/root"),
+                gpu=gpu,
+            )
+        )
+        store.begin_history(run_id, "epoch", reset=True)
+        store.append(run_id, "epoch", [Record(seq=n, ts=ts, event=event) for n, (ts, event) in enumerate(happened, 1)])
 
 
 def store_rental(preferences: Settings, label: str, created_ts: float, it_s: float, **changes: Any) -> None:
     """Remember a rental that booted in 60 s and was ready after 75, and the run on it."""
-    config = small_config(
-        Path("/gone"),
-        **{"pretrained_model_name_or_path": SD1, "resolution": (512, 512), "train_batch_size": 4, **changes},
-    )
-    with Store(preferences.database) as store, Rentals(preferences.database) as ledger:
+    with Rentals(preferences.database) as ledger:
         ledger.intend(
             StoredRental(
                 label=label,
@@ -55,23 +89,17 @@ def store_rental(preferences: Settings, label: str, created_ts: float, it_s: flo
             )
         )
         for phase, ts in ((Phase.BOOTING, 0.0), (Phase.CONNECTING, 60.0), (Phase.SETTING_UP, 75.0)):
-            ledger.enter(label, phase, ts, 350_000)
+            ledger.enter(label, phase, created_ts + ts, 350_000)
         ledger.note(label, state=RentalState.READY, ready_ts=75.0)
-        run_id = f"run-{label}"
-        ledger.note_run(label, run_id)
-        store.add_run(
-            StoredRun(
-                id=run_id,
-                name=f"cat-{label}",
-                target="vast",
-                created_ts=created_ts,
-                config_toml=to_toml(config),
-                home=Path("/root"),
-            )
-        )
-        store.begin_history(run_id, "epoch", reset=True)
-        records = [Record(seq=seq, ts=ts, event=event) for seq, (ts, event) in enumerate(events(it_s), 1)]
-        store.append(run_id, "epoch", records)
+        ledger.note_run(label, f"run-{label}")
+    happened = [*setup(), *steps(it_s)]
+    gpu = an_offer().gpu_name
+    store_run(preferences, f"run-{label}", created_ts, happened, target=f"vast:{label}", gpu=gpu, **changes)
+
+
+def speeds(preferences: Settings, **changes: Any) -> list[tuple[str, float, str]]:
+    config = small_config(Path("/x"), **{"pretrained_model_name_or_path": SD1, **changes})
+    return [(each.gpu, each.units_per_s, each.run) for each in known_facts(preferences, config).speeds]
 
 
 def test_where_nothing_was_rented_nothing_is_known_and_no_database_is_made(preferences: Settings) -> None:
@@ -81,21 +109,61 @@ def test_where_nothing_was_rented_nothing_is_known_and_no_database_is_made(prefe
     assert not preferences.database.exists()
 
 
-def test_speed_boot_and_environment_come_from_what_was_seen_newest_first(preferences: Settings) -> None:
+def test_speed_boot_environment_and_base_model_come_from_what_was_seen_last(preferences: Settings) -> None:
     store_rental(preferences, "old", 1.0, 2.0)
     store_rental(preferences, "new", 2.0, 3.0)
     known = known_facts(preferences, small_config(Path("/x"), pretrained_model_name_or_path=SD1))
-    assert [(each.gpu, each.units_per_s, each.run) for each in known.speeds] == [
-        ("RTX 4090", 12.0, "cat-new"),
-        ("RTX 4090", 8.0, "cat-old"),
-    ]
+    assert speeds(preferences) == [("RTX 4090", 12.0, "cat-run-new")]
     assert [(each.phase, each.seconds) for each in known.phases][:2] == [(BOOT, 75.0), (ENVIRONMENT, 14.0)]
+    assert [(each.bytes_per_s, each.run) for each in known.models] == [(80e6, "cat-run-new"), (80e6, "cat-run-old")]
+
+
+@pytest.mark.parametrize("target", ["local", "ssh://ann@box:22"])
+def test_a_run_of_ones_own_on_that_gpu_counts_wherever_it_was(preferences: Settings, target: str) -> None:
+    store_run(preferences, "mine", 1.0, steps(3.0), target=target, gpu="NVIDIA GeForce RTX 4090")
+    config = small_config(Path("/x"), pretrained_model_name_or_path=SD1)
+    known = known_facts(preferences, config)
+    assert estimate(A_WORK, an_offer(gpu_name="RTX 4090"), known).speed.source == "measured in run cat-mine"
+    assert not estimate(A_WORK, an_offer(gpu_name="RTX 4090 D"), known).speed.is_measured
+
+
+def test_a_run_of_which_nobody_knows_the_gpu_or_that_left_it_idle_says_nothing(preferences: Settings) -> None:
+    store_run(preferences, "unnamed", 1.0, steps(3.0))
+    store_run(preferences, "idle", 2.0, steps(3.0, vram_gib=None), gpu="RTX 4090")
+    assert speeds(preferences) == []
+
+
+def test_a_speed_is_found_however_many_rentals_came_after_it(preferences: Settings) -> None:
+    store_run(preferences, "mine", 0.0, steps(3.0), gpu="RTX 3060")
+    for number in range(25):
+        store_rental(preferences, f"later{number}", 1.0 + number, 2.0)
+    assert speeds(preferences) == [("RTX 4090", 8.0, "cat-run-later24"), ("RTX 3060", 12.0, "cat-mine")]
+
+
+def test_of_steps_of_one_size_the_newest_run_counts_that_tells_of_each_size_there_is(preferences: Settings) -> None:
+    store_run(preferences, "older", 1.0, steps(9.0), gpu="RTX 4090")
+    store_run(preferences, "newer", 2.0, steps(3.0), gpu="RTX 4090")
+    store_run(preferences, "larger", 3.0, steps(1.0), gpu="RTX 4090", train_batch_size=16)
+    store_run(preferences, "cut off", 4.0, steps(5.0)[:2], gpu="RTX 4090")
+    assert speeds(preferences) == [("RTX 4090", 16.0, "cat-larger"), ("RTX 4090", 12.0, "cat-newer")]
+
+
+def test_the_rest_of_a_download_says_nothing_of_its_speed(preferences: Settings) -> None:
+    store_rental(preferences, "one", 1.0, 2.0)
+    rest = [
+        (200.0, Setup(phase="base_model", done=3_950_000_000, total=4_000_000_000, unit="bytes")),
+        (210.0, Setup(phase="base_model", done=4_000_000_000, total=4_000_000_000, unit="bytes")),
+    ]
+    with Store(preferences.database) as store:
+        store.begin_history("run-one", "another", reset=True)
+        store.append("run-one", "another", [Record(seq=n, ts=ts, event=event) for n, (ts, event) in enumerate(rest, 1)])
+    assert known_facts(preferences, small_config(Path("/x"), pretrained_model_name_or_path=SD1)).models == []
 
 
 def test_the_tiny_model_says_nothing_of_a_real_one(preferences: Settings) -> None:
     store_rental(preferences, "tiny", 1.0, 50.0, pretrained_model_name_or_path="builtin:tiny")
-    assert known_facts(preferences, small_config(Path("/x"), pretrained_model_name_or_path=SD1)).speeds == []
-    assert known_facts(preferences, small_config(Path("/x"))).speeds != []
+    assert speeds(preferences) == []
+    assert speeds(preferences, pretrained_model_name_or_path="builtin:tiny") != []
 
 
 def test_a_run_that_was_forgotten_does_no_harm(preferences: Settings) -> None:

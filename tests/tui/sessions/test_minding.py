@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
@@ -16,6 +17,7 @@ from loratui.sessions.ending import StillBillingError
 from loratui.sessions.minding import Minder
 from loratui.sessions.renting import connected
 from loratui.sessions.renting_course import Rental
+from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings, load
 from loratui.store import Store
@@ -111,6 +113,7 @@ def preferences(tmp_path: Path, me: Renter) -> Settings:
             "LORATUI_STATE_DIR": str(tmp_path),
             "LORATUI_CONFIG_DIR": str(tmp_path),
             "LORATUI_PROVIDERS__VAST__URL": me.fake.url,
+            "LORATUI_PROVIDERS__VAST__SPACING": "0",
             "LORATUI_RENTAL__ASK_EVERY_S": "1",
         }
     )
@@ -187,3 +190,59 @@ async def test_a_key_that_may_not_end_it_is_said_and_it_counts_as_billing(tmp_pa
         last = it.shown.costs[-1]
         assert last.state is RentalState.ENDING
         assert not last.is_over
+
+
+async def test_no_word_of_a_machine_about_when_its_run_began_costs_anything(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        await it.until("heard")
+        for ts in (0.0, time.time() + 86_400.0, time.time() - 86_400.0):
+            it.minder.entered("r", JobState.RUNNING, ts)
+            it.minder.entered("r", JobState.DONE, ts)
+        await asyncio.sleep(0.05)
+        wall_s = time.time() - it.me.ledger.rental(it.rental.label).created_ts
+        spans = it.me.ledger.spans(it.rental.label)
+        assert sum(span.elapsed_us(time.time()) for span in spans) / 1e6 <= wall_s + 1e-3
+        assert all(span.from_ts <= time.time() for span in spans)
+
+
+async def test_two_clients_of_one_laptop_pay_for_every_hour_once(tmp_path: Path) -> None:
+    """The interface and an attach mind one rental; the second, which slept, hears of everything three hours late."""
+    async with minded(tmp_path) as it:
+        label, hour = it.rental.label, 3600.0
+        began_ts = time.time() - 4 * hour
+        it.me.ledger._database.execute("UPDATE rentals SET created_ts = ?", (began_ts,))
+        it.me.ledger._database.execute("DELETE FROM charges")
+        it.me.ledger.enter(label, Phase.SETTING_UP, began_ts, it.rental.offer.price_microusd_per_h)
+        settings = preferences(tmp_path, it.me)
+        with Store(settings.database) as store:
+            second = Minder(label, settings, store, Targets(settings), Shown())
+            for minder in (it.minder, second):
+                for state, hours in ((JobState.RUNNING, 0.5), (JobState.PAUSED, 1.0), (JobState.RUNNING, 3.5)):
+                    minder.entered("r", state, began_ts + hours * hour)
+            second.close()
+        paid_s = sum(span.elapsed_us(time.time()) for span in it.me.ledger.spans(label)) / 1e6
+        assert abs(paid_s - 4 * hour) < 10.0
+        phases = [span.phase for span in it.me.ledger.spans(label)]
+        assert phases == [Phase.SETTING_UP, Phase.TRAINING, Phase.IDLE, Phase.TRAINING]
+
+
+async def test_a_price_that_rose_while_somebody_moves_the_end_moves_it_afterwards(tmp_path: Path) -> None:
+    async with minded(tmp_path) as it:
+        await it.until("heard")
+        label, before = it.rental.label, it.me.ledger.rental(it.rental.label)
+        assert before.deadline_ts is not None
+        async with RentalFolder(tmp_path, label).moving():
+            for instance in it.me.fake.instances.values():
+                instance.changes |= {"dph_total": 40.0}
+            await it.until("trouble")
+            assert it.me.ledger.rental(label).deadline_ts == before.deadline_ts
+            assert it.me.ledger.rental(label).price_microusd_per_h > 10_000_000
+        async with asyncio.timeout(30):
+            while it.me.ledger.rental(label).deadline_ts == before.deadline_ts:
+                it.minder.look_now()
+                await asyncio.sleep(0.05)
+        after = it.me.ledger.rental(label)
+        assert after.deadline_ts is not None
+        assert after.deadline_ts - time.time() <= 10_000_000 * 3600 / after.price_microusd_per_h
+        assert after.stops_for == "the cap"
+        assert any(note.startswith("the price is $40") for note in it.shown.costs[-1].notes)

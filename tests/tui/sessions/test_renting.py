@@ -1,6 +1,7 @@
 """Renting, against a provider on loopback: whatever goes wrong, nothing is left that bills and nobody knows of."""
 
 import asyncio
+import re
 import stat
 import time
 from collections.abc import AsyncIterator
@@ -8,19 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loratui.domain.formatting import fine_hourly_price
-from loratui.domain.ledger import Phase
+from loratui.domain.formatting import fine_hourly_price, money
+from loratui.domain.ledger import Phase, charges
 from loratui.domain.rental import Limits, RentalState
 from loratui.providers.base import ProviderRefusedError
 from loratui.sessions.ending import StillBillingError
-from loratui.sessions.renting import NothingRentedError, Rental, connected
+from loratui.sessions.renting import NothingRentedError, Rental, Wanted, connected, rent
 from loratui.sessions.renting_attempt import CapReachedError
 from loratui.sessions.renting_end import finish_rental
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.store.rentals import may_bill
 from loratui_protocol.errors import HostError, StorageError, UsageError
-from support.renting import PACE, Renter, renter
+from support.renting import PACE, Renter, begins, renter
+from tui.store.test_rentals import stored_rental
 
 _S = RentalState
 
@@ -430,6 +434,54 @@ async def test_all_attempts_share_one_cap(me: Renter) -> None:
         await me.rent(cap=1)
     assert me.fake.num_requests("create") == 1
     assert all_proven_gone(me)
+
+
+async def test_a_machine_that_came_up_and_does_not_serve_leaves_what_those_before_it_left(me: Renter) -> None:
+    """A cap of $1.00; the first attempt costs about $0.30 and lets nobody in; the second is rejected after sign-in."""
+    offers = await me.offers()
+    cap = 1_000_000
+    tried: list[str] = []
+
+    async def connect(rental: Rental) -> None:
+        tried.append(rental.label)
+        if len(tried) == 1:
+            began_s = 300_000 * 3600 / rental.price_microusd_per_h
+            me.ledger._database.execute("UPDATE charges SET from_ts = from_ts - ? WHERE num = 1", (began_s,))
+            raise HostError("nobody gets in", code="ssh.refused")
+
+    wanted = Wanted(offers=tuple(offers), asked_ts=time.time(), cap_microusd=cap)
+    providers = {"vast": me.provider}
+    rental = await rent(providers, me.ledger, me.state_dir, wanted, begins, connect=connect, pace=PACE)
+    lost = sum(charges(me.ledger.spans(tried[0]), 0.0))
+    receipt = await finish_rental(me.provider, me.ledger, rental.label, "too slow", first_wait_s=1e-3)
+    again = wanted.without(receipt.rental, receipt.ours_microusd, rental.left)
+    assert 290_000 < lost < 320_000
+    assert again.cap_microusd == cap - lost - receipt.ours_microusd
+    assert again.spent_microusd == cap - again.cap_microusd
+    me.fake.on_created = lambda: me.fake.instances.clear()
+    for offer in again.offers:
+        me.fake.raise_price(offer, 9_000_000)
+    told = money(again.spent_microusd)
+    with pytest.raises(NothingRentedError, match=rf"what was tried cost {re.escape(told)}"):
+        await rent(providers, me.ledger, me.state_dir, again, begins, pace=PACE)
+
+
+@given(
+    cap=st.integers(1, 10**8), attempts=st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**7)), max_size=6)
+)
+def test_no_order_of_failures_lets_more_be_spent_than_was_agreed_to(cap: int, attempts: list[tuple[int, int]]) -> None:
+    """Each: what failed before one came up, and what that one cost in the end."""
+    wanted, spent = Wanted(offers=(), asked_ts=0.0, cap_microusd=cap), 0
+    for failed, cost in attempts:
+        assert wanted.cap_microusd == cap - spent
+        assert wanted.spent_microusd == spent
+        came_up = replace(stored_rental(), cap_microusd=cap - spent - failed)
+        spent += failed + cost
+        if spent >= cap:
+            with pytest.raises(NothingRentedError, match=re.escape(money(spent))):
+                wanted.without(came_up, cost, ())
+            return
+        wanted = wanted.without(came_up, cost, ())
 
 
 async def test_a_price_that_fell_in_between_is_the_one_that_counts(me: Renter) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,13 +14,14 @@ import pytest
 
 from loratui.domain.rental import RentalState
 from loratui.providers.vast import Vast
+from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_end import finish_rental
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.renting_orphans import Found, Reconciled, Standing, end_found, reconcile, tidy_all
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import StorageError
 from support import renting_client
-from support.renting import PACE, TINY_S, Renter, renter
+from support.renting import PACE, TINY_S, Renter, begins, renter
 from tui.providers.contract import order
 
 _S = RentalState
@@ -186,7 +188,7 @@ async def test_what_no_ledger_knows_and_what_the_ledger_takes_for_ended_are_orph
     found = (await reconciled(me)).found
     assert {(each.standing, each.why) for each in found} == {
         (Standing.ORPHAN, "by the ledger it has ended"),
-        (Standing.ORPHAN, "no ledger of this laptop knows it"),
+        (Standing.ORPHAN, "no ledger of this laptop knows it, another computer of yours may"),
     }
     unproven: list[int] = []
     for each in found:
@@ -195,6 +197,26 @@ async def test_what_no_ledger_knows_and_what_the_ledger_takes_for_ended_are_orph
     assert me.fake.num_living() == 0
     assert set(unproven) == {0, 1}, "what is there again is not gone while it ends"
     assert me.ledger.rental(rental.label).proven_gone
+
+
+async def test_what_another_laptop_has_rented_is_told_before_more_is_rented_and_left_alone(me: Renter) -> None:
+    first, second, *offers = await me.offers()
+    other = await me.provider.create(order(first, "loratui-of-another-laptop"))
+    await me.provider.create(order(second, "somebody-elses"))
+    told: list[Found] = []
+    wanted = Wanted(offers=tuple(offers), asked_ts=time.time(), max_price_microusd_per_h=10_000_000)
+    rental = await rent(
+        {"vast": me.provider}, me.ledger, me.state_dir, wanted, begins, pace=PACE, tell_orphan=told.append
+    )
+    assert [(each.instance.id, each.rental) for each in told if each.instance] == [(other.instance_id, None)]
+    assert me.fake.num_living() == 3
+    told.clear()
+    another = await rent(
+        {"vast": me.provider}, me.ledger, me.state_dir, wanted, begins, pace=PACE, tell_orphan=told.append
+    )
+    assert {each.instance.id for each in told if each.instance} == {other.instance_id}, "what this one minds is no news"
+    for each in (rental, another):
+        await finish_rental(me.provider, me.ledger, each.label, "done", first_wait_s=FAST_S)
 
 
 async def test_what_bears_none_of_our_labels_is_none_of_ours(me: Renter) -> None:

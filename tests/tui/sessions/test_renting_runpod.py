@@ -114,7 +114,7 @@ async def test_a_pod_that_no_listing_shows_yet_is_found_by_the_id_that_the_answe
     assert me.fake.num_requests("list") == 1 + 2 * PACE.num_looks
 
 
-async def test_a_pod_behind_a_proxy_alone_is_given_up_for_its_time_is_over(me: Renter) -> None:
+async def test_a_pod_behind_a_proxy_alone_is_given_up_and_its_kind_remembered_but_not_refused(me: Renter) -> None:
     [offer, *_] = await me.provider.offers(OfferQuery())
     create = me.fake._create
 
@@ -130,6 +130,9 @@ async def test_a_pod_behind_a_proxy_alone_is_given_up_for_its_time_is_over(me: R
         await me.rent([offer], pace)
     assert me.fake.num_living() == 0
     assert me.ledger.unproven() == []
+    assert me.ledger.bad_hosts("runpod") == {offer.kind: "it did not start within 0 s"}
+    me.fake._create = create
+    await me.end(await me.rent([offer], 10_000_000))
 
 
 async def test_no_capacity_anywhere_is_said(me: Renter) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,16 @@ import pytest
 
 from loratui import settings
 from loratui.domain.download_policy import DownloadPolicy
+from loratui.domain.ledger import Phase
+from loratui.domain.rental import RentalState
+from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.sessions.host import SessionHost
 from loratui.sessions.saved_states import newest_state
 from loratui.sessions.start_run import start_run
 from loratui.settings import Settings
-from loratui_protocol.messages import Artifact, ArtifactKind, JobState, State
+from loratui.store import Store
+from loratui_protocol.messages import Artifact, ArtifactKind, JobState, Log, State
 from loratui_protocol.state_files import MANIFEST, STATE_FORMAT, STATE_PARTS, state_file_id, state_folder
 from support.agent_process import wait_until
 from support.fake_agent import FakeAgent, fake_agent
@@ -222,3 +227,49 @@ def test_a_lora_interrupts_a_state_which_then_goes_on_from_where_it_was(agent: F
     kept(host, run_id, 100_000)
     host.close()
     assert sum(read.artifact_id == part and read.offset == 0 for read in agent.reads) == 1
+    with Store(here.database) as store:
+        assert store.state_bytes(run_id) == sum(map(len, parts_of(100_000).values())), "every byte counts once"
+
+
+def test_bytes_of_a_state_that_came_in_vain_count(host: SessionHost, agent: FakeAgent, here: Settings) -> None:
+    run_id = start(host, agent)
+    offer(agent, run_id, 10, manifest=b'{"../x": {}}')
+    wait_until(lambda: state_file_id(10, MANIFEST) in {read.artifact_id for read in agent.reads}, "all of it")
+    expected = sum(len(part) for name, part in parts_of(10).items() if name != MANIFEST)
+    with Store(here.database) as store:
+        wait_until(lambda: store.state_bytes(run_id) >= expected, "them to be counted")
+
+
+def test_a_state_of_a_rented_machine_comes_once_its_traffic_is_within_its_share(
+    host: SessionHost, agent: FakeAgent, here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loratui.sessions.downloads.rental_label", lambda _: "loratui-x")
+    run_id = start(host, agent)
+    view = host._followed[run_id].session.view
+
+    def look() -> None:
+        agent.emit(run_id, Log(level="INFO", line="x"))
+        seq = len(agent.jobs[run_id].records)
+        wait_until(lambda: host.view(run_id).last_seq >= seq, "the news")
+        time.sleep(0.2)
+
+    offer(agent, run_id, 10)
+    look()
+    assert agent.reads == [], "nobody minds the rental: what a state may cost is not known"
+    size = sum(map(len, parts_of(10).values()))
+    price = 1000
+    view.rental = RentalCost(
+        label="loratui-x",
+        provider="vast",
+        state=RentalState.READY,
+        at_s=0.0,
+        price_microusd_per_h=price,
+        spent_microusd=0,
+        # A state costs a quarter of an hour.
+        sent_microusd_per_gb=250 * 10**9 // size,
+    )
+    look()
+    assert agent.reads == [], "a twentieth of two hours does not pay for it"
+    view.rental = replace(view.rental, phases={Phase.TRAINING: 4 * price})
+    look()
+    kept(host, run_id, 10)

@@ -1,6 +1,7 @@
 """One session by itself, with an agent over a real socket: what its way, or its files, run into."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +12,12 @@ from loratui.domain.run import LinkState
 from loratui.domain.supplied import Supplied
 from loratui.remote.local_agent import LocalAgent
 from loratui.sessions.session import RunSession
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supplying import Supplier
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import HostError
 from loratui_protocol.ids import new_id
-from loratui_protocol.messages import StartJob, Stop
+from loratui_protocol.messages import JobState, StartJob, State, Stop
 from support.fake_agent import FakeAgent, fake_agent
 
 
@@ -56,7 +58,11 @@ class Followed:
 
 @asynccontextmanager
 async def followed(
-    agent: FakeAgent, folder: Path, way: LocalAgent | None = None, supplier: Supplier | None = None
+    agent: FakeAgent,
+    folder: Path,
+    way: LocalAgent | None = None,
+    supplier: Supplier | None = None,
+    entered: Callable[[JobState, float], None] = lambda _state, _ts: None,
 ) -> AsyncIterator[Followed]:
     news = asyncio.Event()
     details: list[str] = []
@@ -77,6 +83,7 @@ async def followed(
             client_id="c",
             changed=changed,
             supplier=supplier,
+            entered=entered,
         )
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(session.run())
@@ -117,3 +124,16 @@ async def test_run_whose_files_can_not_be_brought_is_stopped_unless_only_the_lin
         else:
             await run.until(lambda: attempts > 1)
             assert {type(command) for command in agent.commands} == {StartJob}
+
+
+async def test_a_clock_that_is_set_back_while_a_run_is_followed_moves_no_state_to_an_earlier_time(
+    agent: FakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    async with followed(agent, tmp_path, entered=lambda _state, ts: told.append(ts)) as it:
+        await it.until(lambda: it.session.view.link is LinkState.UP)
+        before_ts, right = steady_ts(), time.time
+        monkeypatch.setattr(time, "time", lambda: right() - 7200.0)
+        agent.emit(it.session.view.run_id, State(state=JobState.RUNNING), ts=1000.0)
+        await it.until(lambda: bool(told))
+    assert abs(told[0] - before_ts) < 10.0

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,14 +46,20 @@ async def at_the_box(supply: Supply, home: Path) -> tuple[TrainingConfig, Path]:
 async def test_the_box_sees_the_same_dataset_and_the_same_names(tmp_path, config):
     reg = write_small_dataset(tmp_path / "reg pictures", 2)
     (reg / "1_cat" / "0.txt").unlink()
+    masks = tmp_path / "masks"
+    shutil.copytree(config.train_data_dir, masks, ignore=shutil.ignore_patterns("*.txt"))
+    (masks / "of no picture.png").write_bytes(b"")
     config = dataclasses.replace(config, reg_data_dir=str(reg), output_dir=str(tmp_path / "out"), seed=5)
+    config = dataclasses.replace(config, masked_loss=True, conditioning_data_dir=str(masks))
     supply = plan_supply(config, environment=ENVIRONMENT)
     there, folder = await at_the_box(supply, tmp_path / "home")
     assert fingerprint(scan_config(there)) == fingerprint(scan_config(config))
     assert there.pretrained_model_name_or_path == str(folder / "inputs/model/builtin:tiny")
     assert there.train_data_dir == str(folder / "inputs/train/my pictures")
     assert there.output_dir is None
-    for own in ("pretrained_model_name_or_path", "train_data_dir", "reg_data_dir", "output_dir"):
+    assert not list((folder / "inputs" / "mask").glob("of*"))
+    own_paths = ("train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
+    for own in ("pretrained_model_name_or_path", *own_paths):
         there = dataclasses.replace(there, **{own: getattr(config, own)})
     assert there == config
 

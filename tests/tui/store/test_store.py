@@ -5,6 +5,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,30 @@ def test_run_is_remembered_as_it_was_asked_for(store: Store, path: Path) -> None
     with Store(path) as again:
         assert [run.id for run in again.runs()] == ["r2", "r1"]
         assert again.run("r2") == stored_run("r2", created_ts=2.0)
+
+
+def test_runs_are_found_by_the_gpu_that_they_trained_on_newest_first(store: Store) -> None:
+    store.add_run(replace(stored_run("r2", created_ts=2.0), gpu="RTX 4090"))
+    store.add_run(stored_run("r3", created_ts=3.0))
+    store.add_run(replace(stored_run("never started", created_ts=4.0), gpu="RTX 4090"))
+    for run_id in ("r1", "r2", "r3"):
+        store.begin_history(run_id, "e1", reset=False)
+        store.append(run_id, "e1", [Record(seq=1, ts=1.0, event=step(1))])
+    store.note_gpu("r2", "NVIDIA GeForce RTX 4090")
+    store.note_gpu("r3", "NVIDIA GeForce RTX 3060")
+    assert [(run.id, run.gpu) for run in store.runs_on_gpus()] == [
+        ("r3", "NVIDIA GeForce RTX 3060"),
+        ("r2", "RTX 4090"),
+    ]
+
+
+def test_the_line_is_as_fast_as_the_newest_run_that_measured_it_says(store: Store) -> None:
+    store.add_run(stored_run("r2", created_ts=2.0))
+    store.add_run(stored_run("r3", created_ts=3.0))
+    assert store.downlink_bytes_per_s() is None
+    store.note_downlink("r2", 2e6)
+    store.note_downlink("r1", 1e6)
+    assert store.downlink_bytes_per_s() == 2e6
 
 
 def test_unknown_run_is_an_error(store: Store) -> None:

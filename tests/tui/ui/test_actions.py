@@ -10,7 +10,8 @@ from loratui.ui.actions import ACTIONS, UNDO_S
 from loratui.ui.environment import UiOptions
 from loratui.ui.registry import Action, Scope
 from loratui.ui.widgets.palette import Palette
-from loratui_protocol.messages import JobState, State
+from loratui_protocol.errors import UsageError
+from loratui_protocol.messages import CommandResult, JobState, State
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_pilot import Shown, showing
 
@@ -45,7 +46,7 @@ EFFECTS: dict[str, tuple[tuple[str, ...], Callable[[Shown], bool]]] = {
     "checkpoint": ((), sent(("checkpoint", 0))),
     "sample": ((), sent(("sample", 0))),
     "extend": ((), sent(("extend", 1800))),
-    "undo": (("e",), sent(("extend", 1800), ("extend", -1800))),
+    "undo": (("e",), shows("taken back as soon as it is through")),
     "stop": ((), shows("STOP my-style-v3", "f Finish the step, save, stop", "Enter does nothing here")),
     "stop_finish": (("x",), sent(("stop", 0))),
     "stop_cancel": (("x",), lacks("Enter does nothing")),
@@ -170,8 +171,40 @@ async def test_an_extension_can_be_taken_back_for_ten_seconds_only() -> None:
 async def test_each_extension_is_taken_back_once() -> None:
     async with showing() as shown:
         await shown.press("e", "e", "u", "u", "u")
+        assert [seconds for _, seconds in shown.source.sent] == [1800, 1800], "nobody knows yet what became of them"
+        for answer in shown.source.answers[:2]:
+            answer.set_result(done(ok=True))
+        await shown.tick()
 
         assert [seconds for _, seconds in shown.source.sent] == [1800, 1800, -1800, -1800]
+
+
+async def test_an_extension_that_is_through_is_taken_back_at_once() -> None:
+    async with showing() as shown:
+        await shown.press("e")
+        shown.source.answers[0].set_result(done(ok=True))
+        await shown.press("u")
+
+        assert shown.source.sent == [("extend", 1800), ("extend", -1800)]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_an_extension_that_came_to_nothing_is_not_taken_back(is_known: bool) -> None:
+    """Else what there was before would be shortened."""
+    async with showing() as shown:
+        await shown.press("e")
+        if not is_known:
+            await shown.press("u")
+        shown.source.answers[0].set_exception(UsageError("there is too little on the account"))
+        if is_known:
+            await shown.press("u")
+        await shown.tick()
+
+        assert shown.source.sent == [("extend", 1800)]
+
+
+def done(*, ok: bool) -> CommandResult:
+    return CommandResult(id="1", command="extend", author="me", ok=ok)
 
 
 @pytest.mark.parametrize("state", [JobState.PAUSED, JobState.STOPPED, JobState.FAILED])

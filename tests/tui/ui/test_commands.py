@@ -1,6 +1,7 @@
 """Commands are sent without waiting, and a refusal is never silent."""
 
 from loratui.ui.commands import Commands
+from loratui.ui.environment import UiOptions
 from loratui_protocol.errors import AgentUnreachableError
 from loratui_protocol.messages import CommandResult
 from support.scripted_source import HandClock, ScriptedSource
@@ -26,6 +27,17 @@ async def test_a_notice_gives_way_to_the_key_hints_after_a_while() -> None:
         await shown.press("c")
         await shown.tick(6)
 
+        assert "p Pause c Ckpt s Sample" in shown.text()
+
+
+async def test_what_may_bill_elsewhere_is_said_first_and_whole_and_then_gives_way_to_the_key_hints() -> None:
+    alarm = "runpod 7h9k2m4n6pabcd may bill, $0.35/h since 11-28 08:47: loratui rentals"
+    async with showing(options=UiOptions(alarm=alarm)) as shown:
+        assert f" ! {alarm}" in shown.rows()
+        await shown.tick(29)
+        assert alarm in shown.text()
+        await shown.tick(2)
+        assert alarm not in shown.text()
         assert "p Pause c Ckpt s Sample" in shown.text()
 
 

@@ -258,7 +258,9 @@ def build_parser() -> argparse.ArgumentParser:
     rentals.add_argument(
         "action", nargs="?", choices=("sweep",), help="sweep: end what nobody minds, once you have agreed"
     )
-    rentals.add_argument("--yes", action="store_true", help="with sweep: ask nothing")
+    rentals.add_argument(
+        "--yes", action="store_true", help="with sweep: ask nothing, also about what another computer may have rented"
+    )
     rentals.add_argument("--json", action="store_true", help="one JSON document")
     terminate = add("terminate", "rentals:terminate", "end rentals for good, and prove that they ended")
     terminate.add_argument(

@@ -33,21 +33,30 @@ def question(ready: Iterable[Ready]) -> str:
 
 
 def before_renting(
-    preferences: Settings, checked: Checked, model: ModelSource | None, token: str, accepted: Collection[str]
+    preferences: Settings,
+    checked: Checked,
+    model: ModelSource | None,
+    token: str,
+    accepted: Collection[str],
+    *,
+    is_first: bool = True,
 ) -> Ready:
     """Look at everything that has to hold before money is spent; say the warnings.
+
+    What is the same for all runs on a machine is looked at with the first.
 
     What the check of config and dataset found can't be accepted: such a run ends where it begins.
 
     Raises:
         PreconditionError: something stands in the way; no provider was asked.
     """
-    looked = asyncio.run(look_before_renting(preferences, model, token))
+    looked = asyncio.run(look_before_renting(preferences, model, token, with_ports=is_first))
     found = [each for each in checked.findings if each.severity == "error" or matters(each, model)]
     can_accept = {each.code for each in looked.findings}.intersection(accepted)
-    warnings = refuse([*found, *looked.findings], can_accept)
-    print_findings(warnings)
-    return Ready(base_model_bytes=looked.base_model_bytes, num_warnings=len(warnings))
+    told = refuse([*found, *looked.findings], can_accept)
+    print_findings(told)
+    num_warnings = sum(each.severity == "warning" for each in told)
+    return Ready(base_model_bytes=looked.base_model_bytes, num_warnings=num_warnings)
 
 
 def weigh_base_model(preferences: Settings, checked: Checked) -> int | None:

@@ -17,7 +17,7 @@ from loratui.domain.estimate_work import joined
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
 from loratui.sessions.market import Answered, opened
-from loratui.sessions.renting import BAD_FOR_S
+from loratui.sessions.renting import BAD_FOR_S, KIND_BAD_FOR_S
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 
@@ -51,10 +51,13 @@ def ask_quotes(
     disk = disk_need(work, on_box)
     query = replace(query, disk_gb=max(query.disk_gb, disk.gb))
     known, bad = known_facts(preferences, checked.config), bad_hosts(preferences, time.time() - BAD_FOR_S)
+    bad_kinds = bad_hosts(preferences, time.time() - KIND_BAD_FOR_S)
 
     async def ask() -> Quoted:
         async with opened(preferences, names, may_lack_key=may_lack_key) as providers:
-            return await quoted_offers(providers, query, work, known=known, bad_hosts=bad, sort_by=sort_by)
+            return await quoted_offers(
+                providers, query, work, known=known, bad_hosts=bad, bad_kinds=bad_kinds, sort_by=sort_by
+            )
 
     quoted = asyncio.run(ask())
     check_any_asked(quoted.answers, names)

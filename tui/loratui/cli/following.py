@@ -11,6 +11,7 @@ from loratui import report
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import Checked
 from loratui.cli.leaving import HungUp, kept_signals
+from loratui.cli.reminder import alarm_of
 from loratui.domain.formatting import attach_command
 from loratui.domain.local_names import report_name
 from loratui.domain.run import LinkState, RunView
@@ -98,7 +99,7 @@ def watch(host: SessionHost, preferences: Settings, run_ids: Sequence[str], argu
     for run_id in run_ids:
         is_last = run_id == run_ids[-1]
         if wants_interface(arguments):
-            status = _show(host, run_id, arguments)
+            status = _show(host, preferences, run_id, arguments)
         else:
             status = print_run(host, preferences, run_id, JsonPrinter() if arguments.json else PlainPrinter(), narrator)
         view = host.view(run_id)
@@ -135,13 +136,18 @@ def _see_to_rental(
     return see_to_rental(host, preferences, view, narrator, is_all_here=is_all_here)
 
 
-def _show(host: SessionHost, run_id: str, arguments: Arguments) -> int:
+def _show(host: SessionHost, preferences: Settings, run_id: str, arguments: Arguments) -> int:
     # Textual reads its environment when it is imported, so that has to be settled first.
     from loratui.ui.environment import UiOptions, prepare
 
     options = prepare(
         UiOptions(
-            slow=arguments.slow, ascii=arguments.ascii, mouse=not arguments.no_mouse, readonly=arguments.readonly
+            slow=arguments.slow,
+            ascii=arguments.ascii,
+            mouse=not arguments.no_mouse,
+            readonly=arguments.readonly,
+            # What was printed before is covered by the picture.
+            alarm=alarm_of(preferences),
         ),
         os.environ,
         sys.stdout.encoding,

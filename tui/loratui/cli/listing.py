@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,7 @@ from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import MICROUSD_PER_USD, JobStatus, State, Step
+from loratui_protocol.state_files import step_of_folder
 
 if TYPE_CHECKING:
     from loratui.remote.agent_client import Transport
@@ -56,7 +57,9 @@ def ls(arguments: Arguments) -> int:
             steps = f"{run.step}/{run.total}" if run.total else ""
             spent = formatting.money(run.spent_microusd)
             created = formatting.day_and_time(run.created_ts)
-            print(f"{run.id}  {run.name:<24} {_state(status):<13} {steps:>13}  {spent:>8}  {created}  {run.target}")
+            origin = f", goes on from {run.resumed_from}{_at_step(run)}" if run.resumed_from else ""
+            where = f"{run.target}{origin}"
+            print(f"{run.id}  {run.name:<24} {_state(status):<13} {steps:>13}  {spent:>8}  {created}  {where}")
     return 0
 
 
@@ -64,7 +67,8 @@ def status(arguments: Arguments) -> int:
     """Say how one run is doing."""
     preferences = settings.load()
     with Store(preferences.database) as store:
-        run = choose(store.runs(), arguments.run)
+        known = store.runs()
+        run = choose(known, arguments.run)
         [now] = _now(preferences, [run])
         last_state, last_step = _last(store, run, State), _last(store, run, Step)
         files = {download.artifact_id: str(download.path) for download in store.downloads(run.id).values()}
@@ -75,11 +79,15 @@ def status(arguments: Arguments) -> int:
             "detail": last_state.detail if last_state else "",
         }
         rental = _rental_fields(preferences, run)
-        print(to_json({**_fields(now), **why, **measured, **({"rental": rental} if rental else {}), "files": files}))
+        later = {"resumed_as": [other.id for other in known if other.resumed_from == run.id]}
+        rented = {"rental": rental} if rental else {}
+        print(to_json({**_fields(now), **later, **why, **measured, **rented, "files": files}))
         return 0
     run = now.run
     rental = _rental_fields(preferences, run)
     print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
+    for sentence in _family(run, known):
+        print(sentence)
     if last_state is not None and last_state.state is run.state and last_state.detail:
         print(last_state.detail + (f" [{last_state.reason}]" if last_state.reason else ""))
     if last_step is not None:
@@ -91,6 +99,22 @@ def status(arguments: Arguments) -> int:
     for path in files.values():
         print(path)
     return 0
+
+
+def _family(run: StoredRun, known: Iterable[StoredRun]) -> Iterator[str]:
+    """Yield which run this one goes on from, and which ones go on from it: they bear the same name."""
+    by_id = {other.id: other for other in known}
+    if run.resumed_from:
+        origin = by_id.get(run.resumed_from)
+        yield f"goes on from {run.resumed_from}{_at_step(run)}" + (f", on {origin.target}" if origin else "")
+    for other in by_id.values():
+        if other.resumed_from == run.id:
+            yield f"{other.id} goes on from it{_at_step(other)}, on {other.target}"
+
+
+def _at_step(run: StoredRun) -> str:
+    step = step_of_folder(Path(run.state_dir).name)
+    return "" if step is None else f" at step {step}"
 
 
 def _rental_fields(preferences: settings.Settings, run: StoredRun) -> dict[str, object]:
@@ -221,6 +245,7 @@ def _fields(status: RunStatus) -> dict[str, object]:
         "deadline_s": status.deadline_s,
         "created_ts": run.created_ts,
         "ended_ts": run.ended_ts,
+        "resumed_from": run.resumed_from or None,
     }
 
 

@@ -14,8 +14,8 @@ HUNG_UP, INTERRUPTED = 129, 130
 NOTHING_BILLS = 4
 """A provider, or another machine, has failed, and nothing is billing."""
 STILL_BILLING = 5
-_REMINDING = ("listing:ls", "listing:status", "attach:attach", "attach:open_interface", "train:train")
-"""Commands whose user is told first what may still bill."""
+_UNREMINDED = ("rentals", "preferences")
+"""Modules whose commands do not begin with what may still bill: they look at just that, or at settings alone."""
 _FOLLOWING = ("attach:attach", "attach:open_interface", "train:train", "train:demo", "resume:resume")
 """Commands that leave a run going when they are cut off."""
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None, arguments: Arguments) -> int:
     build_parser().parse_args(argv, namespace=arguments)
-    if arguments.handler in _REMINDING:
+    if arguments.handler.partition(":")[0] not in _UNREMINDED:
         from loratui.cli.reminder import remind
 
         remind()

@@ -1,6 +1,7 @@
 """``offers``: what can be rented now, the cheapest first; with ``--for``, what a run would cost on it in the end."""
 
 import asyncio
+from collections.abc import Mapping
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
@@ -15,6 +16,7 @@ from loratui.cli.estimating import (
     tell_failures,
     tell_sources,
 )
+from loratui.cli.failed_before import tell_failed_before, why_failed_before
 from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import SortBy
@@ -37,7 +39,8 @@ def offers(arguments: Arguments) -> int:
         print_findings(finding for finding in checked.findings if finding.severity == "error")
         size = weigh_base_model(preferences, checked)
         quoted = ask_quotes(preferences, names, query, checked, sort_by, base_model_bytes=size)
-        _print_quotes(quoted, as_json=arguments.json)
+        _print_quotes(quoted, why_failed_before(preferences, quoted.offers), as_json=arguments.json)
+        tell_failed_before(preferences, quoted.offers)
         tell_untold(arguments, (quote.offer for quote in quoted.ranked))
         tell_failures(quoted.answers)
         return exit_status(quoted.answers)
@@ -47,20 +50,22 @@ def offers(arguments: Arguments) -> int:
         (offer for answer in answers for offer in answer.value or []), key=lambda offer: _key(offer, sort_by)
     )
     if arguments.json:
-        print(f"[{', '.join(to_json(offer_fields(offer)) for offer in found)}]")
+        failed = why_failed_before(preferences, found)
+        print(f"[{', '.join(to_json(_listed(offer, failed)) for offer in found)}]")
     else:
         for offer in found:
             print(_row(offer))
+    tell_failed_before(preferences, found)
     tell_untold(arguments, found)
     tell_failures(answers)
     return exit_status(answers)
 
 
-def _print_quotes(quoted: Quoted, *, as_json: bool) -> None:
+def _print_quotes(quoted: Quoted, failed: Mapping[tuple[str, str], str], *, as_json: bool) -> None:
     """List offers with what the run would take on them, and say what the first estimate is made of."""
     if as_json:
-        rows = (to_json({**offer_fields(each.offer), **quote_fields(each, quoted.ranked)}) for each in quoted.ranked)
-        print(f"[{', '.join(rows)}]")
+        rows = ({**_listed(each.offer, failed), **quote_fields(each, quoted.ranked)} for each in quoted.ranked)
+        print(f"[{', '.join(map(to_json, rows))}]")
         return
     for each in quoted.ranked:
         print(quote_row(each, quoted.ranked))
@@ -87,6 +92,10 @@ def _row(offer: Offer) -> str:
         f"{offer.vram_mib / 1024:>3.0f} GiB  {line:>11}  {reliable:>7}  {traffic:>8}/GB in  "
         f"{offer.availability or offer.region:<8} {offer.id}"
     )
+
+
+def _listed(offer: Offer, failed: Mapping[tuple[str, str], str]) -> dict[str, object]:
+    return {**offer_fields(offer), "failed_before": failed.get((offer.provider, offer.id))}
 
 
 def offer_fields(offer: Offer) -> dict[str, object]:

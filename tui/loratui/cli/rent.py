@@ -12,8 +12,9 @@ from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import stay_while_needed, token_of
 from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.rent_choice import choose_offers, tell_choice
-from loratui.cli.rent_start import Line, WantedRun, start_on
+from loratui.cli.rent_start import Line, WantedRun, model_bytes, start_on
 from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
+from loratui.cli.rentals import orphan_sentence
 from loratui.domain import formatting
 from loratui.domain.estimate import RESULTS, Estimate
 from loratui.headless.rental_narration import RentalNarrator
@@ -22,10 +23,11 @@ from loratui.sessions.market import CHEAPEST, PROVIDERS, opened
 from loratui.sessions.prepare import model_source
 from loratui.sessions.rented import rental_target
 from loratui.sessions.rented_box import box_start, sign_in
-from loratui.sessions.renting import NothingRentedError, Wanted, rent
+from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_fate import pace_of
+from loratui.sessions.renting_orphans import Found
 from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supply import SLOW_CODE
 from loratui.sessions.targets import Targets
@@ -47,7 +49,10 @@ def train_on_market(arguments: Arguments, target: str) -> int:
     runs = _runs(arguments, preferences)
     models = [run.model for run in runs if run.model is not None]
     token = token_of(models[0] if models else None) if arguments.ask_token else ""
-    ready = [before_renting(preferences, run.checked, run.model, token, arguments.accept) for run in runs]
+    ready = [
+        before_renting(preferences, run.checked, run.model, token, arguments.accept, is_first=run is runs[0])
+        for run in runs
+    ]
     runs = [replace(run, base_model_bytes=each.base_model_bytes) for run, each in zip(runs, ready, strict=True)]
     choice, asked_ts = choose_offers(preferences, PROVIDERS if target == CHEAPEST else (target,), runs, arguments)
     best, limits = choice.best, choice.limits
@@ -67,6 +72,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         save_s=min(max(SHORTEST_SAVE_S, results_s), _LONGEST_SAVE * limits.auto_stop_s),
         keep_s=arguments.keep,
         estimated_microusd={quote.offer.id: quote.estimate.p50_microusd for quote in choice.quotes},
+        model_bytes=model_bytes(runs),
     )
     with hosting(preferences, minds=True) as host:
         run_ids = _started(host, preferences, wanted, runs, arguments, token, best.estimate)
@@ -117,12 +123,12 @@ def _started(
 
     Whatever goes wrong, what was rented is ended for certain before this raises.
     """
-    line = Line(planned_bytes_per_s=estimated.upload_bytes_per_s)
+    line, told = Line(planned_bytes_per_s=estimated.upload_bytes_per_s), set[str]()
     while True:
         # What was rented is known here, whatever interrupts this meanwhile.
         rented: list[Rental] = []
         try:
-            rental = wait(host, lambda targets, now=wanted, to=rented: _rent(preferences, targets, now, to))  # type: ignore[misc]
+            rental = wait(host, lambda targets, now=wanted, to=rented: _rent(preferences, targets, now, told, to))  # type: ignore[misc]
             return start_on(
                 host,
                 preferences,
@@ -141,27 +147,27 @@ def _started(
             why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
             receipt = wait(host, finish(preferences, rental.provider, rental.label, why))
             print_receipt(receipt, as_json=arguments.json)
+            if isinstance(error, HostError):
+                _blame(preferences, rental, error)
             if not isinstance(error, HostError) or not rental.left:
                 raise
             say(f"{error}\n  the next offer is tried")
-            _blame(preferences, rental, error)
-        cap = None if wanted.cap_microusd is None else wanted.cap_microusd - receipt.ours_microusd
-        if cap is not None and cap <= 0:
-            raise NothingRentedError("what was tried has used up the budget", fix="give a larger one")
-        wanted = replace(wanted, offers=rental.left, cap_microusd=cap)
+        wanted = wanted.without(receipt.rental, receipt.ours_microusd, rental.left)
 
 
 def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:
-    """Remember a machine that did not serve; a slow line may be this end's."""
+    """Remember a machine, or its kind, that did not serve; a slow line may be this end's."""
     if error.code == SLOW_CODE:
         return
     with Rentals(preferences.database) as ledger:
-        machine = ledger.rental(rental.label).machine
-        noted(lambda: ledger.note_bad_host(rental.provider, machine, error.what, time.time()))
+        blamed = ledger.rental(rental.label).blamed
+        noted(lambda: ledger.note_bad_host(rental.provider, blamed, error.what, time.time()))
 
 
-async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, rented: list[Rental]) -> Rental:
-    """Return what was rented; it is added to ``rented`` too."""
+async def _rent(
+    preferences: Settings, targets: Targets, wanted: Wanted, told: set[str], rented: list[Rental]
+) -> Rental:
+    """Rent one of the offers, which is added to ``rented`` too; ``told`` are the orphans that were spoken of."""
     said = ""
 
     def tell(view: RentalView) -> None:
@@ -171,6 +177,11 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, rented:
             said = now
             spent = formatting.money(view.spent_microusd, exact=False)
             say(f"{now} ({formatting.duration(view.elapsed_s)}, {spent})")
+
+    def tell_orphan(found: Found) -> None:
+        if (sentence := orphan_sentence(found)) not in told:
+            told.add(sentence)
+            say(sentence)
 
     names = tuple(dict.fromkeys(offer.provider for offer in wanted.offers))
     with Rentals(preferences.database) as ledger:
@@ -187,6 +198,7 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, rented:
                 tell,
                 connect=lambda rental: sign_in(targets.machine(rental_target(rental.provider, rental.label))),
                 pace=pace_of(preferences),
+                tell_orphan=tell_orphan,
             )
             rented.append(rental)
             return rental

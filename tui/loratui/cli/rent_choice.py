@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from loratui.cli.arguments import Arguments
 from loratui.cli.estimating import ask_quotes, tell_failures
+from loratui.cli.failed_before import tell_failed_before
 from loratui.cli.following import say
 from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.cli.rent_start import LINGER_S, WantedRun
@@ -114,6 +115,7 @@ def _quoted(
         tell_untold(arguments, (quote.offer for quote in quoted.ranked))
         fit = [quote for quote in quoted.ranked if most is None or quote.offer.price_microusd_per_h <= most]
         if fit:
+            tell_failed_before(preferences, quoted.offers)
             return fit, asked_ts
         if most is None:
             raise UsageError(

@@ -1,6 +1,7 @@
 """From a rented machine to runs on it: armed first, then what it is and takes, then the runs, one after the other."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,13 @@ class WantedRun:
     checked: Checked
     model: ModelSource | None
     base_model_bytes: int | None = None
+
+
+def model_bytes(runs: Iterable[WantedRun]) -> int | None:
+    """Return what a machine downloads of base models for these runs, each once; None where nobody knows."""
+    sizes = {run.model: run.base_model_bytes for run in runs if run.model is not None}
+    known = [size for size in sizes.values() if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
 
 
 @dataclass(kw_only=True)
@@ -133,6 +141,7 @@ def start_on(
             keep_s=None,
             accepted=arguments.accept,
             resumed=run.checked.resumed,
+            gpu=stored.offer.gpu_name,
         )
         with Rentals(preferences.database) as ledger:
             # A ledger that can't be written ends no run: the run itself is stored with its target.

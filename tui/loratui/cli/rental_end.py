@@ -108,7 +108,9 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
             "seconds": receipt.seconds,
             "usd": receipt.ours_microusd / MICROUSD_PER_USD,
             "phases_usd": {str(phase): microusd / MICROUSD_PER_USD for phase, microusd in receipt.phases.items()},
+            "disk_usd": receipt.disk_microusd / MICROUSD_PER_USD,
             "traffic_usd": receipt.traffic_microusd / MICROUSD_PER_USD,
+            "is_exact": receipt.is_exact,
             "billed_usd": receipt.billed.total_microusd / MICROUSD_PER_USD if receipt.billed else None,
         }
         print_line(to_json(fields))
@@ -117,7 +119,12 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
         for phase, microusd in receipt.phases.items()
         if microusd
     )
-    traffic = f", traffic {formatting.money(receipt.traffic_microusd)}" if receipt.traffic_microusd else ""
+    traffic = (
+        f", traffic {formatting.money(receipt.traffic_microusd, exact=receipt.is_exact)}"
+        if receipt.traffic_microusd
+        else ""
+    )
+    disk = f"; {formatting.money(receipt.disk_microusd)} of it for the disk" if receipt.disk_microusd else ""
     by_itself = f" ({rental.why})" if rental.state is RentalState.LOST else ""
     billed = (
         f"; {rental.provider} has no bill of it yet"
@@ -126,7 +133,7 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
     )
     tell(
         f"the rental is gone, as {rental.provider} shows{by_itself}: {formatting.duration(receipt.seconds)}, "
-        f"{formatting.money(receipt.ours_microusd)} ({parts}{traffic}){billed}"
+        f"{formatting.money(receipt.ours_microusd, exact=receipt.is_exact)} ({parts}{traffic}{disk}){billed}"
     )
     if rental.cap_microusd is not None and receipt.ours_microusd > rental.cap_microusd:
         over = formatting.money(receipt.ours_microusd - rental.cap_microusd)

@@ -64,6 +64,15 @@ def terminate(arguments: Arguments) -> int:
         return _interrupted()
 
 
+def orphan_sentence(found: Found) -> str:
+    """Return what to tell a person who is about to rent more: it is theirs to judge whether somebody needs this one."""
+    fields, price = _fields(found), formatting.hourly_price(_microusd_per_h(found))
+    return (
+        f"note: {found.provider} {fields['id']} ({fields['label']}) may bill as well, {price}: {found.why}. If nobody "
+        f"needs it: loratui terminate {fields['id']}; loratui rentals sweep shows all such and asks before it ends them"
+    )
+
+
 async def _list(arguments: Arguments) -> int:
     preferences = settings.load()
     async with opened(preferences, PROVIDERS) as providers:

@@ -57,5 +57,4 @@ def disk_need(work: Work, run_bytes: int) -> DiskNeed:
         upload_bytes=work.upload_bytes,
         model_bytes=LARGE_MODEL_BYTES if work.base_model_bytes is None else work.base_model_bytes,
         is_model_known=work.base_model_bytes is not None,
-        image_bytes=LARGE_IMAGE_BYTES if work.image_bytes is None else work.image_bytes,
     )

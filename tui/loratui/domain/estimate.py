@@ -13,10 +13,11 @@ from loratui.domain.estimate_speeds import MeasuredSpeed, Speed, speed_of
 from loratui.domain.estimate_work import Work
 from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
 from loratui.domain.offers import Offer
+from loratui.domain.saved_states import most_states
 from loratui_protocol.inputs import EnvironmentKind
 
 BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD = "boot and image", "environment", "base model", "upload"
-TRAINING, SAMPLES, RESULTS, FLOOR = "training", "samples", "results", "billing floor"
+TRAINING, SAMPLES, RESULTS, STATES, FLOOR = "training", "samples", "results", "saved states", "billing floor"
 
 _BYTES_PER_MBIT = 125_000
 _SLOW_LINE = 2
@@ -34,6 +35,8 @@ _LOAD_S, _SLOW_LOAD_S = 20, 60
 _FILE_S, _SLOW_FILE_S = 2, 10
 _STEP_S, _SLOW_STEP_S = 0.05, 0.1
 """A step takes that long, however little is in it: small ones wait for the processor, not for the GPU."""
+_SAVED_EVERY_S = 120
+"""Where the config does not say it the state is saved by the clock: docs/config.md."""
 _END_S, _SLOW_END_S = 10, 60
 """To verify what was fetched, and to end the rental."""
 _LONGEST_S = 1e10
@@ -135,11 +138,21 @@ class MeasuredPhase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredModel:
+    """How fast a base model came to a machine of a provider in an earlier run."""
+
+    provider: str
+    bytes_per_s: float
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What is known besides run and offer, the newest first. None: it was never measured."""
 
     speeds: Sequence[MeasuredSpeed] = ()
     phases: Sequence[MeasuredPhase] = ()
+    models: Sequence[MeasuredModel] = ()
     uplink_bytes_per_s: float | None = None
     downlink_bytes_per_s: float | None = None
     memory_gb_per_s: Mapping[str, float] = field(default_factory=dict)
@@ -154,14 +167,16 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
     speed = speed_of(offer.gpu_name, work.units_per_step, known.speeds, known.memory_gb_per_s)
     bill = _Bill(offer)
     parts = [
-        _boot(work, offer, known, bill),
+        _boot(offer, known, bill),
         _environment(work, offer, known, bill),
-        _base_model(work, offer, bill),
+        _base_model(work, offer, known, bill),
         _upload(work, offer, known, bill),
         _training(work, speed, bill),
         _samples(work, speed, bill),
         _results(work, offer, known, bill),
     ]
+    if offer.sent_microusd_per_gb and work.state_bytes:
+        parts.append(_states(work, offer, parts, bill))
     floor = bill.floor_microusd
     if floor:
         columns = ([part.p50 for part in parts], [part.p90 for part in parts])
@@ -196,11 +211,10 @@ class _Bill:
         )
 
 
-def _boot(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
-    small = _IMAGE_BYTES if work.image_bytes is None else work.image_bytes
-    large = LARGE_IMAGE_BYTES if work.image_bytes is None else work.image_bytes
+def _boot(offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+    small, large = _IMAGE_BYTES, LARGE_IMAGE_BYTES
     rate = min(_line(offer.download_mbit_s) or _PULL_BYTES_PER_S, _PULL_BYTES_PER_S)
-    source = _PULL_SOURCE + ("; assumed: an image of 4 to 16 GB" if work.image_bytes is None else "")
+    source = f"{_PULL_SOURCE}; assumed: an image of 4 to 16 GB"
     p50_s, p90_s = _BOOT_S + small / rate, _SLOW_BOOT_S + large * _SLOW_LINE / rate
     if earlier := _earlier(BOOT, offer, known):
         p50_s, p90_s, source = _as_measured(earlier)
@@ -225,8 +239,12 @@ def _environment(work: Work, offer: Offer, known: Known, bill: _Bill) -> Estimat
     )
 
 
-def _base_model(work: Work, offer: Offer, bill: _Bill) -> EstimatePart:
+def _base_model(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
     rate, line = _host_line(offer)
+    earlier = next((each for each in known.models if each.provider == offer.provider), None)
+    if earlier is not None and earlier.bytes_per_s < rate:
+        # A faster line than that is of no use: the hub, or the way to it, gave no more. A slower one is the limit.
+        rate, line = earlier.bytes_per_s, f"measured in run {earlier.run}, on another machine perhaps"
     if work.base_model_bytes is None:
         small, large = _MODEL_BYTES, LARGE_MODEL_BYTES
         source = f"assumed: 4.3 GB, as v1-5-pruned-emaonly has, to 7.7 GB; {line}"
@@ -286,6 +304,32 @@ def _results(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePar
         p50=bill.take(_END_S + work.last_bytes / rate, sent=work.result_bytes),
         p90=bill.take(_SLOW_END_S + work.result_bytes * _SLOW_LINE / rate, sent=work.result_bytes),
         source=source,
+    )
+
+
+def _states(work: Work, offer: Offer, parts: Sequence[EstimatePart], bill: _Bill) -> EstimatePart:
+    """Return what the saved states cost that come meanwhile; they take no time of their own."""
+
+    def number(takes: Mapping[str, Take], *, is_last: bool) -> int:
+        training_s = takes[TRAINING].seconds + takes[SAMPLES].seconds
+        come = most_states(
+            training_s,
+            sum(take.seconds for take in takes.values()),
+            work.state_bytes,
+            offer.sent_microusd_per_gb,
+            offer.price_microusd_per_h,
+            is_last=is_last,
+        )
+        saved = training_s // _SAVED_EVERY_S if work.num_states is None else work.num_states
+        return min(come, saved + is_last)
+
+    likely = number({part.name: part.p50 for part in parts}, is_last=False)
+    most = number({part.name: part.p90 for part in parts}, is_last=True)
+    return EstimatePart(
+        name=STATES,
+        p50=bill.take(0, sent=likely * work.state_bytes),
+        p90=bill.take(0, sent=most * work.state_bytes),
+        source=f"reckoned: {likely} to {most} of {work.state_bytes / 1e6:.0f} MB; assumed: AdamW, all in 32 bits",
     )
 
 

@@ -91,7 +91,12 @@ def default_cap_microusd(estimated: Estimate, most_microusd: int = MOST_CAP_MICR
 
 def needed_balance_microusd(estimated: Estimate, offer: Offer) -> int:
     """Return what should be on the account."""
-    return max(offer.balance_floor_microusd, math.ceil(_BALANCE_RATIO * estimated.p90_microusd))
+    return max(offer.balance_floor_microusd, balance_for(estimated.p90_microusd))
+
+
+def balance_for(microusd: int) -> int:
+    """Return what should be on an account of which so much is going to be used."""
+    return math.ceil(_BALANCE_RATIO * microusd)
 
 
 def run_limits(
@@ -124,7 +129,8 @@ def run_limits(
         )
     needed = needed_balance_microusd(estimated, offer)
     cap = default_cap_microusd(estimated, most_microusd) if budget_microusd is None else budget_microusd
-    if cap < estimated.p50_microusd or _paid_s(cap - estimated.p90_traffic_microusd, offer) == 0:
+    traffic_microusd = estimated.p90_traffic_microusd
+    if cap < estimated.p50_microusd or _paid_s(cap - traffic_microusd, offer) == 0:
         what = "the budget is" if budget_microusd is not None else "without --budget no more is spent than"
         raise UsageError(
             f"{what} {formatting.money(cap)}, the run is likely to cost {cost_range(estimated)} on {_named(offer)}. "
@@ -135,7 +141,8 @@ def run_limits(
     notes = []
     if balance_microusd is not None:
         lowered = _cap_of_balance(balance_microusd)
-        if balance_microusd < offer.balance_floor_microusd or lowered < estimated.p50_microusd:
+        is_enough = lowered >= estimated.p50_microusd and _paid_s(lowered - traffic_microusd, offer) != 0
+        if balance_microusd < offer.balance_floor_microusd or not is_enough:
             raise UsageError(
                 f"there is {formatting.money(balance_microusd)} on the {offer.provider} account; the run is likely to "
                 f"cost {cost_range(estimated)} on {_named(offer)}, so {formatting.money(needed)} should be there. "
@@ -149,7 +156,7 @@ def run_limits(
                 f"{formatting.money(balance_microusd)} on the {offer.provider} account, and a part must stay there"
             )
             cap = lowered
-    paid_s = _paid_s(cap - estimated.p90_traffic_microusd, offer)
+    paid_s = _paid_s(cap - traffic_microusd, offer)
     wanted_s = math.ceil(_STOP_RATIO * estimated.p90_s) + math.ceil(linger_s)
     auto_stop_s, stops_for = wanted_s, "1.5 x p90"
     if deadline_s is not None and deadline_s < wanted_s:

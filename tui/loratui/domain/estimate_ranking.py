@@ -42,6 +42,7 @@ def rank(
     by: SortBy = SortBy.TOTAL,
     *,
     bad_hosts: AbstractSet[tuple[str, str]] = frozenset(),
+    bad_kinds: AbstractSet[tuple[str, str]] = frozenset(),
     min_vram_mib: int = 0,
     min_reliability: float = MIN_RELIABILITY,
 ) -> list[Quote]:
@@ -49,8 +50,10 @@ def rank(
 
     Those that can't be rented for as long as the run may take are left out, too.
 
-    ``bad_hosts``: (provider, machine) that failed before. What a provider does not say of its reliability counts as
-    enough, and comes last where that is what counts. Where time matters, GPUs without any figure come last.
+    ``bad_hosts``: (provider, machine) that failed before. ``bad_kinds``: (provider, kind) of which one has just failed:
+    the next may be another one, so they come last and are not left out. What a provider does not say of its
+    reliability counts as enough, and comes last where that is what counts. Where time matters, GPUs without any figure
+    come last.
     """
     fit = [
         quote
@@ -61,7 +64,7 @@ def rank(
         and (quote.offer.longest_s is None or quote.offer.longest_s >= quote.estimate.p90_s)
         and (by is not SortBy.PRIVACY or quote.offer.is_datacenter is True)
     ]
-    return sorted(fit, key=lambda quote: _key(quote, by))
+    return sorted(fit, key=lambda quote: ((quote.offer.provider, quote.offer.kind) in bad_kinds, *_key(quote, by)))
 
 
 def memory_speeds(offers: Iterable[Offer]) -> dict[str, float]:

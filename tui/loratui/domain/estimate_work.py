@@ -18,6 +18,8 @@ NUM_SHEET_PICTURES = 25
 PICTURE_BYTES = 600_000
 """Of a PNG of 512 x 512, at most about."""
 _FILE_BYTES_PER_RANK = 1_200_000
+_STATE_BYTES_PER_RANK = 6 * _FILE_BYTES_PER_RANK
+"""Weights and two moments of AdamW, all in 32 bits."""
 _CHECKPOINTING = 4 / 3
 """What recomputing activations adds: docs/config.md."""
 _MIB_PER_GB = 1000**3 / 2**20
@@ -41,13 +43,15 @@ class Work:
     """LoRA files, those on the way included."""
     file_bytes: int = 40_000_000
     """Of one of them."""
+    state_bytes: int = 0
+    """Of a saved state, to go on from elsewhere; 0: none is fetched."""
+    num_states: int | None = None
+    """That are saved; None: by the clock."""
     upload_bytes: int
     """What this laptop sends: dataset, and the base model where that is here."""
     base_model_bytes: int | None = None
     """What the machine downloads; 0: nothing, None: nobody knows how much."""
     environment: EnvironmentKind = EnvironmentKind.OVERLAY
-    image_bytes: int | None = None
-    """Of the container image; None: nobody knows."""
     min_vram_mib: int = 0
     """Below it the run can't fit."""
 
@@ -79,9 +83,9 @@ def work_of(
     upload_bytes: int,
     base_model_bytes: int | None,
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
-    image_bytes: int | None = None,
+    brings_states: bool = True,
 ) -> Work:
-    """Return what a config with this plan comes to."""
+    """Return what a config with this plan comes to. ``brings_states``: saved states are fetched, too."""
     width, height = config.resolution
     num_prompts = len(config.sample_prompts)
     num_samples = num_prompts * len(plan.sample_steps) + (NUM_SHEET_PICTURES if num_prompts else 0)
@@ -94,10 +98,11 @@ def work_of(
         num_sample_pictures=num_samples,
         num_files=len(plan.save_points) + 1,
         file_bytes=config.network_dim * _FILE_BYTES_PER_RANK * precision,
+        state_bytes=config.network_dim * _STATE_BYTES_PER_RANK if brings_states else 0,
+        num_states=None if plan.checkpoint_steps is None else len(plan.checkpoint_steps),
         upload_bytes=upload_bytes,
         base_model_bytes=base_model_bytes,
         environment=environment,
-        image_bytes=image_bytes,
         min_vram_mib=min_vram_mib(config),
     )
 
@@ -110,6 +115,7 @@ def joined(works: Sequence[Work], num_models: int = 1) -> Work:
     if len(works) == 1:
         return works[0]
     steps = sum(work.steps for work in works)
+    states = [work.num_states for work in works if work.num_states is not None]
     models = [work.base_model_bytes for work in works]
     known = sorted((size for size in models if size is not None), reverse=True)
     return replace(
@@ -121,6 +127,8 @@ def joined(works: Sequence[Work], num_models: int = 1) -> Work:
         num_sample_pictures=sum(math.ceil(work.num_sample_pictures * work.pixels / UNIT_PX) for work in works),
         num_files=sum(work.num_files for work in works),
         file_bytes=max(work.file_bytes for work in works),
+        state_bytes=max(work.state_bytes for work in works),
+        num_states=sum(states) if len(states) == len(works) else None,
         upload_bytes=sum(work.upload_bytes for work in works),
         base_model_bytes=None if None in models else sum(known[:num_models]),
         min_vram_mib=max(work.min_vram_mib for work in works),

@@ -37,6 +37,8 @@ class Rates:
 
     running_microusd_per_h: int
     stopped_microusd_per_h: int = 0
+    disk_microusd_per_h: int = 0
+    """What of the price of running is for the disk."""
     sent_microusd_per_gb: int = 0
     received_microusd_per_gb: int = 0
     billing_floor_us: int = 0
@@ -49,6 +51,7 @@ class Rates:
         return cls(
             running_microusd_per_h=price,
             # A provider that does not say what a stopped machine costs is taken to bill it like a running one.
+            disk_microusd_per_h=offer.disk_microusd_per_h,
             stopped_microusd_per_h=price if offer.stopped_microusd_per_h is None else offer.stopped_microusd_per_h,
             sent_microusd_per_gb=offer.sent_microusd_per_gb,
             received_microusd_per_gb=offer.received_microusd_per_gb,
@@ -79,6 +82,8 @@ class Spent:
     """What a rental has cost, or will have cost. Micro-dollars."""
 
     time_microusd: int
+    disk_microusd: int = 0
+    """What of the time's cost is the disk's."""
     floor_microusd: int = 0
     """What is billed beyond its time, because so much is billed at least."""
     traffic_microusd: int = 0
@@ -125,9 +130,11 @@ def by_phase(spans: Sequence[Span], now_ts: float) -> dict[Phase, int]:
 def spent(spans: Sequence[Span], now_ts: float, rates: Rates, *, sent_bytes: int = 0, received_bytes: int = 0) -> Spent:
     """Return what a rental has cost so far."""
     time = sum(charges(spans, now_ts))
+    disk = sum(_disk_per_h(span, rates) * span.elapsed_us(now_ts) for span in spans)
     floor = time_microusd(rates.running_microusd_per_h, rates.billing_floor_us) if spans else 0
     return Spent(
         time_microusd=time,
+        disk_microusd=_up(disk, _US_PER_H),
         floor_microusd=max(0, floor - time),
         traffic_microusd=traffic_microusd(rates, sent_bytes, received_bytes),
     )
@@ -168,6 +175,10 @@ def ends_ts(
     paid_s = None if left_microusd is None else lasts_s(left_microusd, microusd_per_h, reserved_microusd)
     paid_ts = None if paid_s is None else now_ts + paid_s
     return min((ts for ts in (agreed_ts, paid_ts) if ts is not None), default=None)
+
+
+def _disk_per_h(span: Span, rates: Rates) -> int:
+    return span.microusd_per_h if span.phase is Phase.STOPPED else min(rates.disk_microusd_per_h, span.microusd_per_h)
 
 
 def _ended(span: Span, now_ts: float) -> Span:

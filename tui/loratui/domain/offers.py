@@ -28,6 +28,8 @@ class Offer:
     """How fast the GPU's memory is, in 10^9 bytes a second, as the provider measured it."""
     price_microusd_per_h: int
     """While it runs, with the disk that was asked for; traffic comes on top."""
+    disk_microusd_per_h: int = 0
+    """What of that is for the disk."""
     stopped_microusd_per_h: int | None = None
     """What the disk goes on costing while it does not run."""
     sent_microusd_per_gb: int = 0
@@ -53,6 +55,8 @@ class Offer:
     is_datacenter: bool | None = None
     machine: str = ""
     """What stays the same when this machine is offered again; empty: nobody can tell."""
+    kind: str = ""
+    """Where nobody can tell: what stays the same when its kind of machine, in that place, is offered again."""
     longest_s: float | None = None
     """How long it can be rented."""
     billing_floor_s: float = 0.0
@@ -116,7 +120,7 @@ def _at_least(value: Any, least: Any) -> bool:
 
 
 def read_share(text: str) -> float:
-    """Return a reliability: 0.99 is 99 %.
+    """Return a share: 0.99 is 99 %.
 
     Raises:
         ValueError: it is no number between 0 and 1.

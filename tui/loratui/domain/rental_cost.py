@@ -23,7 +23,14 @@ class RentalCost:
     """By the provider's last word."""
     spent_microusd: int
     """Its time, what is billed at least, and the traffic that was counted."""
+    disk_microusd: int = 0
+    """What of that is the disk's, as of ``at_s``."""
     traffic_microusd: int = 0
+    states_microusd: int = 0
+    """What of the traffic was saved states."""
+    sent_microusd_per_gb: int = 0
+    is_exact: bool = True
+    """Whether nothing of it is known from the machine alone, which may say what it likes."""
     projected_microusd: int | None = None
     """What it will have cost in the end, as far as anybody can tell; None: nobody can yet."""
     cap_microusd: int | None = None
@@ -48,10 +55,19 @@ class RentalCost:
         """Return whether the provider has shown that nothing bills any more."""
         return self.state.is_over
 
+    @property
+    def time_microusd(self) -> int:
+        """Return what its time has cost."""
+        return sum(self.phases.values())
+
     def spent_at(self, now_s: float) -> int:
         """Return what it has cost at ``now_s``, carried on at the hourly price."""
         since_s = 0.0 if self.is_over else max(0.0, now_s - self.at_s)
         return self.spent_microusd + round(self.price_microusd_per_h * since_s / _S_PER_H)
+
+    def is_known(self, now_s: float) -> bool:
+        """Return whether what is spent can be shown as a fact."""
+        return self.is_exact and self.is_fresh(now_s)
 
     def is_fresh(self, now_s: float) -> bool:
         """Return whether the price is known to be what the provider says now."""

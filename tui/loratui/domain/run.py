@@ -247,7 +247,7 @@ class RunView:
         Of a run it is carried on from the agent's last figure at the hourly price.
         """
         if self.rental is not None:
-            return Money(value_microusd=self.rental.spent_at(now_s), exact=self.rental.is_fresh(now_s))
+            return Money(value_microusd=self.rental.spent_at(now_s), exact=self.rental.is_known(now_s))
         if self.money_at_s is None or not self.is_billing:
             return Money(value_microusd=self.spent_microusd, exact=True)
         since_s = self._money_age_s(now_s)

@@ -1,5 +1,6 @@
 """Which saved state of a run is fetched, and when: last of all, and seldom enough to leave the line to others. Pure."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,13 @@ NUM_OFFERED = 2
 EVERY_S = 60.0
 SHARE = 4
 """After a state has come, the line is left to others for so many times as long as that took."""
+COST_SHARE = 20
+"""On a rented machine a twentieth of what its time costs may go into bringing states home."""
+AHEAD_H, LAST_AHEAD_H = 2, 4
+"""As if it had lasted so many hours longer: the first state is to come soon, and the last one of a run that was
+stopped, or has failed, though others came just before."""
+_S_PER_H = 3600
+_BYTES_PER_GB = 1_000_000_000
 
 
 def offer(offered: dict[str, Artifact], part: Artifact) -> None:
@@ -37,6 +45,29 @@ def newest_offered(offered: Mapping[str, Artifact]) -> tuple[int, dict[str, Arti
         if len(parts) == len(STATE_PARTS):
             return step, {name: parts[name] for name in STATE_PARTS}
     return None
+
+
+def pays_in_s(
+    so_far_microusd: int, next_microusd: int, time_microusd: int, microusd_per_h: int, *, is_last: bool
+) -> float:
+    """Return how much longer a rental has to last until the next state is within the share."""
+    ahead = (LAST_AHEAD_H if is_last else AHEAD_H) * microusd_per_h
+    lacks = (so_far_microusd + next_microusd) * COST_SHARE - time_microusd - ahead
+    if lacks <= 0:
+        return 0.0
+    return lacks * _S_PER_H / microusd_per_h if microusd_per_h > 0 else math.inf
+
+
+def most_states(
+    training_s: int, rental_s: int, state_bytes: int, microusd_per_gb: int, microusd_per_h: int, *, is_last: bool
+) -> int:
+    """Return how many states come at most, of those that a box has, while a rental lasts for so long."""
+    most = training_s // math.ceil(EVERY_S) + (2 if is_last else 1)
+    exact = state_bytes * microusd_per_gb * COST_SHARE * _S_PER_H
+    if exact <= 0:
+        return most
+    ahead_s = (LAST_AHEAD_H if is_last else AHEAD_H) * _S_PER_H
+    return min(most, microusd_per_h * (rental_s + ahead_s) * _BYTES_PER_GB // exact)
 
 
 def _most(part: str) -> int:

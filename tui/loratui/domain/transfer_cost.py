@@ -14,6 +14,9 @@ _WORTH_MOVING_S = 180.0
 _MEASURED_S = 4.0
 """A shorter look says more about buffers on the way than about the line."""
 
+ARRIVED_BYTES = 2 << 20
+"""So much has to have come before its speed says something about the line."""
+
 
 class Worth(StrEnum):
     """What to do about a transfer."""
@@ -95,3 +98,23 @@ class Speed:
         if last_s - first_s < _MEASURED_S:
             return None
         return (last - first) / (last_s - first_s)
+
+
+class Arrivals:
+    """How fast files came from a machine, all of them together."""
+
+    def __init__(self) -> None:
+        """Begin without a measurement."""
+        self._num_bytes = 0
+        self._seconds = 0.0
+
+    def add(self, num_bytes: int, seconds: float) -> None:
+        """Take in a file: what came of it, and how long that took, from the first question for it on."""
+        self._num_bytes += num_bytes
+        self._seconds += seconds
+
+    def bytes_per_s(self) -> float | None:
+        """Return the speed; None while there is none to speak of: of little that comes, most of the time is the way."""
+        if self._num_bytes < ARRIVED_BYTES or self._seconds <= 0:
+            return None
+        return self._num_bytes / self._seconds

@@ -72,6 +72,7 @@ class RentalNarrator:
             "state": str(rental.state),
             "usd": rental.spent_at(now_s) / MICROUSD_PER_USD,
             "usd_per_h": rental.price_microusd_per_h / MICROUSD_PER_USD,
+            "disk_usd": rental.disk_microusd / MICROUSD_PER_USD,
             "traffic_usd": rental.traffic_microusd / MICROUSD_PER_USD,
             "projected_usd": _usd(rental.projected_microusd),
             "cap_usd": _usd(rental.cap_microusd),
@@ -79,6 +80,7 @@ class RentalNarrator:
             "armed": rental.armed,
             "stops_for": rental.stops_for,
             "is_fresh": rental.is_fresh(now_s),
+            "is_exact": rental.is_exact,
             "trouble": rental.trouble,
         }
         print_line(to_json(fields))
@@ -90,8 +92,10 @@ def _usd(microusd: int | None) -> float | None:
 
 def money_sentence(rental: RentalCost, now_s: float) -> str:
     """Return what it costs, in a sentence."""
-    spent = formatting.money(rental.spent_at(now_s), exact=rental.is_fresh(now_s))
-    parts = [f"{spent} spent at {formatting.hourly_price(rental.price_microusd_per_h)}"]
+    spent = formatting.money(rental.spent_at(now_s), exact=rental.is_known(now_s))
+    shares = {"disk": rental.disk_microusd, "traffic": rental.traffic_microusd}
+    told = ", ".join(f"{formatting.money(share)} of it {name}" for name, share in shares.items() if share)
+    parts = [f"{spent} spent at {formatting.hourly_price(rental.price_microusd_per_h)}{told and f' ({told})'}"]
     if rental.projected_microusd is not None:
         parts.append(f"{formatting.money(rental.projected_microusd, exact=False)} in all")
     if rental.cap_microusd is not None:

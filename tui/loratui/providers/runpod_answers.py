@@ -152,6 +152,7 @@ def offers_in(content: bytes, cloud: str, disk_gb: int, min_cuda: str, region: s
             gpu_name=_without_maker(text(row, "name")),
             vram_mib=field(row, "memory", int) * 1024,
             price_microusd_per_h=total_microusd,
+            disk_microusd_per_h=disk_microusd_per_h(disk_gb),
             # Only the container's own disk is used: stopping a pod wipes it, and ends its bill.
             stopped_microusd_per_h=0,
             disk_gb=disk_gb,
@@ -159,6 +160,8 @@ def offers_in(content: bytes, cloud: str, disk_gb: int, min_cuda: str, region: s
             availability=availability,
             region=region,
             is_datacenter=cloud == "SECURE",
+            # A pod never says which machine it is on. Its data center may be told, but not left out of a request.
+            kind=" ".join(filter(None, (gpu, cloud, region))),
             balance_floor_microusd=total_microusd,
         )
 

@@ -76,16 +76,20 @@ _log = logging.getLogger(__name__)
 class Vast:
     """``Provider`` of Vast.ai. ``key`` may be empty for searching alone.
 
-    ``retry_first_s`` scales every wait, for tests: the intervals of a real server are seconds.
+    ``retry_first_s`` scales every wait, for tests: the intervals of a real server are seconds. ``spacing`` scales those
+    between two requests alone: 0 for a server of one's own, which has no limits.
     """
 
-    def __init__(self, key: str = "", *, url: str = URL, retry_first_s: float = RETRY_FIRST_S) -> None:
+    def __init__(
+        self, key: str = "", *, url: str = URL, retry_first_s: float = RETRY_FIRST_S, spacing: float = 1.0
+    ) -> None:
         scale = retry_first_s / RETRY_FIRST_S
+        margin = _INTERVAL_MARGIN * spacing * scale
         self._api = Api(
             self.name,
             url,
             key=key,
-            spacing_s={name: _INTERVAL_MARGIN * scale * least_s for name, least_s in _LEAST_INTERVAL_S.items()},
+            spacing_s={name: margin * least_s for name, least_s in _LEAST_INTERVAL_S.items()},
             pause_s=_PAUSE_S * scale,
             retry_first_s=retry_first_s,
         )

@@ -72,6 +72,7 @@ def read_offer(value: Any, disk_gb: int) -> Offer | None:
         vram_mib=int(number(fields, "gpu_ram")),
         memory_gb_per_s=_float(number_or_none(fields, "gpu_mem_bw")),
         price_microusd_per_h=microusd(price_per_h),
+        disk_microusd_per_h=microusd(disk_per_h),
         stopped_microusd_per_h=microusd(disk_per_h),
         sent_microusd_per_gb=microusd(number_or_none(fields, "inet_up_cost") or Decimal(0)),
         received_microusd_per_gb=microusd(number_or_none(fields, "inet_down_cost") or Decimal(0)),

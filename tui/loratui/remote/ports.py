@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 LIMIT_S = 5.0
+Endpoint = tuple[str, int]
 
 
-async def reaches_any(endpoints: Sequence[tuple[str, int]], limit_s: float = LIMIT_S) -> bool:
-    """Return whether one of them takes a connection within the limit; nothing is sent there."""
-    async with asyncio.TaskGroup() as tasks:
-        asked = [tasks.create_task(_reaches(host, port, limit_s)) for host, port in endpoints]
-    return any(task.result() for task in asked)
+async def first_reached(endpoints: Iterable[Endpoint], limit_s: float = LIMIT_S) -> Endpoint | None:
+    """Return the first of them that takes a connection, each within the limit; nothing is sent there.
+
+    They are tried one after the other: a host that listens on every port takes several at once for a scan.
+    """
+    for host, port in endpoints:
+        if await _reaches(host, port, limit_s):
+            return host, port
+    return None
 
 
 async def _reaches(host: str, port: int, limit_s: float) -> bool:

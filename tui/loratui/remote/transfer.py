@@ -47,8 +47,8 @@ async def download(
 ) -> None:
     """Put the artifact at ``destination``, which then is complete, verified and on the disk, or untouched.
 
-    ``progress`` is told the bytes that are here; ``ahead`` is what is known of the way. An interrupted download leaves
-    ``.part`` and goes on from it.
+    ``progress`` is told the bytes that are here, at first those of an earlier attempt; ``ahead`` is what is known of
+    the way. An interrupted download leaves ``.part`` and goes on from it.
 
     Raises:
         ProtocolError: the agent sent other bytes than it announced; ``.part`` is gone then.
@@ -63,6 +63,7 @@ async def download(
         with _Part(part) as opened:
             here = await in_thread(opened.take_up, artifact.size)
             _check_space(destination.parent, artifact.size - here)
+            progress(here)
             try:
                 if isinstance(agent, FileWay):
                     await _stream(agent, job, artifact, opened, here, destination, progress, ahead or ReadAhead())

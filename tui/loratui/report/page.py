@@ -171,6 +171,7 @@ def _cost(view: RunView, now_s: float) -> list[tuple[str, str]]:
             (f"rental{so_far}: {str(phase).replace('_', ' ')}", formatting.money(microusd))
             for phase, microusd in view.rental.phases.items()
         ]
+        rows.append((f"rental{so_far}: of that, the disk", formatting.money(view.rental.disk_microusd)))
         rows.append(
             (f"rental{so_far}: traffic, as far as it was counted", formatting.money(view.rental.traffic_microusd))
         )

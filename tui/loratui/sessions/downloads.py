@@ -11,10 +11,12 @@ from loratui.domain.download_policy import DownloadPolicy, LocalFile
 from loratui.domain.local_names import LocalNames, may_be
 from loratui.domain.read_ahead import ReadAhead
 from loratui.domain.run import RunView
+from loratui.domain.transfer_cost import Arrivals
 from loratui.remote.agent_client import AgentClient
 from loratui.remote.file_stream import FileWay
 from loratui.remote.transfer import download
 from loratui.sessions.export import EXPORTED_KINDS, export, output_folder
+from loratui.sessions.rented import rental_label
 from loratui.sessions.saved_states import BULK_FROM_BYTES, SavedStates
 from loratui.store import Download, Store, StoredRun
 from loratui_protocol.errors import AgentUnreachableError, HostError, LoratuiError, ProtocolError, StorageError
@@ -73,11 +75,18 @@ class Downloads:
         self._output_folder = output_folder(run.config_toml)
         self._news = asyncio.Event()
         self._acks: dict[str, tuple[list[str], set[str]]] = {}
+        self._arrivals = Arrivals()
         self._names = LocalNames()
         for file in store.files(run.id).values():
             self._names.take(file.name)
         self._states = SavedStates(
-            run.id, store, folder, files=files, policy=policy, note=lambda text: self._note("WARNING", text)
+            run.id,
+            store,
+            folder,
+            files=files,
+            policy=policy,
+            note=lambda text: self._note("WARNING", text),
+            is_rented=bool(rental_label(run.target)),
         )
         self._judged_seq = -1
         """How far the view had come when it was last looked at for what is declined."""
@@ -217,12 +226,29 @@ class Downloads:
             if known is not None and _is(artifact, known):
                 return file, known.path
             try:
-                await download(agent, self._run.id, artifact, path, lambda here: self._progress(artifact, here), ahead)
+                await self._download(agent, artifact, path, ahead)
                 self._store.add_download(self._run.id, artifact.id, path, artifact.sha256)
             except StorageError as error:
                 if error.code != "transfer.elsewhere":
                     raise
                 await asyncio.sleep(_ELSEWHERE_S)
+
+    async def _download(self, agent: AgentClient | FileWay, artifact: Artifact, path: Path, ahead: ReadAhead) -> None:
+        came: list[tuple[float, int]] = []
+
+        def progress(here: int) -> None:
+            came[1:] = [(time.monotonic(), here)]
+            self._progress(artifact, here)
+
+        await download(agent, self._run.id, artifact, path, progress, ahead)
+        # A host of the user's own may be next door, and a cap of theirs says nothing of the line.
+        if artifact.size < BULK_FROM_BYTES or not rental_label(self._run.target) or self._policy.max_bytes_per_s:
+            return
+        (asked_s, had), (here_s, here) = came[0], came[-1]
+        self._arrivals.add(here - had, here_s - asked_s)
+        speed = self._arrivals.bytes_per_s()
+        if speed is not None:
+            self._store.note_downlink(self._run.id, speed)
 
     def _begin(self, artifact: Artifact) -> LocalFile:
         """Return the file that is this artifact's for good, and have this version of it count.

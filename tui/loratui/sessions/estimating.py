@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loratui.domain.disk_need import DiskNeed
-from loratui.domain.estimate import BOOT, ENVIRONMENT, Known, MeasuredPhase
+from loratui.domain.estimate import BOOT, ENVIRONMENT, Known, MeasuredModel, MeasuredPhase
 from loratui.domain.estimate_ranking import Quote, SortBy, memory_speeds, quotes, rank
-from loratui.domain.estimate_speeds import COMPARED_WITH, MeasuredSpeed, lacks_comparison, measured_speed
+from loratui.domain.estimate_speeds import COMPARED_WITH, MeasuredSpeed, gpu_key, lacks_comparison, measured_speed
 from loratui.domain.estimate_work import Work, units_per_step, work_of
 from loratui.domain.ledger import Phase
 from loratui.domain.offers import Offer, OfferQuery
@@ -17,7 +17,7 @@ from loratui.sessions.market import PROVIDERS, Answered, offers_of
 from loratui.sessions.prepare import model_source
 from loratui.sessions.supply import supply_size
 from loratui.settings import Settings
-from loratui.store import Store, StoredRun
+from loratui.store import Store
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
@@ -31,7 +31,10 @@ _NUM_RENTALS = 20
 """So many of the newest are looked at: hosts, prices and our own programs change."""
 _NUM_RECORDS = 1000
 _MADE_S = 1.0
-"""An environment that took less was there from a run before."""
+"""An environment that took less was there from a run before; a download that did says nothing of a speed."""
+_MODEL_PHASE = "base_model"
+_MODEL_BYTES = 100_000_000
+"""Less of a base model is the first second of a line that is still finding its speed, or the rest of a download."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,11 @@ class Quoted:
     disk: DiskNeed | None = None
     """What the run needs, if that was reckoned."""
 
+    @property
+    def offers(self) -> list[Offer]:
+        """Return all that was offered, in no order, what may not be taken included."""
+        return _all(self.answers)
+
 
 def work_for(
     config: TrainingConfig,
@@ -51,7 +59,6 @@ def work_for(
     *,
     base_model_bytes: int | None = None,
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
-    image_bytes: int | None = None,
 ) -> Work:
     """Return what a config comes to; ``base_model_bytes`` is for one that the machine downloads.
 
@@ -65,7 +72,7 @@ def work_for(
         upload_bytes=supply_size(config, model),
         base_model_bytes=base_model_bytes if model else 0,
         environment=environment,
-        image_bytes=image_bytes,
+        brings_states=preferences.downloads.which == "all",
     )
 
 
@@ -76,6 +83,7 @@ async def quoted_offers(
     *,
     known: Known,
     bad_hosts: frozenset[tuple[str, str]] = frozenset(),
+    bad_kinds: frozenset[tuple[str, str]] = frozenset(),
     sort_by: SortBy = SortBy.TOTAL,
 ) -> Quoted:
     """Ask the providers what they have that ``query`` and the run fit on, and rank it."""
@@ -91,6 +99,7 @@ async def quoted_offers(
         quotes(work, found, known),
         sort_by,
         bad_hosts=bad_hosts,
+        bad_kinds=bad_kinds,
         min_vram_mib=query.min_vram_mib,
         min_reliability=query.min_reliability,
     )
@@ -102,7 +111,7 @@ def _all(answers: Iterable[Answered[list[Offer]]]) -> list[Offer]:
 
 
 def bad_hosts(preferences: Settings, since_ts: float = 0.0) -> frozenset[tuple[str, str]]:
-    """Return the machines that did not serve since then: (provider, machine)."""
+    """Return the machines, and kinds of them, that did not serve since then: (provider, machine or kind)."""
     if not preferences.database.exists():
         return frozenset()
     with Rentals(preferences.database) as ledger:
@@ -112,10 +121,11 @@ def bad_hosts(preferences: Settings, since_ts: float = 0.0) -> frozenset[tuple[s
 
 
 def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
-    """Return what earlier rentals have shown, newest first; of speeds, those with a base model of the same kind."""
+    """Return what earlier runs have shown, newest first; of speeds, those with a base model of the same kind."""
     if not preferences.database.exists():
         return Known()
-    speeds, phases = [], []
+    phases: list[MeasuredPhase] = []
+    models: list[MeasuredModel] = []
     uplink: float | None = None
     with Store(preferences.database) as store, Rentals(preferences.database) as ledger:
         for rental in ledger.rentals()[:_NUM_RENTALS]:
@@ -128,12 +138,16 @@ def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
                     if error.code != "store.unknown_run":
                         raise
                     continue
-                before = itertools.takewhile(lambda each: not isinstance(each.event, Step), store.records(run_id))
+                before = list(itertools.takewhile(lambda each: not isinstance(each.event, Step), store.records(run_id)))
                 phases += _environment(rental, run.name, before)
-                # The last ones: the first steps are slower, and a long run has very many.
-                last = store.records(run_id, after_seq=max(0, run.head - _NUM_RECORDS))
-                speeds += _speed(rental, run, last, config)
-    return Known(speeds=speeds, phases=phases, uplink_bytes_per_s=uplink)
+                models += _model(rental, run.name, before)
+        return Known(
+            speeds=_speeds(store, config),
+            phases=phases,
+            models=models,
+            uplink_bytes_per_s=uplink,
+            downlink_bytes_per_s=store.downlink_bytes_per_s(),
+        )
 
 
 def _boot(ledger: Rentals, rental: StoredRental) -> list[MeasuredPhase]:
@@ -155,23 +169,45 @@ def _environment(rental: StoredRental, name: str, records: Iterable[Record]) -> 
     return [MeasuredPhase(phase=ENVIRONMENT, provider=rental.provider, seconds=took_s, run=name)]
 
 
-def _speed(
-    rental: StoredRental, run: StoredRun, records: Iterable[Record], config: TrainingConfig
-) -> list[MeasuredSpeed]:
-    try:
-        earlier = parse_config(run.config_toml, Path("/")).config
-    except ConfigError:
-        # Another version wrote it.
+def _model(rental: StoredRental, name: str, records: Iterable[Record]) -> list[MeasuredModel]:
+    """Return how fast the base model came to a machine, if so much came that it means something."""
+    came = [
+        (each.ts, each.event.done)
+        for each in records
+        if isinstance(each.event, Setup) and each.event.phase == _MODEL_PHASE and each.event.unit == "bytes"
+    ]
+    if not came:
         return []
-    if _is_builtin(earlier) != _is_builtin(config):
+    (first_ts, first), (last_ts, last) = came[0], came[-1]
+    if last - first < _MODEL_BYTES or last_ts - first_ts < _MADE_S:
         return []
-    speed = measured_speed(
-        gpu=rental.offer.gpu_name,
-        run=run.name,
-        it_s=[each.event.it_s for each in records if isinstance(each.event, Step)],
-        units_per_step=units_per_step(earlier),
-    )
-    return [speed] if speed else []
+    return [MeasuredModel(provider=rental.provider, bytes_per_s=(last - first) / (last_ts - first_ts), run=name)]
+
+
+def _speeds(store: Store, config: TrainingConfig) -> list[MeasuredSpeed]:
+    """Return how fast runs were, wherever they were: of each GPU and size of a step, the newest that tells."""
+    found: dict[tuple[str, float], MeasuredSpeed] = {}
+    for run in store.runs_on_gpus():
+        try:
+            earlier = parse_config(run.config_toml, Path("/")).config
+        except ConfigError:
+            # Another version wrote it, or another laptop.
+            continue
+        of = gpu_key(run.gpu), units_per_step(earlier)
+        if of in found or _is_builtin(earlier) != _is_builtin(config):
+            continue
+        # The last ones: the first steps are slower, and a long run has very many.
+        last = store.records(run.id, after_seq=max(0, run.head - _NUM_RECORDS))
+        speed = measured_speed(gpu=run.gpu, run=run.name, it_s=_steps_on_gpu(last), units_per_step=of[1])
+        if speed is not None:
+            found[of] = speed
+    return list(found.values())
+
+
+def _steps_on_gpu(records: Iterable[Record]) -> list[float]:
+    """Return the speeds of the steps; a machine may have a GPU, and a torch that can't use it."""
+    steps = [each.event for each in records if isinstance(each.event, Step)]
+    return [step.it_s for step in steps if step.vram_gib is not None]
 
 
 def _is_builtin(config: TrainingConfig) -> bool:

@@ -60,7 +60,7 @@ def open_provider(name: str, key: str, preferences: Settings) -> Provider:
     if name == "vast":
         from loratui.providers.vast import Vast
 
-        return Vast(key, url=preferences.vast_url)
+        return Vast(key, url=preferences.vast_url, spacing=preferences.vast_spacing)
     from loratui.providers.runpod import RunPod
 
     return RunPod(key, url=preferences.runpod_url, graphql_url=preferences.runpod_graphql_url)

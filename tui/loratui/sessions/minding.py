@@ -13,15 +13,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol
 
-from loratui.domain.formatting import duration, hourly_price, money
-from loratui.domain.ledger import Phase, lasts_s
+from loratui.domain.formatting import hourly_price
+from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.providers.base import Instance, InstanceState, Provider, ProviderError
 from loratui.sessions.ending import EndingView, Proofs, StillBillingError, check_account
 from loratui.sessions.market import opened
-from loratui.sessions.moving import move_deadline
+from loratui.sessions.moving import hold_to_cap
 from loratui.sessions.reckoning import Reckoning
 from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import purge_data
@@ -45,7 +45,6 @@ _KNOWN_S = 15.0
 """Until the agent knows that everything is here, before the rental ends all the same."""
 _AGAIN_S = 60.0
 _NUM_NOTES = 50
-CAP = "the cap"
 _PHASES = {
     JobState.QUEUED: Phase.SETTING_UP,
     JobState.PREPARING: Phase.SETTING_UP,
@@ -101,6 +100,7 @@ class Minder:
         self._settled_s: float | None = None
         self._deadline_ts: float | None = None
         self._due_s = 0.0
+        self._may_pass_cap = False
         self._phases: dict[str, Phase] = {}
         self._run_ids: list[str] = []
         self._news = asyncio.Event()
@@ -133,7 +133,10 @@ class Minder:
         self._news.set()
 
     def entered(self, run_id: str, state: JobState, ts: float) -> None:
-        """Write down what time was spent on from ``ts`` on: epoch seconds, by this machine's clock."""
+        """Write down what time was spent on from ``ts`` on: epoch seconds as ``steady_ts`` counts them.
+
+        The machine says when that was. It can move time from one phase to another with that, and money nowhere.
+        """
         self._phases[run_id] = _PHASES.get(state, Phase.TRAINING)
         self._enter(min(self._phases.values(), key=_FIRST.index), ts)
 
@@ -198,7 +201,9 @@ class Minder:
                 f"{self._rental.provider} shows the machine {found.state}: {found.detail or 'no reason given'}"
             )
         if found.price_microusd_per_h > 0 and found.price_microusd_per_h != self._rental.price_microusd_per_h:
-            await self._repriced(found.price_microusd_per_h)
+            self._repriced(found.price_microusd_per_h)
+        if self._may_pass_cap:
+            await self._hold_to_cap()
 
     async def _gone(self, provider: Provider) -> None:
         if not self._proofs.add(time.monotonic(), is_gone=True):
@@ -211,33 +216,26 @@ class Minder:
         self._rental = self._ledger.rental(self.label)
         await tidy_up(provider, self._ledger, self._rental)
 
-    async def _repriced(self, price: int) -> None:
-        """Count with the new price from now on; move the deadline so that the cap holds."""
-        before, now_ts = self._rental.price_microusd_per_h, steady_ts()
-        last = self._ledger.spans(self.label)[-1].phase
-        self._ledger.note(self.label, price_microusd_per_h=price)
-        self._ledger.enter(self.label, last, now_ts, price)
-        self._rental = rental = self._ledger.rental(self.label)
-        self._say(f"the price is {hourly_price(price)} now, it was {hourly_price(before)}")
-        if rental.cap_microusd is None or rental.deadline_ts is None:
-            return
-        lasts = lasts_s(rental.cap_microusd - self._reckoning.spent(rental, self._views()).total_microusd, price)
-        if lasts is None or now_ts + lasts >= rental.deadline_ts:
-            return
-        try:
-            await move_deadline(self._targets, self._settings, self._ledger, rental, now_ts + lasts, stops_for=CAP)
-        except LoratuiError as error:
-            # The client ends it then, if the machine does not.
-            self._ledger.note(self.label, deadline_ts=now_ts + lasts, stops_for=CAP)
-            self._say(
-                f"the machine could not be told to end earlier ({error.what}): this laptop has to be there for that"
-            )
-        else:
-            self._say(
-                f"auto-stop is in {duration(lasts)} now, so that no more than {money(rental.cap_microusd)} is spent"
-            )
-        self._runs.move_stop(self._run_ids, now_ts + lasts - rental.deadline_ts)
+    def _repriced(self, price: int) -> None:
+        """Count with the new price from now on."""
+        before = self._rental.price_microusd_per_h
+        self._ledger.price_from(self.label, steady_ts(), price)
         self._rental = self._ledger.rental(self.label)
+        self._say(f"the price is {hourly_price(price)} now, it was {hourly_price(before)}")
+        self._may_pass_cap = True
+
+    async def _hold_to_cap(self) -> None:
+        """Move the deadline so that the cap holds at the price that it has now."""
+        # Where somebody else is at it, the next look at the price does this.
+        async with self._folder.moving(_LOOK_EVERY_S):
+            rental = self._ledger.rental(self.label)
+            spent = self._reckoning.spent(rental, self._views()).total_microusd
+            held = await hold_to_cap(self._targets, self._settings, self._ledger, rental, spent)
+        self._may_pass_cap = False
+        self._rental = self._ledger.rental(self.label)
+        if held is not None:
+            self._say(held.sentence)
+            self._runs.move_stop(self._run_ids, held.seconds)
 
     def _is_overdue(self) -> bool:
         """Return whether the machine should have ended. A clock that was set forward since this began ends nothing."""
@@ -289,7 +287,7 @@ class Minder:
                 async with opened(self._settings, (self._rental.provider,)) as providers:
                     if not providers:
                         raise still_billing(self._rental)
-                    travelled = self._reckoning.travelled(self._views())
+                    travelled = self._reckoning.travelled(self._rental, self._views())
                     told = await finish_rental(
                         providers[0],
                         self._ledger,
@@ -298,6 +296,7 @@ class Minder:
                         self._ending,
                         sent_bytes=travelled.sent,
                         received_bytes=travelled.received,
+                        is_exact=travelled.is_exact,
                     )
             except LoratuiError as error:
                 self._fails(error)
@@ -333,13 +332,14 @@ class Minder:
         try:
             async with opened(self._settings, (self._rental.provider,)) as providers:
                 if providers:
-                    travelled = self._reckoning.travelled(self._views())
+                    travelled = self._reckoning.travelled(self._rental, self._views())
                     told = await receipt(
                         providers[0],
                         self._ledger,
                         self.label,
                         sent_bytes=travelled.sent,
                         received_bytes=travelled.received,
+                        is_exact=travelled.is_exact,
                     )
         except LoratuiError as failed:
             log.warning("rental=%s no receipt: %s", self.label, failed)
@@ -353,9 +353,8 @@ class Minder:
         self._runs.lose(self._run_ids, HostError(f"{why}; what was fetched is here", fix=fix, code=OVER))
 
     def _enter(self, phase: Phase, ts: float) -> None:
-        rental = self._rental
-        if rental.state is RentalState.READY:
-            noted(lambda: self._ledger.enter(self.label, phase, ts, rental.price_microusd_per_h))
+        if self._rental.state is RentalState.READY:
+            noted(lambda: self._ledger.enter_as_told(self.label, phase, ts, steady_ts()))
 
     def _show(self) -> None:
         """Have everyone see how it stands."""

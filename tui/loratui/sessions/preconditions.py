@@ -5,14 +5,22 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from loratui.remote.model_hub import NO_ANSWER, model_bytes
-from loratui.remote.ports import LIMIT_S, reaches_any
+from loratui.remote.ports import LIMIT_S, Endpoint, first_reached
+from loratui.setting import PORT_PROBE, endpoints
 from loratui.settings import Settings
 from loratui_protocol.errors import LoratuiError, ModelError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, Severity
 from loratui_protocol.inputs import ModelSource
 
 PORTS = "network.ports"
 """Under which a network that blocks high ports is refused, and accepted by name."""
+_CONTROL = ("portquiz.net", 443)
+"""The host of ``PORT_PROBE`` on a port that hardly any network blocks: a host that is down answers there neither."""
+_WHY = (
+    "rented machines have their SSH servers on such ports; one that can't be reached is ended, and paid for until then"
+)
+_ANOTHER_NETWORK = "use another network (a phone's hotspot, a VPN)"
+_ANOTHER_PROBE = "network.port_probe may name other addresses (host:40022), or none: then nothing is tried"
 
 
 class PreconditionError(LoratuiError):
@@ -30,16 +38,42 @@ class Looked:
     findings: tuple[Finding, ...] = ()
 
 
-async def look_before_renting(preferences: Settings, model: ModelSource | None, token: str = "") -> Looked:
-    """Ask for the base model, and for a way out to high ports, at the same time.
+async def look_before_renting(
+    preferences: Settings, model: ModelSource | None, token: str = "", *, with_ports: bool = True
+) -> Looked:
+    """Ask for the base model, and ``with_ports`` for a way out to high ports, at the same time.
 
     ``model`` None: it is built in, or travels from here. ``token`` is shown to the model's own server alone.
     """
     async with asyncio.TaskGroup() as tasks:
         weighed = tasks.create_task(_model(model, token))
-        ports = tasks.create_task(_ports(preferences.port_probe))
+        ports = tasks.create_task(_ports(preferences)) if with_ports else None
     size, findings = weighed.result()
-    return Looked(base_model_bytes=size, findings=(*findings, *ports.result()))
+    return Looked(base_model_bytes=size, findings=(*findings, *(ports.result() if ports else ())))
+
+
+async def look_at_ports(probe: tuple[Endpoint, ...], control: Endpoint | None = None) -> Finding:
+    """Try whether this network lets connections out to high ports.
+
+    The user's own ``probe`` is believed. With a ``control``, a usual port of the same host, it is somebody else's: that
+    may be down, or turn into anything, and never stands in the way of a rental.
+    """
+    if not probe:
+        what = "whether this network lets connections out to high ports is not tried: network.port_probe is none"
+        return _about_ports("info", what)
+    reached = await first_reached(probe)
+    if reached is not None:
+        return _about_ports("info", f"this network lets connections out to high ports: {_named(reached)} answers")
+    silent = f"{', '.join(map(_named, probe))} did not answer within {LIMIT_S:.0f} s"
+    if control is None:
+        what = f"no connection gets out of this network to a high port: {silent}, and {_WHY}"
+        fix = f"{_ANOTHER_NETWORK}, or correct network.port_probe; to rent in spite of it: --accept {PORTS}"
+        return _about_ports("error", what, fix)
+    if await first_reached([control]) is not None:
+        what = f"this network seems to block high ports: {silent}, {_named(control)} did, and {_WHY}"
+        return _about_ports("warning", what, f"{_ANOTHER_NETWORK}; {_ANOTHER_PROBE}")
+    what = f"whether this network blocks high ports can't be told: {silent}, nor did {_named(control)}; {_WHY}"
+    return _about_ports("warning", what, _ANOTHER_PROBE)
 
 
 def refuse(findings: Iterable[Finding], accepted: Collection[str] = ()) -> list[Finding]:
@@ -74,19 +108,18 @@ async def _model(model: ModelSource | None, token: str) -> tuple[int | None, lis
         return None, [Finding(code=error.code, severity="error", what=error.what, fix=fix)]
 
 
-async def _ports(endpoints: tuple[tuple[str, int], ...]) -> list[Finding]:
-    if not endpoints or await reaches_any(endpoints):
-        return []
-    tried = ", ".join(f"{host}:{port}" for host, port in endpoints)
-    what = (
-        f"no connection gets out of this network to a high port: {tried} did not answer within {LIMIT_S:.0f} s, and "
-        "rented machines have their SSH servers on such ports"
-    )
-    fix = (
-        "use another network (a phone's hotspot, a VPN), or correct the setting network.port_probe; to rent in spite "
-        f"of it: --accept {PORTS}"
-    )
-    return [Finding(code=PORTS, severity="error", what=what, fix=fix)]
+async def _ports(preferences: Settings) -> list[Finding]:
+    is_usual = preferences.port_probe == endpoints(PORT_PROBE)
+    return [await look_at_ports(preferences.port_probe, _CONTROL if is_usual else None)]
+
+
+def _about_ports(severity: Severity, what: str, fix: str = "") -> Finding:
+    return Finding(code=PORTS, severity=severity, what=what, fix=fix)
+
+
+def _named(endpoint: Endpoint) -> str:
+    host, port = endpoint
+    return f"{host}:{port}"
 
 
 def _what(finding: Finding) -> str:

@@ -1,14 +1,18 @@
 """What a rental has cost, and will have cost: its time by the ledger, its traffic as far as this laptop can count it.
 
-Of traffic is counted: what was sent from here, the base model that the machine downloaded, and the files that were
-fetched. The image and the packages of the environment are not: nobody tells how large they were.
+Of traffic is counted: what was sent from here, the base model that the machine downloaded, the files that were
+fetched, and the saved states. The image and the packages of the environment are not: nobody tells how large they were.
+How much of the base model has come is the machine's word, which counts no further than what was known before it was
+rented.
 """
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from loratui.domain.ledger import Phase, Rates, Spent, by_phase, projected
+from loratui.domain.estimate import LARGE_MODEL_BYTES
+from loratui.domain.ledger import Phase, Rates, Spent, by_phase, projected, traffic_microusd
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
 from loratui.sessions.steady_clock import steady_ts
@@ -16,6 +20,7 @@ from loratui.sessions.supply import Supply
 from loratui.store import Store
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import StorageError
+from loratui_protocol.inputs import ModelSource
 
 _BASE_MODEL = "base_model"
 _END_S = 30.0
@@ -28,6 +33,18 @@ class Travelled:
 
     sent: int = 0
     received: int = 0
+    states: int = 0
+    """What was sent of saved states; ``sent`` has it, too."""
+    is_exact: bool = True
+    """Whether none of it is known from the machine alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Needs:
+    """What a run is sent, sizes by hash, and the base model that its machine gets for it."""
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    model: ModelSource | None = None
 
 
 class Reckoning:
@@ -36,30 +53,40 @@ class Reckoning:
     def __init__(self, ledger: Rentals, store: Store) -> None:
         self._ledger = ledger
         self._store = store
-        self._supplies: dict[str, Mapping[str, int]] = {}
-        """What each run is sent: sizes by hash. One that several need travels once."""
+        self._supplies: dict[str, _Needs] = {}
+        """What each run is sent. What several need travels once."""
 
-    def travelled(self, views: Mapping[str, RunView]) -> Travelled:
+    def travelled(self, rental: StoredRental, views: Mapping[str, RunView]) -> Travelled:
         """Return what has travelled for these runs so far."""
         needed: dict[str, int] = {}
-        model = on_its_way = sent = 0
+        told: dict[ModelSource | None, int] = {}
+        on_its_way = files = states = 0
         for run_id, view in views.items():
             if view.supply is not None and not view.supply.is_complete:
                 on_its_way += view.supply.done
             else:
-                needed |= self._supply(run_id)
+                needed |= self._needs(run_id).sizes
             phase = view.phases.get(_BASE_MODEL)
             if phase is not None and phase.setup.unit == "bytes":
-                model = max(model, phase.setup.done)
-            sent += sum(file.num_bytes for file in self._store.files(run_id).values())
-        return Travelled(sent=sent, received=sum(needed.values()) + on_its_way + model)
+                model = self._needs(run_id).model
+                told[model] = max(told.get(model, 0), phase.setup.done)
+            states += self._store.state_bytes(run_id)
+            files += sum(file.num_bytes for file in self._store.files(run_id).values())
+        most = LARGE_MODEL_BYTES * len(told) if rental.model_bytes is None else rental.model_bytes
+        models = min(sum(told.values()), most)
+        return Travelled(
+            sent=files + states,
+            states=states,
+            received=sum(needed.values()) + on_its_way + models,
+            is_exact=rental.model_bytes is not None or not models,
+        )
 
     def spent(
         self, rental: StoredRental, views: Mapping[str, RunView], to_come: Iterable[tuple[Phase, float]] = ()
     ) -> Spent:
         """Return what it has cost, or will have cost after these phases; each with its seconds."""
         rates = Rates.of(rental.offer, rental.price_microusd_per_h)
-        travelled = self.travelled(views)
+        travelled = self.travelled(rental, views)
         return projected(
             self._ledger.spans(rental.label),
             steady_ts(),
@@ -72,6 +99,7 @@ class Reckoning:
     def cost(self, rental: StoredRental, views: Mapping[str, RunView]) -> RentalCost:
         """Return how it stands now, as far as ledger and runs tell."""
         spent, now_ts = self.spent(rental, views), steady_ts()
+        travelled = self.travelled(rental, views)
         return RentalCost(
             label=rental.label,
             provider=rental.provider,
@@ -79,7 +107,11 @@ class Reckoning:
             at_s=time.monotonic(),
             price_microusd_per_h=rental.price_microusd_per_h,
             spent_microusd=spent.total_microusd,
+            disk_microusd=spent.disk_microusd,
             traffic_microusd=spent.traffic_microusd,
+            states_microusd=traffic_microusd(Rates.of(rental.offer), travelled.states, 0),
+            sent_microusd_per_gb=rental.offer.sent_microusd_per_gb,
+            is_exact=travelled.is_exact,
             projected_microusd=self._in_the_end(rental, views, spent.total_microusd),
             cap_microusd=rental.cap_microusd,
             left_s=None if rental.deadline_ts is None else max(0.0, rental.deadline_ts - now_ts),
@@ -102,12 +134,13 @@ class Reckoning:
         ]
         return self.spent(rental, views, to_come).total_microusd
 
-    def _supply(self, run_id: str) -> Mapping[str, int]:
+    def _needs(self, run_id: str) -> "_Needs":
         if run_id not in self._supplies:
-            try:
-                text = self._store.run(run_id).supply
-                blobs = Supply.from_json(text).blobs if text else {}
-            except StorageError:
-                blobs = {}
-            self._supplies[run_id] = {sha256: blob.size for sha256, blob in blobs.items()}
+            needs = _Needs()
+            with contextlib.suppress(StorageError):
+                if text := self._store.run(run_id).supply:
+                    supply = Supply.from_json(text)
+                    sizes = {sha256: blob.size for sha256, blob in supply.blobs.items()}
+                    needs = _Needs(sizes=sizes, model=supply.inputs.model)
+            self._supplies[run_id] = needs
         return self._supplies[run_id]

@@ -7,7 +7,7 @@ saying so.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loratui.domain.formatting import day_and_time, fine_hourly_price, money
@@ -27,6 +27,7 @@ from loratui.sessions.renting_attempt import Attempt, AttemptFailedError, CapRea
 from loratui.sessions.renting_course import Course, Rental, RentalView
 from loratui.sessions.renting_fate import UNSEEN, Pace
 from loratui.sessions.renting_folder import RentalFolder
+from loratui.sessions.renting_orphans import Found, orphans_among
 from loratui.sessions.steady_clock import steady_ts, unset_s
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import LoratuiError, UsageError
@@ -36,6 +37,9 @@ OLDEST_PRICE_S = 86_400.0
 """A person's word counts for a day."""
 BAD_FOR_S = 30 * 86_400.0
 """A machine that did not serve may have been repaired after that."""
+KIND_BAD_FOR_S = 3600.0
+"""Where a kind of machine is all that one knows: the one that failed is free again, so it is likely to be given out
+next. An hour later others have come and gone, and longer would pass over many good machines for one bad one."""
 _MAX_TOLD = 6
 
 
@@ -77,6 +81,30 @@ class Wanted:
     """For how long the machine is kept once all files are here; None: not at all."""
     estimated_microusd: Mapping[str, int] = field(default_factory=dict)
     """What it is likely to cost in the end on an offer, by the offer's id."""
+    model_bytes: int | None = None
+    """What the machine downloads of base models; None: nobody knows."""
+    spent_microusd: int = 0
+    """What went before ``cap_microusd`` was what is left."""
+
+    def without(self, rental: StoredRental, cost_microusd: int, left: tuple[Offer, ...]) -> "Wanted":
+        """Return what is wanted still when a machine that came up did not serve, and has cost so much.
+
+        Its own cap was what those that failed before it had left.
+
+        Raises:
+            NothingRentedError: nothing is left to spend.
+        """
+        if self.cap_microusd is None or rental.cap_microusd is None:
+            return replace(self, offers=left, spent_microusd=self.spent_microusd + cost_microusd)
+        cap = rental.cap_microusd - cost_microusd
+        spent_microusd = self.spent_microusd + self.cap_microusd - cap
+        if cap <= 0:
+            raise NothingRentedError(
+                f"nothing is rented; what was tried cost {money(spent_microusd)}, which is all that was agreed to",
+                fix="give a larger budget",
+            )
+        return replace(self, offers=left, cap_microusd=cap, spent_microusd=spent_microusd)
+
     run_id: str = ""
 
 
@@ -90,12 +118,14 @@ async def rent(
     *,
     connect: Connect | None = None,
     pace: Pace | None = None,
+    tell_orphan: Callable[[Found], None] = lambda _: None,
 ) -> Rental:
     """Rent the first offer that comes to something; return it once it has an address.
 
     ``start`` is given the rental as it is written down. With ``connect`` signing in belongs to it: a machine that
     nobody gets into is ended, and the next offer is taken. Cancelled once, it ends what there is for certain before it
-    raises that.
+    raises that. ``tell_orphan`` is called before each attempt with what bears a label of ours there and is minded by
+    nobody here; it is left alone, for another computer of this user may have rented it.
 
     Raises:
         UsageError: the prices are older than a day.
@@ -112,7 +142,7 @@ async def rent(
             fix="look for offers again",
             code="rental.stale",
         )
-    renting = _Renting(providers, ledger, state_dir, wanted, start, tell, connect, pace)
+    renting = _Renting(providers, ledger, state_dir, wanted, start, tell, connect, pace, tell_orphan)
     for number, offer in enumerate(wanted.offers):
         rental = await renting.rental_of(offer, wanted.offers[number + 1 :])
         if rental is not None:
@@ -141,6 +171,7 @@ class _Renting:
         tell: Callable[[RentalView], None],
         connect: Connect | None,
         pace: Pace,
+        tell_orphan: Callable[[Found], None],
     ) -> None:
         self._providers = providers
         self._ledger = ledger
@@ -150,6 +181,7 @@ class _Renting:
         self._tell = tell
         self._connect = connect
         self._pace = pace
+        self._tell_orphan = tell_orphan
         self._accounts: dict[str, str] = {}
         self._bad_hosts: dict[str, dict[str, str]] = {}
         self._labels: list[str] = []
@@ -183,7 +215,7 @@ class _Renting:
         told = [sentence for _, sentence in self._failures[:_MAX_TOLD]]
         if len(self._failures) > _MAX_TOLD:
             told.append(f"and {len(self._failures) - _MAX_TOLD} more")
-        cost = self._spent_microusd()
+        cost = self._wanted.spent_microusd + self._spent_microusd()
         so_far = f"; what was tried cost {money(cost)}" if cost else ""
         return NothingRentedError(
             f"nothing is rented{so_far}. {'; '.join(told) or 'there is no offer'}",
@@ -201,7 +233,8 @@ class _Renting:
             self._note(offer, "rental.bad_host", f"that machine did not serve before: {why}")
             return None
         try:
-            await provider.list()
+            for found in orphans_among(provider.name, await provider.list(), self._ledger, self._state_dir):
+                self._tell_orphan(found)
             if offer.provider not in self._accounts:
                 self._accounts[offer.provider] = (await provider.account()).id
         except ProviderRefusedError:
@@ -255,6 +288,7 @@ class _Renting:
             save_s=wanted.save_s,
             keep_s=wanted.keep_s,
             estimated_microusd=wanted.estimated_microusd.get(offer.id),
+            model_bytes=wanted.model_bytes,
         )
         begins = self._start(rental)
         order = RentalOrder(
@@ -291,7 +325,8 @@ class _Renting:
         left = self._wanted.cap_microusd - self._spent_microusd() - self._unseen_microusd()
         if left <= 0:
             raise CapReachedError(
-                f"the attempts so far have cost {money(self._spent_microusd())}: that is all that was agreed to",
+                f"the attempts so far have cost {money(self._wanted.spent_microusd + self._spent_microusd())}: that is "
+                "all that was agreed to",
                 fix="give a larger budget",
             )
         return left

@@ -240,8 +240,9 @@ class Attempt:
     ) -> AttemptFailedError:
         """Write down why this comes to nothing; return the error that says so."""
         machine = self._course.rental.machine
-        if is_its_fault and machine:
+        if is_its_fault:
             self._course.blame(why)
+        if is_its_fault and machine:
             self._bad_hosts[machine] = why
         self._course.move(happened, why)
         return AttemptFailedError(why)

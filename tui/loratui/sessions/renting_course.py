@@ -118,8 +118,8 @@ class Course:
             self.rental = replace(rental, deadline_ts=deadline_ts)
 
     def blame(self, why: str) -> None:
-        """Remember that this machine did not serve."""
-        noted(lambda: self._ledger.note_bad_host(self.rental.provider, self.rental.machine, why, time.time()))
+        """Remember that this machine, or its kind, did not serve."""
+        noted(lambda: self._ledger.note_bad_host(self.rental.provider, self.rental.blamed, why, time.time()))
 
     def show(self, detail: str = "") -> None:
         """Tell how it is doing."""

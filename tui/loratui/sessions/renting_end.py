@@ -35,7 +35,11 @@ class Receipt:
     """Micro-dollars, in the order in which they came."""
     ours_microusd: int
     """With the billing floor, and the traffic as far as it was counted."""
+    disk_microusd: int = 0
+    """What of it is the disk's."""
     traffic_microusd: int = 0
+    is_exact: bool = True
+    """Whether nothing of the traffic is known from the machine alone."""
     billed: Charges | None = None
     """None where the provider says nothing, or nothing yet."""
 
@@ -49,6 +53,7 @@ async def finish_rental(
     *,
     sent_bytes: int = 0,
     received_bytes: int = 0,
+    is_exact: bool = True,
     first_wait_s: float = FIRST_WAIT_S,
 ) -> Receipt:
     """End a rental, whatever interrupts this once; return its receipt when the provider has shown it gone.
@@ -72,7 +77,9 @@ async def finish_rental(
         if is_gone:
             raise
         raise still_billing(rental, failed) from failed
-    return await receipt(provider, ledger, label, sent_bytes=sent_bytes, received_bytes=received_bytes)
+    return await receipt(
+        provider, ledger, label, sent_bytes=sent_bytes, received_bytes=received_bytes, is_exact=is_exact
+    )
 
 
 async def end_rental(
@@ -124,7 +131,13 @@ async def tidy_up(provider: Provider, ledger: Rentals, rental: StoredRental) -> 
 
 
 async def receipt(
-    provider: Provider, ledger: Rentals, label: str, *, sent_bytes: int = 0, received_bytes: int = 0
+    provider: Provider,
+    ledger: Rentals,
+    label: str,
+    *,
+    sent_bytes: int = 0,
+    received_bytes: int = 0,
+    is_exact: bool = True,
 ) -> Receipt:
     """Return what a rental has cost, by the ledger and by its provider."""
     rental, spans = ledger.rental(label), ledger.spans(label)
@@ -142,7 +155,9 @@ async def receipt(
         seconds=sum(span.elapsed_us(now_ts) for span in spans) / 1e6,
         phases=by_phase(spans, now_ts),
         ours_microusd=ours.total_microusd,
+        disk_microusd=ours.disk_microusd,
         traffic_microusd=ours.traffic_microusd,
+        is_exact=is_exact,
         billed=billed,
     )
 

@@ -1,12 +1,19 @@
 """The folder of a rental on this machine: its keys, and a lock that tells whether somebody here still minds it."""
 
+import asyncio
 import contextlib
 import os
 import shutil
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from loratui.store.file_lock import try_lock
-from loratui_protocol.errors import StorageError
+from loratui_protocol.errors import HostError, StorageError
+
+_MOVING_S = 120.0
+"""Longer than a machine may take to say that it has a new deadline."""
+_LOOK_S = 0.05
 
 
 class RentalFolder:
@@ -22,11 +29,7 @@ class RentalFolder:
         Raises:
             StorageError: the folder can't be made.
         """
-        try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise self._unwritable(self._lock, error) from error
+        self._descriptor = self._opened(self._lock)
         try_lock(self._descriptor)
 
     def let_go(self) -> None:
@@ -50,6 +53,30 @@ class RentalFolder:
             return False
         try:
             return not try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextlib.asynccontextmanager
+    async def moving(self, wait_s: float = _MOVING_S) -> AsyncIterator[None]:
+        """Let nobody else of this machine move the end of the rental meanwhile: no other task, and no other process.
+
+        Raises:
+            HostError: somebody does, for too long.
+            StorageError: the folder can't be made.
+        """
+        # Two that open the same file lock one another out, in one process, too.
+        descriptor, began_s = self._opened(self.path / "moving"), time.monotonic()
+        try:
+            while not try_lock(descriptor):
+                if time.monotonic() - began_s > wait_s:
+                    raise HostError(
+                        f"another loratui has been moving the end of this rental for {wait_s:.0f} s; "
+                        "nothing was changed from here",
+                        fix="loratui rentals says when it ends now; then try again",
+                        code="rental.moving",
+                    )
+                await asyncio.sleep(_LOOK_S)
+            yield
         finally:
             os.close(descriptor)
 
@@ -99,6 +126,13 @@ class RentalFolder:
     @property
     def _lock(self) -> Path:
         return self.path / "lock"
+
+    def _opened(self, path: Path) -> int:
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unwritable(path, error) from error
 
     def _unwritable(self, path: Path, error: OSError) -> StorageError:
         return StorageError(

@@ -154,12 +154,24 @@ async def tidy_all(provider: Provider, ledger: Rentals) -> None:
             await tidy_up(provider, ledger, rental)
 
 
+def orphans_among(provider: str, listed: Iterable[Instance], ledger: Rentals, state_dir: Path) -> list[Found]:
+    """Return what of a provider's listing bears our label and is minded by nobody here; nobody is asked for it."""
+    known = {rental.label: rental for rental in ledger.rentals() if rental.provider == provider}
+    found = []
+    for instance in listed:
+        rental = known.get(instance.label)
+        standing, why = standing_of(instance, rental, ledger, state_dir)
+        if standing is Standing.ORPHAN:
+            found.append(Found(provider=provider, standing=standing, why=why, instance=instance, rental=rental))
+    return found
+
+
 def standing_of(
     instance: Instance, rental: StoredRental | None, ledger: Rentals, state_dir: Path
 ) -> tuple[Standing, str]:
     """Return how an instance that bears our label stands, and why."""
     if rental is None:
-        return Standing.ORPHAN, "no ledger of this laptop knows it"
+        return Standing.ORPHAN, "no ledger of this laptop knows it, another computer of yours may"
     if RentalFolder(state_dir, rental.label).is_minded():
         return Standing.YOURS, "a loratui that runs now minds it"
     if rental.instance_id not in ("", instance.id):

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from loratui.domain.download_policy import DownloadPolicy
+from loratui.domain.ledger import Rates, traffic_microusd
 from loratui.domain.read_ahead import ReadAhead
 from loratui.domain.run import RunView
-from loratui.domain.saved_states import Rhythm, newest_offered
+from loratui.domain.saved_states import EVERY_S, Rhythm, newest_offered, pays_in_s
 from loratui.remote.agent_client import AgentClient
 from loratui.remote.file_stream import FileWay
 from loratui.remote.in_thread import in_thread
@@ -32,6 +33,9 @@ STATES = "states"
 """The folder below that of the run."""
 BULK_FROM_BYTES = 2 << 20
 """From this size on a file comes over a connection of its own, lest what happens in the run waits behind it."""
+_COUNT_BYTES = 16 << 20
+"""Whoever is killed has not counted so many."""
+_UNKNOWN_S = 2.0
 _BULK_ATTEMPTS = 2
 _ATTEMPTS = 3
 _PAUSE_S = 0.5
@@ -60,6 +64,7 @@ class SavedStates:
         files: FileWay,
         policy: DownloadPolicy,
         note: Callable[[str], None],
+        is_rented: bool = False,
         rhythm: Rhythm | None = None,
     ) -> None:
         self._run_id = run_id
@@ -68,6 +73,7 @@ class SavedStates:
         self._files = files
         self._policy = policy
         self._note = note
+        self._is_rented = is_rented
         self._rhythm = rhythm or Rhythm()
         self._under_way: tuple[int, dict[str, Artifact]] | None = None
         self._given_up: collections.deque[str] = collections.deque(maxlen=_NUM_FAILED)
@@ -114,9 +120,8 @@ class SavedStates:
 
     async def _bring_all(self, agent: AgentClient, ahead: ReadAhead, view: RunView) -> None:
         while (wanted := self._wanted(view)) is not None:
-            wait_s = self._rhythm.wait_s(time.monotonic())
-            if wait_s and self._under_way is None and not view.state.is_final:
-                await self._sleep(wait_s)
+            if wait_s := self._wait_s(wanted[1], view):
+                await self._sleep(min(wait_s, EVERY_S))
                 continue
             step, parts = self._under_way = wanted
             began_s = time.monotonic()
@@ -134,6 +139,28 @@ class SavedStates:
                 self._failed(error, parts)
                 await asyncio.sleep(_PAUSE_S)
 
+    def _wait_s(self, parts: dict[str, Artifact], view: RunView) -> float:
+        """Return how long to wait before a state is begun: for others' sake, and until it is paid for."""
+        if self._under_way is not None:
+            return 0.0
+        wait_s = 0.0 if view.state.is_final else self._rhythm.wait_s(time.monotonic())
+        if not self._is_rented:
+            return wait_s
+        if view.rental is None:
+            # Nobody minds the rental here, or not yet: what it may cost is not known.
+            return _UNKNOWN_S
+        rental, size = view.rental, sum(artifact.size for artifact in parts.values())
+        paid_s = pays_in_s(
+            rental.states_microusd,
+            traffic_microusd(
+                Rates(running_microusd_per_h=0, sent_microusd_per_gb=rental.sent_microusd_per_gb), size, 0
+            ),
+            rental.time_microusd,
+            rental.price_microusd_per_h,
+            is_last=view.state.is_final,
+        )
+        return max(wait_s, paid_s)
+
     async def _sleep(self, wait_s: float) -> None:
         self._news.clear()
         with contextlib.suppress(TimeoutError):
@@ -144,16 +171,37 @@ class SavedStates:
         """Have the file here, verified; one that is here already is the same: the ids of its versions differ."""
         while not await in_thread(_is, path, artifact):
             if artifact.size < BULK_FROM_BYTES or self._bulk_failures >= _BULK_ATTEMPTS:
-                await download(agent, self._run_id, artifact, path, ahead=ahead)
+                await self._download(agent, artifact, path, ahead)
                 return
             try:
-                await download(self._files, self._run_id, artifact, path, ahead=ahead)
+                await self._download(self._files, artifact, path, ahead)
                 self._bulk_failures = 0
                 return
             except (AgentUnreachableError, HostError) as error:
                 self._bulk_failures += 1
                 log.info("run=%s states=down failures=%d %s", self._run_id, self._bulk_failures, error)
                 await asyncio.sleep(_PAUSE_S)
+
+    async def _download(self, way: AgentClient | FileWay, artifact: Artifact, path: Path, ahead: ReadAhead) -> None:
+        """Fetch it, and count what comes, as it comes: it may be billed, whatever becomes of it."""
+        counted = here = _size(path.with_name(path.name + ".part"), artifact.size)
+
+        def arrived(num_bytes: int, at_least: int = _COUNT_BYTES) -> None:
+            nonlocal counted, here
+            here = num_bytes
+            if here - counted < at_least:
+                return
+            try:
+                self._store.add_state_bytes(self._run_id, here - counted)
+                counted = here
+            except StorageError as error:
+                # It is counted with what comes next.
+                log.warning("run=%s states: %d bytes are not counted: %s", self._run_id, here - counted, error.what)
+
+        try:
+            await download(way, self._run_id, artifact, path, progress=arrived, ahead=ahead)
+        finally:
+            arrived(here, at_least=1)
 
     def _check_policy(self, parts: dict[str, Artifact]) -> None:
         """Return if the state may come.
@@ -201,6 +249,15 @@ class SavedStates:
         if error.what != self._noted:
             self._noted = error.what
             self._note(f"no newer saved state comes here, to go on from elsewhere: {error.what}")
+
+
+def _size(part: Path, most: int) -> int:
+    """Return what an earlier attempt has left; what is too long is fetched anew."""
+    try:
+        size = part.stat().st_size
+    except OSError:
+        return 0
+    return size if size <= most else 0
 
 
 def _is(path: Path, artifact: Artifact) -> bool:

@@ -19,7 +19,8 @@ from loratui.remote.groups import one_error
 from loratui.sessions.clocks import Clocks
 from loratui.sessions.commands import start_command
 from loratui.sessions.downloads import Downloads
-from loratui.sessions.retrying import STEADY_S, retry_after_s
+from loratui.sessions.retrying import STEADY_S, fault, retry_after_s
+from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supplying import Supplier, supply
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import AgentUnreachableError, HostError, JobError, LoratuiError
@@ -29,6 +30,7 @@ from loratui_protocol.messages import Command, CommandResult, JobState, Refused,
 
 log = logging.getLogger(__name__)
 _WATCH_EVERY_S = 0.5
+_GPU_CHARS = 64
 _FOR_A_PERSON = ("ssh.host_key", "ssh.host_key_changed", "rental.over")
 """Errors that end following: whoever answers may be someone else, and only a person can tell."""
 
@@ -50,7 +52,7 @@ class RunSession:
         policy: DownloadPolicy = EVERYTHING,
         entered: Callable[[JobState, float], None] = lambda _state, _ts: None,
     ) -> None:
-        """``entered`` is told the states as they come, and when each began: epoch seconds by this machine's clock."""
+        """``entered`` is told the states as they come, and when each began: ``steady_ts`` seconds."""
         self._run = run
         self._supplier = supplier
         self._store = store
@@ -70,6 +72,7 @@ class RunSession:
         """Whether another process has replaced the history that the view is of."""
         self._clocks = Clocks()
         self._is_closed = False
+        self._gpu = run.gpu
         self.answered: Future[None] = Future()
         """Done when the agent has the run; failed when the first attempt shows that it never will."""
         self.view = self._recall()
@@ -88,7 +91,7 @@ class RunSession:
             except Exception as error:
                 # The boundary of one run: whatever its host made us stumble over, the others go on.
                 log.exception("run=%s", self._run.id)
-                wait_s = self._failed(_fault(error))
+                wait_s = self._failed(fault(error))
             # A task group that fails while it is being cancelled raises its error and forgets that it was cancelled.
             if self._is_closed or self.view.given_up is not None:
                 return
@@ -171,11 +174,18 @@ class RunSession:
                         await self._deliver(agent, event)
                     case Beat(heartbeat=heartbeat):
                         self.view.beat(heartbeat, time.monotonic())
+                        self._note_gpu(heartbeat.telemetry.gpu_name)
                     case Refused():
                         self._refused(event)
             if self.view.link is LinkState.STALE:
                 self.view.heard(LinkState.UP, time.monotonic())
             self._changed()
+
+    def _note_gpu(self, name: str | None) -> None:
+        """Remember what GPU trains: later estimates for that GPU take the speed of this run."""
+        if name and not self._gpu:
+            self._gpu = name[:_GPU_CHARS]
+            self._store.note_gpu(self._run.id, self._gpu)
 
     def _start(self, started: Started) -> None:
         self._store.begin_history(self._run.id, started.epoch, reset=started.reset)
@@ -195,7 +205,7 @@ class RunSession:
         for record in delivered.records:
             self.view.apply(record)
             if isinstance(record.event, State):
-                self._entered(record.event.state, record.ts + self.view.clock_offset_s + time.time() - time.monotonic())
+                self._entered(record.event.state, record.ts + self.view.clock_offset_s + steady_ts() - time.monotonic())
             if isinstance(record.event, CommandResult):
                 self._resolve(record.event)
                 self._downloads.answered(record.event)
@@ -295,11 +305,3 @@ class RunSession:
     async def _pause(self, wait_s: float) -> None:
         self._retry.clear()
         await self._clocks.pause(wait_s, self._retry)
-
-
-def _fault(error: Exception) -> LoratuiError:
-    return LoratuiError(
-        f"this run can't be followed because of a fault of loratui ({type(error).__name__}); the run goes on",
-        fix="loratui support writes down what helps to find it",
-        code="client.fault",
-    )

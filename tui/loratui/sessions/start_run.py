@@ -29,11 +29,12 @@ def start_run(
     keep_s: float | None = None,
     accepted: Iterable[str] = (),
     resumed: Resumed | None = None,
+    gpu: str = "",
 ) -> str:
     """Start a run, follow it, and return its id.
 
     ``config_toml`` is the resolved config with absolute paths, ``supply`` what another machine needs of this one, the
-    state of ``resumed`` included.
+    state of ``resumed`` included. ``gpu`` is as an offer names it; else the agent says what there is.
     Where the agent may have taken the run but its answer was lost, the run is followed all the same and shows itself
     when the agent is reached again.
 
@@ -56,6 +57,7 @@ def start_run(
         accepted=" ".join(accepted),
         resumed_from=resumed.run_id if resumed else "",
         state_dir=_state_dir(resumed, supply),
+        gpu=gpu,
     )
     answered = host.begin(run)
     try:

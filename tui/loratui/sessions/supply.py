@@ -21,7 +21,7 @@ from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.codec import strict_converter
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
-from loratui_protocol.dataset import Picture, scan
+from loratui_protocol.dataset import Picture, scan, scan_config
 from loratui_protocol.errors import DatasetError, HostError, ModelError, ProtocolError, StorageError
 from loratui_protocol.inputs import (
     EnvironmentKind,
@@ -141,6 +141,7 @@ def plan_supply(
         pretrained_model_name_or_path=f"inputs/model/{model.name}",
         train_data_dir=f"inputs/train/{_folder_name(config.train_data_dir)}",
         reg_data_dir=f"inputs/reg/{reg_name}" if reg_name else None,
+        conditioning_data_dir="inputs/mask" if config.masked_loss and config.conditioning_data_dir else None,
         output_dir=None,
     )
     paths = list(dict.fromkeys([*extra_blobs, *(each.path for each in found)]))
@@ -250,6 +251,10 @@ def _dataset(config: TrainingConfig) -> Iterator[_Found]:
             yield _Found(f"{prefix}/{picture.name}", picture.path)
             captions |= _captions(picture, extensions)
         yield from (_Found(f"{prefix}/{name}", path) for name, path in captions.items())
+    if config.masked_loss and config.conditioning_data_dir:
+        among = Path(config.conditioning_data_dir)
+        masks = dict.fromkeys(picture.mask for picture in scan_config(config).pictures if picture.mask is not None)
+        yield from (_Found(f"mask/{mask.relative_to(among).as_posix()}", mask) for mask in masks)
 
 
 def _captions(picture: Picture, extensions: Mapping[str, None]) -> dict[str, Path]:

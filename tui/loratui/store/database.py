@@ -140,6 +140,20 @@ _MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN resumed_from TEXT NOT NULL DEFAULT '';
     ALTER TABLE runs ADD COLUMN state_dir TEXT NOT NULL DEFAULT '';
     """,
+    # Of a run on a rented machine the offer has said what GPU it was on.
+    """
+    ALTER TABLE runs ADD COLUMN gpu TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN downlink_bytes_per_s REAL;
+    UPDATE runs SET gpu = coalesce(
+        (SELECT CASE WHEN json_valid(offer) THEN json_extract(offer, '$.gpu_name') END FROM rentals
+         WHERE runs.target = rentals.provider || ':' || rentals.label), '');
+    """,
+    """
+    ALTER TABLE rentals ADD COLUMN model_bytes INTEGER;
+    """,
+    """
+    ALTER TABLE runs ADD COLUMN state_bytes INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

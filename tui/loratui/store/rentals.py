@@ -68,6 +68,13 @@ class StoredRental:
     """What it was likely to cost in the end when it was rented."""
     uplink_bytes_per_s: float | None = None
     """How fast files went there from here, as the machine counted them."""
+    model_bytes: int | None = None
+    """What it downloads of base models, as their hubs said before it was rented; None: nobody knew."""
+
+    @property
+    def blamed(self) -> str:
+        """Return what to remember if it does not serve: the machine, or the kind of it where that is all one knows."""
+        return self.machine or self.offer.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +188,11 @@ class Rentals:
             raise ValueError(f"{state} is no end")
         with self._writing() as database:
             num = self._row(label)
-            self._close_phase(num, ts)
+            # By a clock that was set back it may seem to be over before it was all paid for.
+            ended_ts = self._close_phase(num, ts)
             database.execute(
                 "UPDATE rentals SET state = ?, ended_ts = ?, proven_gone = 1, why = coalesce(?, why) WHERE num = ?",
-                (state, ts, why, num),
+                (state, ended_ts, why, num),
             )
 
     def reopen(self, label: str, instance_id: str) -> None:
@@ -197,19 +205,39 @@ class Rentals:
             )
 
     def enter(self, label: str, phase: Phase, ts: float, microusd_per_h: int) -> None:
-        """Begin a phase, or the same one at another price; the one before it ends. What is shown gone has no phases."""
+        """Begin a phase, or the same one at another price; the one before it ends. What is shown gone has no phases.
+
+        No time is in two phases, or before the rental: one that would begin too early begins as soon as it can.
+        """
+        with self._writing():
+            self._enter(self._row(label), phase, ts, microusd_per_h)
+
+    def enter_as_told(self, label: str, phase: Phase, ts: float, now_ts: float) -> None:
+        """Begin a phase of which somebody else says when it began, at the price that is known.
+
+        It begins no later than now. What is older than the phase that lasts is no news: another client was faster.
+        """
+        with self._writing():
+            num = self._row(label)
+            spans = self._spans(num)
+            began_ts = None
+            for span in reversed(spans):
+                if span.phase != spans[-1].phase:
+                    break
+                # The same phase at several prices.
+                began_ts = span.from_ts
+            if began_ts is None or ts >= began_ts:
+                [(price,)] = self._rows("SELECT price_microusd_per_h FROM rentals WHERE num = ?", num)
+                self._enter(num, phase, min(ts, now_ts), price)
+
+    def price_from(self, label: str, ts: float, microusd_per_h: int) -> None:
+        """Write down that an hour costs so much from then on; what lasts goes on at that."""
         with self._writing() as database:
             num = self._row(label)
-            if self._rows("SELECT 1 FROM rentals WHERE num = ? AND proven_gone", num):
-                return
-            last = self._rows("SELECT phase, microusd_per_h, to_ts FROM charges WHERE rental = ? ORDER BY num", num)
-            if last and last[-1] == (phase, microusd_per_h, None):
-                return
-            self._close_phase(num, ts)
-            database.execute(
-                "INSERT INTO charges (rental, phase, from_ts, microusd_per_h) VALUES (?, ?, ?, ?)",
-                (num, phase, ts, microusd_per_h),
-            )
+            database.execute("UPDATE rentals SET price_microusd_per_h = ? WHERE num = ?", (microusd_per_h, num))
+            spans = self._spans(num)
+            if spans:
+                self._enter(num, spans[-1].phase, ts, microusd_per_h)
 
     def reprice(self, label: str, microusd_per_h: int) -> None:
         """Correct the price of the phase that lasts, from its beginning."""
@@ -268,7 +296,7 @@ class Rentals:
         return list(dict.fromkeys([*rental.run_ids.split(), *(run_id for (run_id,) in named)]))
 
     def note_bad_host(self, provider: str, machine: str, why: str, ts: float) -> None:
-        """Remember a machine that did not serve; one that nobody can tell from others is not remembered."""
+        """Remember a machine, or a kind of them, that did not serve; where neither is known nothing is remembered."""
         if not machine:
             return
         with self._writing() as database:
@@ -278,25 +306,47 @@ class Rentals:
             )
 
     def bad_hosts(self, provider: str, since_ts: float = 0.0) -> dict[str, str]:
-        """Return the machines of a provider that did not serve since then, and why."""
+        """Return the machines of a provider, and kinds of them, that did not serve since then, and why."""
         return dict(self._rows("SELECT machine, why FROM bad_hosts WHERE provider = ? AND ts >= ?", provider, since_ts))
 
-    def _close_phase(self, num: int, ts: float) -> None:
-        """End the phase that lasts, and put its amount into the row: all rows add up to what the whole costs."""
-        rows = self._rows(
-            "SELECT num, phase, from_ts, to_ts, microusd_per_h FROM charges WHERE rental = ? ORDER BY num", num
-        )
-        if not rows or rows[-1][3] is not None:
+    def _enter(self, num: int, phase: Phase, ts: float, microusd_per_h: int) -> None:
+        if self._rows("SELECT 1 FROM rentals WHERE num = ? AND proven_gone", num):
             return
-        spans = [
-            Span(phase=Phase(phase), from_ts=from_ts, to_ts=to_ts, microusd_per_h=microusd_per_h)
-            for _, phase, from_ts, to_ts, microusd_per_h in rows
-        ]
-        to_ts = max(ts, spans[-1].from_ts)
-        spans[-1] = replace(spans[-1], to_ts=to_ts)
+        last = self._spans(num)[-1:]
+        if last and (last[0].phase, last[0].microusd_per_h, last[0].to_ts) == (phase, microusd_per_h, None):
+            return
         self._database.execute(
-            "UPDATE charges SET to_ts = ?, microusd = ? WHERE num = ?", (to_ts, charges(spans, to_ts)[-1], rows[-1][0])
+            "INSERT INTO charges (rental, phase, from_ts, microusd_per_h) VALUES (?, ?, ?, ?)",
+            (num, phase, self._close_phase(num, ts), microusd_per_h),
         )
+
+    def _close_phase(self, num: int, ts: float) -> float:
+        """End the phase that lasts, and put its amount into the row: all rows add up to what the whole costs.
+
+        Returns when it has ended: at ``ts``, but no earlier than it began, or than anything that is paid for ended.
+        """
+        spans = self._spans(num)
+        if not spans:
+            [(created_ts,)] = self._rows("SELECT created_ts FROM rentals WHERE num = ?", num)
+            return max(ts, float(created_ts))
+        last = spans[-1]
+        if last.to_ts is not None:
+            return max(ts, last.to_ts)
+        to_ts = max(ts, last.from_ts)
+        spans[-1] = replace(last, to_ts=to_ts)
+        self._database.execute(
+            "UPDATE charges SET to_ts = ?, microusd = ? WHERE rental = ? AND to_ts IS NULL",
+            (to_ts, charges(spans, to_ts)[-1], num),
+        )
+        return to_ts
+
+    def _spans(self, num: int) -> list[Span]:
+        return [
+            Span(phase=Phase(phase), from_ts=from_ts, to_ts=to_ts, microusd_per_h=microusd_per_h)
+            for phase, from_ts, to_ts, microusd_per_h in self._rows(
+                "SELECT phase, from_ts, to_ts, microusd_per_h FROM charges WHERE rental = ? ORDER BY num", num
+            )
+        ]
 
     def _row(self, label: str) -> int:
         for (num,) in self._rows("SELECT num FROM rentals WHERE label = ?", label):

@@ -41,6 +41,8 @@ class StoredRun:
     """The run that this one goes on from; empty: it began at its first step."""
     state_dir: str = ""
     """Where the agent finds the saved state that it goes on from."""
+    gpu: str = ""
+    """The GPU that it is on, as its offer names it, else its driver; empty: nobody has said."""
     epoch: str = ""
     head: int = 0
     state: JobState = JobState.QUEUED
@@ -71,7 +73,7 @@ _SELECT_FILES = (
 )
 _SELECT_RUNS = (
     "SELECT id, name, target, created_ts, config_toml, home, price_microusd_per_h, max_runtime_s, evaluate_concept,"
-    " supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir, epoch, head, state, step, total,"
+    " supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir, gpu, epoch, head, state, step, total,"
     " spent_microusd, ended_ts FROM runs"
 )
 
@@ -105,8 +107,9 @@ class Store:
         with self._writing() as database:
             database.execute(
                 "INSERT OR IGNORE INTO runs (id, name, target, created_ts, config_toml, home, price_microusd_per_h,"
-                " max_runtime_s, evaluate_concept, supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " max_runtime_s, evaluate_concept, supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir,"
+                " gpu)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.name,
@@ -124,6 +127,7 @@ class Store:
                     run.is_ours,
                     run.resumed_from,
                     run.state_dir,
+                    run.gpu,
                 ),
             )
 
@@ -145,6 +149,29 @@ class Store:
         for row in self._rows(_SELECT_RUNS + " WHERE id = ?", run_id):
             return _run(row)
         raise StorageError(f"run {run_id} is not known here", fix="see `loratui ls`", code="store.unknown_run")
+
+    def runs_on_gpus(self) -> list[StoredRun]:
+        """Return the runs that have trained on a GPU whose name is known, newest first."""
+        query = _SELECT_RUNS + " WHERE gpu <> '' AND step > 0 ORDER BY created_ts DESC, num DESC"
+        return [_run(row) for row in self._rows(query)]
+
+    def note_gpu(self, run_id: str, gpu: str) -> None:
+        """Remember what GPU a run is on; a name that it has stays."""
+        with self._writing() as database:
+            database.execute("UPDATE runs SET gpu = ? WHERE id = ? AND gpu = ''", (gpu, run_id))
+
+    def note_downlink(self, run_id: str, bytes_per_s: float) -> None:
+        """Remember how fast a run's files came here."""
+        with self._writing() as database:
+            database.execute("UPDATE runs SET downlink_bytes_per_s = ? WHERE id = ?", (bytes_per_s, run_id))
+
+    def downlink_bytes_per_s(self) -> float | None:
+        """Return how fast files came here from the newest run for which that was measured; None: from none."""
+        rows = self._rows(
+            "SELECT downlink_bytes_per_s FROM runs WHERE downlink_bytes_per_s IS NOT NULL"
+            " ORDER BY created_ts DESC, num DESC LIMIT 1"
+        )
+        return rows[0][0] if rows else None
 
     def append(self, run_id: str, epoch: str, records: Sequence[Record]) -> None:
         """Store consecutive records of the journal ``epoch``, all or none; those stored already are skipped.
@@ -224,6 +251,15 @@ class Store:
                 (artifact.kind, artifact.sha256, artifact.size, max(0, artifact.size), num, artifact.id),
             )
             return self.file(run_id, artifact.id)
+
+    def add_state_bytes(self, run_id: str, num_bytes: int) -> None:
+        """Count bytes of saved states that have come here; what came in vain was sent all the same."""
+        with self._writing() as database:
+            database.execute("UPDATE runs SET state_bytes = state_bytes + ? WHERE id = ?", (num_bytes, run_id))
+
+    def state_bytes(self, run_id: str) -> int:
+        """Return how many bytes of saved states have come here so far."""
+        return sum(num_bytes for (num_bytes,) in self._rows("SELECT state_bytes FROM runs WHERE id = ?", run_id))
 
     def add_download(self, run_id: str, artifact_id: str, path: Path, sha256: str) -> None:
         """Remember a verified file."""

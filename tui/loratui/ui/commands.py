@@ -24,7 +24,9 @@ class Commands:
     def __init__(self, source: RunSource) -> None:
         self._source = source
         self._unanswered: list[_Sent] = []
-        self._extended_at_s: list[float] = []
+        self._extended: list[tuple[float, Future[CommandResult]]] = []
+        """When, and what says whether it was: one that was refused is not taken back."""
+        self._to_take_back: list[Future[CommandResult]] = []
 
     def pause_or_resume(self, frame: Frame) -> str:
         """Hold the run, or let it go on."""
@@ -46,23 +48,39 @@ class Commands:
 
     def extend(self, frame: Frame) -> str:
         """Move the auto-stop; for some seconds ``undo_extend`` takes it back."""
-        self._extended_at_s.append(frame.now_s)
+        num_sent = len(self._unanswered)
         price = formatting.money(frame.view.price_microusd_per_h * EXTENSION_S // 3600)
-        return self._send("extend", f"+30 min, up to +{price} · u takes it back", EXTENSION_S)
+        notice = self._send("extend", f"+30 min, up to +{price} · u takes it back", EXTENSION_S)
+        self._extended += [(frame.now_s, sent.answer) for sent in self._unanswered[num_sent:]]
+        return notice
 
     def undo_extend(self, frame: Frame) -> str:
         """Take the last extension back, if it is young enough."""
-        self._extended_at_s = [at_s for at_s in self._extended_at_s if frame.now_s - at_s <= UNDO_S]
-        if not self._extended_at_s:
+        self._extended = [
+            (at_s, answer)
+            for at_s, answer in self._extended
+            if frame.now_s - at_s <= UNDO_S and not (answer.done() and _failed(answer))
+        ]
+        if not self._extended:
             return f"undo: no extension in the last {UNDO_S:.0f} s"
-        self._extended_at_s.pop()
-        return self._send("extend", "taken back", -EXTENSION_S)
+        _, answer = self._extended.pop()
+        if answer.done():
+            return self._send("extend", "taken back", -EXTENSION_S)
+        # Where it comes to nothing, taking it back would shorten what there was before.
+        self._to_take_back.append(answer)
+        return "extend: taken back as soon as it is through"
 
     def collect(self) -> str:
-        """Return what became of commands since the last call: refusals, for what is done shows by itself."""
+        """Return what became of commands since the last call: refusals, for what is done shows by itself.
+
+        What was to be taken back, and is through by now, is.
+        """
         answered = [sent for sent in self._unanswered if sent.answer.done()]
         self._unanswered = [sent for sent in self._unanswered if not sent.answer.done()]
-        return " · ".join(filter(None, map(_outcome, answered)))
+        through = [answer for answer in self._to_take_back if answer.done()]
+        self._to_take_back = [answer for answer in self._to_take_back if not answer.done()]
+        taken_back = [self._send("extend", "taken back", -EXTENSION_S) for answer in through if not _failed(answer)]
+        return " · ".join(filter(None, [*map(_outcome, answered), *taken_back]))
 
     def _send(self, kind: CommandKind, notice: str, seconds: float = 0) -> str:
         try:
@@ -71,6 +89,10 @@ class Commands:
             return f"{kind}: {error.what}"
         self._unanswered.append(_Sent(name=kind, answer=answer))
         return f"{kind}: {notice}"
+
+
+def _failed(answer: "Future[CommandResult]") -> bool:
+    return answer.cancelled() or answer.exception() is not None or not answer.result().ok
 
 
 def _outcome(sent: _Sent) -> str:

@@ -20,6 +20,8 @@ class UiOptions:
     """Show, but refuse every action that would change the run."""
     title: str = "loratui"
     """The first word of the first row."""
+    alarm: str = ""
+    """What else may bill, beside the run on the screen; shown first, for a while."""
     frame_diff: bool = True
     """Send only the cells that changed, instead of Textual's own updates."""
 

@@ -30,6 +30,8 @@ from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.status import StatusRows
 
 NOTICE_S = 5.0
+ALARM_S = 30.0
+"""For so long what may bill elsewhere takes the place of the key hints, unless a key has something to say."""
 SLOW_BODY_S = 5.0
 EXIT_INTERRUPTED = 130
 
@@ -64,8 +66,8 @@ class RunScreen(Screen[None], inherit_bindings=False):
         self._options = options
         self._clock = clock
         self._over = Over.NOTHING
-        self._notice = ""
-        self._notice_until_s = 0.0
+        self._notice = f"! {options.alarm}" if options.alarm else ""
+        self._notice_until_s = clock.monotonic_s() + ALARM_S
         self._body_at_s = float("-inf")
         self._left_s: float | None = None
         self._shown_frame = self._frame()

@@ -30,7 +30,9 @@ class Footer(Rows):
         right = [*_hint(ACTIONS["palette"], "Cmds"), *_hint(ACTIONS["help"], "Help"), (" ", Role.TEXT)]
         self._places = []
         if frame.notice:
-            return [spread([(f" {frame.notice}", Role.STRONG)], right, width)]
+            notice: Row = [(f" {frame.notice}", Role.STRONG)]
+            # What may bill ends with what to do about it, which must not be cut.
+            return [spread(notice, right if row_width([*notice, *right]) < width else [], width)]
         left: Row = []
         for action in ACTIONS.within(Scope.RUN):
             label = action.footer(frame)
