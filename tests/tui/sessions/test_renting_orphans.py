@@ -204,7 +204,7 @@ async def test_what_another_laptop_has_rented_is_told_before_more_is_rented_and_
     other = await me.provider.create(order(first, "loratui-of-another-laptop"))
     await me.provider.create(order(second, "somebody-elses"))
     told: list[Found] = []
-    wanted = Wanted(offers=tuple(offers), asked_ts=time.time(), max_price_microusd_per_h=10_000_000)
+    wanted = Wanted(offers=tuple(offers), asked_ts=time.time())
     rental = await rent(
         {"vast": me.provider}, me.ledger, me.state_dir, wanted, begins, pace=PACE, tell_orphan=told.append
     )
