@@ -177,6 +177,14 @@ class TrainingConfig:
     """The timestep that training ends before; unset: all."""
     prior_loss_weight: float = 1.0
     """Weight of the loss on regularisation pictures."""
+    validation_split: float | None = None
+    """Share of the pictures that is not trained on but judged by; unset: about 7 %, from 30 pictures on. 0: none."""
+    validation_seed: int | None = None
+    """Chooses which ones those are."""
+    validate_every_n_steps: int | None = None
+    """Look at them every so many steps; unset: as often as costs a twentieth of the time."""
+    validate_every_n_epochs: int | None = None
+    """Look at them every so many epochs."""
     num_cpu_threads: int | None = None
     """Threads that torch uses; unset: measured at start on a CPU. Not a key of sd-scripts."""
 
@@ -236,6 +244,8 @@ class TrainingConfig:
             "save_every_n_steps",
             "save_every_n_epochs",
             "checkpoint_every_n_steps",
+            "validate_every_n_steps",
+            "validate_every_n_epochs",
             "multires_noise_iterations",
             "sample_every_n_steps",
             "sample_every_n_epochs",
@@ -334,6 +344,7 @@ class TrainingConfig:
                 "masked_loss",
                 "false without masks: name their folder as conditioning_data_dir, or set alpha_mask",
             ),
+            (self.validation_split is None or 0 <= self.validation_split < 1, "validation_split", "from 0 to below 1"),
             (self.prior_loss_weight >= 0, "prior_loss_weight", "0 or more"),
             (self.max_grad_norm >= 0, "max_grad_norm", "0 or more"),
             (

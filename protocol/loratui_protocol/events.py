@@ -127,6 +127,20 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """Pictures that are not trained on were looked at, with the same noise every time, and as many that are.
+
+    Both are mean squared errors without any weighting: comparable from step to step, not with ``Step.loss``.
+    """
+
+    tag: ClassVar[str] = "validation"
+    step: Count
+    loss: float
+    train_loss: float
+    num_pictures: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A full-state checkpoint is in place: a killed run goes on from here."""
 
@@ -218,6 +232,7 @@ Event = (
     | Log
     | Artifact
     | Sample
+    | Validation
     | Checkpoint
     | Warn
     | Cost

@@ -39,9 +39,6 @@ UNSUPPORTED: dict[str, tuple[object, str]] = {
     "initial_step": (None, "starting in the middle; a run of ours resumes by itself"),
     "skip_until_initial_step": (False, "starting in the middle; a run of ours resumes by itself"),
     "huggingface_repo_id": (None, "uploads to the hub"),
-    "validation_split": (0.0, "validation sets"),
-    "validate_every_n_steps": (None, "validation sets"),
-    "validate_every_n_epochs": (None, "validation sets"),
 }
 """Keys that would change the result: (sd-scripts' default, what it is that is not supported)."""
 
@@ -76,8 +73,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     "resize_interpolation": "pictures are always resized with Lanczos",
     "dataset_repeats": "repeats come from the folder names",
     "ip_noise_gamma_random_strength": "input perturbation noise is off",
-    "validation_seed": "there is no validation set",
-    "max_validation_steps": "there is no validation set",
+    "max_validation_steps": "every picture that is held out is looked at",
     "metadata_title": "the title is output_name",
     "metadata_author": "not written to the file yet",
     "metadata_description": "not written to the file yet",

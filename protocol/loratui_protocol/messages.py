@@ -57,6 +57,7 @@ from loratui_protocol.events import (
     State,
     Step,
     Unsupported,
+    Validation,
     Warn,
 )
 
@@ -125,6 +126,7 @@ __all__ = [
     "TrainerHello",
     "TrainerWelcome",
     "Unsupported",
+    "Validation",
     "Warn",
     "json_fields",
 ]

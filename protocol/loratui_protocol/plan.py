@@ -12,6 +12,7 @@ from loratui_protocol.buckets import Bucket, Placement
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.findings import Finding
+from loratui_protocol.held_out import HeldOut, validation_steps
 from loratui_protocol.schedule import Exposure, Layout, Schedule
 
 _MUCH_CROPPED = 0.3
@@ -23,6 +24,7 @@ class BucketUse:
 
     bucket: Bucket
     num_pictures: int
+    """That are trained on."""
     num_exposures: int
     num_batches: int
 
@@ -41,6 +43,9 @@ class Plan:
 
     num_pictures: int
     num_reg_pictures: int
+    held_out: HeldOut
+    validation_steps: tuple[int, ...]
+    """Steps after which the pictures that are held out are looked at; 0 is before the first."""
     num_exposures: int
     """Training pictures shown in an epoch: the sum of their repeats."""
     num_reg_exposures: int
@@ -80,10 +85,14 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
     steps_per_epoch = layout.steps_per_epoch
     steps = layout.num_steps
     epochs = -(-steps // steps_per_epoch)
-    num_pictures = sum(not picture.is_reg for picture in pictures)
+    num_reg = sum(picture.is_reg for picture in pictures)
+    num_held = len(layout.held_out.indices)
+    num_pictures = len(pictures) - num_reg - num_held
     return Plan(
         num_pictures=num_pictures,
-        num_reg_pictures=len(pictures) - num_pictures,
+        num_reg_pictures=num_reg,
+        held_out=layout.held_out,
+        validation_steps=validation_steps(config, layout.held_out, steps, steps_per_epoch),
         num_exposures=num_exposures,
         num_reg_exposures=num_reg_exposures,
         batches_per_epoch=layout.batches_per_epoch,
@@ -142,8 +151,9 @@ def _sample_steps(config: TrainingConfig, steps: int, steps_per_epoch: int) -> t
 def _findings(
     config: TrainingConfig, pictures: Sequence[Picture], layout: Layout, shown: Counter[int]
 ) -> list[Finding]:
-    findings = []
-    unused = [picture for index, picture in enumerate(pictures) if not shown[index]]
+    findings = [] if layout.held_out.finding is None else [layout.held_out.finding]
+    unseen = set(layout.held_out.indices)
+    unused = [picture for index, picture in enumerate(pictures) if not shown[index] and index not in unseen]
     if unused:
         findings.append(
             Finding(

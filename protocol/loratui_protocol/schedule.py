@@ -10,6 +10,7 @@ from loratui_protocol.captions import Captions, Moment
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import DatasetError
+from loratui_protocol.held_out import held_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,10 @@ class Layout:
 
     def __init__(self, config: TrainingConfig, pictures: Sequence[Picture]) -> None:
         """Raise ConfigError if no size is possible, DatasetError if there is no picture to train on."""
-        train = [index for index, p in enumerate(pictures) if not p.is_reg for _ in range(p.num_repeats)]
+        self.held_out = held_out(config, pictures)
+        unseen = set(self.held_out.indices)
+        shown = [index for index, p in enumerate(pictures) if not p.is_reg and index not in unseen]
+        train = [index for index in shown for _ in range(pictures[index].num_repeats)]
         if not train:
             raise DatasetError("there is no picture to train on", fix="see train_data_dir", code="dataset.empty")
         reg = [index for index, p in enumerate(pictures) if p.is_reg for _ in range(p.num_repeats)]

@@ -1,7 +1,11 @@
 """A rental while it lasts: extended, kept, repriced, shared, vanished; nobody pays what they did not see coming."""
 
 import contextlib
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -247,3 +251,61 @@ def test_a_machine_that_vanishes_is_said_and_nothing_is_waited_for(world: World,
     assert "loratui resume" in said
     [rental] = world.rentals()
     assert (rental.state, rental.proven_gone) == (RentalState.LOST, True)
+
+
+def test_nobody_who_listens_stops_no_end_half_way(world: World, tmp_path: Path) -> None:
+    options = ("--on", "vast", "--budget", "1", "--yes", "--plain")
+    argv = [sys.executable, "-m", "loratui.cli", "train", str(write_config(tmp_path)), *options]
+    heard, told = os.pipe()
+    with subprocess.Popen(argv, env=world.cli.environment, stdout=told, stderr=told) as train:
+        os.close(told)
+        with os.fdopen(heard, "rb") as listener:
+            # What comes next can't be told: the run is not to begin unseen.
+            assert any(b": connecting" in line for line in listener)
+        world.vast.answer("end", 500, b"", times=2)
+        assert train.wait(120) == 130
+    assert world.num_living() == 0
+    assert [rental.proven_gone for rental in world.rentals()] == [True]
+
+
+def test_a_hang_up_between_rental_and_run_ends_what_was_rented(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    wait_until(lambda: train.said("dead-man: "), "the machine to be armed", 90)
+    world.vast.answer("end", 500, b"", times=2)
+    train.process.send_signal(signal.SIGHUP)
+    assert train.finish() == 129, train.errors
+    assert world.num_living() == 0
+    assert [rental.proven_gone for rental in world.rentals()] == [True]
+
+
+def test_a_hang_up_while_a_rental_ends_is_no_reason_to_leave_it(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
+    wait_until(lambda: train.said("step 1 of"), "the first step", 90)
+    world.vast.answer("end", 500, b"", times=4)
+    wait_until(lambda: [each.state for each in world.rentals()] == [RentalState.ENDING], "the end to be begun", 90)
+    for number in (signal.SIGHUP, signal.SIGHUP):
+        train.process.send_signal(number)
+        wait_until(lambda: train.said("the rental is being ended"), "the word", 30)
+    assert train.finish() == 0, train.errors
+    assert world.num_living() == 0
+    assert [rental.proven_gone for rental in world.rentals()] == [True]
+
+
+def test_an_upload_that_fails_when_nobody_stays_says_what_bills_on(world: World, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    picture = tmp_path / "dataset" / "1_zorbix" / "large.png"
+    Image.effect_noise((900, 900), 100).convert("RGB").save(picture, compress_level=0)
+    world.vast_machines.lines.append({"bytes_per_s": 600_000})
+    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--detach")
+    wait_until(lambda: train.said("steps on vast"), "the run to begin", 120)
+    content = bytearray(picture.read_bytes())
+    content[-100] ^= 1
+    picture.write_bytes(content)
+    assert train.finish() == 5, train.errors
+    assert train.errors[-1].startswith("STILL BILLING, perhaps: vast ")
+    assert "it ends itself in" in train.errors[-1]
+    [rental] = world.rentals()
+    assert f"loratui terminate {rental.label}" in train.errors[-1]
+    assert world.num_living() == 1

@@ -5,6 +5,7 @@
 Prints each state that it gets to and stands still once it is in STATE. With CONNECTS it signs in, or believes so.
 """
 
+import asyncio
 import sys
 import threading
 import time
@@ -15,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from loratui.domain.offers import OfferQuery
 from loratui.domain.rental import RentalState
 from loratui.providers.vast import Vast
-from loratui.sessions.ending import run_to_its_end
 from loratui.sessions.renting import Rental, Wanted, rent
 from loratui.sessions.renting_course import RentalView
 from loratui.sessions.renting_end import finish_rental
@@ -66,7 +66,7 @@ def tell_ending() -> None:
 if __name__ == "__main__":
     folder, *others = sys.argv[1:]
     try:
-        run_to_its_end(main(Path(folder), *others))
+        asyncio.run(main(Path(folder), *others))
     except LoratuiError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)

@@ -7,11 +7,12 @@ import math
 import statistics
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from loratui_agent.train import brought_state, latents, lora, noise, saving
+from loratui_agent.train import brought_state, latents, lora, noise, saving, validation
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.job import Job, Outcome
@@ -99,6 +100,8 @@ def cache_latents(run: Run) -> None:
 def train_steps(run: Run, controls: Controls) -> None:
     """Take optimizer steps until the last one or until someone stops the run."""
     durations: deque[float] = deque(maxlen=_SPEED_WINDOW)
+    if run.step == 0:
+        _look_if_due(run)
     ram_gib, ram_read_s = resident_gib(), time.monotonic()
     while run.step < run.plan.steps and not controls.stopping:
         controls.wait_while_paused(
@@ -133,8 +136,15 @@ def train_steps(run: Run, controls: Controls) -> None:
                 grad_norm=grad_norm,
             )
         )
+        _look_if_due(run)
         saving.save_what_is_due(run, controls)
         controls.answer()
+
+
+def _look_if_due(run: Run) -> None:
+    """Look at the pictures that are held out, where the plan says so."""
+    if run.step in run.plan.validation_steps:
+        run.reporter.emit(validation.look(run, predict))
 
 
 def take_step(run: Run) -> tuple[float, float]:
@@ -182,8 +192,7 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     latents_BCHW = latents_BCHW * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
     noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
-    hidden_BLD = run.prompts.encode([exposure.caption for exposure in exposures])
-    predicted_BCHW = models.unet(noisy_BCHW, timesteps_B, hidden_BLD).sample
+    predicted_BCHW = predict(run, indices, [exposure.caption for exposure in exposures], noisy_BCHW, timesteps_B)
     target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
     mask_B1HW = run.latents.mask(indices, [e.flipped for e in exposures])
     loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
@@ -191,6 +200,15 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * share
     run.accelerator.backward(loss)
     return loss.detach()
+
+
+def predict(
+    run: Run, indices: Sequence[int], captions: Sequence[str], noisy_BCHW: Tensor, timesteps_B: Tensor
+) -> Tensor:
+    """Return what the UNet says of noisy latents of these pictures with these captions, shape (B, C, H, W)."""
+    del indices  # where a picture was cut matters to SDXL alone
+    predicted: Tensor = run.models.unet(noisy_BCHW, timesteps_B, run.prompts.encode(captions)).sample
+    return predicted
 
 
 def _clip(run: Run) -> float:

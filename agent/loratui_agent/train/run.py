@@ -34,6 +34,8 @@ _OUTSIDE_IDENTITY = frozenset(
         "save_every_n_steps",
         "save_every_n_epochs",
         "checkpoint_every_n_steps",
+        "validate_every_n_steps",
+        "validate_every_n_epochs",
         "sample_prompts",
         "sample_every_n_steps",
         "sample_every_n_epochs",

@@ -1,22 +1,19 @@
 """``rentals`` and ``rentals sweep`` as they are typed, with a ledger that knows some of what is rented."""
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loratui.domain.offers import OfferQuery
 from loratui.domain.rental import RentalState
-from loratui.providers.vast import Vast
-from loratui.store import Store, StoredRun
-from loratui.store.rentals import Rentals, StoredRental
+from loratui.store.rentals import Rentals
 from support.fake_vast import FakeVast
+from support.left_rented import ledger_of, rented, stored_run
 from support.local_cli import LocalCli, local_cli
 from support.market_cli import config_file
-from tui.providers.contract import order
 
 _ABOUT_WORK = (
     [],
@@ -50,38 +47,6 @@ def cli(tmp_path: Path, vast: FakeVast) -> Iterator[LocalCli]:
         PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
         yield cli
-
-
-def rented(cli: LocalCli, vast: FakeVast, label: str, state: RentalState, run_ids: str = "") -> str:
-    """Rent something, as a client does that is killed then; return its id."""
-
-    async def go() -> str:
-        provider = Vast(vast.key, url=vast.url, retry_first_s=1e-4)
-        [offer, *_] = await provider.offers(OfferQuery())
-        wanted = order(offer, label)
-        stored = StoredRental(
-            label=label,
-            provider="vast",
-            account_id=str(vast.account_id),
-            offer=offer,
-            public_key=wanted.public_key,
-            run_ids=run_ids,
-            price_microusd_per_h=offer.price_microusd_per_h,
-            created_ts=time.time(),
-        )
-        with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
-            ledger.intend(stored)
-            made = await provider.create(wanted)
-            ledger.note(label, state=state, instance_id=made.instance_id)
-        await provider.close()
-        return made.instance_id
-
-    return asyncio.run(go())
-
-
-def ledger_of(cli: LocalCli) -> list[StoredRental]:
-    with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
-        return ledger.rentals()
 
 
 def test_each_rental_is_yours_or_an_orphan_and_a_sweep_ends_only_orphans(cli: LocalCli, vast: FakeVast) -> None:
@@ -206,17 +171,7 @@ def test_a_list_ends_nothing(cli: LocalCli) -> None:
 def test_a_rental_is_ended_by_the_name_of_a_run_on_it(cli: LocalCli, vast: FakeVast) -> None:
     mine = rented(cli, vast, "loratui-mine", RentalState.READY, run_ids="01ARZ3NDEKTSV4RRFFQ69G5FAV")
     other = rented(cli, vast, "loratui-other", RentalState.READY, run_ids="01BX5ZZKBKACTAV9WEVGEMMVS0")
-    with Store(cli.folder / "state" / "loratui.sqlite3") as store:
-        store.add_run(
-            StoredRun(
-                id="01ARZ3NDEKTSV4RRFFQ69G5FAV",
-                name="cat",
-                target="vast:loratui-mine",
-                created_ts=time.time(),
-                config_toml="",
-                home=Path("/root/.loratui"),
-            )
-        )
+    stored_run(cli, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "loratui-mine")
     terminated = cli.run("terminate", "cat", "--yes")
     assert terminated.finish() == 0, terminated.errors
     assert [str(each) for each in vast.instances] == [other]
@@ -224,3 +179,76 @@ def test_a_rental_is_ended_by_the_name_of_a_run_on_it(cli: LocalCli, vast: FakeV
     by_label = {rental.label: rental for rental in ledger_of(cli)}
     assert by_label["loratui-mine"].state is RentalState.GONE
     assert cli.run("terminate", "dog", "--yes").finish() == 2
+
+
+def test_what_the_ledger_alone_knows_is_not_ended_by_saying_that_nothing_is_rented(
+    cli: LocalCli, vast: FakeVast
+) -> None:
+    rented(cli, vast, "loratui-mine", RentalState.READY, "01RUN")
+    with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
+        [known] = ledger.rentals()
+        elsewhere = {"label": "loratui-pod", "provider": "runpod", "instance_id": "pod1", "account_id": ""}
+        ledger.intend(replace(known, **elsewhere, state=RentalState.READY, run_ids=""))  # type: ignore[arg-type]
+    for meant in ("loratui-pod", "pod1"):
+        ended = cli.run("terminate", meant, "--yes")
+        assert ended.finish() == 5, "there is no key to ask with, so nobody has ended it"
+        assert "STILL BILLING, perhaps: runpod pod1" in "\n".join(ended.errors)
+    assert vast.num_living() == 1, "the other one was not meant"
+    every = cli.run("terminate", "--all", "--yes")
+    assert every.finish() == 5
+    assert every.lines == []
+    assert "there is no key of runpod to ask with" in "\n".join(every.errors)
+    assert vast.num_living() == 0, "what can be ended is"
+    assert {each.label: each.proven_gone for each in ledger_of(cli)} == {"loratui-mine": True, "loratui-pod": False}
+    del cli.environment["LORATUI_VAST_API_KEY"]
+    assert cli.run("terminate", "--all", "--yes").finish() == 5, "the same without any key"
+
+
+def test_another_account_that_shows_nothing_ends_nothing(cli: LocalCli, vast: FakeVast) -> None:
+    number = rented(cli, vast, "loratui-mine", RentalState.READY, "01RUN")
+    vast.instances.clear()
+    vast.account_id += 1
+    for meant in ("--all", "loratui-mine"):
+        ended = cli.run("terminate", meant, "--yes")
+        assert ended.finish() == 5
+        said = "\n".join(ended.errors)
+        assert "opens another account than the one that this was rented with" in said
+        assert f"STILL BILLING, perhaps: vast {number}" in said
+
+
+def test_a_request_whose_fate_is_unknown_is_looked_for_before_all_is_said_to_be_ended(
+    cli: LocalCli, vast: FakeVast
+) -> None:
+    rented(cli, vast, "loratui-lost", RentalState.UNKNOWN)
+    vast.instances.clear()
+    with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
+        ledger._database.execute("UPDATE rentals SET instance_id = ''")
+    young = cli.run("terminate", "--all", "--yes")
+    assert young.finish() == 5, "it may be too young to be listed"
+    assert "listings lag behind" in "\n".join(young.errors)
+    with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
+        ledger._database.execute("UPDATE rentals SET created_ts = created_ts - 600")
+    old = cli.run("terminate", "loratui-lost", "--yes")
+    assert old.finish() == 0, old.errors
+    assert old.lines == ["nothing is rented"]
+    assert "it is gone" in "\n".join(old.errors)
+    assert [each.proven_gone for each in ledger_of(cli)] == [True]
+
+
+def test_whoever_ends_a_rental_is_who_the_ledger_says_has_ended_it(cli: LocalCli, vast: FakeVast) -> None:
+    rented(cli, vast, "loratui-mine", RentalState.READY, "01RUN")
+    ended = cli.run("terminate", "loratui-mine", "--yes")
+    assert ended.finish() == 0, ended.errors
+    assert [each.why for each in ledger_of(cli)] == ["you ended it"]
+
+
+def test_a_listing_that_is_broken_keeps_nothing_alive_that_the_ledger_knows_by_its_id(
+    cli: LocalCli, vast: FakeVast
+) -> None:
+    rented(cli, vast, "loratui-mine", RentalState.READY, "01RUN")
+    vast.answer("list", 200, b'""', times=100)
+    ended = cli.run("terminate", "loratui-mine", "--yes")
+    assert vast.num_living() == 0
+    assert [each.proven_gone for each in ledger_of(cli)] == [True]
+    assert ended.finish() == 5, "something else may be rented there"
+    assert "STILL BILLING, perhaps: whatever is at vast" in "\n".join(ended.errors)

@@ -64,6 +64,17 @@ async def test_trouble_is_no_end_and_no_reason_to_stop(rented: Rented, status: i
     assert rented.fake.num_living() == 0
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "I/O error"), ValueError("closed")])
+async def test_nobody_who_listens_is_no_reason_to_stop(rented: Rented, error: Exception) -> None:
+    def tell(_: EndingView) -> None:
+        raise error
+
+    rented.fake.answer("end", 500, b"", times=3)
+    async with asyncio.timeout(20):
+        await end_for_certain(rented.provider, rented.instance_id, tell, first_wait_s=FAST_S)
+    assert rented.fake.num_living() == 0
+
+
 async def test_a_key_that_was_taken_away_is_said_and_not_tried_for_ever(rented: Rented) -> None:
     stranger = Vast("wrong", url=rented.fake.url, retry_first_s=1e-4)
     with pytest.raises(ProviderRefusedError):

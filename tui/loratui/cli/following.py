@@ -2,17 +2,16 @@
 
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from loratui import report
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import Checked
+from loratui.cli.leaving import HungUp, kept_signals
 from loratui.cli.reminder import alarm_of
 from loratui.domain.formatting import attach_command
 from loratui.domain.holding import held
@@ -37,10 +36,6 @@ HUNG_UP, INTERRUPTED, STILL_BILLING = 129, 130, 5
 _LOOK_S = 0.5
 _LOST_S = 8.0
 _KNOWN_S = 15.0
-
-
-class _HungUp(KeyboardInterrupt):
-    """The terminal is gone."""
 
 
 @contextmanager
@@ -180,7 +175,8 @@ def _show(host: SessionHost, preferences: Settings, run_id: str, arguments: Argu
 
     # What is said of the way to a machine would land in the picture.
     host.hush()
-    status = run_app(HostRunSource(host, run_id), options=options)
+    with kept_signals():
+        status = run_app(HostRunSource(host, run_id), options=options)
     view = host.view(run_id)
     if status != HUNG_UP and not view.is_settled:
         print(farewell(view, time.monotonic()))
@@ -194,9 +190,9 @@ def print_run(
 ) -> int:
     """Print a followed run until it is over (0), or until someone lets go of it (129, 130)."""
     try:
-        with _signals_as_exceptions(), Store(preferences.database) as store:
+        with Store(preferences.database) as store:
             follow(host, store, run_id, printer, rental)
-    except _HungUp:
+    except HungUp:
         return HUNG_UP
     except KeyboardInterrupt:
         view = host.view(run_id)
@@ -204,23 +200,6 @@ def print_run(
         print(f"detached: {view.name} {how}. Back to it: {attach_command(view.name)}", file=sys.stderr)
         return INTERRUPTED
     return 0
-
-
-@contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
-    """Let a hang-up and a polite request to end interrupt what goes on inside the block, as Ctrl-C does."""
-
-    def hang_up(_: int, __: FrameType | None) -> None:
-        raise _HungUp
-
-    handlers = {"SIGHUP": hang_up, "SIGTERM": signal.default_int_handler}
-    known = {getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)}
-    before = {number: signal.signal(number, handler) for number, handler in known.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> None:

@@ -64,6 +64,7 @@ def floor_microusd(arguments: Arguments, price_microusd_per_h: int, floor_s: flo
 ACCEPTABLE = (
     "deadman.none",
     "downloads.policy",
+    "resume.billing",
     "network.ports",
     "upload.slow",
     "model.gated",

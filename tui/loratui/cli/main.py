@@ -1,40 +1,67 @@
 """The process boundary: runs a command, and turns every error into a message and an exit status."""
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 
 from loratui.cli.arguments import Arguments, build_parser
-from loratui_protocol.errors import LoratuiError
+from loratui.cli.leaving import HungUp, as_interruptions, is_unheard, print_no_more, tell
+from loratui.sessions.steady_clock import steady_ts
+from loratui_protocol.errors import LoratuiError, StorageError
 
-INTERRUPTED = 130
+HUNG_UP, INTERRUPTED = 129, 130
+NOTHING_BILLS = 4
+"""A provider, or another machine, has failed, and nothing is billing."""
+STILL_BILLING = 5
 _UNREMINDED = ("rentals", "preferences")
 """Modules whose commands do not begin with what may still bill: they look at just that, or at settings alone."""
+_FOLLOWING = ("attach:attach", "attach:open_interface", "train:train", "train:demo", "resume:resume")
+"""Commands that leave a run going when they are cut off."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv`` (the process's own when None) and return the exit status."""
-    try:
-        arguments = build_parser().parse_args(argv, namespace=Arguments())
-        if arguments.handler.partition(":")[0] not in _UNREMINDED:
-            from loratui.cli.reminder import remind
+    began_ts, arguments = steady_ts(), Arguments()
+    with as_interruptions():
+        try:
+            return _run(argv, arguments)
+        except LoratuiError as error:
+            tell(f"loratui: {error}")
+            if error.exit_status == STILL_BILLING:
+                return STILL_BILLING
+            # What is wrong with this disk, or with a machine, ends no rental that was there before.
+            is_left = error.exit_status == NOTHING_BILLS or isinstance(error, StorageError)
+            return _left_rented(arguments, began_ts, only_new=not is_left) or error.exit_status
+        except KeyboardInterrupt as interruption:
+            status = HUNG_UP if isinstance(interruption, HungUp) else INTERRUPTED
+            return _left_rented(arguments, began_ts, only_new=True) or status
+        except Exception as error:  # noqa: BLE001  the process boundary: a bug of ours becomes a file, not a screenful
+            if is_unheard(error):
+                # Whoever read our output has gone (`loratui logs | head`). What is followed goes on unseen.
+                status = INTERRUPTED if vars(arguments).get("handler") in _FOLLOWING else 0
+            else:
+                tell(_report_bug(error))
+                status = 1
+            return _left_rented(arguments, began_ts) or status
+        finally:
+            print_no_more()
 
-            remind()
-        return _handler(arguments.handler)(arguments)
-    except LoratuiError as error:
-        print(f"loratui: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone (`loratui logs | head`). The interpreter must not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001  the process boundary: a bug of ours becomes a file, not a screenful
-        print(_report_bug(error), file=sys.stderr)
-        return 1
+
+def _run(argv: Sequence[str] | None, arguments: Arguments) -> int:
+    build_parser().parse_args(argv, namespace=arguments)
+    if arguments.handler.partition(":")[0] not in _UNREMINDED:
+        from loratui.cli.reminder import remind
+
+        remind()
+    return _handler(arguments.handler)(arguments)
+
+
+def _left_rented(arguments: Arguments, began_ts: float, *, only_new: bool = False) -> int:
+    """Say what may still bill of what the command had to do with; return the exit status for that, 0 if nothing may."""
+    from loratui.cli.still_rented import tell_still_rented
+
+    return tell_still_rented(arguments, began_ts, only_new=only_new)
 
 
 def _handler(name: str) -> Callable[[Arguments], int]:

@@ -34,7 +34,7 @@ from loratui.sessions.supply import SLOW_CODE
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals
-from loratui_protocol.errors import HostError, LoratuiError, UsageError
+from loratui_protocol.errors import HostError, LoratuiError, StorageError, UsageError
 
 _NUM_OFFERS = 5
 SHORTEST_SAVE_S = 120.0
@@ -126,8 +126,10 @@ def _started(
     """
     line, told = Line(planned_bytes_per_s=estimated.upload_bytes_per_s), set[str]()
     while True:
-        rental = wait(host, lambda targets, now=wanted: _rent(preferences, targets, now, told))  # type: ignore[misc]
+        # What was rented is known here, whatever interrupts this meanwhile.
+        rented: list[Rental] = []
         try:
+            rental = wait(host, lambda targets, now=wanted, to=rented: _rent(preferences, targets, now, told, to))  # type: ignore[misc]
             return start_on(
                 host,
                 preferences,
@@ -139,6 +141,9 @@ def _started(
                 may_move=bool(rental.left),
             )
         except BaseException as error:
+            if not rented:
+                raise
+            [rental] = rented
             is_by_us = _has_been_ended(preferences, rental)
             # A second Ctrl-C must not leave a bill: what interrupts the end says so itself.
             why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
@@ -159,8 +164,12 @@ def _started(
 
 def _has_been_ended(preferences: Settings, rental: Rental) -> str:
     """Return why somebody at this end has begun to end a rental, nothing where nobody has."""
-    with Rentals(preferences.database) as ledger:
-        stored = ledger.rental(rental.label)
+    try:
+        with Rentals(preferences.database) as ledger:
+            stored = ledger.rental(rental.label)
+    except StorageError:
+        # It is ended next; a ledger that can't be read must not stand in the way of that.
+        return ""
     is_ours = stored.state in (RentalState.ENDING, RentalState.GONE)
     return (stored.why or "nobody knows why") if is_ours else ""
 
@@ -174,8 +183,10 @@ def _blame(preferences: Settings, rental: Rental, error: HostError) -> None:
         noted(lambda: ledger.note_bad_host(rental.provider, blamed, error.what, time.time()))
 
 
-async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, told: set[str]) -> Rental:
-    """Rent one of the offers; ``told`` are the orphans that were spoken of."""
+async def _rent(
+    preferences: Settings, targets: Targets, wanted: Wanted, told: set[str], rented: list[Rental]
+) -> Rental:
+    """Rent one of the offers, which is added to ``rented`` too; ``told`` are the orphans that were spoken of."""
     said = ""
 
     def tell(view: RentalView) -> None:
@@ -194,7 +205,7 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, told: s
     names = tuple(dict.fromkeys(offer.provider for offer in wanted.offers))
     with Rentals(preferences.database) as ledger:
         async with opened(preferences, names) as providers:
-            return await rent(
+            rental = await rent(
                 {provider.name: provider for provider in providers},
                 ledger,
                 preferences.state_dir,
@@ -208,3 +219,5 @@ async def _rent(preferences: Settings, targets: Targets, wanted: Wanted, told: s
                 pace=pace_of(preferences),
                 tell_orphan=tell_orphan,
             )
+            rented.append(rental)
+            return rental

@@ -1,11 +1,14 @@
 """The end of a rental, for whoever waits for it at the terminal: how it goes, its proof, its receipt."""
 
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-from loratui.cli.following import INTERRUPTED, say
+from loratui.cli.following import INTERRUPTED
+from loratui.cli.leaving import tell
+from loratui.cli.still_rented import how_it_ends
 from loratui.domain import formatting
 from loratui.domain.ledger import Phase, microseconds, time_microusd
 from loratui.domain.rental import RentalState
@@ -20,7 +23,6 @@ from loratui.sessions.market import opened
 from loratui.sessions.rented import rental_label
 from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
 from loratui.sessions.renting_folder import RentalFolder
-from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals
@@ -45,7 +47,7 @@ def see_to_rental(
     """
     label = rental_label(view.target)
     ended = host.rental_ended(view.run_id)
-    if not is_all_here or ended is None:
+    if ended is None or (not is_all_here and not _is_ending(preferences, label)):
         _tell_that_it_goes_on(preferences, label)
         return 0
     try:
@@ -72,18 +74,17 @@ def finish(preferences: Settings, name: str, label: str, why: str) -> Callable[[
     async def work(_: Targets) -> Receipt:
         said = ""
 
-        def tell(view: EndingView) -> None:
+        def tell_how(view: EndingView) -> None:
             nonlocal said
-            how = str(view.error.what) if view.error else "gone" if view.last is None else f"still {view.last.state}"
-            if how != said:
-                said = how
-                say(f"ending the rental: {how}")
+            if view.sentence != said:
+                said = view.sentence
+                tell(f"ending the rental: {said}")
 
         with Rentals(preferences.database) as ledger:
             async with opened(preferences, (name,)) as providers:
                 if not providers:
                     raise still_billing(ledger.rental(label))
-                receipt = await finish_rental(providers[0], ledger, label, why, tell)
+                receipt = await finish_rental(providers[0], ledger, label, why, tell_how)
         RentalFolder(preferences.state_dir, label).remove()
         return receipt
 
@@ -133,13 +134,13 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
         if receipt.billed is None
         else f"; {_bill(rental.provider, receipt.billed)}"
     )
-    say(
+    tell(
         f"the rental is gone, as {rental.provider} shows{by_itself}: {formatting.duration(receipt.seconds)}, "
         f"{formatting.money(receipt.ours_microusd, exact=receipt.is_exact)} ({parts}{traffic}{disk}){billed}"
     )
     if rental.cap_microusd is not None and receipt.ours_microusd > rental.cap_microusd:
         over = formatting.money(receipt.ours_microusd - rental.cap_microusd)
-        say(f"warning: that is {over} more than the cap of {formatting.money(rental.cap_microusd)}")
+        tell(f"warning: that is {over} more than the cap of {formatting.money(rental.cap_microusd)}")
 
 
 def _bill(provider: str, charges: Charges) -> str:
@@ -150,16 +151,26 @@ def _bill(provider: str, charges: Charges) -> str:
 
 
 def wait(host: SessionHost, work: Callable[[Targets], Coroutine[Any, Any, T]]) -> T:
-    """Do it in the host. Ctrl-C cancels it, and its end is waited for: what was rented ends first."""
+    """Do it in the host. Ctrl-C cancels it, and its end is waited for: what was rented ends first.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, even if it had come to its end by then.
+    """
     future = host.perform(work)
+    interruption: KeyboardInterrupt | None = None
     while True:
         try:
-            return future.result()
+            result = future.result()
+            break
         except CancelledError as error:
-            raise KeyboardInterrupt from error
-        except KeyboardInterrupt:
-            say("interrupted: what was rented is ended first; once more leaves it as it is")
+            raise interruption or KeyboardInterrupt from error
+        except KeyboardInterrupt as asked:
+            interruption = interruption or asked
+            tell("interrupted: what was rented is ended first; once more leaves it as it is")
             host.interrupt(future)
+    if interruption is not None:
+        raise interruption
+    return result
 
 
 def _wait_for(
@@ -170,7 +181,7 @@ def _wait_for(
     while True:
         try:
             while True:
-                narrator.look(host.view(run_id))
+                _look(narrator, host.view(run_id))
                 try:
                     receipt = ended.result(_LOOK_S)
                 except TimeoutError:
@@ -182,14 +193,25 @@ def _wait_for(
                 if receipt is not None and view.rental is not None and not view.rental.is_over:
                     # Views are published a few times a second: the last one may come after the receipt.
                     view = host.wait(run_id, view.version, _LOOK_S)
-                narrator.look(view)
+                _look(narrator, view)
                 return receipt
         except KeyboardInterrupt:
             rental = host.view(run_id).rental
             if is_asked or _is_kept(rental):
                 raise
             is_asked = True
-            say("the rental is being ended; once more leaves it as it is")
+            tell("the rental is being ended; once more leaves it as it is")
+
+
+def _look(narrator: RentalNarrator, view: RunView) -> None:
+    # Nobody has to listen while something ends.
+    with contextlib.suppress(OSError, ValueError):
+        narrator.look(view)
+
+
+def _is_ending(preferences: Settings, label: str) -> bool:
+    with Rentals(preferences.database) as ledger:
+        return ledger.rental(label).state is RentalState.ENDING
 
 
 def _is_kept(rental: RentalCost | None) -> bool:
@@ -201,11 +223,7 @@ def _tell_that_it_goes_on(preferences: Settings, label: str) -> None:
         rental = ledger.rental(label)
     if rental.state.is_over:
         return
-    left_s = max(0.0, (rental.deadline_ts or 0.0) - steady_ts())
-    say(
-        f"the rental goes on at {formatting.hourly_price(rental.price_microusd_per_h)}; it ends itself in "
-        f"{formatting.duration(left_s)} at the latest. To end it now: loratui terminate {label}"
-    )
+    tell(f"the rental goes on at {how_it_ends(rental)}")
 
 
 def _tell_savings(host: SessionHost, preferences: Settings, receipt: Receipt) -> None:
@@ -222,7 +240,7 @@ def _tell_savings(host: SessionHost, preferences: Settings, receipt: Receipt) ->
         phases = {}
     once += sum(time_microusd(price, microseconds(phases[name].seconds)) for name in _SHARED if name in phases)
     saved = once * (len(run_ids) - 1)
-    say(
+    tell(
         f"{len(run_ids)} runs on one machine: its set-up took {formatting.money(once)}, measured here, and was paid "
         f"once; on machines of their own they would have paid {formatting.money(saved, exact=False)} more"
     )

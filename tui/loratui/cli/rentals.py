@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.following import say
+from loratui.cli.leaving import deaf_to_hang_ups, tell
 from loratui.cli.limits import agrees
 from loratui.domain import formatting
 from loratui.headless.json_lines import to_json
-from loratui.providers.base import Instance, Provider, ProviderError
+from loratui.providers.base import Provider, ProviderError
 from loratui.sessions.ending import EndingView, StillBillingError
 from loratui.sessions.market import CONSOLES, PROVIDERS, opened, rentals_of
 from loratui.sessions.renting_fate import Pace
@@ -21,7 +21,6 @@ from loratui.sessions.renting_orphans import (
     Standing,
     end_found,
     reconcile,
-    standing_of,
     tidy_all,
 )
 from loratui.settings import Settings
@@ -44,7 +43,10 @@ def rentals(arguments: Arguments) -> int:
     if arguments.action is None and arguments.yes:
         raise UsageError("--yes is for sweep: a list ends nothing", fix="loratui rentals sweep --yes")
     try:
-        return asyncio.run(_sweep(arguments) if arguments.action else _list(arguments))
+        if arguments.action is None:
+            return asyncio.run(_list(arguments))
+        with deaf_to_hang_ups():
+            return asyncio.run(_sweep(arguments))
     except KeyboardInterrupt:
         if arguments.action is None:
             raise
@@ -56,7 +58,8 @@ def terminate(arguments: Arguments) -> int:
     if (arguments.rental is None) == (not arguments.all):
         raise UsageError("which rental?", fix="loratui rentals lists them; give an id or a label, or --all")
     try:
-        return asyncio.run(_terminate(arguments))
+        with deaf_to_hang_ups():
+            return asyncio.run(_terminate(arguments))
     except KeyboardInterrupt:
         return _interrupted()
 
@@ -73,7 +76,8 @@ def orphan_sentence(found: Found) -> str:
 async def _list(arguments: Arguments) -> int:
     preferences = settings.load()
     async with opened(preferences, PROVIDERS) as providers:
-        now = await _reconciled(preferences, providers)
+        with _ledger(preferences) as ledger:
+            now = await _reconciled(preferences, providers, ledger)
     if arguments.json:
         unknown = [{"provider": name, "error": str(error)} for name, error in now.errors.items()]
         print(to_json({"rentals": [_fields(found) for found in now.found], "unknown": unknown}))
@@ -85,68 +89,68 @@ async def _list(arguments: Arguments) -> int:
 async def _sweep(arguments: Arguments) -> int:
     preferences = settings.load()
     async with opened(preferences, PROVIDERS) as providers:
-        now = await _reconciled(preferences, providers)
-        by_name = {provider.name: provider for provider in providers}
-        orphans = [found for found in now.found if found.standing is Standing.ORPHAN]
-        still = [found for found in now.found if found.standing is Standing.UNKNOWN_FATE]
-        for found in [*orphans, *still]:
-            say(_row(found))
-        if orphans and not arguments.yes and not await asyncio.to_thread(_agrees, len(orphans)):
-            still += orphans
-            orphans = []
         with _ledger(preferences) as ledger:
+            now = await _reconciled(preferences, providers, ledger)
+            by_name = {provider.name: provider for provider in providers}
+            orphans = [found for found in now.found if found.standing is Standing.ORPHAN]
+            still = [found for found in now.found if found.standing is Standing.UNKNOWN_FATE]
+            for found in [*orphans, *still]:
+                tell(_row(found))
+            if orphans and not arguments.yes and not await asyncio.to_thread(_agrees, len(orphans)):
+                still += orphans
+                orphans = []
             still += [found for found in orphans if not await _end(by_name[found.provider], ledger, found)]
             if ledger is not None:
                 for provider in providers:
                     await tidy_all(provider, ledger)
         _refuse_if_billing(still, now.errors)
         if now.settled:
-            say(f"{len(now.settled)} of the ledger turned out to be gone")
+            tell(f"{len(now.settled)} of the ledger turned out to be gone")
         print(f"{len(orphans)} ended, and shown gone by the provider" if orphans else "nothing is rented unminded")
     return 0
 
 
 async def _terminate(arguments: Arguments) -> int:
+    """End what is meant. What the ledger takes for billing, and nobody can show to be gone, still bills."""
     preferences = settings.load()
     async with opened(preferences, PROVIDERS) as providers:
-        if not providers:
-            raise UsageError("there is no key of any provider", fix="loratui keys vast", code="provider.no_key")
-        answers = await rentals_of(providers)
-        by_name = {provider.name: provider for provider in providers}
-        errors = {answer.provider: answer.error for answer in answers if answer.error is not None}
         with _ledger(preferences) as ledger:
-            known = {rental.label: rental for rental in ledger.rentals()} if ledger else {}
             meant = {arguments.rental, *_labels_of_runs(preferences, ledger, arguments.rental)}
-            chosen = [
-                _found(answer.provider, instance, known.get(instance.label), ledger, preferences)
-                for answer in answers
-                for instance in answer.value or []
-                if arguments.all or not meant.isdisjoint((instance.id, instance.label))
+            now = await _reconciled(preferences, providers, ledger)
+            chosen = [found for found in now.found if arguments.all or meant & _names(found)]
+            gone = [
+                each for each in now.settled if arguments.all or not meant.isdisjoint((each.instance_id, each.label))
             ]
-            if not chosen and not errors and not arguments.all:
+            if not chosen and not gone and not now.errors and not arguments.all:
                 raise UsageError(
                     f"nothing called {arguments.rental!r} is rented", fix="loratui rentals", code="rental.none"
                 )
             for found in chosen:
-                say(_row(found))
-            if chosen and not arguments.yes and not await asyncio.to_thread(_agrees, len(chosen)):
+                tell(_row(found))
+            _tell_settled(gone)
+            by_name = {provider.name: provider for provider in providers}
+            endable = [found for found in chosen if found.provider in by_name and found.id]
+            if endable and not arguments.yes and not await asyncio.to_thread(_agrees, len(endable)):
                 return 0
-            still = [found for found in chosen if not await _end(by_name[found.provider], ledger, found)]
-        _refuse_if_billing(still, errors)
-        print(f"{len(chosen)} ended, and shown gone by the provider" if chosen else "nothing is rented")
+            still = [found for found in chosen if found not in endable]
+            still += [
+                found for found in endable if not await _end(by_name[found.provider], ledger, found, "you ended it")
+            ]
+        # What can't be listed was ended all the same where its id is known; another one may be there.
+        _refuse_if_billing(still, now.errors)
+        print(f"{len(endable)} ended, and shown gone by the provider" if endable else "nothing is rented")
         return 0
 
 
-async def _reconciled(preferences: Settings, providers: Sequence[Provider]) -> Reconciled:
+async def _reconciled(preferences: Settings, providers: Sequence[Provider], ledger: Rentals | None) -> Reconciled:
     """Return what is rented, held against the ledger, or without one where that can't be read: money comes first."""
-    with _ledger(preferences) as ledger:
-        if not providers and (ledger is None or not ledger.unproven()):
-            raise UsageError("there is no key of any provider", fix="loratui keys vast", code="provider.no_key")
-        if ledger is not None:
-            try:
-                return await reconcile(providers, ledger, preferences.state_dir, pace=_PACE)
-            except StorageError as error:
-                say(f"loratui: {error}")
+    if not providers and (ledger is None or not ledger.unproven()):
+        raise UsageError("there is no key of any provider", fix="loratui keys vast", code="provider.no_key")
+    if ledger is not None:
+        try:
+            return await reconcile(providers, ledger, preferences.state_dir, pace=_PACE)
+        except StorageError as error:
+            tell(f"loratui: {error}")
     answers = await rentals_of(providers)
     return Reconciled(
         found=[
@@ -165,20 +169,11 @@ def _ledger(preferences: Settings) -> Iterator[Rentals | None]:
     try:
         ledger = Rentals(preferences.database)
     except StorageError as error:
-        say(f"loratui: {error}")
+        tell(f"loratui: {error}")
         yield None
         return
     with ledger:
         yield ledger
-
-
-def _found(
-    provider: str, instance: Instance, rental: StoredRental | None, ledger: Rentals | None, preferences: Settings
-) -> Found:
-    if ledger is None:
-        return Found(provider=provider, standing=Standing.UNKNOWN_FATE, why=_NO_LEDGER, instance=instance)
-    standing, why = standing_of(instance, rental, ledger, preferences.state_dir)
-    return Found(provider=provider, standing=standing, why=why, instance=instance, rental=rental)
 
 
 def _labels_of_runs(preferences: Settings, ledger: Rentals | None, meant: str | None) -> set[str]:
@@ -191,25 +186,30 @@ def _labels_of_runs(preferences: Settings, ledger: Rentals | None, meant: str | 
     return {rental.label for rental in rentals if rental is not None and not rental.state.is_over}
 
 
+def _names(found: Found) -> set[str]:
+    """Return what it may be called by whoever means it."""
+    names = {found.id, found.instance.label if found.instance else "", found.rental.label if found.rental else ""}
+    return names - {""}
+
+
 def _unminded(now: Reconciled) -> list[Found]:
     return [found for found in now.found if found.standing is not Standing.YOURS]
 
 
-async def _end(provider: Provider, ledger: Rentals | None, found: Found) -> bool:
+async def _end(provider: Provider, ledger: Rentals | None, found: Found, why: str = "") -> bool:
     """End one; return whether the provider has shown it gone."""
-    name, said = f"{provider.name} {_fields(found)['id']}", ""
+    name, said = f"{provider.name} {found.id}", ""
 
-    def tell(view: EndingView) -> None:
+    def tell_how(view: EndingView) -> None:
         nonlocal said
-        how = str(view.error.what) if view.error else "gone" if view.last is None else str(view.last.state)
-        if how != said:
-            said = how
-            say(f"{name}: {how}, {formatting.duration(view.since_s)}")
+        if view.sentence != said:
+            said = view.sentence
+            tell(f"{name}: {said}, {formatting.duration(view.since_s)}")
 
     try:
-        await end_found(provider, ledger, found, tell)
+        await end_found(provider, ledger, found, tell_how, why=why)
     except ProviderError as error:
-        say(f"{name}: {error}")
+        tell(f"{name}: {error}")
         return False
     return True
 
@@ -221,7 +221,7 @@ def _refuse_if_billing(still: Sequence[Found], errors: dict[str, ProviderError])
         StillBillingError: something may.
     """
     for provider, error in errors.items():
-        say(f"{provider}: {error}")
+        tell(f"{provider}: {error}")
     names = [f"{found.provider} {_fields(found)['id'] or _fields(found)['label']}" for found in still]
     names += [f"whatever is at {provider}" for provider in errors]
     if names:
@@ -238,21 +238,25 @@ def _agrees(number: int) -> bool:
 
 
 def _interrupted() -> int:
-    print(f"STILL BILLING, perhaps: nobody has seen the end. By hand: {_consoles()}", file=sys.stderr)
+    tell(f"STILL BILLING, perhaps: nobody has seen the end. By hand: {_consoles()}")
     return STILL_BILLING
 
 
 def _print(now: Reconciled) -> None:
     for found in now.found:
         print(_row(found))
-    for rental in now.settled:
-        print(f"{rental.provider} {rental.instance_id or rental.label}: {rental.why}; it is gone", file=sys.stderr)
+    _tell_settled(now.settled)
     for provider, error in now.errors.items():
         print(f"{provider}: nobody knows what is rented there: {error}", file=sys.stderr)
     if not now.found and not now.errors:
         print("nothing is rented")
     if _unminded(now):
         print("to end what nobody minds: loratui rentals sweep", file=sys.stderr)
+
+
+def _tell_settled(rentals: Sequence[StoredRental]) -> None:
+    for rental in rentals:
+        tell(f"{rental.provider} {rental.instance_id or rental.label}: {rental.why}; it is gone")
 
 
 def _row(found: Found) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.control import send
+from loratui.cli.first_machine import may_leave
 from loratui.cli.following import hosting, say, take_up
 from loratui.cli.runs import choose
 from loratui.cli.train import train
@@ -64,6 +65,8 @@ def _go_on_elsewhere(arguments: Arguments) -> int:
     if state is None:
         raise _nothing_kept(run, step, preferences, config)
     _check_dataset(run, config)
+    if not may_leave(preferences, run, arguments):
+        return 0
     saved = time.strftime("%H:%M", time.localtime(state.saved_ts))
     again = max(0, step - state.step)
     say(f"goes on from step {state.step} of {run.total} (saved {saved}, {_trained_again(again)})")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from loratui.domain import formatting
+from loratui.domain.learning import verdict
 from loratui.domain.phases import Phase, title, took
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.saved_states import offer
@@ -33,6 +34,7 @@ from loratui_protocol.messages import (
     Step,
     Telemetry,
     Unsupported,
+    Validation,
     Warn,
 )
 
@@ -143,6 +145,8 @@ class RunView:
     fetching: tuple[str, int] | None = None
     """The artifact that is on its way, and how many bytes of it are here."""
     samples: list[Sample] = field(default_factory=list)
+    validations: list[Validation] = field(default_factory=list)
+    """Looks at pictures that are not trained on, by step."""
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=NUM_LOG_LINES))
     warnings: list[Warn] = field(default_factory=list)
     evaluation: Evaluation | None = None
@@ -196,6 +200,10 @@ class RunView:
             case Sample() as event:
                 _keep(self.samples, event)
                 self.note(record.ts, "INFO", f'sample of step {event.step}: "{event.prompt}"')
+            case Validation() as event:
+                self.validations = [look for look in self.validations if look.step < event.step]
+                _keep(self.validations, event)
+                self.note(record.ts, "INFO", f"step {event.step}: {verdict(self.validations).sentence}")
             case Checkpoint() as event:
                 _keep(self.checkpoints, event)
                 saved = f"state of step {event.step} saved, {formatting.size(event.size)} in {event.seconds:.1f} s"

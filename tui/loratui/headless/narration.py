@@ -1,6 +1,7 @@
 """Says what a run's records mean, a sentence a change. Steps come thick and fast: most of them are not worth one."""
 
 from loratui.domain import formatting
+from loratui.domain.learning import verdict
 from loratui.domain.phases import Phase, amount, title, took
 from loratui_protocol.messages import (
     Artifact,
@@ -18,6 +19,7 @@ from loratui_protocol.messages import (
     State,
     Step,
     Unsupported,
+    Validation,
     Warn,
 )
 
@@ -36,6 +38,7 @@ class Narrator:
         self._phases: dict[str, Phase] = {}
         self._told_phase_ts: dict[str, float] = {}
         self._price_microusd_per_h = 0
+        self._looks: list[Validation] = []
 
     def sentence(self, record: Record) -> str | None:
         """Return what to say about the record, None if it is not worth saying."""
@@ -54,6 +57,9 @@ class Narrator:
                 return f"checkpoint at step {number}, {formatting.size(size)}"
             case Sample(step=number, prompt=prompt):
                 return f'sample at step {number}: "{prompt}"'
+            case Validation() as look:
+                self._looks = [*(each for each in self._looks if each.step < look.step), look]
+                return f"step {look.step}: {verdict(self._looks).sentence}"
             case Artifact(kind=ArtifactKind.SAMPLE | ArtifactKind.STATE):
                 return None
             case Artifact(name=name, size=size):
@@ -65,8 +71,8 @@ class Narrator:
                 return f"{result.command} by {result.author}: {outcome}" + (
                     f", {result.message}" if result.message else ""
                 )
-            case Evaluation(verdict=verdict):
-                return verdict
+            case Evaluation(verdict=judged):
+                return judged
             case Done(steps=steps, name=name, size=size):
                 return f"done after {steps} steps: {name}, {formatting.size(size)}"
             case Deadman() as event:

@@ -25,9 +25,11 @@ class _Axes:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (self.high - loss) / (self.high - self.low)
 
 
-def loss_chart(steps: Sequence[int], losses: Sequence[float], smoothed: Sequence[float]) -> str:
+def loss_chart(
+    steps: Sequence[int], losses: Sequence[float], smoothed: Sequence[float], title: str = "loss by step"
+) -> str:
     """Return the SVG element, empty with fewer than two finite values; NaN and infinity leave a gap."""
-    finite = [loss for loss in losses if math.isfinite(loss)]
+    finite = [loss for loss in (*losses, *smoothed) if math.isfinite(loss)]
     if len(finite) < 2:
         return ""
     loss_ticks = ticks(min(finite), max(finite))
@@ -35,7 +37,7 @@ def loss_chart(steps: Sequence[int], losses: Sequence[float], smoothed: Sequence
     step_ticks = [tick for tick in ticks(axes.first_step, axes.last_step) if axes.first_step <= tick <= axes.last_step]
     return "\n".join(
         [
-            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="loss by step">',
+            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">',
             *(_grid_line(axes, tick) for tick in loss_ticks),
             *(_step_label(axes, tick) for tick in step_ticks),
             f'<path class="raw" d="{_path(axes, steps, losses)}"/>',

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from loratui.domain import formatting
+from loratui.domain.learning import verdict
 from loratui.domain.run import RunView
 from loratui.report import html
 from loratui.report.chart import loss_chart
@@ -44,6 +45,7 @@ def write(view: RunView, path: Path, *, config_toml: str, now_s: float) -> None:
         _heading(view),
         html.section("Does it work?", _verdict(view), _contact_sheet(view), html.table(_scores(view))),
         html.section("Samples while it learned", _samples(view)),
+        html.section("What it learns", _learning(view)),
         html.section("Loss", _loss(view)),
         html.section("Settings", html.table(_settings(config_toml))),
         html.section("Files", html.table(_files(view)), html.folded("the LoRA file about itself", _header(view))),
@@ -112,6 +114,21 @@ def _samples(view: RunView) -> str:
     return '<div class="samples">\n' + "\n".join(shown) + "\n</div>" if shown else ""
 
 
+def _learning(view: RunView) -> str:
+    """Return how the error on pictures that are not trained on went, relative to its beginning."""
+    looks = view.validations
+    if len(looks) < 2 or not looks[0].loss or not looks[0].train_loss:
+        return ""
+    steps = [look.step for look in looks]
+    trained = [look.train_loss / looks[0].train_loss for look in looks]
+    chart = loss_chart(steps, trained, [look.loss / looks[0].loss for look in looks], "error by step")
+    return chart + html.paragraph(
+        f"{verdict(looks).sentence}. Bold: {looks[-1].num_pictures} pictures that are not trained on. Faint: as many "
+        "that are. Both with the same noise every time, as shares of the first look.",
+        "faint",
+    )
+
+
 def _loss(view: RunView) -> str:
     steps, values = view.series.steps, view.series.values
     chart = loss_chart(steps, values, view.series.ema(_SMOOTHING))
@@ -120,7 +137,8 @@ def _loss(view: RunView) -> str:
     lowest = f", lowest {formatting.loss(view.min_loss[0])} at step {view.min_loss[1]}" if view.min_loss else ""
     return chart + html.paragraph(
         f"Faint: measured at each step. Bold: moving average (weight {_SMOOTHING} for the newest). "
-        f"Last {formatting.loss(view.loss)}{lowest}. A low loss alone does not say that the LoRA is good.",
+        f"Last {formatting.loss(view.loss)}{lowest}. It jumps with the noise of each step: a "
+        "low loss alone does not say that the LoRA is good.",
         "faint",
     )
 

@@ -1,12 +1,11 @@
 """Ending a rental for certain: asked for again and again, and believed only when the provider shows that it is gone."""
 
 import asyncio
-import signal
+import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from loratui.providers.base import Instance, Provider, ProviderError, ProviderRefusedError
 from loratui_protocol.errors import LoratuiError
@@ -20,6 +19,7 @@ LAST_WAIT_S = 60.0
 _ASK_AGAIN_S = 10.0
 """A request to end that was accepted may have done nothing."""
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class StillBillingError(LoratuiError):
@@ -49,6 +49,15 @@ class EndingView:
     """What the provider last showed."""
     error: ProviderError | None = None
     """Why the last request brought nothing."""
+
+    @property
+    def sentence(self) -> str:
+        """Return how it is, in a few words: gone is only what was proven to be."""
+        if self.error is not None:
+            return self.error.what
+        if self.last is not None:
+            return f"still {self.last.state}"
+        return "gone" if self.num_proofs >= PROOFS else f"not shown any more ({self.num_proofs} of {PROOFS} times)"
 
 
 class Proofs:
@@ -86,8 +95,8 @@ async def end_for_certain(
     """End an instance; return once the provider's own answers have shown it gone, ``PROOFS`` in a row.
 
     It is tried for ever, with growing waits: whoever cancels it must say that something may still be billing. Begun
-    anew it goes on where it was. ``account_id``: whose it is, where that is known. For ``doubt_s`` it proves nothing
-    that an instance which was never shown is not: listings lag behind.
+    anew it goes on where it was. ``tell`` may fail: that stops nothing. ``account_id``: whose it is, where that is
+    known. For ``doubt_s`` it proves nothing that an instance which was never shown is not: listings lag behind.
 
     Raises:
         ProviderRefusedError: the key is wrong or may not do this: asking again would change nothing.
@@ -119,15 +128,18 @@ async def end_for_certain(
             raise
         except ProviderError as failed:
             error = failed
-        tell(
-            EndingView(
-                since_s=time.monotonic() - started_s,
-                num_requests=num_requests,
-                num_proofs=proofs.count,
-                last=last,
-                error=error,
-            )
+        view = EndingView(
+            since_s=time.monotonic() - started_s,
+            num_requests=num_requests,
+            num_proofs=proofs.count,
+            last=last,
+            error=error,
         )
+        try:
+            tell(view)
+        except (OSError, ValueError, LoratuiError) as failed:
+            # A terminal that is gone, or a disk that is full, must not keep a machine alive.
+            log.warning("nobody could be told how an ending goes: %s", failed)
         if is_proven:
             return
         await asyncio.sleep(first_wait_s if proofs.count else wait_s)
@@ -168,43 +180,3 @@ async def finish(work: Callable[[], Awaitable[T]]) -> T:
             if was_cancelled:
                 raise asyncio.CancelledError
             return done
-
-
-def run_to_its_end(main: Coroutine[Any, Any, T]) -> T:
-    """Run it in a loop of its own, from the main thread. Every Ctrl-C cancels it once more.
-
-    A request to end from elsewhere, and a terminal that is closed, count as one Ctrl-C, however often they come.
-
-    Raises:
-        KeyboardInterrupt: it was cancelled, and has come to its end.
-    """
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        task: asyncio.Task[T] | None = None
-        early: list[int] = []
-
-        def cancel(number: int) -> None:
-            if task is None:
-                early.append(number)
-            elif number == signal.SIGINT or not task.cancelling():
-                task.cancel()
-
-        def arrived(number: int, _: FrameType | None) -> None:
-            loop.call_soon_threadsafe(cancel, number)
-
-        async def begin() -> T:
-            nonlocal task
-            task = asyncio.current_task()
-            for number in early:
-                cancel(number)
-            return await main
-
-        known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        before = {number: signal.signal(number, arrived) for number in known}
-        try:
-            return runner.run(begin())
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -233,7 +233,7 @@ class Attempt:
         await tidy_up(self._provider, self._ledger, course.rental)
 
     def _ending(self, view: EndingView) -> None:
-        self._course.show(view.error.what if view.error else "gone" if view.last is None else str(view.last.state))
+        self._course.show(view.sentence)
 
     def _failed(
         self, why: str, happened: Happened = Happened.END_WANTED, *, is_its_fault: bool = True

@@ -12,7 +12,7 @@ from loratui.domain.rental import Happened, RentalState, after
 from loratui.providers.base import Instance, Provider, ProviderError
 from loratui.remote.groups import one_error
 from loratui.sessions.ending import FIRST_WAIT_S, PROOFS, EndingView, check_account, end_for_certain
-from loratui.sessions.renting_end import end_rental, tidy_up, with_instance
+from loratui.sessions.renting_end import end_rental, noted, tidy_up, with_instance
 from loratui.sessions.renting_fate import UNSEEN, Pace, look_by_label
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.steady_clock import steady_ts, unset_s
@@ -53,6 +53,13 @@ class Found:
     why: str = ""
     instance: Instance | None = None
     rental: StoredRental | None = None
+
+    @property
+    def id(self) -> str:
+        """Return what its provider calls it, empty where nobody knows that."""
+        if self.instance is not None:
+            return self.instance.id
+        return self.rental.instance_id if self.rental is not None else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,22 +112,38 @@ async def end_found(
     found: Found,
     tell: Callable[[EndingView], None] = lambda _: None,
     *,
+    why: str = "",
     first_wait_s: float = FIRST_WAIT_S,
 ) -> None:
     """End something that is rented, for certain; what the ledger knows of it, it knows to be gone then.
 
+    What no listing shows is ended by the id that the ledger knows. ``why``: where somebody wants it; as a rule it is
+    because nobody minds it.
+
     Raises:
         ProviderRefusedError, OtherAccountError: as ``end_for_certain``.
     """
-    if found.instance is None:
+    instance_id = found.id
+    if not instance_id:
         raise ValueError("there is nothing that could be ended")
     if found.rental is None or ledger is None:
-        await end_for_certain(provider, found.instance.id, tell, first_wait_s=first_wait_s)
+        await end_for_certain(provider, instance_id, tell, first_wait_s=first_wait_s)
         return
-    rental = with_instance(found.rental, found.instance.id)
+    rental = with_instance(found.rental, instance_id)
     if not ledger.charges(rental.label):
-        ledger.enter(rental.label, Phase.BOOTING, rental.created_ts, rental.price_microusd_per_h)
-    await end_rental(provider, ledger, rental, found.why or "it was swept", tell, first_wait_s=first_wait_s)
+        # A disk that is full keeps no machine alive.
+        price = rental.price_microusd_per_h
+        noted(lambda: ledger.enter(rental.label, Phase.BOOTING, rental.created_ts, price))
+    may_be_unlisted = found.instance is None and rental.state in _NEVER_SHOWN
+    await end_rental(
+        provider,
+        ledger,
+        rental,
+        why or found.why or "it was swept",
+        tell,
+        first_wait_s=first_wait_s,
+        doubt_s=Pace().young_s if may_be_unlisted else 0.0,
+    )
     await tidy_up(provider, ledger, rental)
 
 
