@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedules, by sd-scripts' names and with its meanings."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +11,16 @@ from diffusers.optimization import get_piecewise_constant_schedule, get_schedule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers.optimization import (
-    Adafactor,
-    get_cosine_with_min_lr_schedule_with_warmup,
-    get_inverse_sqrt_schedule,
-    get_wsd_schedule,
-)
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.optimizers import FROM_BITSANDBYTES, sets_own_rate, step_rules
 
+_ELSEWHERE = {
+    "Lion": ("lion_pytorch", "Lion"),
+    "Prodigy": ("prodigyopt", "Prodigy"),
+    "AdaFactor": ("transformers.optimization", "Adafactor"),
+}
 _PROBE_SIDE = 128
 """Large enough for states of 8 bits: smaller tensors keep those of 32."""
 
@@ -66,15 +66,19 @@ def new_lr_scheduler(config: TrainingConfig, optimizer: Optimizer, num_steps: in
     if sets_own_rate(config.optimizer_type, config.optimizer_args):
         return _AdafactorsOwn(optimizer, lambda _: 1.0)
     scheduler: LambdaLR
+    # Imported where it is used: it takes a second.
+    optimization = "transformers.optimization"
     match name:
         case "inverse_sqrt":
-            scheduler = get_inverse_sqrt_schedule(optimizer, num_warmup, timescale=config.lr_scheduler_timescale)
+            scheduler = importlib.import_module(optimization).get_inverse_sqrt_schedule(
+                optimizer, num_warmup, timescale=config.lr_scheduler_timescale
+            )
         case "cosine_with_min_lr":
-            scheduler = get_cosine_with_min_lr_schedule_with_warmup(
+            scheduler = importlib.import_module(optimization).get_cosine_with_min_lr_schedule_with_warmup(
                 optimizer, num_warmup, num_steps, num_cycles=cycles / 2, min_lr_rate=config.lr_scheduler_min_lr_ratio
             )
         case "warmup_stable_decay":
-            scheduler = get_wsd_schedule(
+            scheduler = importlib.import_module(optimization).get_wsd_schedule(
                 optimizer,
                 num_warmup_steps=num_warmup,
                 num_decay_steps=num_decay,
@@ -101,8 +105,7 @@ class _AdafactorsOwn(LambdaLR):
 
     def get_lr(self) -> list[float | Tensor]:
         """Return the rate of the last step of each group's first parameter; 0 before there was one."""
-        optimizer = self.optimizer
-        assert isinstance(optimizer, Adafactor)
+        optimizer: Any = self.optimizer
         states = [(group, optimizer.state[group["params"][0]]) for group in optimizer.param_groups]
         return [float(optimizer._get_lr(group, state)) if state else 0.0 for group, state in states]
 
@@ -119,14 +122,12 @@ def _class_of(name: str) -> Callable[..., Optimizer]:
         return lambda groups, momentum=0.9, **arguments: torch.optim.SGD(
             groups, momentum=momentum, nesterov=True, **arguments
         )
-    # Imported only when chosen: bitsandbytes takes seconds, and not every machine has them all.
-    modules = {"Lion": "lion_pytorch", "Prodigy": "prodigyopt"}
-    found: Callable[..., Optimizer] = (
-        Adafactor
-        if name == "AdaFactor"
-        else getattr(importlib.import_module(modules.get(name, "bitsandbytes.optim")), name)
-    )
-    return found
+    # Imported only when chosen: these take their time, and not every machine has them all.
+    module, found = _ELSEWHERE.get(name, ("bitsandbytes.optim", name))
+    if name in FROM_BITSANDBYTES and sys.modules.get("bitsandbytes", ...) is None:
+        del sys.modules["bitsandbytes"]
+    chosen: Callable[..., Optimizer] = getattr(importlib.import_module(module), found)
+    return chosen
 
 
 def _why_not_bitsandbytes(name: str, device: torch.device) -> str:
