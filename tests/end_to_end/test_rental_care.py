@@ -1,8 +1,6 @@
 """A rental while it lasts: extended, kept, repriced, shared, vanished; nobody pays what they did not see coming."""
 
-import contextlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +10,10 @@ from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.store.rentals import Rentals
 from support.agent_process import wait_until
-from support.rented_world import World, rented_world, write_config
+from support.rented_world import World, write_config
 from support.sshd import needs_sshd
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with contextlib.ExitStack() as stack:
-        yield rented_world(stack, tmp_path)
 
 
 def test_an_extension_moves_budget_and_deadline_of_the_rental_together(world: World, tmp_path: Path) -> None:

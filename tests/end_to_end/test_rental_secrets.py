@@ -1,24 +1,17 @@
 """Where the keys of a rental are while it trains: the account's on this laptop alone, the machine's own also there."""
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from support.canary import CanaryWatch
-from support.rented_world import World, rented_world, write_config
+from support.rented_world import World, write_config
 from support.sshd import needs_sshd
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
 _MAY_HOLD_OWN_KEY = ("rental.json", "environment", "scoped_key")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with contextlib.ExitStack() as stack:
-        yield rented_world(stack, tmp_path)
 
 
 def holds(folder: Path, *texts: bytes) -> list[str]:

@@ -1,27 +1,19 @@
 """``train --on`` a provider: real machines on loopback are rented, train, and are gone, whatever is pulled."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loratui.domain.rental import RentalState
 from support.agent_process import wait_until
-from support.rented_world import World, rented_world, write_config
+from support.rented_world import World, write_config
 from support.sshd import needs_sshd
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with contextlib.ExitStack() as stack:
-        yield rented_world(stack, tmp_path)
 
 
 @pytest.mark.parametrize("target", ["vast", "runpod"])
