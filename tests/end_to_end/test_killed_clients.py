@@ -39,11 +39,11 @@ class Me:
 
     @property
     def fake(self) -> FakeVast | FakeRunPod:
-        return self.world.vast if self.provider == "vast" else self.world.runpod
+        return self.world.at(self.provider)[0]
 
     @property
     def machines(self) -> Machines:
-        return self.world.vast_machines if self.provider == "vast" else self.world.runpod_machines
+        return self.world.at(self.provider)[1]
 
     @property
     def box(self) -> Sshd:

@@ -37,6 +37,10 @@ class World:
     def database(self) -> Path:
         return load(environ=self.cli.environment).database
 
+    def at(self, provider: str) -> tuple[FakeVast | FakeRunPod, Machines]:
+        """Return a provider and the machines there."""
+        return (self.vast, self.vast_machines) if provider == "vast" else (self.runpod, self.runpod_machines)
+
     def num_living(self) -> int:
         return self.vast.num_living() + self.runpod.num_living()
 
