@@ -1,27 +1,15 @@
 """``train --on`` a provider: real machines on loopback are rented, train, and are gone, whatever is pulled."""
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loratui.domain.rental import RentalState
-from support.agent_process import wait_until
-from support.rented_world import World, rented_world, write_config
+from support.rented_world import World, write_config
 from support.sshd import needs_sshd
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with contextlib.ExitStack() as stack:
-        yield rented_world(stack, tmp_path)
 
 
 @pytest.mark.parametrize("target", ["vast", "runpod"])
@@ -45,30 +33,6 @@ def test_a_run_is_rented_trained_fetched_and_its_machine_is_shown_gone(
     again = world.cli.run("attach", "--plain")
     assert again.finish() == 0, again.errors
     assert any("done" in line for line in again.lines), "its history outlives the machine"
-
-
-def test_a_client_that_is_killed_costs_nothing_past_the_deadline(world: World, tmp_path: Path) -> None:
-    config = write_config(tmp_path, max_train_steps=100_000)
-    world.cli.environment["LORATUI_RENTAL__LEASE_MIN"] = "7"
-    train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--json")
-    train.wait_for_step(3)
-    train.kill()
-    [box] = world.vast_machines.running.values()
-    told = json.loads((box.home / ".loratui" / "run" / "rental.json").read_text())
-    assert told["lease_s"] == 420.0, "with nothing to do, and nobody there, it stays as long as was set"
-    # The hours until then are left out; key, instance and reaper are those of the rental.
-    argv = [sys.executable, "-m", "loratui_agent.cli", "arm", "--home", str(box.home / ".loratui")]
-    environment = {**os.environ, "LORATUI_ALLOW_LOOPBACK": "1"}
-    sooner = json.dumps({"provider": "vast", "url": world.vast.url, "deadline_s": 3}).encode()
-    told = subprocess.run(argv, input=sooner, env=environment, capture_output=True, check=False)
-    assert b'"armed": "end"' in told.stdout, told
-    wait_until(lambda: world.num_living() == 0, "the machine to end its own rental", 60)
-    [rental] = world.rentals()
-    assert not rental.proven_gone, "nobody has looked yet"
-    swept = world.cli.run("rentals", "sweep", "--yes")
-    assert swept.finish() == 0, swept.errors
-    [rental] = world.rentals()
-    assert rental.proven_gone
 
 
 def test_another_start_of_the_client_follows_the_run_to_its_end_and_ends_the_rental(

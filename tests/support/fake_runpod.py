@@ -65,6 +65,8 @@ class FakeRunPod:
         self.window: tuple[int, int] | None = None
         """What the RateLimit header says instead of what is true: remaining, and seconds."""
         self.keeps_logs_open = False
+        self.on_created: Callable[[], object] = lambda: None
+        """Called once a pod was made, before anyone is answered."""
         self.no_delete: str = ""
         """A reason why DELETE is answered with 409."""
         self._now_s = 0.0
@@ -285,6 +287,7 @@ class FakeRunPod:
         self._num_made += 1
         pod = FakePod(f"pod{self._num_made:04d}x", body, price, self._clock(), f"rpa_POD{self._num_made:04d}")
         self.pods[pod.id] = pod
+        self.on_created()
         return said(pod.seen(), 201)
 
     def _get(self, name: str, key: str) -> Reply:

@@ -195,6 +195,10 @@ class FakeVast:
     is_team: bool = False
     creates_and_refuses: bool = False
     """The next create says no, and has made an instance."""
+    holds_starts: bool = False
+    """No machine gets further than being loaded: nothing of ours runs there, and it bills."""
+    on_created: Callable[[], object] = lambda: None
+    """Called once an instance was made, before anyone is answered."""
     on_running: Callable[[FakeInstance], tuple[str, int]] | None = None
     on_gone: Callable[[FakeInstance], None] | None = None
     clock_s: Callable[[], float] = time.time
@@ -213,6 +217,8 @@ class FakeVast:
     def step(self) -> None:
         with self._lock:
             for each in list(self.instances.values()):
+                if self.holds_starts and STATUSES[each.stage : each.stage + 1] == ("loading",):
+                    continue
                 each.stage += 1
                 if each.stage == STATUSES.index("running"):
                     each.running_s = self.clock_s()
@@ -367,6 +373,7 @@ class FakeVast:
             self.creates_and_refuses = False
             made.changes |= dict.fromkeys(("actual_status", "intended_status", "cur_state", "next_state"), "stopped")
             return 400, {**_no("invalid_price", "the bid is below the minimum"), "new_contract": made.id}
+        self.on_created()
         return 200, {"success": True, "new_contract": made.id, "instance_api_key": made.api_key}
 
     def _get(self, number: int, _: Any) -> tuple[int, Any]:

@@ -1,6 +1,5 @@
 """Vast.ai on loopback with time that passes by itself: an instance gets one state further each time it is looked at."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +11,6 @@ class MovingVast(FakeVast):
     """``stands_still`` lists machines, by their number, that never get anywhere."""
 
     stands_still: set[int] = field(default_factory=set)
-    on_created: Callable[[], None] = lambda: None
-    """Called once an instance was made, before anyone is answered."""
     max_stage: int = 99
     """How far instances get."""
 
@@ -26,10 +23,4 @@ class MovingVast(FakeVast):
             self.step()
             for each, stage in zip(kept, stages, strict=True):
                 each.stage = stage
-        return answer
-
-    def _create(self, number: int, body: Any) -> tuple[int, Any]:
-        answer = super()._create(number, body)
-        if answer[0] == 200:
-            self.on_created()
         return answer

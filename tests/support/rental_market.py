@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui.remote.start_script import FOLDER
+from loratui_protocol.paths import AgentHome
 from support.delay_proxy import DelayProxy
 from support.fake_runpod import FakePod, FakeRunPod, fake_runpod
 from support.fake_vast import FakeInstance, FakeVast, fake_vast
@@ -37,6 +38,8 @@ class Machines:
     lines: list[dict[str, float]] = field(default_factory=list)
     """How the ways to the next machines are, as ``DelayProxy`` has it; when all are used up, nothing is in the way."""
     proxies: list[DelayProxy] = field(default_factory=list)
+    environments: Path | None = None
+    """Where all of them keep what they train in, so that only the first makes it. None: each makes its own."""
 
     def start(
         self, rental_id: str, public_keys: list[str], script: str, environment: dict[str, str]
@@ -61,6 +64,10 @@ class Machines:
         path = f"{VENV_BIN}{os.pathsep}/usr/bin{os.pathsep}/bin"
         options = {"environment": {"PATH": path, "LORATUI_ALLOW_LOOPBACK": "1"}, "namespace": namespace, **self.variant}
         server = Sshd(folder, Variant(**options))
+        if self.environments is not None:
+            own = AgentHome(server.home / ".loratui")
+            own.path.mkdir(mode=0o700)
+            own.environments.symlink_to(self.environments)
         for key in public_keys:
             server.authorize(key)
         server.start()

@@ -20,7 +20,7 @@ from support.local_cli import LocalCli, local_cli
 from support.rental_market import Machines, runpod_with_machines, vast_with_machines
 from support.sshd import Sshd
 from support.tiny_training import tiny_config, write_pictures
-from support.wheel_index import locked_wheels, wheel_index
+from support.wheel_index import WheelIndex, locked_wheels, wheel_index
 
 
 @dataclass
@@ -31,10 +31,16 @@ class World:
     vast: FakeVast
     runpod: FakeRunPod
     vast_machines: Machines
+    runpod_machines: Machines
+    index: WheelIndex
 
     @property
     def database(self) -> Path:
         return load(environ=self.cli.environment).database
+
+    def at(self, provider: str) -> tuple[FakeVast | FakeRunPod, Machines]:
+        """Return a provider and the machines there."""
+        return (self.vast, self.vast_machines) if provider == "vast" else (self.runpod, self.runpod_machines)
 
     def num_living(self) -> int:
         return self.vast.num_living() + self.runpod.num_living()
@@ -70,11 +76,12 @@ class World:
         return rental
 
 
-def rented_world(stack: contextlib.ExitStack, folder: Path) -> World:
-    """Return a world that lives as long as the stack."""
+def rented_world(stack: contextlib.ExitStack, folder: Path, environments: Path | None = None) -> World:
+    """Return a world that lives as long as the stack. ``environments``: its machines share what they train in there."""
     index = stack.enter_context(wheel_index(locked_wheels()))
-    vast, machines = stack.enter_context(vast_with_machines(folder / "v"))
-    runpod, _ = stack.enter_context(runpod_with_machines(folder / "r"))
+    vast, vast_machines = stack.enter_context(vast_with_machines(folder / "v"))
+    runpod, runpod_machines = stack.enter_context(runpod_with_machines(folder / "r"))
+    vast_machines.environments = runpod_machines.environments = environments
     laptop = folder / "laptop"
     laptop.mkdir()
     cli = stack.enter_context(
@@ -90,7 +97,7 @@ def rented_world(stack: contextlib.ExitStack, folder: Path) -> World:
             PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
         )
     )
-    return World(cli, vast, runpod, machines)
+    return World(cli, vast, runpod, vast_machines, runpod_machines, index)
 
 
 def write_config(folder: Path, **changes: object) -> Path:

@@ -238,6 +238,20 @@ async def test_a_box_that_ended_itself_is_known_to_be_gone_when_its_provider_sho
     assert (stored.state, stored.proven_gone, stored.is_tidy) == (_S.LOST, True, True)
 
 
+@pytest.mark.parametrize("state", [_S.BOOTING, _S.ENDING])
+async def test_a_young_rental_that_is_not_listed_is_gone_only_if_somebody_has_been_there(
+    me: Renter, state: RentalState
+) -> None:
+    await killed(me, state)
+    [stored] = me.ledger.unproven()
+    await me.provider.end(stored.instance_id)
+    now = await reconcile([me.provider], me.ledger, me.state_dir, pace=replace(PACE, young_s=60.0))
+    unknown = [] if state is _S.ENDING else [Standing.UNKNOWN_FATE]
+    assert [found.standing for found in now.found] == unknown, "listings lag behind"
+    assert len(now.settled) == (state is _S.ENDING)
+    await swept(me)
+
+
 @pytest.mark.parametrize("content", [b"", b'""', b"[]", b"{}", b"null", b"<html></html>"])
 async def test_a_listing_that_makes_no_sense_settles_nothing(me: Renter, content: bytes) -> None:
     rental = await me.rent()

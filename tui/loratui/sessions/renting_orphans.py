@@ -21,7 +21,7 @@ from loratui.store.rentals import Rentals, StoredRental
 _PATIENCE = 3
 """Listings that fail, before that is said instead of a fate."""
 _NEVER_SHOWN = (RentalState.CREATING, RentalState.UNKNOWN, RentalState.BOOTING, RentalState.ENDING)
-"""In these a machine that was asked for may never have been listed."""
+"""In these a machine that was asked for may never have been listed, unless somebody has signed in there."""
 _NOBODY = {
     RentalState.INTENT: "whoever rented it was killed before it was known",
     RentalState.CREATING: "whoever rented it was killed before it was known",
@@ -252,7 +252,8 @@ class _Look:
         if there is not None:
             self._take(there, rental)
             return
-        if rental.state in _NEVER_SHOWN and _is_young(rental, self._pace.young_s):
+        was_shown = rental.state not in _NEVER_SHOWN or rental.ready_ts is not None
+        if not was_shown and _is_young(rental, self._pace.young_s):
             self._unknown(rental, "it was asked for only just now, and listings lag behind: look again in a minute")
             return
         happened = Happened.SHOWN_GONE if rental.instance_id else Happened.NOT_FOUND
