@@ -1,6 +1,6 @@
 """The training, top to bottom: encode prompts, cache latents, train, export, try out. Start reading here."""
 
-# B batch, C latent channels, H W latent height and width, L tokens, D width
+# B batch, C latent channels, H W latent height and width
 
 import contextlib
 import math
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from loratui_agent.train import brought_state, latents, noise, saving
+from loratui_agent.train.conditioning import time_ids
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.job import Job, Outcome
@@ -52,14 +53,16 @@ def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
 
 
 def encode_prompts(run: Run) -> None:
-    """Encode all captions once and free the text encoder, unless it learns or captions change every step."""
+    """Encode all captions once and free the text encoders, unless one learns or captions change every step."""
     config, models = run.config, run.models
-    assert models.text_encoder is not None
-    models.text_encoder.to(run.accelerator.device)
+    for text_encoder in models.text_encoders.values():
+        text_encoder.to(run.accelerator.device)
     texts = [picture.caption for picture in run.dataset.pictures]
-    num_cut = num_cut_captions(models.tokenizer, texts)
+    # Where there are two, both cut alike.
+    tokenizer = models.tokenizers["tokenizer"]
+    num_cut = num_cut_captions(tokenizer, texts)
     if num_cut:
-        limit = models.tokenizer.model_max_length - 2
+        limit = tokenizer.model_max_length - 2
         run.reporter.emit(
             messages.Warn(
                 code="captions.cut", message=f"{num_cut} captions are longer than {limit} tokens: the rest is not read"
@@ -67,8 +70,8 @@ def encode_prompts(run: Run) -> None:
         )
     run.say("encode_prompts", message="encoding captions")
     run.prompts.prepare([*texts, "", *config.sample_prompts])
-    if not run.trains_text_encoder and not config.shuffle_caption:
-        models.text_encoder = None
+    if not run.trains_text and not config.shuffle_caption:
+        models.text_encoders.clear()
 
 
 def cache_latents(run: Run) -> None:
@@ -175,11 +178,14 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     latents_BCHW = latents_BCHW * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
     noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
-    hidden_BLD = run.prompts.encode([exposure.caption for exposure in exposures])
-    predicted_BCHW = models.unet(noisy_BCHW, timesteps_B, hidden_BLD).sample
+    text = run.prompts.encode([exposure.caption for exposure in exposures])
+    pictures, placements = run.dataset.pictures, run.plan.placements
+    sizes = [time_ids(pictures[i], placements[i], mirrored=e.flipped) for i, e in zip(indices, exposures, strict=True)]
+    added = text.added_cond_kwargs(sizes)
+    predicted_BCHW = models.unet(noisy_BCHW, timesteps_B, text.hidden_BLD, added_cond_kwargs=added).sample
     target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
     loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B)
-    prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
+    prior_B = [config.prior_loss_weight if pictures[i].is_reg else 1.0 for i in indices]
     loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * share
     run.accelerator.backward(loss)
     return loss.detach()
