@@ -41,7 +41,7 @@ def write_tiny_sdxl(folder: Path) -> Path:
 
 def _unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=16,
+        sample_size=8,
         block_out_channels=(8, 16, 16),
         layers_per_block=2,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),

@@ -31,6 +31,8 @@ from loratui_protocol.errors import JobError
 DTYPES = {"float": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _CHECK_ADAPTER = "readback"
 _NUM_TOKENS = 77
+_MOST_LATENTS = 64
+"""A side: enough to see a difference, and quick on a CPU too."""
 _NUM_SIZES = 6
 """In SDXL's ``time_ids``."""
 # Largest difference of outputs, relative to what the LoRA changes, that the rounding of the file explains.
@@ -103,10 +105,10 @@ def read_back(path: Path, models: Models, *, precision: str) -> ReadBack:
             trained (``export.mismatch``). The file is removed: a wrong file is worse than none, and the checkpoint
             holds the weights.
     """
-    # Copies: loading a second adapter makes transformers initialise the first one anew.
-    copies = replace(models, text_encoders={name: copy.deepcopy(each) for name, each in models.text_encoders.items()})
-    with _float32([copies.unet, *copies.text_encoders.values()]):
-        differences = _differences(path, copies)
+    differences = _differences_here(path, models)
+    if differences is None:
+        with _on_cpu([models.unet, *models.text_encoders.values()]):
+            differences = _differences(path, models)
     if not all(difference <= _TOLERANCE[precision] for difference in differences):
         path.unlink(missing_ok=True)
         raise JobError(
@@ -117,10 +119,25 @@ def read_back(path: Path, models: Models, *, precision: str) -> ReadBack:
     return ReadBack(differences[0], max(differences[1:], default=0.0))
 
 
+def _differences_here(path: Path, models: Models) -> list[float] | None:
+    """Return the differences; None where the GPU has no room: it holds SDXL in 16 bits, and need not in 32."""
+    try:
+        return _differences(path, models)
+    except torch.OutOfMemoryError:
+        return None
+
+
 def _differences(path: Path, models: Models) -> list[float]:
     """Return how far the file is from the training model: for the UNet, then for each text encoder that is there."""
+    # Copies: loading a second adapter makes transformers initialise the first one anew.
+    copies = {name: copy.deepcopy(text_encoder) for name, text_encoder in models.text_encoders.items()}
+    with _float32([models.unet, *copies.values()]):
+        return _differences_in_float32(path, replace(models, text_encoders=copies))
+
+
+def _differences_in_float32(path: Path, models: Models) -> list[float]:
+    parts = [models.unet, *models.text_encoders.values()]
     unet = models.unet
-    parts = [unet, *models.text_encoders.values()]
     trained = _outputs(models)
     try:
         _select(parts, None)
@@ -143,6 +160,19 @@ def _differences(path: Path, models: Models) -> list[float]:
         if _has_adapter(unet, _CHECK_ADAPTER):
             unet.delete_adapters(_CHECK_ADAPTER)
     return [_relative(b, t, x) for b, t, x in zip(base, trained, loaded, strict=True)]
+
+
+@contextlib.contextmanager
+def _on_cpu(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Hold the models in the machine's memory; what stays on the GPU is the optimizer's."""
+    devices = [next(part.parameters()).device for part in parts]
+    try:
+        for part in parts:
+            part.to("cpu")
+        yield
+    finally:
+        for part, device in zip(parts, devices, strict=True):
+            part.to(device)
 
 
 @contextlib.contextmanager
@@ -222,7 +252,8 @@ def _unet_input(unet: UNet2DConditionModel) -> tuple[Tensor, Conditioning]:
     def noise(*shape: int) -> Tensor:
         return torch.randn(1, *shape, generator=generator).to(unet.device, unet.dtype)
 
-    latents = noise(config.in_channels, config.sample_size, config.sample_size)
+    side = min(config.sample_size, _MOST_LATENTS)
+    latents = noise(config.in_channels, side, side)
     hidden = noise(_NUM_TOKENS, config.cross_attention_dim)
     if config.addition_embed_type is None:
         return latents, Conditioning(hidden)

@@ -194,7 +194,8 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
 def _clip(run: Run) -> float:
     """Clip the gradients and return their norm before that."""
     max_norm = run.config.max_grad_norm or math.inf
-    norm = run.accelerator.clip_grad_norm_(run.parameters, max_norm)
+    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
+    norm = run.accelerator.clip_grad_norm_(parameters, max_norm)
     return float(norm)
 
 

@@ -68,6 +68,13 @@ def load_models(name_or_path: str, dtype: torch.dtype, *, configs: Path | None =
     return models
 
 
+def native_area_px(models: Models) -> int:
+    """Return how many pixels the pictures have that the model was made for."""
+    assert models.vae is not None
+    side: int = models.unet.config.sample_size * 2 ** (len(models.vae.config.block_out_channels) - 1)
+    return side * side
+
+
 def agree_on_prediction(models: Models, config: TrainingConfig) -> None:
     """Take what the config says of the model's prediction; what it leaves open is as the model's files say.
 

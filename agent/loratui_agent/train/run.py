@@ -1,6 +1,7 @@
 """Everything that a running training holds, and how it is built: models, data, schedule, and later the optimizer."""
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ from loratui_agent.train import lora
 from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
-from loratui_agent.train.models import Models, agree_on_prediction, load_models
+from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
 from loratui_agent.train.objective import Objective, new_objective
 from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
 from loratui_agent.train.reporter import Reporter
@@ -47,6 +48,9 @@ _OUTSIDE_IDENTITY = frozenset(
         "reg_data_dir",
     }
 )
+
+_SMALL_SHARE = 0.5
+"""Of the area that a model was made for: below it a picture is not what the model knows."""
 
 
 @dataclass(slots=True)
@@ -121,6 +125,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
     for finding in (*dataset.findings, *planned.findings):
         if finding.severity != "info":
             reporter.emit(messages.Warn(code=finding.code, message=finding.what))
+    _warn_of_small_pictures(config, models, reporter)
     learning_rates = _learning_rates(config, models)
     clip_skip = _clip_skip(config, models, reporter)
     run = Run(
@@ -167,6 +172,15 @@ def _learning_rates(config: TrainingConfig, models: Models) -> dict[str, float]:
         **dict(zip(models.text_encoders, config.effective_text_encoder_lrs, strict=False)),
     }
     return {name: rate for name, rate in rates.items() if rate > 0}
+
+
+def _warn_of_small_pictures(config: TrainingConfig, models: Models, reporter: Reporter) -> None:
+    width, height = config.resolution
+    native = native_area_px(models)
+    if width * height < native * _SMALL_SHARE:
+        side = math.isqrt(native)
+        what = f"resolution is {width}x{height}, but the base model was made for {side}x{side}: it will draw badly"
+        reporter.emit(messages.Warn(code="plan.small_resolution", message=what))
 
 
 def _clip_skip(config: TrainingConfig, models: Models, reporter: Reporter) -> int | None:

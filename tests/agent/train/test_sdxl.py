@@ -147,6 +147,11 @@ def test_clip_skip_has_no_effect_on_it_and_that_is_said(tmp_path: Path, base: Pa
     assert (warnings_of(plain), warnings_of(skipping)) == ([], ["config.overridden"])
 
 
+def test_pictures_much_smaller_than_it_was_made_for_are_warned_of(tmp_path: Path, base: Path):
+    small = sdxl_run(tmp_path, base, resolution=(32, 48), bucket_reso_steps=16)
+    assert warnings_of(small) == ["plan.small_resolution"]
+
+
 def test_interrupted_it_ends_as_if_it_never_was(tmp_path: Path, base: Path):
     settings = {"network_dropout": 0.1, "flip_aug": True, "text_encoder_lr": (1e-3, 1e-4)}
     whole = sdxl_run(tmp_path / "whole", base, **settings)
@@ -197,7 +202,7 @@ def test_a_fresh_pipeline_with_the_file_gives_the_training_models_output(tmp_pat
     pipeline = load_pipeline(base)
     pipeline.load_lora_weights(path)
     generator = torch.Generator().manual_seed(1)
-    latents = torch.randn(1, 4, 16, 16, generator=generator)
+    latents = torch.randn(1, 4, 8, 8, generator=generator)
     with torch.no_grad():
         text = run.prompts.encode(CAPTIONS[:1])
         hidden, _, pooled, _ = pipeline.encode_prompt(CAPTIONS[0], do_classifier_free_guidance=False)
@@ -209,6 +214,26 @@ def test_a_fresh_pipeline_with_the_file_gives_the_training_models_output(tmp_pat
         expected = run.models.unet.eval()(*inputs, added_cond_kwargs=added).sample
         given = pipeline.unet(*inputs, added_cond_kwargs=added).sample
     assert torch.allclose(given, expected, atol=1e-4)
+
+
+def test_a_gpu_without_room_for_it_in_float32_leaves_the_check_to_the_cpu(tmp_path: Path, base: Path):
+    run = strong_run(tmp_path, base)
+    tries = 0
+
+    def run_out_of_memory(*_: object) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 3:  # with the second adapter loaded, of which nothing may be left
+            raise torch.OutOfMemoryError
+
+    run.models.unet.conv_in.register_forward_hook(run_out_of_memory)
+    before = trained(run)
+    export.write_lora(tmp_path / "x.safetensors", before, {})
+    result = export.read_back(tmp_path / "x.safetensors", run.models, precision="float")
+    assert max(result.unet_difference, result.text_encoder_difference) < 1e-4
+    assert tries == 6
+    after = trained(run)
+    assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
 
 
 @pytest.mark.parametrize("part", PARTS)
