@@ -1,5 +1,7 @@
 """SDXL trains, resumes, writes its file and draws with both text encoders and the sizes of the pictures."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -301,6 +303,18 @@ def test_on_the_real_structure_the_modules_and_their_names_are_kohyas():
     }
     written = {SDXL.lora_name(part, name) for part, names in targets.items() for name in names}
     assert written == kohya_names()
+    tensors = {f"{name}.{end}": torch.ones(1, 1) for name in written for end in ("lora_down.weight", "lora_up.weight")}
+    tensors |= {f"{name}.alpha": torch.tensor(1.0) for name in written}
+    read, _ = StableDiffusionXLPipeline.lora_state_dict(tensors, unet_config=models["unet"].config)
+    expected = Counter(in_block(f"{part}.{name}") for part, names in targets.items() for name in names for _ in "du")
+    assert Counter(map(in_block, read)) == expected, "diffusers finds them all in the places they are from"
+
+
+def in_block(name: str) -> str:
+    """Return the transformer block that a module is in: within it diffusers has its own names."""
+    found = re.match(r"(unet\..*attentions\.\d(\.transformer_blocks\.\d)?|.*encoder\.layers\.\d+)", name)
+    assert found, name
+    return found[0].replace("text_model.", "")
 
 
 def kohya_names() -> set[str]:
