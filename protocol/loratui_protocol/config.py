@@ -37,7 +37,7 @@ class TrainingConfig:
     zero_terminal_snr: bool | None = None
     """Whether its last timestep is all noise (arXiv 2305.08891); true also where its files don't say so."""
     clip_skip: int | None = None
-    """Use the text encoder's output this many layers from the end; 1 or unset is the last layer."""
+    """Use the text encoder's output this many layers from the end; 1 or unset: the last layer. No effect on SDXL."""
 
     # --- section dataset ---
     train_data_dir: str
@@ -218,7 +218,11 @@ class TrainingConfig:
             *((getattr(self, key) >= 1, key, positive) for key in counts),
             *((getattr(self, key) is None or getattr(self, key) >= 1, key, positive) for key in optional_counts),
             *((getattr(self, key) is None or 0 <= getattr(self, key) < 10, key, "between 0 and 10") for key in rates),
-            (all(0 <= rate < 10 for rate in self._text_encoder_lrs), "text_encoder_lr", "between 0 and 10"),
+            (
+                self.text_encoder_lr is None or all(0 <= rate < 10 for rate in self._text_encoder_lrs),
+                "text_encoder_lr",
+                "between 0 and 10",
+            ),
             (min(self.resolution) >= 32, "resolution", "at least 32 pixels a side"),
             (bool(self.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
             (self.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),

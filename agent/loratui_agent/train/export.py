@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import diffusers
 import torch
 import transformers
 from diffusers import UNet2DConditionModel
@@ -214,14 +215,17 @@ def _select(parts: Sequence[UNet2DConditionModel | TextEncoder], adapter: str | 
 @contextlib.contextmanager
 def _quiet_loading() -> Iterator[None]:
     """Silence the reports about the second adapter: the comparison that follows is the judge."""
-    verbosity = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
+    libraries = [transformers.utils.logging, diffusers.utils.logging]
+    verbosities = [library.get_verbosity() for library in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        transformers.utils.logging.set_verbosity(verbosity)
+        for library, verbosity in zip(libraries, verbosities, strict=True):
+            library.set_verbosity(verbosity)
 
 
 def _outputs(models: Models) -> list[Tensor]:
