@@ -62,9 +62,9 @@ def bare_models(folder: Path) -> tuple[Models, TrainingConfig]:
     """Load the base model and attach the demo's LoRA modules, for the bare loop's own process."""
     config = read_config(write_demo(folder, "demo")).config
     models = load_models(config.pretrained_model_name_or_path, torch.float32)
-    assert models.text_encoder is not None
+    text_encoder = models.text_encoders["text_encoder"]
     lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
-    lora.add_lora(models.text_encoder, lora.text_encoder_targets(models.text_encoder), config)
+    lora.add_lora(text_encoder, lora.text_encoder_targets(text_encoder), config)
     models.unet.train()
     return models, config
 
@@ -73,11 +73,10 @@ def bare_loop(
     models: Models, config: TrainingConfig, mean: torch.Tensor, std: torch.Tensor, captions: list[str]
 ) -> Callable[[], None]:
     """Return a function that takes one step of the reference loop on cached latents, shape (N, 4, 16, 16)."""
-    text_encoder = models.text_encoder
-    assert text_encoder is not None
+    text_encoder = models.text_encoders["text_encoder"]
     parameters = [*lora.trainable_parameters(models.unet), *lora.trainable_parameters(text_encoder)]
     optimizer = torch.optim.AdamW(parameters, 1e-3)
-    ids = text.tokenize(models.tokenizer, captions)
+    ids = text.tokenize(models.tokenizers["tokenizer"], captions)
     weight = objective.min_snr_weight(objective.snr_table(models.noise_scheduler), config.min_snr_gamma or 5.0)
     generator = torch.Generator().manual_seed(0)
 

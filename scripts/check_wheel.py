@@ -20,6 +20,7 @@ NEEDED = (
     "loratui_agent/demo/tiny/unet/diffusion_pytorch_model.safetensors",
     "loratui_agent/train/sd15/unet/config.json",
     "loratui_agent/train/sd15/tokenizer/merges.txt.gz",
+    "loratui_agent/train/sdxl/unet/config.json",
 )
 AGENT_ONLY = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
 MAX_BYTES = 16 << 20

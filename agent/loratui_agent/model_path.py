@@ -4,16 +4,16 @@ from pathlib import Path
 
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import ModelError
-from loratui_protocol.single_file import SD1_TEXT_WIDTH, local_model
+from loratui_protocol.single_file import local_model
 
 BUILTIN_MODELS = {"tiny": Path(__file__).parent / "demo" / "tiny"}
 
 
-def resolve_model(name_or_path: str, *, text_width: int = SD1_TEXT_WIDTH) -> Path:
+def resolve_model(name_or_path: str, *, text_width: int | None = None) -> Path:
     """Return the folder of ``builtin:NAME``, or the folder or file of a path.
 
     Raises:
-        ModelError: there is no such built-in model or path, or the file is no Stable Diffusion 1.x checkpoint.
+        ModelError: there is no such built-in model or path, or the file is no checkpoint that can be trained.
     """
     if name_or_path.startswith(BUILTIN_PREFIX):
         name = name_or_path.removeprefix(BUILTIN_PREFIX)

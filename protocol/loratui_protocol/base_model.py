@@ -3,13 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from loratui_protocol.architecture import ALL_PARTS, OTHER_PARTS, architecture_of_folder
 from loratui_protocol.errors import ModelError
 
 BUILTIN_PREFIX = "builtin:"
-MODEL_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-"""Folders of a Stable Diffusion 1.x model in the diffusers layout."""
-_OF_OTHER_KINDS = ("text_encoder_2", "tokenizer_2")
-"""Never read, but a model that has them is refused for it, so they have to be seen."""
 _SMALL = (".json", ".txt", ".model")
 _SAFE = ".safetensors"
 _PICKLED = ".bin"
@@ -43,13 +40,14 @@ def files_of_model(names: Iterable[str], *, is_half: bool = False) -> dict[str, 
     small, weights = {}, set()
     for name in names:
         part, _, rest = name.rpartition("/")
-        is_read = name == "model_index.json" or (part in MODEL_PARTS and rest.endswith(_SMALL))
-        if is_read or (part in _OF_OTHER_KINDS and rest == "config.json"):
+        is_read = name == "model_index.json" or (part in ALL_PARTS and rest.endswith(_SMALL))
+        # Of parts that are never read so much is taken that the model is refused for having them.
+        if is_read or (part in OTHER_PARTS and rest == "config.json"):
             small[name] = name
-        elif part in MODEL_PARTS and rest.endswith((_SAFE, _PICKLED)):
+        elif part in ALL_PARTS and rest.endswith((_SAFE, _PICKLED)):
             weights.add(name)
     chosen = dict(small)
-    for part in MODEL_PARTS:
+    for part in ALL_PARTS:
         taken = _weights_of({name for name in weights if name.startswith(f"{part}/")}, is_half=is_half)
         if not any(_SHARD in name for name in taken):
             # An index left there would have the shards looked for that it names.
@@ -60,6 +58,11 @@ def files_of_model(names: Iterable[str], *, is_half: bool = False) -> dict[str, 
     return chosen
 
 
+def parts_of(names: Iterable[str]) -> set[str]:
+    """Return the folders that files of a model lie in."""
+    return {name.split("/")[0] for name in names if "/" in name}
+
+
 def files_of_hub_model(address: str, names: Iterable[str]) -> dict[str, str]:
     """Return which files of a hub's model are downloaded, as ``files_of_model``; 16 bit weights where there are some.
 
@@ -67,17 +70,7 @@ def files_of_hub_model(address: str, names: Iterable[str]) -> dict[str, str]:
         ModelError: it is of a kind that can't be trained, or only to be had as a pickle.
     """
     chosen = files_of_model(names, is_half=True)
-    lacking = [part for part in MODEL_PARTS if not any(name.startswith(f"{part}/") for name in chosen)]
-    if lacking:
-        raise ModelError(
-            f"{address} is no Stable Diffusion 1.x in diffusers' layout: it lacks {', '.join(lacking)}",
-            fix="choose a model that has the folders unet, vae, text_encoder, tokenizer and scheduler",
-            code="model.incomplete",
-        )
-    if any(name.startswith("text_encoder_2/") for name in chosen):
-        raise ModelError(
-            f"{address} is an SDXL model", fix="SD 1.x is what can be trained here", code="model.unsupported"
-        )
+    architecture_of_folder(parts_of(chosen), address)
     pickled = [name for name in chosen if name.endswith(_PICKLED)]
     if pickled:
         raise ModelError(

@@ -30,7 +30,7 @@ class TrainingConfig:
     zero_terminal_snr: bool | None = None
     """Whether its last timestep is all noise (arXiv 2305.08891); true also where its files don't say so."""
     clip_skip: int | None = None
-    """Use the text encoder's output this many layers from the end; 1 or unset is the last layer."""
+    """Use the text encoder's output this many layers from the end; 1 or unset: the last layer. No effect on SDXL."""
 
     # --- section dataset ---
     train_data_dir: str
@@ -107,8 +107,8 @@ class TrainingConfig:
     """Learning rate of every part that has none of its own. sd-scripts: 2e-6."""
     unet_lr: float | None = None
     """Learning rate of the UNet's LoRA; 0 leaves the UNet out."""
-    text_encoder_lr: float | None = None
-    """Learning rate of the text encoder's LoRA; 0 leaves it out."""
+    text_encoder_lr: float | tuple[float, float] | None = None
+    """Learning rate of the text encoders' LoRA; 0 leaves it out. A list of two sets SDXL's one by one."""
     optimizer_type: str = "AdamW"
     """Optimizer, any spelling of case. Those of 8 bits and the paged ones are bitsandbytes'."""
     optimizer_args: dict[str, Argument] = field(default_factory=dict)
@@ -253,11 +253,16 @@ class TrainingConfig:
             "clip_skip",
             "lr_scheduler_timescale",
         )
-        rates = ("learning_rate", "unet_lr", "text_encoder_lr")
+        rates = ("learning_rate", "unet_lr")
         return [
             *((getattr(self, key) >= 1, key, positive) for key in counts),
             *((getattr(self, key) is None or getattr(self, key) >= 1, key, positive) for key in optional_counts),
             *((getattr(self, key) is None or 0 <= getattr(self, key) < 10, key, "between 0 and 10") for key in rates),
+            (
+                self.text_encoder_lr is None or all(0 <= rate < 10 for rate in self._text_encoder_lrs),
+                "text_encoder_lr",
+                "between 0 and 10",
+            ),
             (min(self.resolution) >= 32, "resolution", "at least 32 pixels a side"),
             (bool(self.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
             (self.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
@@ -269,8 +274,7 @@ class TrainingConfig:
             ),
             (
                 self.optimizer_type != "Prodigy"
-                or 0 in (unet_lr := self.effective_unet_lr, text_lr := self.effective_text_encoder_lr)
-                or unet_lr == text_lr,
+                or len({self.effective_unet_lr, *self.effective_text_encoder_lrs} - {0.0}) == 1,
                 "text_encoder_lr",
                 "unet_lr, or 0, with Prodigy: it finds one rate for all",
             ),
@@ -363,7 +367,7 @@ class TrainingConfig:
                 "false when network_train_text_encoder_only is true",
             ),
             (
-                self.effective_unet_lr > 0 or self.effective_text_encoder_lr > 0,
+                self.effective_unet_lr > 0 or max(self.effective_text_encoder_lrs) > 0,
                 "learning_rate",
                 "above 0 for the UNet or the text encoder: nothing is trained",
             ),
@@ -400,11 +404,14 @@ class TrainingConfig:
         return self.learning_rate if self.unet_lr is None else self.unet_lr
 
     @property
-    def effective_text_encoder_lr(self) -> float:
-        """Return the text encoder's learning rate; 0 when it is not trained."""
-        if self.network_train_unet_only:
-            return 0.0
-        return self.learning_rate if self.text_encoder_lr is None else self.text_encoder_lr
+    def effective_text_encoder_lrs(self) -> tuple[float, float]:
+        """Return the learning rates of the first and, in SDXL, the second text encoder; 0 for one not trained."""
+        return (0.0, 0.0) if self.network_train_unet_only else self._text_encoder_lrs
+
+    @property
+    def _text_encoder_lrs(self) -> tuple[float, float]:
+        rate = self.learning_rate if self.text_encoder_lr is None else self.text_encoder_lr
+        return rate if isinstance(rate, tuple) else (rate, rate)
 
 
 KEYS: tuple[str, ...] = tuple(f.name for f in fields(TrainingConfig))

@@ -207,9 +207,11 @@ class Reading:
         self._refuse("config.type", f"optimizer_args has {item!r}, which is no value of {name}", f'write "{example}"')
         return None
 
-    def _read_text_encoder_lr(self, value: Any) -> float | None:
-        # sd-scripts takes a list, one rate per text encoder. SD 1.x has one.
+    def _read_text_encoder_lr(self, value: Any) -> float | tuple[float, float] | None:
+        # sd-scripts takes a list, one rate per text encoder. SD 1.x has one, SDXL two.
         rate = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(rate, list) and len(rate) == 2 and all(type(each) in (int, float) for each in rate):
+            return float(rate[0]), float(rate[1])
         return typing.cast("float | None", self._scalar("text_encoder_lr", rate))
 
     def _read_lr_warmup_steps(self, value: Any) -> int | float | None:

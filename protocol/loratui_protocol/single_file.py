@@ -8,31 +8,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from loratui_protocol.architecture import OTHER_WIDTHS, SD1, SDXL, TRAINABLE, Architecture
 from loratui_protocol.base_model import model_folder
 from loratui_protocol.errors import ModelError
 from loratui_protocol.safetensors_header import Header, TensorInfo, read_header
 
-UNET, VAE, TEXT_ENCODER = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
-SD1_TEXT_WIDTH = 768
-"""Width of the hidden states that the UNet of Stable Diffusion 1.x is conditioned on."""
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
 
 _SUFFIX = ".safetensors"
-_ONLY_SD1 = "SD 1.x is what can be trained in this version"
 _FIRST_CONVOLUTION = f"{UNET}input_blocks.0.0.weight"
-_FIRST_CROSS_ATTENTION = f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
-_WIDTHS = {1024: "a Stable Diffusion 2.x model", 2048: "an SDXL model"}
-# By their first keys: each is in every file of its kind and in none of Stable Diffusion 1.x.
+# SDXL has none in its first block.
+_FIRST_CROSS_ATTENTIONS = [f"{UNET}input_blocks.{n}.1.transformer_blocks.0.attn2.to_k.weight" for n in (1, 4)]
+# By their first keys: each is in every file of its kind and in none that can be trained.
 _OTHER_BASES = (
-    ("conditioner.embedders.1.", "an SDXL model"),
     ("conditioner.embedders.0.model.", "an SDXL refiner"),
-    ("conditioner.embedders.", "an SDXL model"),
-    (f"{UNET}label_emb.", "an SDXL model"),
+    ("conditioner.embedders.0.open_clip.", "a Stable Video Diffusion model"),
+    ("edm_", "an SDXL model that is trained in EDM's way (Playground 2.5, CosXL)"),
     (f"{UNET}joint_blocks.", "a Stable Diffusion 3 model"),
     (f"{UNET}double_blocks.", "a Flux model"),
     ("joint_blocks.", "a Stable Diffusion 3 model"),
     ("double_blocks.", "a Flux model"),
     ("cond_stage_model.model.", "a Stable Diffusion 2.x model"),
 )
+_OF_SDXL = ("conditioner.embedders.", f"{UNET}label_emb.")
 _CHANNELS = {9: "an inpainting model", 8: "an InstructPix2Pix model", 7: "an upscaler", 5: "a depth-to-image model"}
 _LORA = re.compile(r"^lora_(unet|te\d?)_|[._]lora[._](down|up|A|B)\b|\.(hada_w[12]|lokr_w[12]|oft_blocks|oft_diag)")
 _NO_BASES = (
@@ -42,22 +40,34 @@ _NO_BASES = (
     (re.compile(r"^(first_stage_model\.|encoder\.conv_in\.|decoder\.conv_in\.)"), "a VAE"),
     (re.compile(r"^(down_blocks|text_model)\."), "one part of a diffusers folder"),
 )
-_OLD_TEXT_ENCODER = re.compile(rf"^{re.escape(TEXT_ENCODER)}(?=(embeddings|encoder|final_layer_norm)\.)")
-_WITHIN = {
+_SD1_TEXT = SD1.text_prefixes[0]
+_OLD_TEXT_ENCODER = re.compile(rf"^{re.escape(_SD1_TEXT)}(?=(embeddings|encoder|final_layer_norm)\.)")
+_IN_UNET_AND_VAE = {
     "its UNet": (f"{UNET}time_embed.0.weight", f"{UNET}middle_block.1.proj_in.weight", f"{UNET}out.2.weight"),
     "its VAE": (f"{VAE}encoder.conv_in.weight", f"{VAE}quant_conv.weight", f"{VAE}decoder.conv_out.weight"),
-    "its text encoder": (
-        f"{TEXT_ENCODER}text_model.embeddings.token_embedding.weight",
-        f"{TEXT_ENCODER}text_model.embeddings.position_embedding.weight",
-        f"{TEXT_ENCODER}text_model.final_layer_norm.weight",
-    ),
+}
+_IN_CLIP = (
+    "text_model.embeddings.token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight",
+    "text_model.final_layer_norm.weight",
+)
+_IN_OPEN_CLIP = ("token_embedding.weight", "positional_embedding", "ln_final.weight", "text_projection")
+_WITHIN = {
+    SD1: {**_IN_UNET_AND_VAE, "its text encoder": [f"{_SD1_TEXT}{key}" for key in _IN_CLIP]},
+    SDXL: {
+        **_IN_UNET_AND_VAE,
+        "its first text encoder": [f"{SDXL.text_prefixes[0]}{key}" for key in _IN_CLIP],
+        "its second text encoder": [f"{SDXL.text_prefixes[1]}{key}" for key in _IN_OPEN_CLIP],
+    },
 }
 _EPSILON, _V = frozenset({"epsilon", "eps"}), frozenset({"v", "v_pred", "v_prediction"})
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 
 
-def local_model(path: str, *, text_width: int = SD1_TEXT_WIDTH) -> Path:
+def local_model(path: str, *, text_width: int | None = None) -> Path:
     """Return the base model that a config names, on this machine: a folder, or a single file that was checked.
+
+    ``text_width`` as in ``check_kind``.
 
     Raises:
         ModelError: there is nothing, or it is a file that can't be trained; see ``check_single_file``.
@@ -80,8 +90,8 @@ class Prediction:
     """Whether its last timestep is all noise (arXiv 2305.08891)."""
 
 
-def check_single_file(path: Path, *, text_width: int = SD1_TEXT_WIDTH) -> None:
-    """Return if the file is a whole Stable Diffusion 1.x checkpoint. No weight is read.
+def check_single_file(path: Path, *, text_width: int | None = None) -> Architecture:
+    """Return what the file is a whole checkpoint of. No weight is read; ``text_width`` as in ``check_kind``.
 
     Raises:
         ModelError: it is another kind of base model (``model.unsupported``), no base model (``model.not_base``), lacks
@@ -92,24 +102,27 @@ def check_single_file(path: Path, *, text_width: int = SD1_TEXT_WIDTH) -> None:
         raise ModelError(
             f"{path} is not named as a safetensors file", fix=f"let its name end in {_SUFFIX}", code="model.format"
         )
-    check_kind(header, str(path), text_width=text_width)
+    return check_kind(header, str(path), text_width=text_width)
 
 
-def check_kind(header: Header, name: str, *, text_width: int = SD1_TEXT_WIDTH) -> None:
-    """Return if the tensors are those of Stable Diffusion 1.x; ``name`` is the file's, for the error.
+def check_kind(header: Header, name: str, *, text_width: int | None = None) -> Architecture:
+    """Return the kind of base model that the tensors are; ``name`` is the file's, for the error.
+
+    ``text_width`` is that of a model which is smaller than those of its kind; None: as all of them.
 
     Raises:
-        ModelError: they are not; see ``check_single_file``.
+        ModelError: they are no model that can be trained; see ``check_single_file``.
     """
     tensors = {current_name(key): tensor for key, tensor in header.tensors.items()}
     other = next((kind for prefix, kind in _OTHER_BASES if _has(tensors, prefix)), None)
     if other:
-        raise ModelError(f"{name} is {other}", fix=_ONLY_SD1, code="model.unsupported")
+        raise ModelError(f"{name} is {other}", fix=TRAINABLE, code="model.unsupported")
     if not _has(tensors, UNET) or _has(tensors, "control_model."):
         raise _no_base(tensors, name)
-    _check_unet(tensors, name, text_width)
+    architecture = SDXL if any(_has(tensors, prefix) for prefix in _OF_SDXL) else SD1
+    _check_unet(tensors, name, architecture, text_width or architecture.text_width)
     prediction_of(header, name)
-    for part, keys in _WITHIN.items():
+    for part, keys in _WITHIN[architecture].items():
         missing = [key for key in keys if key not in tensors]
         if missing:
             raise ModelError(
@@ -117,13 +130,15 @@ def check_kind(header: Header, name: str, *, text_width: int = SD1_TEXT_WIDTH) -
                 fix=f"download the version of the model that has {part} in it, or give a diffusers folder",
                 code="model.incomplete",
             )
-    packed = next((key for key, tensor in _weights(tensors) if tensor.dtype not in _FLOATS), None)
+    read = _weights(tensors, architecture)
+    packed = next((key for key, tensor in read if tensor.dtype not in _FLOATS), None)
     if packed:
         raise ModelError(
             f"{name} is quantised: {packed} is {tensors[packed].dtype}",
             fix="download the fp16 or fp32 version of the model",
             code="model.unsupported",
         )
+    return architecture
 
 
 def prediction_of(header: Header, name: str) -> Prediction:
@@ -144,19 +159,20 @@ def prediction_of(header: Header, name: str) -> Prediction:
 
 def current_name(key: str) -> str:
     """Return a key as today's files have it: old ones name the text encoder's tensors without ``text_model``."""
-    return _OLD_TEXT_ENCODER.sub(f"{TEXT_ENCODER}text_model.", key)
+    return _OLD_TEXT_ENCODER.sub(f"{_SD1_TEXT}text_model.", key)
 
 
-def _check_unet(tensors: Mapping[str, TensorInfo], name: str, text_width: int) -> None:
-    convolution, attention = tensors.get(_FIRST_CONVOLUTION), tensors.get(_FIRST_CROSS_ATTENTION)
+def _check_unet(tensors: Mapping[str, TensorInfo], name: str, architecture: Architecture, text_width: int) -> None:
+    convolution = tensors.get(_FIRST_CONVOLUTION)
+    attention = next((tensors[key] for key in _FIRST_CROSS_ATTENTIONS if key in tensors), None)
     if convolution is None or attention is None or len(convolution.shape) != 4 or len(attention.shape) != 2:
-        raise ModelError(f"{name} is no Stable Diffusion 1.x model", fix=_ONLY_SD1, code="model.unsupported")
+        raise ModelError(f"{name} is no {architecture.name} model", fix=TRAINABLE, code="model.unsupported")
     width, channels = attention.shape[1], convolution.shape[1]
     if width != text_width:
-        kind = _WIDTHS.get(width, "no Stable Diffusion 1.x model")
+        kind = OTHER_WIDTHS.get(width, f"no {architecture.name} model")
         raise ModelError(
             f"{name} is {kind}: its UNet takes text of width {width}, not {text_width}",
-            fix=_ONLY_SD1,
+            fix=TRAINABLE,
             code="model.unsupported",
         )
     if channels != 4:
@@ -181,12 +197,12 @@ def _no_base(tensors: Mapping[str, TensorInfo], name: str) -> ModelError:
     )
 
 
-def _weights(tensors: Mapping[str, TensorInfo]) -> list[tuple[str, TensorInfo]]:
+def _weights(tensors: Mapping[str, TensorInfo], architecture: Architecture) -> list[tuple[str, TensorInfo]]:
     """Return what training reads: some files carry counters and tables beside it."""
     return [
         (key, tensor)
         for key, tensor in tensors.items()
-        if key.startswith((UNET, VAE, TEXT_ENCODER)) and not key.endswith(".position_ids")
+        if key.startswith((UNET, VAE, *architecture.text_prefixes)) and not key.endswith(".position_ids")
     ]
 
 

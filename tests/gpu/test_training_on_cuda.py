@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from loratui_protocol import messages
+from loratui_protocol.messages import ArtifactKind
+from support.tiny_sdxl import write_tiny_sdxl
 from support.tiny_training import tiny_config, write_pictures
 from support.trainer_process import trainer, write_job
 
@@ -23,6 +25,24 @@ def test_a_training_ends_with_a_file_that_does_what_was_trained(tmp_path: Path, 
         steps = process.of_type(messages.Step)
     assert all(math.isfinite(step.loss) for step in steps)
     assert all(step.vram_gib is not None and step.vram_gib > 0 for step in steps)
+
+
+@pytest.mark.parametrize("mixed_precision", ["bf16", "fp16"])
+def test_so_does_one_of_sdxl(tmp_path: Path, mixed_precision: str):
+    config = tiny_config(
+        write_pictures(tmp_path / "pictures"),
+        pretrained_model_name_or_path=str(write_tiny_sdxl(tmp_path / "xl")),
+        mixed_precision=mixed_precision,
+        gradient_checkpointing=True,
+        sample_prompts=("a zorbix on a red background",),
+    )
+    with trainer(write_job(tmp_path / "job", config), tmp_path) as process:
+        assert process.finish()["outcome"] == "done", process.log()
+        artifacts = {event.kind for event in process.of_type(messages.Artifact)}
+        assert all(math.isfinite(step.loss) for step in process.of_type(messages.Step))
+        warned = [event.code for event in process.of_type(messages.Warn) if event.code != "step.skipped"]
+    assert ArtifactKind.CONTACT_SHEET in artifacts
+    assert warned == []
 
 
 def test_a_killed_training_goes_on_from_its_checkpoint(tmp_path: Path):

@@ -1,7 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratui_protocol.base_model import files_of_model
+from loratui_protocol.base_model import files_of_hub_model, files_of_model
+from loratui_protocol.errors import ModelError
 
 HUB = [
     "model_index.json",
@@ -66,8 +68,47 @@ def test_shards_come_with_the_index_that_names_them_and_without_them_no_index_do
     }
 
 
+SAFE_HUB = [*HUB, "vae/diffusion_pytorch_model.safetensors"]
+XL_HUB = [
+    *SAFE_HUB,
+    "text_encoder_2/config.json",
+    "text_encoder_2/model.safetensors",
+    "text_encoder_2/model.fp16.safetensors",
+    "tokenizer_2/merges.txt",
+    "vae_1_0/diffusion_pytorch_model.safetensors",
+]
+
+
+def test_of_sdxl_the_second_text_encoder_is_read_too():
+    chosen = files_of_hub_model("org/xl", XL_HUB)
+    assert chosen["text_encoder_2/model.safetensors"] == "text_encoder_2/model.fp16.safetensors"
+    assert {"text_encoder_2/config.json", "tokenizer_2/merges.txt"} <= set(chosen)
+    assert not any(name.startswith(("vae_1_0", "safety_checker")) for name in chosen)
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "code"),
+    [
+        ([name for name in XL_HUB if not name.startswith("text_encoder/")], "an SDXL refiner", "model.unsupported"),
+        (
+            [*XL_HUB, "text_encoder_3/config.json", "transformer/config.json"],
+            "a Stable Diffusion 3",
+            "model.unsupported",
+        ),
+        ([*XL_HUB, "transformer/config.json"], "a transformer in place of a UNet", "model.unsupported"),
+        ([name for name in XL_HUB if not name.startswith("tokenizer_2/")], "it lacks tokenizer_2", "model.incomplete"),
+        ([name for name in SAFE_HUB if not name.startswith("vae/")], "it lacks vae", "model.incomplete"),
+    ],
+)
+def test_what_is_no_model_that_can_be_trained_is_refused_by_name(names: list[str], said: str, code: str):
+    with pytest.raises(ModelError) as caught:
+        files_of_hub_model("org/name", names)
+    assert caught.value.code == code
+    assert said in caught.value.what
+
+
 def test_what_tells_another_kind_of_model_is_seen():
-    assert "text_encoder_2/config.json" in files_of_model(["text_encoder_2/config.json", "text_encoder_2/model.bin"])
+    assert "transformer/config.json" in files_of_model(["transformer/config.json", "transformer/model.safetensors"])
 
 
 @given(st.lists(st.sampled_from(HUB), unique=True), st.booleans())

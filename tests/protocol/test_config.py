@@ -73,8 +73,9 @@ def test_alpha_is_the_rank_unless_set() -> None:
 
 def test_each_part_has_its_own_rate_or_the_common_one() -> None:
     config = plain_config(learning_rate=1e-3, text_encoder_lr=1e-5)
-    assert (config.effective_unet_lr, config.effective_text_encoder_lr) == (1e-3, 1e-5)
-    assert replace(config, network_train_unet_only=True).effective_text_encoder_lr == 0.0
+    assert (config.effective_unet_lr, config.effective_text_encoder_lrs) == (1e-3, (1e-5, 1e-5))
+    assert replace(config, network_train_unet_only=True).effective_text_encoder_lrs == (0.0, 0.0)
+    assert plain_config(text_encoder_lr=(1e-5, 0.0)).effective_text_encoder_lrs == (1e-5, 0.0)
     assert replace(config, network_train_text_encoder_only=True).effective_unet_lr == 0.0
 
 

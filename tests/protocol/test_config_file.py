@@ -195,6 +195,13 @@ def test_a_secret_is_never_repeated() -> None:
     assert "s3cret" not in str(refusal('wandb_api_keyy = "s3cret"'))
 
 
+def test_text_encoders_may_have_a_rate_each_as_in_sd_scripts() -> None:
+    assert read("text_encoder_lr = [1e-4, 0]").config.text_encoder_lr == (1e-4, 0.0)
+    assert refusal("text_encoder_lr = [1e-4, 1e-5, 1e-6]").code == "config.type"
+    assert refusal("text_encoder_lr = [1e-4, -1.0]").code == "config.value"
+    assert "text_encoder_lr" not in refusal("learning_rate = -1.0").what
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 

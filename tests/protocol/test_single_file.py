@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from loratui_protocol.architecture import SD1, SDXL
 from loratui_protocol.errors import ModelError
 from loratui_protocol.safetensors_header import read_header
 from loratui_protocol.single_file import Prediction, check_single_file, local_model, prediction_of
 from support import checkpoint_headers as headers
-from support.checkpoint_headers import Shape, sd15, without, write_header
+from support.checkpoint_headers import Shape, sd15, sdxl, without, write_header
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
 
@@ -24,9 +25,14 @@ def refusal(path: Path) -> ModelError:
 def test_a_checkpoint_of_stable_diffusion_1_is_taken(tmp_path: Path):
     path = write_header(tmp_path / "my model.safetensors", {**sd15(), "alphas_cumprod": (1000,)})
     assert local_model(str(path)) == path
-    check_single_file(
-        write_header(tmp_path / "notes.safetensors", sd15(), "F32", {"modelspec.prediction_type": "epsilon"})
-    )
+    noted = write_header(tmp_path / "notes.safetensors", sd15(), "F32", {"modelspec.prediction_type": "epsilon"})
+    assert check_single_file(noted) is SD1
+
+
+def test_so_is_one_of_sdxl_and_known_as_that(tmp_path: Path):
+    assert check_single_file(write_header(tmp_path / "xl.safetensors", sdxl())) is SDXL
+    v = write_header(tmp_path / "v.safetensors", {**sdxl(), "v_pred": (), "ztsnr": ()})
+    assert check_single_file(v) is SDXL
 
 
 def test_the_names_of_older_files_are_known(tmp_path: Path):
@@ -37,8 +43,10 @@ def test_the_names_of_older_files_are_known(tmp_path: Path):
 @pytest.mark.parametrize(
     ("tensors", "said"),
     [
-        (headers.sdxl(), "an SDXL model"),
-        (without(headers.sdxl(), "conditioner."), "an SDXL model"),
+        (sdxl(channels=9), "an inpainting model: its UNet takes 9 channels"),
+        (without(sdxl(width=1280), "conditioner."), "an SDXL refiner"),
+        ({**sdxl(), "edm_mean": (1, 4, 1, 1)}, "an SDXL model that is trained in EDM's way"),
+        (sdxl(width=1000), "no SDXL model"),
         ({"conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias": (1280,)}, "an SDXL refiner"),
         (headers.sd2(), "a Stable Diffusion 2.x model"),
         (without(headers.sd2(), TEXT), "a Stable Diffusion 2.x model"),
@@ -106,9 +114,21 @@ def test_files_that_are_no_base_model_are_refused_by_name(tmp_path: Path, tensor
     assert said in error.what
 
 
-@pytest.mark.parametrize(("prefix", "part"), [(VAE, "VAE"), (TEXT, "text encoder"), (f"{UNET}out.", "UNet")])
-def test_a_checkpoint_without_one_of_its_parts_says_which(tmp_path: Path, prefix: str, part: str):
-    error = refusal(write_header(tmp_path / "x.safetensors", without(sd15(), prefix)))
+@pytest.mark.parametrize(
+    ("whole", "prefix", "part"),
+    [
+        (sd15(), VAE, "VAE"),
+        (sd15(), TEXT, "text encoder"),
+        (sd15(), f"{UNET}out.", "UNet"),
+        (sdxl(), VAE, "VAE"),
+        (sdxl(), "conditioner.", "first text encoder"),
+        (sdxl(), "conditioner.embedders.1.", "second text encoder"),
+    ],
+)
+def test_a_checkpoint_without_one_of_its_parts_says_which(
+    tmp_path: Path, whole: dict[str, Shape], prefix: str, part: str
+):
+    error = refusal(write_header(tmp_path / "x.safetensors", without(whole, prefix)))
     assert error.code == "model.incomplete"
     assert f"lacks its {part}" in error.what
 

@@ -63,15 +63,25 @@ def sd2() -> dict[str, Shape]:
     }
 
 
-def sdxl() -> dict[str, Shape]:
+def sdxl(*, channels: int = 4, width: int = 2048) -> dict[str, Shape]:
     """Return what an SDXL checkpoint is known by: two text encoders and sizes as a condition."""
+    clip, open_clip = "conditioner.embedders.0.transformer.text_model.", "conditioner.embedders.1.model."
     return {
-        "conditioner.embedders.0.transformer.text_model.embeddings.position_embedding.weight": (77, 768),
-        "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias": (1280,),
-        f"{_UNET}input_blocks.0.0.weight": (320, 4, 3, 3),
-        f"{_UNET}input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight": (640, 2048),
+        **{name: shape for name, shape in sd15().items() if name.startswith(_VAE)},
+        f"{_UNET}input_blocks.0.0.weight": (320, channels, 3, 3),
+        f"{_UNET}input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight": (640, width),
         f"{_UNET}label_emb.0.0.weight": (1280, 2816),
-        f"{_VAE}encoder.conv_in.weight": (128, 3, 3, 3),
+        f"{_UNET}middle_block.1.proj_in.weight": (1280, 1280),
+        f"{_UNET}out.2.weight": (4, 320, 3, 3),
+        f"{_UNET}time_embed.0.weight": (1280, 320),
+        f"{clip}embeddings.position_embedding.weight": (77, 768),
+        f"{clip}embeddings.token_embedding.weight": (49408, 768),
+        f"{clip}final_layer_norm.weight": (768,),
+        f"{open_clip}ln_final.weight": (1280,),
+        f"{open_clip}positional_embedding": (77, 1280),
+        f"{open_clip}text_projection": (1280, 1280),
+        f"{open_clip}token_embedding.weight": (49408, 1280),
+        f"{open_clip}transformer.resblocks.9.mlp.c_proj.bias": (1280,),
     }
 
 

@@ -110,7 +110,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "network_dropout": _maybe(st.floats(0, 0.99)),
         "learning_rate": _rate,
         "unet_lr": _maybe(_rate),
-        "text_encoder_lr": _maybe(_rate),
+        "text_encoder_lr": _maybe(_rate | st.tuples(_rate, _rate)),
         "optimizer_args": st.fixed_dictionaries(
             {}, optional={name: _argument[kinds[0]] for name, kinds in OPTIMIZERS[optimizer].items()}
         ),

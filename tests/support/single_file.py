@@ -12,6 +12,8 @@ from torch import Tensor
 _UNET_TOP = {
     "time_embedding.linear_1": "time_embed.0",
     "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
     "conv_in": "input_blocks.0.0",
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
@@ -23,6 +25,17 @@ _UNET_RESNET = {
     "conv2": "out_layers.3",
     "time_emb_proj": "emb_layers.1",
     "conv_shortcut": "skip_connection",
+}
+_OPEN_CLIP = {
+    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight": "positional_embedding",
+    "text_model.final_layer_norm": "ln_final",
+    "text_model.encoder.layers": "transformer.resblocks",
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn": "attn",
 }
 _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 
@@ -36,10 +49,15 @@ def write_single_file(path: Path, folder: Path, *, old_text_encoder: bool = Fals
             # Attention in the old VAE is made of convolutions of one pixel.
             is_pixel = part == "vae" and ".attentions." in name and tensor.dim() == 2
             tensors[ldm_name(part, name, config)] = tensor[:, :, None, None] if is_pixel else tensor
-    inner = "" if old_text_encoder else "text_model."
+    is_sdxl = (folder / "text_encoder_2").exists()
+    clip = "conditioner.embedders.0.transformer." if is_sdxl else "cond_stage_model.transformer."
+    clip += "" if old_text_encoder else "text_model."
     for name, tensor in load_file(folder / "text_encoder" / "model.safetensors").items():
-        tensors[f"cond_stage_model.transformer.{inner}{name.removeprefix('text_model.')}"] = tensor
-    tensors[f"cond_stage_model.transformer.{inner}embeddings.position_ids"] = torch.arange(77)[None]
+        tensors[f"{clip}{name.removeprefix('text_model.')}"] = tensor
+    tensors[f"{clip}embeddings.position_ids"] = torch.arange(77)[None]
+    if is_sdxl:
+        open_clip = open_clip_names(load_file(folder / "text_encoder_2" / "model.safetensors"))
+        tensors |= {f"conditioner.embedders.1.model.{name}": tensor for name, tensor in open_clip.items()}
     tensors["alphas_cumprod"] = torch.linspace(1, 0, 1000)
     tensors["model_ema.num_updates"] = torch.tensor(7)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
@@ -51,6 +69,26 @@ def ldm_name(part: str, name: str, config: Mapping[str, object]) -> str:
     if part == "unet":
         return f"model.diffusion_model.{_unet_name(name, config)}"
     return f"first_stage_model.{_vae_name(name, config)}"
+
+
+def open_clip_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a text encoder with projection as OpenCLIP names it, queries, keys and values in one."""
+    written = {"text_projection": tensors["text_projection.weight"].T, "logit_scale": torch.tensor(4.6)}
+    for name, tensor in tensors.items():
+        layer, _, kind = name.rpartition(".")
+        if layer.endswith("q_proj"):
+            attention = layer.removesuffix("q_proj")
+            parts = [tensors[f"{attention}{part}_proj.{kind}"] for part in "qkv"]
+            written[f"{_in_open_clip(attention)}in_proj_{kind}"] = torch.cat(parts)
+        elif not layer.endswith(("k_proj", "v_proj", "text_projection")):
+            written[_in_open_clip(name)] = tensor
+    return written
+
+
+def _in_open_clip(name: str) -> str:
+    for ours, theirs in _OPEN_CLIP.items():
+        name = name.replace(ours, theirs)
+    return name
 
 
 def _config(folder: Path, part: str) -> dict[str, object]:

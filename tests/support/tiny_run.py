@@ -11,7 +11,21 @@ from loratui_agent.train.export import kohya_state_dict
 from loratui_agent.train.job import Job
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.run import Run, add_optimizer, set_up
+from loratui_protocol import messages
 from support.tiny_training import tiny_config, write_pictures
+
+
+class HeardReporter(Reporter):
+    """No agent listens: events are kept, as they are while an agent is away, and here for the test too."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "none.sock", "job", 0, 1)
+        self.heard: list[messages.Event] = []
+
+    def emit(self, event: messages.Event) -> None:
+        """Keep an event."""
+        self.heard.append(event)
+        super().emit(event)
 
 
 def new_run(folder: Path, configs: Path | None = None, **changes: Any) -> Run:
@@ -19,8 +33,13 @@ def new_run(folder: Path, configs: Path | None = None, **changes: Any) -> Run:
     pictures = folder / "pictures"
     config = tiny_config(pictures if pictures.exists() else write_pictures(pictures), **changes)
     job = Job(folder, config, "")
-    # No agent listens: events are kept, as they are while an agent is away.
-    return set_up(job, Reporter(folder / "none.sock", "job", 0, 1), configs=configs)
+    return set_up(job, HeardReporter(folder), configs=configs)
+
+
+def warnings_of(run: Run) -> list[str]:
+    """Return the codes of what a person was warned of."""
+    assert isinstance(run.reporter, HeardReporter)
+    return [event.code for event in run.reporter.heard if isinstance(event, messages.Warn)]
 
 
 def take_steps(run: Run, num_steps: int = 3) -> list[tuple[float, float]]:
@@ -33,4 +52,4 @@ def take_steps(run: Run, num_steps: int = 3) -> list[tuple[float, float]]:
 
 def trained(run: Run) -> dict[str, Tensor]:
     """Return the LoRA's tensors, in float32."""
-    return kohya_state_dict(run.trained_unet, run.trained_text_encoder, torch.float32)  # type: ignore[arg-type]
+    return kohya_state_dict(run.models.kind, run.trained, torch.float32)

@@ -8,7 +8,7 @@ from loratui_agent.files import sha256_of
 from loratui_protocol.base_model import files_of_model
 
 _WEIGHTS = (".safetensors", ".bin")
-_PARTS = ("unet", "text_encoder", "vae")
+_PARTS = ("unet", "text_encoder", "vae", "text_encoder_2")
 _SHORT_OFFSET, _SHORT_BYTES, _SHORT_CHARS = 0x100000, 0x10000, 8
 
 
@@ -24,11 +24,12 @@ def base_hash(path: Path) -> BaseHash:
     """Return the hashes of a single file, or one over all weights of a diffusers folder."""
     if path.is_file():
         return BaseHash(sha256_of(path), _short(path))
+    parts = [part for part in _PARTS if (path / part).is_dir()]
     # Of several formats and precisions only what is loaded counts: another machine gets no more than that.
-    read = files_of_model(each.relative_to(path).as_posix() for part in _PARTS for each in (path / part).iterdir())
+    read = files_of_model(each.relative_to(path).as_posix() for part in parts for each in (path / part).iterdir())
     weights = [
         each
-        for part in _PARTS
+        for part in parts
         for each in sorted((path / part).iterdir())
         if each.suffix in _WEIGHTS and each.relative_to(path).as_posix() in read
     ]

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from loratui_agent.demo import scenes, score
 from loratui_agent.demo.concept import Concept
 from loratui_agent.train.contact_sheet import contact_sheet
+from loratui_agent.train.kinds import Pipeline, kind_of_pipeline
 from loratui_agent.train.sampling import generate, load_pipeline
 
 WEIGHTS = (0.0, 0.5, 0.7, 0.8, 1.0)
@@ -81,9 +81,12 @@ class Tryout:
         device: torch.device,
         size_px: tuple[int, int],
         clip_skip: int | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         """``configs`` belongs to a ``base`` that is a single file."""
-        self._pipeline: StableDiffusionPipeline = load_pipeline(base, configs=configs).to(device)
+        self._pipeline: Pipeline = load_pipeline(base, dtype, configs=configs).to(device)
+        if kind_of_pipeline(self._pipeline).is_large:
+            self._pipeline.vae.enable_slicing()
         self._pipeline.load_lora_weights(lora, adapter_name=_ADAPTER)
         self._size_px = size_px
         self._clip_skip = clip_skip

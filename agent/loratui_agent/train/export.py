@@ -1,7 +1,7 @@
 """Write the LoRA file that A1111, ComfyUI, diffusers and sd-scripts load, and prove it by loading it again.
 
-Keys are kohya's (``lora_unet_...``, ``lora_te_...``), three a module: ``lora_down.weight``, ``lora_up.weight`` and the
-true ``alpha``. diffusers' own converter writes alpha := rank, so this is our own.
+Keys are kohya's (``lora_unet_...``, ``lora_te_...``; see ``kinds``), three a module: ``lora_down.weight``,
+``lora_up.weight`` and the true ``alpha``. diffusers' own converter writes alpha := rank, so this is our own.
 """
 
 import contextlib
@@ -9,25 +9,33 @@ import copy
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import diffusers
 import torch
 import transformers
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from safetensors.torch import save
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from loratui_agent.files import write_atomically
+from loratui_agent.train.conditioning import Conditioning, TextEncoder
+from loratui_agent.train.kinds import Kind
 from loratui_agent.train.lora import ADAPTER, lora_modules
 from loratui_agent.train.models import Models
+from loratui_agent.train.sampling import new_pipeline
 from loratui_agent.train.text import tokenize
 from loratui_protocol.errors import JobError
 
 DTYPES = {"float": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _CHECK_ADAPTER = "readback"
+_NUM_TOKENS = 77
+_MOST_LATENTS = 64
+"""A side: enough to see a difference, and quick on a CPU too."""
+_NUM_SIZES = 6
+"""In SDXL's ``time_ids``."""
 # Largest difference of outputs, relative to what the LoRA changes, that the rounding of the file explains.
 _TOLERANCE = {"float": 1e-3, "fp16": 2e-2, "bf16": 1e-1}
 
@@ -40,25 +48,16 @@ class ReadBack:
     text_encoder_difference: float
 
 
-def kohya_state_dict(
-    unet: UNet2DConditionModel | None, text_encoder: CLIPTextModel | None, dtype: torch.dtype
-) -> dict[str, Tensor]:
-    """Return the tensors of the file, in a fixed order, on the CPU. A part that is None is left out."""
+def kohya_state_dict(kind: Kind, trained: Mapping[str, nn.Module], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return the tensors of the file, on the CPU; ``trained`` are the models with LoRA modules by pipelines' names."""
     tensors: dict[str, Tensor] = {}
-    for prefix, model in (("lora_te", text_encoder), ("lora_unet", unet)):
-        for module in lora_modules(model) if model is not None else ():
-            name = f"{prefix}_{_kohya_name(prefix, module.name)}"
+    for part, model in trained.items():
+        for module in lora_modules(model):
+            name = kind.lora_name(part, module.name)
             tensors[f"{name}.alpha"] = torch.tensor(module.alpha, dtype=dtype)
             tensors[f"{name}.lora_down.weight"] = module.down.detach().to("cpu", dtype).contiguous()
             tensors[f"{name}.lora_up.weight"] = module.up.detach().to("cpu", dtype).contiguous()
     return tensors
-
-
-def _kohya_name(prefix: str, name: str) -> str:
-    # Newer transformers dropped ``text_model.`` from module names; every loader still expects it in the file.
-    if prefix == "lora_te" and not name.startswith("text_model."):
-        name = f"text_model.{name}"
-    return name.replace(".", "_")
 
 
 def tensors_sha256(tensors: dict[str, Tensor]) -> str:
@@ -107,10 +106,10 @@ def read_back(path: Path, models: Models, *, precision: str) -> ReadBack:
             trained (``export.mismatch``). The file is removed: a wrong file is worse than none, and the checkpoint
             holds the weights.
     """
-    # A copy: loading a second adapter makes transformers initialise the first one anew.
-    text_encoder = copy.deepcopy(models.text_encoder)
-    with _float32([model for model in (models.unet, text_encoder) if model is not None]):
-        differences = _differences(path, models, text_encoder)
+    differences = _differences_here(path, models)
+    if differences is None:
+        with _on_cpu([models.unet, *models.text_encoders.values()]):
+            differences = _differences(path, models)
     if not all(difference <= _TOLERANCE[precision] for difference in differences):
         path.unlink(missing_ok=True)
         raise JobError(
@@ -118,21 +117,36 @@ def read_back(path: Path, models: Models, *, precision: str) -> ReadBack:
             fix="report this; the trained weights are safe in the checkpoint",
             code="export.mismatch",
         )
-    return ReadBack(differences[0], differences[1] if len(differences) > 1 else 0.0)
+    return ReadBack(differences[0], max(differences[1:], default=0.0))
 
 
-def _differences(path: Path, models: Models, text_encoder: CLIPTextModel | None) -> list[float]:
-    """Return how far the file is from the training model: for the UNet, and for the text encoder if there is one."""
+def _differences_here(path: Path, models: Models) -> list[float] | None:
+    """Return the differences; None where the GPU has no room: it holds SDXL in 16 bits, and need not in 32."""
+    try:
+        return _differences(path, models)
+    except torch.OutOfMemoryError:
+        return None
+
+
+def _differences(path: Path, models: Models) -> list[float]:
+    """Return how far the file is from the training model: for the UNet, then for each text encoder that is there."""
+    # Copies: loading a second adapter makes transformers initialise the first one anew.
+    copies = {name: copy.deepcopy(text_encoder) for name, text_encoder in models.text_encoders.items()}
+    with _float32([models.unet, *copies.values()]):
+        return _differences_in_float32(path, replace(models, text_encoders=copies))
+
+
+def _differences_in_float32(path: Path, models: Models) -> list[float]:
+    parts = [models.unet, *models.text_encoders.values()]
     unet = models.unet
-    parts = [model for model in (unet, text_encoder) if model is not None]
-    trained = _outputs(unet, text_encoder, models.tokenizer)
+    trained = _outputs(models)
     try:
         _select(parts, None)
-        base = _outputs(unet, text_encoder, models.tokenizer)
+        base = _outputs(models)
         with _quiet_loading():
-            _pipeline_of(models, text_encoder).load_lora_weights(path, adapter_name=_CHECK_ADAPTER)
+            new_pipeline(models).load_lora_weights(path, adapter_name=_CHECK_ADAPTER)
         _select(parts, _CHECK_ADAPTER)
-        loaded = _outputs(unet, text_encoder, models.tokenizer)
+        loaded = _outputs(models)
     except torch.OutOfMemoryError:
         raise  # says nothing about the file
     except (ValueError, KeyError, RuntimeError) as error:
@@ -147,6 +161,19 @@ def _differences(path: Path, models: Models, text_encoder: CLIPTextModel | None)
         if _has_adapter(unet, _CHECK_ADAPTER):
             unet.delete_adapters(_CHECK_ADAPTER)
     return [_relative(b, t, x) for b, t, x in zip(base, trained, loaded, strict=True)]
+
+
+@contextlib.contextmanager
+def _on_cpu(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Hold the models in the machine's memory; what stays on the GPU is the optimizer's."""
+    devices = [next(part.parameters()).device for part in parts]
+    try:
+        for part in parts:
+            part.to("cpu")
+        yield
+    finally:
+        for part, device in zip(parts, devices, strict=True):
+            part.to(device)
 
 
 @contextlib.contextmanager
@@ -169,24 +196,11 @@ def _float32(parts: Sequence[nn.Module]) -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32 = allowed
 
 
-def _pipeline_of(models: Models, text_encoder: CLIPTextModel | None) -> StableDiffusionPipeline:
-    return StableDiffusionPipeline(
-        vae=models.vae,
-        text_encoder=text_encoder,
-        tokenizer=models.tokenizer,
-        unet=models.unet,
-        scheduler=models.noise_scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-
-
 def _has_adapter(model: nn.Module, name: str) -> bool:
     return name in getattr(model, "peft_config", {})
 
 
-def _select(parts: Sequence[UNet2DConditionModel | CLIPTextModel], adapter: str | None) -> None:
+def _select(parts: Sequence[UNet2DConditionModel | TextEncoder], adapter: str | None) -> None:
     """Make ``adapter`` the only active one on the parts that have it, and none on the others."""
     for model in parts:
         if not getattr(model, "peft_config", {}):
@@ -201,33 +215,54 @@ def _select(parts: Sequence[UNet2DConditionModel | CLIPTextModel], adapter: str 
 @contextlib.contextmanager
 def _quiet_loading() -> Iterator[None]:
     """Silence the reports about the second adapter: the comparison that follows is the judge."""
-    verbosity = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
+    libraries = [transformers.utils.logging, diffusers.utils.logging]
+    verbosities = [library.get_verbosity() for library in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        transformers.utils.logging.set_verbosity(verbosity)
+        for library, verbosity in zip(libraries, verbosities, strict=True):
+            library.set_verbosity(verbosity)
 
 
-def _outputs(unet: UNet2DConditionModel, text_encoder: CLIPTextModel | None, tokenizer: CLIPTokenizer) -> list[Tensor]:
-    """Return what UNet and text encoder give for a fixed input, in float32."""
-    generator = torch.Generator().manual_seed(0)
-    side, width = unet.config.sample_size, unet.config.cross_attention_dim
-    latents = torch.randn(1, unet.config.in_channels, side, side, generator=generator).to(unet.device, unet.dtype)
-    hidden = torch.randn(1, tokenizer.model_max_length, width, generator=generator).to(unet.device, unet.dtype)
+def _outputs(models: Models) -> list[Tensor]:
+    """Return what the UNet and each text encoder give for a fixed input, in float32."""
+    unet = models.unet
     was_training = unet.training
     unet.eval()
-    # The class's forward: the model's own one runs under accelerate's autocast.
+    latents, text = _unet_input(unet)
+    side = 8 * unet.config.sample_size
+    added = text.added_cond_kwargs([(side, side, 0, 0, side, side)])
     timestep = torch.tensor([500], device=unet.device)
-    outputs = [type(unet).forward(unet, latents, timestep, hidden).sample.float()]
+    # The class's forward: the model's own one runs under accelerate's autocast.
+    output = type(unet).forward(unet, latents, timestep, text.hidden_BLD, added_cond_kwargs=added)
+    outputs = [output.sample.float()]
     unet.train(was_training)
-    if text_encoder is not None:
+    for text_encoder, tokenizer in zip(models.text_encoders.values(), models.tokenizers.values(), strict=False):
         text_encoder.eval()
         ids = tokenize(tokenizer, ["a photo of a cat"]).to(text_encoder.device)
+        # Of a text encoder with projection this is the pooled text, which every layer has a part in too.
         outputs.append(type(text_encoder).forward(text_encoder, ids)[0].float())
     return outputs
+
+
+def _unet_input(unet: UNet2DConditionModel) -> tuple[Tensor, Conditioning]:
+    config = unet.config
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(1, *shape, generator=generator).to(unet.device, unet.dtype)
+
+    side = min(config.sample_size, _MOST_LATENTS)
+    latents = noise(config.in_channels, side, side)
+    hidden = noise(_NUM_TOKENS, config.cross_attention_dim)
+    if config.addition_embed_type is None:
+        return latents, Conditioning(hidden)
+    pooled = noise(config.projection_class_embeddings_input_dim - _NUM_SIZES * config.addition_time_embed_dim)
+    return latents, Conditioning(hidden, pooled)
 
 
 def _relative(base: Tensor, trained: Tensor, loaded: Tensor) -> float:

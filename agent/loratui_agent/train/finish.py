@@ -61,7 +61,9 @@ def _try_out(run: Run, concept: Concept | None) -> None:
     models, device, config = run.models, run.accelerator.device, run.config
     lora = run.job.artifacts / "lora.safetensors"
     _free(run)
-    tryout = evaluate.Tryout(models.path, models.configs, lora, device, config.resolution, config.clip_skip)
+    # In fp16 the VAE of a large one overflows.
+    dtype = torch.bfloat16 if models.kind.is_large and run.precision == "bf16" else torch.float32
+    tryout = evaluate.Tryout(models.path, models.configs, lora, device, config.resolution, config.clip_skip, dtype)
     total = len(evaluate.WEIGHTS) * len(evaluate.SEEDS)
     sheet = evaluate.draw_contact_sheet(
         tryout, config.sample_prompts[0], lambda done: run.say("contact_sheet", done, total, "pictures")
@@ -86,7 +88,7 @@ def _try_out(run: Run, concept: Concept | None) -> None:
 def _free(run: Run) -> None:
     """Give back what training held: the try-out loads the base model anew. The run can't train after that."""
     run.optimizer.zero_grad(set_to_none=True)
-    for module in (run.models.unet, run.models.text_encoder, run.models.vae):
+    for module in (run.models.unet, *run.models.text_encoders.values(), run.models.vae):
         if module is not None:
             # accelerate keeps the modules, so they are emptied: meta tensors hold nothing.
             module.to("meta")

@@ -1,6 +1,6 @@
 """The training, top to bottom: encode prompts, cache latents, train, export, try out. Start reading here."""
 
-# B batch, C latent channels, H W latent height and width, L tokens, D width
+# B batch, C latent channels, H W latent height and width
 
 import contextlib
 import math
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from loratui_agent.train import brought_state, latents, lora, noise, saving, validation
+from loratui_agent.train.conditioning import time_ids
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.job import Job, Outcome
@@ -24,6 +25,7 @@ from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.errors import JobError
 from loratui_protocol.messages import JobState
+from loratui_protocol.schedule import Exposure
 
 MAX_SKIPPED_IN_A_ROW = 10
 _SPEED_WINDOW = 20
@@ -54,15 +56,17 @@ def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
 
 
 def encode_prompts(run: Run) -> None:
-    """Encode all captions once and free the text encoder, unless it learns or captions change every step."""
+    """Encode all captions once and free the text encoders, unless one learns or captions change every step."""
     config, models = run.config, run.models
-    assert models.text_encoder is not None
-    models.text_encoder.to(run.accelerator.device)
+    for text_encoder in models.text_encoders.values():
+        text_encoder.to(run.accelerator.device)
     captions = Captions(config)
     texts = [captions.whole(picture.caption) for picture in run.dataset.pictures]
-    num_cut = num_cut_captions(models.tokenizer, texts)
+    # Where there are two, both cut alike.
+    tokenizer = models.tokenizers["tokenizer"]
+    num_cut = num_cut_captions(tokenizer, texts)
     if num_cut:
-        limit = models.tokenizer.model_max_length - 2
+        limit = tokenizer.model_max_length - 2
         run.reporter.emit(
             messages.Warn(
                 code="captions.cut", message=f"{num_cut} captions are longer than {limit} tokens: the rest is not read"
@@ -70,8 +74,8 @@ def encode_prompts(run: Run) -> None:
         )
     run.say("encode_prompts", message="encoding captions")
     run.prompts.prepare([*texts, "", *config.sample_prompts])
-    if not run.trains_text_encoder and not captions.vary:
-        models.text_encoder = None
+    if not run.trains_text and not captions.vary:
+        models.text_encoders.clear()
 
 
 def cache_latents(run: Run) -> None:
@@ -168,7 +172,7 @@ def take_step(run: Run) -> tuple[float, float]:
         run.optimizer.step()
         run.num_skipped = 0
         if run.config.scale_weight_norms is not None:
-            for part in (run.trained_unet, run.trained_text_encoder):
+            for part in run.trained.values():
                 lora.scale_norms(part, run.config.scale_weight_norms)
     else:
         _skip(run, loss)
@@ -192,7 +196,7 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     latents_BCHW = latents_BCHW * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
     noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
-    predicted_BCHW = predict(run, indices, [exposure.caption for exposure in exposures], noisy_BCHW, timesteps_B)
+    predicted_BCHW = predict(run, exposures, noisy_BCHW, timesteps_B)
     target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
     mask_B1HW = run.latents.mask(indices, [e.flipped for e in exposures])
     loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
@@ -202,19 +206,22 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     return loss.detach()
 
 
-def predict(
-    run: Run, indices: Sequence[int], captions: Sequence[str], noisy_BCHW: Tensor, timesteps_B: Tensor
-) -> Tensor:
-    """Return what the UNet says of noisy latents of these pictures with these captions, shape (B, C, H, W)."""
-    del indices  # where a picture was cut matters to SDXL alone
-    predicted: Tensor = run.models.unet(noisy_BCHW, timesteps_B, run.prompts.encode(captions)).sample
+def predict(run: Run, exposures: Sequence[Exposure], noisy_BCHW: Tensor, timesteps_B: Tensor) -> Tensor:
+    """Return what the UNet says of noisy latents of these pictures, shown so, shape (B, C, H, W)."""
+    text = run.prompts.encode([exposure.caption for exposure in exposures])
+    pictures, placements = run.dataset.pictures, run.plan.placements
+    shown = [(each.picture_index, each.flipped) for each in exposures]
+    sizes = [time_ids(pictures[index], placements[index], mirrored=flipped) for index, flipped in shown]
+    added = text.added_cond_kwargs(sizes)
+    predicted: Tensor = run.models.unet(noisy_BCHW, timesteps_B, text.hidden_BLD, added_cond_kwargs=added).sample
     return predicted
 
 
 def _clip(run: Run) -> float:
     """Clip the gradients and return their norm before that."""
     max_norm = run.config.max_grad_norm or math.inf
-    norm = run.accelerator.clip_grad_norm_(run.parameters, max_norm)
+    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
+    norm = run.accelerator.clip_grad_norm_(parameters, max_norm)
     return float(norm)
 
 

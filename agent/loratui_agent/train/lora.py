@@ -1,4 +1,4 @@
-"""LoRA modules on the UNet and the text encoder, through PEFT, on the same modules that kohya trains."""
+"""LoRA modules on the UNet and the text encoders, through PEFT, on the same modules that kohya trains."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from transformers import CLIPTextModel
 
+from loratui_agent.train.conditioning import TextEncoder
 from loratui_protocol.config import TrainingConfig
 
 ADAPTER = "default"
@@ -39,7 +39,7 @@ class LoraModule:
 
 
 def unet_targets(unet: UNet2DConditionModel) -> list[str]:
-    """Return the names of every Linear and 1x1 Conv2d inside a Transformer2DModel: 192 on SD 1.5.
+    """Return the names of every Linear and 1x1 Conv2d inside a Transformer2DModel: 192 on SD 1.5, 722 on SDXL.
 
     diffusers' own default (to_q, to_k, to_v, to_out.0) leaves out feed-forward, proj_in and proj_out.
     """
@@ -68,8 +68,8 @@ def convolution_targets(unet: UNet2DConditionModel) -> tuple[list[str], list[str
     return [name for name in layers if name not in wide], wide
 
 
-def text_encoder_targets(text_encoder: CLIPTextModel) -> list[str]:
-    """Return the names of the Linear layers of attention and MLP: 72 on SD 1.5."""
+def text_encoder_targets(text_encoder: TextEncoder) -> list[str]:
+    """Return the names of the Linear layers of attention and MLP: 72 on SD 1.5, 72 and 192 on SDXL."""
     return [
         name
         for name, layer in text_encoder.named_modules()
@@ -77,7 +77,7 @@ def text_encoder_targets(text_encoder: CLIPTextModel) -> list[str]:
     ]
 
 
-def add_lora(model: UNet2DConditionModel | CLIPTextModel, targets: list[str], config: TrainingConfig) -> None:
+def add_lora(model: UNet2DConditionModel | TextEncoder, targets: list[str], config: TrainingConfig) -> None:
     """Attach trainable float32 LoRA modules to the frozen ``model``; ups start at zero, so nothing changes yet.
 
     With ``conv_dim`` a UNet gets them on its convolutions, too.
@@ -115,25 +115,23 @@ def lora_modules(model: nn.Module) -> Iterator[LoraModule]:
             )
 
 
-def trainable_parameters(model: nn.Module | None) -> list[nn.Parameter]:
-    """Return the LoRA parameters of a model in a fixed order; none for None."""
-    return [] if model is None else [p for module in lora_modules(model) for p in (module.down, module.up)]
+def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return the LoRA parameters of a model in a fixed order."""
+    return [p for module in lora_modules(model) for p in (module.down, module.up)]
 
 
 @torch.no_grad()
-def scale_norms(model: nn.Module | None, most: float) -> None:
+def scale_norms(model: nn.Module, most: float) -> None:
     """Scale down every module whose delta's norm is above ``most``, as kohya's max norm does."""
-    for module in lora_modules(model) if model is not None else ():
+    for module in lora_modules(model):
         # Nothing is read here: that would wait for the GPU, once a module.
         root = (most / module.delta_norm()).clamp(max=1).sqrt()
         module.down.mul_(root)
         module.up.mul_(root)
 
 
-def lora_tensors(prefix: str, model: nn.Module | None) -> dict[str, Tensor]:
+def lora_tensors(prefix: str, model: nn.Module) -> dict[str, Tensor]:
     """Return the LoRA parameters by name, for checkpoints."""
-    if model is None:
-        return {}
     return {
         f"{prefix}.{module.name}.{part}": parameter
         for module in lora_modules(model)

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 
 from loratui_agent.train.base_hash import BaseHash
+from loratui_agent.train.kinds import Kind
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset
 from loratui_protocol.plan import Plan
@@ -23,15 +24,18 @@ def file_metadata(
     base: BaseHash,
     seed: int,
     precision: str,
+    kind: Kind,
     is_v: bool,
 ) -> dict[str, str]:
     """Return the metadata of a file written after ``step`` optimizer steps."""
     trigger = config.trigger_word or ""
     width, height = config.resolution
+    text_encoder_lrs = config.effective_text_encoder_lrs
+    clip_skip = kind.clip_skip or config.clip_skip
     ss: dict[str, object] = {
         # What sd-scripts keeps even under no_metadata: without these A1111 says "Unknown".
         "ss_v2": "False",
-        "ss_base_model_version": "sd_v1",
+        "ss_base_model_version": kind.base_model_version,
         "ss_network_module": config.network_module,
         "ss_network_dim": config.network_dim,
         "ss_network_alpha": config.alpha,
@@ -42,14 +46,14 @@ def file_metadata(
         "ss_new_sd_model_hash": base.sha256,
         "ss_learning_rate": config.learning_rate,
         "ss_unet_lr": config.effective_unet_lr,
-        "ss_text_encoder_lr": config.effective_text_encoder_lr,
+        "ss_text_encoder_lr": text_encoder_lrs[0] if len(set(text_encoder_lrs)) == 1 else list(text_encoder_lrs),
         "ss_optimizer": f"torch.optim.{config.optimizer_type}",
         "ss_lr_scheduler": config.lr_scheduler,
         "ss_lr_warmup_steps": config.lr_warmup_steps,
         "ss_max_grad_norm": config.max_grad_norm,
         "ss_seed": seed,
         "ss_mixed_precision": precision,
-        "ss_clip_skip": config.clip_skip,
+        "ss_clip_skip": clip_skip,
         "ss_min_snr_gamma": config.min_snr_gamma,
         "ss_debiased_estimation": config.debiased_estimation_loss,
         "ss_loss_type": config.loss_type,
@@ -91,14 +95,14 @@ def file_metadata(
         ss["ss_sd_model_hash"] = base.short
     modelspec = {
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": "stable-diffusion-v1/lora",
+        "modelspec.architecture": kind.modelspec,
         "modelspec.implementation": IMPLEMENTATION,
         "modelspec.title": config.output_name,
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.prediction_type": "v" if is_v else "epsilon",
         "modelspec.usage_hint": f"trigger word: {trigger}" if trigger else "",
         "modelspec.trigger_phrase": trigger,
-        "modelspec.encoder_layer": str(config.clip_skip or 1),
+        "modelspec.encoder_layer": str(clip_skip or 1),
     }
     return {
         **{name: str(value) for name, value in ss.items()},

@@ -8,29 +8,32 @@ from pickle import UnpicklingError  # noqa: TID251  the error alone: torch raise
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from loratui_agent.model_path import resolve_model
 from loratui_agent.train import single_file
+from loratui_agent.train.conditioning import TextEncoder
+from loratui_agent.train.kinds import Kind, TextPart, kind_of
 from loratui_agent.train.objective import V_PREDICTION
+from loratui_protocol.architecture import OTHER_WIDTHS, TRAINABLE, architecture_of_folder
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ModelError
 from loratui_protocol.safetensors_header import read_header
-from loratui_protocol.single_file import SD1_TEXT_WIDTH, Prediction, prediction_of
-
-_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+from loratui_protocol.single_file import Prediction, check_single_file, prediction_of
 
 
 @dataclass(slots=True)
 class Models:
-    """The parts of a Stable Diffusion 1.x pipeline. A part is None once its phase has freed it."""
+    """The parts of a pipeline. A part is None, or not in its dict, once its phase has freed it."""
 
+    kind: Kind
     path: Path
     """A diffusers folder, or a single file."""
     configs: Path
     """The diffusers folder that says how the parts are made: that same one, or one beside a single file."""
-    tokenizer: CLIPTokenizer
-    text_encoder: CLIPTextModel | None
+    tokenizers: dict[str, CLIPTokenizer]
+    text_encoders: dict[str, TextEncoder]
+    """Both by what pipelines call them, in the pipeline's order."""
     vae: AutoencoderKL | None
     unet: UNet2DConditionModel
     noise_scheduler: DDPMScheduler
@@ -40,27 +43,36 @@ class Models:
 def load_models(name_or_path: str, dtype: torch.dtype, *, configs: Path | None = None) -> Models:
     """Load a diffusers folder or a single file without any network access; VAE in float32, since in fp16 some overflow.
 
-    ``configs`` is the folder that says how the parts of a single file are made; None: as in Stable Diffusion 1.5.
+    ``configs`` is the folder that says how the parts of a single file are made; None: as all of its kind are.
 
     Raises:
-        ModelError: the model is missing, incomplete, or not of Stable Diffusion 1.x.
+        ModelError: the model is missing, incomplete, or of a kind that can't be trained.
     """
-    text_width = SD1_TEXT_WIDTH if configs is None else single_file.text_width(configs)
+    text_width = None if configs is None else single_file.text_width(configs)
     path = resolve_model(name_or_path, text_width=text_width)
     try:
         if path.is_file():
-            models = _load_file(path, configs or single_file.PACKAGED_CONFIGS, dtype)
+            kind = kind_of(check_single_file(path, text_width=text_width))
+            models = _load_file(kind, path, configs or kind.configs, dtype)
         else:
+            kind = kind_of(architecture_of_folder([each.name for each in path.iterdir() if each.is_dir()], str(path)))
             _refuse_other_kinds(path)
-            models = _load_folder(path, dtype)
+            models = _load_folder(kind, path, dtype)
     except (OSError, ValueError, SafetensorError, UnpicklingError) as error:
         raise ModelError(
             f"{path} can't be loaded: {error}", fix="download the base model again", code="model.incomplete"
         ) from error
-    for module in (models.text_encoder, models.vae, models.unet):
-        assert module is not None
+    assert models.vae is not None
+    for module in (*models.text_encoders.values(), models.vae, models.unet):
         module.requires_grad_(requires_grad=False)
     return models
+
+
+def native_area_px(models: Models) -> int:
+    """Return how many pixels the pictures have that the model was made for."""
+    assert models.vae is not None
+    side: int = models.unet.config.sample_size * 2 ** (len(models.vae.config.block_out_channels) - 1)
+    return side * side
 
 
 def agree_on_prediction(models: Models, config: TrainingConfig) -> None:
@@ -89,13 +101,16 @@ def agree_on_prediction(models: Models, config: TrainingConfig) -> None:
         models.noise_scheduler = DDPMScheduler.from_config(said, rescale_betas_zero_snr=True)
 
 
-def _load_file(file: Path, configs: Path, dtype: torch.dtype) -> Models:
+def _load_file(kind: Kind, file: Path, configs: Path, dtype: torch.dtype) -> Models:
     vae = single_file.load_vae(file, configs)
     return Models(
+        kind=kind,
         path=file,
         configs=configs,
-        tokenizer=single_file.load_tokenizer(configs),
-        text_encoder=single_file.load_text_encoder(file, configs, dtype),
+        tokenizers={part.tokenizer: single_file.load_tokenizer(configs / part.tokenizer) for part in kind.text_parts},
+        text_encoders={
+            part.name: single_file.load_text_encoder(part, file, configs, dtype) for part in kind.text_parts
+        },
         vae=vae,
         unet=single_file.load_unet(file, configs, dtype),
         noise_scheduler=_scheduler(configs, prediction_of(read_header(file), str(file))),
@@ -113,23 +128,17 @@ def _scheduler(configs: Path, prediction: Prediction) -> DDPMScheduler:
     return scheduler
 
 
-def _load_folder(folder: Path, dtype: torch.dtype) -> Models:
-    text_encoder, loading = CLIPTextModel.from_pretrained(
-        folder / "text_encoder", dtype=dtype, local_files_only=True, output_loading_info=True
-    )
-    if loading["missing_keys"] or loading["mismatched_keys"]:
-        # transformers only logs this and goes on with random weights.
-        raise ModelError(
-            f"the text encoder in {folder} lacks weights: {sorted(loading['missing_keys'])[:3]}",
-            fix="download the base model again",
-            code="model.incomplete",
-        )
+def _load_folder(kind: Kind, folder: Path, dtype: torch.dtype) -> Models:
     vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32, local_files_only=True)
     return Models(
+        kind=kind,
         path=folder,
         configs=folder,
-        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
-        text_encoder=text_encoder,
+        tokenizers={
+            part.tokenizer: CLIPTokenizer.from_pretrained(folder / part.tokenizer, local_files_only=True)
+            for part in kind.text_parts
+        },
+        text_encoders={part.name: _load_text_encoder(part, folder, dtype) for part in kind.text_parts},
         vae=vae,
         unet=UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype, local_files_only=True),
         noise_scheduler=DDPMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),
@@ -137,19 +146,23 @@ def _load_folder(folder: Path, dtype: torch.dtype) -> Models:
     )
 
 
-def _refuse_other_kinds(folder: Path) -> None:
-    """Raise for everything that would load, train and give a useless file."""
-    missing = [part for part in _PARTS if not (folder / part).is_dir()]
-    if missing:
+def _load_text_encoder(part: TextPart, folder: Path, dtype: torch.dtype) -> TextEncoder:
+    text_encoder, loading = part.model.from_pretrained(
+        folder / part.name, dtype=dtype, local_files_only=True, output_loading_info=True
+    )
+    if loading["missing_keys"] or loading["mismatched_keys"]:
+        # transformers only logs this and goes on with random weights.
         raise ModelError(
-            f"{folder} is no Stable Diffusion 1.x folder: it lacks {', '.join(missing)}",
-            fix="give a diffusers folder (model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/)",
+            f"the {part.name.replace('_', ' ')} in {folder} lacks weights: {sorted(loading['missing_keys'])[:3]}",
+            fix="download the base model again",
             code="model.incomplete",
         )
-    if (folder / "text_encoder_2").exists():
-        raise ModelError(
-            f"{folder} is an SDXL model", fix="SD 1.x is what can be trained in this version", code="model.unsupported"
-        )
+    loaded: TextEncoder = text_encoder
+    return loaded
+
+
+def _refuse_other_kinds(folder: Path) -> None:
+    """Raise for everything that would load, train and give a useless file, though its folders are the right ones."""
     unet = _read_json(folder / "unet" / "config.json")
     if unet.get("in_channels") != 4:
         raise ModelError(
@@ -157,7 +170,14 @@ def _refuse_other_kinds(folder: Path) -> None:
             fix="train on the plain model; the LoRA works on the inpainting one too",
             code="model.unsupported",
         )
-    prediction = _read_json(folder / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon")
+    width = unet.get("cross_attention_dim")
+    other = OTHER_WIDTHS.get(width) if isinstance(width, int) else None
+    scheduler = _read_json(folder / "scheduler" / "scheduler_config.json")
+    if str(scheduler.get("_class_name")).startswith("EDM"):
+        other = "a model that is trained in EDM's way (Playground 2.5, CosXL)"
+    if other:
+        raise ModelError(f"{folder} is {other}", fix=TRAINABLE, code="model.unsupported")
+    prediction = scheduler.get("prediction_type", "epsilon")
     if prediction not in ("epsilon", V_PREDICTION):
         raise ModelError(
             f"{folder} predicts {prediction}, neither epsilon nor v",

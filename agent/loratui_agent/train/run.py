@@ -1,6 +1,7 @@
 """Everything that a running training holds, and how it is built: models, data, schedule, and later the optimizer."""
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ from loratui_agent.train import lora
 from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
-from loratui_agent.train.models import Models, agree_on_prediction, load_models
+from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
 from loratui_agent.train.objective import Objective, new_objective
 from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
 from loratui_agent.train.reporter import Reporter
@@ -51,6 +52,9 @@ _OUTSIDE_IDENTITY = frozenset(
     }
 )
 
+_SMALL_SHARE = 0.5
+"""Of the area that a model was made for: below it a picture is not what the model knows."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -69,6 +73,8 @@ class Run:
     base: BaseHash
     identity: str
     """Fingerprint of all that decides the weights, taken once: files may change while the run goes on."""
+    learning_rates: dict[str, float]
+    """Of each model that learns, by what pipelines call it, the UNet first."""
     prompts: Prompts
     objective: Objective
     latents: LatentCache = field(default_factory=lambda: LatentCache([], []))
@@ -80,32 +86,20 @@ class Run:
     """When the last checkpoint was saved, by the monotonic clock."""
 
     @property
-    def trains_unet(self) -> bool:
-        """Return whether the UNet has LoRA modules."""
-        return self.config.effective_unet_lr > 0
+    def trains_text(self) -> bool:
+        """Return whether a text encoder has LoRA modules."""
+        return any(name != "unet" for name in self.learning_rates)
 
     @property
-    def trains_text_encoder(self) -> bool:
-        """Return whether the text encoder has LoRA modules."""
-        return self.config.effective_text_encoder_lr > 0
-
-    @property
-    def trained_unet(self) -> nn.Module | None:
-        """Return the UNet if it learns."""
-        return self.models.unet if self.trains_unet else None
-
-    @property
-    def trained_text_encoder(self) -> nn.Module | None:
-        """Return the text encoder if it learns."""
-        return self.models.text_encoder if self.trains_text_encoder else None
+    def trained(self) -> dict[str, nn.Module]:
+        """Return the models that have LoRA modules."""
+        models = {"unet": self.models.unet, **self.models.text_encoders}
+        return {name: models[name] for name in self.learning_rates}
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """Return all LoRA parameters in a fixed order."""
-        return [
-            *lora.trainable_parameters(self.trained_unet),
-            *lora.trainable_parameters(self.trained_text_encoder),
-        ]
+        return [p for model in self.trained.values() for p in lora.trainable_parameters(model)]
 
     def say(self, phase: str, done: int = 0, total: int = 0, unit: str = "", message: str = "") -> None:
         """Report progress of something that is not a step."""
@@ -134,8 +128,9 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
     for finding in (*dataset.findings, *planned.findings):
         if finding.severity != "info":
             reporter.emit(messages.Warn(code=finding.code, message=finding.what))
-    # PEFT draws the downs from torch's global generator.
-    torch.manual_seed(seed)
+    _warn_of_small_pictures(config, models, reporter)
+    learning_rates = _learning_rates(config, models)
+    clip_skip = _clip_skip(config, models, reporter)
     run = Run(
         job=job,
         config=config,
@@ -150,14 +145,55 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         base=base,
         identity=_identity(config, dataset, base.sha256, seed),
         objective=new_objective(config, models.noise_scheduler),
-        prompts=Prompts(models, trained=config.effective_text_encoder_lr > 0, clip_skip=config.clip_skip),
+        prompts=Prompts(models, trained=learning_rates.keys() != {"unet"}, clip_skip=clip_skip),
+        learning_rates=learning_rates,
     )
-    if run.trains_unet:
+    # PEFT draws the downs from torch's global generator.
+    torch.manual_seed(seed)
+    if "unet" in learning_rates:
         lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
-    if run.trains_text_encoder:
-        assert models.text_encoder is not None
-        lora.add_lora(models.text_encoder, lora.text_encoder_targets(models.text_encoder), config)
+    for name, text_encoder in models.text_encoders.items():
+        if name in learning_rates:
+            lora.add_lora(text_encoder, lora.text_encoder_targets(text_encoder), config)
     return run
+
+
+def _learning_rates(config: TrainingConfig, models: Models) -> dict[str, float]:
+    """Return the learning rate of every model that learns.
+
+    Raises:
+        ConfigError: there are more rates than text encoders, or nothing would learn.
+    """
+    if isinstance(config.text_encoder_lr, tuple) and len(models.text_encoders) == 1:
+        raise ConfigError(
+            f"text_encoder_lr has two rates, but {models.path.name} has one text encoder",
+            fix="write one number",
+            code="config.value",
+        )
+    rates = {
+        "unet": config.effective_unet_lr,
+        **dict(zip(models.text_encoders, config.effective_text_encoder_lrs, strict=False)),
+    }
+    return {name: rate for name, rate in rates.items() if rate > 0}
+
+
+def _warn_of_small_pictures(config: TrainingConfig, models: Models, reporter: Reporter) -> None:
+    width, height = config.resolution
+    native = native_area_px(models)
+    if width * height < native * _SMALL_SHARE:
+        side = math.isqrt(native)
+        what = f"resolution is {width}x{height}, but the base model was made for {side}x{side}: it will draw badly"
+        reporter.emit(messages.Warn(code="plan.small_resolution", message=what))
+
+
+def _clip_skip(config: TrainingConfig, models: Models, reporter: Reporter) -> int | None:
+    fixed = models.kind.clip_skip
+    if fixed is None:
+        return config.clip_skip
+    if config.clip_skip not in (None, fixed):
+        what = f"clip_skip = {config.clip_skip} has no effect: {models.kind.architecture.name} is made for {fixed}"
+        reporter.emit(messages.Warn(code="config.overridden", message=what))
+    return fixed
 
 
 def _precision(config: TrainingConfig) -> str:
@@ -188,24 +224,21 @@ def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: 
 def add_optimizer(run: Run) -> None:
     """Create optimizer and schedule, and let accelerate place everything."""
     config = run.config
-    parts = []
-    if run.trains_unet:
-        parts.append(Part("unet", lora.trainable_parameters(run.trained_unet), config.effective_unet_lr))
-    if run.trains_text_encoder:
-        parameters = lora.trainable_parameters(run.trained_text_encoder)
-        parts.append(Part("text_encoder", parameters, config.effective_text_encoder_lr))
+    parts = [
+        Part(name, lora.trainable_parameters(model), run.learning_rates[name]) for name, model in run.trained.items()
+    ]
     optimizer = new_optimizer(
         config, parts, lambda text: run.reporter.emit(messages.Warn(code="optimizer.fallback", message=text))
     )
     run.lr_scheduler = new_lr_scheduler(config, optimizer, run.plan.steps)
-    for module in (run.models.unet, run.trained_text_encoder):
-        if module is not None:
-            module.train()
+    for module in (run.models.unet, *run.trained.values()):
+        module.train()
     if config.gradient_checkpointing:
         run.models.unet.enable_gradient_checkpointing()
     run.models.unet = run.accelerator.prepare(run.models.unet)
-    if run.trains_text_encoder:
-        run.models.text_encoder = run.accelerator.prepare(run.models.text_encoder)
+    for name in run.models.text_encoders:
+        if name in run.learning_rates:
+            run.models.text_encoders[name] = run.accelerator.prepare(run.models.text_encoders[name])
     run.optimizer = run.accelerator.prepare(optimizer)
 
 

@@ -1,56 +1,43 @@
 """Generate pictures with a pipeline: one fixed generator a picture, so that a batch size never changes a result."""
 
-# L tokens, D width
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
+from loratui_agent.train.conditioning import Conditioning
+from loratui_agent.train.kinds import Pipeline, kind_of_pipeline
 from loratui_agent.train.models import Models, load_models
-from loratui_agent.train.single_file import PACKAGED_CONFIGS
-from loratui_agent.train.text import encode, tokenize
+from loratui_agent.train.text import tokenize
 from loratui_protocol.buckets import VAE_FACTOR
 
 NUM_INFERENCE_STEPS = 25
 GUIDANCE_SCALE = 4.0
 
 
-def load_pipeline(
-    path: Path, dtype: torch.dtype = torch.float32, *, configs: Path = PACKAGED_CONFIGS
-) -> StableDiffusionPipeline:
-    """Load a diffusers folder, or a single file with the ``configs`` that belong to it, offline, ready to sample.
-
-    An explicit dtype, because an fp16 folder loaded without one comes up in mixed types.
-    """
-    if path.is_file():
-        models = load_models(str(path), dtype, configs=configs)
-        assert models.vae is not None
-        models.vae.to(dtype)
-        return new_pipeline(models)
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        path, dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
-    )
-    pipeline.scheduler = _sampler(pipeline.scheduler.config)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+def load_pipeline(path: Path, dtype: torch.dtype = torch.float32, *, configs: Path | None = None) -> Pipeline:
+    """Load a diffusers folder, or a single file, offline, ready to sample; ``configs`` as in ``load_models``."""
+    models = load_models(str(path), dtype, configs=configs)
+    assert models.vae is not None
+    models.vae.to(dtype)
+    return new_pipeline(models)
 
 
-def new_pipeline(models: Models) -> StableDiffusionPipeline:
-    """Return a pipeline over the models that are being trained; prompts must come encoded."""
-    pipeline = StableDiffusionPipeline(
+def new_pipeline(models: Models) -> Pipeline:
+    """Return a pipeline over these models. Those that are trained take prompts encoded alone."""
+    kind = models.kind
+    pipeline = kind.pipeline(
         vae=models.vae,
-        text_encoder=models.text_encoder,
-        tokenizer=models.tokenizer,
         unet=models.unet,
         scheduler=_sampler(models.noise_scheduler.config),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+        # A freed one is None.
+        **{part.name: models.text_encoders.get(part.name) for part in kind.text_parts},
+        **models.tokenizers,
+        **kind.pipeline_arguments,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -64,7 +51,7 @@ def _sampler(config: Mapping[str, Any]) -> DDIMScheduler:
 
 
 def generate(
-    pipeline: StableDiffusionPipeline,
+    pipeline: Pipeline,
     prompts: Sequence[str],
     seeds: Sequence[int],
     *,
@@ -84,7 +71,7 @@ def generate(
     for start in range(0, len(prompts), batch_size):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch_size]]
         result = pipeline(
-            **_prompt_arguments(pipeline, prompts[start : start + batch_size], clip_skip),
+            **_encoded(pipeline, prompts[start : start + batch_size], clip_skip),
             width=width,
             height=height,
             num_inference_steps=num_inference_steps,
@@ -97,14 +84,11 @@ def generate(
     return pictures
 
 
-def generate_encoded(
-    pipeline: StableDiffusionPipeline, hidden_LD: Tensor, empty_LD: Tensor, seed: int, *, size_px: tuple[int, int]
-) -> Image.Image:
-    """Return one picture for an encoded prompt; ``empty_LD`` is the empty prompt, the size as in ``generate``."""
+def generate_encoded(pipeline: Pipeline, text: Conditioning, seed: int, *, size_px: tuple[int, int]) -> Image.Image:
+    """Return one picture for an encoded prompt; ``text`` is the empty one and that, the size as in ``generate``."""
     width, height = _whole_latents(size_px)
     result = pipeline(
-        prompt_embeds=hidden_LD.unsqueeze(0),
-        negative_prompt_embeds=empty_LD.unsqueeze(0),
+        **_prompt_arguments(text.rows(slice(1, 2)), text.rows(slice(0, 1))),
         width=width,
         height=height,
         num_inference_steps=NUM_INFERENCE_STEPS,
@@ -115,17 +99,30 @@ def generate_encoded(
     return picture
 
 
-def _prompt_arguments(
-    pipeline: StableDiffusionPipeline, prompts: Sequence[str], clip_skip: int | None
-) -> dict[str, list[str] | Tensor]:
-    """Return the prompts as the pipeline takes them: encoded here where its own clip_skip would be needed."""
-    if clip_skip is None or clip_skip == 1:
-        return {"prompt": list(prompts)}
-    # diffusers' clip_skip asks for an attribute that newer transformers' text encoder no longer has.
-    with torch.no_grad():
-        ids_BL = tokenize(pipeline.tokenizer, [*prompts, *[""] * len(prompts)])
-        hidden_BLD = encode(pipeline.text_encoder, ids_BL, clip_skip)
-    return {"prompt_embeds": hidden_BLD[: len(prompts)], "negative_prompt_embeds": hidden_BLD[len(prompts) :]}
+@torch.no_grad()
+def _encoded(pipeline: Pipeline, prompts: Sequence[str], clip_skip: int | None) -> dict[str, Tensor]:
+    """Return the prompts as the pipeline takes them.
+
+    Encoded here: diffusers' clip_skip asks for an attribute that newer transformers' text encoder no longer has, and
+    its SDXL pipeline takes zeros for an empty prompt, where training and other programs take the empty text.
+    """
+    kind = kind_of_pipeline(pipeline)
+    text_encoders = [getattr(pipeline, part.name) for part in kind.text_parts]
+    tokenizers = [getattr(pipeline, part.tokenizer) for part in kind.text_parts]
+
+    def encode(texts: Sequence[str]) -> Conditioning:
+        ids = [tokenize(tokenizer, texts) for tokenizer in tokenizers]
+        return kind.encode(text_encoders, ids, kind.clip_skip or clip_skip)
+
+    return _prompt_arguments(encode(prompts), encode([""] * len(prompts)))
+
+
+def _prompt_arguments(prompts: Conditioning, negatives: Conditioning) -> dict[str, Tensor]:
+    arguments = {"prompt_embeds": prompts.hidden_BLD, "negative_prompt_embeds": negatives.hidden_BLD}
+    if prompts.pooled_BP is not None and negatives.pooled_BP is not None:
+        arguments["pooled_prompt_embeds"] = prompts.pooled_BP
+        arguments["negative_pooled_prompt_embeds"] = negatives.pooled_BP
+    return arguments
 
 
 def _whole_latents(size_px: tuple[int, int]) -> tuple[int, int]:

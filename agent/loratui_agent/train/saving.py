@@ -126,10 +126,7 @@ def save_checkpoint(run: Run) -> None:
 
 
 def _lora_tensors(run: Run) -> dict[str, torch.Tensor]:
-    return {
-        **lora.lora_tensors("unet", run.trained_unet),
-        **lora.lora_tensors("text_encoder", run.trained_text_encoder),
-    }
+    return {key: p for name, model in run.trained.items() for key, p in lora.lora_tensors(name, model).items()}
 
 
 def step_file_name(run: Run) -> str:
@@ -145,7 +142,7 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
         StorageError: the disk is full.
     """
     config = run.config
-    tensors = export.kohya_state_dict(run.trained_unet, run.trained_text_encoder, export.DTYPES[config.save_precision])
+    tensors = export.kohya_state_dict(run.models.kind, run.trained, export.DTYPES[config.save_precision])
     metadata = file_metadata(
         config,
         run.dataset,
@@ -154,6 +151,7 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
         base=run.base,
         seed=run.seed,
         precision=run.precision,
+        kind=run.models.kind,
         is_v=run.objective.is_v,
     )
     # The user's name may hold anything; an id is safe as a file name.
@@ -177,7 +175,7 @@ def make_samples(run: Run, controls: Controls) -> None:
         return
     device = run.accelerator.device
     models.vae.to(device)
-    learning = [module for module in (run.models.unet, run.trained_text_encoder) if module is not None]
+    learning = [run.models.unet, *run.trained.values()]
     for module in learning:
         module.eval()  # no LoRA dropout in pictures
     pipeline = new_pipeline(models)
@@ -187,9 +185,9 @@ def make_samples(run: Run, controls: Controls) -> None:
             break
         run.say("sample", index, total, "pictures")
         with torch.no_grad():
-            hidden_BLD = run.prompts.encode(["", prompt])
+            text = run.prompts.encode(["", prompt])
         seed = SAMPLE_SEED + index
-        picture = generate_encoded(pipeline, hidden_BLD[1], hidden_BLD[0], seed, size_px=config.resolution)
+        picture = generate_encoded(pipeline, text, seed, size_px=config.resolution)
         artifact_id = f"sample-step{run.step:08d}-{index:02d}.png"
         write_atomically(run.job.artifacts / artifact_id, functools.partial(picture.save, format="PNG"))
         run.reporter.emit(run.job.publish(artifact_id, ArtifactKind.SAMPLE, artifact_id, run.step))

@@ -1,4 +1,4 @@
-"""Load the parts of a single-file Stable Diffusion 1.x checkpoint, offline, beside configs that it does not carry."""
+"""Load the parts of a single-file checkpoint, offline, beside configs that it does not carry."""
 
 import contextlib
 import shutil
@@ -12,14 +12,16 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import safe_open
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTokenizer
 
 from loratui_agent.train.clip_vocabulary import PACKED_MERGES, unpack_vocabulary
+from loratui_agent.train.conditioning import TextEncoder
+from loratui_agent.train.kinds import SD1, TextPart
 from loratui_protocol.errors import ModelError
-from loratui_protocol.single_file import TEXT_ENCODER, UNET, VAE, current_name
+from loratui_protocol.single_file import UNET, VAE, current_name
 
-PACKAGED_CONFIGS = Path(__file__).parent / "sd15"
-"""A diffusers folder of Stable Diffusion 1.5 without weights."""
+_MERGES = SD1.configs / "tokenizer" / PACKED_MERGES
+"""CLIP's, which every tokenizer here has."""
 
 _STUMBLES = (AttributeError, KeyError, NotImplementedError, TypeError)
 """What diffusers' renaming ends with where a weight that it goes by is not there."""
@@ -41,42 +43,41 @@ def load_vae(file: Path, configs: Path) -> AutoencoderKL:
     return _converted(AutoencoderKL, file, VAE, configs, "vae", torch.float32)
 
 
-def load_text_encoder(file: Path, configs: Path, dtype: torch.dtype) -> CLIPTextModel:
-    """Return the text encoder in ``file``. diffusers loads one only within a whole pipeline, in one type for all."""
-    tensors = {
-        current_name(name).removeprefix(TEXT_ENCODER): tensor
-        for name, tensor in _read(file, TEXT_ENCODER).items()
-        if not name.endswith(".position_ids")  # counts from 0 to 76, and is made anew
-    }
-    config = CLIPTextConfig.from_pretrained(configs / "text_encoder", local_files_only=True)
-    text_encoder, loading = CLIPTextModel.from_pretrained(
-        None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
+def load_text_encoder(part: TextPart, file: Path, configs: Path, dtype: torch.dtype) -> TextEncoder:
+    """Return a text encoder in ``file``. diffusers loads one only within a whole pipeline, in one type for all."""
+    config = CLIPTextConfig.from_pretrained(configs / part.name, local_files_only=True)
+    text_encoder, loading = part.model.from_pretrained(
+        None,
+        config=config,
+        state_dict=part.convert(_read(file, part.prefix), part.prefix),
+        dtype=dtype,
+        output_loading_info=True,
     )
     lacking = sorted(map(str, (*loading["missing_keys"], *loading["mismatched_keys"])))
     if lacking:
         # transformers only logs this and goes on with random weights.
-        raise _incomplete(file, "text_encoder", lacking[0])
-    return text_encoder
+        raise _incomplete(file, part.name, lacking[0])
+    loaded: TextEncoder = text_encoder
+    return loaded
 
 
-def load_tokenizer(configs: Path) -> CLIPTokenizer:
-    """Return the tokenizer; the packaged one is unpacked for as long as reading it takes."""
-    folder = configs / "tokenizer"
-    packed = folder / PACKED_MERGES
-    if not packed.exists():
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """Return the tokenizer; a packaged one is unpacked for as long as reading it takes."""
+    if (folder / "vocab.json").exists():
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     with tempfile.TemporaryDirectory(prefix="loratui-tokenizer-") as name:
         unpacked = Path(name)
         for path in folder.glob("*.json"):
             shutil.copyfile(path, unpacked / path.name)
-        unpack_vocabulary(packed, unpacked)
+        unpack_vocabulary(_MERGES, unpacked)
         return CLIPTokenizer.from_pretrained(unpacked, local_files_only=True)
 
 
 def _read(file: Path, prefix: str) -> dict[str, Tensor]:
     """Return the tensors of one part only: the others would take memory while it is loaded."""
     with safe_open(file, framework="pt") as content:
-        return {name: content.get_tensor(name) for name in content.keys() if name.startswith(prefix)}  # noqa: SIM118
+        names = {current_name(name): name for name in content.keys()}  # noqa: SIM118
+        return {current: content.get_tensor(name) for current, name in names.items() if current.startswith(prefix)}
 
 
 def _converted(kind: Any, file: Path, prefix: str, configs: Path, part: str, dtype: torch.dtype) -> Any:

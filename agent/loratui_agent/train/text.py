@@ -1,13 +1,14 @@
-"""Captions to the UNet's encoder_hidden_states."""
+"""Captions to token ids, and those to what the UNet is told: cached where no text encoder learns."""
 
-# B batch, L tokens, D width
+# B batch, L tokens
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
+from loratui_agent.train.conditioning import Conditioning, stack
 from loratui_agent.train.models import Models
 from loratui_protocol.errors import ConfigError
 
@@ -31,30 +32,12 @@ def num_cut_captions(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> int:
     return sum(length > tokenizer.model_max_length for length in lengths)
 
 
-def encode(text_encoder: CLIPTextModel, ids_BL: Tensor, clip_skip: int | None) -> Tensor:
-    """Return encoder_hidden_states, shape (B, L, D).
-
-    ``clip_skip`` n takes the hidden state n layers from the end, with the final layer norm, as A1111 and kohya do.
-    """
-    ids = ids_BL.to(text_encoder.device)
-    if clip_skip is None or clip_skip == 1:
-        hidden: Tensor = text_encoder(ids)[0]
-        return hidden
-    states = text_encoder(ids, output_hidden_states=True).hidden_states
-    inner = getattr(text_encoder, "text_model", text_encoder)
-    norm = inner.final_layer_norm
-    # Under autocast the states come in float32, whatever the weights are.
-    normed: Tensor = norm(states[-clip_skip].to(norm.weight.dtype))
-    return normed
-
-
 class Prompts:
-    """Hidden states of captions: cached when the text encoder is frozen, computed when it learns."""
+    """What the UNet is told of captions: cached when the text encoders are frozen, computed when one learns."""
 
     def __init__(self, models: Models, *, trained: bool, clip_skip: int | None) -> None:
         """Raise ConfigError if the text encoder has fewer layers than ``clip_skip``."""
-        assert models.text_encoder is not None
-        num_layers = models.text_encoder.config.num_hidden_layers
+        num_layers = min(text_encoder.config.num_hidden_layers for text_encoder in models.text_encoders.values())
         if (clip_skip or 1) > num_layers:
             raise ConfigError(
                 f"clip_skip = {clip_skip} is not possible: the text encoder has {num_layers} layers",
@@ -64,22 +47,25 @@ class Prompts:
         self._models = models
         self._trained = trained
         self._clip_skip = clip_skip
-        self._cache: dict[str, Tensor] = {}
+        self._cache: dict[str, Conditioning] = {}
 
     @torch.no_grad()
     def prepare(self, captions: Sequence[str]) -> None:
-        """Encode every distinct caption once, unless the text encoder is trained."""
-        assert self._models.text_encoder is not None
+        """Encode every distinct caption once, unless a text encoder is trained."""
         if self._trained:
             return
         for caption in sorted(set(captions)):
-            ids = tokenize(self._models.tokenizer, [caption])
-            self._cache[caption] = encode(self._models.text_encoder, ids, self._clip_skip)[0]
+            self._cache[caption] = self._encode([caption])
 
-    def encode(self, captions: Sequence[str]) -> Tensor:
-        """Return encoder_hidden_states, shape (B, L, D); with gradients when the text encoder is trained."""
+    def encode(self, captions: Sequence[str]) -> Conditioning:
+        """Return the conditioning of a batch; with gradients when a text encoder is trained."""
         if all(caption in self._cache for caption in captions):
-            return torch.stack([self._cache[caption] for caption in captions])
-        if self._models.text_encoder is None:
-            raise ValueError("a caption that was not prepared, and the text encoder is freed")
-        return encode(self._models.text_encoder, tokenize(self._models.tokenizer, captions), self._clip_skip)
+            return stack([self._cache[caption] for caption in captions])
+        if not self._models.text_encoders:
+            raise ValueError("a caption that was not prepared, and the text encoders are freed")
+        return self._encode(captions)
+
+    def _encode(self, captions: Sequence[str]) -> Conditioning:
+        models = self._models
+        ids = [tokenize(tokenizer, captions) for tokenizer in models.tokenizers.values()]
+        return models.kind.encode(list(models.text_encoders.values()), ids, self._clip_skip)

@@ -15,15 +15,16 @@ from loratui_agent.train.run import Run
 from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.held_out import NUM_TIMESTEPS
+from loratui_protocol.schedule import Exposure
 
-Predict = Callable[[Run, Sequence[int], Sequence[str], Tensor, Tensor], Tensor]
-"""Indices of pictures, captions, noisy latents (B, C, H, W) and timesteps (B,) to what the UNet says of them."""
+Predict = Callable[[Run, Sequence[Exposure], Tensor, Tensor], Tensor]
+"""Pictures as they are shown, noisy latents (B, C, H, W) and timesteps (B,) to what the UNet says of them."""
 
 
 @torch.no_grad()
 def look(run: Run, predict: Predict) -> messages.Validation:
     """Return the mean squared errors of both kinds of pictures at this step; no weight is changed, nothing is drawn."""
-    parts = [part for part in (run.models.unet, run.trained_text_encoder) if part is not None]
+    parts = [run.models.unet, *run.trained.values()]
     for part in parts:
         part.eval()
     try:
@@ -49,7 +50,8 @@ def _error(run: Run, predict: Predict, indices: Sequence[int]) -> float:
         noise_BCHW, timesteps_B = _fixed(run, index, latents_BCHW.shape)
         scheduler = run.models.noise_scheduler
         noisy_BCHW = scheduler.add_noise(latents_BCHW, noise_BCHW, timesteps_B)
-        predicted_BCHW = predict(run, [index] * NUM_TIMESTEPS, [caption] * NUM_TIMESTEPS, noisy_BCHW, timesteps_B)
+        shown = Exposure(picture_index=index, caption=caption, flipped=False)
+        predicted_BCHW = predict(run, [shown] * NUM_TIMESTEPS, noisy_BCHW, timesteps_B)
         target_BCHW = run.objective.target(scheduler, latents_BCHW, noise_BCHW, timesteps_B)
         total += (predicted_BCHW.float() - target_BCHW.float()).square().mean()
     return float(total) / len(indices)

@@ -259,7 +259,7 @@ async def test_a_model_with_pickles_alone_and_one_of_another_kind_are_refused_be
     server.model = {name: content for name, content in plain.items() if not name.startswith("vae/diff")}
     server.model["vae/diffusion_pytorch_model.bin"] = b"pickle"
     assert (await refusal(home, hub(server))).code == "model.unsafe"
-    server.model = {**plain, "text_encoder_2/config.json": b"{}"}
+    server.model = {**plain, "transformer/config.json": b"{}"}
     assert (await refusal(home, hub(server))).code == "model.unsupported"
     server.model = {"model.safetensors": safetensors(100)}
     assert (await refusal(home, hub(server))).code == "model.incomplete"

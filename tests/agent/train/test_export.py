@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
+from torch import nn
 
 from loratui_agent.train import export, lora
 from loratui_agent.train.models import Models, load_models
@@ -28,18 +29,22 @@ def models() -> Models:
 
 
 def learned(models: Models, config: TrainingConfig) -> Models:
-    assert models.text_encoder is not None
     lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
-    lora.add_lora(models.text_encoder, lora.text_encoder_targets(models.text_encoder), config)
+    for text_encoder in models.text_encoders.values():
+        lora.add_lora(text_encoder, lora.text_encoder_targets(text_encoder), config)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in (*lora.trainable_parameters(models.unet), *lora.trainable_parameters(models.text_encoder)):
+        for parameter in (p for each in learning(models).values() for p in lora.trainable_parameters(each)):
             parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
     return models
 
 
+def learning(models: Models) -> dict[str, nn.Module]:
+    return {"unet": models.unet, **models.text_encoders}
+
+
 def tensors(models: Models, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    return export.kohya_state_dict(models.unet, models.text_encoder, dtype)
+    return export.kohya_state_dict(models.kind, learning(models), dtype)
 
 
 def test_keys_are_kohyas_three_a_module(models: Models):
@@ -131,7 +136,9 @@ def test_a_base_model_in_bf16_is_left_as_it_was(tmp_path: Path):
     models = load_models("builtin:tiny", torch.bfloat16)
     lora.add_lora(models.unet, lora.unet_targets(models.unet), CONFIG)
     before = {name: parameter.detach().clone() for name, parameter in models.unet.named_parameters()}
-    export.write_lora(tmp_path / "x.safetensors", export.kohya_state_dict(models.unet, None, torch.float16), {})
+    export.write_lora(
+        tmp_path / "x.safetensors", export.kohya_state_dict(models.kind, {"unet": models.unet}, torch.float16), {}
+    )
     export.read_back(tmp_path / "x.safetensors", models, precision="fp16")
     after = dict(models.unet.named_parameters())
     assert after.keys() == before.keys()

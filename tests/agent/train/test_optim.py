@@ -34,7 +34,7 @@ class Training:
         self.told: list[str] = []
         parts = [
             Part("unet", self.parts[:1], wanted.effective_unet_lr),
-            Part("text_encoder", self.parts[1:], wanted.effective_text_encoder_lr),
+            Part("text_encoder", self.parts[1:], wanted.effective_text_encoder_lrs[0]),
         ]
         self.optimizer = new_optimizer(wanted, parts, self.told.append)
         self.schedule = new_lr_scheduler(wanted, self.optimizer, NUM_STEPS)

@@ -15,6 +15,7 @@ from loratui_agent.model_path import resolve_model
 from loratui_agent.train import single_file
 from loratui_agent.train.base_hash import base_hash
 from loratui_agent.train.clip_vocabulary import PACKED_MERGES, unpack_vocabulary
+from loratui_agent.train.kinds import SD1
 from loratui_agent.train.metadata import file_metadata
 from loratui_agent.train.models import Models, load_models
 from loratui_agent.train.sampling import generate, load_pipeline
@@ -27,7 +28,7 @@ from support.tiny_run import new_run, take_steps, trained
 pytestmark = pytest.mark.torch
 
 TINY = resolve_model("builtin:tiny")
-PACKAGED = single_file.PACKAGED_CONFIGS
+PACKAGED = SD1.configs
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +38,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def parts(models: Models) -> dict[str, nn.Module]:
-    assert models.text_encoder is not None
     assert models.vae is not None
-    return {"unet": models.unet, "vae": models.vae, "text_encoder": models.text_encoder}
+    return {"unet": models.unet, "vae": models.vae, **models.text_encoders}
 
 
 def assert_same_weights(one: Models, other: Models) -> None:
@@ -91,7 +91,7 @@ def test_a_fresh_pipeline_draws_the_same_picture_from_both(file: Path):
 def test_the_lora_names_the_file_and_its_hashes_as_sd_scripts_does(file: Path, tmp_path: Path):
     run = new_run(tmp_path, TINY, pretrained_model_name_or_path=str(file))
     metadata = file_metadata(
-        run.config, run.dataset, run.plan, step=3, base=run.base, seed=7, precision="no", is_v=False
+        run.config, run.dataset, run.plan, step=3, base=run.base, seed=7, precision="no", kind=SD1, is_v=False
     )
     content = file.read_bytes()
     assert metadata["ss_sd_model_name"] == "tiny v1.safetensors"
@@ -158,7 +158,7 @@ def test_the_packaged_configs_are_those_of_stable_diffusion_1(tmp_path: Path):
 
 
 def test_the_packaged_tokenizer_is_clips(tmp_path: Path):
-    tokenizer = single_file.load_tokenizer(PACKAGED)
+    tokenizer = single_file.load_tokenizer(PACKAGED / "tokenizer")
     assert len(tokenizer) == 49408
     assert tokenizer.model_max_length == 77
     assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]

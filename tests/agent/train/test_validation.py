@@ -54,9 +54,9 @@ def test_what_is_held_out_stays_out_and_is_what_is_looked_at(folder: Path):
     seen: list[int] = []
     take_steps(run, 0)
 
-    def predict(run, indices, captions, noisy, timesteps):
-        seen.extend(indices)
-        return loop.predict(run, indices, captions, noisy, timesteps)
+    def predict(run, exposures, noisy, timesteps):
+        seen.extend(each.picture_index for each in exposures)
+        return loop.predict(run, exposures, noisy, timesteps)
 
     validation.look(run, predict)
     assert set(seen) == {*held.indices, *held.compared}

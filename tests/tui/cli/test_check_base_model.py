@@ -9,7 +9,7 @@ from loratui.cli.check import check_base_model, check_config
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import ModelError
 from loratui_protocol.findings import Finding
-from support.checkpoint_headers import sd15, sdxl, write_header
+from support.checkpoint_headers import Shape, sd15, sdxl, write_header
 from support.local_cli import local_cli
 from support.pickles import detonate, live_pickles
 from support.small_dataset import small_config, write_small_dataset
@@ -23,14 +23,15 @@ def findings(folder: Path, model: Path) -> list[Finding]:
     return [finding for finding in check_config(path).findings if finding.code.startswith("model.")]
 
 
-def test_a_checkpoint_of_stable_diffusion_1_passes(tmp_path: Path):
-    assert findings(tmp_path, write_header(tmp_path / "x.safetensors", sd15())) == []
+@pytest.mark.parametrize("tensors", [sd15(), sdxl()], ids=["SD 1.x", "SDXL"])
+def test_a_checkpoint_that_can_be_trained_passes(tmp_path: Path, tensors: dict[str, Shape]):
+    assert findings(tmp_path, write_header(tmp_path / "x.safetensors", tensors)) == []
 
 
-def test_an_sdxl_file_is_an_error_because_it_trains_nowhere(tmp_path: Path):
-    [finding] = findings(tmp_path, write_header(tmp_path / "x.safetensors", sdxl()))
+def test_an_inpainting_model_is_an_error_because_it_trains_nowhere(tmp_path: Path):
+    [finding] = findings(tmp_path, write_header(tmp_path / "x.safetensors", sdxl(channels=9)))
     assert (finding.code, finding.severity) == ("model.unsupported", "error")
-    assert "an SDXL model" in finding.what
+    assert "an inpainting model" in finding.what
 
 
 def test_a_file_that_is_not_here_is_a_warning_because_another_machine_may_have_it(tmp_path: Path):

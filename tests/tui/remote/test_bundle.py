@@ -44,9 +44,10 @@ def test_it_is_small_enough_to_travel_in_a_moment():
 def test_it_holds_source_code_and_what_single_files_are_read_with_and_nothing_else(unpacked: Path):
     files = [path for path in unpacked.rglob("*") if path.is_file()]
     assert len(files) == bundle().num_files
-    data = unpacked / "loratui_agent" / "train" / "sd15"
-    assert {path.suffix for path in files if not path.is_relative_to(data)} == {".py"}
-    assert (data / "tokenizer" / "merges.txt.gz").exists()
+    data = [unpacked / "loratui_agent" / "train" / kind for kind in ("sd15", "sdxl")]
+    assert {path.suffix for path in files if data[0] not in path.parents and data[1] not in path.parents} == {".py"}
+    assert (data[0] / "tokenizer" / "merges.txt.gz").exists()
+    assert (data[1] / "unet" / "config.json").exists()
     assert (unpacked / "loratui_agent" / "train" / "loop.py").exists()
     assert not (unpacked / "loratui_agent" / "demo" / "tiny").exists()
     assert not (unpacked / "loratui").exists()

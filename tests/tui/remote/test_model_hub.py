@@ -95,7 +95,7 @@ async def test_a_model_that_is_not_there_is_said_to_be_missing(server: ModelServ
 
 
 async def test_a_hubs_model_of_another_kind_is_refused(server: ModelServer) -> None:
-    server.model = {**model_files(), "text_encoder_2/config.json": b"{}"}
+    server.model = {**model_files(), "transformer/config.json": b"{}"}
     assert (await refused(hub(server))).code == "model.unsupported"
     server.model = {name: content for name, content in model_files().items() if not name.startswith("vae/")}
     assert (await refused(hub(server))).code == "model.incomplete"
@@ -104,12 +104,12 @@ async def test_a_hubs_model_of_another_kind_is_refused(server: ModelServer) -> N
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("a.safetensors", checkpoint(sdxl()), "model.unsupported"),
+        ("a.safetensors", checkpoint(sdxl(channels=9)), "model.unsupported"),
         ("a.safetensors", b"<html>please log in</html>" + bytes(100), "model.format"),
         ("a.ckpt", checkpoint(sd15()), "model.unsafe"),
         ("a.safetensors", header_bytes(sd15()) + bytes(1000), "model.truncated"),
     ],
-    ids=["sdxl", "web page", "pickle", "truncated"],
+    ids=["inpainting", "web page", "pickle", "truncated"],
 )
 async def test_a_file_that_can_not_be_trained_is_refused_by_its_first_bytes(
     server: ModelServer, name: str, content: bytes, code: str

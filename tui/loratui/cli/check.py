@@ -159,13 +159,14 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
     buckets = ", ".join(
         f"{use.bucket[0]}x{use.bucket[1]}: {use.num_pictures} in {use.num_batches} batches" for use in planned.buckets
     )
+    text_lrs = " and ".join(f"{rate:g}" for rate in dict.fromkeys(config.effective_text_encoder_lrs))
     return [
         ("pictures", f"{planned.num_pictures}, and {planned.num_reg_pictures} for regularisation"),
         ("steps", f"{planned.steps} in {planned.epochs} epochs of {planned.steps_per_epoch}"),
         ("pictures a step", f"{planned.effective_batch}"),
         ("exposures a picture", f"{planned.exposures_per_picture:.0f}"),
         ("buckets", buckets),
-        ("learning rate", f"{config.effective_unet_lr:g} (UNet), {config.effective_text_encoder_lr:g} (text encoder)"),
+        ("learning rate", f"{config.effective_unet_lr:g} (UNet), {text_lrs} (text encoder)"),
         ("rank and alpha", f"{config.network_dim} and {config.alpha:g}"),
         ("files on the way", ", ".join(point.name for point in planned.save_points) or "none"),
         ("samples after steps", ", ".join(map(str, planned.sample_steps)) or "none"),

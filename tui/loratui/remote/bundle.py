@@ -19,7 +19,7 @@ OURS = ("loratui_agent", "loratui_protocol")
 OTHERS = ("websockets", "msgpack", "cattrs", "attrs", "attr", "typing_extensions", "pynvml")
 _LEFT_OUT = frozenset({"__pycache__", "tests"})
 _NOT_NEEDED = {"websockets": frozenset({"legacy", "sync", "trio"})}
-_DATA = {"loratui_agent": "train/sd15"}
+_DATA = {"loratui_agent": ("train/sd15", "train/sdxl")}
 """Folders whose every file travels: what a base model in a single file is read with."""
 _NAME_CHARS = 12
 _LEVEL = 6
@@ -75,8 +75,8 @@ def _sources(package: str) -> Iterator[tuple[str, Path]]:
         return
     root = Path(spec.origin).parent
     left_out = _LEFT_OUT | _NOT_NEEDED.get(package, frozenset())
-    data = root / _DATA.get(package, "no data")
-    for path in (*root.rglob("*.py"), *(each for each in data.rglob("*") if each.is_file() and each.suffix != ".py")):
+    data = [each for folder in _DATA.get(package, ()) for each in (root / folder).rglob("*") if each.is_file()]
+    for path in (*root.rglob("*.py"), *(each for each in data if each.suffix != ".py")):
         name = path.relative_to(root)
         if left_out.isdisjoint(name.parts):
             yield f"{package}/{name.as_posix()}", path

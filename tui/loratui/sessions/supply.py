@@ -16,7 +16,8 @@ from pathlib import Path
 from loratui.domain.transfer_cost import TransferLimits, Worth, transfer_cost
 from loratui.remote.box import Box
 from loratui.remote.upload import LocalBlob, Uploaded, upload
-from loratui_protocol.base_model import BUILTIN_PREFIX, MODEL_PARTS, files_of_model
+from loratui_protocol.architecture import architecture_of_folder
+from loratui_protocol.base_model import BUILTIN_PREFIX, files_of_model, parts_of
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.codec import strict_converter
 from loratui_protocol.config import TrainingConfig
@@ -295,17 +296,11 @@ def _model_files(folder: Path, name: str) -> list[_Found]:
     """Return the files that a training reads of a model's folder.
 
     Raises:
-        ModelError: it lacks a part.
+        ModelError: it lacks a part, or is of a kind that can't be trained.
     """
     names = [path.relative_to(folder).as_posix() for path in (*folder.glob("*"), *folder.glob("*/*")) if path.is_file()]
     files = files_of_model(names)
-    missing = [part for part in MODEL_PARTS if not any(each.startswith(f"{part}/") for each in files)]
-    if missing:
-        raise ModelError(
-            f"{folder} is no Stable Diffusion 1.x folder: it lacks {', '.join(missing)}. Nothing was sent",
-            fix="give a diffusers folder (model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/)",
-            code="model.incomplete",
-        )
+    architecture_of_folder(parts_of(files), str(folder))
     return [_Found(f"model/{name}/{each}", folder / taken) for each, taken in sorted(files.items())]
 
 
