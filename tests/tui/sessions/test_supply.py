@@ -99,6 +99,17 @@ def test_of_a_local_base_model_only_what_a_training_reads_travels(tmp_path, conf
     assert caught.value.code == "model.incomplete"
 
 
+def test_of_an_sdxl_folder_the_second_text_encoder_travels_too(tmp_path, config):
+    model = tmp_path / "xl"
+    plain = model_files(1000)
+    seconds = {name.replace("/", "_2/", 1): each for name, each in plain.items() if name.startswith(("text_", "tok"))}
+    for name, content in {**plain, **seconds}.items():
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
+        (model / name).write_bytes(content)
+    supply = plan_supply(dataclasses.replace(config, pretrained_model_name_or_path=str(model)), environment=ENVIRONMENT)
+    assert {"model/xl/text_encoder_2/model.safetensors", "model/xl/tokenizer_2/vocab.json"} <= set(names(supply))
+
+
 def test_a_model_that_the_box_downloads_does_not_travel_and_what_is_waited_for_travels_first(tmp_path, config):
     lock, uv = tmp_path / "requirements.lock", tmp_path / "uv"
     lock.write_text("peft==1 --hash=sha256:00")
