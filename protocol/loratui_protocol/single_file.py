@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loratui_protocol.architecture import OTHER_WIDTHS, SD1, SDXL, TRAINABLE, Architecture
+from loratui_protocol.architecture import OTHER_WIDTHS, SD1, SDXL, TRAINABLE, Architecture, architecture_of_folder
 from loratui_protocol.base_model import model_folder
 from loratui_protocol.errors import ModelError
 from loratui_protocol.safetensors_header import Header, TensorInfo, read_header
@@ -78,6 +78,14 @@ def local_model(path: str, *, text_width: int | None = None) -> Path:
     check_single_file(given, text_width=text_width)
     # Not resolved: behind a link the name, and with it the suffix, may be another.
     return given.absolute()
+
+
+def local_architecture(path: str) -> Architecture:
+    """Return the kind of a base model on this machine; errors as in ``local_model`` and ``architecture_of_folder``."""
+    model = local_model(path)
+    if model.is_file():
+        return check_single_file(model)
+    return architecture_of_folder([part.name for part in model.iterdir() if part.is_dir()], str(model))
 
 
 @dataclass(frozen=True, slots=True)

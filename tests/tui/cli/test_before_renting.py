@@ -10,6 +10,7 @@ import pytest
 
 from loratui.sessions.preconditions import PreconditionError, refuse
 from loratui_protocol.findings import Finding
+from support.checkpoint_headers import sdxl, write_header
 from support.fake_runpod import FakeRunPod
 from support.fake_vast import FakeVast
 from support.local_cli import LocalCli
@@ -54,6 +55,17 @@ def said(cli: LocalCli, *arguments: str | Path, typed: str = "") -> tuple[int, s
 
 def num_asked(vast: FakeVast, runpod: FakeRunPod) -> int:
     return vast.num_requests("offers") + runpod.num_requests("offers") + vast.num_requests("account")
+
+
+def test_what_nobody_can_name_a_price_for_is_rented_for_only_when_that_was_accepted(
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod, tmp_path: Path
+) -> None:
+    config = config_file(cli, pretrained_model_name_or_path=str(write_header(tmp_path / "xl.safetensors", sdxl())))
+    status, told = said(cli, config, *UNPAID)
+    assert (status, "[model.no_estimate]" in told) == (3, True)
+    assert num_asked(vast, runpod) == 0
+    status, told = said(cli, config, *UNPAID, "--accept", "model.no_estimate")
+    assert (status, "[budget.too_low]" in told) == (2, True), told
 
 
 def test_a_gated_model_is_refused_with_its_page_before_any_provider_is_asked(

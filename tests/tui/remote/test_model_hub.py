@@ -118,6 +118,20 @@ async def test_a_file_that_can_not_be_trained_is_refused_by_its_first_bytes(
     assert (await refused(https(f"{server.url}/{name}"))).code == code
 
 
+async def test_a_model_of_which_no_price_is_known_is_told_apart(server: ModelServer) -> None:
+    server.files["/xl.safetensors"] = checkpoint(sdxl())
+    assert (await refused(https(f"{server.url}/xl.safetensors"))).code == "model.no_estimate"
+    second = {
+        name.replace(part, f"{part}_2"): content
+        for part in ("text_encoder", "tokenizer")
+        for name, content in model_files().items()
+        if name.startswith(f"{part}/")
+    }
+    server.model = {**model_files(), **second}
+    error = await refused(hub(server))
+    assert (error.code, "SDXL" in error.what) == ("model.no_estimate", True)
+
+
 async def test_a_server_that_does_not_say_how_large_its_file_is_leaves_that_open(server: ModelServer) -> None:
     server.files["/a.safetensors"] = checkpoint(sd15())
     server.ignores_ranges = server.is_unsized = True

@@ -3,16 +3,19 @@
 import asyncio
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loratui.cli.check import Checked, print_findings
 from loratui.cli.hosts import matters
-from loratui.remote.model_hub import model_bytes
+from loratui.remote.model_hub import check_can_estimate, model_bytes
 from loratui.sessions.preconditions import look_before_renting, refuse
 from loratui.sessions.prepare import model_source
 from loratui.settings import Settings
+from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import ModelError
+from loratui_protocol.findings import Finding
 from loratui_protocol.inputs import ModelSource
+from loratui_protocol.single_file import local_architecture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,8 @@ def before_renting(
     """
     looked = asyncio.run(look_before_renting(preferences, model, token, is_first=is_first))
     found = [each for each in checked.findings if each.severity == "error" or matters(each, model)]
+    if model is None:
+        looked = replace(looked, findings=(*looked.findings, *_about_estimate(checked)))
     can_accept = {each.code for each in looked.findings}.intersection(accepted)
     told = refuse([*found, *looked.findings], can_accept)
     print_findings(told)
@@ -67,9 +72,24 @@ def weigh_base_model(preferences: Settings, checked: Checked) -> int | None:
     """
     model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
     if model is None:
+        for finding in _about_estimate(checked):
+            print(f"note: [{finding.code}] {finding.what}", file=sys.stderr)
         return None
     try:
         return asyncio.run(model_bytes(model))
     except ModelError as error:
         print(f"note: [{error.code}] {error.what}", file=sys.stderr)
         return None
+
+
+def _about_estimate(checked: Checked) -> list[Finding]:
+    """Return what there is to say of a base model on this laptop of whose training no price is known."""
+    name = checked.config.pretrained_model_name_or_path
+    if name.startswith(BUILTIN_PREFIX):
+        return []
+    try:
+        check_can_estimate(local_architecture(name), name)
+    except ModelError as error:
+        fix = f"{error.fix}; to rent in spite of it: --accept {error.code}"
+        return [Finding(code=error.code, severity="error", what=error.what, fix=fix)]
+    return []

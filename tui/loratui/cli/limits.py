@@ -69,6 +69,7 @@ ACCEPTABLE = (
     "upload.slow",
     "model.gated",
     "model.missing",
+    "model.no_estimate",
     "model.incomplete",
     "model.unsupported",
     "model.unsafe",

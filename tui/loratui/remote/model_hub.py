@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import httpx
 
-from loratui_protocol.base_model import files_of_hub_model
+from loratui_protocol.architecture import SD1, Architecture, architecture_of_folder
+from loratui_protocol.base_model import files_of_hub_model, parts_of
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import ModelError
 from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource
@@ -23,6 +24,8 @@ from loratui_protocol.single_file import check_kind
 LIMIT_S = 15.0
 NO_ANSWER = "model.network"
 """The code of an error that proves nothing: the hub was not understood, or not reached, from here."""
+NO_ESTIMATE = "model.no_estimate"
+"""The code of an error about a model that can be trained, and of which nobody knows what that takes."""
 _MAX_LIST_BYTES = 16 << 20
 _MAX_PAGES = 20
 _MAX_KIND_BYTES = 4 << 20
@@ -84,14 +87,31 @@ async def _hub_bytes(client: httpx.AsyncClient, source: ModelSource, *, has_toke
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise _nonsense(source)
     sizes = await _listed(client, source, f"{base}/api/models/{source.address}/tree/{commit}?recursive=1", has_token)
-    chosen = set(files_of_hub_model(source.address, sizes).values())
+    named = files_of_hub_model(source.address, sizes)
+    chosen = set(named.values())
     # Lists of gated models are open to all; only a file itself tells whether it is to be had.
     smallest = min(chosen, key=lambda name: sizes[name])
     address = f"{base}/{source.address}/resolve/{commit}/{quote(smallest)}"
     async with client.stream("GET", address, headers={"Range": "bytes=0-"}, follow_redirects=False) as response:
         if not response.is_redirect:
             _check_status(response, page, has_token=has_token)
+    check_can_estimate(architecture_of_folder(parts_of(named), source.address), source.address)
     return sum(sizes[name] for name in chosen)
+
+
+def check_can_estimate(architecture: Architecture, name: str) -> None:
+    """Return if it is known what a training of such a model takes.
+
+    Raises:
+        ModelError: it is not, so no price of a run could be told.
+    """
+    if architecture is not SD1:
+        raise ModelError(
+            f"{name} is {architecture.name}: what training it takes on a rented machine was not measured yet, and "
+            f"figures of {SD1.name} would be several times too low",
+            fix="train it on a machine of your own (--on local, --on ssh://...)",
+            code=NO_ESTIMATE,
+        )
 
 
 async def _listed(client: httpx.AsyncClient, source: ModelSource, url: str, has_token: bool) -> dict[str, int]:
@@ -133,7 +153,8 @@ async def _file_bytes(client: httpx.AsyncClient, source: ModelSource, *, has_tok
         if size is not None and length <= _MAX_KIND_BYTES:
             whole = await _up_to(stream, start, LENGTH_BYTES + length)
             text = whole[LENGTH_BYTES : LENGTH_BYTES + length]
-            check_kind(parse_header(shown, text, size - LENGTH_BYTES - length), shown)
+            header = parse_header(shown, text, size - LENGTH_BYTES - length)
+            check_can_estimate(check_kind(header, shown), shown)
     return size
 
 
