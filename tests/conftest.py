@@ -5,5 +5,7 @@ import signal
 
 # Commands that tests start inherit both, as do workers that run tests.
 os.environ["LORATUI_NETWORK__PORT_PROBE"] = "none"
-# Under nohup hang-ups are ignored, and so would be those that tests send.
+# Under nohup hang-ups are ignored, in the background of a shell Ctrl-C is, and so would be those that tests send.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

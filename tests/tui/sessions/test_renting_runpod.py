@@ -132,7 +132,7 @@ async def test_a_pod_behind_a_proxy_alone_is_given_up_and_its_kind_remembered_bu
     assert me.ledger.unproven() == []
     assert me.ledger.bad_hosts("runpod") == {offer.kind: "it did not start within 0 s"}
     me.fake._create = create
-    await me.end(await me.rent([offer], 10_000_000))
+    await me.end(await me.rent([offer]))
 
 
 async def test_no_capacity_anywhere_is_said(me: Renter) -> None:
