@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from loratui.domain.rental import RentalState
+from support.fake_runpod import NO_CAPACITY
 from support.rented_world import World, write_config
 from support.sshd import needs_sshd
 
@@ -61,9 +62,9 @@ def test_what_forbids_a_rental_is_said_before_anything_is_rented(world: World, t
     assert "[budget.too_low]" in "\n".join(tight.errors)
     world.vast.empty_account()
     poor = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
-    assert poor.finish() in (2, 4)
-    # Said by us where it would not pay for the run, else by the provider, which wants more on the account.
-    assert "balance" in "\n".join(poor.errors)
+    assert poor.finish() == 2
+    assert "[balance.too_low]" in "\n".join(poor.errors)
+    assert (world.vast.num_requests("create"), world.rentals()) == (0, [])
     world.cli.environment["LORATUI_VAST_API_KEY"] = "wrong-key-canary"
     wrong = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
     assert wrong.finish() == 4
@@ -75,6 +76,17 @@ def test_what_forbids_a_rental_is_said_before_anything_is_rented(world: World, t
     assert "[offers.none]" in "\n".join(nothing.errors)
     assert world.num_living() == 0
     assert all(rental.proven_gone and not rental.instance_id for rental in world.rentals())
+
+
+def test_where_no_kind_of_pod_has_room_nothing_is_rented_and_nothing_bills(world: World, tmp_path: Path) -> None:
+    for _ in range(20):
+        world.runpod.refuse("create", 400, NO_CAPACITY)
+    train = world.cli.run("train", write_config(tmp_path), "--on", "runpod", "--budget", "1", "--yes", "--plain")
+    assert train.finish() == 4
+    assert "nothing is rented" in "\n".join(train.errors)
+    assert world.runpod.num_requests("create") > 1, "one kind after the other"
+    assert world.num_living() == 0
+    assert {rental.state for rental in world.rentals()} == {RentalState.GONE}
 
 
 def test_an_offer_that_somebody_else_took_leads_to_the_next_one(world: World, tmp_path: Path) -> None:
