@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from loratui.domain.offers import Offer
+from support.vast_schema import CREATE, RUNTYPES, violations, wrong_search
 
 KEY = "vast-account-key-0123456789abcdef"
 STATUSES = (None, "created", "loading", "running")
@@ -323,6 +324,8 @@ class FakeVast:
         return None
 
     def _offers(self, _: int, wanted: Any) -> tuple[int, Any]:
+        if wrong := wrong_search(wanted):
+            return 400, _no("invalid_request", f"error 400: {'; '.join(wrong)}")
         disk_gb = DEFAULT_DISK_GB if self.ignores_disk else wanted.get("allocated_storage", DEFAULT_DISK_GB)
         listed = [{**each, **_totals(each, disk_gb)} for each in self.asks.values()]
         if wanted.get("type") not in ("on-demand", "ondemand") or self.ignores_filters:
@@ -332,16 +335,18 @@ class FakeVast:
             listed = [each for each in listed if _matches(each, wanted)]
         for column, direction in reversed(wanted.get("order", [])):
             listed.sort(key=lambda each: each[column], reverse=direction == "desc")
-        return 200, {"offers": listed[: wanted.get("limit", 64)]}
+        # Searched by, and not among what is answered.
+        shown = [{name: each[name] for name in each if name != "verified"} for each in listed]
+        return 200, {"offers": shown[: wanted.get("limit", 64)]}
 
     def _create(self, number: int, body: Any) -> tuple[int, Any]:
         args_chars = len(body.get("onstart", "")) + len(body.get("args_str", ""))
         if (
-            not isinstance(body.get("env", {}), dict)
+            violations(body, CREATE)
             or args_chars > MAX_START_SCRIPT_CHARS
             or len(body.get("label", "")) > 256
             or body.get("disk", 10) < 8
-            or body.get("runtype") not in ("ssh", "ssh_direct", "ssh_proxy", "args", "jupyter")
+            or body.get("runtype") not in RUNTYPES
         ):
             return 400, {**_no("invalid_args", "error 400/3467: Invalid args"), "ask_id": number}
         taken = self.asks.get(number)

@@ -23,7 +23,8 @@ from loratui.providers.base import (
 )
 from loratui.providers.vast import Vast
 from loratui.providers.vast_requests import MAX_START_SCRIPT_BYTES
-from support.fake_vast import FakeInstance, FakeVast, ask, fake_vast
+from support.fake_vast import STATUSES, FakeInstance, FakeVast, ask, fake_vast
+from support.vast_schema import INSTANCE, OFFER, violations
 from tui.providers.contract import PUBLIC_KEY, ProviderContract, order, until
 
 FAST_S = 1e-4
@@ -818,3 +819,26 @@ def offer_of(instance: FakeInstance) -> Offer:
     return Offer(
         provider="vast", id=str(instance.ask["id"]), gpu_name="", vram_mib=0, price_microusd_per_h=1, disk_gb=40
     )
+
+
+class TestDocuments:
+    """What the fake says and takes is what Vast.ai's documents list."""
+
+    async def test_its_offers_and_instances_have_the_listed_fields_and_types(self, rig: VastRig) -> None:
+        _, answer = rig.fake._offers(0, {"type": "on-demand"})
+        assert [violations(each, OFFER) for each in answer["offers"]] == [[]] * len(answer["offers"])
+        [offer, *_] = await rig.provider.offers(OfferQuery())
+        rented = await rig.provider.create(order(offer))
+        instance = rig.fake.instances[int(rented.instance_id)]
+        for stage in range(len(STATUSES) + 1):
+            instance.stage = stage
+            assert violations(instance.shown(), INSTANCE) == []
+
+    async def test_it_takes_no_request_that_real_servers_would_not(self, rig: VastRig) -> None:
+        status, answer = rig.fake._offers(0, {"gpu_memory": {"gte": 1}, "gpu_ram": {"above": 1}})
+        assert (status, answer["error"]) == (400, "invalid_request")
+        assert "gpu_memory is not listed; above is no operator" in answer["msg"]
+        for wrong in ({"disk": "40"}, {"gpu": "RTX 4090"}, {"env": "-e A=1"}, {"runtype": "ssh_direc ssh_proxy"}):
+            status, answer = rig.fake._create(101, {"image": "i", "disk": 40, "runtype": "ssh_direct", **wrong})
+            assert (status, answer["error"]) == (400, "invalid_args"), wrong
+        assert rig.fake.num_living() == 0
