@@ -200,7 +200,8 @@ def by_the_next_start(me: Me) -> None:
 
 def gone_at(me: Me, deadline_ts: float) -> None:
     wait_until(lambda: me.fake.num_living() == 0, "the machine to end its own rental", 60)
-    assert 0 < time.time() - deadline_ts < REACTION_S
+    # Shells count whole seconds, of two clocks: what is cut off makes it early, never late.
+    assert -2 < time.time() - deadline_ts < REACTION_S
 
 
 def see_that_nothing_is_left(me: Me) -> None:
