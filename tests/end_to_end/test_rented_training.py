@@ -1,11 +1,14 @@
 """``train --on`` a provider: real machines on loopback are rented, train, and are gone, whatever is pulled."""
 
 import json
+import signal
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from loratui.domain.rental import RentalState
+from support.agent_process import wait_until
 from support.fake_runpod import NO_CAPACITY
 from support.rented_world import World, write_config
 from support.sshd import needs_sshd
@@ -60,11 +63,6 @@ def test_what_forbids_a_rental_is_said_before_anything_is_rented(world: World, t
     tight = world.cli.run("train", config, "--on", "vast", "--budget", "0.0001", "--yes", "--plain")
     assert tight.finish() == 2
     assert "[budget.too_low]" in "\n".join(tight.errors)
-    world.vast.empty_account()
-    poor = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
-    assert poor.finish() == 2
-    assert "[balance.too_low]" in "\n".join(poor.errors)
-    assert (world.vast.num_requests("create"), world.rentals()) == (0, [])
     world.cli.environment["LORATUI_VAST_API_KEY"] = "wrong-key-canary"
     wrong = world.cli.run("train", config, "--on", "vast", "--budget", "1", "--yes", "--plain")
     assert wrong.finish() == 4
@@ -78,20 +76,60 @@ def test_what_forbids_a_rental_is_said_before_anything_is_rented(world: World, t
     assert all(rental.proven_gone and not rental.instance_id for rental in world.rentals())
 
 
-def test_where_no_kind_of_pod_has_room_nothing_is_rented_and_nothing_bills(world: World, tmp_path: Path) -> None:
-    for _ in range(20):
-        world.runpod.refuse("create", 400, NO_CAPACITY)
+@pytest.mark.parametrize("provider", ["vast", "runpod"])
+def test_an_account_that_does_not_pay_for_the_run_rents_nothing(world: World, tmp_path: Path, provider: str) -> None:
+    world.vast.credit, world.runpod.balance = 0.0, Decimal(0)
+    poor = world.cli.run("train", write_config(tmp_path), "--on", provider, "--budget", "1", "--yes", "--plain")
+    assert poor.finish() == 2, poor.errors
+    assert f"[balance.too_low] there is $0.00 on the {provider} account" in "\n".join(poor.errors)
+    assert world.at(provider)[0].num_requests("create") == 0
+    assert world.rentals() == []
+
+
+def test_a_provider_that_wants_more_on_the_account_than_the_run_costs_says_so_itself(
+    world: World, tmp_path: Path
+) -> None:
+    # Less than an hour of the machine, and several times what these few minutes of it are likely to cost.
+    world.vast.credit = 0.1
+    poor = world.cli.run("train", write_config(tmp_path), "--on", "vast", "--budget", "1", "--yes", "--plain")
+    assert poor.finish() == 4, poor.errors
+    said = "\n".join(poor.errors)
+    assert "the cap is lowered from $1.00" in said
+    assert "[provider.balance]" in said
+    assert (world.vast.num_requests("create"), world.num_living()) == (1, 0), "no other offer would do"
+    assert [(each.proven_gone, each.is_tidy) for each in world.rentals()] == [(True, True)]
+
+
+GONE = {
+    "vast": (410, b'{"success": false, "error": "no_such_ask", "msg": "no longer available"}'),
+    "runpod": (400, json.dumps({"title": "Bad Request", "status": 400, "detail": NO_CAPACITY}).encode()),
+}
+"""What is said to a request for a machine that somebody else has got meanwhile. 400 alone could mean many things."""
+
+
+@pytest.mark.parametrize("provider", ["vast", "runpod"])
+def test_an_offer_that_somebody_else_took_leads_to_the_next_one(world: World, tmp_path: Path, provider: str) -> None:
+    world.at(provider)[0].answer("create", *GONE[provider])
+    train = world.cli.start("train", write_config(tmp_path), "--on", provider, "--budget", "1", "--yes", "--plain")
+    wait_until(lambda: train.said(": ready"), "the next machine", 60)
+    assert world.num_living() == 1
+    train.process.send_signal(signal.SIGINT)
+    assert train.finish() == 130, train.errors
+    assert world.num_living() == 0
+    first, second = sorted(world.rentals(), key=lambda rental: rental.created_ts)
+    assert (first.state, first.instance_id, first.offer.id != second.offer.id) == (RentalState.GONE, "", True)
+    assert (second.state, second.proven_gone) == (RentalState.GONE, True)
+
+
+def test_when_no_offer_is_left_that_is_said_and_nothing_bills(world: World, tmp_path: Path) -> None:
+    world.runpod.answer("create", *GONE["runpod"], times=100)
     train = world.cli.run("train", write_config(tmp_path), "--on", "runpod", "--budget", "1", "--yes", "--plain")
-    assert train.finish() == 4
-    assert "nothing is rented" in "\n".join(train.errors)
-    assert world.runpod.num_requests("create") > 1, "one kind after the other"
+    assert train.finish() == 4, train.errors
+    said = "\n".join(train.errors)
+    assert "[rental.none_left] nothing is rented. " in said
+    assert said.count("(runpod): RunPod has none left: Bad Request: There are no longer any instances available") == 5
+    assert "look for offers again" in said
     assert world.num_living() == 0
-    assert {rental.state for rental in world.rentals()} == {RentalState.GONE}
-
-
-def test_an_offer_that_somebody_else_took_leads_to_the_next_one(world: World, tmp_path: Path) -> None:
-    world.vast.answer("create", 410, b'{"success": false, "error": "no_such_ask", "msg": "no longer available"}')
-    train = world.cli.run("train", write_config(tmp_path), "--on", "vast", "--budget", "1", "--yes", "--plain")
-    assert train.finish() == 0, train.errors
-    assert world.num_living() == 0
-    assert sorted(each.state for each in world.rentals()) == [RentalState.GONE, RentalState.GONE]
+    assert len(world.rentals()) == world.runpod.num_requests("create") == 5
+    assert all(rental.proven_gone and not rental.instance_id for rental in world.rentals())
+    assert world.cli.run("rentals").lines == ["nothing is rented"]
