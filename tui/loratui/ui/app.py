@@ -57,8 +57,10 @@ class LoratuiApp(DiffedApp):
                 return
 
     def _tick(self) -> None:
-        if isinstance(self.screen, RunScreen):
-            self.screen.tick()
+        # At the end there is a moment without any screen.
+        screen = next(reversed(self.screen_stack), None)
+        if isinstance(screen, RunScreen):
+            screen.tick()
 
     def on_run_screen_redraw(self) -> None:
         """Paint everything again."""
