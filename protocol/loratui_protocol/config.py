@@ -6,16 +6,9 @@ and that have no effect here are listed in ``kohya.WITHOUT_EFFECT``: they are re
 
 from dataclasses import dataclass, field, fields
 
+from loratui_protocol.config_checks import checks
 from loratui_protocol.errors import ConfigError
-from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS, Argument, misfits, sets_own_rate, step_rules
-
-LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
-NETWORK_ARGS = ("conv_dim", "conv_alpha")
-NUM_TIMESTEPS = 1000
-"""Of every Stable Diffusion model."""
-HUBER_SCHEDULES = ("constant", "exponential", "snr")
-MIXED_PRECISIONS = ("no", "fp16", "bf16")
-SAVE_PRECISIONS = ("float", "fp16", "bf16")
+from loratui_protocol.optimizers import Argument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,165 +213,13 @@ class TrainingConfig:
         Raises:
             ConfigError: naming the key, what is wrong and what is allowed.
         """
-        wrong = [(key, allowed) for holds, key, allowed in self._checks() if not holds]
+        wrong = [(key, allowed) for holds, key, allowed in checks(self) if not holds]
         if wrong:
             raise ConfigError(
                 "; ".join(f"{key} = {getattr(self, key)!r} is not possible" for key, _ in wrong),
                 fix="; ".join(f"{key} must be {allowed}" for key, allowed in wrong),
                 code="config.value",
             )
-
-    def _checks(self) -> list[tuple[bool, str, str]]:
-        """Return (holds, key, what is allowed)."""
-        positive = "at least 1"
-        counts = (
-            "network_dim",
-            "train_batch_size",
-            "gradient_accumulation_steps",
-            "max_train_steps",
-            "bucket_reso_steps",
-            "lr_scheduler_num_cycles",
-        )
-        optional_counts = (
-            "max_train_epochs",
-            "save_every_n_steps",
-            "save_every_n_epochs",
-            "checkpoint_every_n_steps",
-            "validate_every_n_steps",
-            "validate_every_n_epochs",
-            "multires_noise_iterations",
-            "sample_every_n_steps",
-            "sample_every_n_epochs",
-            "num_cpu_threads",
-            "clip_skip",
-            "lr_scheduler_timescale",
-        )
-        rates = ("learning_rate", "unet_lr")
-        return [
-            *((getattr(self, key) >= 1, key, positive) for key in counts),
-            *((getattr(self, key) is None or getattr(self, key) >= 1, key, positive) for key in optional_counts),
-            *((getattr(self, key) is None or 0 <= getattr(self, key) < 10, key, "between 0 and 10") for key in rates),
-            (
-                self.text_encoder_lr is None or all(0 <= rate < 10 for rate in self._text_encoder_lrs),
-                "text_encoder_lr",
-                "between 0 and 10",
-            ),
-            (min(self.resolution) >= 32, "resolution", "at least 32 pixels a side"),
-            (bool(self.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
-            (self.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
-            (self.optimizer_type in OPTIMIZERS, "optimizer_type", f"one of {', '.join(OPTIMIZERS)}"),
-            (
-                self.optimizer_type not in OPTIMIZERS or not misfits(self.optimizer_type, self.optimizer_args),
-                "optimizer_args",
-                f"what {self.optimizer_type} takes: {', '.join(OPTIMIZERS.get(self.optimizer_type, ()))}",
-            ),
-            (
-                self.optimizer_type != "Prodigy"
-                or len({self.effective_unet_lr, *self.effective_text_encoder_lrs} - {0.0}) == 1,
-                "text_encoder_lr",
-                "unet_lr, or 0, with Prodigy: it finds one rate for all",
-            ),
-            (
-                (self.lr_scheduler == "adafactor") <= sets_own_rate(self.optimizer_type, self.optimizer_args),
-                "lr_scheduler",
-                "another one than adafactor, unless optimizer_type is AdaFactor with relative_step",
-            ),
-            (
-                self.lr_scheduler_min_lr_ratio is None or 0 <= self.lr_scheduler_min_lr_ratio < 1,
-                "lr_scheduler_min_lr_ratio",
-                "from 0 to below 1",
-            ),
-            (
-                self.lr_scheduler_min_lr_ratio is not None or self.lr_scheduler != "cosine_with_min_lr",
-                "lr_scheduler_min_lr_ratio",
-                "given with cosine_with_min_lr",
-            ),
-            (
-                self.lr_decay_steps >= 0 and (isinstance(self.lr_decay_steps, int) or self.lr_decay_steps < 1),
-                "lr_decay_steps",
-                "a whole number of steps, or a share of them below 1",
-            ),
-            (
-                (self.lr_scheduler == "piecewise_constant") == bool(step_rules(self.lr_scheduler_args)),
-                "lr_scheduler_args",
-                '["step_rules=1:100,0.1:200,0.01"] with piecewise_constant, and nothing without',
-            ),
-            (self.lr_scheduler in LR_SCHEDULERS, "lr_scheduler", f"one of {', '.join(LR_SCHEDULERS)}"),
-            (
-                self.mixed_precision in (None, *MIXED_PRECISIONS),
-                "mixed_precision",
-                f"one of {', '.join(MIXED_PRECISIONS)}",
-            ),
-            (self.save_precision in SAVE_PRECISIONS, "save_precision", f"one of {', '.join(SAVE_PRECISIONS)}"),
-            (0 <= self.caption_dropout_rate <= 1, "caption_dropout_rate", "between 0 and 1"),
-            (0 <= self.caption_tag_dropout_rate <= 1, "caption_tag_dropout_rate", "between 0 and 1"),
-            (self.caption_dropout_every_n_epochs >= 0, "caption_dropout_every_n_epochs", "0 or more"),
-            (self.token_warmup_min >= 0, "token_warmup_min", "0 or more"),
-            (self.token_warmup_step >= 0, "token_warmup_step", "0 or more"),
-            (bool(self.caption_separator), "caption_separator", "at least a character"),
-            (self.network_alpha is None or self.network_alpha > 0, "network_alpha", "above 0"),
-            (
-                all(value > 0 for value in self.network_args.values()) and (self.conv_dim or 0) % 1 == 0,
-                "network_args",
-                "conv_dim a whole number from 1, conv_alpha above 0",
-            ),
-            ("conv_alpha" not in self.network_args or self.conv_dim is not None, "network_args", "with conv_dim"),
-            (self.scale_weight_norms is None or self.scale_weight_norms > 0, "scale_weight_norms", "above 0"),
-            (self.network_dropout is None or 0 <= self.network_dropout < 1, "network_dropout", "from 0 to below 1"),
-            (self.min_snr_gamma is None or self.min_snr_gamma > 0, "min_snr_gamma", "above 0"),
-            (self.loss_type in LOSS_TYPES, "loss_type", f"one of {', '.join(LOSS_TYPES)}"),
-            (self.huber_schedule in HUBER_SCHEDULES, "huber_schedule", f"one of {', '.join(HUBER_SCHEDULES)}"),
-            (0 < self.huber_c <= 1, "huber_c", "above 0, at most 1"),
-            (self.huber_scale > 0, "huber_scale", "above 0"),
-            (self.v_pred_like_loss is None or self.v_pred_like_loss > 0, "v_pred_like_loss", "above 0"),
-            (0 < self.multires_noise_discount <= 1, "multires_noise_discount", "above 0, at most 1"),
-            (self.ip_noise_gamma is None or 0 < self.ip_noise_gamma <= 1, "ip_noise_gamma", "above 0, at most 1"),
-            (
-                0 <= (self.min_timestep or 0) < (self.max_timestep or NUM_TIMESTEPS) <= NUM_TIMESTEPS,
-                "min_timestep",
-                f"below max_timestep; both from 0 to {NUM_TIMESTEPS}",
-            ),
-            (
-                not (self.conditioning_data_dir and self.alpha_mask),
-                "alpha_mask",
-                "false with conditioning_data_dir: a picture has one mask",
-            ),
-            (
-                not self.masked_loss or self.alpha_mask or bool(self.conditioning_data_dir),
-                "masked_loss",
-                "false without masks: name their folder as conditioning_data_dir, or set alpha_mask",
-            ),
-            (self.validation_split is None or 0 <= self.validation_split < 1, "validation_split", "from 0 to below 1"),
-            (self.prior_loss_weight >= 0, "prior_loss_weight", "0 or more"),
-            (self.max_grad_norm >= 0, "max_grad_norm", "0 or more"),
-            (
-                self.lr_warmup_steps >= 0 and (isinstance(self.lr_warmup_steps, int) or self.lr_warmup_steps < 1),
-                "lr_warmup_steps",
-                "a whole number of steps, or a share of them below 1",
-            ),
-            (
-                self.lr_warmup_steps == 0 or self.lr_scheduler not in ("constant", "piecewise_constant", "adafactor"),
-                "lr_warmup_steps",
-                f"0 with lr_scheduler {self.lr_scheduler}; constant_with_warmup is the one that warms up",
-            ),
-            (
-                not (self.network_train_unet_only and self.network_train_text_encoder_only),
-                "network_train_unet_only",
-                "false when network_train_text_encoder_only is true",
-            ),
-            (
-                self.effective_unet_lr > 0 or max(self.effective_text_encoder_lrs) > 0,
-                "learning_rate",
-                "above 0 for the UNet or the text encoder: nothing is trained",
-            ),
-            (
-                bool(self.output_name)
-                and not set(self.output_name) & set('/\\:*?"<>|\0')
-                and self.output_name[0] != ".",
-                "output_name",
-                "a plain file name",
-            ),
-        ]
 
     @property
     def alpha(self) -> float:
@@ -406,10 +247,11 @@ class TrainingConfig:
     @property
     def effective_text_encoder_lrs(self) -> tuple[float, float]:
         """Return the learning rates of the first and, in SDXL, the second text encoder; 0 for one not trained."""
-        return (0.0, 0.0) if self.network_train_unet_only else self._text_encoder_lrs
+        return (0.0, 0.0) if self.network_train_unet_only else self.given_text_encoder_lrs
 
     @property
-    def _text_encoder_lrs(self) -> tuple[float, float]:
+    def given_text_encoder_lrs(self) -> tuple[float, float]:
+        """Return the same, whether or not they are trained."""
         rate = self.learning_rate if self.text_encoder_lr is None else self.text_encoder_lr
         return rate if isinstance(rate, tuple) else (rate, rate)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from loratui_protocol import kohya
-from loratui_protocol.config import KEYS, NETWORK_ARGS, TrainingConfig
+from loratui_protocol.config import KEYS, TrainingConfig
+from loratui_protocol.config_checks import NETWORK_ARGS
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument

@@ -10,7 +10,7 @@ from loratui_protocol.findings import Finding, Severity
 
 LEAST = 3
 """Fewer say more of themselves than of the training."""
-NUM_TIMESTEPS = 4
+TIMESTEPS_PER_PICTURE = 4
 """At which each of them is looked at."""
 _SHARE, _MOST_SHARE = 0.07, 0.10
 _MOST_TIMES = 40
@@ -60,7 +60,7 @@ def validation_steps(config: TrainingConfig, held: HeldOut, num_steps: int, step
         every = config.validate_every_n_epochs * steps_per_epoch
     if every is None:
         # Without a backward pass one look at a picture takes about a third of training on it.
-        looks = (len(held.indices) + len(held.compared)) * NUM_TIMESTEPS / 3
+        looks = (len(held.indices) + len(held.compared)) * TIMESTEPS_PER_PICTURE / 3
         shown = config.train_batch_size * config.gradient_accumulation_steps
         every = max(1, num_steps // _MOST_TIMES, round(looks / shown / _SHARE_OF_TIME))
     return tuple(sorted({0, *range(every, num_steps + 1, every), num_steps}))

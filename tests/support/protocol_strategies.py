@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from loratui_protocol import messages
 from loratui_protocol.codec import clean, decode_record, encode_record
-from loratui_protocol.config import MIXED_PRECISIONS, SAVE_PRECISIONS, TrainingConfig
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_checks import MIXED_PRECISIONS, SAVE_PRECISIONS
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.harmless import MAX_INT, MAX_SECONDS, Count, Seconds

@@ -14,7 +14,7 @@ from loratui_agent.train import noise
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
 from loratui_protocol.captions import Captions
-from loratui_protocol.held_out import NUM_TIMESTEPS
+from loratui_protocol.held_out import TIMESTEPS_PER_PICTURE
 from loratui_protocol.schedule import Exposure
 
 Predict = Callable[[Run, Sequence[Exposure], Tensor, Tensor], Tensor]
@@ -46,12 +46,12 @@ def _error(run: Run, predict: Predict, indices: Sequence[int]) -> float:
     for index in indices:
         caption = captions.whole(run.dataset.pictures[index].caption)
         mean_CHW = run.latents.plain[index].mean * run.models.vae_scaling_factor
-        latents_BCHW = mean_CHW.expand(NUM_TIMESTEPS, *mean_CHW.shape)
+        latents_BCHW = mean_CHW.expand(TIMESTEPS_PER_PICTURE, *mean_CHW.shape)
         noise_BCHW, timesteps_B = _fixed(run, index, latents_BCHW.shape)
         scheduler = run.models.noise_scheduler
         noisy_BCHW = scheduler.add_noise(latents_BCHW, noise_BCHW, timesteps_B)
         shown = Exposure(picture_index=index, caption=caption, flipped=False)
-        predicted_BCHW = predict(run, [shown] * NUM_TIMESTEPS, noisy_BCHW, timesteps_B)
+        predicted_BCHW = predict(run, [shown] * TIMESTEPS_PER_PICTURE, noisy_BCHW, timesteps_B)
         target_BCHW = run.objective.target(scheduler, latents_BCHW, noise_BCHW, timesteps_B)
         total += (predicted_BCHW.float() - target_BCHW.float()).square().mean()
     return float(total) / len(indices)
@@ -61,6 +61,6 @@ def _fixed(run: Run, index: int, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Return noise that belongs to the picture, and timesteps in the middle of equal parts of all of them."""
     device = run.accelerator.device
     generator = torch.Generator().manual_seed(noise.step_seed(0, index, 0))
-    part = run.models.noise_scheduler.config.num_train_timesteps // NUM_TIMESTEPS
-    timesteps = [part // 2 + part * number for number in range(NUM_TIMESTEPS)]
+    part = run.models.noise_scheduler.config.num_train_timesteps // TIMESTEPS_PER_PICTURE
+    timesteps = [part // 2 + part * number for number in range(TIMESTEPS_PER_PICTURE)]
     return torch.randn(tuple(shape), generator=generator).to(device), torch.tensor(timesteps, device=device)

@@ -1,0 +1,169 @@
+"""Which values a training config may have: each on its own, and those that depend on each other."""
+
+from typing import TYPE_CHECKING
+
+from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS, misfits, sets_own_rate, step_rules
+
+if TYPE_CHECKING:
+    from loratui_protocol.config import TrainingConfig
+
+LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
+NETWORK_ARGS = ("conv_dim", "conv_alpha")
+NUM_TIMESTEPS = 1000
+"""Of every Stable Diffusion model."""
+HUBER_SCHEDULES = ("constant", "exponential", "snr")
+MIXED_PRECISIONS = ("no", "fp16", "bf16")
+SAVE_PRECISIONS = ("float", "fp16", "bf16")
+
+
+def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
+    """Return (holds, key, what is allowed)."""
+    positive = "at least 1"
+    counts = (
+        "network_dim",
+        "train_batch_size",
+        "gradient_accumulation_steps",
+        "max_train_steps",
+        "bucket_reso_steps",
+        "lr_scheduler_num_cycles",
+    )
+    optional_counts = (
+        "max_train_epochs",
+        "save_every_n_steps",
+        "save_every_n_epochs",
+        "checkpoint_every_n_steps",
+        "validate_every_n_steps",
+        "validate_every_n_epochs",
+        "multires_noise_iterations",
+        "sample_every_n_steps",
+        "sample_every_n_epochs",
+        "num_cpu_threads",
+        "clip_skip",
+        "lr_scheduler_timescale",
+    )
+    rates = ("learning_rate", "unet_lr")
+    return [
+        *((getattr(config, key) >= 1, key, positive) for key in counts),
+        *((getattr(config, key) is None or getattr(config, key) >= 1, key, positive) for key in optional_counts),
+        *((getattr(config, key) is None or 0 <= getattr(config, key) < 10, key, "between 0 and 10") for key in rates),
+        (
+            config.text_encoder_lr is None or all(0 <= rate < 10 for rate in config.given_text_encoder_lrs),
+            "text_encoder_lr",
+            "between 0 and 10",
+        ),
+        (min(config.resolution) >= 32, "resolution", "at least 32 pixels a side"),
+        (bool(config.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
+        (config.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
+        (config.optimizer_type in OPTIMIZERS, "optimizer_type", f"one of {', '.join(OPTIMIZERS)}"),
+        (
+            config.optimizer_type not in OPTIMIZERS or not misfits(config.optimizer_type, config.optimizer_args),
+            "optimizer_args",
+            f"what {config.optimizer_type} takes: {', '.join(OPTIMIZERS.get(config.optimizer_type, ()))}",
+        ),
+        (
+            config.optimizer_type != "Prodigy"
+            or len({config.effective_unet_lr, *config.effective_text_encoder_lrs} - {0.0}) == 1,
+            "text_encoder_lr",
+            "unet_lr, or 0, with Prodigy: it finds one rate for all",
+        ),
+        (
+            (config.lr_scheduler == "adafactor") <= sets_own_rate(config.optimizer_type, config.optimizer_args),
+            "lr_scheduler",
+            "another one than adafactor, unless optimizer_type is AdaFactor with relative_step",
+        ),
+        (
+            config.lr_scheduler_min_lr_ratio is None or 0 <= config.lr_scheduler_min_lr_ratio < 1,
+            "lr_scheduler_min_lr_ratio",
+            "from 0 to below 1",
+        ),
+        (
+            config.lr_scheduler_min_lr_ratio is not None or config.lr_scheduler != "cosine_with_min_lr",
+            "lr_scheduler_min_lr_ratio",
+            "given with cosine_with_min_lr",
+        ),
+        (
+            config.lr_decay_steps >= 0 and (isinstance(config.lr_decay_steps, int) or config.lr_decay_steps < 1),
+            "lr_decay_steps",
+            "a whole number of steps, or a share of them below 1",
+        ),
+        (
+            (config.lr_scheduler == "piecewise_constant") == bool(step_rules(config.lr_scheduler_args)),
+            "lr_scheduler_args",
+            '["step_rules=1:100,0.1:200,0.01"] with piecewise_constant, and nothing without',
+        ),
+        (config.lr_scheduler in LR_SCHEDULERS, "lr_scheduler", f"one of {', '.join(LR_SCHEDULERS)}"),
+        (
+            config.mixed_precision in (None, *MIXED_PRECISIONS),
+            "mixed_precision",
+            f"one of {', '.join(MIXED_PRECISIONS)}",
+        ),
+        (config.save_precision in SAVE_PRECISIONS, "save_precision", f"one of {', '.join(SAVE_PRECISIONS)}"),
+        (0 <= config.caption_dropout_rate <= 1, "caption_dropout_rate", "between 0 and 1"),
+        (0 <= config.caption_tag_dropout_rate <= 1, "caption_tag_dropout_rate", "between 0 and 1"),
+        (config.caption_dropout_every_n_epochs >= 0, "caption_dropout_every_n_epochs", "0 or more"),
+        (config.token_warmup_min >= 0, "token_warmup_min", "0 or more"),
+        (config.token_warmup_step >= 0, "token_warmup_step", "0 or more"),
+        (bool(config.caption_separator), "caption_separator", "at least a character"),
+        (config.network_alpha is None or config.network_alpha > 0, "network_alpha", "above 0"),
+        (
+            all(value > 0 for value in config.network_args.values()) and (config.conv_dim or 0) % 1 == 0,
+            "network_args",
+            "conv_dim a whole number from 1, conv_alpha above 0",
+        ),
+        ("conv_alpha" not in config.network_args or config.conv_dim is not None, "network_args", "with conv_dim"),
+        (config.scale_weight_norms is None or config.scale_weight_norms > 0, "scale_weight_norms", "above 0"),
+        (config.network_dropout is None or 0 <= config.network_dropout < 1, "network_dropout", "from 0 to below 1"),
+        (config.min_snr_gamma is None or config.min_snr_gamma > 0, "min_snr_gamma", "above 0"),
+        (config.loss_type in LOSS_TYPES, "loss_type", f"one of {', '.join(LOSS_TYPES)}"),
+        (config.huber_schedule in HUBER_SCHEDULES, "huber_schedule", f"one of {', '.join(HUBER_SCHEDULES)}"),
+        (0 < config.huber_c <= 1, "huber_c", "above 0, at most 1"),
+        (config.huber_scale > 0, "huber_scale", "above 0"),
+        (config.v_pred_like_loss is None or config.v_pred_like_loss > 0, "v_pred_like_loss", "above 0"),
+        (0 < config.multires_noise_discount <= 1, "multires_noise_discount", "above 0, at most 1"),
+        (config.ip_noise_gamma is None or 0 < config.ip_noise_gamma <= 1, "ip_noise_gamma", "above 0, at most 1"),
+        (
+            0 <= (config.min_timestep or 0) < (config.max_timestep or NUM_TIMESTEPS) <= NUM_TIMESTEPS,
+            "min_timestep",
+            f"below max_timestep; both from 0 to {NUM_TIMESTEPS}",
+        ),
+        (
+            not (config.conditioning_data_dir and config.alpha_mask),
+            "alpha_mask",
+            "false with conditioning_data_dir: a picture has one mask",
+        ),
+        (
+            not config.masked_loss or config.alpha_mask or bool(config.conditioning_data_dir),
+            "masked_loss",
+            "false without masks: name their folder as conditioning_data_dir, or set alpha_mask",
+        ),
+        (config.validation_split is None or 0 <= config.validation_split < 1, "validation_split", "from 0 to below 1"),
+        (config.prior_loss_weight >= 0, "prior_loss_weight", "0 or more"),
+        (config.max_grad_norm >= 0, "max_grad_norm", "0 or more"),
+        (
+            config.lr_warmup_steps >= 0 and (isinstance(config.lr_warmup_steps, int) or config.lr_warmup_steps < 1),
+            "lr_warmup_steps",
+            "a whole number of steps, or a share of them below 1",
+        ),
+        (
+            config.lr_warmup_steps == 0 or config.lr_scheduler not in ("constant", "piecewise_constant", "adafactor"),
+            "lr_warmup_steps",
+            f"0 with lr_scheduler {config.lr_scheduler}; constant_with_warmup is the one that warms up",
+        ),
+        (
+            not (config.network_train_unet_only and config.network_train_text_encoder_only),
+            "network_train_unet_only",
+            "false when network_train_text_encoder_only is true",
+        ),
+        (
+            config.effective_unet_lr > 0 or max(config.effective_text_encoder_lrs) > 0,
+            "learning_rate",
+            "above 0 for the UNet or the text encoder: nothing is trained",
+        ),
+        (
+            bool(config.output_name)
+            and not set(config.output_name) & set('/\\:*?"<>|\0')
+            and config.output_name[0] != ".",
+            "output_name",
+            "a plain file name",
+        ),
+    ]
