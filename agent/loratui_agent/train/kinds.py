@@ -86,15 +86,32 @@ class Kind:
         return f"{prefix}_{inner}".replace(".", "_")
 
 
+_SGM_LAYERS = {
+    "conv1": "in_layers.2",
+    "conv2": "out_layers.3",
+    "time_emb_proj": "emb_layers.1",
+    "conv_shortcut": "skip_connection",
+}
+
+
 def _sgm_name(name: str) -> str:
     """Return the name in the UNet's first publication, which kohya's files have for SDXL: three blocks a level."""
-
-    def number(found: re.Match[str]) -> int:
-        return 3 * int(found[1]) + int(found[2])
-
-    name = re.sub(r"^down_blocks\.(\d)\.attentions\.(\d)", lambda m: f"input_blocks.{number(m) + 1}.1", name)
-    name = re.sub(r"^up_blocks\.(\d)\.attentions\.(\d)", lambda m: f"output_blocks.{number(m)}.1", name)
-    return name.replace("mid_block.attentions.0", "middle_block.1")
+    found = re.match(r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.+)$", name)
+    if found is None:
+        # The middle: a resnet, an attention, a resnet.
+        found = re.match(r"(mid)_block(\.)(resnets|attentions)\.(\d)\.(.+)$", name)
+    if found is None:
+        return name
+    side, level, part, index, layer = found.groups()
+    layer = _SGM_LAYERS.get(layer, layer) if part == "resnets" else layer
+    if side == "mid":
+        return f"middle_block.{1 if part == 'attentions' else 2 * int(index)}.{layer}"
+    if part == "downsamplers":
+        return f"input_blocks.{3 * int(level) + 3}.0.op"
+    if part == "upsamplers":
+        return f"output_blocks.{3 * int(level) + 2}.2.{layer}"
+    number = 3 * int(level) + int(index) + (1 if side == "down" else 0)
+    return f"{'input' if side == 'down' else 'output'}_blocks.{number}.{1 if part == 'attentions' else 0}.{layer}"
 
 
 SD1 = Kind(

@@ -332,3 +332,21 @@ def kohya_names() -> set[str]:
     for prefix, num_layers in (("lora_te1", 12), ("lora_te2", 32)):
         names |= {f"{prefix}_text_model_encoder_layers_{n}_{layer}" for n in range(num_layers) for layer in in_text}
     return names
+
+
+def test_convolutions_have_kohyas_names_in_the_file_and_load(tmp_path: Path, base: Path):
+    run = sdxl_run(tmp_path, base, network_args={"conv_dim": 2.0}, learning_rate=1e-2)
+    take_steps(run, 3)
+    names = {key.rsplit(".", 2)[0] for key in trained(run)}
+    assert {
+        "lora_unet_input_blocks_1_0_in_layers_2",
+        "lora_unet_input_blocks_3_0_op",
+        "lora_unet_input_blocks_4_0_emb_layers_1",
+        "lora_unet_input_blocks_4_0_skip_connection",
+        "lora_unet_middle_block_0_out_layers_3",
+        "lora_unet_middle_block_2_in_layers_2",
+        "lora_unet_output_blocks_2_2_conv",
+    } <= {name.removesuffix(".lora_down").removesuffix(".lora_up") for name in names}
+    assert not [name for name in names if "down_blocks" in name or "up_blocks" in name or "mid_block" in name]
+    # It is read back, and would be refused if it did something else than what was learned.
+    assert saving.save_lora(run, "tiny.safetensors", ArtifactKind.LORA).size > 0
