@@ -96,22 +96,27 @@ _SGM_LAYERS = {
 
 def _sgm_name(name: str) -> str:
     """Return the name in the UNet's first publication, which kohya's files have for SDXL: three blocks a level."""
-    found = re.match(r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.+)$", name)
-    if found is None:
-        # The middle: a resnet, an attention, a resnet.
-        found = re.match(r"(mid)_block(\.)(resnets|attentions)\.(\d)\.(.+)$", name)
-    if found is None:
+    middle = re.fullmatch(r"mid_block\.(resnets|attentions)\.(\d)\.(.+)", name)
+    if middle:
+        part, index, layer = middle.groups()
+        # A resnet, an attention, a resnet.
+        return f"middle_block.{1 if part == 'attentions' else 2 * int(index)}.{_sgm_layer(part, layer)}"
+    outer = re.fullmatch(r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.+)", name)
+    if outer is None:
         return name
-    side, level, part, index, layer = found.groups()
-    layer = _SGM_LAYERS.get(layer, layer) if part == "resnets" else layer
-    if side == "mid":
-        return f"middle_block.{1 if part == 'attentions' else 2 * int(index)}.{layer}"
+    side, level, part, index, layer = outer.groups()
+    first = 3 * int(level)
     if part == "downsamplers":
-        return f"input_blocks.{3 * int(level) + 3}.0.op"
+        return f"input_blocks.{first + 3}.0.op"
     if part == "upsamplers":
-        return f"output_blocks.{3 * int(level) + 2}.2.{layer}"
-    number = 3 * int(level) + int(index) + (1 if side == "down" else 0)
-    return f"{'input' if side == 'down' else 'output'}_blocks.{number}.{1 if part == 'attentions' else 0}.{layer}"
+        return f"output_blocks.{first + 2}.2.{layer}"
+    # The first input block is the convolution before all levels.
+    block = f"input_blocks.{first + int(index) + 1}" if side == "down" else f"output_blocks.{first + int(index)}"
+    return f"{block}.{1 if part == 'attentions' else 0}.{_sgm_layer(part, layer)}"
+
+
+def _sgm_layer(part: str, layer: str) -> str:
+    return _SGM_LAYERS.get(layer, layer) if part == "resnets" else layer
 
 
 SD1 = Kind(
