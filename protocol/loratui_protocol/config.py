@@ -138,6 +138,8 @@ class TrainingConfig:
     """``no``, ``fp16`` or ``bf16``; unset: bf16 where the GPU has it, else fp16; ``no`` on a CPU."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
+    min_resolution: int | None = None
+    """Shortest side of ``resolution`` that a run may fall to when nothing else saves memory; unset: it fails. Ours."""
     seed: int | None = None
     """Seed of everything random; unset: drawn once and written into the resolved config."""
     loss_type: str = "l2"

@@ -52,6 +52,11 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "between 0 and 10",
         ),
         (min(config.resolution) >= 32, "resolution", "at least 32 pixels a side"),
+        (
+            config.min_resolution is None or 32 <= config.min_resolution <= min(config.resolution),
+            "min_resolution",
+            "from 32 to the shorter side of resolution",
+        ),
         (bool(config.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
         (config.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
         (config.optimizer_type in OPTIMIZERS, "optimizer_type", f"one of {', '.join(OPTIMIZERS)}"),

@@ -40,6 +40,24 @@ OPTIMIZERS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "SGDNesterov": {"momentum": (float,), "weight_decay": (float,)},
 }
 """Name, and the types of each argument: a number, a flag, or a pair of numbers."""
+IN_8BIT = {"AdamW": "AdamW8bit", "PagedAdamW": "PagedAdamW8bit", "Lion": "Lion8bit"}
+"""The optimizer that does the same with averages of 8 bits."""
+STATE_BYTES: Mapping[str, float] = {
+    "AdamW": 8,
+    "AdamW8bit": 2,
+    # Paged ones lie in the host's memory when there is none elsewhere.
+    "PagedAdamW": 0,
+    "PagedAdamW8bit": 0,
+    "PagedAdamW32bit": 0,
+    "Lion": 4,
+    "Lion8bit": 1,
+    "PagedLion8bit": 0,
+    # A row and a column of each matrix.
+    "AdaFactor": 0.1,
+    "Prodigy": 16,
+    "SGDNesterov": 4,
+}
+"""What an optimizer keeps of each weight that learns, in bytes."""
 FROM_BITSANDBYTES = frozenset(name for name in OPTIMIZERS if name.startswith("Paged") or name.endswith("8bit"))
 ARGUMENTS: Mapping[str, frozenset[type]] = {
     name: frozenset(kind for taken in OPTIMIZERS.values() for kind in taken.get(name, ()))

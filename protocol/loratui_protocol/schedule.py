@@ -1,5 +1,6 @@
 """Which pictures each step shows, in which order and with which caption: computed from the seed, never stored."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,6 +78,21 @@ class Schedule:
         epoch = (step - 1) // self._layout.steps_per_epoch + 1
         when = Moment(step=step, num_steps=self._layout.num_steps, epoch=epoch)
         return [self._exposure(index, rng, when) for index in members]
+
+    def num_pictures(self, step: int) -> int:
+        """Return how many pictures the step shows."""
+        first, epoch = self._first_batch(step), (step - 1) // self._layout.steps_per_epoch
+        return sum(len(batch) for batch in self._shuffled(epoch)[first : first + self.num_micro(step)])
+
+    def largest_batch(self) -> list[Exposure]:
+        """Return the micro-batch of an epoch that has the most pixels, as its pictures' captions are whole."""
+        placements = self._layout.placements
+        indices = max(self._shuffled(0), key=lambda batch: sum(math.prod(placements[each].bucket) for each in batch))
+        captions = [self._captions.whole(self._pictures[index].caption) for index in indices]
+        return [
+            Exposure(picture_index=index, caption=caption, flipped=False)
+            for index, caption in zip(indices, captions, strict=True)
+        ]
 
     def _first_batch(self, step: int) -> int:
         if step < 1:

@@ -114,6 +114,18 @@ async def test_a_killed_trainer_is_resumed_twice_from_its_last_checkpoint_and_no
             assert agent.state(job)["trainer"] is None
 
 
+async def test_a_trainer_that_gave_something_up_for_memory_goes_on_and_that_is_no_interruption(tmp_path):
+    with running_agent(tmp_path / "home") as agent:
+        async with client_of(agent) as client:
+            job = await client.start("steps = 30\ncheckpoint_every = 10\nagain_at = 25")
+            await client.until_state(job, "done")
+            assert steps_of(client, job) == [*range(1, 25), *range(21, 31)]
+            interrupted = next(e for e in client.events(job) if isinstance(e, messages.State) and e.reason)
+            assert (interrupted.state, interrupted.reason) == ("interrupted", "oom_vram")
+            assert "From now on with less" in interrupted.detail
+            assert agent.state(job)["interruptions_ts"] == []
+
+
 async def test_a_trainer_killed_from_outside_goes_on_and_ends_well(tmp_path):
     with running_agent(tmp_path / "home") as agent:
         async with client_of(agent) as client:

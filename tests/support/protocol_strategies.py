@@ -128,6 +128,8 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "max_train_epochs": _maybe(_count),
         "mixed_precision": _maybe(st.sampled_from(MIXED_PRECISIONS)),
         "gradient_checkpointing": st.booleans(),
+        # Allowed at every resolution.
+        "min_resolution": _maybe(st.just(32)),
         "seed": _maybe(st.integers(0, 2**32 - 1)),
         "min_snr_gamma": _maybe(_rate),
         "noise_offset": _maybe(_share),

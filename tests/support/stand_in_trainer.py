@@ -39,6 +39,8 @@ class Script:
     crash_at: int = 0
     die_at: int = 0
     """Kill itself at this step, in every attempt."""
+    again_at: int = 0
+    """End at this step, so that another attempt goes on from the last state with less memory."""
     fail_code: str = ""
     log_chars: int = 0
     """Length of a log line said with every step."""
@@ -109,6 +111,9 @@ def train(folder: Path, plan: Script, reporter: Reporter, controls: Controls) ->
         # Not zeros: those the kernel gives out without taking memory for them.
         eaten.append(b"x" * (plan.eat_mb << 20))
         misbehave(plan, step)
+        if step == plan.again_at and not (folder / "less-memory").exists():
+            (folder / "less-memory").touch()
+            return {"outcome": "again", "code": "oom_vram", "what": "out of memory. From now on with less"}
         if plan.log_chars:
             reporter.emit(messages.Log(level="INFO", line="x" * plan.log_chars))
         reporter.emit(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -32,7 +33,7 @@ def write_job(folder: Path, config: TrainingConfig, *, evaluate_concept: str = "
 class TrainerProcess:
     """Runs one attempt of the job in ``folder``."""
 
-    def __init__(self, folder: Path, sockets: Path, attempt: int = 1) -> None:
+    def __init__(self, folder: Path, sockets: Path, attempt: int = 1, module: str = "loratui_agent.train") -> None:
         self.folder = folder
         self.events: list[messages.Event] = []
         self._changed = threading.Condition()
@@ -42,8 +43,13 @@ class TrainerProcess:
         self._listener.bind(str(path))
         self._listener.listen(1)
         self._log = (folder / "log").open("ab")
-        argv = [sys.executable, "-m", "loratui_agent.train", "--job-dir", str(folder), "--socket", str(path)]
-        self.process = subprocess.Popen([*argv, "--attempt", str(attempt)], stdout=self._log, stderr=self._log)
+        argv = [sys.executable, "-m", module, "--job-dir", str(folder), "--socket", str(path)]
+        self.process = subprocess.Popen(
+            [*argv, "--attempt", str(attempt)],
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -117,9 +123,11 @@ class TrainerProcess:
 
 
 @contextlib.contextmanager
-def trainer(folder: Path, sockets: Path, attempt: int = 1) -> Iterator[TrainerProcess]:
+def trainer(
+    folder: Path, sockets: Path, attempt: int = 1, module: str = "loratui_agent.train"
+) -> Iterator[TrainerProcess]:
     """Run one attempt and clean up whatever happens."""
-    process = TrainerProcess(folder, sockets, attempt)
+    process = TrainerProcess(folder, sockets, attempt, module)
     try:
         yield process
     finally:

@@ -21,6 +21,7 @@ import torch
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Job, Outcome, load_job, reserve_room
 from loratui_agent.train.loop import train
+from loratui_agent.train.memory import is_out_of_memory
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
 from loratui_protocol.errors import LoratuiError
@@ -77,13 +78,12 @@ def _attempt(folder: Path, reporter: Reporter, controls: Controls) -> Outcome:
         return Outcome(
             "failed",
             "oom_vram",
-            f"the GPU ran out of memory: {error}",
-            "set gradient_checkpointing = true, or halve train_batch_size and double gradient_accumulation_steps",
+            f"the GPU ran out of memory, and nothing is left to give up: {error}",
+            "set min_resolution, a smaller network_dim, or take a larger GPU",
         )
     except Exception as error:  # noqa: BLE001 - the boundary of the process: the traceback goes to the job's log
         traceback.print_exc()
-        # torch has no exception of its own for the RAM.
-        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+        if is_out_of_memory(error):
             return Outcome("failed", "oom_ram", "the machine ran out of memory", "use a machine with more RAM")
         return Outcome("failed", "bug", f"{type(error).__name__}: {error}", "see the log of the run, and report it")
 

@@ -45,6 +45,8 @@ class TrainingState:
     """LoRA parameters by name."""
     optimizer: dict[str, Tensor]
     """Optimizer state, flattened to ``INDEX.KEY``."""
+    optimizer_type: str
+    """What keeps such a state: one of another kind begins anew."""
     lr_scheduler: dict[str, object]
     scaler: dict[str, float]
     """State of the fp16 loss scaler; empty without one."""
@@ -79,6 +81,7 @@ def save_state(folder: Path, state: TrainingState) -> int:
             "num_skipped": state.num_skipped,
             "num_cpu_threads": state.num_cpu_threads,
             "seed": state.seed,
+            "optimizer_type": state.optimizer_type,
             "lr_scheduler": state.lr_scheduler,
             "scaler": state.scaler,
         }
@@ -157,6 +160,7 @@ def _load(path: Path) -> TrainingState:
         seed=facts["seed"],
         tensors=load_file(path / "lora.safetensors"),
         optimizer=load_file(path / "optimizer.safetensors"),
+        optimizer_type=facts["optimizer_type"],
         lr_scheduler=facts["lr_scheduler"],
         scaler=facts["scaler"],
     )
@@ -184,11 +188,17 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
-    """Put back what ``flatten_optimizer`` returned; learning rates are set by the scheduler afterwards."""
+    """Put back what ``flatten_optimizer`` returned; learning rates are set by the scheduler afterwards.
+
+    What belongs to parameters that learn no more, which are the last ones, is left out.
+    """
     state: dict[int, Any] = {}
     groups = optimizer.state_dict()["param_groups"]
+    num_parameters = sum(len(group["params"]) for group in groups)
     for name, tensor in flat.items():
         index, *path = name.removeprefix(_GROUP).split(".")
+        if int(index) >= (len(groups) if name.startswith(_GROUP) else num_parameters):
+            continue
         place = groups[int(index)] if name.startswith(_GROUP) else state.setdefault(int(index), {})
         for key in path[:-1]:
             place = place.setdefault(key, {})

@@ -26,6 +26,8 @@ class Job:
     folder: Path
     config: TrainingConfig
     evaluate_concept: str
+    price_microusd_per_h: int = 0
+    """What the machine costs; 0: nothing."""
 
     @property
     def checkpoints(self) -> Path:
@@ -101,7 +103,7 @@ def load_job(folder: Path) -> Job:
     """
     spec = json.loads((folder / "spec.json").read_text("utf-8"))
     config = parse_config((folder / "job.toml").read_text("utf-8"), folder).config
-    job = Job(folder, config, str(spec.get("evaluate_concept", "")))
+    job = Job(folder, config, str(spec.get("evaluate_concept", "")), int(spec.get("price_microusd_per_h", 0)))
     for path in (job.checkpoints, job.artifacts):
         path.mkdir(mode=0o700, exist_ok=True)
     for unfinished in job.artifacts.glob(".*.tmp"):

@@ -1,22 +1,21 @@
 """The training, top to bottom: encode prompts, cache latents, train, export, try out. Start reading here."""
 
-# B batch, C latent channels, H W latent height and width
-
 import contextlib
 import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-from loratui_agent.train import brought_state, latents, lora, noise, saving, validation
-from loratui_agent.train.conditioning import time_ids
+from loratui_agent.train import brought_state, gradients, latents, lora, saving, validation
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
+from loratui_agent.train.fit import AgainError, step_down
 from loratui_agent.train.job import Job, Outcome
+from loratui_agent.train.memory import device_memory, is_out_of_memory
+from loratui_agent.train.pace import Pace, StepFacts
+from loratui_agent.train.probe import fit_to_device
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.run import Run, add_optimizer, resident_gib, set_up
 from loratui_agent.train.text import num_cut_captions
@@ -25,7 +24,6 @@ from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.errors import JobError
 from loratui_protocol.messages import JobState
-from loratui_protocol.schedule import Exposure
 
 MAX_SKIPPED_IN_A_ROW = 10
 _SPEED_WINDOW = 20
@@ -40,15 +38,33 @@ def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
     """
     brought_state.take_in(job)
     run = set_up(job, reporter)
+    try:
+        return _train(run, controls)
+    except AgainError as reason:
+        return Outcome("again", "oom_vram", str(reason))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        given_up = step_down(job, run.config, run.fit, run.reserves)
+        if not given_up:
+            raise
+        return Outcome("again", "oom_vram", f"out of memory after step {run.step}. From now on {given_up}")
+
+
+def _train(run: Run, controls: Controls) -> Outcome:
     encode_prompts(run)
     cache_latents(run)
     add_optimizer(run)
     state = saving.load_state(run)
-    set_num_threads(run, saved=state.num_cpu_threads if state else None, train_once=lambda: _gradients(run, 1, 0, 1.0))
+    saved = state.num_cpu_threads if state else None
+    set_num_threads(run, saved=saved, train_once=lambda: gradients.of_micro_batch(run, 1, 0, 1.0))
     if state:
         saving.restore(run, state)
+        if not run.fit.learns_text:
+            encode_prompts(run)  # again: with what the text encoders had learned
     saving.check_disk(run)
-    reporter.emit(messages.State(state=JobState.RUNNING, detail=f"from step {run.step} of {run.plan.steps}"))
+    fit_to_device(run, lambda exposures: gradients.of_pictures(run, exposures, 0, 1.0))
+    run.reporter.emit(messages.State(state=JobState.RUNNING, detail=f"from step {run.step} of {run.plan.steps}"))
     if run.config.sample_at_first and run.step == 0:
         saving.make_samples(run, controls)
     train_steps(run, controls)
@@ -74,8 +90,13 @@ def encode_prompts(run: Run) -> None:
         )
     run.say("encode_prompts", message="encoding captions")
     run.prompts.prepare([*texts, "", *config.sample_prompts])
-    if not run.trains_text and not captions.vary:
-        models.text_encoders.clear()
+    if run.learns_text or captions.vary:
+        return
+    for name, text_encoder in list(models.text_encoders.items()):
+        if name in run.learning_rates:
+            text_encoder.to("cpu")  # its LoRA is part of the file
+        else:
+            del models.text_encoders[name]
 
 
 def cache_latents(run: Run) -> None:
@@ -107,6 +128,13 @@ def train_steps(run: Run, controls: Controls) -> None:
     if run.step == 0:
         _look_if_due(run)
     ram_gib, ram_read_s = resident_gib(), time.monotonic()
+    memory = device_memory(run.accelerator.device)
+    pace = Pace(
+        num_steps=run.plan.steps,
+        measured_picture_s=run.measured_picture_s,
+        total_bytes=memory.total_bytes if memory else None,
+        microusd_per_h=run.job.price_microusd_per_h,
+    )
     while run.step < run.plan.steps and not controls.stopping:
         controls.wait_while_paused(
             lambda state: run.reporter.emit(messages.State(state=state)),
@@ -118,6 +146,7 @@ def train_steps(run: Run, controls: Controls) -> None:
         loss, grad_norm = take_step(run)
         now_s = time.monotonic()
         durations.append(now_s - started_s)
+        _watch_pace(run, pace, now_s - started_s)
         if now_s - ram_read_s > _RAM_EVERY_S:
             ram_gib, ram_read_s = resident_gib(), now_s
         # The median: the first step warms up, and one that waits for a disk says nothing of the next.
@@ -145,10 +174,20 @@ def train_steps(run: Run, controls: Controls) -> None:
         controls.answer()
 
 
+def _watch_pace(run: Run, pace: Pace, duration_s: float) -> None:
+    """Say what makes the run slower than it could be."""
+    reserved = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None
+    facts = StepFacts(
+        step=run.step, duration_s=duration_s, num_pictures=run.schedule.num_pictures(run.step), reserved_bytes=reserved
+    )
+    for code, sentence in pace.take(facts):
+        run.reporter.emit(messages.Warn(code=code, message=sentence))
+
+
 def _look_if_due(run: Run) -> None:
     """Look at the pictures that are held out, where the plan says so."""
     if run.step in run.plan.validation_steps:
-        run.reporter.emit(validation.look(run, predict))
+        run.reporter.emit(validation.look(run))
 
 
 def take_step(run: Run) -> tuple[float, float]:
@@ -159,20 +198,22 @@ def take_step(run: Run) -> tuple[float, float]:
     Raises:
         JobError: too many such steps in a row (code ``nan_loss``); the last good state is on disk.
     """
+    if run.fit.text_aside:
+        gradients.encode_ahead(run)
     losses = []
     num_micro = run.schedule.num_micro(run.step + 1)
     for micro in range(num_micro):
         last = micro == num_micro - 1
         # Several GPUs exchange gradients once a step, with the last micro-batch.
         with contextlib.nullcontext() if last else run.accelerator.no_sync(run.models.unet):
-            losses.append(_gradients(run, run.step + 1, micro, 1 / num_micro))
+            losses.append(gradients.of_micro_batch(run, run.step + 1, micro, 1 / num_micro))
     grad_norm = _clip(run)
     loss = torch.stack(losses).sum().item()  # waits for the GPU: the guard below must know
     if math.isfinite(grad_norm) and math.isfinite(loss):
         run.optimizer.step()
         run.num_skipped = 0
         if run.config.scale_weight_norms is not None:
-            for part in run.trained.values():
+            for part in run.learning.values():
                 lora.scale_norms(part, run.config.scale_weight_norms)
     else:
         _skip(run, loss)
@@ -180,41 +221,6 @@ def take_step(run: Run) -> tuple[float, float]:
     run.lr_scheduler.step()
     run.step += 1
     return loss, grad_norm
-
-
-def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
-    """Add the gradients of a micro-batch, which is ``share`` of its step, and return its share of the loss."""
-    config, models, device = run.config, run.models, run.accelerator.device
-    exposures = run.schedule.batch(step, micro)
-    indices = [exposure.picture_index for exposure in exposures]
-    seed = noise.step_seed(run.seed, step, micro)
-    torch.manual_seed(seed)  # dropout draws from the global generator
-    shape = (len(indices), *run.latents.plain[indices[0]].mean.shape)
-    num_timesteps = models.noise_scheduler.config.num_train_timesteps
-    drawn = noise.draw_noise(shape, config, num_timesteps, seed)
-    latents_BCHW = run.latents.sample(indices, [e.flipped for e in exposures], drawn.posterior_BCHW)
-    latents_BCHW = latents_BCHW * models.vae_scaling_factor
-    noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
-    noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
-    predicted_BCHW = predict(run, exposures, noisy_BCHW, timesteps_B)
-    target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
-    mask_B1HW = run.latents.mask(indices, [e.flipped for e in exposures])
-    loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
-    prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
-    loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * share
-    run.accelerator.backward(loss)
-    return loss.detach()
-
-
-def predict(run: Run, exposures: Sequence[Exposure], noisy_BCHW: Tensor, timesteps_B: Tensor) -> Tensor:
-    """Return what the UNet says of noisy latents of these pictures, shown so, shape (B, C, H, W)."""
-    text = run.prompts.encode([exposure.caption for exposure in exposures])
-    pictures, placements = run.dataset.pictures, run.plan.placements
-    shown = [(each.picture_index, each.flipped) for each in exposures]
-    sizes = [time_ids(pictures[index], placements[index], mirrored=flipped) for index, flipped in shown]
-    added = text.added_cond_kwargs(sizes)
-    predicted: Tensor = run.models.unet(noisy_BCHW, timesteps_B, text.hidden_BLD, added_cond_kwargs=added).sample
-    return predicted
 
 
 def _clip(run: Run) -> float:

@@ -13,6 +13,7 @@ from torch import nn
 
 from loratui_agent.train import lora
 from loratui_agent.train.base_hash import BaseHash, base_hash
+from loratui_agent.train.fit import Fit, Reserves, fit_of, reserves_of
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
@@ -21,6 +22,7 @@ from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
+from loratui_protocol.captions import Captions
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint, scan_config
 from loratui_protocol.errors import ConfigError
@@ -43,6 +45,7 @@ _OUTSIDE_IDENTITY = frozenset(
         "sample_at_first",
         "trigger_word",
         "num_cpu_threads",
+        "min_resolution",
         "seed",
         # Their content counts, whatever they are called on this machine.
         "pretrained_model_name_or_path",
@@ -52,6 +55,8 @@ _OUTSIDE_IDENTITY = frozenset(
     }
 )
 
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""What the frozen models have at each ``mixed_precision``."""
 _SMALL_SHARE = 0.5
 """Of the area that a model was made for: below it a picture is not what the model knows."""
 
@@ -62,6 +67,7 @@ class Run:
 
     job: Job
     config: TrainingConfig
+    """As it is trained: the job's own, but for what ``fit`` has changed."""
     reporter: Reporter
     accelerator: Accelerator
     precision: str
@@ -77,6 +83,12 @@ class Run:
     """Of each model that learns, by what pipelines call it, the UNet first."""
     prompts: Prompts
     objective: Objective
+    fit: Fit
+    reserves: Reserves
+    encoded_until: int = 0
+    """The last step whose captions are encoded ahead."""
+    measured_picture_s: float | None = None
+    """Seconds a picture, as measured before the first step; None: nothing was."""
     latents: LatentCache = field(default_factory=lambda: LatentCache([], []))
     optimizer: torch.optim.Optimizer = field(init=False)
     lr_scheduler: torch.optim.lr_scheduler.LambdaLR = field(init=False)
@@ -86,9 +98,14 @@ class Run:
     """When the last checkpoint was saved, by the monotonic clock."""
 
     @property
-    def trains_text(self) -> bool:
-        """Return whether a text encoder has LoRA modules."""
-        return any(name != "unet" for name in self.learning_rates)
+    def learns_text(self) -> bool:
+        """Return whether a text encoder learns."""
+        return any(name != "unet" for name in self.learning)
+
+    @property
+    def learning(self) -> dict[str, nn.Module]:
+        """Return the models that learn: those that have LoRA modules, but for text encoders that were given up."""
+        return {name: model for name, model in self.trained.items() if name == "unet" or self.fit.learns_text}
 
     @property
     def trained(self) -> dict[str, nn.Module]:
@@ -112,16 +129,16 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
     Raises:
         DatasetError, ModelError, ConfigError: before anything is written.
     """
-    config = job.config
+    fit = fit_of(job)
+    config = fit.fitted(job.config)
     seed = fixed_seed(job)
     reporter.emit(messages.Setup(phase="dataset", message="reading the dataset"))
     dataset = scan_config(config, verify=True)
     reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
     precision = _precision(config)
     accelerator = Accelerator(mixed_precision=precision)
-    dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     torch.backends.cuda.matmul.allow_tf32 = True
-    models = load_models(config.pretrained_model_name_or_path, dtype, configs=configs)
+    models = load_models(config.pretrained_model_name_or_path, DTYPES[precision], configs=configs)
     agree_on_prediction(models, config)
     planned = plan(config, dataset.pictures)
     base = base_hash(models.path)
@@ -143,9 +160,16 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         schedule=Schedule(config, dataset.pictures, seed),
         models=models,
         base=base,
-        identity=_identity(config, dataset, base.sha256, seed),
+        identity=_identity(job.config, dataset, base.sha256, seed),
         objective=new_objective(config, models.noise_scheduler),
-        prompts=Prompts(models, trained=learning_rates.keys() != {"unet"}, clip_skip=clip_skip),
+        fit=fit,
+        reserves=reserves_of(
+            config,
+            captions_vary=Captions(config).vary,
+            trains_text=learning_rates.keys() != {"unet"},
+            trains_unet="unet" in learning_rates,
+        ),
+        prompts=Prompts(models, trained=learning_rates.keys() != {"unet"} and fit.learns_text, clip_skip=clip_skip),
         learning_rates=learning_rates,
     )
     # PEFT draws the downs from torch's global generator.
@@ -225,21 +249,35 @@ def add_optimizer(run: Run) -> None:
     """Create optimizer and schedule, and let accelerate place everything."""
     config = run.config
     parts = [
-        Part(name, lora.trainable_parameters(model), run.learning_rates[name]) for name, model in run.trained.items()
+        Part(name, lora.trainable_parameters(model), run.learning_rates[name]) for name, model in run.learning.items()
     ]
     optimizer = new_optimizer(
         config, parts, lambda text: run.reporter.emit(messages.Warn(code="optimizer.fallback", message=text))
     )
     run.lr_scheduler = new_lr_scheduler(config, optimizer, run.plan.steps)
-    for module in (run.models.unet, *run.trained.values()):
+    for name, model in run.trained.items():
+        if name not in run.learning:
+            model.requires_grad_(requires_grad=False)
+    for module in (run.models.unet, *run.learning.values()):
         module.train()
-    if config.gradient_checkpointing:
-        run.models.unet.enable_gradient_checkpointing()
+    use_fit(run, run.fit)
     run.models.unet = run.accelerator.prepare(run.models.unet)
     for name in run.models.text_encoders:
         if name in run.learning_rates:
             run.models.text_encoders[name] = run.accelerator.prepare(run.models.text_encoders[name])
     run.optimizer = run.accelerator.prepare(optimizer)
+
+
+def use_fit(run: Run, fit: Fit) -> None:
+    """From now on use memory so; what needs another optimizer or other pictures is for another attempt."""
+    if fit.checkpointing:
+        run.models.unet.enable_gradient_checkpointing()
+    else:
+        run.models.unet.disable_gradient_checkpointing()
+    run.fit = fit
+    needs_text = run.learns_text or run.reserves.has_text_on_device(fit)
+    for text_encoder in run.models.text_encoders.values():
+        text_encoder.to(run.accelerator.device if needs_text else "cpu")
 
 
 def resident_gib() -> float:

@@ -43,8 +43,16 @@ def restore(run: Run, state: TrainingState) -> None:
     with torch.no_grad():
         for name, parameter in _lora_tensors(run).items():
             parameter.copy_(state.tensors[name])
-    restore_optimizer(run.optimizer, state.optimizer)
-    run.lr_scheduler.load_state_dict(state.lr_scheduler)
+    if state.optimizer_type == _optimizer_type(run):
+        restore_optimizer(run.optimizer, state.optimizer)
+    else:
+        what = f"the state is one of {state.optimizer_type}: {_optimizer_type(run)} begins anew with its averages"
+        run.reporter.emit(messages.Warn(code="optimizer.anew", message=what))
+    # One value a part that learns: a text encoder that learns no more was the last.
+    num_parts = len(run.optimizer.param_groups)
+    run.lr_scheduler.load_state_dict(
+        {key: kept[:num_parts] if isinstance(kept, list) else kept for key, kept in state.lr_scheduler.items()}
+    )
     for group, lr in zip(run.optimizer.param_groups, run.lr_scheduler.get_last_lr(), strict=True):
         group["lr"] = lr
     # Empty where the state comes from a machine with another precision, when the config leaves that open.
@@ -115,6 +123,7 @@ def save_checkpoint(run: Run) -> None:
             seed=run.seed,
             tensors=_lora_tensors(run),
             optimizer=flatten_optimizer(run.optimizer),
+            optimizer_type=_optimizer_type(run),
             lr_scheduler=run.lr_scheduler.state_dict(),
             scaler=scaler.state_dict() if scaler is not None else {},
         ),
@@ -123,6 +132,12 @@ def save_checkpoint(run: Run) -> None:
     run.reporter.emit(messages.Checkpoint(step=run.step, size=size, seconds=run.saved_at_s - started_s))
     for part in run.job.published_state(run.step):
         run.reporter.emit(part)
+
+
+def _optimizer_type(run: Run) -> str:
+    """Return the name of the optimizer at work, which may be another one than was asked for."""
+    # accelerate wraps it.
+    return type(getattr(run.optimizer, "optimizer", run.optimizer)).__name__
 
 
 def _lora_tensors(run: Run) -> dict[str, torch.Tensor]:
@@ -175,7 +190,7 @@ def make_samples(run: Run, controls: Controls) -> None:
         return
     device = run.accelerator.device
     models.vae.to(device)
-    learning = [run.models.unet, *run.trained.values()]
+    learning = [run.models.unet, *run.learning.values()]
     for module in learning:
         module.eval()  # no LoRA dropout in pictures
     pipeline = new_pipeline(models)

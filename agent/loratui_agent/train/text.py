@@ -2,7 +2,7 @@
 
 # B batch, L tokens
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class Prompts:
         self._trained = trained
         self._clip_skip = clip_skip
         self._cache: dict[str, Conditioning] = {}
+        self._ahead: dict[str, Conditioning] = {}
 
     @torch.no_grad()
     def prepare(self, captions: Sequence[str]) -> None:
@@ -57,10 +58,22 @@ class Prompts:
         for caption in sorted(set(captions)):
             self._cache[caption] = self._encode([caption])
 
+    @torch.no_grad()
+    def encode_ahead(self, captions: Iterable[str], device: torch.device) -> None:
+        """Encode what the next steps show and forget the last ones'; the text encoders are on the device meanwhile."""
+        for text_encoder in self._models.text_encoders.values():
+            text_encoder.to(device)
+        self._ahead = {
+            caption: self._encode([caption]) for caption in sorted(set(captions)) if caption not in self._cache
+        }
+        for text_encoder in self._models.text_encoders.values():
+            text_encoder.to("cpu")
+
     def encode(self, captions: Sequence[str]) -> Conditioning:
         """Return the conditioning of a batch; with gradients when a text encoder is trained."""
-        if all(caption in self._cache for caption in captions):
-            return stack([self._cache[caption] for caption in captions])
+        known = self._cache | self._ahead
+        if all(caption in known for caption in captions):
+            return stack([known[caption] for caption in captions])
         if not self._models.text_encoders:
             raise ValueError("a caption that was not prepared, and the text encoders are freed")
         return self._encode(captions)

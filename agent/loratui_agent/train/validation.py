@@ -5,32 +5,28 @@ With nothing drawn anew two looks differ by what was learned between them, and b
 
 # B batch, C latent channels, H W latent height and width
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from loratui_agent.train import noise
+from loratui_agent.train.gradients import predict
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.held_out import TIMESTEPS_PER_PICTURE
 from loratui_protocol.schedule import Exposure
 
-Predict = Callable[[Run, Sequence[Exposure], Tensor, Tensor], Tensor]
-"""Pictures as they are shown, noisy latents (B, C, H, W) and timesteps (B,) to what the UNet says of them."""
-
 
 @torch.no_grad()
-def look(run: Run, predict: Predict) -> messages.Validation:
+def look(run: Run) -> messages.Validation:
     """Return the mean squared errors of both kinds of pictures at this step; no weight is changed, nothing is drawn."""
-    parts = [run.models.unet, *run.trained.values()]
+    parts = [run.models.unet, *run.learning.values()]
     for part in parts:
         part.eval()
     try:
-        held, trained = (
-            _error(run, predict, indices) for indices in (run.plan.held_out.indices, run.plan.held_out.compared)
-        )
+        held, trained = (_error(run, indices) for indices in (run.plan.held_out.indices, run.plan.held_out.compared))
     finally:
         for part in parts:
             part.train()
@@ -39,7 +35,7 @@ def look(run: Run, predict: Predict) -> messages.Validation:
     )
 
 
-def _error(run: Run, predict: Predict, indices: Sequence[int]) -> float:
+def _error(run: Run, indices: Sequence[int]) -> float:
     """Return the mean over pictures and timesteps; one picture at a time, since they have their own sizes."""
     captions = Captions(run.config)
     total = torch.zeros((), device=run.accelerator.device)

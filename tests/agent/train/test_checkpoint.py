@@ -20,6 +20,7 @@ def state(step: int, identity: str = "run") -> TrainingState:
         seed=5,
         tensors={"unet.a.down": torch.full((2, 3), float(step))},
         optimizer={"0.exp_avg": torch.arange(6.0).reshape(2, 3), "0.step": torch.tensor(float(step))},
+        optimizer_type="AdamW",
         lr_scheduler={"last_epoch": step},
         scaler={},
     )

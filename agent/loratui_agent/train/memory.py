@@ -1,0 +1,80 @@
+"""The memory that a training competes for: a GPU's. On a CPU torch can't tell what a step takes; nothing is asked."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+
+_MARGIN = 0.05
+"""Share of the GPU that a probe leaves free: a run's memory falls into pieces that can't be used again."""
+_MARGIN_LATER = 0.01
+
+
+class DeviceMemory(Protocol):
+    """A device's memory, as far as a training may use it."""
+
+    total_bytes: int
+    """What there is for this process, beside what others hold."""
+
+    def begin(self, *, margin: bool) -> None:
+        """Forget the peak so far; with a ``margin`` less than all can be had, and what is above is out of memory."""
+
+    def peak_bytes(self) -> int:
+        """Return the most that was in use since ``begin``."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has done everything."""
+
+    def release(self) -> None:
+        """Give back what nobody uses."""
+
+    def held(self, num_bytes: int) -> contextlib.AbstractContextManager[None]:
+        """Hold so much, in the place of something that comes later."""
+
+
+class CudaMemory:
+    """A GPU's. Past the limit torch says so, instead of letting a driver spill into the host's memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        free, self._all_bytes = torch.cuda.mem_get_info(device)
+        self.total_bytes = free + torch.cuda.memory_reserved(device)
+
+    def begin(self, *, margin: bool) -> None:
+        """Forget the peak so far and set the limit."""
+        share = self.total_bytes / self._all_bytes * (1 - (_MARGIN if margin else _MARGIN_LATER))
+        torch.cuda.set_per_process_memory_fraction(share, self._device)
+        torch.cuda.reset_peak_memory_stats(self._device)
+
+    def peak_bytes(self) -> int:
+        """Return the most that torch reserved since ``begin``."""
+        return torch.cuda.max_memory_reserved(self._device)
+
+    def synchronize(self) -> None:
+        """Wait until the GPU has done everything."""
+        torch.cuda.synchronize(self._device)
+
+    def release(self) -> None:
+        """Give back what torch keeps for later."""
+        torch.cuda.empty_cache()
+
+    @contextlib.contextmanager
+    def held(self, num_bytes: int) -> Iterator[None]:
+        """Hold so much."""
+        place = torch.empty(num_bytes, dtype=torch.uint8, device=self._device)
+        try:
+            yield
+        finally:
+            del place
+
+
+def device_memory(device: torch.device) -> DeviceMemory | None:
+    """Return the memory of the device; None where it can't be asked."""
+    return CudaMemory(device) if device.type == "cuda" else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the error says that the device, or on a CPU the machine, has no more memory."""
+    # torch has no exception of its own for the RAM.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
