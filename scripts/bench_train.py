@@ -1,6 +1,6 @@
 """Is the training loop as fast and as lean as a bare one? Prints a table; exits 1 when a gate is missed.
 
-    python scripts/bench_train.py            # step time in one run, peak memory in two fresh processes
+    python scripts/bench_train.py            # step time at batch 1, 2 and 4, peak memory in two fresh processes
 
 The bare loop has the same UNet, text encoder, LoRA modules, optimizer and cached latents, and nothing else: no
 accelerate, no schedule, no events, no checks. Blocks of steps of both loops alternate in one process, so that a busy
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,15 +32,16 @@ from loratui_protocol import messages
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import read_config
 
-MAX_STEP_RATIO = 1.05
+MAX_STEP_RATIO = 1.02
+BATCHES = (1, 2, 4)
 MAX_RSS_RATIO = 1.10
 MAX_EMIT_PCT = 0.5
 BLOCK_STEPS = 5
 
 
-def new_run(folder: Path) -> Run:
+def new_run(folder: Path, batch: int) -> Run:
     """Set up the demo's training up to its first step."""
-    config = read_config(write_demo(folder, "demo")).config
+    config = replace(read_config(write_demo(folder, "demo")).config, train_batch_size=batch)
     for name in ("ckpt", "artifacts"):
         (folder / name).mkdir()
     # No agent listens: events are encoded and kept, as they are while an agent is away.
@@ -60,7 +62,7 @@ def our_step(run: Run) -> None:
 
 def bare_models(folder: Path) -> tuple[Models, TrainingConfig]:
     """Load the base model and attach the demo's LoRA modules, for the bare loop's own process."""
-    config = read_config(write_demo(folder, "demo")).config
+    config = replace(read_config(write_demo(folder, "demo")).config, train_batch_size=BATCHES[-1])
     models = load_models(config.pretrained_model_name_or_path, torch.float32)
     text_encoder = models.text_encoders["text_encoder"]
     lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
@@ -105,10 +107,10 @@ def block_s(step: Callable[[], None]) -> float:
     return (time.perf_counter() - started_s) / BLOCK_STEPS
 
 
-def compare_steps(num_blocks: int) -> tuple[float, float, float, float]:
+def compare_steps(batch: int, num_blocks: int) -> tuple[float, float, float, float]:
     """Return median seconds a step, ours and bare, the median ratio of neighbouring blocks, and ``emit_us``."""
     with tempfile.TemporaryDirectory() as folder:
-        run = new_run(Path(folder))
+        run = new_run(Path(folder), batch)
         posteriors = run.latents.plain
         mean, std = torch.stack([p.mean for p in posteriors]), torch.stack([p.std for p in posteriors])
         bare = bare_loop(run.models, run.config, mean, std, [p.caption for p in run.dataset.pictures])
@@ -146,7 +148,7 @@ def child(mode: str) -> None:
     """Take a few steps and print the peak resident memory in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         if mode == "ours":
-            run = new_run(Path(folder))
+            run = new_run(Path(folder), BATCHES[-1])
             for _ in range(6):
                 our_step(run)
         else:
@@ -168,16 +170,19 @@ def main() -> int:
     if arguments.child:
         child(arguments.child)
         return 0
-    ours_s, bare_s, step_ratio, emitted_us = compare_steps(arguments.blocks)
+    compared = {batch: compare_steps(batch, arguments.blocks) for batch in BATCHES}
     ours_mib, bare_mib = peak_rss_mib("ours"), peak_rss_mib("bare")
-    rss_ratio = ours_mib / bare_mib
     print(f"{'':24}{'ours':>10}{'bare':>10}{'ratio':>8}{'gate':>8}")
-    print(f"{'step, ms':24}{ours_s * 1e3:10.1f}{bare_s * 1e3:10.1f}{step_ratio:8.3f}{MAX_STEP_RATIO:8.2f}")
+    for batch, (ours_s, bare_s, ratio, _) in compared.items():
+        row = f"step at batch {batch}, ms"
+        print(f"{row:24}{ours_s * 1e3:10.1f}{bare_s * 1e3:10.1f}{ratio:8.3f}{MAX_STEP_RATIO:8.2f}")
+    rss_ratio = ours_mib / bare_mib
     print(f"{'peak RSS, MiB':24}{ours_mib:10.0f}{bare_mib:10.0f}{rss_ratio:8.3f}{MAX_RSS_RATIO:8.2f}")
-    emitted_pct = emitted_us / ours_s / 1e4
+    fastest_s, _, _, emitted_us = compared[BATCHES[0]]
+    emitted_pct = emitted_us / fastest_s / 1e4
     print(f"handing an event to the agent: {emitted_us:.1f} us, {emitted_pct:.4f} % of a step (gate {MAX_EMIT_PCT} %)")
-    kept = step_ratio <= MAX_STEP_RATIO and rss_ratio <= MAX_RSS_RATIO and emitted_pct <= MAX_EMIT_PCT
-    return 0 if kept else 1
+    is_fast = all(ratio <= MAX_STEP_RATIO for _, _, ratio, _ in compared.values())
+    return 0 if is_fast and rss_ratio <= MAX_RSS_RATIO and emitted_pct <= MAX_EMIT_PCT else 1
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class TrainerProcess:
     def __init__(self, folder: Path, sockets: Path, attempt: int = 1, module: str = "loratui_agent.train") -> None:
         self.folder = folder
         self.events: list[messages.Event] = []
+        self._said_ts: list[float] = []
         self._changed = threading.Condition()
         self._connection: socket.socket | None = None
         path = sockets / f"{folder.name[-8:]}-{attempt}.sock"
@@ -68,6 +69,7 @@ class TrainerProcess:
         elif isinstance(message, messages.TrainerEvent):
             with self._changed:
                 self.events.append(message.event)
+                self._said_ts.append(message.ts)
                 self._changed.notify_all()
 
     def wait_for(self, wanted: Callable[[messages.Event], bool]) -> messages.Event:
@@ -115,6 +117,11 @@ class TrainerProcess:
         self._log.close()
         if self._connection is not None:
             self._connection.close()
+
+    def timed(self) -> list[tuple[float, messages.Event]]:
+        """Return the events so far, each with the time at which the trainer said it."""
+        with self._changed:
+            return list(zip(self._said_ts, self.events, strict=True))
 
     def of_type(self, kind: type[EventT]) -> list[EventT]:
         """Return the events of one kind so far."""

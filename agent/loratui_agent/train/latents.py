@@ -34,6 +34,12 @@ class LatentCache:
     masks: list[Tensor] = field(default_factory=list)
     """What counts of each picture, shape (1, H, W), 0 to 1; empty when all of all does."""
 
+    @property
+    def num_bytes(self) -> int:
+        """Return what the cache holds: of a picture without a mask 8 bytes a latent value, twice where mirrored."""
+        tensors = [*self.masks, *(part for each in (*self.plain, *self.mirrored) for part in (each.mean, each.std))]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
     def sample(self, indices: Sequence[int], mirrored: Sequence[bool], noise_BCHW: Tensor) -> Tensor:
         """Return unscaled latents, shape (B, C, H, W), drawn with the given standard normal noise."""
         chosen = [(self.mirrored if flip else self.plain)[i] for i, flip in zip(indices, mirrored, strict=True)]
