@@ -10,10 +10,10 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from loratui_agent.files import sha256_of, write_atomically
+from loratui_agent.files import sha256_of, write_atomically, write_text
 from loratui_agent.job import Job
 from loratui_agent.journal import Cursor
 from loratui_agent.process import try_lock
@@ -22,11 +22,12 @@ from loratui_agent.trainer_link import trainer_socket
 from loratui_agent.worker import TRAINER_ARGV, Patience, Worker
 from loratui_protocol.codec import decode_record
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import read_config, to_toml
+from loratui_protocol.config_file import parse_config, read_config, to_toml
 from loratui_protocol.errors import AgentRefusedError, StorageError, UsageError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import Artifact, JobState, StartJob, Stop
 from loratui_protocol.paths import AgentHome, make_socket_folder, socket_path
+from loratui_protocol.run_end import ENDS
 
 _INTERRUPTED = 130
 _HUNG_UP = 129
@@ -105,15 +106,25 @@ def _open(folder: Path, config: TrainingConfig, text: str) -> Job:
     if job is None:
         start = StartJob(id=new_id(), author="headless", job=new_id(), name=config.output_name, config_toml=text)
         return Job.create(folder, start)
-    if (folder / "job.toml").read_text("utf-8") != text:
+    path = folder / "job.toml"
+    known = parse_config(path.read_text("utf-8"), folder).config
+    if replace(config, **_ends(known)) != known:
         raise UsageError(
-            "the config has changed since this run began; it can only go on with the one that it began with",
+            "the config has changed since this run began; it can only go on to another end, with all else as it was",
             fix="undo the change, or give another --out to start anew",
             code="resume.config_changed",
         )
-    if job.state in (JobState.STOPPED, JobState.FAILED):
+    goes_on = _ends(known) != _ends(config)
+    if goes_on:
+        write_text(path, text)
+    if job.state in (JobState.STOPPED, JobState.FAILED) or (job.state is JobState.DONE and goes_on):
         job.move(JobState.QUEUED, reason="resume", interruptions_ts=[], hangs=0)
     return job
+
+
+def _ends(config: TrainingConfig) -> dict[str, int | None]:
+    """Return the settings that say where a run ends: it may go on with other ones."""
+    return {key: getattr(config, key) for key in ENDS}
 
 
 class _Run:

@@ -174,9 +174,18 @@ def test_two_processes_can_not_run_the_same_job(headless):
     assert end(process)[0] == 0
 
 
-def test_resume_with_a_changed_config_is_refused(headless):
+def test_resume_with_another_end_trains_on_to_it(headless):
     assert headless.run()[0] == 0
     headless.config.write_text(headless.config.read_text().replace("= 30", "= 60"))
+    status, out, err = headless.run("steps = 60", resume=True)
+    assert (status, err) == (0, "")
+    assert "step 60/60" in out
+    assert "max_train_steps = 60" in (headless.out / "job" / "job.toml").read_text()
+
+
+def test_resume_with_a_changed_config_is_refused(headless):
+    assert headless.run()[0] == 0
+    headless.config.write_text(headless.config.read_text().replace("= 4", "= 8"))
     status, _, err = headless.run(resume=True)
     assert status == 2
     assert "[resume.config_changed]" in err

@@ -107,7 +107,7 @@ def train_steps(run: Run, controls: Controls) -> None:
     if run.step == 0:
         _look_if_due(run)
     ram_gib, ram_read_s = resident_gib(), time.monotonic()
-    while run.step < run.plan.steps and not controls.stopping:
+    while run.step < run.plan.stop_step and not controls.stopping:
         controls.wait_while_paused(
             lambda state: run.reporter.emit(messages.State(state=state)),
             lambda: saving.meet_requests(run, controls),
@@ -134,7 +134,7 @@ def train_steps(run: Run, controls: Controls) -> None:
                 loss=loss,
                 lr=lr,
                 it_s=1 / step_s,
-                eta_s=(run.plan.steps - run.step) * step_s,
+                eta_s=(run.plan.stop_step - run.step) * step_s,
                 vram_gib=vram_gib,
                 ram_gib=ram_gib,
                 grad_norm=grad_norm,

@@ -1,6 +1,5 @@
 """Everything that a running training holds, and how it is built: models, data, schedule, and later the optimizer."""
 
-import hashlib
 import math
 import time
 from dataclasses import dataclass, field, fields
@@ -11,8 +10,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from loratui_agent.train import lora
+from loratui_agent.model_path import resolve_model
+from loratui_agent.train import lora, single_file
 from loratui_agent.train.base_hash import BaseHash, base_hash
+from loratui_agent.train.checkpoint import HASHED, check_newest_state
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
@@ -44,6 +45,10 @@ _OUTSIDE_IDENTITY = frozenset(
         "trigger_word",
         "num_cpu_threads",
         "seed",
+        # A run may go on to another end (``run_end``); its state says which one it was planned for.
+        "max_train_steps",
+        "max_train_epochs",
+        "stop_at_epoch",
         # Their content counts, whatever they are called on this machine.
         "pretrained_model_name_or_path",
         "train_data_dir",
@@ -71,8 +76,8 @@ class Run:
     schedule: Schedule
     models: Models
     base: BaseHash
-    identity: str
-    """Fingerprint of all that decides the weights, taken once: files may change while the run goes on."""
+    identity: dict[str, str]
+    """All that decides the weights, by name, taken once: files may change while the run goes on."""
     learning_rates: dict[str, float]
     """Of each model that learns, by what pipelines call it, the UNet first."""
     prompts: Prompts
@@ -111,11 +116,17 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
 
     Raises:
         DatasetError, ModelError, ConfigError: before anything is written.
+        StorageError: the saved state is of another run; no model was loaded.
     """
     config = job.config
     seed = fixed_seed(job)
     reporter.emit(messages.Setup(phase="dataset", message="reading the dataset"))
     dataset = scan_config(config, verify=True)
+    planned = plan(config, dataset.pictures)
+    text_width = None if configs is None else single_file.text_width(configs)
+    base = base_hash(resolve_model(config.pretrained_model_name_or_path, text_width=text_width))
+    identity = _identity(config, dataset, base.sha256, seed)
+    check_newest_state(job.checkpoints, identity, planned.steps)
     reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
     precision = _precision(config)
     accelerator = Accelerator(mixed_precision=precision)
@@ -123,8 +134,6 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
     torch.backends.cuda.matmul.allow_tf32 = True
     models = load_models(config.pretrained_model_name_or_path, dtype, configs=configs)
     agree_on_prediction(models, config)
-    planned = plan(config, dataset.pictures)
-    base = base_hash(models.path)
     for finding in (*dataset.findings, *planned.findings):
         if finding.severity != "info":
             reporter.emit(messages.Warn(code=finding.code, message=finding.what))
@@ -143,7 +152,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         schedule=Schedule(config, dataset.pictures, seed),
         models=models,
         base=base,
-        identity=_identity(config, dataset, base.sha256, seed),
+        identity=identity,
         objective=new_objective(config, models.noise_scheduler),
         prompts=Prompts(models, trained=learning_rates.keys() != {"unet"}, clip_skip=clip_skip),
         learning_rates=learning_rates,
@@ -211,14 +220,14 @@ def _precision(config: TrainingConfig) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int) -> str:
-    """Return a fingerprint of all that decides the weights: a saved state only continues its own run.
+def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int) -> dict[str, str]:
+    """Return all that decides the weights: a saved state only continues its own run.
 
     It is the same on every machine: neither paths nor a precision that the config leaves open are part of it.
     """
-    decisive = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
-    text = f"{base_sha256}\n{fingerprint(dataset)}\n{seed}\n{sorted(decisive.items())!r}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    hashes = dict(zip(HASHED, (base_sha256, fingerprint(dataset)), strict=True))
+    decisive = {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
+    return {**hashes, "seed": str(seed), **decisive}
 
 
 def add_optimizer(run: Run) -> None:
