@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from loratui_agent.files import sha256_of, write_atomically, write_text
@@ -21,7 +21,7 @@ from loratui_agent.progress import LORA_KINDS, Progress, narrate
 from loratui_agent.trainer_link import trainer_socket
 from loratui_agent.worker import TRAINER_ARGV, Patience, Worker
 from loratui_protocol.codec import decode_record
-from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_file import parse_config, read_config, to_toml
 from loratui_protocol.errors import AgentRefusedError, StorageError, UsageError
 from loratui_protocol.ids import new_id
@@ -108,23 +108,18 @@ def _open(folder: Path, config: TrainingConfig, text: str) -> Job:
         return Job.create(folder, start)
     path = folder / "job.toml"
     known = parse_config(path.read_text("utf-8"), folder).config
-    if replace(config, **_ends(known)) != known:
+    changed = {key for key in KEYS if getattr(known, key) != getattr(config, key)}
+    if not changed <= set(ENDS):
         raise UsageError(
             "the config has changed since this run began; it can only go on to another end, with all else as it was",
             fix="undo the change, or give another --out to start anew",
             code="resume.config_changed",
         )
-    goes_on = _ends(known) != _ends(config)
-    if goes_on:
+    if changed:
         write_text(path, text)
-    if job.state in (JobState.STOPPED, JobState.FAILED) or (job.state is JobState.DONE and goes_on):
+    if job.state in (JobState.STOPPED, JobState.FAILED) or (job.state is JobState.DONE and changed):
         job.move(JobState.QUEUED, reason="resume", interruptions_ts=[], hangs=0)
     return job
-
-
-def _ends(config: TrainingConfig) -> dict[str, int | None]:
-    """Return the settings that say where a run ends: it may go on with other ones."""
-    return {key: getattr(config, key) for key in ENDS}
 
 
 class _Run:

@@ -36,7 +36,7 @@ def lr_factor(config: TrainingConfig, num_done: int, num_steps: int) -> float:
             return max(0.0, _wave(config.lr_scheduler_num_cycles * (done / left)) * (1.0 - least) + least)
         case "polynomial":
             end = _POLYNOMIAL_END / max(config.learning_rate, _POLYNOMIAL_END)
-            return (1.0 - end) * max(0.0, 1.0 - done / left) ** config.lr_scheduler_power + end
+            return (1.0 - end) * math.pow(max(0.0, 1.0 - done / left), config.lr_scheduler_power) + end
         case "inverse_sqrt":
             timescale = config.lr_scheduler_timescale or num_warmup or _TIMESCALE
             return 1.0 / math.sqrt((done + timescale) / timescale)

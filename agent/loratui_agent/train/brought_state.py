@@ -7,7 +7,6 @@ from pathlib import Path
 
 from loratui_agent.files import fsync_path, full_disk_named, write_atomically
 from loratui_agent.train.job import SEED_FILE, Job
-from loratui_protocol.errors import StorageError
 from loratui_protocol.state_files import SavedState, states_in, verified_state
 
 logger = logging.getLogger(__name__)

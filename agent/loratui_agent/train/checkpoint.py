@@ -3,9 +3,9 @@
 A folder ``step-00000120`` exists only when it is complete; its manifest lists every file with size and sha256. The two
 newest are kept, so a damaged newest one is no loss.
 
-It holds weights, optimizer, schedule and loss scaler, how far the run is, and all that decides the weights by name: base
-model, dataset, seed and every such setting. It holds no random generator and no place in the dataset: what a step draws
-and shows is computed from (seed, step) alone.
+It holds weights, optimizer, schedule and loss scaler, how far the run is, and by name all that decides the weights:
+base model, dataset, seed and every such setting. It holds no random generator and no place in the dataset: what a step
+draws and shows is computed from (seed, step) alone.
 """
 
 import json

@@ -147,7 +147,8 @@ def test_a_state_that_contradicts_itself_is_not_kept_and_the_one_before_stays(
     run_id = start(host, agent)
     offer(agent, run_id, 10)
     kept(host, run_id, 10)
-    wrong = {"lora": safetensors(3), "state": b'{"format": %d, "step": 9, "seed": 7}' % STATE_FORMAT, "manifest": b'{"../x": {}}'}
+    facts = b'{"format": %d, "step": 9, "seed": 7}' % STATE_FORMAT
+    wrong = {"lora": safetensors(3), "state": facts, "manifest": b'{"../x": {}}'}
     offer(agent, run_id, 20, **{part: wrong[part]})
     agent.emit(run_id, State(state=JobState.STOPPED))
     wait_until(
