@@ -1,8 +1,9 @@
 """To which end a run goes on, what that does to its schedule, and how to go on with one that has ended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from loratui.cli.check import Checked
 from loratui.cli.following import say
 from loratui.domain.formatting import resume_command
 from loratui.domain.run import RunView
@@ -54,6 +55,16 @@ def end_of_plan(run: StoredRun, base: Path, step: int) -> RunEnd | None:
 def _place(going: Plan) -> str:
     where = f"step {going.stop_step}, epoch {going.epoch_of(going.stop_step)}"
     return where + (f" of {going.epochs} planned" if going.stop_step < going.steps else "")
+
+
+def tell_of_stops(runs: Iterable[Checked], *, is_kept: bool) -> None:
+    """Say of runs that stop for somebody to look what becomes of their rented machine meanwhile."""
+    names = [run.config.output_name for run in runs if run.plan.stop_step < run.plan.steps]
+    if names and not is_kept:
+        say(
+            f"{', '.join(names)} will stop to be looked at: the machine ends once the files are here, and waits for no "
+            "state to go on from. --keep 30m keeps it for so long, and a state has time to come"
+        )
 
 
 def tell_how_to_go_on(preferences: Settings, view: RunView) -> None:
