@@ -27,7 +27,7 @@ from loratui_protocol.errors import AgentRefusedError, StorageError, UsageError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import Artifact, JobState, StartJob, Stop
 from loratui_protocol.paths import AgentHome, make_socket_folder, socket_path
-from loratui_protocol.run_end import ENDS
+from loratui_protocol.run_end import ENDS, STOP_AT_EPOCH
 
 _INTERRUPTED = 130
 _HUNG_UP = 129
@@ -49,8 +49,8 @@ class RunOptions:
 def run(options: RunOptions) -> int:
     """Train, print progress, return the exit status.
 
-    That is 0 done, 1 failed, 3 refused, 69 an extra is missing, 130 stopped by a signal with everything saved, 129 hung
-    up while the training goes on.
+    That is 0 done or at ``stop_at_epoch``, 1 failed, 3 refused, 69 an extra is missing, 130 stopped by a signal with
+    everything saved, 129 hung up while the training goes on.
 
     Raises:
         UsageError: the output folder is not empty, or holds a job of another config.
@@ -210,7 +210,7 @@ def _default_out(config: TrainingConfig, path: Path) -> Path:
 
 
 def _status(job: Job) -> int:
-    if job.state is JobState.DONE:
+    if job.state is JobState.DONE or (job.state is JobState.STOPPED and job.facts.reason == STOP_AT_EPOCH):
         return 0
     if job.state is JobState.STOPPED:
         return _INTERRUPTED
