@@ -66,9 +66,8 @@ def main() -> int:
         argv = [sys.executable, __file__, "--child", folder, "--pictures", str(arguments.pictures)]
         found = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     grown, stated = found["grown"], found["stated"]
-    print(
-        f"  {arguments.pictures} pictures of {SIDE}x{SIDE}: {stated / 1024:.1f} KiB each as stated, {grown / 1024:.1f} KiB"
-    )
+    each = f"stated {stated / 1024:.1f} KiB each, grown {grown / 1024:.1f} KiB"
+    print(f"  {arguments.pictures} pictures of {SIDE}x{SIDE}: {each}")
     figure = Figure("growth of the resident memory over what is stated", grown / stated, "x", MAX_RATIO)
     print(figure)
     return 0 if figure.holds else 1

@@ -5,15 +5,17 @@ from collections.abc import Callable
 
 from loratui_agent.afterwards import is_on_done
 from loratui_agent.deeds import DEEDS
+from loratui_agent.going_on import set_end
 from loratui_agent.job import Job
 from loratui_agent.job_queue import JobQueue
 from loratui_agent.rental import END
 from loratui_agent.states import WITH_TRAINER
 from loratui_protocol import messages
-from loratui_protocol.errors import JobError, ProtocolError
+from loratui_protocol.errors import ConfigError, JobError, ProtocolError
 from loratui_protocol.ids import is_id
 from loratui_protocol.inputs import JobInputs, check_name, is_sha256
 from loratui_protocol.messages import JobState
+from loratui_protocol.run_end import RunEnd
 
 _NOT_RUNNING = "job.not_running"
 
@@ -87,8 +89,10 @@ class Commands:
                 self._queue.remove(job)
                 job.move(JobState.STOPPED, reason="user")
                 job.answer(command, ok=True)
-            case messages.Resume() if job.state in (JobState.STOPPED, JobState.FAILED):
+            case messages.Resume() if job.state.is_final and (job.state is not JobState.DONE or command.end):
                 self._resume(command, job)
+            case messages.Resume(end=RunEnd()):
+                job.answer(command, ok=False, code="job.running", message=f"the run is {job.state}: stop it first")
             case _ if job.state in WITH_TRAINER:
                 job.forward(command)
             case _:
@@ -97,6 +101,11 @@ class Commands:
     def _resume(self, command: messages.Resume, job: Job) -> None:
         if job.meter().left_s() == 0:
             job.answer(command, ok=False, code="job.deadline", message="the run's time is used up: extend it first")
+            return
+        try:
+            set_end(job.folder, command.end)
+        except ConfigError as error:
+            job.answer(command, ok=False, code=error.code, message=error.what)
             return
         (job.folder / DEEDS).unlink(missing_ok=True)
         job.move(JobState.QUEUED, reason="resume", interruptions_ts=[], hangs=0, afterwards="", ended=None)

@@ -56,12 +56,16 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Write ``content`` as JSON, atomically."""
-    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-    write_atomically(path, lambda temporary: _write_text(temporary, text))
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8, atomically; errors as in ``write_atomically``."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, "utf-8")
+
+    write_atomically(path, write)
 
 
 def with_ballast(run: Path, write: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loratui_agent.files import sha256_of, write_atomically
+from loratui_agent.files import sha256_of, write_atomically, write_text
 from loratui_agent.job import Job
 from loratui_agent.journal import Cursor
 from loratui_agent.process import try_lock
@@ -21,12 +21,13 @@ from loratui_agent.progress import LORA_KINDS, Progress, narrate
 from loratui_agent.trainer_link import trainer_socket
 from loratui_agent.worker import TRAINER_ARGV, Patience, Worker
 from loratui_protocol.codec import decode_record
-from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import read_config, to_toml
+from loratui_protocol.config import KEYS, TrainingConfig
+from loratui_protocol.config_file import parse_config, read_config, to_toml
 from loratui_protocol.errors import AgentRefusedError, StorageError, UsageError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import Artifact, JobState, StartJob, Stop
 from loratui_protocol.paths import AgentHome, make_socket_folder, socket_path
+from loratui_protocol.run_end import ENDS, STOP_AT_EPOCH
 
 _INTERRUPTED = 130
 _HUNG_UP = 129
@@ -48,8 +49,8 @@ class RunOptions:
 def run(options: RunOptions) -> int:
     """Train, print progress, return the exit status.
 
-    That is 0 done, 1 failed, 3 refused, 69 an extra is missing, 130 stopped by a signal with everything saved, 129 hung
-    up while the training goes on.
+    That is 0 done or at ``stop_at_epoch``, 1 failed, 3 refused, 69 an extra is missing, 130 stopped by a signal with
+    everything saved, 129 hung up while the training goes on.
 
     Raises:
         UsageError: the output folder is not empty, or holds a job of another config.
@@ -105,13 +106,18 @@ def _open(folder: Path, config: TrainingConfig, text: str) -> Job:
     if job is None:
         start = StartJob(id=new_id(), author="headless", job=new_id(), name=config.output_name, config_toml=text)
         return Job.create(folder, start)
-    if (folder / "job.toml").read_text("utf-8") != text:
+    path = folder / "job.toml"
+    known = parse_config(path.read_text("utf-8"), folder).config
+    changed = {key for key in KEYS if getattr(known, key) != getattr(config, key)}
+    if not changed <= set(ENDS):
         raise UsageError(
-            "the config has changed since this run began; it can only go on with the one that it began with",
+            "the config has changed since this run began; it can only go on to another end, with all else as it was",
             fix="undo the change, or give another --out to start anew",
             code="resume.config_changed",
         )
-    if job.state in (JobState.STOPPED, JobState.FAILED):
+    if changed:
+        write_text(path, text)
+    if job.state in (JobState.STOPPED, JobState.FAILED) or (job.state is JobState.DONE and changed):
         job.move(JobState.QUEUED, reason="resume", interruptions_ts=[], hangs=0)
     return job
 
@@ -204,7 +210,7 @@ def _default_out(config: TrainingConfig, path: Path) -> Path:
 
 
 def _status(job: Job) -> int:
-    if job.state is JobState.DONE:
+    if job.state is JobState.DONE or (job.state is JobState.STOPPED and job.facts.reason == STOP_AT_EPOCH):
         return 0
     if job.state is JobState.STOPPED:
         return _INTERRUPTED

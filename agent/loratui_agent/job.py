@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from loratui_agent.clock import Moment, now
-from loratui_agent.files import full_disk_named, with_ballast, write_atomically, write_json
+from loratui_agent.files import full_disk_named, with_ballast, write_json, write_text
 from loratui_agent.journal import Journal
 from loratui_agent.meter import Meter
 from loratui_agent.process import ProcessIdentity, boot_mark
@@ -122,7 +122,7 @@ class Job:
         with full_disk_named(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_json(folder / "spec.json", dataclasses.asdict(command))
-        write_atomically(folder / "job.toml", lambda path: _write_text(path, command.config_toml))
+        write_text(folder / "job.toml", command.config_toml)
         meter = Meter(price_microusd_per_h=command.price_microusd_per_h, limit_s=command.max_runtime_s)
         facts = JobFacts(
             job=command.job,
@@ -360,6 +360,8 @@ class Job:
                 self.last_step = step
             case messages.State() as state:
                 self._last_state, self.state_seq = state, record.seq
+                # One that goes on after its end is to be heard at its next one.
+                self.heard_done = self.heard_done and state.state.is_final
             case messages.Artifact() as artifact if not _is_of_state(artifact):
                 self.artifacts[artifact.id] = artifact
             case messages.CommandResult() as result:
@@ -394,7 +396,3 @@ def load_all(folder: Path) -> list[Job]:
 def _is_of_state(event: messages.Event) -> bool:
     # Nothing waits for one: neither is it listed, nor ever acknowledged.
     return isinstance(event, messages.Artifact) and event.kind is ArtifactKind.STATE
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")

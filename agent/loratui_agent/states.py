@@ -13,7 +13,7 @@ TRANSITIONS: dict[S, frozenset[S]] = {
     S.RESUMING: frozenset(
         {S.PREPARING, S.RUNNING, S.PAUSED, S.STOPPING, S.FINISHING, S.INTERRUPTED, S.DONE, S.STOPPED, S.FAILED}
     ),
-    S.DONE: frozenset(),
+    S.DONE: frozenset({S.QUEUED}),
     S.STOPPED: frozenset({S.QUEUED}),
     S.FAILED: frozenset({S.QUEUED}),
 }

@@ -262,7 +262,8 @@ class Worker:
         elif ended is not None and ended.outcome == "stopped":
             # The reaper stops a trainer at the auto-stop while no agent is there, and before its machine's rental ends.
             is_overdue = job.meter().left_s() == 0 or any(deed.get("action") == "stop" for deed in deeds_of(job.folder))
-            self._finish(job, JobState.STOPPED, stop_reason or ("deadline" if is_overdue else "signal"))
+            reason = stop_reason or ended.code or ("deadline" if is_overdue else "signal")
+            self._finish(job, JobState.STOPPED, reason, ended.sentence)
         elif ended is not None and ended.outcome == "again":
             # No interruption: each time there is less left that another attempt could give up.
             job.move(JobState.INTERRUPTED, reason=ended.code, detail=ended.what, trainer=None)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from loratui_protocol.inputs import JobInputs
+from loratui_protocol.run_end import RunEnd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,8 @@ class Resume:
     id: str
     author: str
     job: str
+    end: RunEnd | None = None
+    """Where a run that is over is to end now, which a run that is done needs; None: where it was to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,8 @@ class TrainingConfig:
     """Optimizer steps; ``max_train_epochs`` overrides it."""
     max_train_epochs: int | None = None
     """Passes over the dataset, repeats included."""
+    stop_at_epoch: int | None = None
+    """Stop after so many of them, to look; the schedule stays that of the whole run. ``resume`` goes on. Ours."""
     mixed_precision: str | None = None
     """``no``, ``fp16`` or ``bf16``; unset: bf16 where the GPU has it, else fp16; ``no`` on a CPU."""
     gradient_checkpointing: bool = False

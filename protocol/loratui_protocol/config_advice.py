@@ -1,5 +1,7 @@
 """What is worth saying about a config that is valid: settings that contradict each other or change nothing."""
 
+import math
+
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import sets_own_rate
@@ -98,6 +100,11 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
             ("multires_noise_discount",),
         ),
         (config.max_train_epochs is not None, "max_train_epochs overrides it", ("max_train_steps",)),
+        (
+            (config.stop_at_epoch or 0) >= (config.max_train_epochs or math.inf),
+            "max_train_epochs ends the run by then",
+            ("stop_at_epoch",),
+        ),
         (not config.masked_loss, "masked_loss is false", ("conditioning_data_dir",)),
         (config.reg_data_dir is None, "reg_data_dir is not set", ("prior_loss_weight",)),
         (

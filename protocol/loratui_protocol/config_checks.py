@@ -29,6 +29,7 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
     )
     optional_counts = (
         "max_train_epochs",
+        "stop_at_epoch",
         "save_every_n_steps",
         "save_every_n_epochs",
         "checkpoint_every_n_steps",

@@ -53,6 +53,8 @@ class Plan:
     steps_per_epoch: int
     epochs: int
     steps: int
+    stop_step: int
+    """After which it ends: the last one, unless ``stop_at_epoch`` comes before."""
     effective_batch: int
     exposures_per_picture: float
     """How often a training picture is shown in the whole run, on average."""
@@ -85,6 +87,8 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
     steps_per_epoch = layout.steps_per_epoch
     steps = layout.num_steps
     epochs = -(-steps // steps_per_epoch)
+    stop_step = min(steps, (config.stop_at_epoch or epochs) * steps_per_epoch)
+    looks = validation_steps(config, layout.held_out, steps, steps_per_epoch)
     num_reg = sum(picture.is_reg for picture in pictures)
     num_held = len(layout.held_out.indices)
     num_pictures = len(pictures) - num_reg - num_held
@@ -92,17 +96,18 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
         num_pictures=num_pictures,
         num_reg_pictures=num_reg,
         held_out=layout.held_out,
-        validation_steps=validation_steps(config, layout.held_out, steps, steps_per_epoch),
+        validation_steps=tuple(sorted({*looks, stop_step})) if looks else (),
         num_exposures=num_exposures,
         num_reg_exposures=num_reg_exposures,
         batches_per_epoch=layout.batches_per_epoch,
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
         steps=steps,
+        stop_step=stop_step,
         effective_batch=config.train_batch_size * config.gradient_accumulation_steps,
         exposures_per_picture=num_exposures * steps / steps_per_epoch / num_pictures,
         save_points=_save_points(config, steps, steps_per_epoch, epochs),
-        sample_steps=_sample_steps(config, steps, steps_per_epoch),
+        sample_steps=_sample_steps(config, steps, steps_per_epoch, stop_step),
         checkpoint_steps=(
             tuple(range(config.checkpoint_every_n_steps, steps + 1, config.checkpoint_every_n_steps))
             if config.checkpoint_every_n_steps
@@ -137,10 +142,13 @@ def _save_points(config: TrainingConfig, steps: int, steps_per_epoch: int, epoch
     return tuple(sorted(points, key=lambda point: (point.step, point.name)))
 
 
-def _sample_steps(config: TrainingConfig, steps: int, steps_per_epoch: int) -> tuple[int, ...]:
+def _sample_steps(config: TrainingConfig, steps: int, steps_per_epoch: int, stop_step: int) -> tuple[int, ...]:
     if not config.sample_prompts:
         return ()
     at = {0} if config.sample_at_first else set()
+    if stop_step < steps:
+        # It stops for somebody to look.
+        at.add(stop_step)
     if every := config.sample_every_n_steps:
         at |= set(range(every, steps + 1, every))
     if every := config.sample_every_n_epochs:

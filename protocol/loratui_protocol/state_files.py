@@ -14,7 +14,7 @@ from typing import Any
 
 from loratui_protocol.errors import StorageError
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 MANIFEST = "manifest.json"
 STATE_PARTS = ("lora.safetensors", "optimizer.safetensors", "state.json", MANIFEST)
 MAX_JSON_BYTES = 1 << 20

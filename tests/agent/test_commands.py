@@ -4,6 +4,7 @@ import pytest
 
 from loratui_protocol import messages
 from loratui_protocol.ids import new_id
+from loratui_protocol.run_end import RunEnd
 from support.agent_process import client_of, running_agent
 
 LONG = "steps = 3000\nstep_s = 0.01"
@@ -104,6 +105,26 @@ async def test_a_waiting_run_is_stopped_on_the_spot_and_may_be_queued_again(agen
         await client.until_state(waiting, "queued")
         await client.command(messages.Stop, running)
         await client.until_state(waiting, "done")
+
+
+async def test_where_a_run_ends_is_not_changed_while_it_goes_on_nor_to_what_can_not_be(agent):
+    async with client_of(agent) as client:
+        running, done = await client.start(LONG), await client.start("steps = 1")
+        await client.until_step(running, 2)
+        for job, end, code in (
+            (running, RunEnd(max_train_epochs=3), "job.running"),
+            (done, None, "job.not_running"),
+            # Of a stand-in's config nothing can be made.
+            (done, RunEnd(max_train_epochs=3), "config.unknown_key"),
+        ):
+            if job is done and agent.state(done)["state"] != "done":
+                await client.command(messages.Stop, running)
+                await client.until_state(done, "done")
+            resume = messages.Resume(id=new_id(), author="me", job=job, end=end)
+            await client.send(resume)
+            await client.receive_until(lambda resume=resume, job=job: resume.id in client.results(job))
+            assert (client.results(job)[resume.id].ok, client.results(job)[resume.id].code) == (False, code)
+        assert agent.state(done)["state"] == "done"
 
 
 @pytest.mark.parametrize("kind", [messages.Pause, messages.SampleNow, messages.CheckpointNow, messages.Stop])

@@ -174,9 +174,28 @@ def test_two_processes_can_not_run_the_same_job(headless):
     assert end(process)[0] == 0
 
 
-def test_resume_with_a_changed_config_is_refused(headless):
+def test_a_run_that_stops_to_be_looked_at_is_no_failure_and_stays_where_it_is_until_its_end_is_changed(headless):
+    for options in ({}, {"resume": True}):
+        status, out, err = headless.run("steps = 30\nstop_at = 10", **options)
+        assert (status, err) == (0, "")
+        assert out.splitlines()[-1] == "stopped (stop_at_epoch): stopped to be looked at"
+    with headless.config.open("a") as config:
+        config.write("max_train_epochs = 5\n")
+    assert headless.run("steps = 30", resume=True)[0] == 0
+
+
+def test_resume_with_another_end_trains_on_to_it(headless):
     assert headless.run()[0] == 0
     headless.config.write_text(headless.config.read_text().replace("= 30", "= 60"))
+    status, out, err = headless.run("steps = 60", resume=True)
+    assert (status, err) == (0, "")
+    assert "step 60/60" in out
+    assert "max_train_steps = 60" in (headless.out / "job" / "job.toml").read_text()
+
+
+def test_resume_with_a_changed_config_is_refused(headless):
+    assert headless.run()[0] == 0
+    headless.config.write_text(headless.config.read_text().replace("= 4", "= 8"))
     status, _, err = headless.run(resume=True)
     assert status == 2
     assert "[resume.config_changed]" in err

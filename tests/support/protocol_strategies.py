@@ -126,6 +126,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "gradient_accumulation_steps": _count,
         "max_train_steps": _count,
         "max_train_epochs": _maybe(_count),
+        "stop_at_epoch": _maybe(_count),
         "mixed_precision": _maybe(st.sampled_from(MIXED_PRECISIONS)),
         "gradient_checkpointing": st.booleans(),
         # Allowed at every resolution.

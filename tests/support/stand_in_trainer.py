@@ -20,6 +20,7 @@ from loratui_agent.train.controls import Controls
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
 from loratui_protocol.messages import JobState
+from loratui_protocol.run_end import STOP_AT_EPOCH
 
 ARGV = (sys.executable, str(Path(__file__).resolve()))
 LORA = (2).to_bytes(8, "little") + b"{}"
@@ -48,6 +49,8 @@ class Script:
     """Memory taken with every step, in MiB."""
     lora_bytes: int = len(LORA)
     """Size of the file that comes out."""
+    stop_at: int = 0
+    """End here as one does whose config wants to be looked at."""
     publish_at: int = 0
     """Give the file out at this step already, as a checkpoint is."""
 
@@ -101,6 +104,8 @@ def train(folder: Path, plan: Script, reporter: Reporter, controls: Controls) ->
     reporter.emit(messages.State(state=JobState.RUNNING))
     eaten: list[bytes] = []
     while step < plan.steps:
+        if plan.stop_at and step >= plan.stop_at:
+            return {"outcome": "stopped", "code": STOP_AT_EPOCH, "what": "stopped to be looked at"}
         if controls.stopping and not plan.ignore_stop:
             controls.answer()
             publish(folder, reporter, step, plan.lora_bytes)

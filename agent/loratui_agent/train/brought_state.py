@@ -7,7 +7,6 @@ from pathlib import Path
 
 from loratui_agent.files import fsync_path, full_disk_named, write_atomically
 from loratui_agent.train.job import SEED_FILE, Job
-from loratui_protocol.errors import StorageError
 from loratui_protocol.state_files import SavedState, states_in, verified_state
 
 logger = logging.getLogger(__name__)
@@ -17,7 +16,7 @@ def take_in(job: Job) -> None:
     """Have the state that the job is to go on from among its own, or leave everything as it was.
 
     Nothing happens where the job has none to go on from, or has saved one itself. Whether it belongs to this base
-    model, dataset and config shows when it is loaded.
+    model, dataset and config shows before any of them is loaded.
 
     Raises:
         StorageError: it is damaged or incomplete (``state.damaged``), or the disk is full.
@@ -52,17 +51,3 @@ def _copy(state: SavedState, folder: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
-
-
-def check_step(step: int, num_steps: int) -> None:
-    """Refuse a state from beyond the run's last step.
-
-    Raises:
-        StorageError: it is one.
-    """
-    if step > num_steps:
-        raise StorageError(
-            f"the saved state is of step {step}, the run has {num_steps}; it was left as it is",
-            fix="start a new run",
-            code="resume.other_run",
-        )

@@ -2,6 +2,10 @@
 
 A folder ``step-00000120`` exists only when it is complete; its manifest lists every file with size and sha256. The two
 newest are kept, so a damaged newest one is no loss.
+
+It holds weights, optimizer, schedule and loss scaler, how far the run is, and by name all that decides the weights:
+base model, dataset, seed and every such setting. It holds no random generator and no place in the dataset: what a step
+draws and shows is computed from (seed, step) alone.
 """
 
 import json
@@ -24,6 +28,8 @@ from loratui_protocol.state_files import STATE_FORMAT, state_folder, step_of_fol
 logger = logging.getLogger(__name__)
 
 NUM_KEPT = 2
+HASHED = ("base model", "dataset")
+"""What an identity has the hash of."""
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 
 
@@ -33,8 +39,10 @@ class TrainingState:
 
     step: int
     """Optimizer steps done."""
-    identity: str
-    """Fingerprint of base model, dataset and config: a state only continues the run it comes from."""
+    num_steps: int
+    """Optimizer steps that were planned: the schedule is for them."""
+    identity: dict[str, str]
+    """All that decides the weights, by name: a state only continues the run it comes from."""
     num_skipped: int
     """Steps skipped because of non-finite gradients, in a row."""
     num_cpu_threads: int
@@ -47,7 +55,7 @@ class TrainingState:
     """Optimizer state, flattened to ``INDEX.KEY``."""
     optimizer_type: str
     """What keeps such a state: one of another kind begins anew."""
-    lr_scheduler: dict[str, object]
+    lr_scheduler: dict[str, Any]
     scaler: dict[str, float]
     """State of the fp16 loss scaler; empty without one."""
 
@@ -77,6 +85,7 @@ def save_state(folder: Path, state: TrainingState) -> int:
         facts = {
             "format": STATE_FORMAT,
             "step": state.step,
+            "num_steps": state.num_steps,
             "identity": state.identity,
             "num_skipped": state.num_skipped,
             "num_cpu_threads": state.num_cpu_threads,
@@ -119,11 +128,48 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.iterdir())
 
 
-def load_newest_state(folder: Path, identity: str) -> TrainingState | None:
+def check_newest_state(folder: Path, identity: Mapping[str, str], num_steps: int) -> None:
+    """Return if the newest state that says what it belongs to continues this run; the rest of it is not read.
+
+    Raises:
+        StorageError: it is of another run, or from beyond this one's last step (code ``resume.other_run``).
+    """
+    for path in sorted(_checkpoints(folder), reverse=True):
+        try:
+            facts = _facts(path)
+            step, saved = facts["step"], dict(facts["identity"])
+        except _DAMAGE:
+            continue
+        changed = _changed(saved, identity)
+        if changed:
+            raise StorageError(
+                f"the saved state in {path} belongs to another run: {'; '.join(changed)}. It was left as it is",
+                fix="undo the change, or start a new run",
+                code="resume.other_run",
+            )
+        if step > num_steps:
+            raise StorageError(
+                f"the saved state in {path} is of step {step}, the run has {num_steps}; it was left as it is",
+                fix="give the run more epochs, or start a new one",
+                code="resume.other_run",
+            )
+        return
+
+
+def _changed(saved: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return in words what differs. A setting that one side does not know is of another version, and as it was."""
+    different = [name for name in now if name in saved and saved[name] != now[name]]
+    return [
+        f"the {name} is another one" if name in HASHED else f"{name} is {now[name]}, it was {saved[name]}"
+        for name in different
+    ]
+
+
+def load_newest_state(folder: Path) -> TrainingState | None:
     """Return the newest undamaged state, None when there is none yet.
 
     Raises:
-        StorageError: the state belongs to another run (code ``resume.other_run``), or every one is damaged.
+        StorageError: every one is damaged.
     """
     found = sorted(_checkpoints(folder), reverse=True)
     for path in found:
@@ -132,12 +178,6 @@ def load_newest_state(folder: Path, identity: str) -> TrainingState | None:
         except _DAMAGE as error:
             logger.warning("checkpoint %s is damaged (%s), trying the one before", path.name, error)
             continue
-        if state.identity != identity:
-            raise StorageError(
-                f"the saved state in {path} belongs to another config, base model or dataset; it was left as it is",
-                fix="undo the change, or start a new run",
-                code="resume.other_run",
-            )
         return state
     if found:
         raise StorageError(f"every saved state in {folder} is damaged", fix="start a new run", code="resume.damaged")
@@ -149,11 +189,10 @@ def _load(path: Path) -> TrainingState:
     for name in ("lora.safetensors", "optimizer.safetensors", "state.json"):
         if sha256_of(path / name) != manifest[name]["sha256"]:
             raise ValueError(f"{name} does not match its sha256")
-    facts = json.loads((path / "state.json").read_text("utf-8"))
-    if facts["format"] != STATE_FORMAT:
-        raise ValueError(f"format {facts['format']}")
+    facts = _facts(path)
     return TrainingState(
         step=facts["step"],
+        num_steps=facts["num_steps"],
         identity=facts["identity"],
         num_skipped=facts["num_skipped"],
         num_cpu_threads=facts["num_cpu_threads"],
@@ -164,6 +203,13 @@ def _load(path: Path) -> TrainingState:
         lr_scheduler=facts["lr_scheduler"],
         scaler=facts["scaler"],
     )
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((path / "state.json").read_text("utf-8"))
+    if facts["format"] != STATE_FORMAT:
+        raise ValueError(f"format {facts['format']}")
+    return facts
 
 
 def _checkpoints(folder: Path) -> list[Path]:

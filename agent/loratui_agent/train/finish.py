@@ -13,6 +13,7 @@ from loratui_agent.train.job import Outcome
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
 from loratui_protocol.messages import ArtifactKind, JobState
+from loratui_protocol.run_end import STOP_AT_EPOCH
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def finish(run: Run, controls: Controls) -> Outcome:
         if run.step:
             saving.save_lora(run, saving.step_file_name(run), ArtifactKind.CHECKPOINT_LORA)
         controls.answer_all(saved=run.step > 0)
-        return Outcome("stopped", what=f"stopped after step {run.step} of {run.plan.steps}")
+        return _stopped(run)
     run.say("export", message="writing the LoRA file and reading it back")
     artifact = saving.save_lora(run, f"{run.config.output_name}.safetensors", ArtifactKind.LORA)
     concept = CONCEPTS.get(run.job.evaluate_concept)
@@ -43,6 +44,17 @@ def finish(run: Run, controls: Controls) -> Outcome:
     )
     controls.answer_all(saved=True)
     return Outcome("done")
+
+
+def _stopped(run: Run) -> Outcome:
+    plan = run.plan
+    after = f"after step {run.step} of {plan.steps}"
+    if run.step >= plan.stop_step:
+        what = f"stopped at epoch {plan.epoch_of(run.step)} of {plan.epochs} planned, {after}"
+        return Outcome("stopped", code=STOP_AT_EPOCH, what=what)
+    if not run.step:
+        return Outcome("stopped", what="stopped before the first step")
+    return Outcome("stopped", what=f"stopped in epoch {plan.epoch_of(run.step)} of {plan.epochs} planned, {after}")
 
 
 def _try_out_if_it_fits(run: Run, concept: Concept | None) -> None:

@@ -130,12 +130,12 @@ def train_steps(run: Run, controls: Controls) -> None:
     ram_gib, ram_read_s = resident_gib(), time.monotonic()
     memory = device_memory(run.accelerator.device)
     pace = Pace(
-        num_steps=run.plan.steps,
+        num_steps=run.plan.stop_step,
         measured_picture_s=run.measured_picture_s,
         total_bytes=memory.total_bytes if memory else None,
         microusd_per_h=run.job.price_microusd_per_h,
     )
-    while run.step < run.plan.steps and not controls.stopping:
+    while run.step < run.plan.stop_step and not controls.stopping:
         controls.wait_while_paused(
             lambda state: run.reporter.emit(messages.State(state=state)),
             lambda: saving.meet_requests(run, controls),
@@ -163,7 +163,7 @@ def train_steps(run: Run, controls: Controls) -> None:
                 loss=loss,
                 lr=lr,
                 it_s=1 / step_s,
-                eta_s=(run.plan.steps - run.step) * step_s,
+                eta_s=(run.plan.stop_step - run.step) * step_s,
                 vram_gib=vram_gib,
                 ram_gib=ram_gib,
                 grad_norm=grad_norm,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers.optimization import get_piecewise_constant_schedule, get_scheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ConfigError
-from loratui_protocol.optimizers import FROM_BITSANDBYTES, sets_own_rate, step_rules
+from loratui_protocol.lr_schedule import lr_factor
+from loratui_protocol.optimizers import FROM_BITSANDBYTES, sets_own_rate
 
 _ELSEWHERE = {
     "Lion": ("lion_pytorch", "Lion"),
@@ -60,44 +60,17 @@ def new_optimizer(config: TrainingConfig, parts: list[Part], tell: Callable[[str
 
 
 def new_lr_scheduler(config: TrainingConfig, optimizer: Optimizer, num_steps: int) -> LambdaLR:
-    """Return the schedule over optimizer steps; numbers of steps given as floats are shares of them."""
-    name, cycles = config.lr_scheduler, config.lr_scheduler_num_cycles
-    num_warmup, num_decay = _steps(config.lr_warmup_steps, num_steps), _steps(config.lr_decay_steps, num_steps)
+    """Return the schedule over optimizer steps, of which so many are planned."""
     if sets_own_rate(config.optimizer_type, config.optimizer_args):
         return _AdafactorsOwn(optimizer, lambda _: 1.0)
-    scheduler: LambdaLR
-    # Imported where it is used: it takes a second.
-    optimization = "transformers.optimization"
-    match name:
-        case "inverse_sqrt":
-            scheduler = importlib.import_module(optimization).get_inverse_sqrt_schedule(
-                optimizer, num_warmup, timescale=config.lr_scheduler_timescale
-            )
-        case "cosine_with_min_lr":
-            scheduler = importlib.import_module(optimization).get_cosine_with_min_lr_schedule_with_warmup(
-                optimizer, num_warmup, num_steps, num_cycles=cycles / 2, min_lr_rate=config.lr_scheduler_min_lr_ratio
-            )
-        case "warmup_stable_decay":
-            scheduler = importlib.import_module(optimization).get_wsd_schedule(
-                optimizer,
-                num_warmup_steps=num_warmup,
-                num_decay_steps=num_decay,
-                num_stable_steps=max(0, num_steps - num_warmup - num_decay),
-                min_lr_ratio=config.lr_scheduler_min_lr_ratio or 0.0,
-                num_cycles=cycles / 2,
-            )
-        case "piecewise_constant":
-            scheduler = get_piecewise_constant_schedule(optimizer, step_rules(config.lr_scheduler_args))
-        case _:
-            scheduler = get_scheduler(
-                name,
-                optimizer,
-                num_warmup_steps=num_warmup,
-                num_training_steps=num_steps,
-                num_cycles=cycles,
-                power=config.lr_scheduler_power,
-            )
-    return scheduler
+    return LambdaLR(optimizer, lambda num_done: lr_factor(config, num_done, num_steps))
+
+
+def plan_anew(scheduler: LambdaLR) -> None:
+    """Have the rates be those of its own plan after it was given the state of another one."""
+    if not isinstance(scheduler, _AdafactorsOwn):
+        factors = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]
+        scheduler._last_lr = [rate * factor for rate, factor in zip(scheduler.base_lrs, factors, strict=True)]
 
 
 class _AdafactorsOwn(LambdaLR):
@@ -108,10 +81,6 @@ class _AdafactorsOwn(LambdaLR):
         optimizer: Any = self.optimizer
         states = [(group, optimizer.state[group["params"][0]]) for group in optimizer.param_groups]
         return [float(optimizer._get_lr(group, state)) if state else 0.0 for group, state in states]
-
-
-def _steps(given: float, num_steps: int) -> int:
-    return int(given * num_steps) if isinstance(given, float) and given < 1 else int(given)
 
 
 def _class_of(name: str) -> Callable[..., Optimizer]:

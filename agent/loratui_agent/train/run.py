@@ -1,6 +1,5 @@
 """Everything that a running training holds, and how it is built: models, data, schedule, and later the optimizer."""
 
-import hashlib
 import math
 import time
 from dataclasses import dataclass, field, fields
@@ -11,8 +10,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from loratui_agent.train import lora
+from loratui_agent.model_path import resolve_model
+from loratui_agent.train import lora, single_file
 from loratui_agent.train.base_hash import BaseHash, base_hash
+from loratui_agent.train.checkpoint import HASHED, check_newest_state
 from loratui_agent.train.fit import Fit, Reserves, fit_of, reserves_of
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
@@ -47,6 +48,10 @@ _OUTSIDE_IDENTITY = frozenset(
         "num_cpu_threads",
         "min_resolution",
         "seed",
+        # A run may go on to another end (``run_end``); its state says which one it was planned for.
+        "max_train_steps",
+        "max_train_epochs",
+        "stop_at_epoch",
         # Their content counts, whatever they are called on this machine.
         "pretrained_model_name_or_path",
         "train_data_dir",
@@ -77,8 +82,8 @@ class Run:
     schedule: Schedule
     models: Models
     base: BaseHash
-    identity: str
-    """Fingerprint of all that decides the weights, taken once: files may change while the run goes on."""
+    identity: dict[str, str]
+    """All that decides the weights, by name, taken once: files may change while the run goes on."""
     learning_rates: dict[str, float]
     """Of each model that learns, by what pipelines call it, the UNet first."""
     prompts: Prompts
@@ -128,20 +133,24 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
 
     Raises:
         DatasetError, ModelError, ConfigError: before anything is written.
+        StorageError: the saved state is of another run; no model was loaded.
     """
     fit = fit_of(job)
     config = fit.fitted(job.config)
     seed = fixed_seed(job)
     reporter.emit(messages.Setup(phase="dataset", message="reading the dataset"))
     dataset = scan_config(config, verify=True)
+    planned = plan(config, dataset.pictures)
+    text_width = None if configs is None else single_file.text_width(configs)
+    base = base_hash(resolve_model(config.pretrained_model_name_or_path, text_width=text_width))
+    identity = _identity(job.config, dataset, base.sha256, seed)
+    check_newest_state(job.checkpoints, identity, planned.steps)
     reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
     precision = _precision(config)
     accelerator = Accelerator(mixed_precision=precision)
     torch.backends.cuda.matmul.allow_tf32 = True
     models = load_models(config.pretrained_model_name_or_path, DTYPES[precision], configs=configs)
     agree_on_prediction(models, config)
-    planned = plan(config, dataset.pictures)
-    base = base_hash(models.path)
     for finding in (*dataset.findings, *planned.findings):
         if finding.severity != "info":
             reporter.emit(messages.Warn(code=finding.code, message=finding.what))
@@ -160,7 +169,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         schedule=Schedule(config, dataset.pictures, seed),
         models=models,
         base=base,
-        identity=_identity(job.config, dataset, base.sha256, seed),
+        identity=identity,
         objective=new_objective(config, models.noise_scheduler),
         fit=fit,
         reserves=reserves_of(
@@ -235,14 +244,14 @@ def _precision(config: TrainingConfig) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int) -> str:
-    """Return a fingerprint of all that decides the weights: a saved state only continues its own run.
+def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int) -> dict[str, str]:
+    """Return all that decides the weights: a saved state only continues its own run.
 
     It is the same on every machine: neither paths nor a precision that the config leaves open are part of it.
     """
-    decisive = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
-    text = f"{base_sha256}\n{fingerprint(dataset)}\n{seed}\n{sorted(decisive.items())!r}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    hashes = dict(zip(HASHED, (base_sha256, fingerprint(dataset)), strict=True))
+    decisive = {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
+    return {**hashes, "seed": str(seed), **decisive}
 
 
 def add_optimizer(run: Run) -> None:

@@ -7,8 +7,7 @@ import time
 import torch
 
 from loratui_agent.files import write_atomically
-from loratui_agent.train import export, lora
-from loratui_agent.train.brought_state import check_step
+from loratui_agent.train import export, lora, optim
 from loratui_agent.train.checkpoint import (
     TrainingState,
     flatten_optimizer,
@@ -23,6 +22,7 @@ from loratui_agent.train.sampling import generate_encoded, new_pipeline
 from loratui_protocol import messages
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import ArtifactKind
+from loratui_protocol.run_end import replanned
 
 CHECKPOINT_EVERY_S = 120.0
 SAMPLE_SEED = 1000
@@ -32,10 +32,7 @@ _NUM_STATES_ON_DISK = 4
 
 def load_state(run: Run) -> TrainingState | None:
     """Return the state of an earlier attempt, or of another machine; None for a fresh run."""
-    state = load_newest_state(run.job.checkpoints, run.identity)
-    if state is not None:
-        check_step(state.step, run.plan.steps)
-    return state
+    return load_newest_state(run.job.checkpoints)
 
 
 def restore(run: Run, state: TrainingState) -> None:
@@ -48,17 +45,28 @@ def restore(run: Run, state: TrainingState) -> None:
     else:
         what = f"the state is one of {state.optimizer_type}: {_optimizer_type(run)} begins anew with its averages"
         run.reporter.emit(messages.Warn(code="optimizer.anew", message=what))
-    # One value a part that learns: a text encoder that learns no more was the last.
-    num_parts = len(run.optimizer.param_groups)
-    run.lr_scheduler.load_state_dict(
-        {key: kept[:num_parts] if isinstance(kept, list) else kept for key, kept in state.lr_scheduler.items()}
-    )
+    # The rates are the run's own: text encoders may have stopped learning, or learn again.
+    kept = {key: value for key, value in state.lr_scheduler.items() if key != "base_lrs"}
+    if len(kept["_last_lr"]) != len(run.optimizer.param_groups):
+        del kept["_last_lr"]
+    run.lr_scheduler.load_state_dict(kept)
+    optim.plan_anew(run.lr_scheduler)
     for group, lr in zip(run.optimizer.param_groups, run.lr_scheduler.get_last_lr(), strict=True):
         group["lr"] = lr
     # Empty where the state comes from a machine with another precision, when the config leaves that open.
     if run.accelerator.scaler is not None and state.scaler:
         run.accelerator.scaler.load_state_dict(state.scaler)
     run.step, run.num_skipped = state.step, state.num_skipped
+    if state.num_steps != run.plan.steps:
+        _go_on_to_another_end(run, state)
+
+
+def _go_on_to_another_end(run: Run, state: TrainingState) -> None:
+    for sentence in replanned(run.config, state.step, state.num_steps, run.plan.steps):
+        run.reporter.emit(messages.Warn(code="plan.anew", message=sentence))
+    if state.step >= state.num_steps:
+        # It was complete: its file bore the plain name, which the longer run takes.
+        save_lora(run, step_file_name(run), ArtifactKind.CHECKPOINT_LORA)
 
 
 def check_disk(run: Run) -> None:
@@ -90,7 +98,7 @@ def save_what_is_due(run: Run, controls: Controls) -> None:
         due = time.monotonic() - run.saved_at_s > CHECKPOINT_EVERY_S
     else:
         due = step in plan.checkpoint_steps
-    if due and step < plan.steps:
+    if due and step < plan.stop_step:
         save_checkpoint(run)
     if step in plan.sample_steps:
         make_samples(run, controls)
@@ -117,6 +125,7 @@ def save_checkpoint(run: Run) -> None:
         run.job.checkpoints,
         TrainingState(
             step=run.step,
+            num_steps=run.plan.steps,
             identity=run.identity,
             num_skipped=run.num_skipped,
             num_cpu_threads=torch.get_num_threads(),

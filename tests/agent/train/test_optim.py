@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import optimization as diffusers
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import optimization as transformers
 
 from loratui_agent.train.checkpoint import flatten_optimizer, restore_optimizer
 from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ConfigError
-from loratui_protocol.optimizers import FROM_BITSANDBYTES, OPTIMIZERS
+from loratui_protocol.lr_schedule import lr_factor
+from loratui_protocol.optimizers import FROM_BITSANDBYTES, LR_SCHEDULERS, OPTIMIZERS
 
 # On a CPU the paged optimizers say that they are as the others.
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")]
@@ -189,3 +193,60 @@ def test_adafactor_sets_its_own_rate_unless_it_is_told_not_to():
     assert own[1:] == pytest.approx([0.01] * (NUM_STEPS - 1))
     told = rates(optimizer_type="AdaFactor", lr_scheduler="cosine", optimizer_args={"relative_step": False})
     assert told == rates(lr_scheduler="cosine")
+
+
+def reference(wanted: TrainingConfig, num_steps: int) -> LambdaLR:
+    """The schedule of the libraries that sd-scripts takes its own from, over an optimizer of the same rate."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=wanted.learning_rate)
+    name, cycles, least = wanted.lr_scheduler, wanted.lr_scheduler_num_cycles, wanted.lr_scheduler_min_lr_ratio
+    num_warmup = int(wanted.lr_warmup_steps)
+    match name:
+        case "inverse_sqrt":
+            timescale = wanted.lr_scheduler_timescale
+            return transformers.get_inverse_sqrt_schedule(optimizer, num_warmup, timescale=timescale)
+        case "cosine_with_min_lr":
+            return transformers.get_cosine_with_min_lr_schedule_with_warmup(
+                optimizer, num_warmup, num_steps, num_cycles=cycles / 2, min_lr_rate=least
+            )
+        case "warmup_stable_decay":
+            return transformers.get_wsd_schedule(
+                optimizer, num_warmup, 5, num_steps, min_lr_ratio=least or 0.0, num_cycles=cycles / 2
+            )
+        case "piecewise_constant":
+            rules = wanted.lr_scheduler_args[0].removeprefix("step_rules=")
+            return diffusers.get_piecewise_constant_schedule(optimizer, rules)
+        case _:
+            return diffusers.get_scheduler(
+                name,
+                optimizer,
+                num_warmup_steps=num_warmup,
+                num_training_steps=num_steps,
+                num_cycles=cycles,
+                power=wanted.lr_scheduler_power,
+            )
+
+
+@pytest.mark.parametrize("num_warmup", [0, 4])
+@pytest.mark.parametrize("lr_scheduler", sorted(set(LR_SCHEDULERS) - {"adafactor"}))
+def test_every_schedule_is_that_of_the_libraries(lr_scheduler: str, num_warmup: int):
+    own: dict[str, dict[str, Any]] = {
+        "cosine_with_restarts": {"lr_scheduler_num_cycles": 3},
+        "polynomial": {"lr_scheduler_power": 2.5},
+        "inverse_sqrt": {"lr_scheduler_timescale": 7},
+        "cosine_with_min_lr": {"lr_scheduler_min_lr_ratio": 0.2, "lr_scheduler_num_cycles": 3},
+        "warmup_stable_decay": {"lr_scheduler_min_lr_ratio": 0.2, "lr_decay_steps": 5},
+        "piecewise_constant": {"lr_scheduler_args": ("step_rules=1:4,0.5:8,0.1",)},
+    }
+    if lr_scheduler in ("constant", "piecewise_constant"):
+        num_warmup = 0
+    wanted = config(lr_scheduler=lr_scheduler, lr_warmup_steps=num_warmup, **own.get(lr_scheduler, {}))
+    theirs = reference(wanted, 20).lr_lambdas[0]
+    assert [lr_factor(wanted, each, 20) for each in range(21)] == pytest.approx([theirs(each) for each in range(21)])
+
+
+def test_numbers_of_steps_that_are_shares_are_of_all_steps():
+    wanted = config(lr_scheduler="warmup_stable_decay", lr_warmup_steps=0.1, lr_decay_steps=0.2)
+    rising = [lr_factor(wanted, each, 40) for each in range(41)]
+    assert rising.index(1.0) == 4
+    assert [rising[32], rising[40]] == [1.0, 0.0]
+    assert rising[33] < 1.0

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from loratui.cli.arguments import duration
+from loratui.cli.values import duration
 from loratui.settings import load
 from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import to_toml

@@ -172,3 +172,14 @@ def test_a_base_model_that_is_nowhere_is_refused(cli: LocalCli) -> None:
     refused = cli.run("offers", "--for", config_file(cli, pretrained_model_name_or_path="/nowhere/model"))
     assert refused.process.returncode == 3
     assert "[model.missing]" in "\n".join(refused.errors)
+
+
+def test_what_a_run_costs_that_stops_early_is_what_it_does_until_then(cli: LocalCli) -> None:
+    def training_s(**changes: Any) -> dict[str, int]:
+        offers = listed(cli, "--for", config_file(cli, **changes))
+        phases = {offer["id"]: phase for offer in offers for phase in offer["phases"] if phase["phase"] == "training"}
+        return {offer: phase["p50"]["s"] for offer, phase in phases.items()}
+
+    whole, early = training_s(), training_s(stop_at_epoch=10)
+    assert whole.keys() == early.keys()
+    assert all(early[offer] < whole[offer] / 5 for offer in whole)

@@ -130,14 +130,17 @@ def test_a_run_is_settled_without_its_state_and_its_lora_travels_first(host: Ses
     assert agent.reads[0].artifact_id == "lora"
 
 
-def test_nothing_is_fetched_to_go_on_with_from_a_run_that_is_done(host: SessionHost, agent: FakeAgent) -> None:
+def test_the_state_of_a_run_that_is_done_is_kept_and_its_lora_travels_first(
+    host: SessionHost, agent: FakeAgent, here: Settings
+) -> None:
     run_id = start(host, agent)
-    agent.emit(run_id, State(state=JobState.DONE))
-    offer(agent, run_id, 12)
     agent.jobs[run_id].files["lora"] = LORA
-    agent.emit(run_id, artifact_of(LORA))
-    wait_until(lambda: "lora" in host.view(run_id).downloaded, "the file")
-    assert {read.artifact_id for read in agent.reads} == {"lora"}
+    offer(agent, run_id, 12)
+    agent.emit(run_id, artifact_of(LORA), State(state=JobState.DONE))
+    kept(host, run_id, 12)
+    assert folders(here, run_id) == [state_folder(12)]
+    read = [each.artifact_id for each in agent.reads]
+    assert "lora" in read[:2], "at most a part that was on its way comes before it"
 
 
 @pytest.mark.parametrize("part", ["lora", "state", "manifest"])
@@ -147,7 +150,8 @@ def test_a_state_that_contradicts_itself_is_not_kept_and_the_one_before_stays(
     run_id = start(host, agent)
     offer(agent, run_id, 10)
     kept(host, run_id, 10)
-    wrong = {"lora": safetensors(3), "state": b'{"format": 2, "step": 9, "seed": 7}', "manifest": b'{"../x": {}}'}
+    facts = b'{"format": %d, "step": 9, "seed": 7}' % STATE_FORMAT
+    wrong = {"lora": safetensors(3), "state": facts, "manifest": b'{"../x": {}}'}
     offer(agent, run_id, 20, **{part: wrong[part]})
     agent.emit(run_id, State(state=JobState.STOPPED))
     wait_until(

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 from loratui.ui.farewell import farewell
 from loratui.ui.screenshot import save_svg
+from loratui_protocol.messages import JobState, State
 from support.scripted_source import HandClock, ScriptedSource
 
 
@@ -41,6 +42,13 @@ def test_a_run_that_is_over_is_named_with_its_file(tmp_path: Path) -> None:
     assert farewell(source.view(), clock.monotonic_s()) == (
         f"my-style-v3 is done. The LoRA: {tmp_path / 'my-style-v3.safetensors'}"
     )
+
+
+def test_a_run_that_was_stopped_is_left_with_what_goes_on_with_it() -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=10)
+    source.add(State(state=JobState.STOPPED))
+    assert farewell(source.view(), clock.monotonic_s()).endswith("To go on: loratui resume my-style-v3")
 
 
 def test_a_picture_of_the_screen_shows_the_run(tmp_path: Path) -> None:

@@ -1,21 +1,16 @@
 """What can be typed: the parser of all commands."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
-from loratui.domain.offers import read_share
 from loratui.domain.run import CommandKind
 from loratui_protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from loratui.sessions.resumed import Resumed
-
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_VERSION = re.compile(r"(\d{1,2})\.(\d{1,2})")
-_REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9-]+)?")
 
 
 class Arguments(argparse.Namespace):
@@ -47,6 +42,8 @@ class Arguments(argparse.Namespace):
     detach: bool
     yes: bool
     steps: int | None
+    stop_at_epoch: int | None
+    epochs: int | None
     out: Path
     command_kind: CommandKind
     duration: float
@@ -95,47 +92,6 @@ class _Configs(argparse.Action):
         typed.configs, typed.config = values, values[0]
 
 
-def duration(text: str) -> float:
-    """Return the seconds in "90s", "30m", "3h" or "1h30m"."""
-    found = _DURATION.fullmatch(text.strip().lower())
-    hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
-    total_s = hours * 3600 + minutes * 60 + seconds
-    if not total_s:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s, 30m, 3h or 1h30m")
-    return float(total_s)
-
-
-def positive(text: str) -> int:
-    """Return a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
-def version(text: str) -> tuple[int, int]:
-    """Return the numbers of "12.4"."""
-    found = _VERSION.fullmatch(text.strip())
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no version; write two numbers, as in 12.4")
-    return int(found[1]), int(found[2])
-
-
-def regions(text: str) -> frozenset[str]:
-    """Return the places in "se,no": countries' two letters, or a provider's own names ("EU-RO-1")."""
-    found = [part.strip().upper() for part in text.split(",")]
-    if not all(_REGION.fullmatch(each) for each in found):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of places; write countries by two letters, as in SE,NO")
-    return frozenset(found)
-
-
-def reliability(text: str) -> float:
-    """Return a share between 0 and 1."""
-    try:
-        return read_share(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; write 0.99 for 99 %") from error
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of everything."""
     parser = Parser(
@@ -174,6 +130,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
+    )
+    train.add_argument(
+        "--stop-at-epoch",
+        type=positive,
+        metavar="N",
+        help="stop after so many epochs, to look; the schedule stays that of the whole run, and resume goes on",
     )
     _train_options(train)
     train.set_defaults(resumed=None)
@@ -215,8 +177,14 @@ def build_parser() -> argparse.ArgumentParser:
         "go on with a paused run, or with an ended one from its last checkpoint; with --on on another machine",
         screen,
     )
-    resume.set_defaults(command_kind="resume", duration=0.0, resumed=None)
+    resume.set_defaults(command_kind="resume", duration=0.0, resumed=None, stop_at_epoch=None)
     _run_argument(resume)
+    resume.add_argument(
+        "--epochs",
+        type=positive,
+        metavar="N",
+        help="train to so many epochs in all, a run that is done, too; beyond its plan the schedule is planned anew",
+    )
     resume.add_argument(
         "--on",
         metavar="TARGET",

@@ -10,7 +10,7 @@ from loratui.cli.arguments import Arguments
 from loratui.sessions.resumed import Resumed
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import read_config
+from loratui_protocol.config_file import parse_config, read_config, to_toml
 from loratui_protocol.dataset import scan, scan_config
 from loratui_protocol.errors import LoratuiError, ModelError, UsageError
 from loratui_protocol.findings import Finding, Severity
@@ -31,25 +31,28 @@ class Checked:
 
     @property
     def plan_left(self) -> Plan:
-        """Return what of the plan is still to be done."""
-        if self.resumed is None:
-            return self.plan
-        step = self.resumed.state.step
+        """Return what of the plan is still to be done, until it ends or stops for somebody to look."""
+        planned, step = self.plan, -1 if self.resumed is None else self.resumed.state.step
+        states = planned.checkpoint_steps
         return replace(
-            self.plan,
-            steps=max(0, self.plan.steps - step),
-            save_points=tuple(point for point in self.plan.save_points if point.step > step),
-            sample_steps=tuple(each for each in self.plan.sample_steps if each > step),
+            planned,
+            steps=max(0, planned.stop_step - max(0, step)),
+            save_points=tuple(point for point in planned.save_points if step < point.step <= planned.stop_step),
+            sample_steps=tuple(each for each in planned.sample_steps if step < each <= planned.stop_step),
+            checkpoint_steps=None if states is None else tuple(n for n in states if step < n <= planned.stop_step),
         )
 
 
-def check_config(path: Path) -> Checked:
-    """Read a config and its dataset, every picture included.
+def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
+    """Read a config and its dataset, every picture included. ``stop_at_epoch`` takes the place of the file's.
 
     Raises:
         ConfigError, DatasetError: it can't be trained.
     """
     loaded = read_config(path)
+    if stop_at_epoch is not None:
+        config = replace(loaded.config, stop_at_epoch=stop_at_epoch)
+        loaded = parse_config(to_toml(config), path.resolve().parent)
     dataset = scan_config(loaded.config, verify=True)
     planned = make_plan(loaded.config, dataset.pictures)
     findings = (*loaded.findings, *_model_findings(loaded.config), *dataset.findings, *planned.findings)
@@ -58,7 +61,10 @@ def check_config(path: Path) -> Checked:
 
 def check_all(arguments: Arguments) -> list[Checked]:
     """Return all runs that are asked for, checked; errors as in ``check_config``."""
-    return [replace(check_config(path), resumed=arguments.resumed) for path in arguments.configs]
+    return [
+        replace(check_config(path, stop_at_epoch=arguments.stop_at_epoch), resumed=arguments.resumed)
+        for path in arguments.configs
+    ]
 
 
 def _model_findings(config: TrainingConfig) -> list[Finding]:
@@ -154,6 +160,13 @@ def _plan_fields(planned: Plan) -> dict[str, object]:
     return fields
 
 
+def _stop_row(planned: Plan) -> list[tuple[str, str]]:
+    if planned.stop_step >= planned.steps:
+        return []
+    epoch = planned.epoch_of(planned.stop_step)
+    return [("stops at", f"epoch {epoch}, step {planned.stop_step}; the schedule is that of all {planned.steps}")]
+
+
 def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
     planned, config = checked.plan, checked.config
     buckets = ", ".join(
@@ -163,6 +176,7 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
     return [
         ("pictures", f"{planned.num_pictures}, and {planned.num_reg_pictures} for regularisation"),
         ("steps", f"{planned.steps} in {planned.epochs} epochs of {planned.steps_per_epoch}"),
+        *_stop_row(planned),
         ("pictures a step", f"{planned.effective_batch}"),
         ("exposures a picture", f"{planned.exposures_per_picture:.0f}"),
         ("buckets", buckets),

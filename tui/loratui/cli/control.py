@@ -8,14 +8,15 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.following import hosting, say, take_up
 from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.runs import choose
-from loratui.domain.run import LinkState, RunView
+from loratui.domain.run import CommandKind, LinkState, RunView
 from loratui.sessions.host import SessionHost
 from loratui.sessions.rented import rental_label
 from loratui.settings import Settings
-from loratui.store import Store
+from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import AgentUnreachableError, JobError
 from loratui_protocol.messages import CommandResult
+from loratui_protocol.run_end import RunEnd
 
 SILENT_S = 60.0
 """An agent that is not heard for so long is not waited for."""
@@ -35,14 +36,25 @@ def send(arguments: Arguments) -> int:
         refusal = take_up(host, run.id)
         if refusal is not None:
             raise refusal
-        sent = host.send(run.id, arguments.command_kind, arguments.duration)
-        result = _result(host, run.id, arguments.command_kind, sent)
+        carry_out(host, run, arguments.command_kind, arguments.duration)
+    return 0
+
+
+def carry_out(
+    host: SessionHost, run: StoredRun, command: CommandKind, duration: float = 0.0, *, end: RunEnd | None = None
+) -> None:
+    """Send the command to a run that was taken up, wait until it is carried out, and say so.
+
+    Raises:
+        JobError: it was refused.
+        AgentUnreachableError: nobody has answered, for too long; it may be carried out all the same.
+    """
+    result = _result(host, run.id, command, host.send(run.id, command, duration, end=end))
     if not result.ok:
         raise JobError(
             f"{run.name}: {result.message or 'refused'}", fix="loratui status says how it is", code=result.code
         )
-    print(f"{run.name}: {arguments.command_kind} done" + (f", {result.message}" if result.message else ""))
-    return 0
+    print(f"{run.name}: {command} done" + (f", {result.message}" if result.message else ""))
 
 
 def _agrees_to_pay(preferences: Settings, target: str, arguments: Arguments) -> bool:

@@ -45,7 +45,7 @@ def ask_quotes(
         DatasetError, ModelError: what would have to travel is not here.
     """
     runs = ((checked, base_model_bytes), *others)
-    works = [work_for(run.config, run.plan, preferences, base_model_bytes=size) for run, size in runs]
+    works = [work_for(run.config, run.plan_left, preferences, base_model_bytes=size) for run, size in runs]
     work = joined(works, len({run.config.pretrained_model_name_or_path for run, _ in runs}))
     on_box = sum(needed_bytes(run.config, run.plan)[0] for run, _ in runs)
     disk = disk_need(work, on_box)

@@ -55,7 +55,7 @@ def announce(run_id: str, checked: Checked, place: str, arguments: Arguments) ->
     if arguments.json:
         print_line(to_json({"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": name}))
     else:
-        say(f"run {run_id}: {name}, {checked.plan.steps} steps on {place}")
+        say(f"run {run_id}: {name}, {checked.plan_left.steps} steps on {place}")
 
 
 def say(text: str) -> None:
@@ -114,6 +114,10 @@ def watch(host: SessionHost, preferences: Settings, run_ids: Sequence[str], argu
         missing = missing or _missing_lora(view, preferences)
         worst = worst or (1 if view.state is JobState.FAILED else 0)
     left = _see_to_rental(host, preferences, run_ids, narrator)
+    from loratui.cli.run_ends import tell_how_to_go_on
+
+    for run_id in run_ids:
+        tell_how_to_go_on(preferences, host.view(run_id))
     if missing is not None:
         raise missing
     return left or worst

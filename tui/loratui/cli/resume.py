@@ -5,9 +5,10 @@ from pathlib import Path
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.control import send
+from loratui.cli.control import carry_out, send
 from loratui.cli.first_machine import may_leave
 from loratui.cli.following import hosting, say, take_up
+from loratui.cli.run_ends import end_of_plan, new_end
 from loratui.cli.runs import choose
 from loratui.cli.train import train
 from loratui.domain.run import LinkState
@@ -21,6 +22,7 @@ from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import JobError, LoratuiError, UsageError
 from loratui_protocol.messages import JobState
+from loratui_protocol.run_end import toml_with_end
 
 _GONE = ("rental.over", "agent.silent", "ssh.unreachable")
 """Errors that a machine may leave behind that is no more."""
@@ -35,16 +37,16 @@ def resume(arguments: Arguments) -> int:
     if arguments.on is not None:
         return _go_on_elsewhere(arguments)
     try:
-        return send(arguments)
+        return send(arguments) if arguments.epochs is None else _go_on_to(arguments, arguments.epochs)
     except LoratuiError as error:
         if error.code in _GONE:
             run = f" {arguments.run}" if arguments.run else ""
-            error.fix = f"if that machine is gone: loratui resume{run} --on TARGET; else {error.fix}"
+            epochs = f" --epochs {arguments.epochs}" if arguments.epochs else ""
+            error.fix = f"if that machine is gone: loratui resume{run}{epochs} --on TARGET; else {error.fix}"
         raise
 
 
-def _go_on_elsewhere(arguments: Arguments) -> int:
-    preferences = settings.load()
+def _ours(preferences: Settings, arguments: Arguments) -> StoredRun:
     with Store(preferences.database) as store:
         run = choose(store.runs(), arguments.run)
     if not run.is_ours:
@@ -53,8 +55,44 @@ def _go_on_elsewhere(arguments: Arguments) -> int:
             fix="resume it there",
             code="resume.not_ours",
         )
+    return run
+
+
+def _go_on_to(arguments: Arguments, epochs: int) -> int:
+    """Have a run that is over go on where it is, to another end."""
+    preferences = settings.load()
+    run = _ours(preferences, arguments)
+    base = preferences.run_folder(run.id)
     with hosting(preferences) as host:
-        step = _look_there(host, run)
+        refusal = take_up(host, run.id)
+        if refusal is not None:
+            raise refusal
+        view = host.view(run.id)
+        if not view.state.is_final:
+            raise JobError(
+                f"{run.name} is {view.state}: where it ends can be changed once it is over",
+                fix=f"loratui stop {run.name} first",
+                code="resume.running",
+            )
+        _check_dataset(run, base)
+        end = new_end(run, base, view.step, epochs)
+        with Store(preferences.database) as store:
+            # Before it is asked for: whoever is killed in between, or gets no answer, knows where it may be going.
+            store.set_config(run.id, toml_with_end(run.config_toml, base, end))
+        try:
+            carry_out(host, run, "resume", end=end)
+        except JobError:
+            with Store(preferences.database) as store:
+                store.set_config(run.id, run.config_toml)
+            raise
+    return 0
+
+
+def _go_on_elsewhere(arguments: Arguments) -> int:
+    preferences = settings.load()
+    run = _ours(preferences, arguments)
+    with hosting(preferences) as host:
+        step = _look_there(host, run, arguments.epochs)
     state = newest_state(preferences.run_folder(run.id))
     with Store(preferences.database) as store:
         run = store.run(run.id)
@@ -64,7 +102,13 @@ def _go_on_elsewhere(arguments: Arguments) -> int:
     config.write_text(run.config_toml, "utf-8")
     if state is None:
         raise _nothing_kept(run, step, preferences, config)
-    _check_dataset(run, config)
+    _check_dataset(run, config.parent)
+    if arguments.epochs is None:
+        end = end_of_plan(run, config.parent, state.step)
+    else:
+        end = new_end(run, config.parent, step, arguments.epochs)
+    if end is not None:
+        config.write_text(toml_with_end(run.config_toml, config.parent, end), "utf-8")
     if not may_leave(preferences, run, arguments):
         return 0
     saved = time.strftime("%H:%M", time.localtime(state.saved_ts))
@@ -75,16 +119,20 @@ def _go_on_elsewhere(arguments: Arguments) -> int:
     return train(arguments)
 
 
-def _look_there(host: SessionHost, run: StoredRun) -> int:
+def _look_there(host: SessionHost, run: StoredRun, epochs: int | None) -> int:
     """Return the run's last step, once its newest state is here, if its machine still has it.
 
     Raises:
-        JobError: the run is done, or still goes on there.
+        JobError: the run still goes on there, or is done and no other end was given.
     """
     refusal = take_up(host, run.id, _PATIENCE_S)
     view = host.view(run.id)
-    if view.state is JobState.DONE:
-        raise JobError(f"{run.name} is done: there is nothing left to go on with", code="resume.done")
+    if view.state is JobState.DONE and epochs is None:
+        raise JobError(
+            f"{run.name} is done: there is nothing left to go on with",
+            fix="to train it further, give --epochs: how many it is to have in all",
+            code="resume.done",
+        )
     if refusal is not None:
         if not view.state.is_final:
             say(
@@ -113,7 +161,7 @@ def _trained_again(num_steps: int) -> str:
     return f"{num_steps} steps are trained again" if num_steps else "no step is trained again"
 
 
-def _check_dataset(run: StoredRun, config: Path) -> None:
+def _check_dataset(run: StoredRun, base: Path) -> None:
     """Return if the dataset is still what the run's machine was sent: elsewhere this would only show once it is paid.
 
     Raises:
@@ -121,7 +169,7 @@ def _check_dataset(run: StoredRun, config: Path) -> None:
     """
     if not run.supply:
         return
-    loaded = parse_config(run.config_toml, config.parent).config
+    loaded = parse_config(run.config_toml, base).config
     changed = changed_pictures(loaded, Supply.from_json(run.supply).manifest)
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""

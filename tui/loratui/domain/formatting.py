@@ -139,6 +139,12 @@ def attach_command(name: str) -> str:
     return f"loratui attach {shlex.quote(name)}"
 
 
+def resume_command(name: str, epochs: int | None = None, *, elsewhere: bool = False) -> str:
+    """Return what to type to go on with a run, to so many epochs or to the end of its plan."""
+    to, on = f" --epochs {epochs}" if epochs else "", " --on TARGET" if elsewhere else ""
+    return f"loratui resume {shlex.quote(name)}{to}{on}"
+
+
 _ENDINGS = {
     "stop": "the agent ended",
     "poweroff": "the machine was told to power off",

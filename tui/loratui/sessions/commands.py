@@ -16,18 +16,20 @@ from loratui_protocol.messages import (
     StartJob,
     Stop,
 )
+from loratui_protocol.run_end import RunEnd
 
-_PLAIN: dict[CommandKind, type[Pause | Resume | CheckpointNow | SampleNow | Stop]] = {
+_PLAIN: dict[CommandKind, type[Pause | CheckpointNow | SampleNow | Stop]] = {
     "pause": Pause,
-    "resume": Resume,
     "checkpoint": CheckpointNow,
     "sample": SampleNow,
     "stop": Stop,
 }
 
 
-def command(kind: CommandKind, run_id: str, author: str, seconds: float = 0) -> Command:
-    """Return a new command; ``seconds`` is how far ``extend`` moves the auto-stop."""
+def command(kind: CommandKind, run_id: str, author: str, seconds: float = 0, *, end: RunEnd | None = None) -> Command:
+    """Return a new command; ``seconds`` is how far ``extend`` moves the auto-stop, ``end`` where ``resume`` goes to."""
+    if kind == "resume":
+        return Resume(id=new_id(), author=author, job=run_id, end=end)
     if kind == "extend":
         return Extend(id=new_id(), author=author, job=run_id, seconds=float(seconds))
     return _PLAIN[kind](id=new_id(), author=author, job=run_id)

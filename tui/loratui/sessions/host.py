@@ -23,6 +23,7 @@ from loratui.store import Store, StoredRun
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import CommandResult
+from loratui_protocol.run_end import RunEnd
 
 if TYPE_CHECKING:
     from loratui.sessions.renting_end import Receipt
@@ -137,10 +138,12 @@ class SessionHost:
             )
         return self.view(run_id)
 
-    def send(self, run_id: str, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
+    def send(
+        self, run_id: str, command_kind: CommandKind, seconds: float = 0, *, end: RunEnd | None = None
+    ) -> "Future[CommandResult]":
         """Send a command once the agent is reached; the result comes when the run carried it out or refused it."""
         result: Future[CommandResult] = Future()
-        message = command(command_kind, run_id, self._settings.author, seconds)
+        message = command(command_kind, run_id, self._settings.author, seconds, end=end)
 
         def send() -> None:
             self._followed[run_id].session.send(message, result)

@@ -25,7 +25,7 @@ from loratui.remote.in_thread import in_thread
 from loratui.remote.transfer import download
 from loratui.store import Store
 from loratui_protocol.errors import AgentUnreachableError, HostError, LoratuiError, ProtocolError, StorageError
-from loratui_protocol.messages import Artifact, JobState
+from loratui_protocol.messages import Artifact
 from loratui_protocol.state_files import MANIFEST, SavedState, state_folder, states_in, step_of_folder, verified_state
 
 log = logging.getLogger(__name__)
@@ -103,8 +103,7 @@ class SavedStates:
 
     def _wanted(self, view: RunView) -> tuple[int, dict[str, Artifact]] | None:
         """Return step and parts of the state to fetch: the one that is under way, else the newest."""
-        if view.state is JobState.DONE or self._policy.which != "all":
-            # There is nothing to go on with, or it is not wanted.
+        if self._policy.which != "all":
             return None
         found = self._under_way or newest_offered(view.offered)
         if found is None or found[1][MANIFEST].sha256 in self._given_up or self._is_here(*found):

@@ -160,6 +160,11 @@ class Store:
         with self._writing() as database:
             database.execute("UPDATE runs SET gpu = ? WHERE id = ? AND gpu = ''", (gpu, run_id))
 
+    def set_config(self, run_id: str, config_toml: str) -> None:
+        """Remember another config of a run: it goes on to another end."""
+        with self._writing() as database:
+            database.execute("UPDATE runs SET config_toml = ? WHERE id = ?", (config_toml, run_id))
+
     def note_downlink(self, run_id: str, bytes_per_s: float) -> None:
         """Remember how fast a run's files came here."""
         with self._writing() as database:

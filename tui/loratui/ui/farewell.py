@@ -3,6 +3,7 @@
 from loratui.domain import formatting
 from loratui.domain.run import LinkState, RunView
 from loratui.ui.widgets.log_pane import lora_path
+from loratui_protocol.messages import JobState
 
 
 def farewell(view: RunView, now_s: float) -> str:
@@ -14,7 +15,11 @@ def farewell(view: RunView, now_s: float) -> str:
     if view.state.is_final:
         path = lora_path(view)
         rest = "" if view.is_settled else f" Some files are not here yet; {back} fetches them."
-        return f"{view.name} is {view.state.value}." + (f" The LoRA: {path}" if path else "") + rest
+        on = ""
+        if view.state is JobState.STOPPED and view.step:
+            is_gone = view.rental is not None and view.rental.is_over
+            on = f" To go on: {formatting.resume_command(view.name, elsewhere=is_gone)}"
+        return f"{view.name} is {view.state.value}." + (f" The LoRA: {path}" if path else "") + rest + on
     place = "on this machine" if view.target == "local" else f"on {view.target}"
     left_s = view.deadline_left_s(now_s)
     stop = "" if left_s is None else f", auto-stop in {formatting.duration(left_s)}"
