@@ -16,6 +16,13 @@ MIXED_PRECISIONS = ("no", "fp16", "bf16")
 SAVE_PRECISIONS = ("float", "fp16", "bf16")
 
 
+def _masks(config: "TrainingConfig") -> list[object]:
+    """Return where masks come from: the config, its datasets and their subsets."""
+    settings = [each.settings for dataset in config.datasets for each in (dataset, *dataset.subsets)]
+    own = [config.alpha_mask, config.conditioning_data_dir]
+    return own + [each.get(key) for each in settings for key in ("alpha_mask", "conditioning_data_dir")]
+
+
 def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
     """Return (holds, key, what is allowed)."""
     positive = "at least 1"
@@ -52,6 +59,7 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "between 0 and 10",
         ),
         (min(config.resolution) >= 32, "resolution", "at least 32 pixels a side"),
+        (bool(config.train_data_dir or config.datasets), "train_data_dir", "a folder, unless there are [[datasets]]"),
         (bool(config.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
         (config.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
         (config.optimizer_type in OPTIMIZERS, "optimizer_type", f"one of {', '.join(OPTIMIZERS)}"),
@@ -132,7 +140,7 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "false with conditioning_data_dir: a picture has one mask",
         ),
         (
-            not config.masked_loss or config.alpha_mask or bool(config.conditioning_data_dir),
+            not config.masked_loss or any(_masks(config)),
             "masked_loss",
             "false without masks: name their folder as conditioning_data_dir, or set alpha_mask",
         ),

@@ -25,6 +25,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint, scan_config
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
+from loratui_protocol.subsets import subsets_of
 
 # What a config may change between a run and its resume without being another run.
 _OUTSIDE_IDENTITY = frozenset(
@@ -49,6 +50,8 @@ _OUTSIDE_IDENTITY = frozenset(
         "train_data_dir",
         "reg_data_dir",
         "conditioning_data_dir",
+        # What is in effect for each subset counts.
+        "datasets",
     }
 )
 
@@ -77,7 +80,7 @@ class Run:
     """Of each model that learns, by what pipelines call it, the UNet first."""
     prompts: Prompts
     objective: Objective
-    latents: LatentCache = field(default_factory=lambda: LatentCache([], []))
+    latents: LatentCache = field(default_factory=lambda: LatentCache([], {}))
     optimizer: torch.optim.Optimizer = field(init=False)
     lr_scheduler: torch.optim.lr_scheduler.LambdaLR = field(init=False)
     step: int = 0
@@ -217,7 +220,8 @@ def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: 
     It is the same on every machine: neither paths nor a precision that the config leaves open are part of it.
     """
     decisive = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
-    text = f"{base_sha256}\n{fingerprint(dataset)}\n{seed}\n{sorted(decisive.items())!r}"
+    subsets = [subset.in_effect() for subset in subsets_of(config)] if config.datasets else []
+    text = f"{base_sha256}\n{fingerprint(dataset)}\n{seed}\n{sorted(decisive.items())!r}\n{subsets!r}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
