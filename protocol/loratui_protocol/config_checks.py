@@ -18,7 +18,8 @@ SAVE_PRECISIONS = ("float", "fp16", "bf16")
 
 def _masks(config: "TrainingConfig") -> list[object]:
     """Return where masks come from: the config, its datasets and their subsets."""
-    settings = [each.settings for dataset in config.datasets for each in (dataset, *dataset.subsets)]
+    subsets = [subset for dataset in config.datasets for subset in dataset.subsets]
+    settings = [dataset.settings for dataset in config.datasets] + [subset.settings for subset in subsets]
     own = [config.alpha_mask, config.conditioning_data_dir]
     return own + [each.get(key) for each in settings for key in ("alpha_mask", "conditioning_data_dir")]
 

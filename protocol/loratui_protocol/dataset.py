@@ -91,8 +91,8 @@ def scan(
 ) -> Dataset:
     """Return the pictures under a folder.
 
-    ``num_repeats`` None means that names of folders say how often their pictures are shown, and what they show;
-    otherwise the folder's own pictures are shown so often. ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
+    ``num_repeats`` None means that names of folders say how often their pictures are shown, and what they show.
+    ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
     much are reported. ``verify`` decodes every picture, which takes about 10 ms each.
 
     Raises:

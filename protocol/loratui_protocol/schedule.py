@@ -43,7 +43,9 @@ class Layout:
         self.exposures: list[int] = []
         for number in range(len(datasets)):
             own = [index for index, picture in enumerate(pictures) if picture.dataset == number]
-            train = [i for i in own if not pictures[i].is_reg and i not in unseen for _ in range(pictures[i].num_repeats)]
+            train = [
+                i for i in own if not pictures[i].is_reg and i not in unseen for _ in range(pictures[i].num_repeats)
+            ]
             reg = [i for i in own if pictures[i].is_reg for _ in range(pictures[i].num_repeats)]
             # As many regularisation exposures as training ones: repeated or cut.
             self.exposures += train + list(islice(cycle(reg), len(train)))
@@ -98,7 +100,7 @@ class Schedule:
         return min(self._config.gradient_accumulation_steps, self._layout.batches_per_epoch - first)
 
     def batch(self, step: int, micro: int) -> list[Exposure]:
-        """Return what micro-batch ``micro`` of the step shows: pictures of one bucket, its dataset's batch size at most."""
+        """Return what micro-batch ``micro`` of the step shows: pictures of one bucket and dataset."""
         if not 0 <= micro < self.num_micro(step):
             raise IndexError(f"step {step} has no micro-batch {micro}")
         members = self._shuffled((step - 1) // self._layout.steps_per_epoch)[self._first_batch(step) + micro]
@@ -128,4 +130,6 @@ class Schedule:
     def _exposure(self, index: int, rng: random.Random, when: Moment) -> Exposure:
         picture = self._pictures[index]
         caption = self._captions[picture.subset].shown(picture.caption, rng, when)
-        return Exposure(picture_index=index, caption=caption, flipped=self._flips[picture.subset] and rng.random() < 0.5)
+        return Exposure(
+            picture_index=index, caption=caption, flipped=self._flips[picture.subset] and rng.random() < 0.5
+        )

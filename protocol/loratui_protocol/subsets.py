@@ -1,7 +1,7 @@
 """Which folders a config trains on, and under which settings each: kohya's datasets and their subsets.
 
-A setting is looked up in the subset, in its dataset, then in the training config. A config that names ``train_data_dir``
-has one dataset with the training config's own settings.
+A setting is looked up in the subset, in its dataset, then in the training config. A config that names
+``train_data_dir`` has one dataset, with the training config's own settings.
 """
 
 from collections.abc import Callable, Mapping
@@ -115,9 +115,7 @@ def subsets_of(config: "TrainingConfig") -> tuple[TrainedSubset, ...]:
     """
     if not config.datasets:
         return tuple(
-            TrainedSubset(
-                image_dir=folder, num_repeats=None, is_reg=is_reg, class_tokens="", dataset=0, config=config
-            )
+            TrainedSubset(image_dir=folder, num_repeats=None, is_reg=is_reg, class_tokens="", dataset=0, config=config)
             for folder, is_reg in ((config.train_data_dir, False), (config.reg_data_dir, True))
             if folder
         )
@@ -148,7 +146,8 @@ def check_datasets(config: "TrainingConfig") -> None:
             try:
                 _under(config, settings)
             except ConfigError as error:
-                raise _refused(place, error.what, error.fix) from error
+                what, fix = (text.replace("train_batch_size", "batch_size") for text in (error.what, error.fix))
+                raise _refused(place, what, fix) from error
         for inner, subset in enumerate(dataset.subsets, 1):
             place = f"dataset {number}, subset {inner}"
             if subset.num_repeats < 1:
@@ -156,16 +155,17 @@ def check_datasets(config: "TrainingConfig") -> None:
                 raise _refused(place, what, "num_repeats must be at least 1; to leave a folder out, remove its subset")
 
 
-def moved(config: "TrainingConfig", place: Callable[[Kind, str], str | None]) -> "TrainingConfig":
-    """Return the config with every folder of pictures or masks put where ``place`` says."""
+def moved(config: "TrainingConfig", place: Callable[[Kind, str], str]) -> "TrainingConfig":
+    """Return the config with every folder of pictures or masks put where ``place`` says; of masks, "" is nowhere."""
     if not config.datasets:
-        folders: dict[str, tuple[Kind, str | None]] = {
-            "train_data_dir": ("train", config.train_data_dir),
-            "reg_data_dir": ("reg", config.reg_data_dir),
-            "conditioning_data_dir": ("mask", config.conditioning_data_dir),
-        }
-        return replace(config, **{key: place(kind, path) if path else None for key, (kind, path) in folders.items()})
-    masks = _masks_moved({"conditioning_data_dir": config.conditioning_data_dir}, place)
+        train, reg, masks = config.train_data_dir, config.reg_data_dir, config.conditioning_data_dir
+        return replace(
+            config,
+            train_data_dir=place("train", train or ""),
+            reg_data_dir=place("reg", reg) if reg else None,
+            conditioning_data_dir=(place("mask", masks) or None) if masks else None,
+        )
+    masks = config.conditioning_data_dir
     datasets = tuple(
         replace(
             dataset,
@@ -181,12 +181,18 @@ def moved(config: "TrainingConfig", place: Callable[[Kind, str], str | None]) ->
         )
         for dataset in config.datasets
     )
-    return replace(config, train_data_dir=None, reg_data_dir=None, datasets=datasets, **masks)
+    return replace(
+        config,
+        train_data_dir=None,
+        reg_data_dir=None,
+        conditioning_data_dir=(place("mask", masks) or None) if masks else None,
+        datasets=datasets,
+    )
 
 
-def _masks_moved(settings: Mapping[str, Any], place: Callable[[Kind, str], str | None]) -> dict[str, Any]:
+def _masks_moved(settings: Mapping[str, Any], place: Callable[[Kind, str], str]) -> dict[str, Any]:
     folder = settings.get("conditioning_data_dir")
-    return {**settings, "conditioning_data_dir": place("mask", folder)} if folder else dict(settings)
+    return {**settings, "conditioning_data_dir": place("mask", folder) or None} if folder else dict(settings)
 
 
 def _places(number: int, dataset: DatasetConfig) -> list[tuple[str, dict[str, Any]]]:
