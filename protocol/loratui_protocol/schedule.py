@@ -43,10 +43,9 @@ class Layout:
         self.exposures: list[int] = []
         for number in range(len(datasets)):
             own = [index for index, picture in enumerate(pictures) if picture.dataset == number]
-            train = [
-                i for i in own if not pictures[i].is_reg and i not in unseen for _ in range(pictures[i].num_repeats)
-            ]
-            reg = [i for i in own if pictures[i].is_reg for _ in range(pictures[i].num_repeats)]
+            repeated = [index for index in own if index not in unseen for _ in range(pictures[index].num_repeats)]
+            train = [index for index in repeated if not pictures[index].is_reg]
+            reg = [index for index in repeated if pictures[index].is_reg]
             # As many regularisation exposures as training ones: repeated or cut.
             self.exposures += train + list(islice(cycle(reg), len(train)))
         if not self.exposures:

@@ -263,7 +263,7 @@ def _places(config: TrainingConfig) -> dict[tuple[Kind, str], str]:
     folders: dict[tuple[Kind, str], None] = {}
     for subset in subsets:
         folders["reg" if subset.is_reg else "train", subset.image_dir] = None
-        if subset.is_masked and (masks := subset.config.conditioning_data_dir):
+        if subset.config.masked_loss and (masks := subset.config.conditioning_data_dir):
             folders["mask", masks] = None
     if not config.datasets:
         return {(kind, path): kind if kind == "mask" else f"{kind}/{_folder_name(path)}" for kind, path in folders}
