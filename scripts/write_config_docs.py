@@ -124,8 +124,9 @@ Mistakes whose meaning is certain. Each is corrected, trained with the corrected
 | options such as `--w 512` in a prompt file | obeys them | leaves them out | `config.prompt_options` |
 | a setting that another switches off | ignores it in silence | names both | `config.overridden` |
 
-And two that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts
+And some that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts
 (`config.alpha`); `cosine_with_restarts` with one cycle is plain cosine (`config.restarts`).
+A folder that is twice in one dataset counts twice here and once in sd-scripts (`config.same_folder`).
 Prodigy wants a learning rate around 1 (`config.prodigy`).
 """
 

@@ -1,5 +1,7 @@
 """What is worth saying about a config that is valid: settings that contradict each other or change nothing."""
 
+from collections import Counter
+
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import sets_own_rate
@@ -25,6 +27,19 @@ def advice(config: TrainingConfig) -> list[Finding]:
                 fix=f"write network_alpha = {config.network_dim}",
             )
         )
+    for number, dataset in enumerate(config.datasets, 1):
+        folders = Counter(subset.image_dir for subset in dataset.subsets)
+        findings += [
+            Finding(
+                code="config.same_folder",
+                severity="warning",
+                what=f"{folder} is {count} subsets of dataset {number}: its pictures are shown for each; sd-scripts "
+                "takes the first one alone",
+                fix="keep one of them, or raise its num_repeats",
+            )
+            for folder, count in folders.items()
+            if count > 1
+        ]
     if config.optimizer_type == "Prodigy" and config.effective_unet_lr < 0.1:
         findings.append(
             Finding(

@@ -64,7 +64,7 @@ def parse_config(text: str, base: Path) -> Loaded:
     if problems := [*reading.problems, *listed.problems]:
         raise _refusal(problems)
     sizes = [each.settings["resolution"] for each in listed.datasets if "resolution" in each.settings]
-    if sizes and "resolution" not in reading.values:
+    if sizes and len(sizes) == len(listed.datasets) and "resolution" not in reading.values:
         # Samples are drawn at it.
         reading.values["resolution"] = max(sizes, key=math.prod)
     config = TrainingConfig(**reading.values, datasets=listed.datasets)

@@ -4,6 +4,7 @@ A setting is looked up in the subset, in its dataset, then in the training confi
 ``train_data_dir`` has one dataset, with the training config's own settings.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -105,6 +106,11 @@ def datasets_of(config: "TrainingConfig") -> tuple["TrainingConfig", ...]:
     if not config.datasets:
         return (config,)
     return tuple(_under(config, _own(dataset)) for dataset in config.datasets)
+
+
+def largest_resolution(config: "TrainingConfig") -> tuple[int, int]:
+    """Return the resolution of the dataset whose pictures are the largest."""
+    return max((dataset.resolution for dataset in datasets_of(config)), key=math.prod)
 
 
 def subsets_of(config: "TrainingConfig") -> tuple[TrainedSubset, ...]:

@@ -101,6 +101,17 @@ def test_samples_are_as_large_as_the_largest_dataset_unless_the_training_config_
     assert read("resolution = '512'\n" + TWO).config.resolution == (512, 512)
 
 
+def test_a_dataset_without_a_resolution_has_the_training_configs_default_whatever_others_have() -> None:
+    text = "[[datasets]]\nresolution = 1024\n" + ONE.partition("\n")[2] + ONE
+    assert [each.resolution for each in datasets_of(read(text).config)] == [(1024, 1024), (512, 512)]
+
+
+def test_a_folder_that_is_twice_in_a_dataset_is_told_apart_from_sd_scripts() -> None:
+    (found,) = read(ONE + ONE.partition("\n")[2]).findings
+    assert found.code == "config.same_folder"
+    assert codes(ONE + ONE) == []
+
+
 def test_the_training_configs_own_folders_are_not_needed_and_said_to_have_no_effect() -> None:
     loaded = read('train_data_dir = "x"\nreg_data_dir = "y"\n' + ONE)
     assert [f.what.split()[0] for f in loaded.findings] == ["train_data_dir", "reg_data_dir"]

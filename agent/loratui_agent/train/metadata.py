@@ -11,6 +11,7 @@ from loratui_agent.train.kinds import Kind
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset
 from loratui_protocol.plan import Plan
+from loratui_protocol.subsets import largest_resolution
 
 IMPLEMENTATION = "https://github.com/huggingface/peft"
 
@@ -29,7 +30,7 @@ def file_metadata(
 ) -> dict[str, str]:
     """Return the metadata of a file written after ``step`` optimizer steps."""
     trigger = config.trigger_word or ""
-    width, height = config.resolution
+    width, height = largest_resolution(config)
     text_encoder_lrs = config.effective_text_encoder_lrs
     clip_skip = kind.clip_skip or config.clip_skip
     ss: dict[str, object] = {

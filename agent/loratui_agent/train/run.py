@@ -25,7 +25,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint, scan_config
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
-from loratui_protocol.subsets import subsets_of
+from loratui_protocol.subsets import largest_resolution, subsets_of
 
 # What a config may change between a run and its resume without being another run.
 _OUTSIDE_IDENTITY = frozenset(
@@ -181,7 +181,7 @@ def _learning_rates(config: TrainingConfig, models: Models) -> dict[str, float]:
 
 
 def _warn_of_small_pictures(config: TrainingConfig, models: Models, reporter: Reporter) -> None:
-    width, height = config.resolution
+    width, height = largest_resolution(config)
     native = native_area_px(models)
     if width * height < native * _SMALL_SHARE:
         side = math.isqrt(native)

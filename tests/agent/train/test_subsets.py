@@ -154,6 +154,7 @@ def test_the_file_says_what_it_was_trained_on(tmp_path: Path, folders: dict[str,
     assert [each["flip_aug"] for each in both["subsets"]] == [True, False]
     assert both["num_train_images"] == 6
     assert sum(each["count"] for each in json.loads(said["ss_bucket_info"])["buckets"].values()) == 10
+    assert said["ss_resolution"] == "(128, 128)"
     assert "ss_flip_aug" not in said, "which of them is mirrored, ss_datasets says"
 
 
