@@ -5,13 +5,17 @@ The docstring under each field is the only place where a key is explained; a tes
 
 import ast
 import inspect
-from dataclasses import MISSING, fields
+import sys
+from collections.abc import Iterable
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
+from typing import Any
 
-from loratui_protocol import config, kohya
+from loratui_protocol import kohya
 from loratui_protocol.config import KEYS, SECTIONS, TrainingConfig
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.kohya import WITHOUT_EFFECT
+from loratui_protocol.subsets import DATASET_KEYS, SUBSET_KEYS, Subset
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "config.md"
 
@@ -22,12 +26,65 @@ INTRODUCTION = """\
 
 A TOML file. The keys are those of kohya's sd-scripts, so a `training_config.toml` for `--config_file` works as it is.
 The sections are for people: a key means the same in any of them, or in none. Relative paths count from the folder of
-the file. `pretrained_model_name_or_path` and `train_data_dir` are required.
+the file. `pretrained_model_name_or_path` is required, and `train_data_dir` or [datasets](#datasets).
 
 What sd-scripts swallows in silence is an error here, with a stable code and the line to write instead: a key that does
 not exist (`config.unknown_key`), a value of the wrong type (`config.type`), an impossible value (`config.value`), a
 missing required key (`config.missing_key`), a setting that is not supported yet (`config.unsupported`), a file that is
 not there (`config.missing`) or no TOML (`config.syntax`). All problems of a file are named at once.
+"""
+
+DATASETS = """
+## Datasets
+
+Several folders, each with repeats, captions and masks of its own, and pictures at several resolutions: kohya's dataset
+config, in the training config itself or in a file that it names.
+
+```toml
+dataset_config = "dataset.toml"     # in the training config; or the tables below in the training config itself
+```
+
+```toml
+[general]                           # of all datasets
+shuffle_caption = true
+
+[[datasets]]
+resolution = 768
+batch_size = 4
+
+[[datasets.subsets]]
+image_dir = "pictures/cats"
+num_repeats = 10
+
+[[datasets.subsets]]
+image_dir = "pictures/animals"
+is_reg = true
+class_tokens = "animal"
+
+[[datasets]]                        # the cats again, larger
+resolution = 1024
+
+[[datasets.subsets]]
+image_dir = "pictures/cats"
+num_repeats = 5
+```
+
+Each dataset makes its own buckets and batches; an epoch shows all of them, mixed anew every time. An `image_dir` is one
+folder of pictures, whatever its name. With datasets `train_data_dir` and `reg_data_dir` have no effect, which is said.
+Relative paths count from the folder of the file that they stand in.
+
+| key of a subset | default | meaning |
+|---|---|---|
+"""
+
+DATASETS_LOOK_UP = """
+A subset may also set {subset}.
+
+A dataset may set all of these for its subsets, `num_repeats` and `class_tokens` too, and for itself {dataset}.
+
+A value is looked up in the subset, in its dataset, in `[general]`, then in the training config. Where that has no
+`resolution`, samples are as large as the largest dataset. `validation_split` is of each dataset; a file that one holds
+out is trained on in none. With `masked_loss` a subset without masks is learned whole.
 """
 
 WITHOUT_EFFECT_INTRODUCTION = """
@@ -57,6 +114,7 @@ Mistakes whose meaning is certain. Each is corrected, trained with the corrected
 |---|---|---|---|
 | `resolution = 512` | crashes: it must be text | 512x512 | `config.resolution_form` |
 | `batch_size = 4` | ignores it, trains with 1 | `train_batch_size = 4` | `config.kohya_name` |
+| `resolution = "512"` in a dataset | stops: it must be a number | 512x512 | `config.resolution_form` |
 | no `network_module` | crashes after loading the model | `networks.lora` | `config.network_module` |
 | a key twice, in two sections | takes the last in silence | takes the last | `config.duplicate_key` |
 | `flip_aug = 1` | takes it as true | true | `config.flag` |
@@ -66,8 +124,9 @@ Mistakes whose meaning is certain. Each is corrected, trained with the corrected
 | options such as `--w 512` in a prompt file | obeys them | leaves them out | `config.prompt_options` |
 | a setting that another switches off | ignores it in silence | names both | `config.overridden` |
 
-And two that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts
+And some that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts
 (`config.alpha`); `cosine_with_restarts` with one cycle is plain cosine (`config.restarts`).
+A folder that is twice in one dataset counts twice here and once in sd-scripts (`config.same_folder`).
 Prodigy wants a learning rate around 1 (`config.prodigy`).
 """
 
@@ -79,15 +138,10 @@ def document() -> str:
     parts = [INTRODUCTION]
     for section, (first, last) in SECTIONS.items():
         parts.append(f"\n## [{section}]\n\n| key | default | meaning |\n|---|---|---|\n")
-        for key in KEYS[KEYS.index(first) : KEYS.index(last) + 1]:
-            field = defaults[key]
-            if field.default_factory is not MISSING:
-                default = "`[]`"
-            elif field.default is MISSING:
-                default = "required"
-            else:
-                default = "unset" if field.default is None else f"`{toml_value(field.default)}`"
-            parts.append(f"| `{key}` | {default} | {explained[key]} |\n")
+        keys = KEYS[KEYS.index(first) : KEYS.index(last) + 1]
+        parts += [f"| `{key}` | {_default(defaults[key])} | {explained[key]} |\n" for key in keys]
+    parts += [DATASETS, *_keys_of_a_subset()]
+    parts.append(DATASETS_LOOK_UP.format(dataset=_listed(DATASET_KEYS), subset=_listed(SUBSET_KEYS)))
     parts += [WITHOUT_EFFECT_INTRODUCTION, *(f"| `{key}` | {why} |\n" for key, why in sorted(WITHOUT_EFFECT.items()))]
     parts += [
         UNSUPPORTED_INTRODUCTION,
@@ -97,12 +151,29 @@ def document() -> str:
     return "".join(parts)
 
 
-def field_docstrings() -> dict[str, str]:
-    """Return the text under each field of ``TrainingConfig``, as Markdown."""
-    module = ast.parse(inspect.getsource(config))
-    (schema,) = (
-        node for node in module.body if isinstance(node, ast.ClassDef) and node.name == TrainingConfig.__name__
-    )
+def _default(field: Field[Any]) -> str:
+    if field.default_factory is not MISSING:
+        return "`[]`"
+    if field.default is MISSING:
+        return "required"
+    return "unset" if field.default is None else f"`{toml_value(field.default)}`"
+
+
+def _keys_of_a_subset() -> list[str]:
+    """Return a row for each key that a subset has and a training config has not."""
+    explained = field_docstrings(Subset)
+    own = [field for field in fields(Subset) if field.name != "settings"]
+    return [f"| `{field.name}` | {_default(field)} | {explained[field.name]} |\n" for field in own]
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return ", ".join(f"`{'batch_size' if key == 'train_batch_size' else key}`" for key in keys)
+
+
+def field_docstrings(of: type = TrainingConfig) -> dict[str, str]:
+    """Return the text under each field of a dataclass, as Markdown."""
+    module = ast.parse(inspect.getsource(sys.modules[of.__module__]))
+    (schema,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == of.__name__)
     return {
         node.target.id: " ".join(text.value.value.split()).replace("``", "`").replace("|", "\\|")
         for node, text in zip(schema.body, schema.body[1:], strict=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from loratui_protocol.config_checks import checks
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.optimizers import Argument
+from loratui_protocol.subsets import DatasetConfig, check_datasets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,8 @@ class TrainingConfig:
     """Use the text encoder's output this many layers from the end; 1 or unset: the last layer. No effect on SDXL."""
 
     # --- section dataset ---
-    train_data_dir: str
-    """The parent of ``N_concept`` folders, one such folder, or a flat folder of pictures (one repeat)."""
+    train_data_dir: str | None = None
+    """The parent of ``N_concept`` folders, one such folder, or a flat folder of pictures; needed without datasets."""
     reg_data_dir: str | None = None
     """Regularisation pictures, same layout. Their loss is weighted by ``prior_loss_weight``."""
     masked_loss: bool = False
@@ -211,6 +212,10 @@ class TrainingConfig:
     sample_at_first: bool = False
     """Make sample pictures before the first step."""
 
+    # --- no section: [[datasets]] ---
+    datasets: tuple[DatasetConfig, ...] = ()
+    """Folders with settings of their own; none: ``train_data_dir`` and ``reg_data_dir``."""
+
     def __post_init__(self) -> None:
         """Check every value on its own and those that depend on each other.
 
@@ -224,6 +229,7 @@ class TrainingConfig:
                 fix="; ".join(f"{key} must be {allowed}" for key, allowed in wrong),
                 code="config.value",
             )
+        check_datasets(self)
 
     @property
     def alpha(self) -> float:

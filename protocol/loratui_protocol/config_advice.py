@@ -1,10 +1,12 @@
 """What is worth saying about a config that is valid: settings that contradict each other or change nothing."""
 
 import math
+from collections import Counter
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import sets_own_rate
+from loratui_protocol.subsets import DATASET_KEYS, SUBSET_KEYS, DatasetConfig, subsets_of
 
 _DEFAULTS = {name: field.default for name, field in TrainingConfig.__dataclass_fields__.items()}
 
@@ -15,10 +17,7 @@ def advice(config: TrainingConfig) -> list[Finding]:
         Finding(
             code="config.overridden", severity="warning", what=f"{key} has no effect: {reason}", fix=f"remove {key}"
         )
-        for idle, reason, keys in _idle(config)
-        if idle
-        for key in keys
-        if getattr(config, key) != _DEFAULTS[key]
+        for key, reason in _without_effect(config)
     ]
     if config.network_alpha is None:
         findings.append(
@@ -29,6 +28,19 @@ def advice(config: TrainingConfig) -> list[Finding]:
                 fix=f"write network_alpha = {config.network_dim}",
             )
         )
+    for number, dataset in enumerate(config.datasets, 1):
+        folders = Counter(subset.image_dir for subset in dataset.subsets)
+        findings += [
+            Finding(
+                code="config.same_folder",
+                severity="warning",
+                what=f"{folder} is {count} subsets of dataset {number}: its pictures are shown for each; sd-scripts "
+                "takes the first one alone",
+                fix="keep one of them, or raise its num_repeats",
+            )
+            for folder, count in folders.items()
+            if count > 1
+        ]
     if config.optimizer_type == "Prodigy" and config.effective_unet_lr < 0.1:
         findings.append(
             Finding(
@@ -48,6 +60,41 @@ def advice(config: TrainingConfig) -> list[Finding]:
             )
         )
     return findings
+
+
+def _without_effect(config: TrainingConfig) -> list[tuple[str, str]]:
+    """Return the keys that are set and change nothing for any folder, and why."""
+    folders = [subset.config for subset in subsets_of(config)] if config.datasets else [config]
+    found = []
+    for rows in zip(*map(_idle, folders), strict=True):
+        for key in rows[0][2]:
+            set_in = [row for row, folder in zip(rows, folders, strict=True) if getattr(folder, key) != _DEFAULTS[key]]
+            if set_in and all(idle for idle, _, _ in set_in):
+                found.append((key, set_in[0][1]))
+    whole = [(key, reason) for idle, reason, keys in _idle_as_a_whole(config) if idle for key in keys]
+    return found + [(key, reason) for key, reason in whole if getattr(config, key) != _DEFAULTS[key]]
+
+
+def _idle_as_a_whole(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
+    """Return what ``_idle`` does, of what the folders do to the training config."""
+    datasets = config.datasets
+    replaced = [
+        key
+        for key in (*DATASET_KEYS, *SUBSET_KEYS)
+        # The size of samples is the training config's.
+        if key != "resolution" and all(key in {*dataset.settings, *_shared(dataset)} for dataset in datasets)
+    ]
+    has_reg = any(subset.is_reg for subset in subsets_of(config))
+    return [
+        (bool(datasets), "the datasets name their folders", ("train_data_dir", "reg_data_dir")),
+        (bool(datasets), "every dataset has its own", tuple(replaced)),
+        (not has_reg, "there are no regularisation pictures", ("prior_loss_weight",)),
+    ]
+
+
+def _shared(dataset: DatasetConfig) -> set[str]:
+    """Return the keys that all subsets of a dataset set for themselves."""
+    return set.intersection(*(set(subset.settings) for subset in dataset.subsets))
 
 
 def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
@@ -106,7 +153,6 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
             ("stop_at_epoch",),
         ),
         (not config.masked_loss, "masked_loss is false", ("conditioning_data_dir",)),
-        (config.reg_data_dir is None, "reg_data_dir is not set", ("prior_loss_weight",)),
         (
             not config.sample_prompts,
             "sample_prompts is not set",

@@ -16,6 +16,14 @@ MIXED_PRECISIONS = ("no", "fp16", "bf16")
 SAVE_PRECISIONS = ("float", "fp16", "bf16")
 
 
+def _masks(config: "TrainingConfig") -> list[object]:
+    """Return where masks come from: the config, its datasets and their subsets."""
+    subsets = [subset for dataset in config.datasets for subset in dataset.subsets]
+    settings = [dataset.settings for dataset in config.datasets] + [subset.settings for subset in subsets]
+    own = [config.alpha_mask, config.conditioning_data_dir]
+    return own + [each.get(key) for each in settings for key in ("alpha_mask", "conditioning_data_dir")]
+
+
 def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
     """Return (holds, key, what is allowed)."""
     positive = "at least 1"
@@ -54,10 +62,12 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
         ),
         (min(config.resolution) >= 32, "resolution", "at least 32 pixels a side"),
         (
-            config.min_resolution is None or 32 <= config.min_resolution <= min(config.resolution),
+            config.min_resolution is None
+            or (32 <= config.min_resolution <= min(config.resolution) and not config.datasets),
             "min_resolution",
-            "from 32 to the shorter side of resolution",
+            "from 32 to the shorter side of resolution, and unset with [[datasets]]",
         ),
+        (bool(config.train_data_dir or config.datasets), "train_data_dir", "a folder, unless there are [[datasets]]"),
         (bool(config.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
         (config.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
         (config.optimizer_type in OPTIMIZERS, "optimizer_type", f"one of {', '.join(OPTIMIZERS)}"),
@@ -138,7 +148,7 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "false with conditioning_data_dir: a picture has one mask",
         ),
         (
-            not config.masked_loss or config.alpha_mask or bool(config.conditioning_data_dir),
+            not config.masked_loss or any(_masks(config)),
             "masked_loss",
             "false without masks: name their folder as conditioning_data_dir, or set alpha_mask",
         ),

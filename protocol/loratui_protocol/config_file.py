@@ -4,6 +4,7 @@ Section names don't matter, as in sd-scripts. What sd-scripts swallows in silenc
 quotes) is an error here, and what it swallows with a meaning that is certain is corrected and reported.
 """
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_advice import advice
+from loratui_protocol.config_datasets import read_datasets
 from loratui_protocol.config_reading import Problem, Reading
 from loratui_protocol.config_write import to_toml
 from loratui_protocol.errors import ConfigError
@@ -56,12 +58,17 @@ def read_config(path: Path) -> Loaded:
 
 def parse_config(text: str, base: Path) -> Loaded:
     """Return the config in ``text``; relative paths count from ``base``. Errors as in ``read_config``."""
-    reading = Reading(text, base)
-    reading.read(_parse(text))
-    if reading.problems:
-        raise _refusal(reading.problems)
-    config = TrainingConfig(**reading.values)
-    return Loaded(config=config, findings=(*reading.findings, *advice(config)), text=text)
+    tables = _parse(text)
+    reading, listed = Reading(text, base), read_datasets(tables, text, base)
+    reading.read(tables, has_datasets=listed.are_listed)
+    if problems := [*reading.problems, *listed.problems]:
+        raise _refusal(problems)
+    sizes = [each.settings["resolution"] for each in listed.datasets if "resolution" in each.settings]
+    if sizes and len(sizes) == len(listed.datasets) and "resolution" not in reading.values:
+        # Samples are drawn at it.
+        reading.values["resolution"] = max(sizes, key=math.prod)
+    config = TrainingConfig(**reading.values, datasets=listed.datasets)
+    return Loaded(config=config, findings=(*reading.findings, *listed.findings, *advice(config)), text=text)
 
 
 def _parse(text: str) -> dict[str, Any]:

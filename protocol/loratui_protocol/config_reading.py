@@ -18,7 +18,7 @@ from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 
-_PATH_KEYS = ("train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
+_PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
 
@@ -39,11 +39,14 @@ def _field_types() -> dict[str, tuple[type, ...]]:
     }
 
 
-_TYPES = _field_types()
+TYPES = _field_types()
 
 
 class Reading:
     """Turns the tables of one file into values, findings and problems."""
+
+    keys: tuple[str, ...] = tuple(key for key in KEYS if key != "datasets")
+    types = TYPES
 
     def __init__(self, text: str, base: Path) -> None:
         self.values: dict[str, Any] = {}
@@ -52,13 +55,16 @@ class Reading:
         self._text = text
         self._base = base
 
-    def read(self, tables: dict[str, Any]) -> None:
-        """Fill ``values``, ``findings`` and ``problems`` from what ``tomllib`` has parsed."""
+    def read(self, tables: dict[str, Any], *, has_datasets: bool = False) -> None:
+        """Fill ``values``, ``findings`` and ``problems`` from what ``tomllib`` has parsed, but for the datasets."""
         for key, value in self._flatten(tables):
             self._take(key, value)
-        for key, example in (("pretrained_model_name_or_path", "builtin:tiny"), ("train_data_dir", "dataset")):
+        wanted = (("pretrained_model_name_or_path", "builtin:tiny"), ("train_data_dir", "dataset"))
+        for key, example in wanted[:1] if has_datasets else wanted:
             if key not in self.values and not any(problem.what.startswith(key) for problem in self.problems):
-                self._refuse("config.missing_key", f"{key} is missing", f'add {key} = "{example}"')
+                also = "; a file of datasets alone is named in a training config, as its dataset_config"
+                fix = f'add {key} = "{example}"{also if has_datasets else ""}'
+                self._refuse("config.missing_key", f"{key} is missing", fix)
         if "network_module" not in self.values:
             self._warn(
                 "config.network_module",
@@ -109,7 +115,7 @@ class Reading:
                     f"{key}{self._where(key)} asks for what is not supported: {meaning}",
                     f"remove {key}",
                 )
-        elif key not in KEYS:
+        elif key not in self.keys:
             self._unknown(key)
         elif isinstance(value, str) and "\0" in value:
             self._refuse("config.value", f"{key}{self._where(key)} holds a NUL character", f"write {key} without it")
@@ -120,7 +126,7 @@ class Reading:
                 self.values[key] = self._path(key, read)
 
     def _unknown(self, key: str) -> None:
-        known = (*KEYS, *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
+        known = (*self.keys, "dataset_config", *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
         close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
         meant = kohya.LIKELY.get(close[0], close[0]) if close else ""
         fix = f"did you mean {meant}?" if meant else "remove it, or see docs/config.md for the keys there are"
@@ -130,7 +136,7 @@ class Reading:
 
     def _scalar(self, key: str, value: Any) -> Any:
         """Return the value if it is of the key's type, None if it is unset or refused."""
-        accepted = _TYPES[key]
+        accepted = self.types[key]
         if value == "" and types.NoneType in accepted:
             return None
         if type(value) in accepted and (type(value) is not float or math.isfinite(value)):

@@ -1,6 +1,8 @@
 """Writes a training config as our sectioned TOML file, under kohya's key names."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields
 
 from loratui_protocol.config import KEYS, SECTIONS, TrainingConfig
 
@@ -17,7 +19,18 @@ def to_toml(config: TrainingConfig) -> str:
             if value is not None:
                 lines.append(f"{key} = {toml_value(value)}")
         lines.append("")
+    for dataset in config.datasets:
+        lines += ["[[datasets]]", *_settings(dataset.settings), ""]
+        for subset in dataset.subsets:
+            own = {f.name: getattr(subset, f.name) for f in fields(subset) if f.name != "settings"}
+            lines += ["[[datasets.subsets]]", *_settings({**own, **subset.settings}), ""]
     return "\n".join(lines)
+
+
+def _settings(settings: Mapping[str, object]) -> list[str]:
+    """Return a dataset's or a subset's lines; what it unsets for itself is written as an empty text."""
+    names = {"train_batch_size": "batch_size"}
+    return [f"{names.get(key, key)} = {toml_value('' if value is None else value)}" for key, value in settings.items()]
 
 
 def toml_value(value: object) -> str:

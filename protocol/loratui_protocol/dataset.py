@@ -1,19 +1,21 @@
-"""Finds the pictures of a dataset, their sizes and captions, and says what is wrong with them.
+"""Finds the pictures of a config, their sizes and captions, and says what is wrong with them.
 
-Three layouts are understood: kohya's parent of ``N_concept`` folders, one such folder, and a flat folder.
+Three layouts are understood: kohya's parent of ``N_concept`` folders, one such folder, and a flat folder. The
+``image_dir`` of a subset is always a flat one, whatever its name.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loratui_protocol.caption_files import CaptionReader
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.dataset_folders import folders, masks_in, pictures_in
+from loratui_protocol.dataset_folders import folders, leaf, masks_in, pictures_in
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
 from loratui_protocol.picture_sizes import picture_sizes, size_findings
+from loratui_protocol.subsets import TrainedSubset, subsets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,7 @@ class Picture:
 
     path: Path
     name: str
-    """Path relative to the dataset's folder, with forward slashes."""
+    """Path relative to its subset's folder, with forward slashes."""
     width: int
     height: int
     caption: str
@@ -30,6 +32,10 @@ class Picture:
     is_reg: bool = False
     mask: Path | None = None
     """What of it is learned, as a picture of the same proportions; None: all."""
+    dataset: int = 0
+    """Index of its dataset: a file in two of them is two pictures, each with a size of its own."""
+    subset: int = 0
+    """Index of its subset among all."""
 
     def sha256(self) -> str:
         """Return the hash of the file, read now."""
@@ -38,32 +44,38 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Pictures in the order of their names, training before regularisation, and what there is to say about them."""
+    """Pictures subset by subset, in the order of their names, and what there is to say about them."""
 
     pictures: tuple[Picture, ...]
     findings: tuple[Finding, ...] = ()
 
 
 def scan_config(config: TrainingConfig, *, verify: bool = False) -> Dataset:
-    """Return the pictures of ``train_data_dir`` and ``reg_data_dir`` together; errors as in ``scan``."""
-    enlarged = None if config.enable_bucket and config.bucket_no_upscale else config.resolution
-    scanned = [
-        scan(
-            Path(folder),
-            caption_extension=config.caption_extension,
-            resolution=enlarged,
-            is_reg=is_reg,
-            verify=verify,
-        )
-        for folder, is_reg in ((config.train_data_dir, False), (config.reg_data_dir, True))
-        if folder
-    ]
-    pictures = [picture for dataset in scanned for picture in dataset.pictures]
-    if config.masked_loss and config.conditioning_data_dir:
-        pictures = _masked(pictures, Path(config.conditioning_data_dir), verify=verify)
-    return Dataset(
-        pictures=tuple(pictures),
-        findings=tuple(finding for dataset in scanned for finding in dataset.findings),
+    """Return the pictures of all folders that the config names; errors as in ``scan``."""
+    subsets = subsets_of(config)
+    pictures: list[Picture] = []
+    findings: list[Finding] = []
+    verified: set[str] = set()
+    for index, subset in enumerate(subsets):
+        scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified)
+        verified.add(subset.image_dir)
+        pictures += [replace(picture, dataset=subset.dataset, subset=index) for picture in scanned.pictures]
+        findings += scanned.findings
+    masked = _masked(pictures, subsets, verify=verify)
+    # A folder that two datasets share is spoken of once.
+    return Dataset(pictures=tuple(masked), findings=tuple(dict.fromkeys(findings)))
+
+
+def _scan_subset(subset: TrainedSubset, *, verify: bool) -> Dataset:
+    config = subset.config
+    return scan(
+        Path(subset.image_dir),
+        caption_extension=config.caption_extension,
+        resolution=None if config.enable_bucket and config.bucket_no_upscale else config.resolution,
+        is_reg=subset.is_reg,
+        verify=verify,
+        num_repeats=subset.num_repeats,
+        class_tokens=subset.class_tokens,
     )
 
 
@@ -74,9 +86,12 @@ def scan(
     resolution: tuple[int, int] | None = None,
     is_reg: bool = False,
     verify: bool = False,
+    num_repeats: int | None = None,
+    class_tokens: str = "",
 ) -> Dataset:
     """Return the pictures under a folder.
 
+    ``num_repeats`` None means that names of folders say how often their pictures are shown, and what they show.
     ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
     much are reported. ``verify`` decodes every picture, which takes about 10 ms each.
 
@@ -85,10 +100,13 @@ def scan(
     """
     captions = CaptionReader(caption_extension)
     try:
-        found, findings = folders(train_data_dir)
+        if num_repeats is None:
+            found, findings = folders(train_data_dir)
+        else:
+            found, findings = [(train_data_dir, num_repeats, class_tokens)], leaf(train_data_dir)
         files = [
-            (path, repeats, captions.read(path, class_tokens))
-            for folder, repeats, class_tokens in found
+            (path, repeats, captions.read(path, tokens))
+            for folder, repeats, tokens in found
             for path in pictures_in(folder)
         ]
     except OSError as error:
@@ -115,34 +133,45 @@ def scan(
     return Dataset(pictures=pictures, findings=tuple(findings))
 
 
-def _masked(pictures: Iterable[Picture], folder: Path, *, verify: bool) -> list[Picture]:
-    """Return the pictures with their masks: of the same name without its suffix, in the same folder or in ``folder``.
+def _masked(pictures: Iterable[Picture], subsets: Sequence[TrainedSubset], *, verify: bool) -> list[Picture]:
+    """Return the pictures with their masks, where their subset has a folder of them.
+
+    A mask has its picture's name without the suffix, in the same folder or loose.
 
     Raises:
         DatasetError: a training picture has none, or one can't be read.
     """
+    named = [subset.config.conditioning_data_dir if subset.is_masked else None for subset in subsets]
+    found = {folder: _masks_by_name(Path(folder)) for folder in named if folder}
+    masked, lacking = [], []
+    for picture in pictures:
+        folder = named[picture.subset]
+        if folder is not None:
+            name = Path(picture.name).with_suffix("")
+            mask = found[folder].get(name.as_posix(), found[folder].get(name.name))
+            masked.append(replace(picture, mask=mask))
+            if mask is None:
+                lacking.append((picture.name, folder))
+        else:
+            masked.append(picture)
+    if lacking:
+        raise DatasetError(
+            f"{len(lacking)} of {len(masked)} pictures have no mask in {lacking[0][1]} (first: {lacking[0][0]})",
+            fix="name each mask as its picture; one that is white all over learns everything",
+            code="dataset.no_mask",
+        )
+    picture_sizes([picture.mask for picture in masked if picture.mask is not None], verify=verify)
+    return masked
+
+
+def _masks_by_name(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DatasetError(
             f"there is no folder of masks {folder}",
             fix="set conditioning_data_dir to a folder with a mask for each picture",
             code="dataset.missing",
         )
-    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in masks_in(folder)}
-    masked, lacking = [], []
-    for picture in pictures:
-        name = Path(picture.name).with_suffix("")
-        mask = None if picture.is_reg else found.get(name.as_posix(), found.get(name.name))
-        if mask is None and not picture.is_reg:
-            lacking.append(picture.name)
-        masked.append(replace(picture, mask=mask))
-    if lacking:
-        raise DatasetError(
-            f"{len(lacking)} of {len(masked)} pictures have no mask in {folder} (first: {lacking[0]})",
-            fix="name each mask as its picture; one that is white all over learns everything",
-            code="dataset.no_mask",
-        )
-    picture_sizes([picture.mask for picture in masked if picture.mask is not None], verify=verify)
-    return masked
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in masks_in(folder)}
 
 
 def _sha256(path: Path) -> str:
@@ -151,10 +180,11 @@ def _sha256(path: Path) -> str:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Return a sha256 over names, file contents, captions, repeats and masks: equal means the same training data."""
+    """Return a sha256 over names, contents, captions, repeats, subsets and masks: equal means the same data."""
     digest = hashlib.sha256()
     for picture in dataset.pictures:
         fields = [picture.name, picture.sha256(), picture.caption, str(picture.num_repeats), str(picture.is_reg)]
+        fields.append(str(picture.subset))
         if picture.mask is not None:
             fields.append(_sha256(picture.mask))
         for field in fields:

@@ -13,25 +13,28 @@ _CHILDREN_SHOWN = 20
 _MANY_REPEATS = 200
 
 
+def leaf(folder: Path) -> list[Finding]:
+    """Return what is skipped in a folder that a dataset names as its ``image_dir``; errors as in ``folders``."""
+    _check_there(folder, "image_dir")
+    if not _has_pictures(folder):
+        children = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        raise _empty(folder, children, "image_dir")
+    return [*_other_kinds(folder)]
+
+
 def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
     """Return (folder, repeats, class tokens) for each folder with pictures, and what is skipped beside them.
 
     Raises:
         DatasetError: the folder is missing, or has no pictures where they are looked for.
     """
-    if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise DatasetError(
-            f"the dataset folder {root} {what}",
-            fix="set train_data_dir (or reg_data_dir) to a folder of pictures; relative paths count from the config",
-            code="dataset.missing",
-        )
+    _check_there(root, "train_data_dir (or reg_data_dir)")
     children = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     numbered = [(child, *parsed) for child in children if (parsed := _repeats(child.name))]
     if any(_has_pictures(child) for child, _, _ in numbered):
         return numbered, [*_skipped(root, children, [child for child, _, _ in numbered])]
     if not _has_pictures(root):
-        raise _empty(root, children)
+        raise _empty(root, children, "train_data_dir")
     parsed = _repeats(root.name)
     if parsed is None:
         return [(root, 1, "")], [*_other_kinds(root)]
@@ -44,6 +47,16 @@ def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
         path=str(root),
     )
     return [(root, repeats, class_tokens)], [meaning, *_other_kinds(root)]
+
+
+def _check_there(folder: Path, key: str) -> None:
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise DatasetError(
+            f"the dataset folder {folder} {what}",
+            fix=f"set {key} to a folder of pictures; relative paths count from the config",
+            code="dataset.missing",
+        )
 
 
 def _repeats(folder_name: str) -> tuple[int, str] | None:
@@ -110,12 +123,15 @@ def _other_kinds(folder: Path) -> Iterator[Finding]:
         )
 
 
-def _empty(root: Path, children: list[Path]) -> DatasetError:
+def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
+    """Return the error for a folder without pictures; ``key`` names it in the config."""
     here = Counter(path.suffix.lower() or "no extension" for path in _files(root))
     looked_for = ", ".join(PICTURE_EXTENSIONS)
-    fix = f"put pictures there ({looked_for}), or set train_data_dir to the folder that has them"
+    fix = f"put pictures there ({looked_for}), or set {key} to the folder that has them"
     with_pictures = [child for child in children if _has_pictures(child)]
-    if with_pictures:
+    if with_pictures and key == "image_dir":
+        fix = f"set image_dir to {with_pictures[0]}"
+    elif with_pictures:
         first = with_pictures[0].name
         fix = f"rename {first} to 1_{first} (repeats first), or set train_data_dir to {with_pictures[0]}"
     else:

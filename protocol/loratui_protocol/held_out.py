@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.subsets import datasets_of
 
 LEAST = 3
 """Fewer say more of themselves than of the training."""
@@ -23,32 +24,51 @@ class HeldOut:
 
     indices: tuple[int, ...] = ()
     compared: tuple[int, ...] = ()
-    finding: Finding | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def held_out(config: TrainingConfig, pictures: Sequence[Picture]) -> HeldOut:
-    """Return what ``validation_split`` keeps out; with none given about 7 %, where that is enough to say something."""
-    trained = [index for index, picture in enumerate(pictures) if not picture.is_reg]
+    """Return what ``validation_split`` keeps out of each dataset; with none given about 7 %, where that is enough.
+
+    A file that is kept out of one dataset is kept out of all: at another size it would be learned all the same.
+    """
+    datasets = datasets_of(config)
+    parts = []
+    for number, dataset in enumerate(datasets):
+        trained = [index for index, each in enumerate(pictures) if each.dataset == number and not each.is_reg]
+        if trained:
+            where = f" of dataset {number + 1}" if len(datasets) > 1 else ""
+            parts.append(_of_dataset(dataset, pictures, trained, where))
+    paths = {pictures[index].path for part in parts for index in part.indices}
+    return HeldOut(
+        tuple(index for index, each in enumerate(pictures) if each.path in paths and not each.is_reg),
+        tuple(index for part in parts for index in part.compared if pictures[index].path not in paths),
+        tuple(finding for part in parts for finding in part.findings),
+    )
+
+
+def _of_dataset(config: TrainingConfig, pictures: Sequence[Picture], trained: Sequence[int], where: str) -> HeldOut:
     split = config.validation_split
     if split == 0:
         return HeldOut()
     wanted = max(LEAST, round((_SHARE if split is None else split) * len(trained)))
     if split is None and wanted > _MOST_SHARE * len(trained):
-        return HeldOut(finding=_off(f"{len(trained)} pictures are too few to hold some out of training", "info"))
+        what = f"{len(trained)} pictures{where} are too few to hold some out of training"
+        return HeldOut(findings=(_off(what, "info"),))
     if split is not None and (round(split * len(trained)) < LEAST or wanted >= len(trained)):
-        what = f"validation_split = {split:g} of {len(trained)} pictures leaves fewer than {LEAST}"
-        return HeldOut(finding=_off(what, "warning"))
+        what = f"validation_split = {split:g} of {len(trained)} pictures{where} leaves fewer than {LEAST}"
+        return HeldOut(findings=(_off(what, "warning"),))
     order = random.Random(f"held out:{config.validation_seed or 0}").sample(trained, len(trained))
     indices, rest = sorted(order[:wanted]), sorted(order[wanted : 2 * wanted])
     names = ", ".join(pictures[index].name for index in indices[:LEAST])
     told = Finding(
         code="plan.held_out",
         severity="info",
-        what=f"{wanted} of {len(trained)} pictures are not trained on, but looked at: {names}"
+        what=f"{wanted} of {len(trained)} pictures{where} are not trained on, but looked at: {names}"
         + (" and more" if wanted > LEAST else ""),
         fix="to train on all of them, set validation_split = 0",
     )
-    return HeldOut(tuple(indices), tuple(rest), told)
+    return HeldOut(tuple(indices), tuple(rest), (told,))
 
 
 def validation_steps(config: TrainingConfig, held: HeldOut, num_steps: int, steps_per_epoch: int) -> tuple[int, ...]:
@@ -61,7 +81,7 @@ def validation_steps(config: TrainingConfig, held: HeldOut, num_steps: int, step
     if every is None:
         # Without a backward pass one look at a picture takes about a third of training on it.
         looks = (len(held.indices) + len(held.compared)) * TIMESTEPS_PER_PICTURE / 3
-        shown = config.train_batch_size * config.gradient_accumulation_steps
+        shown = max(each.train_batch_size for each in datasets_of(config)) * config.gradient_accumulation_steps
         every = max(1, num_steps // _MOST_TIMES, round(looks / shown / _SHARE_OF_TIME))
     return tuple(sorted({0, *range(every, num_steps + 1, every), num_steps}))
 

@@ -20,9 +20,11 @@ _MUCH_CROPPED = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketUse:
-    """How much of an epoch happens in one bucket."""
+    """How much of an epoch happens in one bucket of a dataset."""
 
     bucket: Bucket
+    dataset: int = 0
+    """Index of the dataset."""
     num_pictures: int
     """That are trained on."""
     num_exposures: int
@@ -42,6 +44,7 @@ class Plan:
     """A run in numbers. Steps count from 1; exposures and batches are those of one epoch."""
 
     num_pictures: int
+    """That are trained on; a file at two resolutions counts twice."""
     num_reg_pictures: int
     held_out: HeldOut
     validation_steps: tuple[int, ...]
@@ -56,6 +59,7 @@ class Plan:
     stop_step: int
     """After which it ends: the last one, unless ``stop_at_epoch`` comes before."""
     effective_batch: int
+    """Pictures in a step, at most."""
     exposures_per_picture: float
     """How often a training picture is shown in the whole run, on average."""
     save_points: tuple[SavePoint, ...]
@@ -104,7 +108,7 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
         epochs=epochs,
         steps=steps,
         stop_step=stop_step,
-        effective_batch=config.train_batch_size * config.gradient_accumulation_steps,
+        effective_batch=max(layout.batch_sizes) * config.gradient_accumulation_steps,
         exposures_per_picture=num_exposures * steps / steps_per_epoch / num_pictures,
         save_points=_save_points(config, steps, steps_per_epoch, epochs),
         sample_steps=_sample_steps(config, steps, steps_per_epoch, stop_step),
@@ -115,15 +119,16 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
         ),
         buckets=tuple(
             BucketUse(
-                bucket=bucket,
+                bucket=group.bucket,
+                dataset=group.dataset,
                 num_pictures=len(set(members)),
                 num_exposures=len(members),
-                num_batches=-(-len(members) // config.train_batch_size),
+                num_batches=layout.num_batches(group),
             )
-            for bucket, members in layout.members.items()
+            for group, members in layout.members.items()
         ),
         placements=layout.placements,
-        findings=tuple(_findings(config, pictures, layout, shown)),
+        findings=tuple(_findings(pictures, layout, shown)),
     )
 
 
@@ -156,10 +161,8 @@ def _sample_steps(config: TrainingConfig, steps: int, steps_per_epoch: int, stop
     return tuple(sorted(at))
 
 
-def _findings(
-    config: TrainingConfig, pictures: Sequence[Picture], layout: Layout, shown: Counter[int]
-) -> list[Finding]:
-    findings = [] if layout.held_out.finding is None else [layout.held_out.finding]
+def _findings(pictures: Sequence[Picture], layout: Layout, shown: Counter[int]) -> list[Finding]:
+    findings = [*layout.held_out.findings]
     unseen = set(layout.held_out.indices)
     unused = [picture for index, picture in enumerate(pictures) if not shown[index] and index not in unseen]
     if unused:
@@ -187,7 +190,7 @@ def _findings(
                 path=str(pictures[worst].path),
             )
         )
-    short = sum(len(members) % config.train_batch_size > 0 for members in layout.members.values())
+    short = sum(len(members) % layout.batch_sizes[group.dataset] > 0 for group, members in layout.members.items())
     if short > 1:
         findings.append(
             Finding(

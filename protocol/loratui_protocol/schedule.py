@@ -5,13 +5,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import NamedTuple
 
-from loratui_protocol.buckets import Bucket, place
+from loratui_protocol.buckets import Bucket, Placement, place
 from loratui_protocol.captions import Captions, Moment
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.held_out import held_out
+from loratui_protocol.subsets import datasets_of, subsets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,28 +25,54 @@ class Exposure:
     flipped: bool
 
 
+class Group(NamedTuple):
+    """Pictures that may share a batch: those in one bucket of one dataset."""
+
+    dataset: int
+    bucket: Bucket
+
+
 class Layout:
-    """The exposures of an epoch, each picture's placement, and who shares a bucket."""
+    """The exposures of an epoch, each picture's placement, and who shares a bucket, dataset by dataset."""
 
     def __init__(self, config: TrainingConfig, pictures: Sequence[Picture]) -> None:
         """Raise ConfigError if no size is possible, DatasetError if there is no picture to train on."""
+        datasets = datasets_of(config)
+        self.batch_sizes = [dataset.train_batch_size for dataset in datasets]
         self.held_out = held_out(config, pictures)
         unseen = set(self.held_out.indices)
-        shown = [index for index, p in enumerate(pictures) if not p.is_reg and index not in unseen]
-        train = [index for index in shown for _ in range(pictures[index].num_repeats)]
-        if not train:
+        self.exposures: list[int] = []
+        for number in range(len(datasets)):
+            own = [index for index, picture in enumerate(pictures) if picture.dataset == number]
+            repeated = [index for index in own if index not in unseen for _ in range(pictures[index].num_repeats)]
+            train = [index for index in repeated if not pictures[index].is_reg]
+            reg = [index for index in repeated if pictures[index].is_reg]
+            # As many regularisation exposures as training ones: repeated or cut.
+            self.exposures += train + list(islice(cycle(reg), len(train)))
+        if not self.exposures:
             raise DatasetError("there is no picture to train on", fix="see train_data_dir", code="dataset.empty")
-        reg = [index for index, p in enumerate(pictures) if p.is_reg for _ in range(p.num_repeats)]
-        # As many regularisation exposures as training ones: repeated or cut.
-        self.exposures = train + list(islice(cycle(reg), len(train)))
-        self.placements = place([(picture.width, picture.height) for picture in pictures], config)
-        self.members: dict[Bucket, list[int]] = {}
-        for bucket, index in sorted((self.placements[index].bucket, index) for index in self.exposures):
-            self.members.setdefault(bucket, []).append(index)
-        self.batches_per_epoch = sum(-(-len(members) // config.train_batch_size) for members in self.members.values())
+        self.placements = _placements(datasets, pictures)
+        self.members: dict[Group, list[int]] = {}
+        groups = [Group(p.dataset, placement.bucket) for p, placement in zip(pictures, self.placements, strict=True)]
+        for group, index in sorted((groups[index], index) for index in self.exposures):
+            self.members.setdefault(group, []).append(index)
+        self.batches_per_epoch = sum(self.num_batches(group) for group in self.members)
         self.steps_per_epoch = -(-self.batches_per_epoch // config.gradient_accumulation_steps)
         epochs = config.max_train_epochs
         self.num_steps = config.max_train_steps if epochs is None else epochs * self.steps_per_epoch
+
+    def num_batches(self, group: Group) -> int:
+        """Return how many batches of an epoch are of this group; the last one may be short."""
+        return -(-len(self.members[group]) // self.batch_sizes[group.dataset])
+
+
+def _placements(datasets: Sequence[TrainingConfig], pictures: Sequence[Picture]) -> tuple[Placement, ...]:
+    """Return a placement for each picture, by its own dataset's settings."""
+    placed = [
+        iter(place([(p.width, p.height) for p in pictures if p.dataset == number], dataset))
+        for number, dataset in enumerate(datasets)
+    ]
+    return tuple(next(placed[picture.dataset]) for picture in pictures)
 
 
 class Schedule:
@@ -60,7 +88,9 @@ class Schedule:
         self._pictures = pictures
         self._seed = seed
         self._layout = Layout(config, pictures)
-        self._captions = Captions(config)
+        subsets = subsets_of(config)
+        self._captions = [Captions(subset.config) for subset in subsets]
+        self._flips = [subset.config.flip_aug for subset in subsets]
         self._epoch = 0
         self._batches: list[list[int]] = []
 
@@ -70,7 +100,7 @@ class Schedule:
         return min(self._config.gradient_accumulation_steps, self._layout.batches_per_epoch - first)
 
     def batch(self, step: int, micro: int) -> list[Exposure]:
-        """Return what micro-batch ``micro`` of the step shows: pictures of one bucket, ``train_batch_size`` at most."""
+        """Return what micro-batch ``micro`` of the step shows: pictures of one bucket and dataset."""
         if not 0 <= micro < self.num_micro(step):
             raise IndexError(f"step {step} has no micro-batch {micro}")
         members = self._shuffled((step - 1) // self._layout.steps_per_epoch)[self._first_batch(step) + micro]
@@ -88,7 +118,8 @@ class Schedule:
         """Return the micro-batch of an epoch that has the most pixels, as its pictures' captions are whole."""
         placements = self._layout.placements
         indices = max(self._shuffled(0), key=lambda batch: sum(math.prod(placements[each].bucket) for each in batch))
-        captions = [self._captions.whole(self._pictures[index].caption) for index in indices]
+        pictures = [self._pictures[index] for index in indices]
+        captions = [self._captions[picture.subset].whole(picture.caption) for picture in pictures]
         return [
             Exposure(picture_index=index, caption=caption, flipped=False)
             for index, caption in zip(indices, captions, strict=True)
@@ -103,9 +134,9 @@ class Schedule:
         """Return the batches of an epoch (counted from 0), kept until another epoch is asked for."""
         if not self._batches or epoch != self._epoch:
             rng = random.Random(f"{self._seed}:{epoch}")
-            size = self._config.train_batch_size
             batches = []
-            for members in self._layout.members.values():
+            for group, members in self._layout.members.items():
+                size = self._layout.batch_sizes[group.dataset]
                 order = rng.sample(members, len(members))
                 batches += [order[start : start + size] for start in range(0, len(order), size)]
             rng.shuffle(batches)
@@ -113,5 +144,8 @@ class Schedule:
         return self._batches
 
     def _exposure(self, index: int, rng: random.Random, when: Moment) -> Exposure:
-        caption = self._captions.shown(self._pictures[index].caption, rng, when)
-        return Exposure(picture_index=index, caption=caption, flipped=self._config.flip_aug and rng.random() < 0.5)
+        picture = self._pictures[index]
+        caption = self._captions[picture.subset].shown(picture.caption, rng, when)
+        return Exposure(
+            picture_index=index, caption=caption, flipped=self._flips[picture.subset] and rng.random() < 0.5
+        )

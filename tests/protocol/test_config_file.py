@@ -291,10 +291,10 @@ def test_an_unsupported_key_at_its_default_is_fine(line: str) -> None:
     assert codes(line) == {"config.alpha"}
 
 
-def test_a_dataset_config_is_refused_as_what_it_is() -> None:
-    with pytest.raises(ConfigError) as caught:
-        parse_config("[general]\n[[datasets]]\nbatch_size = 2\n", Path("/"))
-    assert "dataset_config" in caught.value.what
+def test_a_dataset_config_on_its_own_is_told_where_it_belongs() -> None:
+    with pytest.raises(ConfigError, match="pretrained_model_name_or_path") as caught:
+        parse_config("[general]\n[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'a'\n", Path("/"))
+    assert "as its dataset_config" in caught.value.fix
 
 
 def test_every_problem_is_named_in_one_error() -> None:

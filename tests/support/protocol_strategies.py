@@ -18,6 +18,7 @@ from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.harmless import MAX_INT, MAX_SECONDS, Count, Seconds
 from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS
+from loratui_protocol.subsets import DatasetConfig, Subset
 
 MESSAGE_TYPES: tuple[type, ...] = typing.get_args(messages.Message)
 EVENT_TYPES: tuple[type, ...] = typing.get_args(messages.Event)
@@ -80,6 +81,42 @@ _path = st.text(st.characters(categories=["L", "N"], include_characters=" ._-"),
 def _maybe(values: st.SearchStrategy[typing.Any]) -> st.SearchStrategy[typing.Any]:
     return st.none() | values
 
+
+_of_dataset = {
+    "resolution": st.tuples(st.integers(32, 4096), st.integers(32, 4096)),
+    "train_batch_size": _count,
+    "enable_bucket": st.booleans(),
+    "min_bucket_reso": _count,
+    "max_bucket_reso": _count,
+    "bucket_reso_steps": _count,
+    "bucket_no_upscale": st.booleans(),
+    "validation_split": _maybe(st.floats(0, 0.99)),
+    "validation_seed": _maybe(st.integers(0, 9)),
+}
+_of_subset = {
+    "conditioning_data_dir": _maybe(_path),
+    "caption_extension": _maybe(st.sampled_from([".txt", ".caption"])),
+    "caption_prefix": _maybe(_text.filter(bool)),
+    "caption_separator": st.sampled_from([",", ";"]),
+    "shuffle_caption": st.booleans(),
+    "keep_tokens": _count,
+    "caption_dropout_rate": _share,
+    "token_warmup_step": _count | _share,
+    "flip_aug": st.booleans(),
+}
+subsets = st.builds(
+    Subset,
+    image_dir=_path,
+    num_repeats=_count,
+    is_reg=st.booleans(),
+    class_tokens=_text,
+    settings=st.fixed_dictionaries({}, optional=_of_subset),
+)
+datasets = st.builds(
+    DatasetConfig,
+    subsets=st.lists(subsets, min_size=1, max_size=2).map(tuple),
+    settings=st.fixed_dictionaries({}, optional={**_of_dataset, **_of_subset}),
+)
 
 _argument = {float: st.floats(0, 1), bool: st.booleans(), tuple: st.tuples(_share, _share)}
 
@@ -147,6 +184,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "sample_every_n_steps": _maybe(_count),
         "sample_every_n_epochs": _maybe(_count),
         "sample_at_first": st.booleans(),
+        "datasets": st.just(()) | st.lists(datasets, min_size=1, max_size=2).map(tuple),
     }
     drawn = {name: draw(strategy) for name, strategy in values.items()}
     chosen = {"lr_scheduler": scheduler, "optimizer_type": optimizer}

@@ -15,6 +15,7 @@ from loratui_agent.files import write_json
 from loratui_agent.train.job import Job
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.optimizers import IN_8BIT, misfits
+from loratui_protocol.subsets import datasets_of
 
 FIT_FILE = "fit.json"
 _LOWER = 7 / 8
@@ -70,8 +71,8 @@ def fit_of(job: Job) -> Fit:
     try:
         kept = json.loads((job.folder / FIT_FILE).read_text("utf-8"))
     except FileNotFoundError:
-        config = job.config
-        return Fit(pictures_at_once=config.train_batch_size, checkpointing=config.gradient_checkpointing)
+        largest = max(dataset.train_batch_size for dataset in datasets_of(job.config))
+        return Fit(pictures_at_once=largest, checkpointing=job.config.gradient_checkpointing)
     resolution = kept.pop("resolution")
     return Fit(**kept, resolution=resolution and (resolution[0], resolution[1]))
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from loratui_protocol.buckets import Placement
 from loratui_protocol.dataset import Picture
+from loratui_protocol.subsets import TrainedSubset
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,18 @@ class LatentCache:
     """Posteriors of all pictures, plain and mirrored, in memory."""
 
     plain: list[Posterior]
-    mirrored: list[Posterior]
-    """Empty when pictures are never mirrored."""
+    mirrored: dict[int, Posterior]
+    """By the index of the picture; those that are never mirrored are not there."""
     masks: list[Tensor] = field(default_factory=list)
     """What counts of each picture, shape (1, H, W), 0 to 1; empty when all of all does."""
 
     @property
     def num_bytes(self) -> int:
         """Return what the cache holds: of a picture without a mask 8 bytes a latent value, twice where mirrored."""
-        tensors = [*self.masks, *(part for each in (*self.plain, *self.mirrored) for part in (each.mean, each.std))]
+        tensors = [
+            *self.masks,
+            *(part for each in (*self.plain, *self.mirrored.values()) for part in (each.mean, each.std)),
+        ]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def sample(self, indices: Sequence[int], mirrored: Sequence[bool], noise_BCHW: Tensor) -> Tensor:
@@ -89,26 +93,23 @@ def cache_latents(
     vae: AutoencoderKL,
     pictures: Sequence[Picture],
     placements: Sequence[Placement],
+    subsets: Sequence[TrainedSubset],
     *,
-    mirrored: bool,
-    masked: bool = False,
-    alpha: bool = False,
     on_progress: Callable[[int], None],
 ) -> LatentCache:
-    """Encode every picture (and its mirror image, where asked) on the VAE's device.
-
-    ``masked`` reads masks, too: the pictures' own, or with ``alpha`` their transparency.
-    """
-    cache = LatentCache([], [])
+    """Encode every picture on the VAE's device, with its mirror image and its mask where its subset asks for them."""
+    cache = LatentCache([], {})
+    masked = any(subset.is_masked for subset in subsets)
     for index, (picture, placement) in enumerate(zip(pictures, placements, strict=True)):
         # One at a time: in a batch the last bits would depend on a picture's neighbours.
         pixels = load_picture(picture, placement).unsqueeze(0).to(vae.device, vae.dtype)
         cache.plain.append(_encode(vae, pixels))
-        if mirrored:
-            cache.mirrored.append(_encode(vae, pixels.flip(-1)))
+        subset = subsets[picture.subset]
+        if subset.config.flip_aug:
+            cache.mirrored[index] = _encode(vae, pixels.flip(-1))
         if masked:
             side = cache.plain[-1].mean.shape[1:]
-            mask = load_mask(picture, placement, alpha=alpha and not picture.is_reg)
+            mask = load_mask(picture, placement, alpha=subset.is_masked and subset.config.alpha_mask)
             # Averaged over what a latent pixel stands for, as in sd-scripts.
             cache.masks.append(F.interpolate(mask[None], size=side, mode="area")[0].to(vae.device))
         on_progress(index + 1)

@@ -24,6 +24,7 @@ from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.errors import JobError
 from loratui_protocol.messages import JobState
+from loratui_protocol.subsets import subsets_of
 
 MAX_SKIPPED_IN_A_ROW = 10
 _SPEED_WINDOW = 20
@@ -76,8 +77,8 @@ def encode_prompts(run: Run) -> None:
     config, models = run.config, run.models
     for text_encoder in models.text_encoders.values():
         text_encoder.to(run.accelerator.device)
-    captions = Captions(config)
-    texts = [captions.whole(picture.caption) for picture in run.dataset.pictures]
+    captions = [Captions(subset.config) for subset in subsets_of(config)]
+    texts = [captions[picture.subset].whole(picture.caption) for picture in run.dataset.pictures]
     # Where there are two, both cut alike.
     tokenizer = models.tokenizers["tokenizer"]
     num_cut = num_cut_captions(tokenizer, texts)
@@ -90,7 +91,7 @@ def encode_prompts(run: Run) -> None:
         )
     run.say("encode_prompts", message="encoding captions")
     run.prompts.prepare([*texts, "", *config.sample_prompts])
-    if run.learns_text or captions.vary:
+    if run.learns_text or any(each.vary for each in captions):
         return
     for name, text_encoder in list(models.text_encoders.items()):
         if name in run.learning_rates:
@@ -109,9 +110,7 @@ def cache_latents(run: Run) -> None:
         vae,
         pictures,
         run.plan.placements,
-        mirrored=run.config.flip_aug,
-        masked=run.config.masked_loss or run.config.alpha_mask,
-        alpha=run.config.alpha_mask,
+        subsets_of(run.config),
         on_progress=lambda done: run.say("cache_latents", done, len(pictures), "pictures"),
     )
     if run.config.sample_prompts:

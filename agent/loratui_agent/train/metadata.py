@@ -4,13 +4,14 @@ Nothing here depends on the clock or the machine: the same inputs give the same 
 """
 
 import json
-from collections import Counter
 
 from loratui_agent.train.base_hash import BaseHash
+from loratui_agent.train.dataset_metadata import dataset_metadata
 from loratui_agent.train.kinds import Kind
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset
 from loratui_protocol.plan import Plan
+from loratui_protocol.subsets import largest_resolution
 
 IMPLEMENTATION = "https://github.com/huggingface/peft"
 
@@ -29,7 +30,7 @@ def file_metadata(
 ) -> dict[str, str]:
     """Return the metadata of a file written after ``step`` optimizer steps."""
     trigger = config.trigger_word or ""
-    width, height = config.resolution
+    width, height = largest_resolution(config)
     text_encoder_lrs = config.effective_text_encoder_lrs
     clip_skip = kind.clip_skip or config.clip_skip
     ss: dict[str, object] = {
@@ -65,12 +66,9 @@ def file_metadata(
         "ss_multires_noise_discount": config.multires_noise_discount,
         "ss_ip_noise_gamma": config.ip_noise_gamma,
         "ss_prior_loss_weight": config.prior_loss_weight,
-        "ss_caption_dropout_rate": config.caption_dropout_rate,
         "ss_network_dropout": config.network_dropout,
         "ss_gradient_accumulation_steps": config.gradient_accumulation_steps,
         "ss_gradient_checkpointing": config.gradient_checkpointing,
-        "ss_batch_size_per_device": config.train_batch_size,
-        "ss_total_batch_size": plan.effective_batch,
         "ss_num_train_images": plan.num_exposures,
         "ss_num_reg_images": plan.num_reg_exposures,
         "ss_num_batches_per_epoch": plan.batches_per_epoch,
@@ -79,17 +77,8 @@ def file_metadata(
         "ss_max_train_steps": plan.steps,
         "ss_steps": step,
         "ss_resolution": f"({width}, {height})",
-        "ss_enable_bucket": config.enable_bucket,
-        "ss_min_bucket_reso": config.min_bucket_reso,
-        "ss_max_bucket_reso": config.max_bucket_reso,
-        "ss_bucket_no_upscale": config.bucket_no_upscale,
-        "ss_bucket_info": json.dumps(_bucket_info(plan)),
-        "ss_dataset_dirs": json.dumps(_dataset_dirs(dataset)),
-        "ss_tag_frequency": json.dumps(_tag_frequency(dataset)),
-        "ss_shuffle_caption": config.shuffle_caption,
-        "ss_keep_tokens": config.keep_tokens,
-        "ss_flip_aug": config.flip_aug,
         "ss_cache_latents": True,
+        **dataset_metadata(config, dataset, plan),
     }
     if base.short:
         ss["ss_sd_model_hash"] = base.short
@@ -108,25 +97,3 @@ def file_metadata(
         **{name: str(value) for name, value in ss.items()},
         **{name: value for name, value in modelspec.items() if value},
     }
-
-
-def _bucket_info(plan: Plan) -> dict[str, object]:
-    buckets = {
-        str(index): {"resolution": list(use.bucket), "count": use.num_exposures}
-        for index, use in enumerate(sorted(plan.buckets, key=lambda use: use.bucket))
-    }
-    return {"buckets": buckets}
-
-
-def _dataset_dirs(dataset: Dataset) -> dict[str, object]:
-    counts = Counter((p.path.parent.name, p.num_repeats) for p in dataset.pictures if not p.is_reg)
-    return {name: {"n_repeats": repeats, "img_count": count} for (name, repeats), count in sorted(counts.items())}
-
-
-def _tag_frequency(dataset: Dataset) -> dict[str, dict[str, int]]:
-    frequency: dict[str, Counter[str]] = {}
-    for picture in dataset.pictures:
-        if not picture.is_reg:
-            tags = [tag.strip() for tag in picture.caption.split(",") if tag.strip()]
-            frequency.setdefault(picture.path.parent.name, Counter()).update(tags)
-    return {name: dict(sorted(tags.items())) for name, tags in sorted(frequency.items())}

@@ -52,7 +52,9 @@ def fit_to_device(run: Run, gradients: Gradients, memory: DeviceMemory | None = 
     if probe is None:
         probe = _fastest_that_fits(run, prober, exposures)
         run.reporter.emit(
-            messages.Warn(code="fit.changed", message=f"the GPU is too small for the config as it is: {_told(run)}")
+            messages.Warn(
+                code="fit.changed", message=f"the GPU is too small for the config as it is: {_told(run, wanted)}"
+            )
         )
     run.measured_picture_s = probe.picture_s
     pictures = "picture" if probe.num_pictures == 1 else "pictures"
@@ -180,18 +182,18 @@ def _state_bytes(run: Run) -> int:
     return int(sum(parameter.numel() for parameter in run.parameters) * STATE_BYTES[run.config.optimizer_type])
 
 
-def _told(run: Run) -> str:
-    """Return what was chosen instead of what the config says."""
-    fit, config = run.fit, run.config
+def _told(run: Run, wanted: Fit) -> str:
+    """Return what was chosen instead of what was wanted."""
+    fit = run.fit
     changes = []
-    if fit.pictures_at_once < config.train_batch_size:
-        changes.append(f"{fit.pictures_at_once} at a time of {config.train_batch_size} pictures")
-    if fit.checkpointing and not config.gradient_checkpointing:
+    if fit.pictures_at_once < wanted.pictures_at_once:
+        changes.append(f"{fit.pictures_at_once} at a time of {wanted.pictures_at_once} pictures")
+    if fit.checkpointing and not wanted.checkpointing:
         changes.append("gradient checkpointing")
     if fit.text_aside:
         changes.append("text encoders in RAM")
     if fit.is_8bit:
-        changes.append(config.optimizer_type)
+        changes.append(run.config.optimizer_type)
     return f"{', '.join(changes)}. The effective batch stays {run.plan.effective_batch}, and so does the result"
 
 

@@ -28,6 +28,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint, scan_config
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
+from loratui_protocol.subsets import largest_resolution, subsets_of
 
 # What a config may change between a run and its resume without being another run.
 _OUTSIDE_IDENTITY = frozenset(
@@ -57,6 +58,8 @@ _OUTSIDE_IDENTITY = frozenset(
         "train_data_dir",
         "reg_data_dir",
         "conditioning_data_dir",
+        # What is in effect for each subset counts.
+        "datasets",
     }
 )
 
@@ -94,7 +97,7 @@ class Run:
     """The last step whose captions are encoded ahead."""
     measured_picture_s: float | None = None
     """Seconds a picture, as measured before the first step; None: nothing was."""
-    latents: LatentCache = field(default_factory=lambda: LatentCache([], []))
+    latents: LatentCache = field(default_factory=lambda: LatentCache([], {}))
     optimizer: torch.optim.Optimizer = field(init=False)
     lr_scheduler: torch.optim.lr_scheduler.LambdaLR = field(init=False)
     step: int = 0
@@ -174,7 +177,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         fit=fit,
         reserves=reserves_of(
             config,
-            captions_vary=Captions(config).vary,
+            captions_vary=any(Captions(subset.config).vary for subset in subsets_of(config)),
             trains_text=learning_rates.keys() != {"unet"},
             trains_unet="unet" in learning_rates,
         ),
@@ -211,7 +214,7 @@ def _learning_rates(config: TrainingConfig, models: Models) -> dict[str, float]:
 
 
 def _warn_of_small_pictures(config: TrainingConfig, models: Models, reporter: Reporter) -> None:
-    width, height = config.resolution
+    width, height = largest_resolution(config)
     native = native_area_px(models)
     if width * height < native * _SMALL_SHARE:
         side = math.isqrt(native)
@@ -251,7 +254,8 @@ def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: 
     """
     hashes = dict(zip(HASHED, (base_sha256, fingerprint(dataset)), strict=True))
     decisive = {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
-    return {**hashes, "seed": str(seed), **decisive}
+    subsets = [subset.in_effect() for subset in subsets_of(config)] if config.datasets else []
+    return {**hashes, "seed": str(seed), **decisive, "datasets": repr(subsets)}
 
 
 def add_optimizer(run: Run) -> None:

@@ -17,6 +17,7 @@ from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.held_out import TIMESTEPS_PER_PICTURE
 from loratui_protocol.schedule import Exposure
+from loratui_protocol.subsets import subsets_of
 
 
 @torch.no_grad()
@@ -37,10 +38,11 @@ def look(run: Run) -> messages.Validation:
 
 def _error(run: Run, indices: Sequence[int]) -> float:
     """Return the mean over pictures and timesteps; one picture at a time, since they have their own sizes."""
-    captions = Captions(run.config)
+    captions = [Captions(subset.config) for subset in subsets_of(run.config)]
     total = torch.zeros((), device=run.accelerator.device)
     for index in indices:
-        caption = captions.whole(run.dataset.pictures[index].caption)
+        picture = run.dataset.pictures[index]
+        caption = captions[picture.subset].whole(picture.caption)
         mean_CHW = run.latents.plain[index].mean * run.models.vae_scaling_factor
         latents_BCHW = mean_CHW.expand(TIMESTEPS_PER_PICTURE, *mean_CHW.shape)
         noise_BCHW, timesteps_B = _fixed(run, index, latents_BCHW.shape)

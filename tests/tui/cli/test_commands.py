@@ -183,6 +183,21 @@ def test_plan_says_what_a_config_amounts_to(cli):
     assert json.loads(cli.run("plan", config_file(cli), "--json").lines[0])["steps"] == 12
 
 
+def test_check_and_plan_show_each_dataset(cli):
+    pictures = write_small_dataset(cli.folder / "pictures") / "1_cat"
+    sets = cli.folder / "dataset.toml"
+    tables = f'[[datasets]]\n{{}}[[datasets.subsets]]\nimage_dir = "{pictures}"\n'
+    sets.write_text(tables.format("resolution = 64\n") + tables.format("resolution = 96\nbatch_size = 4\n"), "utf-8")
+    config = cli.folder / "config.toml"
+    model = 'pretrained_model_name_or_path = "builtin:tiny"\nnetwork_module = "networks.lora"\n'
+    config.write_text(f'{model}network_alpha = 1\ndataset_config = "{sets.name}"\n', "utf-8")
+    assert json.loads(cli.run("check", config, "--json").lines[0])["plan"]["steps_per_epoch"] == 5
+    lines = [line.split("  ", 1)[0] + ": " + line[25:] for line in cli.run("plan", config).lines]
+    assert "buckets of dataset 1: 64x64, 1 a batch; 64x64: 4 in 4 batches" in lines
+    assert "buckets of dataset 2: 96x96, 4 a batch; 64x64: 4 in 1 batches" in lines
+    assert "pictures a step: 4 at most" in lines
+
+
 def test_without_any_run_loratui_says_how_to_begin(cli):
     command = cli.run()
     assert command.process.returncode == 0

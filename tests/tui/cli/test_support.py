@@ -16,6 +16,7 @@ from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import GetArtifact, JobState, Log, State
+from loratui_protocol.subsets import DatasetConfig, Subset
 from loratui_protocol.support import SUPPORT_FILES
 from support.agent_process import AgentProcess, running_agent, wait_until
 from support.fake_agent import FakeAgent, FakeJob, fake_agent
@@ -154,7 +155,9 @@ def test_link_that_breaks_in_the_middle_costs_only_what_has_not_come(fake: FakeA
     "prompts", [("a [red] cat", "my daughter"), ("it's ]", 'my "daughter" = 1'), ("\n[x]\n", "daughter")]
 )
 def test_prompts_and_trigger_word_are_left_out(fake: FakeAgent, prompts: tuple[str, ...]) -> None:
-    config = plain_config(sample_prompts=prompts, trigger_word="daughter", network_dim=7)
+    subset = Subset(image_dir="/data", class_tokens="my daughter")
+    datasets = (DatasetConfig(subsets=(subset,)),)
+    config = plain_config(sample_prompts=prompts, trigger_word="daughter", network_dim=7, datasets=datasets)
     files, missing = supported(known(fake, config_toml=to_toml(config)))
     assert missing == []
     assert "daughter" not in "".join(files.values())

@@ -6,6 +6,7 @@ from loratui.domain.estimate_work import NUM_INFERENCE_STEPS, joined, min_vram_m
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.plan import plan
+from loratui_protocol.subsets import DatasetConfig, Subset
 from support.small_dataset import small_config, write_small_dataset
 
 SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -86,3 +87,17 @@ def test_more_pictures_and_wider_numbers_need_more_memory(tmp_path):
     assert need(train_batch_size=1) < need(train_batch_size=8) < need(train_batch_size=8, mixed_precision="no")
     assert need(train_batch_size=8, resolution=(768, 768)) > need(train_batch_size=8)
     assert gib(small_config(tmp_path)) < 1.0, "the built-in model is tiny"
+
+
+def test_datasets_of_different_sizes_take_what_their_batches_take_on_average_and_room_for_the_largest(tmp_path):
+    folder = write_small_dataset(tmp_path / "pictures", 4) / "1_cat"
+    subsets = (Subset(image_dir=str(folder)),)
+    small = DatasetConfig(subsets=subsets, settings={"resolution": (512, 512), "train_batch_size": 4})
+    large = DatasetConfig(subsets=subsets, settings={"resolution": (1024, 1024), "train_batch_size": 2})
+    base = small_config(folder, pretrained_model_name_or_path=SD1)
+    mixed, only_large = (replace(base, train_data_dir=None, datasets=each) for each in ((small, large), (large,)))
+    work = work_of(mixed, plan(mixed, scan_config(mixed).pictures), upload_bytes=0, base_model_bytes=0)
+    assert work.num_pictures == 8
+    assert work.units_per_step == pytest.approx((4 + 8 + 8) / 3), "a batch of four small ones, two of two large ones"
+    assert (units_per_step(only_large), units_per_step(mixed)) == (8, None)
+    assert work.min_vram_mib == min_vram_mib(only_large)

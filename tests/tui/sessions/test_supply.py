@@ -10,7 +10,7 @@ import pytest
 
 from loratui.domain.transfer_cost import TransferLimits
 from loratui.remote import upload as uploads
-from loratui.sessions.supply import Supply, bring, plan_supply
+from loratui.sessions.supply import Supply, bring, changed_pictures, plan_supply
 from loratui_agent.provision import provision
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
@@ -18,6 +18,7 @@ from loratui_protocol.dataset import fingerprint, scan_config
 from loratui_protocol.errors import DatasetError, HostError, LoratuiError, ModelError, ProtocolError, StorageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec, ModelKind, ModelSource
 from loratui_protocol.paths import AgentHome
+from loratui_protocol.subsets import DatasetConfig, Subset, subsets_of
 from support.local_box import LocalBox, receive_argv
 from support.model_server import model_files
 from support.small_dataset import small_config, write_small_dataset
@@ -62,6 +63,36 @@ async def test_the_box_sees_the_same_dataset_and_the_same_names(tmp_path, config
     for own in ("pretrained_model_name_or_path", *own_paths):
         there = dataclasses.replace(there, **{own: getattr(config, own)})
     assert there == config
+
+
+async def test_the_folders_of_several_datasets_travel_once_each_with_their_names_and_masks(tmp_path):
+    cats, others = (write_small_dataset(tmp_path / name, 2) / "1_cat" for name in ("one", "two"))
+    (others / "0.txt").rename(others / "0.tags")
+    masks = shutil.copytree(cats, tmp_path / "masks", ignore=shutil.ignore_patterns("*.txt"))
+    masked = Subset(image_dir=str(cats), settings={"conditioning_data_dir": str(masks)})
+    of_others = Subset(
+        image_dir=str(others), num_repeats=3, class_tokens="cat", settings={"caption_extension": ".tags"}
+    )
+    reg = Subset(image_dir=str(others), is_reg=True)
+    datasets = (
+        DatasetConfig(subsets=(masked, of_others, reg)),
+        DatasetConfig(subsets=(masked,), settings={"resolution": (96, 96)}),
+    )
+    changes = {"train_data_dir": None, "datasets": datasets, "masked_loss": True}
+    config = dataclasses.replace(small_config(tmp_path), **changes)
+    supply = plan_supply(config, environment=ENVIRONMENT)
+    there, folder = await at_the_box(supply, tmp_path / "home")
+    assert fingerprint(scan_config(there)) == fingerprint(scan_config(config))
+    assert [each.in_effect() for each in subsets_of(there)] == [each.in_effect() for each in subsets_of(config)]
+    sent = [name for name in names(supply) if not name.startswith("model/")]
+    assert sum(name.endswith("1_cat/1.png") for name in sent) == 3, "of two uses at two sizes one travels"
+    assert sum(name.startswith("mask/") for name in sent) == 2
+    assert {Path(each.image_dir).name for each in subsets_of(there)} == {"1_cat"}
+    assert all(each.image_dir.startswith(str(folder / "inputs")) for each in subsets_of(there))
+    assert changed_pictures(config, supply.manifest) == []
+    (masks / "0.png").write_bytes((cats / "1.png").read_bytes())
+    (others / "0.tags").write_text("another caption")
+    assert [name.rpartition("/")[2] for name in changed_pictures(config, supply.manifest)] == ["0.png", "0.tags"]
 
 
 async def test_a_flat_folder_a_numbered_one_and_odd_captions_are_the_same_there(tmp_path):

@@ -17,6 +17,7 @@ from loratui_protocol.findings import Finding, Severity
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
 from loratui_protocol.single_file import local_model
+from loratui_protocol.subsets import datasets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,19 +170,36 @@ def _stop_row(planned: Plan) -> list[tuple[str, str]]:
 
 def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
     planned, config = checked.plan, checked.config
-    buckets = ", ".join(
-        f"{use.bucket[0]}x{use.bucket[1]}: {use.num_pictures} in {use.num_batches} batches" for use in planned.buckets
-    )
     text_lrs = " and ".join(f"{rate:g}" for rate in dict.fromkeys(config.effective_text_encoder_lrs))
     return [
         ("pictures", f"{planned.num_pictures}, and {planned.num_reg_pictures} for regularisation"),
         ("steps", f"{planned.steps} in {planned.epochs} epochs of {planned.steps_per_epoch}"),
         *_stop_row(planned),
-        ("pictures a step", f"{planned.effective_batch}"),
+        ("pictures a step", f"{planned.effective_batch}" + (" at most" if _batch_sizes(config) > 1 else "")),
         ("exposures a picture", f"{planned.exposures_per_picture:.0f}"),
-        ("buckets", buckets),
+        *_bucket_rows(checked),
         ("learning rate", f"{config.effective_unet_lr:g} (UNet), {text_lrs} (text encoder)"),
         ("rank and alpha", f"{config.network_dim} and {config.alpha:g}"),
         ("files on the way", ", ".join(point.name for point in planned.save_points) or "none"),
         ("samples after steps", ", ".join(map(str, planned.sample_steps)) or "none"),
     ]
+
+
+def _batch_sizes(config: TrainingConfig) -> int:
+    return len({dataset.train_batch_size for dataset in datasets_of(config)})
+
+
+def _bucket_rows(checked: Checked) -> list[tuple[str, str]]:
+    """Return the buckets, and of several datasets the size of each, which they are made for."""
+    datasets = datasets_of(checked.config)
+    rows = []
+    for number, dataset in enumerate(datasets):
+        buckets = ", ".join(
+            f"{use.bucket.width}x{use.bucket.height}: {use.num_pictures} in {use.num_batches} batches"
+            for use in checked.plan.buckets
+            if use.dataset == number
+        )
+        width, height = dataset.resolution
+        of = f"{width}x{height}, {dataset.train_batch_size} a batch; " if len(datasets) > 1 else ""
+        rows.append((f"buckets of dataset {number + 1}" if of else "buckets", of + (buckets or "none")))
+    return rows

@@ -118,7 +118,11 @@ def _without_prompts(run: StoredRun) -> str:
         ConfigError: it can't be told where that stands, or there is none.
     """
     config = parse_config(run.config_toml, Path("/")).config
-    return to_toml(replace(config, sample_prompts=(), trigger_word=None))
+    datasets = tuple(
+        replace(dataset, subsets=tuple(replace(subset, class_tokens="") for subset in dataset.subsets))
+        for dataset in config.datasets
+    )
+    return to_toml(replace(config, sample_prompts=(), trigger_word=None, datasets=datasets))
 
 
 def _about(run: StoredRun, missing: list[str]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.inputs import EnvironmentKind
 from loratui_protocol.plan import Plan
+from loratui_protocol.subsets import datasets_of
 
 UNIT_PX = 512 * 512
 """A unit of work is one Stable Diffusion 1.x picture of so many pixels, once forward and once backward."""
@@ -94,7 +95,7 @@ def work_of(
         steps=plan.steps,
         num_pictures=plan.num_pictures + plan.num_reg_pictures,
         pixels=width * height,
-        units_per_step=units_per_step(config),
+        units_per_step=_average_step(config, plan),
         num_sample_pictures=num_samples,
         num_files=len(plan.save_points) + 1,
         file_bytes=config.network_dim * _FILE_BYTES_PER_RANK * precision,
@@ -135,8 +136,19 @@ def joined(works: Sequence[Work], num_models: int = 1) -> Work:
     )
 
 
-def units_per_step(config: TrainingConfig) -> float:
-    """Return the work of one step."""
+def units_per_step(config: TrainingConfig) -> float | None:
+    """Return the work of one step; None where datasets have steps of different sizes."""
+    sizes = {_step_of_dataset(dataset) for dataset in datasets_of(config)}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _average_step(config: TrainingConfig, plan: Plan) -> float:
+    """Return the work of one step, on average over the batches of an epoch."""
+    sizes = [_step_of_dataset(dataset) for dataset in datasets_of(config)]
+    return sum(sizes[use.dataset] * use.num_batches for use in plan.buckets) / plan.batches_per_epoch
+
+
+def _step_of_dataset(config: TrainingConfig) -> float:
     width, height = config.resolution
     pictures = config.train_batch_size * config.gradient_accumulation_steps
     return pictures * width * height / UNIT_PX * (_CHECKPOINTING if config.gradient_checkpointing else 1)
@@ -152,8 +164,7 @@ def min_vram_mib(config: TrainingConfig) -> int:
     """
     if config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
         return int(_VRAM_TINY_GB * _MIB_PER_GB)
-    width, height = config.resolution
-    pictures = config.train_batch_size * width * height / UNIT_PX
+    pictures = max(each.train_batch_size * math.prod(each.resolution) for each in datasets_of(config)) / UNIT_PX
     if config.gradient_checkpointing:
         pictures /= 2
     if config.mixed_precision == "no":

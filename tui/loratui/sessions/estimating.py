@@ -193,12 +193,16 @@ def _speeds(store: Store, config: TrainingConfig) -> list[MeasuredSpeed]:
         except ConfigError:
             # Another version wrote it, or another laptop.
             continue
-        of = gpu_key(run.gpu), units_per_step(earlier)
+        units = units_per_step(earlier)
+        if units is None:
+            # Which of its steps were the large ones, its record does not say.
+            continue
+        of = gpu_key(run.gpu), units
         if of in found or _is_builtin(earlier) != _is_builtin(config):
             continue
         # The last ones: the first steps are slower, and a long run has very many.
         last = store.records(run.id, after_seq=max(0, run.head - _NUM_RECORDS))
-        speed = measured_speed(gpu=run.gpu, run=run.name, it_s=_steps_on_gpu(last), units_per_step=of[1])
+        speed = measured_speed(gpu=run.gpu, run=run.name, it_s=_steps_on_gpu(last), units_per_step=units)
         if speed is not None:
             found[of] = speed
     return list(found.values())

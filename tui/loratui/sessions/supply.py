@@ -22,7 +22,7 @@ from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.codec import strict_converter
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
-from loratui_protocol.dataset import Picture, scan, scan_config
+from loratui_protocol.dataset import Picture, scan_config
 from loratui_protocol.errors import DatasetError, HostError, ModelError, ProtocolError, StorageError
 from loratui_protocol.inputs import (
     EnvironmentKind,
@@ -37,6 +37,7 @@ from loratui_protocol.inputs import (
 )
 from loratui_protocol.single_file import local_model
 from loratui_protocol.state_files import SavedState
+from loratui_protocol.subsets import Kind, moved, subsets_of
 
 SLOW_CODE = "upload.slow"
 """Under which a slow upload is refused, and accepted by name."""
@@ -136,13 +137,10 @@ def plan_supply(
     found, model = _inputs(config, model)
     if state is not None:
         found += [_Found(f"{state_below(state)}/{path.name}", path) for path in state.paths]
-    reg_name = _folder_name(config.reg_data_dir) if config.reg_data_dir else ""
+    places = _places(config)
     on_the_box = dataclasses.replace(
-        config,
+        moved(config, lambda kind, folder: f"inputs/{place}" if (place := places.get((kind, folder))) else ""),
         pretrained_model_name_or_path=f"inputs/model/{model.name}",
-        train_data_dir=f"inputs/train/{_folder_name(config.train_data_dir)}",
-        reg_data_dir=f"inputs/reg/{reg_name}" if reg_name else None,
-        conditioning_data_dir="inputs/mask" if config.masked_loss and config.conditioning_data_dir else None,
         output_dir=None,
     )
     paths = list(dict.fromkeys([*extra_blobs, *(each.path for each in found)]))
@@ -163,14 +161,14 @@ def state_below(state: SavedState) -> str:
 
 
 def changed_pictures(config: TrainingConfig, sent: Manifest) -> list[str]:
-    """Return the names of pictures and captions that are not what ``sent`` lists, or not listed. Takes a thread's time.
+    """Return the names of pictures, captions and masks that are not what ``sent`` lists. Takes a thread's time.
 
     Raises:
         DatasetError: a folder is missing, or a file can't be read.
     """
     found = [*_dataset(config)]
     now = {each.name: _hash_one(each.path)[0] for each in found}
-    then = {file.name: file.sha256 for file in sent.files if file.name.startswith(("train/", "reg/"))}
+    then = {file.name: file.sha256 for file in sent.files if file.name.startswith(("train/", "reg/", "mask/"))}
     return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
 
 
@@ -240,22 +238,39 @@ def _inputs(config: TrainingConfig, model: ModelSource | None) -> tuple[list[_Fo
 
 
 def _dataset(config: TrainingConfig) -> Iterator[_Found]:
-    """Yield the pictures and their captions, under the names that they have below their folder."""
-    extensions = dict.fromkeys((*([config.caption_extension] if config.caption_extension else []), *CAPTION_EXTENSIONS))
-    for folder, below in ((config.train_data_dir, "train"), (config.reg_data_dir, "reg")):
-        if not folder:
-            continue
-        dataset = scan(Path(folder), caption_extension=config.caption_extension)
-        prefix = f"{below}/{_folder_name(folder)}"
-        captions: dict[str, Path] = {}
-        for picture in dataset.pictures:
-            yield _Found(f"{prefix}/{picture.name}", picture.path)
-            captions |= _captions(picture, extensions)
-        yield from (_Found(f"{prefix}/{name}", path) for name, path in captions.items())
-    if config.masked_loss and config.conditioning_data_dir:
-        among = Path(config.conditioning_data_dir)
-        masks = dict.fromkeys(picture.mask for picture in scan_config(config).pictures if picture.mask is not None)
-        yield from (_Found(f"mask/{mask.relative_to(among).as_posix()}", mask) for mask in masks)
+    """Yield pictures, captions and masks once each, under the names that they have below their folder."""
+    subsets, places = subsets_of(config), _places(config)
+    found: dict[str, Path] = {}
+    for picture in scan_config(config).pictures:
+        subset = subsets[picture.subset]
+        among = places["reg" if picture.is_reg else "train", subset.image_dir]
+        found[f"{among}/{picture.name}"] = picture.path
+        own = subset.config.caption_extension
+        extensions = dict.fromkeys((*([own] if own else []), *CAPTION_EXTENSIONS))
+        found |= {f"{among}/{name}": path for name, path in _captions(picture, extensions).items()}
+        if picture.mask is not None:
+            folder = subset.config.conditioning_data_dir or ""
+            found[f"{places['mask', folder]}/{picture.mask.relative_to(folder).as_posix()}"] = picture.mask
+    yield from (_Found(name, path) for name, path in found.items())
+
+
+def _places(config: TrainingConfig) -> dict[tuple[Kind, str], str]:
+    """Return where each folder of pictures or masks goes below ``inputs/``; of several, each has a number.
+
+    A folder of pictures keeps its name: it is written into the LoRA file.
+    """
+    subsets = subsets_of(config)
+    folders: dict[tuple[Kind, str], None] = {}
+    for subset in subsets:
+        folders["reg" if subset.is_reg else "train", subset.image_dir] = None
+        if subset.config.masked_loss and (masks := subset.config.conditioning_data_dir):
+            folders["mask", masks] = None
+    if not config.datasets:
+        return {(kind, path): kind if kind == "mask" else f"{kind}/{_folder_name(path)}" for kind, path in folders}
+    return {
+        (kind, path): f"{kind}/{number}" + ("" if kind == "mask" else f"/{_folder_name(path)}")
+        for number, (kind, path) in enumerate(folders, 1)
+    }
 
 
 def _captions(picture: Picture, extensions: Mapping[str, None]) -> dict[str, Path]:
@@ -268,9 +283,9 @@ def _captions(picture: Picture, extensions: Mapping[str, None]) -> dict[str, Pat
     return found
 
 
-def _folder_name(folder: str | None) -> str:
+def _folder_name(folder: str) -> str:
     # The root of a disk has no name.
-    return Path(folder or "").name or "dataset"
+    return Path(folder).name or "dataset"
 
 
 def _local_model(name_or_path: str) -> tuple[str, Path]:
