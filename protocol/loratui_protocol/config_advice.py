@@ -100,9 +100,13 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
         (config.max_train_epochs is not None, "max_train_epochs overrides it", ("max_train_steps",)),
         (not config.masked_loss, "masked_loss is false", ("conditioning_data_dir",)),
         (config.reg_data_dir is None, "reg_data_dir is not set", ("prior_loss_weight",)),
+        (config.save_every_n_epochs is None, "no files are written by epoch", ("save_last_n_epochs",)),
+        (config.save_every_n_steps is None, "no files are written by step", ("save_last_n_steps",)),
+        (config.save_last_n_epochs is None, "without save_last_n_epochs all files stay", ("keep_every_n_epochs",)),
+        (config.save_last_n_steps is None, "without save_last_n_steps all files stay", ("keep_every_n_steps",)),
         (
-            not config.sample_prompts,
-            "sample_prompts is not set",
-            ("sample_every_n_steps", "sample_every_n_epochs", "sample_at_first"),
+            config.save_every_n_epochs is None and config.save_every_n_steps is None,
+            "no files are written on the way",
+            ("keep_best",),
         ),
     ]
