@@ -66,6 +66,11 @@ class Plan:
         """Return how many samples are made: of each prompt one a time, and once one without the LoRA."""
         return len(self.samples.prompts) * (len(self.sample_steps) + 1) if self.sample_steps else 0
 
+    @property
+    def draws_sheet(self) -> bool:
+        """Return whether pictures are wanted at all: then there is a contact sheet, too."""
+        return bool(self.samples.prompts) and (not self.samples.told or bool(self.sample_steps))
+
     def epoch_of(self, step: int) -> int:
         """Return the epoch of a step, both counted from 1."""
         return (step - 1) // self.steps_per_epoch + 1

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from loratui_agent.train import brought_state, latents, lora, noise, saving, validation
+from loratui_agent.train import brought_state, latents, lora, noise, samples, saving, validation
 from loratui_agent.train.conditioning import time_ids
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
@@ -50,7 +50,7 @@ def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
     saving.check_disk(run)
     reporter.emit(messages.State(state=JobState.RUNNING, detail=f"from step {run.step} of {run.plan.steps}"))
     if run.config.sample_at_first and run.step == 0:
-        saving.make_samples(run, controls)
+        samples.make_samples(run, controls)
     train_steps(run, controls)
     return finish(run, controls)
 
@@ -73,13 +73,14 @@ def encode_prompts(run: Run) -> None:
             )
         )
     run.say("encode_prompts", message="encoding captions")
-    run.prompts.prepare([*texts, "", *config.sample_prompts])
+    sampled = [text for prompt in run.plan.samples.prompts for text in (prompt.text, prompt.negative)]
+    run.prompts.prepare([*texts, "", *sampled])
     if not run.trains_text and not captions.vary:
         models.text_encoders.clear()
 
 
 def cache_latents(run: Run) -> None:
-    """Encode all pictures once; the VAE is kept only for samples."""
+    """Encode all pictures once; the VAE is kept for samples, which a person may ask for at any time."""
     vae = run.models.vae
     assert vae is not None
     pictures = run.dataset.pictures
@@ -93,10 +94,7 @@ def cache_latents(run: Run) -> None:
         alpha=run.config.alpha_mask,
         on_progress=lambda done: run.say("cache_latents", done, len(pictures), "pictures"),
     )
-    if run.config.sample_prompts:
-        vae.to("cpu")
-    else:
-        run.models.vae = None
+    vae.to("cpu")
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -148,7 +146,8 @@ def train_steps(run: Run, controls: Controls) -> None:
 def _look_if_due(run: Run) -> None:
     """Look at the pictures that are held out, where the plan says so."""
     if run.step in run.plan.validation_steps:
-        run.reporter.emit(validation.look(run, predict))
+        run.last_look = validation.look(run, predict)
+        run.reporter.emit(run.last_look)
 
 
 def take_step(run: Run) -> tuple[float, float]:

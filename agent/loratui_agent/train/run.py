@@ -87,6 +87,12 @@ class Run:
     lr_scheduler: torch.optim.lr_scheduler.LambdaLR = field(init=False)
     step: int = 0
     num_skipped: int = 0
+    last_look: messages.Validation | None = None
+    """At pictures that are not trained on."""
+    withdrawn: set[str] = field(default_factory=set)
+    """Names of files of which the agent was told, by this process, that they need not stay."""
+    base_is_drawn: bool = False
+    """Whether this process has shown what the base model makes of the sample prompts."""
     saved_at_s: float = field(default_factory=time.monotonic)
     """When the last checkpoint was saved, by the monotonic clock."""
 
