@@ -25,6 +25,8 @@ class SavedFile:
     error: float | None
     """On pictures that are not trained on; None: nobody looked at this step, or it is no number."""
     is_asked_for: bool = False
+    is_gone: bool = False
+    """It was withdrawn."""
 
     @property
     def name(self) -> str:
@@ -42,14 +44,18 @@ def retain(run: Run, point: SavePoint, artifact: messages.Artifact) -> None:
     new = _saved(run, point, artifact)
     new.is_asked_for = any(file.is_asked_for for file in known if file.point == point)
     files = sorted([*before, new], key=lambda file: (file.point.step, file.point.name))
-    _write(run, files)
     best = _best(files) if config.keep_best else None
     if best is new:
-        _tell(run, f"best by validation so far: {best.name}, error {best.error:.4g}")
+        on = f"on {len(run.plan.held_out.indices)} pictures that are not trained on"
+        _tell(run, f"best by validation so far: {best.name}, error {best.error:.4g} {on}")
     old = {each.name for each in superseded(config, [file.point for file in files])}
+    for file in files:
+        file.is_gone |= file.point.name in old and file is not best and not file.is_asked_for
+    _write(run, files)
     why = "newer ones are kept" if best is None else f"newer ones are kept, and {best.name} as the best"
     for file in files:
-        if file.point.name in old and file is not best and not file.is_asked_for and file.name not in run.withdrawn:
+        # Of an earlier attempt nobody knows what it could still say: each says it once.
+        if file.is_gone and file.name not in run.withdrawn:
             # Only said: the agent removes the file once that is in its journal, so that no kill makes the two differ.
             run.reporter.emit(messages.Withdrawn(id=file.artifact_id, name=file.name, sha256=file.sha256, why=why))
             run.withdrawn.add(file.name)
@@ -80,8 +86,9 @@ def _saved(run: Run, point: SavePoint, artifact: messages.Artifact) -> SavedFile
 
 
 def _best(files: Iterable[SavedFile]) -> SavedFile | None:
-    """Return the file with the lowest error, the first of several; None where none was judged."""
-    judged = [(file.error, index, file) for index, file in enumerate(files) if file.error is not None]
+    """Return the file with the lowest error, the first of several; None where none that is there was judged."""
+    there = [file for file in files if not file.is_gone]
+    judged = [(file.error, index, file) for index, file in enumerate(there) if file.error is not None]
     return min(judged, key=lambda each: each[:2])[2] if judged else None
 
 
