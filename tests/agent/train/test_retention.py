@@ -104,9 +104,7 @@ def test_a_resumed_run_judges_as_one_that_was_never_interrupted(run: Run):
     # Killed, it goes on from step 5: what was known of later files is not to count, and what is gone is not the best.
     run.withdrawn.clear()
     reach(run, 6, 0.4)
-    assert withdrawn(run)[2:] == ["step00000002", "step00000004"], (
-        "said again: it may never have gone out"
-    )
+    assert withdrawn(run)[2:] == ["step00000002", "step00000004"], "said again: it may never have gone out"
     for step, error in ((8, 0.45), (10, 0.5), (12, 0.6)):
         reach(run, step, error)
     assert withdrawn(run)[4:] == ["step00000008"], "step 6 is the best of what is there"

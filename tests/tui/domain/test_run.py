@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from loratui.domain import formatting
 from loratui.domain.phases import took
-from loratui.domain.run import NUM_ARTIFACTS, NUM_KEPT, LinkState, Money, RunView
+from loratui.domain.run import NUM_KEPT, LinkState, Money, RunView
+from loratui.domain.run_files import NUM_ARTIFACTS
 from loratui_protocol.messages import (
     Artifact,
     ArtifactKind,
