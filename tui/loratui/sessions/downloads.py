@@ -5,7 +5,7 @@ import collections
 import logging
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loratui.domain.download_policy import DownloadPolicy, LocalFile
@@ -68,6 +68,8 @@ class Downloads:
         self._bulk_failures = 0
         self._policy = policy
         self._told_declined: set[str] = set()
+        self._discarded: set[str] = set()
+        """Of the withdrawn ones: what was begun of them is gone."""
         self._attempts: collections.Counter[tuple[str, str]] = collections.Counter()
         """By id and version."""
         self._run = run
@@ -191,7 +193,8 @@ class Downloads:
             # What is fetched changes nothing: whether it is to come or was begun, it counts the same.
             return
         self._judged_seq = self.view.last_seq
-        view, here = self.view, self._store.downloads(self._run.id)
+        view, here, files = self.view, self._store.downloads(self._run.id), self._store.files(self._run.id)
+        self._discard(files)
         missing = [each for each_id, each in view.artifacts.items() if each_id not in view.downloaded]
         # What another process has brought meanwhile, `loratui download` for one, counts whatever is wanted here.
         brought = {each.id for each in missing if each.id in here and _is(each, here[each.id])}
@@ -200,7 +203,7 @@ class Downloads:
         stands_in = _stand_in(view)
         declined = self._policy.declined(
             (each for each in missing if each.id not in brought),
-            self._store.files(self._run.id),
+            files,
             stands_in=stands_in,
         )
         for why in sorted(set(declined.values()) - set(view.declined.values())):
@@ -230,18 +233,17 @@ class Downloads:
             # Of a version that was replaced meanwhile it says nothing about the new one.
             if self._is_current(artifact, view) and artifact.id in view.artifacts:
                 self._failed(artifact, error)
-            elif artifact.id in view.withdrawn:
-                self._discard(artifact)
         finally:
             if artifact.kind is not ArtifactKind.THUMBNAIL:
                 self.view.fetching = None
             self._changed()
 
-    def _discard(self, artifact: Artifact) -> None:
-        """Remove what has come of a file that can't be had any more."""
-        known = self._store.file(self._run.id, artifact.id)
-        if known is not None:
-            (self._folder / f"{known.name}.part").unlink(missing_ok=True)
+    def _discard(self, files: Mapping[str, LocalFile]) -> None:
+        """Remove what has come so far of files that can't be had any more."""
+        gone = self.view.withdrawn.keys() - self.view.artifacts.keys()
+        for artifact_id in (gone - self._discarded) & files.keys():
+            (self._folder / f"{files[artifact_id].name}.part").unlink(missing_ok=True)
+        self._discarded = gone
 
     def _is_current(self, artifact: Artifact, view: RunView) -> bool:
         """Return whether this is still what the run has under its id; another journal brings another view."""
