@@ -64,9 +64,9 @@ def retain(run: Run, point: SavePoint, artifact: messages.Artifact) -> None:
 def keep_for_good(run: Run, artifact: messages.Artifact) -> None:
     """Let a file that a person asked for stay, though it has the name of one that the config asks for."""
     files = _read(run)
-    for file in files:
-        file.is_asked_for |= file.artifact_id == artifact.id
-    _write(run, files)
+    if asked_for := [file for file in files if file.artifact_id == artifact.id]:
+        asked_for[0].is_asked_for = True
+        _write(run, files)
 
 
 def tell_best(run: Run, final: messages.Artifact) -> None:

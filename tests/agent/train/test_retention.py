@@ -110,7 +110,7 @@ def test_a_resumed_run_judges_as_one_that_was_never_interrupted(run: Run):
     assert withdrawn(run)[4:] == ["step00000008"], "step 6 is the best of what is there"
 
 
-def test_a_trainer_names_the_best_of_its_files_and_withdraws_all_others_that_are_old(tmp_path: Path):
+def test_a_run_that_was_killed_names_the_best_of_its_files_and_withdraws_all_others_that_are_old(tmp_path: Path):
     """A real process, with real looks."""
     config = tiny_config(
         write_pictures(tmp_path / "pictures", 12),
@@ -120,14 +120,22 @@ def test_a_trainer_names_the_best_of_its_files_and_withdraws_all_others_that_are
         save_last_n_steps=1,
         keep_best=True,
     )
-    with trainer(write_job(tmp_path / "job", config), tmp_path) as process:
+    job = write_job(tmp_path / "job", config)
+    events: list[messages.Event] = []
+    with trainer(job, tmp_path) as process:
+        process.wait_for_step(5)
+        process.kill()
+        events += process.events
+    with trainer(job, tmp_path, 2) as process:
         assert process.finish()["outcome"] == "done", process.log()
         process.wait_for(lambda event: isinstance(event, messages.Done))
-        errors = {look.step: look.loss for look in process.of_type(messages.Validation)}
-        gone = {event.name for event in process.of_type(messages.Withdrawn)}
-        files = [each for each in process.of_type(messages.Artifact) if each.kind is ArtifactKind.CHECKPOINT_LORA]
-        told = [log.line for log in process.of_type(messages.Log)]
-    assert errors.keys() >= {2, 4, 6, 8}
+        events += process.events
+    errors = {each.step: each.loss for each in events if isinstance(each, messages.Validation)}
+    files = [each for each in events if isinstance(each, messages.Artifact) and each.step in (2, 4, 6, 8)]
+    gone = {each.name for each in events if isinstance(each, messages.Withdrawn)}
+    told = [each.line for each in events if isinstance(each, messages.Log)]
     best = min((2, 4, 6, 8), key=lambda step: errors[step])
-    assert gone == {each.name for each in files if each.step not in (8, best)}
+    loras = [each for each in files if each.kind is ArtifactKind.CHECKPOINT_LORA]
+    assert gone == {each.name for each in loras if each.step not in (8, best)}
+    assert {each.sha256 for each in loras} >= {each.sha256 for each in events if isinstance(each, messages.Withdrawn)}
     assert told[-1].startswith(f"best by validation: tiny-step{best:08d}.safetensors of step {best}")
