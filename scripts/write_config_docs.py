@@ -121,7 +121,8 @@ Mistakes whose meaning is certain. Each is corrected, trained with the corrected
 | `caption_extension = "txt"` | finds no captions | `.txt` | `config.caption_extension` |
 | `lr_scheduler = "constant"` with a warm-up | crashes | `constant_with_warmup` | `config.constant_warmup` |
 | `lr_warmup_steps = 100.0` | 100 times all steps | 100 steps | `config.warmup_form` |
-| options such as `--w 512` in a prompt file | obeys them | leaves them out | `config.prompt_options` |
+| an option in a prompt that can't be had, as `--ss` | obeys it | leaves it out | `config.prompt_options` |
+| `save_last_n_epochs = 0` | removes what it has just written | keeps all files | `config.keeps_all` |
 | a setting that another switches off | ignores it in silence | names both | `config.overridden` |
 
 And some that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts

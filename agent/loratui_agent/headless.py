@@ -25,7 +25,7 @@ from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_file import parse_config, read_config, to_toml
 from loratui_protocol.errors import AgentRefusedError, StorageError, UsageError
 from loratui_protocol.ids import new_id
-from loratui_protocol.messages import Artifact, JobState, StartJob, Stop
+from loratui_protocol.messages import Artifact, JobState, StartJob, Stop, Withdrawn
 from loratui_protocol.paths import AgentHome, make_socket_folder, socket_path
 from loratui_protocol.run_end import ENDS, STOP_AT_EPOCH
 
@@ -164,6 +164,8 @@ class _Run:
                 record = decode_record(stored)
                 if isinstance(record.event, Artifact):
                     await asyncio.to_thread(publish, job, record.event, self._out)
+                elif isinstance(record.event, Withdrawn):
+                    await asyncio.to_thread(withdraw, record.event, self._out)
                 self._progress.show(record)
             if not batch:
                 await changed.wait()
@@ -188,7 +190,7 @@ def publish(job: Job, artifact: Artifact, out: Path) -> None:
     Raises:
         StorageError: the disk is full, or the file is not what the trainer said.
     """
-    if artifact.kind not in LORA_KINDS:
+    if artifact.kind not in LORA_KINDS or artifact.id not in job.artifacts:
         return
     target = out / Path(artifact.name).name
 
@@ -202,7 +204,19 @@ def publish(job: Job, artifact: Artifact, out: Path) -> None:
             )
 
     if not target.exists() or sha256_of(target) != artifact.sha256:
-        write_atomically(target, copy)
+        try:
+            write_atomically(target, copy)
+        except FileNotFoundError:
+            # Withdrawn at this moment, unless it is missed.
+            if artifact.id in job.artifacts:
+                raise
+
+
+def withdraw(gone: Withdrawn, out: Path) -> None:
+    """Remove the copy of a file that the config does not keep; what has another content is not ours."""
+    target = out / Path(gone.name).name
+    if target.is_file() and sha256_of(target) == gone.sha256:
+        target.unlink()
 
 
 def _default_out(config: TrainingConfig, path: Path) -> Path:

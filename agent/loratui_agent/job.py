@@ -18,6 +18,7 @@ from typing import Protocol
 from loratui_agent.clock import Moment, now
 from loratui_agent.files import full_disk_named, with_ballast, write_json, write_text
 from loratui_agent.journal import Journal
+from loratui_agent.listed import LISTING, Listed, is_of_state
 from loratui_agent.meter import Meter
 from loratui_agent.process import ProcessIdentity, boot_mark
 from loratui_agent.states import OF_TRAINER, is_legal
@@ -26,7 +27,7 @@ from loratui_protocol.codec import decode, decode_record, encode, encode_record,
 from loratui_protocol.errors import StorageError
 from loratui_protocol.ids import is_id
 from loratui_protocol.inputs import EnvironmentKind, JobInputs, ModelKind
-from loratui_protocol.messages import ArtifactKind, JobState, Record
+from loratui_protocol.messages import JobState, Record
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _OWN = b"\xa6origin\x00"
 """How a stored record of the agent itself ends: the field ``origin`` is the last, and 0."""
 _COMMON = (b"\xa1t\xa4step", b"\xa1t\xa3log")
 """Events whose earlier copies say nothing that the last one does not; nearly every record is one of these."""
-_DURABLE = (messages.State, messages.Checkpoint, messages.Artifact, messages.CommandResult, messages.Done)
+_DURABLE = (*LISTING, messages.State, messages.Checkpoint, messages.CommandResult, messages.Done)
 _STEP_TIMES_KEPT = 64
 
 
@@ -93,7 +94,8 @@ class Job:
         self._run = folder.parent.parent / "run"
         self.facts = facts
         self.results: dict[str, messages.CommandResult] = {}
-        self.artifacts: dict[str, messages.Artifact] = {}
+        self._files = Listed(folder / "artifacts")
+        self.artifacts = self._files.artifacts
         self.heard_done = False
         self.last_step: messages.Step | None = None
         self.last_step_s: float | None = None
@@ -111,6 +113,8 @@ class Job:
         self.journal = Journal(folder / "journal", boot_mark(), lambda stored: self._visit(stored, tail))
         for stored in tail.values():
             self._learn(decode_record(stored))
+        if facts.state.is_final:
+            self._files.clear()
 
     @classmethod
     def create(cls, folder: Path, command: messages.StartJob) -> "Job":
@@ -226,14 +230,16 @@ class Job:
         Raises:
             StorageError: the disk is full; nothing was appended.
         """
-        if isinstance(event, messages.Artifact) and self._replaces(event):
+        if isinstance(event, messages.Artifact) and self._files.replaces(event):
             # What a client has of it is of an earlier attempt.
             self.update(acked=[each for each in self.facts.acked if each != event.id])
         record = Record(seq=self.journal.head + 1, ts=time.time() if ts is None else ts, event=event, origin=origin)
         with_ballast(self._run, lambda: self.journal.append(encode_record(record)))
-        if isinstance(event, _DURABLE) and not _is_of_state(event):
+        if isinstance(event, _DURABLE) and not is_of_state(event):
             self.journal.sync()
         self._learn(record)
+        if isinstance(event, messages.Withdrawn):
+            self._files.remove(event.id)
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
 
@@ -331,6 +337,8 @@ class Job:
                     self.step_times_s.append(self.last_heard_s - self.last_step_s)
                 self.last_step_s = self.last_heard_s
                 self.record(said.event, ts=said.ts, origin=said.origin)
+            case messages.Withdrawn(id=gone) if gone not in self.artifacts:
+                self._files.remove(gone)  # a resumed trainer says again what is known
             case messages.CommandResult(id=done):
                 self.record(said.event, ts=said.ts, origin=said.origin)
                 self.update(pending=[encode(command).hex() for command in self.pending() if command.id != done])
@@ -338,10 +346,6 @@ class Job:
                 self.record(event, ts=said.ts, origin=said.origin)
         # Last: what a full disk kept out of the journal must be told again.
         self.last_origin = said.origin
-
-    def _replaces(self, artifact: messages.Artifact) -> bool:
-        known = self.artifacts.get(artifact.id)
-        return known is not None and known.sha256 != artifact.sha256
 
     def _visit(self, stored: bytes, tail: dict[bytes, bytes]) -> None:
         """Learn from a stored record at start; of the common kinds only the last is decoded, after the scan."""
@@ -362,8 +366,8 @@ class Job:
                 self._last_state, self.state_seq = state, record.seq
                 # One that goes on after its end is to be heard at its next one.
                 self.heard_done = self.heard_done and state.state.is_final
-            case messages.Artifact() as artifact if not _is_of_state(artifact):
-                self.artifacts[artifact.id] = artifact
+            case messages.Artifact() | messages.Withdrawn() as event:
+                self._files.learn(event)
             case messages.CommandResult() as result:
                 self.results[result.id] = result
             case messages.Done():
@@ -391,8 +395,3 @@ def load_all(folder: Path) -> list[Job]:
         if job is not None:
             jobs.append(job)
     return jobs
-
-
-def _is_of_state(event: messages.Event) -> bool:
-    # Nothing waits for one: neither is it listed, nor ever acknowledged.
-    return isinstance(event, messages.Artifact) and event.kind is ArtifactKind.STATE

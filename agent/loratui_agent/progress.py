@@ -20,6 +20,7 @@ from loratui_protocol.messages import (
     State,
     Step,
     Warn,
+    Withdrawn,
     json_fields,
 )
 
@@ -88,6 +89,8 @@ class Progress:
                 return ""  # for clients; the checkpoint was said
             case Artifact() as artifact:
                 return f"wrote {self._path(artifact)}"
+            case Withdrawn(name=name, why=why):
+                return f"removed {self._out / Path(name).name}: {why}"
             case Warn(code=code, message=message):
                 return f"warning [{code}] {message}"
             case Evaluation(verdict=verdict):

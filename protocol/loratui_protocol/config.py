@@ -197,6 +197,16 @@ class TrainingConfig:
     """Write a LoRA file every so many steps, as ``NAME-step00000500.safetensors``."""
     save_every_n_epochs: int | None = None
     """Write a LoRA file every so many epochs, as ``NAME-000002.safetensors``."""
+    save_last_n_epochs: int | None = None
+    """Of the files by epoch keep the newest so many; unset: all. What a laptop has fetched stays there."""
+    save_last_n_steps: int | None = None
+    """Of the files by step keep those of the last so many steps; unset: all."""
+    keep_every_n_epochs: int | None = None
+    """With ``save_last_n_epochs``: keep the files of every so many-th epoch for good. Ours."""
+    keep_every_n_steps: int | None = None
+    """With ``save_last_n_steps``: keep the files of every so many-th step for good. Ours."""
+    keep_best: bool = False
+    """Look at the held-out pictures at every file; keep, and name, the one with the lowest error on them. Ours."""
     checkpoint_every_n_steps: int | None = None
     """Save the full training state every so many steps, for resuming; unset: about every two minutes. Ours."""
     trigger_word: str | None = None
@@ -204,7 +214,8 @@ class TrainingConfig:
 
     # --- section sample ---
     sample_prompts: tuple[str, ...] = ()
-    """Prompts of the sample pictures; a path to a text file with one a line is understood."""
+    """Prompts of the sample pictures, with sd-scripts' options (``--n --w --h --d --l --s``) behind them; a path to a
+    text file with one a line is understood. Unset: samples that are asked for are made of a few captions."""
     sample_every_n_steps: int | None = None
     """Make sample pictures every so many steps."""
     sample_every_n_epochs: int | None = None

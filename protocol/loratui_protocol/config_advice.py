@@ -153,9 +153,13 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
             ("stop_at_epoch",),
         ),
         (not config.masked_loss, "masked_loss is false", ("conditioning_data_dir",)),
+        (config.save_every_n_epochs is None, "no files are written by epoch", ("save_last_n_epochs",)),
+        (config.save_every_n_steps is None, "no files are written by step", ("save_last_n_steps",)),
+        (config.save_last_n_epochs is None, "without save_last_n_epochs all files stay", ("keep_every_n_epochs",)),
+        (config.save_last_n_steps is None, "without save_last_n_steps all files stay", ("keep_every_n_steps",)),
         (
-            not config.sample_prompts,
-            "sample_prompts is not set",
-            ("sample_every_n_steps", "sample_every_n_epochs", "sample_at_first"),
+            config.save_every_n_epochs is None and config.save_every_n_steps is None,
+            "no files are written on the way",
+            ("keep_best",),
         ),
     ]

@@ -40,6 +40,10 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
         "stop_at_epoch",
         "save_every_n_steps",
         "save_every_n_epochs",
+        "save_last_n_epochs",
+        "save_last_n_steps",
+        "keep_every_n_epochs",
+        "keep_every_n_steps",
         "checkpoint_every_n_steps",
         "validate_every_n_steps",
         "validate_every_n_epochs",
@@ -112,6 +116,13 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             config.mixed_precision in (None, *MIXED_PRECISIONS),
             "mixed_precision",
             f"one of {', '.join(MIXED_PRECISIONS)}",
+        ),
+        *(
+            ((getattr(config, keep) or 0) % (getattr(config, save) or 1) == 0, keep, f"a multiple of {save}")
+            for keep, save in (
+                ("keep_every_n_epochs", "save_every_n_epochs"),
+                ("keep_every_n_steps", "save_every_n_steps"),
+            )
         ),
         (config.save_precision in SAVE_PRECISIONS, "save_precision", f"one of {', '.join(SAVE_PRECISIONS)}"),
         (0 <= config.caption_dropout_rate <= 1, "caption_dropout_rate", "between 0 and 1"),

@@ -17,8 +17,10 @@ from loratui_protocol.config_checks import NETWORK_ARGS
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
+from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
 
 _PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
+_MAX_SHOWN_CHARS = 40
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
 
@@ -268,6 +270,19 @@ class Reading:
             return None  # sd-scripts takes 0 as off
         return typing.cast("float | None", self._scalar("min_snr_gamma", value))
 
+    def _read_save_last_n_epochs(self, value: Any) -> int | None:
+        return self._newest("save_last_n_epochs", value)
+
+    def _read_save_last_n_steps(self, value: Any) -> int | None:
+        return self._newest("save_last_n_steps", value)
+
+    def _newest(self, key: str, value: Any) -> int | None:
+        if type(value) is int and value == 0:
+            # kohya's GUI writes it for unset; sd-scripts itself would remove what it has just written.
+            self._warn("config.keeps_all", f"{key} = 0 is read as unset: all files stay", f"remove {key}")
+            return None
+        return typing.cast("int | None", self._scalar(key, value))
+
     def _read_caption_extension(self, value: Any) -> str | None:
         extension = self._scalar("caption_extension", value)
         if extension and not extension.startswith("."):
@@ -281,6 +296,7 @@ class Reading:
 
     def _read_sample_prompts(self, value: Any) -> tuple[str, ...] | None:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            self._warn_of_options(value, "sample_prompts")
             return tuple(value)
         if not isinstance(value, str):
             self._wrong_type("sample_prompts", value, "a list of texts or the path of a text file", '["a cat"]')
@@ -288,6 +304,13 @@ class Reading:
         return self._prompt_file(self._absolute(value)) if value else ()
 
     def _prompt_file(self, path: str) -> tuple[str, ...] | None:
+        if path.lower().endswith((".toml", ".json")):
+            self._refuse(
+                "config.unsupported",
+                f"sample_prompts names {path}; prompts in TOML or JSON are not supported",
+                "name a text file with one prompt a line, options behind it",
+            )
+            return None
         try:
             lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:
@@ -297,15 +320,20 @@ class Reading:
                 'name a UTF-8 text file with one prompt a line, or write sample_prompts = ["a cat"]',
             )
             return None
-        written = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        prompts = tuple(line.split(" --")[0].strip() for line in written)
-        if prompts != tuple(written):
+        written = tuple(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+        self._warn_of_options(written, path)
+        return written
+
+    def _warn_of_options(self, lines: Iterable[str], where: str) -> None:
+        idle = [option for line in lines for option in read_prompt(line)[1]]
+        if idle:
+            named = ", ".join(repr(option[:_MAX_SHOWN_CHARS]) for option in dict.fromkeys(idle))
             self._warn(
                 "config.prompt_options",
-                f"options after -- in {path} have no effect",
-                "remove them: size and seed of samples come from the config",
+                f"{named} in {where} has no effect, and is no part of the prompt",
+                f"remove it: known are --n (negative prompt), --w and --h ({MIN_SIDE_PX} to {MAX_SIDE_PX} pixels), "
+                "--d (seed), --s (steps) and --l (guidance)",
             )
-        return prompts
 
     # --- paths --------------------------------------------------------------------------------------------------------
 

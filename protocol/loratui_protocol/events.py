@@ -36,6 +36,8 @@ class ArtifactKind(StrEnum):
     LORA = "lora"
     CHECKPOINT_LORA = "checkpoint_lora"
     SAMPLE = "sample"
+    THUMBNAIL = "thumbnail"
+    """A sample as a small JPEG: fetched first of all, beside everything else."""
     CONTACT_SHEET = "contact_sheet"
     EVALUATION = "evaluation"
     CONFIG = "config"
@@ -113,8 +115,26 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """An artifact is not to be had any more, ``why`` as a sentence: the config keeps newer or better ones.
+
+    Who has it keeps it; for all others it is as if it never was.
+    """
+
+    tag: ClassVar[str] = "withdrawn"
+    id: str
+    name: str
+    sha256: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A sample picture was made; the file itself is the artifact ``artifact_id``."""
+    """A sample picture was made; the file itself is the artifact ``artifact_id``.
+
+    ``weight`` is that of the LoRA: 1, or 0 for the base model alone, which does not depend on the step.
+    ``thumbnail_id`` is the artifact of the same picture small, "" where there is none.
+    """
 
     tag: ClassVar[str] = "sample"
     step: Count
@@ -124,6 +144,8 @@ class Sample:
     artifact_id: str
     width: Count
     height: Count
+    weight: float = 1.0
+    thumbnail_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +253,7 @@ Event = (
     | Step
     | Log
     | Artifact
+    | Withdrawn
     | Sample
     | Validation
     | Checkpoint

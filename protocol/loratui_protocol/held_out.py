@@ -1,7 +1,7 @@
 """Which pictures are kept out of training, to be judged by: laptop and box choose the same ones."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from loratui_protocol.config import TrainingConfig
@@ -71,8 +71,13 @@ def _of_dataset(config: TrainingConfig, pictures: Sequence[Picture], trained: Se
     return HeldOut(tuple(indices), tuple(rest), (told,))
 
 
-def validation_steps(config: TrainingConfig, held: HeldOut, num_steps: int, steps_per_epoch: int) -> tuple[int, ...]:
-    """Return after which steps they are looked at, 0 before the first; as often as costs a twentieth of the time."""
+def validation_steps(
+    config: TrainingConfig, held: HeldOut, num_steps: int, steps_per_epoch: int, also: Iterable[int] = ()
+) -> tuple[int, ...]:
+    """Return after which steps they are looked at, 0 before the first; as often as costs a twentieth of the time.
+
+    ``also`` are steps that are asked for whatever they cost.
+    """
     if not held.indices:
         return ()
     every = config.validate_every_n_steps
@@ -83,7 +88,7 @@ def validation_steps(config: TrainingConfig, held: HeldOut, num_steps: int, step
         looks = (len(held.indices) + len(held.compared)) * TIMESTEPS_PER_PICTURE / 3
         shown = max(each.train_batch_size for each in datasets_of(config)) * config.gradient_accumulation_steps
         every = max(1, num_steps // _MOST_TIMES, round(looks / shown / _SHARE_OF_TIME))
-    return tuple(sorted({0, *range(every, num_steps + 1, every), num_steps}))
+    return tuple(sorted({0, *range(every, num_steps + 1, every), *also, num_steps}))
 
 
 def _off(what: str, severity: Severity) -> Finding:

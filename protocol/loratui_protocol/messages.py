@@ -59,6 +59,7 @@ from loratui_protocol.events import (
     Unsupported,
     Validation,
     Warn,
+    Withdrawn,
 )
 
 Message = Event | Command | Control | TrainerHello | TrainerWelcome | TrainerEvent
@@ -128,5 +129,6 @@ __all__ = [
     "Unsupported",
     "Validation",
     "Warn",
+    "Withdrawn",
     "json_fields",
 ]

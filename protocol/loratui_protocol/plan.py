@@ -13,6 +13,8 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.findings import Finding
 from loratui_protocol.held_out import HeldOut, validation_steps
+from loratui_protocol.sample_prompts import Prompts, prompts_of
+from loratui_protocol.save_points import SavePoint, save_points
 from loratui_protocol.schedule import Exposure, Layout, Schedule
 
 _MUCH_CROPPED = 0.3
@@ -29,14 +31,6 @@ class BucketUse:
     """That are trained on."""
     num_exposures: int
     num_batches: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavePoint:
-    """A LoRA file that is written on the way, after ``step``; ``name`` without ``.safetensors``."""
-
-    step: int
-    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +57,7 @@ class Plan:
     exposures_per_picture: float
     """How often a training picture is shown in the whole run, on average."""
     save_points: tuple[SavePoint, ...]
+    samples: Prompts
     sample_steps: tuple[int, ...]
     """Steps after which samples are made; 0 is before the first."""
     checkpoint_steps: tuple[int, ...] | None
@@ -71,6 +66,16 @@ class Plan:
     placements: tuple[Placement, ...]
     """One for each picture, in their order."""
     findings: tuple[Finding, ...]
+
+    @property
+    def num_sample_pictures(self) -> int:
+        """Return how many samples are made: of each prompt one a time, and once one without the LoRA."""
+        return len(self.samples.prompts) * (len(self.sample_steps) + 1) if self.sample_steps else 0
+
+    @property
+    def draws_sheet(self) -> bool:
+        """Return whether pictures are wanted at all: then there is a contact sheet, too."""
+        return bool(self.samples.prompts) and (not self.samples.told or bool(self.sample_steps))
 
     def epoch_of(self, step: int) -> int:
         """Return the epoch of a step, both counted from 1."""
@@ -92,10 +97,14 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
     steps = layout.num_steps
     epochs = -(-steps // steps_per_epoch)
     stop_step = min(steps, (config.stop_at_epoch or epochs) * steps_per_epoch)
-    looks = validation_steps(config, layout.held_out, steps, steps_per_epoch)
     num_reg = sum(picture.is_reg for picture in pictures)
     num_held = len(layout.held_out.indices)
     num_pictures = len(pictures) - num_reg - num_held
+    points = save_points(config, steps, steps_per_epoch, epochs)
+    samples = prompts_of(config, pictures)
+    looks = validation_steps(
+        config, layout.held_out, steps, steps_per_epoch, [point.step for point in points] if config.keep_best else []
+    )
     return Plan(
         num_pictures=num_pictures,
         num_reg_pictures=num_reg,
@@ -110,8 +119,9 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
         stop_step=stop_step,
         effective_batch=max(layout.batch_sizes) * config.gradient_accumulation_steps,
         exposures_per_picture=num_exposures * steps / steps_per_epoch / num_pictures,
-        save_points=_save_points(config, steps, steps_per_epoch, epochs),
-        sample_steps=_sample_steps(config, steps, steps_per_epoch, stop_step),
+        save_points=points,
+        samples=samples,
+        sample_steps=_sample_steps(config, steps, steps_per_epoch, stop_step) if samples.prompts else (),
         checkpoint_steps=(
             tuple(range(config.checkpoint_every_n_steps, steps + 1, config.checkpoint_every_n_steps))
             if config.checkpoint_every_n_steps
@@ -128,28 +138,11 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
             for group, members in layout.members.items()
         ),
         placements=layout.placements,
-        findings=tuple(_findings(pictures, layout, shown)),
+        findings=(*_findings(config, pictures, layout, shown), *samples.findings),
     )
 
 
-def _save_points(config: TrainingConfig, steps: int, steps_per_epoch: int, epochs: int) -> tuple[SavePoint, ...]:
-    """Return the files on the way under sd-scripts' names; the last epoch's is the final file itself."""
-    points = []
-    if every := config.save_every_n_epochs:
-        points += [
-            SavePoint(step=epoch * steps_per_epoch, name=f"{config.output_name}-{epoch:06d}")
-            for epoch in range(every, epochs, every)
-        ]
-    if every := config.save_every_n_steps:
-        points += [
-            SavePoint(step=step, name=f"{config.output_name}-step{step:08d}") for step in range(every, steps + 1, every)
-        ]
-    return tuple(sorted(points, key=lambda point: (point.step, point.name)))
-
-
 def _sample_steps(config: TrainingConfig, steps: int, steps_per_epoch: int, stop_step: int) -> tuple[int, ...]:
-    if not config.sample_prompts:
-        return ()
     at = {0} if config.sample_at_first else set()
     if stop_step < steps:
         # It stops for somebody to look.
@@ -161,8 +154,19 @@ def _sample_steps(config: TrainingConfig, steps: int, steps_per_epoch: int, stop
     return tuple(sorted(at))
 
 
-def _findings(pictures: Sequence[Picture], layout: Layout, shown: Counter[int]) -> list[Finding]:
+def _findings(
+    config: TrainingConfig, pictures: Sequence[Picture], layout: Layout, shown: Counter[int]
+) -> list[Finding]:
     findings = [*layout.held_out.findings]
+    if config.keep_best and not layout.held_out.indices:
+        findings.append(
+            Finding(
+                code="plan.no_best",
+                severity="warning",
+                what="keep_best has no effect: no pictures are held out to judge the files by",
+                fix="add pictures, set validation_split, or remove keep_best",
+            )
+        )
     unseen = set(layout.held_out.indices)
     unused = [picture for index, picture in enumerate(pictures) if not shown[index] and index not in unseen]
     if unused:

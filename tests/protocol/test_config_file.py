@@ -166,7 +166,11 @@ def test_an_empty_text_leaves_an_optional_key_unset() -> None:
         ('lr_scheduler = "cosine"\nlr_scheduler_num_cycles = 2', "lr_scheduler_num_cycles"),
         ("lr_scheduler_power = 2.0", "lr_scheduler_power"),
         ("prior_loss_weight = 0.5", "prior_loss_weight"),
-        ("sample_every_n_steps = 10", "sample_every_n_steps"),
+        ("save_last_n_epochs = 2", "save_last_n_epochs"),
+        ("save_last_n_steps = 100\nsave_every_n_epochs = 1", "save_last_n_steps"),
+        ("save_every_n_epochs = 1\nkeep_every_n_epochs = 5", "keep_every_n_epochs"),
+        ("save_every_n_steps = 10\nkeep_every_n_steps = 50", "keep_every_n_steps"),
+        ("keep_best = true", "keep_best"),
         ("network_train_unet_only = true\ntext_encoder_lr = 1e-5", "text_encoder_lr"),
         ("network_train_text_encoder_only = true\nunet_lr = 1e-5", "unet_lr"),
     ],
@@ -368,11 +372,31 @@ def test_sample_prompts_may_be_a_text_file(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("# a comment\na red cat --w 512 --d 1\n\na blue dog\n")
     text = NEEDED + 'sample_prompts = "prompts.txt"'
     loaded = parse_config(text, tmp_path)
-    assert loaded.config.sample_prompts == ("a red cat", "a blue dog")
-    assert "config.prompt_options" in {found.code for found in loaded.findings}
+    assert loaded.config.sample_prompts == ("a red cat --w 512 --d 1", "a blue dog")
+    assert "config.prompt_options" not in {found.code for found in loaded.findings}
     with pytest.raises(ConfigError) as caught:
         parse_config(NEEDED + 'sample_prompts = "none.txt"', tmp_path)
     assert caught.value.code == "config.value"
+
+
+def test_an_option_of_a_prompt_that_can_not_be_done_is_reported(tmp_path: Path) -> None:
+    found = finding('sample_prompts = ["a cat --ss k_euler --w 8", "a dog --d 1 -- at home"]', "config.prompt_options")
+    assert found.what.startswith("'--ss k_euler', '--w 8', '-- at home' in sample_prompts")
+    (tmp_path / "prompts.txt").write_text("a red cat --w 512 --cn edges.png\n")
+    loaded = parse_config(NEEDED + 'sample_prompts = "prompts.txt"', tmp_path)
+    assert "'--cn edges.png'" in next(each.what for each in loaded.findings if each.code == "config.prompt_options")
+    assert refusal('sample_prompts = "prompts.toml"').code == "config.unsupported"
+
+
+def test_a_count_of_no_files_keeps_all_as_in_the_guis_files() -> None:
+    loaded = read("save_every_n_epochs = 1\nsave_last_n_epochs = 0")
+    assert loaded.config.save_last_n_epochs is None
+    assert "config.keeps_all" in {each.code for each in loaded.findings}
+
+
+def test_what_is_kept_for_good_must_be_written() -> None:
+    error = refusal("save_every_n_epochs = 2\nsave_last_n_epochs = 1\nkeep_every_n_epochs = 3")
+    assert "a multiple of save_every_n_epochs" in error.fix
 
 
 LITERALS = [

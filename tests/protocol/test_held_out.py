@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,12 @@ def test_they_are_looked_at_as_often_as_costs_a_twentieth_of_the_time() -> None:
     by_epoch = plain_config(max_train_epochs=4, validate_every_n_epochs=2)
     assert plan(by_epoch, pictures(40)).validation_steps == (0, 74, 148)
     assert plan(plain_config(), pictures(20)).validation_steps == ()
+
+
+def test_with_keep_best_every_file_is_judged() -> None:
+    config = plain_config(max_train_steps=90, validate_every_n_steps=60, save_every_n_steps=25)
+    assert plan(config, pictures(40)).validation_steps == (0, 60, 90)
+    best = replace(config, keep_best=True)
+    assert plan(best, pictures(40)).validation_steps == (0, 25, 50, 60, 75, 90)
+    assert "plan.no_best" not in {each.code for each in plan(best, pictures(40)).findings}
+    assert "plan.no_best" in {each.code for each in plan(best, pictures(20)).findings}

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -72,7 +73,7 @@ def test_samples_and_checkpoints_come_where_they_are_asked_for() -> None:
     planned = plan(plain_config(**asked, sample_prompts=("a cat",)), dataset)
     assert planned.sample_steps == (0, 10, 16, 20)
     assert planned.checkpoint_steps == (12, 24)
-    assert plan(plain_config(**asked), dataset).sample_steps == ()
+    assert plan(plain_config(**asked), [replace(each, caption="") for each in dataset]).sample_steps == ()
     assert plan(plain_config(), dataset).checkpoint_steps is None
 
 

@@ -46,6 +46,8 @@ class FakeAgent:
         self.spoil: Callable[[bytes], bytes | str] = lambda frame: frame
         """Last word on every frame that goes out."""
         self.spoil_file: Callable[[messages.GetArtifact, bytes], bytes] = lambda _, content: content
+        self.silent_files: set[str] = set()
+        """Ids of artifacts whose bytes never come."""
         self.refuse_start = ""
         self.refuses = ""
         """What every other command is refused with."""
@@ -266,6 +268,8 @@ class FakeAgent:
 
     async def _read(self, connection: ServerConnection, request: messages.GetArtifact) -> None:
         self.reads.append(request)
+        if request.artifact_id in self.silent_files:
+            return
         content = self.jobs[request.job].files.get(request.artifact_id)
         if content is None:
             await self._refuse(connection, request.id, "artifact.unknown")

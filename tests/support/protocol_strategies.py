@@ -178,6 +178,9 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "save_precision": st.sampled_from(SAVE_PRECISIONS),
         "save_every_n_steps": _maybe(_count),
         "save_every_n_epochs": _maybe(_count),
+        "save_last_n_steps": _maybe(_count),
+        "save_last_n_epochs": _maybe(_count),
+        "keep_best": st.booleans(),
         "checkpoint_every_n_steps": _maybe(_count),
         "trigger_word": _maybe(_text.filter(bool)),
         "sample_prompts": st.lists(_text, max_size=3).map(tuple),
@@ -188,6 +191,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
     }
     drawn = {name: draw(strategy) for name, strategy in values.items()}
     chosen = {"lr_scheduler": scheduler, "optimizer_type": optimizer}
+    chosen |= {f"keep_{key}": 2 * (drawn[f"save_{key}"] or 1) for key in ("every_n_steps", "every_n_epochs")}
     return TrainingConfig(**drawn, **chosen, **({only: True} if only else {}))
 
 

@@ -167,6 +167,27 @@ class ScriptedSource:
             self.add(Sample(step=step, index=index, prompt=prompt, seed=index, artifact_id=name, width=64, height=64))
             self.run.downloaded[name] = folder / name
 
+    def paint_base(self, folder: Path, prompts: tuple[str, ...]) -> None:
+        """Tell of samples without the LoRA, of which only small ones are here."""
+        from PIL import Image
+
+        for index, prompt in enumerate(prompts):
+            small = f"base-{index}-small.jpg"
+            Image.new("RGB", (16, 16), "white").save(folder / small)
+            base = Sample(
+                step=100,
+                index=index,
+                prompt=prompt,
+                seed=index,
+                artifact_id=f"base-{index}",
+                width=64,
+                height=64,
+                weight=0.0,
+                thumbnail_id=small,
+            )
+            self.add(base)
+            self.run.downloaded[small] = folder / small
+
     def finish(self, folder: Path) -> None:
         """Bring the run to its end, with a LoRA and a verdict."""
         lora = f"{self.run.name}.safetensors"

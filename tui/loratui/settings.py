@@ -190,9 +190,9 @@ SETTINGS = (
     ),
     Setting(
         key="downloads.policy",
-        meaning="which files of a run are fetched as they appear: all, final (no samples, and no checkpoint but the "
-        "last of a run that ended without a result), none; with final and none no saved state comes either, so a run "
-        "whose machine vanishes begins anew",
+        meaning="which files of a run are fetched as they appear: all, final (no samples but small ones, and no "
+        "checkpoint but the last of a run that ended without a result), none; with final and none no saved state comes "
+        "either, so a run whose machine vanishes begins anew",
         read=read_which,
         default=lambda: "all",
     ),

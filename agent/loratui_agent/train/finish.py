@@ -7,7 +7,7 @@ import torch
 
 from loratui_agent.demo.concept import CONCEPTS, Concept
 from loratui_agent.files import write_atomically, write_json
-from loratui_agent.train import evaluate, saving
+from loratui_agent.train import evaluate, retention, saving
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Outcome
 from loratui_agent.train.run import Run
@@ -34,8 +34,10 @@ def finish(run: Run, controls: Controls) -> Outcome:
         return _stopped(run)
     run.say("export", message="writing the LoRA file and reading it back")
     artifact = saving.save_lora(run, f"{run.config.output_name}.safetensors", ArtifactKind.LORA)
+    if run.config.keep_best:
+        retention.tell_best(run, artifact)
     concept = CONCEPTS.get(run.job.evaluate_concept)
-    if run.config.sample_prompts:
+    if run.plan.draws_sheet:
         _try_out_if_it_fits(run, concept)
     run.reporter.emit(
         messages.Done(
@@ -78,7 +80,7 @@ def _try_out(run: Run, concept: Concept | None) -> None:
     tryout = evaluate.Tryout(models.path, models.configs, lora, device, config.resolution, config.clip_skip, dtype)
     total = len(evaluate.WEIGHTS) * len(evaluate.SEEDS)
     sheet = evaluate.draw_contact_sheet(
-        tryout, config.sample_prompts[0], lambda done: run.say("contact_sheet", done, total, "pictures")
+        tryout, run.plan.samples.prompts[0].text, lambda done: run.say("contact_sheet", done, total, "pictures")
     )
     write_atomically(run.job.artifacts / "contact_sheet.png", lambda path: sheet.save(path, format="PNG"))
     name = f"{config.output_name}-contact-sheet.png"

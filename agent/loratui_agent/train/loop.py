@@ -8,7 +8,7 @@ from collections import deque
 
 import torch
 
-from loratui_agent.train import brought_state, gradients, latents, lora, saving, validation
+from loratui_agent.train import brought_state, gradients, latents, lora, samples, saving, validation
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.fit import AgainError, step_down
@@ -67,7 +67,7 @@ def _train(run: Run, controls: Controls) -> Outcome:
     fit_to_device(run, lambda exposures: gradients.of_pictures(run, exposures, 0, 1.0))
     run.reporter.emit(messages.State(state=JobState.RUNNING, detail=f"from step {run.step} of {run.plan.steps}"))
     if run.config.sample_at_first and run.step == 0:
-        saving.make_samples(run, controls)
+        samples.make_samples(run, controls)
     train_steps(run, controls)
     return finish(run, controls)
 
@@ -90,7 +90,8 @@ def encode_prompts(run: Run) -> None:
             )
         )
     run.say("encode_prompts", message="encoding captions")
-    run.prompts.prepare([*texts, "", *config.sample_prompts])
+    sampled = [text for prompt in run.plan.samples.prompts for text in (prompt.text, prompt.negative)]
+    run.prompts.prepare([*texts, "", *sampled])
     if run.learns_text or any(each.vary for each in captions):
         return
     for name, text_encoder in list(models.text_encoders.items()):
@@ -101,7 +102,7 @@ def encode_prompts(run: Run) -> None:
 
 
 def cache_latents(run: Run) -> None:
-    """Encode all pictures once; the VAE is kept only for samples."""
+    """Encode all pictures once; the VAE is kept for samples, which a person may ask for at any time."""
     vae = run.models.vae
     assert vae is not None
     pictures = run.dataset.pictures
@@ -113,10 +114,7 @@ def cache_latents(run: Run) -> None:
         subsets_of(run.config),
         on_progress=lambda done: run.say("cache_latents", done, len(pictures), "pictures"),
     )
-    if run.config.sample_prompts:
-        vae.to("cpu")
-    else:
-        run.models.vae = None
+    vae.to("cpu")
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -186,7 +184,8 @@ def _watch_pace(run: Run, pace: Pace, duration_s: float) -> None:
 def _look_if_due(run: Run) -> None:
     """Look at the pictures that are held out, where the plan says so."""
     if run.step in run.plan.validation_steps:
-        run.reporter.emit(validation.look(run))
+        run.last_look = validation.look(run)
+        run.reporter.emit(run.last_look)
 
 
 def take_step(run: Run) -> tuple[float, float]:

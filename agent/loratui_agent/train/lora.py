@@ -1,6 +1,7 @@
 """LoRA modules on the UNet and the text encoders, through PEFT, on the same modules that kohya trains."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -118,6 +119,19 @@ def lora_modules(model: nn.Module) -> Iterator[LoraModule]:
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Return the LoRA parameters of a model in a fixed order."""
     return [p for module in lora_modules(model) for p in (module.down, module.up)]
+
+
+@contextmanager
+def switched_off(models: Iterable[nn.Module]) -> Iterator[None]:
+    """Let the models be the base alone inside the block."""
+    layers = [layer for model in models for layer in model.modules() if isinstance(layer, LoraLayer)]
+    try:
+        for layer in layers:
+            layer.enable_adapters(enabled=False)
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(enabled=True)
 
 
 @torch.no_grad()

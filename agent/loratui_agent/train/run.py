@@ -38,6 +38,11 @@ _OUTSIDE_IDENTITY = frozenset(
         "save_precision",
         "save_every_n_steps",
         "save_every_n_epochs",
+        "save_last_n_steps",
+        "save_last_n_epochs",
+        "keep_every_n_steps",
+        "keep_every_n_epochs",
+        "keep_best",
         "checkpoint_every_n_steps",
         "validate_every_n_steps",
         "validate_every_n_epochs",
@@ -102,6 +107,12 @@ class Run:
     lr_scheduler: torch.optim.lr_scheduler.LambdaLR = field(init=False)
     step: int = 0
     num_skipped: int = 0
+    last_look: messages.Validation | None = None
+    """At pictures that are not trained on."""
+    withdrawn: set[str] = field(default_factory=set)
+    """Names of files of which the agent was told, by this process, that they need not stay."""
+    base_is_drawn: bool = False
+    """Whether this process has shown what the base model makes of the sample prompts."""
     saved_at_s: float = field(default_factory=time.monotonic)
     """When the last checkpoint was saved, by the monotonic clock."""
 

@@ -84,15 +84,23 @@ def generate(
     return pictures
 
 
-def generate_encoded(pipeline: Pipeline, text: Conditioning, seed: int, *, size_px: tuple[int, int]) -> Image.Image:
-    """Return one picture for an encoded prompt; ``text`` is the empty one and that, the size as in ``generate``."""
+def generate_encoded(
+    pipeline: Pipeline,
+    text: Conditioning,
+    seed: int,
+    *,
+    size_px: tuple[int, int],
+    num_inference_steps: int = NUM_INFERENCE_STEPS,
+    guidance_scale: float = GUIDANCE_SCALE,
+) -> Image.Image:
+    """Return one picture for an encoded prompt; ``text`` is the negative one and that, the rest as in ``generate``."""
     width, height = _whole_latents(size_px)
     result = pipeline(
         **_prompt_arguments(text.rows(slice(1, 2)), text.rows(slice(0, 1))),
         width=width,
         height=height,
-        num_inference_steps=NUM_INFERENCE_STEPS,
-        guidance_scale=GUIDANCE_SCALE,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
         generator=torch.Generator().manual_seed(seed),
     )
     picture: Image.Image = result.images[0]

@@ -1,13 +1,11 @@
 """What a run leaves behind on its way: full-state checkpoints, LoRA files, sample pictures."""
 
-import functools
 import shutil
 import time
 
 import torch
 
-from loratui_agent.files import write_atomically
-from loratui_agent.train import export, lora, optim
+from loratui_agent.train import export, lora, optim, retention
 from loratui_agent.train.checkpoint import (
     TrainingState,
     flatten_optimizer,
@@ -18,14 +16,14 @@ from loratui_agent.train.checkpoint import (
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.metadata import file_metadata
 from loratui_agent.train.run import Run
-from loratui_agent.train.sampling import generate_encoded, new_pipeline
+from loratui_agent.train.samples import THUMBNAIL_BYTES, make_samples
 from loratui_protocol import messages
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import ArtifactKind
 from loratui_protocol.run_end import replanned
+from loratui_protocol.save_points import most_at_once
 
 CHECKPOINT_EVERY_S = 120.0
-SAMPLE_SEED = 1000
 _NUM_STATES_ON_DISK = 4
 """Two kept, one being written, and one that a client fetches."""
 
@@ -77,13 +75,17 @@ def check_disk(run: Run) -> None:
     """
     num_bytes = sum(parameter.numel() * 4 for parameter in run.parameters)
     # A state is the weights and Adam's two moments; a LoRA file is at most as large as the weights.
-    needed = num_bytes * (3 * _NUM_STATES_ON_DISK + (len(run.plan.save_points) + 1))
+    needed = num_bytes * (3 * _NUM_STATES_ON_DISK + most_at_once(run.config, run.plan.save_points) + 1)
+    width, height = run.config.resolution
+    sizes = [(prompt.width or width) * (prompt.height or height) for prompt in run.plan.samples.prompts]
+    pictures_bytes = sum(3 * size + THUMBNAIL_BYTES for size in sizes)  # no PNG is much larger than its pixels
+    needed += pictures_bytes * (len(run.plan.sample_steps) + 1 if run.plan.sample_steps else 0)
     free = shutil.disk_usage(run.job.folder).free
     if free < needed:
         raise StorageError(
             f"the disk is too small: this run writes up to {needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB are free. "
             "No step was taken.",
-            fix=f"free space on the disk of {run.job.folder}, or save less often",
+            fix=f"free space on the disk of {run.job.folder}, save and sample less often, or set save_last_n_epochs",
             code="disk.too_small",
         )
 
@@ -93,7 +95,8 @@ def save_what_is_due(run: Run, controls: Controls) -> None:
     step, plan = run.step, run.plan
     for point in plan.save_points:
         if point.step == step:
-            save_lora(run, f"{point.name}.safetensors", ArtifactKind.CHECKPOINT_LORA)
+            artifact = save_lora(run, f"{point.name}.safetensors", ArtifactKind.CHECKPOINT_LORA)
+            retention.retain(run, point, artifact)
     if plan.checkpoint_steps is None:
         due = time.monotonic() - run.saved_at_s > CHECKPOINT_EVERY_S
     else:
@@ -111,7 +114,7 @@ def meet_requests(run: Run, controls: Controls) -> None:
     wants_checkpoint, wants_samples = controls.wants_checkpoint, controls.wants_samples
     controls.wants_checkpoint = controls.wants_samples = False
     if wants_checkpoint and run.step:
-        save_lora(run, step_file_name(run), ArtifactKind.CHECKPOINT_LORA)
+        retention.keep_for_good(run, save_lora(run, step_file_name(run), ArtifactKind.CHECKPOINT_LORA))
         save_checkpoint(run)
     if wants_samples:
         make_samples(run, controls)
@@ -187,45 +190,3 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
     artifact = run.job.publish(artifact_id, kind, name, run.step)
     run.reporter.emit(artifact)
     return artifact
-
-
-def make_samples(run: Run, controls: Controls) -> None:
-    """Make the configured sample pictures with the LoRA as it is now."""
-    config, models = run.config, run.models
-    if not config.sample_prompts or models.vae is None:
-        run.reporter.emit(
-            messages.Warn(code="samples.none", message="no samples were made: sample_prompts is not set in the config")
-        )
-        return
-    device = run.accelerator.device
-    models.vae.to(device)
-    learning = [run.models.unet, *run.learning.values()]
-    for module in learning:
-        module.eval()  # no LoRA dropout in pictures
-    pipeline = new_pipeline(models)
-    total = len(config.sample_prompts)
-    for index, prompt in enumerate(config.sample_prompts):
-        if controls.stopping:
-            break
-        run.say("sample", index, total, "pictures")
-        with torch.no_grad():
-            text = run.prompts.encode(["", prompt])
-        seed = SAMPLE_SEED + index
-        picture = generate_encoded(pipeline, text, seed, size_px=config.resolution)
-        artifact_id = f"sample-step{run.step:08d}-{index:02d}.png"
-        write_atomically(run.job.artifacts / artifact_id, functools.partial(picture.save, format="PNG"))
-        run.reporter.emit(run.job.publish(artifact_id, ArtifactKind.SAMPLE, artifact_id, run.step))
-        run.reporter.emit(
-            messages.Sample(
-                step=run.step,
-                index=index,
-                prompt=prompt,
-                seed=seed,
-                artifact_id=artifact_id,
-                width=picture.width,
-                height=picture.height,
-            )
-        )
-    for module in learning:
-        module.train()
-    models.vae.to("cpu")

@@ -13,7 +13,7 @@ from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from loratui_agent.train import evaluate, export, loop, lora, saving
+from loratui_agent.train import evaluate, export, loop, lora, samples, saving
 from loratui_agent.train.conditioning import time_ids
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.kinds import SDXL
@@ -265,7 +265,7 @@ def any_precision() -> Iterator[None]:
 def test_it_draws_while_it_trains_and_with_the_finished_file(tmp_path: Path, base: Path, precision: str):
     run = sdxl_run(tmp_path, base, mixed_precision=precision, sample_prompts=("a zorbix",))
     take_steps(run, 1)
-    saving.make_samples(run, Controls(run.reporter))
+    samples.make_samples(run, Controls(run.reporter))
     with Image.open(run.job.artifacts / "sample-step00000001-00.png") as picture:
         assert picture.size == (64, 64)
     saved = saving.save_lora(run, "tiny.safetensors", ArtifactKind.LORA)

@@ -31,6 +31,12 @@ def test_only_what_final_leaves_out_is_not_wanted_at_all() -> None:
     assert unwanted(DownloadPolicy(which="none")) == unwanted(DownloadPolicy(max_gib=0)) == set()
 
 
+def test_small_pictures_come_with_final_too_and_count_as_what_lies_on_the_way() -> None:
+    small = artifact(7, ArtifactKind.THUMBNAIL, size=2**30)
+    assert DownloadPolicy(which="final").declined([small]) == {}
+    assert set(DownloadPolicy(max_gib=1).declined([small, artifact(8, ArtifactKind.LORA, size=10)])) == {"a7"}
+
+
 def test_results_come_before_what_lies_on_the_way_to_them() -> None:
     gib = 2**30
     run = [*(artifact(n, size=gib) for n in range(5)), artifact(9, ArtifactKind.LORA, size=gib)]

@@ -55,7 +55,7 @@ def test_work_is_what_the_plan_says(config):
     assert work.training_units == pytest.approx(40 * 9 + 4 * 1.5)
     assert work.num_files == 1 + 4
     assert work.file_bytes == 8 * 1_200_000
-    assert work.num_sample_pictures == 2 * 2 + 25
+    assert work.num_sample_pictures == 2 * (2 + 1) + 25
     assert (work.state_bytes, work.num_states) == (8 * 7_200_000, None), "by the clock"
     assert work.last_bytes <= work.result_bytes
     assert (work.upload_bytes, work.base_model_bytes) == (7, None)

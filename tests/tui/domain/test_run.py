@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from loratui.domain import formatting
 from loratui.domain.phases import took
-from loratui.domain.run import NUM_ARTIFACTS, NUM_KEPT, LinkState, Money, RunView
+from loratui.domain.run import NUM_KEPT, LinkState, Money, RunView
+from loratui.domain.run_files import NUM_ARTIFACTS
 from loratui_protocol.messages import (
     Artifact,
     ArtifactKind,
@@ -30,6 +31,7 @@ from loratui_protocol.messages import (
     Telemetry,
     Unsupported,
     Warn,
+    Withdrawn,
 )
 from support.protocol_strategies import wild_records
 
@@ -304,3 +306,39 @@ def test_run_that_goes_on_for_ever_keeps_what_is_newest() -> None:
     assert (len(view.warnings), len(view.phases), len(view.checkpoints)) == (NUM_KEPT, NUM_KEPT, NUM_KEPT)
     assert view.warnings[-1].message == str(NUM_KEPT + 4)
     assert next(iter(view.phases)) == "5"
+
+
+WITHDRAWN = Withdrawn(id="a", name=ARTIFACT.name, sha256=ARTIFACT.sha256, why="newer ones are kept")
+
+
+def test_a_file_that_was_withdrawn_is_waited_for_by_nobody() -> None:
+    view = run(ARTIFACT)
+    view.download_failures["a"] = "the file is gone"
+    over = State(state=JobState.DONE)
+    for seq, event in enumerate((WITHDRAWN, over), 2):
+        view.apply(Record(seq=seq, ts=0.0, event=event))
+    assert (view.artifacts, view.download_failures, view.is_settled) == ({}, {}, True)
+    view.apply(Record(seq=4, ts=0.0, event=ARTIFACT))
+    assert (set(view.artifacts), view.withdrawn, view.is_settled) == ({"a"}, {}, False)
+
+
+def test_a_file_that_is_here_stays_when_it_is_withdrawn_and_another_version_is_left_alone() -> None:
+    view = run(ARTIFACT)
+    view.downloaded["a"] = Path("a")
+    view.apply(Record(seq=2, ts=0.0, event=replace(WITHDRAWN, sha256="f" * 64)))
+    assert not view.withdrawn
+    view.apply(Record(seq=3, ts=0.0, event=WITHDRAWN))
+    assert (set(view.artifacts), set(view.downloaded)) == ({"a"}, {"a"})
+
+
+def test_a_host_that_withdraws_without_end_fills_no_memory() -> None:
+    view = run()
+    for number in range(NUM_ARTIFACTS + 3):
+        for event in (replace(ARTIFACT, id=str(number)), replace(WITHDRAWN, id=str(number))):
+            view.apply(Record(seq=1, ts=0.0, event=event))
+    assert (len(view.withdrawn), len(view.artifacts)) == (NUM_ARTIFACTS, 0)
+
+
+def test_the_base_alone_is_named_so() -> None:
+    drawn = Sample(step=3, index=0, prompt="a cat", seed=1, artifact_id="s", width=1, height=1, weight=0.0)
+    assert run(drawn).log[-1].text == 'sample without the LoRA: "a cat"'

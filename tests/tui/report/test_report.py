@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from loratui_protocol.messages import (
     Sample,
     State,
     Step,
+    Validation,
 )
 
 CONFIG = "[network]\nnetwork_dim = 8\n[save]\noutput_name = '<b>cat</b>'\n"
@@ -189,3 +191,37 @@ def test_page_has_an_end_however_many_samples_there_are(tmp_path, monkeypatch):
     assert f"{51 - num_shown} older samples are not on this page" in page.text
     assert "step 49" in page.text
     assert page.text.index("step 48") < page.text.index("step 49")
+
+
+def test_each_prompt_has_a_row_that_begins_without_the_lora(tmp_path):
+    view = finished_view(tmp_path)
+    view.samples.clear()
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.jpg")
+    for step, index, weight in ((10, 0, 0.0), (10, 1, 0.0), (10, 0, 1.0), (10, 1, 1.0), (20, 0, 1.0), (20, 1, 1.0)):
+        id_, prompt = f"s{step if weight else 'base'}-{index}", ("a cat", "a dog")[index]
+        said = Sample(step=step, index=index, prompt=prompt, seed=4, artifact_id=id_, width=8, height=8, weight=weight)
+        view.samples.append(replace(said, thumbnail_id=f"{id_}-small"))
+        # Of the last step only the small ones have come so far.
+        view.downloaded[f"{id_}-small"] = tmp_path / "small.jpg"
+        if step < 20:
+            view.downloaded[id_] = tmp_path / "sample"
+    page = written(tmp_path, view)
+    ofs = ("without the LoRA", "step 10", "step 20")
+    places = [page.text.index(f"{of}: {prompt} (seed 4)") for prompt in ("a cat", "a dog") for of in ofs]
+    assert places == sorted(places)
+    kinds = [value.split(";")[0] for name, value in page.attributes if name == "src"][-6:]
+    assert kinds == ["data:image/png", "data:image/png", "data:image/jpeg"] * 2
+
+
+def test_the_best_file_is_named_with_its_evidence(tmp_path):
+    view = finished_view(tmp_path)
+    assert "Best by validation" not in written(tmp_path, view).text
+    for step, loss in ((10, 0.2), (20, 0.1), (30, 0.3), (40, math.nan)):
+        view.validations.append(Validation(step=step, loss=loss, train_loss=loss, num_pictures=3))
+        name = f"cat-step{step:08d}.safetensors"
+        view.artifacts[name] = replace(artifact(name, ArtifactKind.CHECKPOINT_LORA, name), step=step)
+    # Of the lowest error there is no file.
+    del view.artifacts["cat-step00000020.safetensors"]
+    text = written(tmp_path, view).text
+    assert "Best by validation: cat-step00000010.safetensors, of step 10. Its error on 3 pictures" in text
+    assert "is 0.2, the lowest of 2 files; the highest is 0.3." in text

@@ -18,7 +18,7 @@ from loratui.sessions.start_run import start_run
 from loratui.settings import Settings
 from loratui.store import Store
 from loratui_protocol.link import MAX_CHUNK_BYTES
-from loratui_protocol.messages import AckArtifacts, Artifact, ArtifactKind, GetArtifact, JobState, State
+from loratui_protocol.messages import AckArtifacts, Artifact, ArtifactKind, GetArtifact, JobState, State, Withdrawn
 from loratui_protocol.paths import FILES_SOCKET, socket_path
 from support.agent_process import wait_until
 from support.fake_agent import FakeAgent, fake_agent
@@ -391,6 +391,73 @@ def test_run_that_announces_more_than_the_user_allows_is_told_of_and_its_result_
     assert "downloads.max_gib" in view.declined["huge"]
     assert any("left on the agent" in line.text for line in view.log)
     host.close()
+
+
+def withdraw(agent: FakeAgent, run_id: str, artifact: Artifact) -> None:
+    del agent.jobs[run_id].files[artifact.id]
+    why = "newer ones are kept"
+    agent.emit(run_id, Withdrawn(id=artifact.id, name=artifact.name, sha256=artifact.sha256, why=why))
+
+
+def checkpoint(agent: FakeAgent, run_id: str, number: int) -> Artifact:
+    content = safetensors(4 + number)
+    kind = ArtifactKind.CHECKPOINT_LORA
+    return publish(agent, run_id, content, artifact_of(content, f"a{number}", name=f"{number}", kind=kind))
+
+
+def test_what_was_withdrawn_stays_where_it_is_here_and_is_not_missed_where_it_is_not(
+    agent: FakeAgent, here: Settings
+) -> None:
+    host = hosting(here)
+    run_id = start(host, agent)
+    first = checkpoint(agent, run_id, 0)
+    wait_until(lambda: "a0" in host.view(run_id).downloaded, "the file")
+    withdraw(agent, run_id, first)
+    wait_until(lambda: "a0" in host.view(run_id).withdrawn, "the word of it")
+    host.close()
+    withdraw(agent, run_id, checkpoint(agent, run_id, 1))
+    checkpoint(agent, run_id, 2)
+    again = hosting(here)
+    again.follow(run_id).result(10)
+    view = settled(again, agent, run_id)
+    assert list(view.artifacts) == ["a0", "a2"]
+    assert (set(view.downloaded), view.download_failures, view.declined) == ({"a0", "a2"}, {}, {})
+    wait_until(lambda: again.view(run_id).is_known_to_be_settled, "the agent to know")
+    again.close()
+
+
+def test_a_file_that_is_withdrawn_while_it_comes_is_no_failure_and_leaves_nothing(
+    host: SessionHost, agent: FakeAgent, here: Settings
+) -> None:
+    run_id = start(host, agent)
+    content = safetensors(BULK_FROM_BYTES // 8)
+    kind = ArtifactKind.CHECKPOINT_LORA
+    artifact = artifact_of(content, "a0", name="0", kind=kind)
+    files = agent.jobs[run_id].files
+
+    def once(_: GetArtifact, piece: bytes) -> bytes:
+        files.pop("a0", None)
+        return piece
+
+    agent.spoil_file = once
+    publish(agent, run_id, content, artifact)
+    wait_until(lambda: "a0" in host.view(run_id).download_failures, "the rest to be refused")
+    assert len(list(here.run_folder(run_id).glob("*.part"))) == 1
+    files["a0"] = content
+    withdraw(agent, run_id, artifact)
+    view = settled(host, agent, run_id)
+    assert (view.artifacts, view.download_failures) == ({}, {})
+    wait_until(lambda: not list(here.run_folder(run_id).glob("*.part")), "what had come to be removed")
+
+
+def test_a_small_picture_does_not_wait_for_a_large_file(host: SessionHost, agent: FakeAgent) -> None:
+    run_id = start(host, agent)
+    agent.silent_files = {"lora"}
+    publish(agent, run_id, LORA)
+    wait_until(lambda: agent.reads, "the file to be asked for")
+    publish(agent, run_id, b"small", artifact_of(b"small", "s", name="s.jpg", kind=ArtifactKind.THUMBNAIL))
+    wait_until(lambda: "s" in host.view(run_id).downloaded, "the picture")
+    assert "lora" not in host.view(run_id).downloaded
 
 
 HOSTILE_NAMES = (

@@ -286,6 +286,19 @@ def widths_fit(shown: Shown, width: int) -> bool:
     return all(strip.cell_length == width for strip in shown.screen._compositor.render_strips())
 
 
+async def test_pictures_stand_beside_those_without_the_lora(tmp_path: Path) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock)
+    source.paint_base(tmp_path, ("one", "two"))
+    source.paint_samples(tmp_path, 1200, ("one", "two"))
+    async with showing(source, clock, size=(60, 40)) as shown:
+        await shown.press("i")
+        assert "step 1200  (1 of 1)" in shown.text()
+        captions = [line.split() for line in shown.text().splitlines() if "without the LoRA: " in line]
+        assert captions == [["without", "the", "LoRA:", "one", "one"], ["without", "the", "LoRA:", "two", "two"]]
+        assert "on its way" not in shown.text()
+
+
 async def test_a_storm_of_resizes_breaks_nothing(tmp_path: Path) -> None:
     clock = HandClock()
     source = ScriptedSource(clock)

@@ -16,6 +16,7 @@ from loratui_protocol.errors import LoratuiError, ModelError, UsageError
 from loratui_protocol.findings import Finding, Severity
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
+from loratui_protocol.save_points import superseded
 from loratui_protocol.single_file import local_model
 from loratui_protocol.subsets import datasets_of
 
@@ -171,6 +172,9 @@ def _stop_row(planned: Plan) -> list[tuple[str, str]]:
 def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
     planned, config = checked.plan, checked.config
     text_lrs = " and ".join(f"{rate:g}" for rate in dict.fromkeys(config.effective_text_encoder_lrs))
+    gone = superseded(config, planned.save_points)
+    stays = [point.name for point in planned.save_points if point not in gone]
+    stays += ["the best by validation"] if config.keep_best and planned.held_out.indices else []
     return [
         ("pictures", f"{planned.num_pictures}, and {planned.num_reg_pictures} for regularisation"),
         ("steps", f"{planned.steps} in {planned.epochs} epochs of {planned.steps_per_epoch}"),
@@ -181,7 +185,9 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
         ("learning rate", f"{config.effective_unet_lr:g} (UNet), {text_lrs} (text encoder)"),
         ("rank and alpha", f"{config.network_dim} and {config.alpha:g}"),
         ("files on the way", ", ".join(point.name for point in planned.save_points) or "none"),
+        *([("of these stay", ", ".join(stays))] if gone else []),
         ("samples after steps", ", ".join(map(str, planned.sample_steps)) or "none"),
+        *([("sample pictures", _pictures(planned))] if planned.sample_steps else []),
     ]
 
 
@@ -203,3 +209,10 @@ def _bucket_rows(checked: Checked) -> list[tuple[str, str]]:
         of = f"{width}x{height}, {dataset.train_batch_size} a batch; " if len(datasets) > 1 else ""
         rows.append((f"buckets of dataset {number + 1}" if of else "buckets", of + (buckets or "none")))
     return rows
+
+
+def _pictures(planned: Plan) -> str:
+    prompts = "; ".join(prompt.text for prompt in planned.samples.prompts)
+    of = "captions" if planned.samples.told else "prompts"
+    counted = f"{planned.num_sample_pictures}, with those of the base alone"
+    return f"{counted}, of {len(planned.samples.prompts)} {of}: {prompts}"

@@ -11,7 +11,9 @@ Which = Literal["all", "final", "none"]
 BYTES_PER_MBIT = 125_000
 MAX_FILES = 5_000
 """Of one run. A host that announces more wants to fill this machine's disk, or its time."""
-_ON_THE_WAY = (ArtifactKind.CHECKPOINT_LORA, ArtifactKind.SAMPLE)
+_ON_THE_WAY = (ArtifactKind.CHECKPOINT_LORA, ArtifactKind.SAMPLE, ArtifactKind.THUMBNAIL)
+_NOT_FINAL = (ArtifactKind.CHECKPOINT_LORA, ArtifactKind.SAMPLE)
+"""What ``final`` leaves out. Small pictures come anyhow: they show on any line whether a run is worth its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class DownloadPolicy:
 
         A limit says how much is fetched unasked, and ``none`` that they fetch it themselves.
         """
-        return self.which == "final" and artifact.kind in _ON_THE_WAY
+        return self.which == "final" and artifact.kind in _NOT_FINAL
 
     def declined(
         self, missing: Iterable[Artifact], files: Mapping[str, LocalFile] = _NOTHING, *, stands_in: str = ""

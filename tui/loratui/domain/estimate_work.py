@@ -88,8 +88,7 @@ def work_of(
 ) -> Work:
     """Return what a config with this plan comes to. ``brings_states``: saved states are fetched, too."""
     width, height = config.resolution
-    num_prompts = len(config.sample_prompts)
-    num_samples = num_prompts * len(plan.sample_steps) + (NUM_SHEET_PICTURES if num_prompts else 0)
+    num_samples = plan.num_sample_pictures + (NUM_SHEET_PICTURES if plan.draws_sheet else 0)
     precision = 2 if config.save_precision == "float" else 1
     return Work(
         steps=plan.steps,

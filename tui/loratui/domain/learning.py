@@ -4,11 +4,11 @@ Everything is relative to the looks before: how large an error is says nothing b
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loratui_protocol.messages import Validation
+from loratui_protocol.messages import Artifact, ArtifactKind, Validation
 
 LEAST_LOOKS = 4
 """Fewer are no curve."""
@@ -16,6 +16,7 @@ _RECENT = 3
 _NOTHING = 0.005
 """Of the first error: less than half a percent over the recent looks is no change."""
 _MUCH = 0.10
+_LORAS = (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA)
 
 
 class Trend(StrEnum):
@@ -67,6 +68,13 @@ def verdict(looks: Sequence[Validation]) -> Verdict:
     if abs(recent_held) < _NOTHING and abs(recent_trained) < _NOTHING:
         return Verdict(Trend.FLAT, f"{evidence}; hardly any change since step {before.step}")
     return Verdict(Trend.LEARNING, evidence)
+
+
+def judged_files(files: Iterable[Artifact], looks: Sequence[Validation]) -> list[tuple[Artifact, Validation]]:
+    """Return the LoRA files that were looked at, each with its look, the one with the lowest error first."""
+    by_step = {look.step: look for look in looks if math.isfinite(look.loss)}
+    judged = [(file, by_step[file.step]) for file in files if file.kind in _LORAS and file.step in by_step]
+    return sorted(judged, key=lambda each: (each[1].loss, each[0].step))
 
 
 def _change(before: float, now: float) -> float:

@@ -9,6 +9,7 @@ _SUFFIXES = {
     ArtifactKind.LORA: (".safetensors",),
     ArtifactKind.CHECKPOINT_LORA: (".safetensors",),
     ArtifactKind.SAMPLE: (".png",),
+    ArtifactKind.THUMBNAIL: (".jpg",),
     ArtifactKind.CONTACT_SHEET: (".png",),
     ArtifactKind.EVALUATION: (".json", ".png"),
     ArtifactKind.CONFIG: (".toml", ".json"),

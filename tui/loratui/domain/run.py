@@ -11,6 +11,7 @@ from loratui.domain import formatting
 from loratui.domain.learning import verdict
 from loratui.domain.phases import Phase, title, took
 from loratui.domain.rental_cost import RentalCost
+from loratui.domain.run_files import announce, withdraw
 from loratui.domain.saved_states import offer
 from loratui.domain.series import Series
 from loratui.domain.supplied import Supplied
@@ -36,12 +37,12 @@ from loratui_protocol.messages import (
     Unsupported,
     Validation,
     Warn,
+    Withdrawn,
 )
 
 NUM_LOG_LINES = 1000
 NUM_KEPT = 1000
 """Of samples, checkpoints and warnings, and of phases: the newest. Each snapshot copies them."""
-NUM_ARTIFACTS = 5000
 _SILENT = ("start_job", "ack_artifacts")
 """Commands that the client sends by itself: their success is not news."""
 _NOTED = (JobState.INTERRUPTED, JobState.RESUMING)
@@ -126,6 +127,8 @@ class RunView:
     """What comes before the steps, by name: several go on at once on another machine."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
+    withdrawn: dict[str, Artifact] = field(default_factory=dict)
+    """By id what the config does not keep: of these only what is here is among ``artifacts``."""
     offered: dict[str, Artifact] = field(default_factory=dict)
     """The parts of the newest saved states on the box, by artifact id. Nothing waits for them."""
     kept_step: int | None = None
@@ -197,9 +200,13 @@ class RunView:
                 offer(self.offered, event)
             case Artifact() as event:
                 self._artifact(event, record.ts)
+            case Withdrawn() as event:
+                withdraw(self, event)
+                self.note(record.ts, "INFO", f"file {event.name} is not to be had any more: {event.why}")
             case Sample() as event:
                 _keep(self.samples, event)
-                self.note(record.ts, "INFO", f'sample of step {event.step}: "{event.prompt}"')
+                of = f"of step {event.step}" if event.weight else "without the LoRA"
+                self.note(record.ts, "INFO", f'sample {of}: "{event.prompt}"')
             case Validation() as event:
                 self.validations = [look for look in self.validations if look.step < event.step]
                 _keep(self.validations, event)
@@ -309,6 +316,7 @@ class RunView:
             phases=self.phases.copy(),
             checkpoints=self.checkpoints.copy(),
             artifacts=self.artifacts.copy(),
+            withdrawn=self.withdrawn.copy(),
             offered=self.offered.copy(),
             downloaded=self.downloaded.copy(),
             exported=self.exported.copy(),
@@ -364,26 +372,9 @@ class RunView:
         return max(0.0, now_s - self.money_at_s)
 
     def _artifact(self, event: Artifact, ts: float) -> None:
-        earlier = self.artifacts.get(event.id)
-        if earlier is not None and earlier.sha256 != event.sha256:
-            # A resumed run wrote the file anew: what was fetched is not it any more.
-            for known in (self.downloaded, self.exported, self.download_failures):
-                known.pop(event.id, None)
-            self.acknowledged.discard(event.id)
-        self.artifacts[event.id] = event
-        if len(self.artifacts) > NUM_ARTIFACTS:
-            self._forget_artifact()
-        if event.kind is not ArtifactKind.SAMPLE:
+        announce(self, event)
+        if event.kind not in (ArtifactKind.SAMPLE, ArtifactKind.THUMBNAIL):
             self.note(ts, "INFO", f"file {event.name}, {formatting.size(event.size)}")
-
-    def _forget_artifact(self) -> None:
-        """Forget the oldest file that is settled; where all are on their way, the oldest of them."""
-        places = (self.downloaded, self.exported, self.download_failures, self.declined)
-        settled = (each for each in self.artifacts if any(each in place for place in places))
-        oldest = next(settled, next(iter(self.artifacts)))
-        for place in (self.artifacts, *places):
-            place.pop(oldest, None)
-        self.unwanted.discard(oldest)
 
     def _money(self, spent_microusd: int, price_microusd_per_h: int, deadline_s: float | None) -> None:
         self.spent_microusd = spent_microusd

@@ -21,6 +21,7 @@ from loratui_protocol.messages import (
     Unsupported,
     Validation,
     Warn,
+    Withdrawn,
 )
 
 STEP_SHARE = 0.05
@@ -55,13 +56,17 @@ class Narrator:
                 return f"warning: {message} [{code}]"
             case Checkpoint(step=number, size=size):
                 return f"checkpoint at step {number}, {formatting.size(size)}"
+            case Sample(weight=0, prompt=prompt):
+                return f'sample without the LoRA: "{prompt}"'
             case Sample(step=number, prompt=prompt):
                 return f'sample at step {number}: "{prompt}"'
             case Validation() as look:
                 self._looks = [*(each for each in self._looks if each.step < look.step), look]
                 return f"step {look.step}: {verdict(self._looks).sentence}"
-            case Artifact(kind=ArtifactKind.SAMPLE | ArtifactKind.STATE):
+            case Artifact(kind=ArtifactKind.SAMPLE | ArtifactKind.THUMBNAIL | ArtifactKind.STATE):
                 return None
+            case Withdrawn(name=name, why=why):
+                return f"file {name} is not to be had any more: {why}"
             case Artifact(name=name, size=size):
                 return f"file {name}, {formatting.size(size)}"
             case CommandResult(command="start_job" | "ack_artifacts", ok=True):

@@ -9,13 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from loratui.domain import formatting
-from loratui.domain.learning import verdict
+from loratui.domain.learning import judged_files, verdict
 from loratui.domain.run import RunView
 from loratui.report import html
 from loratui.report.chart import loss_chart
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import StorageError
-from loratui_protocol.messages import ArtifactKind
+from loratui_protocol.messages import ArtifactKind, Sample
 
 _SMOOTHING = 0.05
 MAX_SAMPLE_BYTES = 128 << 20
@@ -48,7 +48,9 @@ def write(view: RunView, path: Path, *, config_toml: str, now_s: float) -> None:
         html.section("What it learns", _learning(view)),
         html.section("Loss", _loss(view)),
         html.section("Settings", html.table(_settings(config_toml))),
-        html.section("Files", html.table(_files(view)), html.folded("the LoRA file about itself", _header(view))),
+        html.section(
+            "Files", _best(view), html.table(_files(view)), html.folded("the LoRA file about itself", _header(view))
+        ),
         html.section("Cost", html.table(_cost(view, now_s))),
         html.section("Warnings", html.table((warn.code, warn.message) for warn in view.warnings)),
         html.section("Machine", html.table(_machine(view))),
@@ -95,23 +97,32 @@ def _scores(view: RunView) -> list[tuple[str, str, str]]:
 
 
 def _samples(view: RunView) -> str:
-    """Return each sample once, as many of the newest as there is room for."""
+    """Return the samples, a row for each prompt: first without the LoRA, then step by step."""
     # A resumed run says again what it had made.
-    known = {sample.artifact_id: sample for sample in view.samples if sample.artifact_id in view.downloaded}
-    pictures: list[str] = []
-    room = MAX_SAMPLE_BYTES
-    while known:
-        artifact_id, sample = known.popitem()
-        caption = f"step {sample.step}: {sample.prompt} (seed {sample.seed})"
-        picture = html.picture(view.downloaded[artifact_id], caption)
-        if len(picture) > room:
-            left_out = f"{1 + len(known)} older samples are not on this page; their files are kept."
-            pictures.append(html.paragraph(left_out, "faint"))
-            break
-        room -= len(picture)
-        pictures.append(picture)
-    shown = [picture for picture in reversed(pictures) if picture]
-    return '<div class="samples">\n' + "\n".join(shown) + "\n</div>" if shown else ""
+    said = {sample.artifact_id: sample for sample in view.samples}
+    rows: dict[int, list[tuple[Sample, str]]] = {}
+    room, num_left_out = MAX_SAMPLE_BYTES, 0
+    # The newest count most, and what they are compared with.
+    for sample in sorted(said.values(), key=lambda each: (each.weight > 0, -each.step)):
+        path = view.downloaded.get(sample.artifact_id) or view.downloaded.get(sample.thumbnail_id)
+        if path is None:
+            continue
+        of = f"step {sample.step}" if sample.weight else "without the LoRA"
+        picture = "" if num_left_out else html.picture(path, f"{of}: {sample.prompt} (seed {sample.seed})")
+        if num_left_out or len(picture) > room:
+            num_left_out += 1
+        elif picture:
+            room -= len(picture)
+            rows.setdefault(sample.index, []).append((sample, picture))
+    shown = []
+    for _, row in sorted(rows.items()):
+        in_order = sorted(row, key=lambda each: (each[0].weight > 0, each[0].step))
+        shown.append('<div class="samples">\n' + "\n".join(picture for _, picture in in_order) + "\n</div>")
+    if num_left_out:
+        shown.append(
+            html.paragraph(f"{num_left_out} older samples are not on this page; their files are kept.", "faint")
+        )
+    return "\n".join(shown)
 
 
 def _learning(view: RunView) -> str:
@@ -159,6 +170,18 @@ def _files(view: RunView) -> list[tuple[str, str, str]]:
         for artifact in view.artifacts.values()
         if artifact.kind in (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA)
     ]
+
+
+def _best(view: RunView) -> str:
+    """Return which file did best on pictures that are not trained on, where several were judged."""
+    judged = judged_files(view.artifacts.values(), view.validations)
+    if len(judged) < 2:
+        return ""
+    best, look = judged[0]
+    return html.paragraph(
+        f"Best by validation: {best.name}, of step {look.step}. Its error on {look.num_pictures} pictures that are not "
+        f"trained on is {look.loss:.4g}, the lowest of {len(judged)} files; the highest is {judged[-1][1].loss:.4g}."
+    )
 
 
 def _header(view: RunView) -> str:

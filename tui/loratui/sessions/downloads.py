@@ -5,13 +5,14 @@ import collections
 import logging
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loratui.domain.download_policy import DownloadPolicy, LocalFile
 from loratui.domain.local_names import LocalNames, may_be
 from loratui.domain.read_ahead import ReadAhead
 from loratui.domain.run import RunView
+from loratui.domain.run_files import take_back
 from loratui.domain.transfer_cost import Arrivals
 from loratui.remote.agent_client import AgentClient
 from loratui.remote.file_stream import FileWay
@@ -35,6 +36,7 @@ _AGAIN = ("artifact.corrupt", "artifact.silent")
 """What the next attempt may do better; other files come before that."""
 _NO_FILES = "protocol.handshake"
 _FIRST = (
+    ArtifactKind.THUMBNAIL,
     ArtifactKind.LORA,
     ArtifactKind.CONTACT_SHEET,
     ArtifactKind.EVALUATION,
@@ -66,6 +68,8 @@ class Downloads:
         self._bulk_failures = 0
         self._policy = policy
         self._told_declined: set[str] = set()
+        self._discarded: set[str] = set()
+        """Of the withdrawn ones: what was begun of them is gone."""
         self._attempts: collections.Counter[tuple[str, str]] = collections.Counter()
         """By id and version."""
         self._run = run
@@ -75,7 +79,7 @@ class Downloads:
         self._author = author
         self._changed = changed
         self._output_folder = output_folder(run.config_toml)
-        self._news = asyncio.Event()
+        self._news, self._small_news = asyncio.Event(), asyncio.Event()
         self._acks: dict[str, tuple[list[str], set[str]]] = {}
         self._arrivals = Arrivals()
         self._names = LocalNames()
@@ -100,9 +104,10 @@ class Downloads:
         self._judged_seq = -1
         self._states.recall(view)
         for artifact_id, known in self._store.downloads(self._run.id).items():
-            artifact = view.artifacts.get(artifact_id)
+            artifact = view.artifacts.get(artifact_id) or view.withdrawn.get(artifact_id)
             if artifact is None or not _is(artifact, known):
                 continue
+            take_back(view, artifact)
             if known.acknowledged:
                 view.acknowledged.add(artifact_id)
             if known.exported is not None:
@@ -113,6 +118,7 @@ class Downloads:
     def wake(self) -> None:
         """Look again whether there is something to fetch."""
         self._news.set()
+        self._small_news.set()
 
     def answered(self, result: CommandResult) -> None:
         """Note that the agent knows what is here."""
@@ -131,8 +137,9 @@ class Downloads:
         self._bulk_failures = 0
         # Anew for every connection: the way to the host may be another one.
         ahead = ReadAhead(self._policy.max_bytes_per_s)
-        self._news.set()
+        self.wake()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._bring_small(agent), name="small pictures")
             while True:
                 await self._news.wait()
                 self._news.clear()
@@ -146,6 +153,16 @@ class Downloads:
                 await self._acknowledge(agent)
                 self._states.go_on(tasks, agent, ahead, self.view)
 
+    async def _bring_small(self, agent: AgentClient) -> None:
+        """Fetch small pictures beside everything else: on a slow line a large file would keep them back for minutes."""
+        ahead = ReadAhead(self._policy.max_bytes_per_s)
+        while True:
+            await self._small_news.wait()
+            self._small_news.clear()
+            while (artifact := self._next(small=True)) is not None:
+                await self._bring(agent, artifact, ahead)
+                self._news.set()
+
     async def _bring_in_bulk(self, artifact: Artifact, ahead: ReadAhead) -> None:
         """Fetch a large file over a way of its own. Where that can't be had, the other one has to do."""
         try:
@@ -156,14 +173,15 @@ class Downloads:
             log.info("run=%s files=down failures=%d %s", self._run.id, self._bulk_failures, error)
             await asyncio.sleep(_BULK_PAUSE_S)
 
-    def _next(self) -> Artifact | None:
-        """Return the file to fetch next."""
+    def _next(self, *, small: bool = False) -> Artifact | None:
+        """Return the file to fetch next, of small pictures or of all others."""
         view = self.view
         self._decline()
         missing = [
             artifact
             for artifact_id, artifact in view.artifacts.items()
-            if artifact_id not in view.downloaded
+            if (artifact.kind is ArtifactKind.THUMBNAIL) is small
+            and artifact_id not in view.downloaded
             and artifact_id not in view.download_failures
             and artifact_id not in view.declined
         ]
@@ -175,7 +193,8 @@ class Downloads:
             # What is fetched changes nothing: whether it is to come or was begun, it counts the same.
             return
         self._judged_seq = self.view.last_seq
-        view, here = self.view, self._store.downloads(self._run.id)
+        view, here, files = self.view, self._store.downloads(self._run.id), self._store.files(self._run.id)
+        self._discard(files)
         missing = [each for each_id, each in view.artifacts.items() if each_id not in view.downloaded]
         # What another process has brought meanwhile, `loratui download` for one, counts whatever is wanted here.
         brought = {each.id for each in missing if each.id in here and _is(each, here[each.id])}
@@ -184,7 +203,7 @@ class Downloads:
         stands_in = _stand_in(view)
         declined = self._policy.declined(
             (each for each in missing if each.id not in brought),
-            self._store.files(self._run.id),
+            files,
             stands_in=stands_in,
         )
         for why in sorted(set(declined.values()) - set(view.declined.values())):
@@ -205,21 +224,30 @@ class Downloads:
             file, path = await self._fetch(agent, artifact, ahead)
             copy = await self._export(artifact, file, path) if self._is_current(artifact, view) else None
             if self._is_current(artifact, view):
+                take_back(view, artifact)
                 view.downloaded[artifact.id] = path
                 view.exported |= {artifact.id: copy} if copy is not None else {}
         except LoratuiError as error:
             if isinstance(error, AgentUnreachableError | HostError) or error.code == _NO_FILES:
                 raise
             # Of a version that was replaced meanwhile it says nothing about the new one.
-            if self._is_current(artifact, view):
+            if self._is_current(artifact, view) and artifact.id in view.artifacts:
                 self._failed(artifact, error)
         finally:
-            self.view.fetching = None
+            if artifact.kind is not ArtifactKind.THUMBNAIL:
+                self.view.fetching = None
             self._changed()
+
+    def _discard(self, files: Mapping[str, LocalFile]) -> None:
+        """Remove what has come so far of files that can't be had any more."""
+        gone = self.view.withdrawn.keys() - self.view.artifacts.keys()
+        for artifact_id in (gone - self._discarded) & files.keys():
+            (self._folder / f"{files[artifact_id].name}.part").unlink(missing_ok=True)
+        self._discarded = gone
 
     def _is_current(self, artifact: Artifact, view: RunView) -> bool:
         """Return whether this is still what the run has under its id; another journal brings another view."""
-        known = view.artifacts.get(artifact.id)
+        known = view.artifacts.get(artifact.id) or view.withdrawn.get(artifact.id)
         return view is self.view and known is not None and known.sha256 == artifact.sha256
 
     def _failed(self, artifact: Artifact, error: LoratuiError) -> None:
@@ -324,8 +352,9 @@ class Downloads:
             await agent.command(acknowledgement)
 
     def _progress(self, artifact: Artifact, here: int) -> None:
-        self.view.fetching = (artifact.id, here)
-        self._changed()
+        if artifact.kind is not ArtifactKind.THUMBNAIL:
+            self.view.fetching = (artifact.id, here)
+            self._changed()
 
     def _note(self, level: str, text: str) -> None:
         self.view.note(time.time(), level, text)

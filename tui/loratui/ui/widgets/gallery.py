@@ -10,11 +10,12 @@ from loratui.ui.widgets.pane import Pane
 from loratui_protocol.messages import Sample
 
 _LEAST_COLUMNS = 6
+WITHOUT = "without the LoRA"
 
 
 def sample_steps(view: RunView) -> list[int]:
-    """Return the steps that have samples, the first first."""
-    return sorted({sample.step for sample in view.samples})
+    """Return the steps that have samples of the LoRA, the first first."""
+    return sorted({sample.step for sample in view.samples if sample.weight})
 
 
 def latest_samples(view: RunView) -> list[Sample]:
@@ -24,14 +25,26 @@ def latest_samples(view: RunView) -> list[Sample]:
 
 
 def samples_of(view: RunView, step: int) -> list[Sample]:
-    """Return the samples of one step; of two with the same index (the run went back) the newer."""
-    found = {sample.index: sample for sample in view.samples if sample.step == step}
+    """Return the LoRA's samples of one step; of two with the same index (the run went back) the newer."""
+    found = {sample.index: sample for sample in view.samples if sample.step == step and sample.weight}
     return [found[index] for index in sorted(found)]
 
 
+def beside_the_base(view: RunView, samples: Sequence[Sample]) -> list[Sample]:
+    """Return each sample behind the one without the LoRA; the samples alone where one of those is missing."""
+    base = {sample.index: sample for sample in view.samples if not sample.weight}
+    if any(sample.index not in base for sample in samples):
+        return list(samples)
+    return [each for sample in samples for each in (base[sample.index], sample)]
+
+
 def gallery_rows(frame: Frame, samples: Sequence[Sample], width: int, height: int) -> list[Row]:
-    """Return the pictures as large as they fit into ``width`` x ``height`` cells, each with its prompt below."""
-    across, columns, lines = _arrange(len(samples), width, height)
+    """Return the pictures as large as they fit into ``width`` x ``height`` cells, each with its prompt below.
+
+    One without the LoRA stands beside the one with it.
+    """
+    together = 1 if all(sample.weight for sample in samples) else 2
+    across, columns, lines = _arrange(len(samples), width, height, together)
     if columns < _LEAST_COLUMNS or lines < 2:
         return [[(f" {len(samples)} pictures, too small to show here", Role.DIM)]]
     rows: list[Row] = []
@@ -41,8 +54,11 @@ def gallery_rows(frame: Frame, samples: Sequence[Sample], width: int, height: in
     return rows
 
 
-def _arrange(count: int, width: int, height: int) -> tuple[int, int, int]:
-    """Return how many pictures stand in a row, and the columns and lines of each, for the largest square ones."""
+def _arrange(count: int, width: int, height: int, together: int) -> tuple[int, int, int]:
+    """Return how many pictures stand in a row, and the columns and lines of each, for the largest square ones.
+
+    That many are not to be parted.
+    """
 
     def size(across: int) -> tuple[int, int, int]:
         down = -(-count // across)
@@ -51,19 +67,20 @@ def _arrange(count: int, width: int, height: int) -> tuple[int, int, int]:
         side = min(columns, (lines - 1) * 2)
         return side, across, lines
 
-    side, across, lines = max(size(across) for across in range(1, count + 1))
+    side, across, lines = max(size(across) for across in range(together, count + 1, together))
     return across, width // across - 1, min(lines, side // 2 + 1)
 
 
 def _tile(frame: Frame, sample: Sample, columns: int, lines: int) -> list[Row]:
-    path = frame.view.downloaded.get(sample.artifact_id)
+    here = frame.view.downloaded
+    path = here.get(sample.artifact_id) or here.get(sample.thumbnail_id)
     picture: list[Row]
     if path is None:
         picture = [[("on its way", Role.DIM)]]
     else:
         picture = picture_rows(path, columns, lines - 1, only_ascii=frame.options.ascii)
     picture = [*picture, *([] for _ in range(lines - 1 - len(picture)))]
-    caption: Row = [(cut(sample.prompt, columns), Role.DIM)]
+    caption: Row = [(cut(sample.prompt if sample.weight else f"{WITHOUT}: {sample.prompt}", columns), Role.DIM)]
     return [pad(row, columns) for row in (*picture[: lines - 1], caption)]
 
 
@@ -100,4 +117,6 @@ class PicturesPane(Pane):
         """Return the pictures."""
         step = self.step
         samples = latest_samples(frame.view) if step is None else samples_of(frame.view, step)
-        return gallery_rows(frame, samples, width, height) if samples else [[(" none yet", Role.DIM)]]
+        if not samples:
+            return [[(" none yet", Role.DIM)]]
+        return gallery_rows(frame, beside_the_base(frame.view, samples), width, height)
