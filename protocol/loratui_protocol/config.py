@@ -50,6 +50,8 @@ class TrainingConfig:
     """Never enlarge a picture; a small one gets a bucket of its own size."""
     caption_extension: str | None = None
     """Extension of caption files; unset: ``.txt``, then ``.caption``. sd-scripts: ``.caption`` alone."""
+    max_token_length: int | None = None
+    """Tokens of a caption that are read: 75, 150 or 225; the text encoder reads chunks of 75. Unset: 75."""
     caption_prefix: str | None = None
     """Put before every caption, with a space."""
     caption_suffix: str | None = None

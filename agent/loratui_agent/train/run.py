@@ -145,7 +145,12 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         base=base,
         identity=_identity(config, dataset, base.sha256, seed),
         objective=new_objective(config, models.noise_scheduler),
-        prompts=Prompts(models, trained=learning_rates.keys() != {"unet"}, clip_skip=clip_skip),
+        prompts=Prompts(
+            models,
+            trained=learning_rates.keys() != {"unet"},
+            clip_skip=clip_skip,
+            max_token_length=config.max_token_length,
+        ),
         learning_rates=learning_rates,
     )
     # PEFT draws the downs from torch's global generator.
