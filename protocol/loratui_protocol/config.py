@@ -66,6 +66,8 @@ class TrainingConfig:
     """Number of leading tags that shuffling and dropping leave in place."""
     keep_tokens_separator: str | None = None
     """A mark in captions, instead of ``keep_tokens``: tags before it stay in place, and those behind a second one."""
+    enable_wildcard: bool = False
+    """Choose at every step one of ``{a|b}``, and one of the lines of a caption file; ``{{`` and ``}}`` are braces."""
     caption_dropout_rate: float = 0.0
     """Share of steps that a picture is shown with an empty caption, 0 to 1."""
     caption_dropout_every_n_epochs: int = 0

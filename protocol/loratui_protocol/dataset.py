@@ -51,6 +51,7 @@ def scan_config(config: TrainingConfig, *, verify: bool = False) -> Dataset:
         scan(
             Path(folder),
             caption_extension=config.caption_extension,
+            enable_wildcard=config.enable_wildcard,
             resolution=enlarged,
             is_reg=is_reg,
             verify=verify,
@@ -71,6 +72,7 @@ def scan(
     train_data_dir: Path,
     *,
     caption_extension: str | None = None,
+    enable_wildcard: bool = False,
     resolution: tuple[int, int] | None = None,
     is_reg: bool = False,
     verify: bool = False,
@@ -83,7 +85,7 @@ def scan(
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.
     """
-    captions = CaptionReader(caption_extension)
+    captions = CaptionReader(caption_extension, enable_wildcard=enable_wildcard)
     try:
         found, findings = folders(train_data_dir)
         files = [

@@ -21,7 +21,6 @@ UNSUPPORTED: dict[str, tuple[object, str]] = {
     "dataset_config": (None, "dataset_config files; name the folder with train_data_dir"),
     "datasets": (None, "dataset_config files; name the folder with train_data_dir in a training config"),
     "in_json": (None, "metadata files; captions are read from text files"),
-    "enable_wildcard": (False, "wildcards in captions"),
     "weighted_captions": (False, "weights in captions"),
     "color_aug": (False, "colour augmentation"),
     "random_crop": (False, "random crops; pictures are cropped to the centre"),

@@ -105,6 +105,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "max_token_length": _maybe(st.sampled_from(MAX_TOKEN_LENGTHS)),
         "shuffle_caption": st.booleans(),
         "keep_tokens": _count,
+        "enable_wildcard": st.booleans(),
         "caption_dropout_rate": _share,
         "flip_aug": st.booleans(),
         "network_dim": _count,

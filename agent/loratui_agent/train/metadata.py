@@ -4,6 +4,7 @@ Nothing here depends on the clock or the machine: the same inputs give the same 
 """
 
 import json
+import re
 from collections import Counter
 
 from loratui_agent.train.base_hash import BaseHash
@@ -128,6 +129,6 @@ def _tag_frequency(dataset: Dataset) -> dict[str, dict[str, int]]:
     frequency: dict[str, Counter[str]] = {}
     for picture in dataset.pictures:
         if not picture.is_reg:
-            tags = [tag.strip() for tag in picture.caption.split(",") if tag.strip()]
+            tags = [tag.strip() for tag in re.split("[,\n]", picture.caption) if tag.strip()]
             frequency.setdefault(picture.path.parent.name, Counter()).update(tags)
     return {name: dict(sorted(tags.items())) for name, tags in sorted(frequency.items())}
