@@ -136,7 +136,8 @@ SETTINGS: list[dict[str, Any]] = [
 """The last key of each is what changes the result; those before it only have to be set for that."""
 
 SHOWN_BY: dict[str, str] = {
-    "pretrained_model_name_or_path": "agent/train/test_long_captions.py::test_what_stands_beyond_75_tokens_is_learned_from",
+    "pretrained_model_name_or_path": "agent/train/test_long_captions.py::"
+    "test_what_stands_beyond_75_tokens_is_learned_from",
     "v_parameterization": "agent/train/test_prediction.py::test_a_config_that_contradicts_the_files_is_refused",
     "train_data_dir": "protocol/test_dataset.py::test_with_wildcards_every_line_counts",
     "masked_loss": "agent/train/test_masks.py::test_a_white_mask_learns_everything_and_a_black_one_nothing",
