@@ -1,26 +1,21 @@
 """A training goes as it always went: a change of what is learned is seen, and is then meant."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from support.golden_losses import CURVES, FILE, curve, write_inputs
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 _TOLERANCE = 1e-4
 """One thread or two, SSE4, AVX2 or AVX-512: they differ by 2e-6 at most. A learning rate 5 % higher is 5e-3 off."""
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield write_inputs(tmp_path_factory.mktemp("golden"))
-    torch.set_num_threads(before)
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_inputs(tmp_path_factory.mktemp("golden"))
 
 
 @pytest.mark.parametrize("name", CURVES)

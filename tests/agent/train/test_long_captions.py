@@ -1,6 +1,5 @@
 """Captions beyond 75 tokens are read in chunks as sd-scripts reads them: training, looks, samples and the try-out."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,14 +26,6 @@ pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 FILLER = "red circle " * 40
 """Eighty words: what stands behind it is in the second chunk."""
 NUM_CHUNKS = {75: 1, 150: 2, 225: 3}
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
