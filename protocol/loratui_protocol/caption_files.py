@@ -13,9 +13,10 @@ MAX_CAPTION_BYTES = 64 << 10
 class CaptionReader:
     """Reads captions one after the other; ``findings`` then sums up."""
 
-    def __init__(self, extension: str | None) -> None:
-        """``extension`` None means each of ``CAPTION_EXTENSIONS`` in turn."""
+    def __init__(self, extension: str | None, *, enable_wildcard: bool = False) -> None:
+        """``extension`` None means each of ``CAPTION_EXTENSIONS`` in turn; with wildcards all lines of a file count."""
         self._extensions = (extension,) if extension else CAPTION_EXTENSIONS
+        self._enable_wildcard = enable_wildcard
         self._num_read = 0
         self._missing: list[tuple[Path, str]] = []
         self._empty: list[Path] = []
@@ -23,7 +24,7 @@ class CaptionReader:
         self._elsewhere: list[Path] = []
 
     def read(self, picture: Path, class_tokens: str) -> str:
-        """Return the picture's caption: the first line of its file, ``class_tokens`` if it has none.
+        """Return the picture's caption: the first line of its file, or all of them; ``class_tokens`` if it has none.
 
         Raises:
             DatasetError: the file is not UTF-8, can't be read or is no caption by its size.
@@ -38,6 +39,8 @@ class CaptionReader:
         if not lines:
             self._empty.append(path)
             return ""
+        if self._enable_wildcard:
+            return "\n".join(lines)
         if len(lines) > 1:
             self._longer.append(path)
         return lines[0]
@@ -73,7 +76,7 @@ class CaptionReader:
                     "dataset.caption_lines",
                     f"{len(self._longer)} caption files have several lines; the first one counts, as in sd-scripts "
                     f"(first: {self._longer[0].name})",
-                    "join the lines",
+                    "join the lines, or set enable_wildcard = true to have one chosen each time",
                     self._longer[0],
                 )
             )

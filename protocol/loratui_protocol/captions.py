@@ -1,6 +1,8 @@
 """What a caption becomes when its picture is shown: sd-scripts' rules, in sd-scripts' order."""
 
 import random
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from loratui_protocol.config import TrainingConfig
@@ -22,12 +24,16 @@ class Captions:
         self._config = config
 
     def whole(self, caption: str) -> str:
-        """Return a caption with nothing dropped or shuffled."""
-        return self._separated(self._framed(caption))
+        """Return a caption with nothing dropped or shuffled; of what there is to choose from the longest."""
+        return self._separated(self._chosen(caption, lambda choices: max(choices, key=len)))
 
     @property
     def vary(self) -> bool:
         """Return whether a picture's caption is another one from step to step, but for whole captions dropped."""
+        return self._config.enable_wildcard or self._tags_vary
+
+    @property
+    def _tags_vary(self) -> bool:
         config = self._config
         return config.shuffle_caption or config.caption_tag_dropout_rate > 0 or config.token_warmup_step > 0
 
@@ -39,15 +45,25 @@ class Captions:
         every = config.caption_dropout_every_n_epochs
         if is_dropped or (every and when.epoch % every == 0):
             return ""
-        if not self.vary:
-            return self.whole(caption)
-        first, loose, last = self._split(self._framed(caption))
+        chosen = self._chosen(caption, rng.choice)
+        if not self._tags_vary:
+            return self._separated(chosen)
+        first, loose, last = self._split(chosen)
         loose = loose[: self._num_warm(len(loose), when)]
         if config.shuffle_caption:
             rng.shuffle(loose)
         if config.caption_tag_dropout_rate > 0:
             loose = [tag for tag in loose if rng.random() >= config.caption_tag_dropout_rate]
         return self._separated(", ".join((*first, *loose, *last)))
+
+    def _chosen(self, caption: str, choose: Callable[[list[str]], str]) -> str:
+        """Return the caption with prefix and suffix; with wildcards one of its lines, and one of each ``{a|b}``."""
+        if not self._config.enable_wildcard:
+            return self._framed(caption)
+        # As in sd-scripts, which takes doubled braces first: they are braces to be read.
+        line = self._framed(choose(caption.split("\n"))).replace("{{", "\0").replace("}}", "\1")
+        line = re.sub(r"\{([^}]+)\}", lambda found: choose(found[1].split("|")), line)
+        return line.replace("\0", "{").replace("\1", "}")
 
     def _framed(self, caption: str) -> str:
         parts = (self._config.caption_prefix, caption, self._config.caption_suffix)

@@ -51,6 +51,8 @@ class TrainingConfig:
     """Never enlarge a picture; a small one gets a bucket of its own size."""
     caption_extension: str | None = None
     """Extension of caption files; unset: ``.txt``, then ``.caption``. sd-scripts: ``.caption`` alone."""
+    max_token_length: int | None = None
+    """Tokens of a caption that are read: 75, 150 or 225; the text encoder reads chunks of 75. Unset: 75."""
     caption_prefix: str | None = None
     """Put before every caption, with a space."""
     caption_suffix: str | None = None
@@ -65,6 +67,8 @@ class TrainingConfig:
     """Number of leading tags that shuffling and dropping leave in place."""
     keep_tokens_separator: str | None = None
     """A mark in captions, instead of ``keep_tokens``: tags before it stay in place, and those behind a second one."""
+    enable_wildcard: bool = False
+    """Choose at every step one of ``{a|b}``, and one of the lines of a caption file; ``{{`` and ``}}`` are braces."""
     caption_dropout_rate: float = 0.0
     """Share of steps that a picture is shown with an empty caption, 0 to 1."""
     caption_dropout_every_n_epochs: int = 0

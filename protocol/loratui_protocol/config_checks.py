@@ -11,6 +11,7 @@ LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
 NETWORK_ARGS = ("conv_dim", "conv_alpha")
 NUM_TIMESTEPS = 1000
 """Of every Stable Diffusion model."""
+MAX_TOKEN_LENGTHS = (75, 150, 225)
 HUBER_SCHEDULES = ("constant", "exponential", "snr")
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
 SAVE_PRECISIONS = ("float", "fp16", "bf16")
@@ -130,6 +131,11 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
         (config.caption_dropout_every_n_epochs >= 0, "caption_dropout_every_n_epochs", "0 or more"),
         (config.token_warmup_min >= 0, "token_warmup_min", "0 or more"),
         (config.token_warmup_step >= 0, "token_warmup_step", "0 or more"),
+        (
+            config.max_token_length in (None, *MAX_TOKEN_LENGTHS),
+            "max_token_length",
+            f"one of {', '.join(map(str, MAX_TOKEN_LENGTHS))}",
+        ),
         (bool(config.caption_separator), "caption_separator", "at least a character"),
         (config.network_alpha is None or config.network_alpha > 0, "network_alpha", "above 0"),
         (

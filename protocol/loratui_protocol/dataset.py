@@ -71,6 +71,7 @@ def _scan_subset(subset: TrainedSubset, *, verify: bool) -> Dataset:
     return scan(
         Path(subset.image_dir),
         caption_extension=config.caption_extension,
+        enable_wildcard=config.enable_wildcard,
         resolution=None if config.enable_bucket and config.bucket_no_upscale else config.resolution,
         is_reg=subset.is_reg,
         verify=verify,
@@ -83,6 +84,7 @@ def scan(
     train_data_dir: Path,
     *,
     caption_extension: str | None = None,
+    enable_wildcard: bool = False,
     resolution: tuple[int, int] | None = None,
     is_reg: bool = False,
     verify: bool = False,
@@ -98,7 +100,7 @@ def scan(
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.
     """
-    captions = CaptionReader(caption_extension)
+    captions = CaptionReader(caption_extension, enable_wildcard=enable_wildcard)
     try:
         if num_repeats is None:
             found, findings = folders(train_data_dir)

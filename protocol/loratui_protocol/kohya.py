@@ -7,7 +7,6 @@ sd-scripts keeps unknown keys of a config silently. Here a key is read, reported
 UNSUPPORTED: dict[str, tuple[object, str]] = {
     "vae": (None, "training with another VAE than the model's own"),
     "v2": (False, "Stable Diffusion 2.x"),
-    "max_token_length": (75, "captions beyond 75 tokens"),
     "network_weights": (None, "continuing from an existing LoRA file"),
     "dim_from_weights": (False, "continuing from an existing LoRA file"),
     "base_weights": (None, "merging LoRA files into the base model first"),
@@ -23,7 +22,6 @@ UNSUPPORTED: dict[str, tuple[object, str]] = {
     "metadata_file": (None, "metadata files; captions are read from text files"),
     "custom_attributes": (None, "attributes of pictures that a script of one's own reads"),
     "network_multiplier": (1.0, "another strength of the LoRA in one dataset"),
-    "enable_wildcard": (False, "wildcards in captions"),
     "weighted_captions": (False, "weights in captions"),
     "color_aug": (False, "colour augmentation"),
     "random_crop": (False, "random crops; pictures are cropped to the centre"),

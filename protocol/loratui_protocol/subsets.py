@@ -35,6 +35,7 @@ SUBSET_KEYS = (
     "caption_suffix",
     "caption_separator",
     "secondary_separator",
+    "enable_wildcard",
     "shuffle_caption",
     "keep_tokens",
     "keep_tokens_separator",

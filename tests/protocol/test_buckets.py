@@ -85,6 +85,66 @@ def test_the_ladder_of_stable_diffusion_1_is_kohyas() -> None:
     assert {(512, 512), (448, 576), (384, 640), (320, 768), (256, 1024)} <= set(buckets)
 
 
+def sd_scripts_buckets(
+    resolution: tuple[int, int], shortest: int, longest: int, step: int
+) -> list[tuple[tuple[int, int], float]]:
+    """Return sd-scripts' buckets with their proportions, in the order in which it looks for one."""
+    area = resolution[0] * resolution[1]
+    square = int(math.sqrt(area) // step) * step
+    sizes = {(square, square)}
+    for width in range(shortest, longest + 1, step):
+        height = min(longest, int((area // width) // step) * step)
+        if height >= shortest:
+            sizes |= {(width, height), (height, width)}
+    return [(size, size[0] / size[1]) for size in sorted(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("side", "shortest", "longest", "step"),
+    [
+        (512, 256, 1024, 64),  # its defaults
+        (768, 256, 1024, 64),
+        (1024, 256, 2048, 64),  # and for SDXL with a longest side that does not cripple it
+        (1024, 512, 2048, 32),
+        (1536, 256, 2048, 64),
+    ],
+)
+def test_the_buckets_of_a_config_are_sd_scripts(side: int, shortest: int, longest: int, step: int) -> None:
+    expected = sd_scripts_buckets((side, side), shortest, longest, step)
+    assert ladder((side, side), shortest=shortest, longest=longest, step=step) == tuple(size for size, _ in expected)
+    config = plain_config(
+        resolution=(side, side), min_bucket_reso=shortest, max_bucket_reso=longest, bucket_reso_steps=step
+    )
+    for bucket, _ in expected:
+        assert place([bucket], config)[0].bucket == bucket
+
+
+@given(resolutions, steps, st.integers(1, 8), st.integers(8, 32))
+def test_the_ladder_is_sd_scripts_wherever_its_limits_leave_the_square_room(
+    resolution: tuple[int, int], step: int, shortest: int, longest: int
+) -> None:
+    square = math.isqrt(resolution[0] * resolution[1]) // step * step
+    assume(shortest * step <= square <= longest * step)
+    expected = sd_scripts_buckets(resolution, shortest * step, longest * step, step)
+    assert ladder(resolution, shortest=shortest * step, longest=longest * step, step=step) == tuple(
+        size for size, _ in expected
+    )
+
+
+@given(sizes)
+def test_a_picture_gets_sd_scripts_bucket_or_one_that_crops_it_less(size: tuple[int, int]) -> None:
+    width, height = size
+    buckets = sd_scripts_buckets((512, 512), 256, 1024, 64)
+    theirs = min(buckets, key=lambda one: abs(one[1] - width / height))[0]
+    ours = choose(width, height, tuple(Bucket(*size) for size, _ in buckets))
+    if ours != theirs:
+        assert ours.width / ours.height != theirs[0] / theirs[1]
+        # Where the two differ theirs is the nearest by difference, which says little of tall pictures.
+        assert abs(math.log(ours.width / ours.height * height / width)) <= abs(
+            math.log(theirs[0] / theirs[1] * height / width)
+        )
+
+
 def test_sdxl_reaches_its_tall_buckets_because_the_longest_side_is_2048() -> None:
     buckets = ladder((1024, 1024), shortest=256, longest=2048, step=64)
     assert {(832, 1216), (1216, 832), (640, 1600)} <= set(buckets)

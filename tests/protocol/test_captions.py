@@ -1,4 +1,5 @@
 import random
+import re
 from typing import Any
 
 from hypothesis import given
@@ -102,3 +103,34 @@ def test_only_what_changes_from_step_to_step_needs_the_text_encoder_to_stay() ->
     assert Captions(plain_config(shuffle_caption=True)).vary
     assert Captions(plain_config(caption_tag_dropout_rate=0.1)).vary
     assert Captions(plain_config(token_warmup_step=10)).vary
+    assert Captions(plain_config(enable_wildcard=True)).vary
+
+
+def sd_scripts_choice(caption: str, rng: random.Random) -> str:
+    """Return what sd-scripts makes of lines and wildcards, told in its order of doing it."""
+    line = rng.choice(caption.split("\n"))
+    opening, closing = "⦅", "⦆"
+    line = line.replace("{{", opening).replace("}}", closing)
+    line = re.sub(r"\{([^}]+)\}", lambda found: rng.choice(found.group(1).split("|")), line)
+    return line.replace(opening, "{").replace(closing, "}")
+
+
+@given(st.text("ab{}|, \n", max_size=24), seeds)
+def test_lines_and_wildcards_are_chosen_as_sd_scripts_chooses_them(caption: str, seed: int) -> None:
+    rng, other = random.Random(seed), random.Random(seed)
+    other.random()  # whether it is dropped
+    assert shown(caption, rng, enable_wildcard=True) == sd_scripts_choice(caption, other)
+
+
+def test_every_line_and_every_choice_comes_up() -> None:
+    rng = random.Random(0)
+    found = {shown("a {red|blue} {{x}}\nb,c", rng, enable_wildcard=True, caption_prefix="my") for _ in range(100)}
+    assert found == {"my a red {x}", "my a blue {x}", "my b,c"}
+    tags = {shown("{a|b}, c", rng, enable_wildcard=True, shuffle_caption=True) for _ in range(100)}
+    assert tags == {"a, c", "c, a", "b, c", "c, b"}
+    assert shown("a {red|blue}") == "a {red|blue}", "unless asked they are text"
+
+
+def test_a_whole_caption_has_the_longest_of_what_may_be_chosen() -> None:
+    captions = Captions(plain_config(enable_wildcard=True))
+    assert captions.whole("short\na {red|yellow|blue} circle\nlonger") == "a yellow circle"

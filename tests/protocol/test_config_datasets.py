@@ -204,7 +204,6 @@ def test_a_file_of_datasets_holds_nothing_else(tmp_path: Path) -> None:
         "color_aug = true",
         "random_crop = true",
         "face_crop_aug_range = [1.0, 2.0]",
-        "enable_wildcard = true",
         'metadata_file = "x.json"',
         "custom_attributes = {a = 1}",
     ],

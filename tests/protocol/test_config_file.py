@@ -289,7 +289,7 @@ def test_what_is_not_supported_is_refused_not_ignored(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["color_aug = false", "network_args = []", "max_token_length = 75"],
+    ["color_aug = false", "network_args = []", "weighted_captions = false"],
 )
 def test_an_unsupported_key_at_its_default_is_fine(line: str) -> None:
     assert codes(line) == {"config.alpha"}

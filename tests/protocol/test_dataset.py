@@ -263,7 +263,16 @@ def test_only_the_first_line_counts_and_more_are_reported(tmp_path: Path) -> Non
     make(tmp_path / "b.png", "one line\n\n")
     dataset = scan(tmp_path)
     assert [one.caption for one in dataset.pictures] == ["the first", "one line"]
-    assert finding(dataset, "dataset.caption_lines").what.startswith("1 caption files")
+    found = finding(dataset, "dataset.caption_lines")
+    assert found.what.startswith("1 caption files")
+    assert "enable_wildcard" in found.fix
+
+
+def test_with_wildcards_every_line_counts(tmp_path: Path) -> None:
+    make(tmp_path / "data" / "a.png", "the first \r\n\n the second\n")
+    dataset = scan_config(plain_config(train_data_dir=str(tmp_path / "data"), enable_wildcard=True))
+    assert [one.caption for one in dataset.pictures] == ["the first\nthe second"]
+    assert "dataset.caption_lines" not in {found.code for found in dataset.findings}
 
 
 def test_a_caption_that_is_no_utf8_or_no_caption_by_its_size_is_refused(tmp_path: Path) -> None:

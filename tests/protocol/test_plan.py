@@ -114,11 +114,13 @@ def shown(schedule: Schedule, steps: range) -> list[list[int]]:
     ]
 
 
-@given(run_configs, pictures, st.integers(0, 9))
+@given(run_configs, pictures, st.integers(0, 9), st.sampled_from([None, 0.3, 0.6]), st.booleans(), st.booleans())
 def test_an_epoch_shows_each_picture_as_often_as_it_repeats(
-    config: TrainingConfig, dataset: list[Picture], seed: int
+    config: TrainingConfig, dataset: list[Picture], seed: int, split: float | None, buckets: bool, upscale: bool
 ) -> None:
+    config = replace(config, validation_split=split, enable_bucket=buckets, bucket_no_upscale=not upscale)
     planned = plan(config, dataset)
+    held_out = set(planned.held_out.indices)
     schedule = Schedule(config, dataset, seed)
     for epoch in range(planned.epochs):
         first = epoch * planned.steps_per_epoch + 1
@@ -127,8 +129,11 @@ def test_an_epoch_shows_each_picture_as_often_as_it_repeats(
         assert len(batches) == planned.batches_per_epoch
         for index, one in enumerate(dataset):
             if not one.is_reg:
-                assert counts[index] == one.num_repeats
-        assert sum(count for index, count in counts.items() if dataset[index].is_reg) == planned.num_reg_exposures
+                assert counts[index] == (0 if index in held_out else one.num_repeats)
+        regular = {index: counts[index] for index, one in enumerate(dataset) if one.is_reg}
+        assert sum(regular.values()) == planned.num_reg_exposures == (planned.num_exposures if regular else 0)
+        rounds = {index: count / dataset[index].num_repeats for index, count in regular.items()}
+        assert not rounds or max(rounds.values()) - min(rounds.values()) <= 1, "none is favoured by more than a round"
 
 
 @given(run_configs, pictures)

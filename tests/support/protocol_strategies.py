@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loratui_protocol import messages
 from loratui_protocol.codec import clean, decode_record, encode_record
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_checks import MIXED_PRECISIONS, SAVE_PRECISIONS
+from loratui_protocol.config_checks import MAX_TOKEN_LENGTHS, MIXED_PRECISIONS, SAVE_PRECISIONS
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.harmless import MAX_INT, MAX_SECONDS, Count, Seconds
@@ -139,8 +139,10 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "bucket_reso_steps": _count,
         "bucket_no_upscale": st.booleans(),
         "caption_extension": _maybe(st.sampled_from([".txt", ".caption"])),
+        "max_token_length": _maybe(st.sampled_from(MAX_TOKEN_LENGTHS)),
         "shuffle_caption": st.booleans(),
         "keep_tokens": _count,
+        "enable_wildcard": st.booleans(),
         "caption_dropout_rate": _share,
         "flip_aug": st.booleans(),
         "network_dim": _count,

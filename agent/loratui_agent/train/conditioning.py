@@ -1,6 +1,6 @@
 """What the UNet is told: of the caption by the text encoders, and with SDXL of the picture's sizes too."""
 
-# B batch, L tokens, D width, P width of the pooled text, S the six numbers of the sizes
+# B batch, K chunks of a text, L tokens, D width, P width of the pooled text, S the six numbers of the sizes
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,14 +63,14 @@ def last_hidden_states(
 
     ``clip_skip`` n takes the hidden state n layers from the end, with the final layer norm, as A1111 and kohya do.
     """
-    [text_encoder], [ids_BL] = text_encoders, ids
-    ids_BL = ids_BL.to(text_encoder.device)
+    [text_encoder], [ids_BKL] = text_encoders, ids
+    ids_NL = ids_BKL.flatten(0, 1).to(text_encoder.device)
     if clip_skip is None or clip_skip == 1:
-        return Conditioning(text_encoder(ids_BL)[0])
-    states = text_encoder(ids_BL, output_hidden_states=True).hidden_states
+        return Conditioning(_one_text(text_encoder(ids_NL)[0], ids_BKL.shape[1]))
+    states = text_encoder(ids_NL, output_hidden_states=True).hidden_states
     norm = getattr(text_encoder, "text_model", text_encoder).final_layer_norm
     # Under autocast the states come in float32, whatever the weights are.
-    return Conditioning(norm(states[-clip_skip].to(norm.weight.dtype)))
+    return Conditioning(_one_text(norm(states[-clip_skip].to(norm.weight.dtype)), ids_BKL.shape[1]))
 
 
 def penultimate_hidden_states(
@@ -78,10 +78,23 @@ def penultimate_hidden_states(
     ids: Sequence[Tensor],
     clip_skip: int | None,  # noqa: ARG001 - SDXL's UNet knows the penultimate states alone
 ) -> Conditioning:
-    """Encode as SDXL does: the penultimate states of both, side by side, without the final layer norm."""
+    """Encode as SDXL does: the penultimate states of both, side by side, without the final layer norm.
+
+    The pooled text is that of the first chunk.
+    """
     outputs = [
-        text_encoder(ids_BL.to(text_encoder.device), output_hidden_states=True)
-        for text_encoder, ids_BL in zip(text_encoders, ids, strict=True)
+        text_encoder(ids_BKL.flatten(0, 1).to(text_encoder.device), output_hidden_states=True)
+        for text_encoder, ids_BKL in zip(text_encoders, ids, strict=True)
     ]
-    hidden_BLD = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
-    return Conditioning(hidden_BLD, outputs[-1].text_embeds)
+    num_chunks = ids[0].shape[1]
+    hidden_NLD = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
+    return Conditioning(_one_text(hidden_NLD, num_chunks), outputs[-1].text_embeds[::num_chunks])
+
+
+def _one_text(hidden_NLD: Tensor, num_chunks: int) -> Tensor:
+    """Return the states of chunks as those of whole texts: the first one's start, the last one's end, none between."""
+    if num_chunks == 1:
+        return hidden_NLD
+    hidden_BKLD = hidden_NLD.reshape(-1, num_chunks, *hidden_NLD.shape[1:])
+    inner_BLD = hidden_BKLD[:, :, 1:-1].flatten(1, 2)
+    return torch.cat((hidden_BKLD[:, 0, :1], inner_BLD, hidden_BKLD[:, -1, -1:]), dim=1)

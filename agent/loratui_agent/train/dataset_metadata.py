@@ -1,6 +1,7 @@
 """What the LoRA file says of the pictures it was trained on, as sd-scripts says it and A1111 shows it."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -121,6 +122,6 @@ def _tag_frequency(folders: dict[str, list[Picture]]) -> dict[str, dict[str, int
         for picture in pictures:
             if picture.path not in seen:
                 seen.add(picture.path)
-                tags = [tag.strip() for tag in picture.caption.split(",") if tag.strip()]
+                tags = [tag.strip() for tag in re.split("[,\n]", picture.caption) if tag.strip()]
                 frequency.setdefault(picture.path.parent.name, Counter()).update(tags)
     return {name: dict(sorted(tags.items())) for name, tags in sorted(frequency.items())}

@@ -81,6 +81,7 @@ class Tryout:
         device: torch.device,
         size_px: tuple[int, int],
         clip_skip: int | None = None,
+        max_token_length: int | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         """``configs`` belongs to a ``base`` that is a single file."""
@@ -90,6 +91,7 @@ class Tryout:
         self._pipeline.load_lora_weights(lora, adapter_name=_ADAPTER)
         self._size_px = size_px
         self._clip_skip = clip_skip
+        self._max_token_length = max_token_length
 
     def pictures(
         self, prompts: Sequence[str], seeds: Sequence[int], weight: float, on_picture: Callable[[int], None]
@@ -103,6 +105,7 @@ class Tryout:
             size_px=self._size_px,
             num_inference_steps=20,
             clip_skip=self._clip_skip,
+            max_token_length=self._max_token_length,
             on_picture=on_picture,
         )
 

@@ -77,7 +77,16 @@ def _try_out(run: Run, concept: Concept | None) -> None:
     _free(run)
     # In fp16 the VAE of a large one overflows.
     dtype = torch.bfloat16 if models.kind.is_large and run.precision == "bf16" else torch.float32
-    tryout = evaluate.Tryout(models.path, models.configs, lora, device, config.resolution, config.clip_skip, dtype)
+    tryout = evaluate.Tryout(
+        models.path,
+        models.configs,
+        lora,
+        device,
+        config.resolution,
+        clip_skip=config.clip_skip,
+        max_token_length=config.max_token_length,
+        dtype=dtype,
+    )
     total = len(evaluate.WEIGHTS) * len(evaluate.SEEDS)
     sheet = evaluate.draw_contact_sheet(
         tryout, run.plan.samples.prompts[0].text, lambda done: run.say("contact_sheet", done, total, "pictures")

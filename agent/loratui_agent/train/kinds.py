@@ -62,7 +62,7 @@ class Kind:
     """A diffusers folder of it without weights: what a single file does not say of itself."""
     text_parts: tuple[TextPart, ...]
     encode: Callable[[Sequence[TextEncoder], Sequence[Tensor], int | None], Conditioning]
-    """Turn token ids, one (B, L) a text encoder, into what the UNet takes; the last argument is ``clip_skip``."""
+    """Turn token ids, one (B, K, L) a text encoder, into what the UNet takes; the last argument is ``clip_skip``."""
     clip_skip: int | None
     """The only one there is; None: the config's."""
     pipeline: type[Pipeline]

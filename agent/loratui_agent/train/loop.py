@@ -22,6 +22,7 @@ from loratui_agent.train.text import num_cut_captions
 from loratui_agent.train.threads import set_num_threads
 from loratui_protocol import messages
 from loratui_protocol.captions import Captions
+from loratui_protocol.config_checks import MAX_TOKEN_LENGTHS
 from loratui_protocol.errors import JobError
 from loratui_protocol.messages import JobState
 from loratui_protocol.subsets import subsets_of
@@ -81,14 +82,13 @@ def encode_prompts(run: Run) -> None:
     texts = [captions[picture.subset].whole(picture.caption) for picture in run.dataset.pictures]
     # Where there are two, both cut alike.
     tokenizer = models.tokenizers["tokenizer"]
-    num_cut = num_cut_captions(tokenizer, texts)
+    limit = config.max_token_length or tokenizer.model_max_length - 2
+    num_cut = num_cut_captions(tokenizer, texts, limit)
     if num_cut:
-        limit = tokenizer.model_max_length - 2
-        run.reporter.emit(
-            messages.Warn(
-                code="captions.cut", message=f"{num_cut} captions are longer than {limit} tokens: the rest is not read"
-            )
-        )
+        more = " or ".join(str(length) for length in MAX_TOKEN_LENGTHS if length > limit)
+        cure = f"; max_token_length = {more} reads more" if more else ""
+        what = f"{num_cut} of {len(texts)} captions have more than {limit} tokens: the rest is not read{cure}"
+        run.reporter.emit(messages.Warn(code="captions.cut", message=what))
     run.say("encode_prompts", message="encoding captions")
     sampled = [text for prompt in run.plan.samples.prompts for text in (prompt.text, prompt.negative)]
     run.prompts.prepare([*texts, "", *sampled])

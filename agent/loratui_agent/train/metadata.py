@@ -55,6 +55,7 @@ def file_metadata(
         "ss_seed": seed,
         "ss_mixed_precision": precision,
         "ss_clip_skip": clip_skip,
+        "ss_max_token_length": config.max_token_length,
         "ss_min_snr_gamma": config.min_snr_gamma,
         "ss_debiased_estimation": config.debiased_estimation_loss,
         "ss_loss_type": config.loss_type,

@@ -192,7 +192,12 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
             trains_text=learning_rates.keys() != {"unet"},
             trains_unet="unet" in learning_rates,
         ),
-        prompts=Prompts(models, trained=learning_rates.keys() != {"unet"} and fit.learns_text, clip_skip=clip_skip),
+        prompts=Prompts(
+            models,
+            trained=learning_rates.keys() != {"unet"} and fit.learns_text,
+            clip_skip=clip_skip,
+            max_token_length=config.max_token_length,
+        ),
         learning_rates=learning_rates,
     )
     # PEFT draws the downs from torch's global generator.

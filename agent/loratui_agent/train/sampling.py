@@ -12,7 +12,7 @@ from torch import Tensor
 from loratui_agent.train.conditioning import Conditioning
 from loratui_agent.train.kinds import Pipeline, kind_of_pipeline
 from loratui_agent.train.models import Models, load_models
-from loratui_agent.train.text import tokenize
+from loratui_agent.train.text import tokenize_in_chunks
 from loratui_protocol.buckets import VAE_FACTOR
 
 NUM_INFERENCE_STEPS = 25
@@ -59,19 +59,20 @@ def generate(
     num_inference_steps: int = NUM_INFERENCE_STEPS,
     guidance_scale: float = GUIDANCE_SCALE,
     clip_skip: int | None = None,
+    max_token_length: int | None = None,
     batch_size: int = 8,
     on_picture: Callable[[int], None] | None = None,
 ) -> list[Image.Image]:
     """Return one picture for each (prompt, seed) pair; ``size_px`` is (width, height), rounded down to whole latents.
 
-    ``clip_skip`` counts as in the config.
+    ``clip_skip`` and ``max_token_length`` are the config's.
     """
     width, height = _whole_latents(size_px)
     pictures: list[Image.Image] = []
     for start in range(0, len(prompts), batch_size):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch_size]]
         result = pipeline(
-            **_encoded(pipeline, prompts[start : start + batch_size], clip_skip),
+            **_encoded(pipeline, prompts[start : start + batch_size], clip_skip, max_token_length),
             width=width,
             height=height,
             num_inference_steps=num_inference_steps,
@@ -108,7 +109,9 @@ def generate_encoded(
 
 
 @torch.no_grad()
-def _encoded(pipeline: Pipeline, prompts: Sequence[str], clip_skip: int | None) -> dict[str, Tensor]:
+def _encoded(
+    pipeline: Pipeline, prompts: Sequence[str], clip_skip: int | None, max_token_length: int | None
+) -> dict[str, Tensor]:
     """Return the prompts as the pipeline takes them.
 
     Encoded here: diffusers' clip_skip asks for an attribute that newer transformers' text encoder no longer has, and
@@ -119,7 +122,7 @@ def _encoded(pipeline: Pipeline, prompts: Sequence[str], clip_skip: int | None) 
     tokenizers = [getattr(pipeline, part.tokenizer) for part in kind.text_parts]
 
     def encode(texts: Sequence[str]) -> Conditioning:
-        ids = [tokenize(tokenizer, texts) for tokenizer in tokenizers]
+        ids = [tokenize_in_chunks(tokenizer, texts, max_token_length) for tokenizer in tokenizers]
         return kind.encode(text_encoders, ids, kind.clip_skip or clip_skip)
 
     return _prompt_arguments(encode(prompts), encode([""] * len(prompts)))

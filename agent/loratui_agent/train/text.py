@@ -1,7 +1,8 @@
 """Captions to token ids, and those to what the UNet is told: cached where no text encoder learns."""
 
-# B batch, L tokens
+# B batch, K chunks of a text, L tokens
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -13,29 +14,49 @@ from loratui_agent.train.models import Models
 from loratui_protocol.errors import ConfigError
 
 
-def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> Tensor:
-    """Return token ids, shape (B, L), padded and cut to the model's length."""
-    encoded = tokenizer(
+def tokenize(tokenizer: CLIPTokenizer, captions: Sequence[str], max_token_length: int | None = None) -> Tensor:
+    """Return token ids, shape (B, L), with start and end, padded and cut to ``max_token_length``; None: the model's."""
+    ids: Tensor = tokenizer(
         list(captions),
         padding="max_length",
-        max_length=tokenizer.model_max_length,
+        max_length=tokenizer.model_max_length if max_token_length is None else max_token_length + 2,
         truncation=True,
         return_tensors="pt",
-    )
-    ids: Tensor = encoded.input_ids
+    ).input_ids
     return ids
 
 
-def num_cut_captions(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> int:
-    """Return how many captions are longer than the model reads."""
-    lengths = (len(tokenizer(caption, truncation=False, verbose=False).input_ids) for caption in set(captions))
-    return sum(length > tokenizer.model_max_length for length in lengths)
+def tokenize_in_chunks(tokenizer: CLIPTokenizer, captions: Sequence[str], max_token_length: int | None) -> Tensor:
+    """Return token ids, shape (B, K, L): as many chunks as ``max_token_length`` tokens take, each with start and end.
+
+    They are cut and padded as sd-scripts does it: anywhere, in the middle of a word too.
+    """
+    ids_BL = tokenize(tokenizer, captions, max_token_length)
+    inner_BKL = ids_BL[:, 1:-1].reshape(len(captions), -1, tokenizer.model_max_length - 2)
+    if inner_BKL.shape[1] == 1:
+        return ids_BL[:, None]
+    start_BK1, last_BK1 = (ids_BL[:, [at], None].expand(-1, inner_BKL.shape[1], -1) for at in (0, -1))
+    chunks_BKL = torch.cat((start_BK1, inner_BKL, last_BK1), dim=-1)
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    # SDXL's second tokenizer pads with another token than the end: a chunk that is full, or empty, has none yet.
+    chunks_BKL[..., -1].masked_fill_((inner_BKL[..., -1] != end) & (inner_BKL[..., -1] != pad), end)
+    chunks_BKL[..., 1].masked_fill_(inner_BKL[..., 0] == pad, end)
+    return chunks_BKL
+
+
+def num_cut_captions(tokenizer: CLIPTokenizer, captions: Sequence[str], max_token_length: int) -> int:
+    """Return how many captions are longer than ``max_token_length``."""
+    counts = Counter(captions)
+    lengths = {caption: len(tokenizer(caption, truncation=False, verbose=False).input_ids) - 2 for caption in counts}
+    return sum(count for caption, count in counts.items() if lengths[caption] > max_token_length)
 
 
 class Prompts:
     """What the UNet is told of captions: cached when the text encoders are frozen, computed when one learns."""
 
-    def __init__(self, models: Models, *, trained: bool, clip_skip: int | None) -> None:
+    def __init__(
+        self, models: Models, *, trained: bool, clip_skip: int | None, max_token_length: int | None = None
+    ) -> None:
         """Raise ConfigError if the text encoder has fewer layers than ``clip_skip``."""
         num_layers = min(text_encoder.config.num_hidden_layers for text_encoder in models.text_encoders.values())
         if (clip_skip or 1) > num_layers:
@@ -47,6 +68,7 @@ class Prompts:
         self._models = models
         self._trained = trained
         self._clip_skip = clip_skip
+        self._max_token_length = max_token_length
         self._cache: dict[str, Conditioning] = {}
         self._ahead: dict[str, Conditioning] = {}
 
@@ -80,5 +102,7 @@ class Prompts:
 
     def _encode(self, captions: Sequence[str]) -> Conditioning:
         models = self._models
-        ids = [tokenize(tokenizer, captions) for tokenizer in models.tokenizers.values()]
+        ids = [
+            tokenize_in_chunks(tokenizer, captions, self._max_token_length) for tokenizer in models.tokenizers.values()
+        ]
         return models.kind.encode(list(models.text_encoders.values()), ids, self._clip_skip)

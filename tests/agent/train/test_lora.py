@@ -1,13 +1,15 @@
 """The LoRA sits on the modules that kohya trains, no more and no fewer."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from loratui_agent.train import lora
+from loratui_agent.train.kinds import SD1
 from loratui_protocol.config import TrainingConfig
 
 pytestmark = pytest.mark.torch
@@ -28,13 +30,37 @@ def small_unet() -> UNet2DConditionModel:
     )
 
 
-def test_sd15_has_192_modules_in_the_unet_and_72_in_the_text_encoder():
+def sd15_names() -> set[str]:
+    """Return the modules that sd-scripts writes for Stable Diffusion 1.5, from its own account of the structure."""
+    blocks = [f"down_blocks_{level}_attentions_{n}" for level in (0, 1, 2) for n in (0, 1)]
+    blocks += ["mid_block_attentions_0"]
+    blocks += [f"up_blocks_{level}_attentions_{n}" for level in (1, 2, 3) for n in (0, 1, 2)]
+    layers = [f"{attention}_{to}" for attention in ("attn1", "attn2") for to in ("to_q", "to_k", "to_v", "to_out_0")]
+    layers += ["ff_net_0_proj", "ff_net_2"]
+    inner = ["proj_in", "proj_out", *(f"transformer_blocks_0_{layer}" for layer in layers)]
+    in_text = [f"self_attn_{name}_proj" for name in ("q", "k", "v", "out")] + ["mlp_fc1", "mlp_fc2"]
+    return {f"lora_unet_{block}_{name}" for block in blocks for name in inner} | {
+        f"lora_te_text_model_encoder_layers_{n}_{name}" for n in range(12) for name in in_text
+    }
+
+
+def test_on_the_real_structure_of_sd15_the_modules_and_their_names_are_kohyas():
     with torch.device("meta"):
-        # The defaults of the classes, with these sizes, are Stable Diffusion 1.5.
-        unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
-        text_encoder = CLIPTextModel(CLIPTextConfig(hidden_size=768, num_hidden_layers=12, num_attention_heads=12))
-    assert len(lora.unet_targets(unet)) == 192
-    assert len(lora.text_encoder_targets(text_encoder)) == 72
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(SD1.configs, subfolder="unet"))
+        text_encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(SD1.configs / "text_encoder"))
+    assert sum(parameter.numel() for parameter in unet.parameters()) == 859_520_964
+    targets = {"unet": lora.unet_targets(unet), "text_encoder": lora.text_encoder_targets(text_encoder)}
+    assert {part: len(names) for part, names in targets.items()} == {"unet": 192, "text_encoder": 72}
+    written = {SD1.lora_name(part, name) for part, names in targets.items() for name in names}
+    assert written == sd15_names()
+    ends = ("lora_down.weight", "lora_up.weight")
+    tensors = {f"{name}.{end}": torch.ones(1, 1) for name in written for end in ends}
+    read, _ = StableDiffusionPipeline.lora_state_dict(
+        tensors | {f"{name}.alpha": torch.tensor(1.0) for name in written}
+    )
+    assert len(read) == len(tensors)
+    found = Counter(name.split(".")[0] for name in read)
+    assert found == {"unet": 2 * 192, "text_encoder": 2 * 72}, "diffusers finds them all"
 
 
 def test_a_fresh_lora_changes_nothing():

@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 from loratui_agent.model_path import resolve_model
 from loratui_agent.train.conditioning import last_hidden_states
 from loratui_agent.train.sampling import generate, load_pipeline
-from loratui_agent.train.text import tokenize
+from loratui_agent.train.text import tokenize_in_chunks
 from loratui_protocol import messages
 from support.tiny_training import tiny_config, write_pictures
 from support.trainer_process import trainer, write_job
@@ -72,7 +72,8 @@ def test_clip_skip_2_takes_the_layer_before_the_last_and_makes_pictures_with_it(
         lambda _module, _inputs, output: outputs.append(output[0] if isinstance(output, tuple) else output)
     )
     with torch.no_grad():
-        hidden_BLD = last_hidden_states([text_encoder], [tokenize(pipeline.tokenizer, PROMPTS)], 2).hidden_BLD
+        ids_BKL = tokenize_in_chunks(pipeline.tokenizer, PROMPTS, None)
+        hidden_BLD = last_hidden_states([text_encoder], [ids_BKL], 2).hidden_BLD
         expected_BLD = norms[0](outputs[0])
     hook.remove()
     assert torch.equal(hidden_BLD, expected_BLD)

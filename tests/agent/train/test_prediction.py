@@ -1,7 +1,5 @@
 """Models that predict v, or whose last timestep is all noise: known by their files, trained as what they are."""
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,18 +15,10 @@ from loratui_protocol.messages import ArtifactKind
 from loratui_protocol.safetensors_header import read_header
 from support.single_file import write_single_file
 from support.tiny_run import new_run, take_steps
+from support.v_model import v_folder
 
 pytestmark = pytest.mark.torch
 TINY = resolve_model("builtin:tiny")
-
-
-def v_folder(folder: Path, **changes: object) -> Path:
-    """Return the built-in model as one that says it predicts v."""
-    shutil.copytree(TINY, folder)
-    path = folder / "scheduler" / "scheduler_config.json"
-    scheduler = {**json.loads(path.read_text()), "prediction_type": "v_prediction", **changes}
-    path.write_text(json.dumps(scheduler))
-    return folder
 
 
 def v_file(folder: Path, *keys: str) -> Path:

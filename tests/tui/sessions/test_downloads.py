@@ -253,7 +253,7 @@ def test_finished_files_are_copied_where_the_config_says(
     host: SessionHost, agent: FakeAgent, here: Settings, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out" / "deep"
-    run_id = start(host, agent, folder)
+    run_id = start(host, agent, output_dir=folder)
     publish(agent, run_id, LORA)
     publish(agent, run_id, b"png", artifact_of(b"png", "s", name="s.png", kind=ArtifactKind.SAMPLE))
     publish(agent, run_id, b"png", artifact_of(b"png", "c", name="sheet.png", kind=ArtifactKind.CONTACT_SHEET))
