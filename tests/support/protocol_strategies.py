@@ -168,8 +168,6 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "stop_at_epoch": _maybe(_count),
         "mixed_precision": _maybe(st.sampled_from(MIXED_PRECISIONS)),
         "gradient_checkpointing": st.booleans(),
-        # Allowed at every resolution.
-        "min_resolution": _maybe(st.just(32)),
         "seed": _maybe(st.integers(0, 2**32 - 1)),
         "min_snr_gamma": _maybe(_rate),
         "noise_offset": _maybe(_share),
@@ -193,6 +191,8 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
     }
     drawn = {name: draw(strategy) for name, strategy in values.items()}
     chosen = {"lr_scheduler": scheduler, "optimizer_type": optimizer}
+    # Allowed at every resolution, of one dataset.
+    chosen["min_resolution"] = None if drawn["datasets"] else draw(_maybe(st.just(32)))
     chosen |= {f"keep_{key}": 2 * (drawn[f"save_{key}"] or 1) for key in ("every_n_steps", "every_n_epochs")}
     return TrainingConfig(**drawn, **chosen, **({only: True} if only else {}))
 
