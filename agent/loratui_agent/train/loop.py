@@ -2,7 +2,6 @@
 
 # B batch, C latent channels, H W latent height and width
 
-import contextlib
 import math
 import statistics
 import time
@@ -10,15 +9,17 @@ from collections import deque
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from loratui_agent.train import brought_state, latents, lora, noise, saving, validation
+from loratui_agent.train import brought_state, latents, lora, noise, saving, share, validation
 from loratui_agent.train.conditioning import time_ids
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.job import Job, Outcome
-from loratui_agent.train.reporter import Reporter
+from loratui_agent.train.ranks import Follower, Order, Ranks, lead
+from loratui_agent.train.reporter import Reporter, Unheard
 from loratui_agent.train.run import Run, add_optimizer, resident_gib, set_up
+from loratui_agent.train.share import WHOLE, Piece
 from loratui_agent.train.text import num_cut_captions
 from loratui_agent.train.threads import set_num_threads
 from loratui_protocol import messages
@@ -39,20 +40,46 @@ def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
         LoratuiError: the run failed; checkpoints and files saved before are intact.
     """
     brought_state.take_in(job)
-    run = set_up(job, reporter)
-    encode_prompts(run)
-    cache_latents(run)
-    add_optimizer(run)
-    state = saving.load_state(run)
-    set_num_threads(run, saved=state.num_cpu_threads if state else None, train_once=lambda: _gradients(run, 1, 0, 1.0))
-    if state:
-        saving.restore(run, state)
+    run = get_ready(job, reporter, lead(job, reporter))
     saving.check_disk(run)
     reporter.emit(messages.State(state=JobState.RUNNING, detail=f"from step {run.step} of {run.plan.steps}"))
     if run.config.sample_at_first and run.step == 0:
         saving.make_samples(run, controls)
     train_steps(run, controls)
+    run.ranks.leave()
     return finish(run, controls)
+
+
+def follow(job: Job, ranks: Follower) -> Outcome:
+    """Take part in a training that another process leads.
+
+    Raises:
+        LoratuiError: as ``train``.
+    """
+    run = get_ready(job, Unheard(), ranks)
+    for order in ranks.orders():
+        if order is Order.STEP:
+            take_step(run)
+        else:
+            validation.look(run, predict)
+    ranks.leave()
+    return Outcome("done")
+
+
+def get_ready(job: Job, reporter: Reporter, ranks: Ranks) -> Run:
+    """Return the run, ready for its next step; each of several processes has all of it."""
+    run = set_up(job, reporter, ranks)
+    encode_prompts(run)
+    cache_latents(run)
+    add_optimizer(run)
+    state = saving.load_state(run)
+    once = Piece(0, WHOLE, 1.0)
+    set_num_threads(run, saved=state.num_cpu_threads if state else None, train_once=lambda: _gradients(run, 1, once))
+    if state:
+        saving.restore(run, state)
+    if ranks.count > 1:
+        share.check_equal(run.accelerator, run.digest())
+    return run
 
 
 def encode_prompts(run: Run) -> None:
@@ -148,6 +175,7 @@ def train_steps(run: Run, controls: Controls) -> None:
 def _look_if_due(run: Run) -> None:
     """Look at the pictures that are held out, where the plan says so."""
     if run.step in run.plan.validation_steps:
+        run.ranks.tell(Order.LOOK)
         run.reporter.emit(validation.look(run, predict))
 
 
@@ -159,15 +187,13 @@ def take_step(run: Run) -> tuple[float, float]:
     Raises:
         JobError: too many such steps in a row (code ``nan_loss``); the last good state is on disk.
     """
-    losses = []
-    num_micro = run.schedule.num_micro(run.step + 1)
-    for micro in range(num_micro):
-        last = micro == num_micro - 1
-        # Several GPUs exchange gradients once a step, with the last micro-batch.
-        with contextlib.nullcontext() if last else run.accelerator.no_sync(run.models.unet):
-            losses.append(_gradients(run, run.step + 1, micro, 1 / num_micro))
+    step = run.step + 1
+    run.ranks.tell(Order.STEP)
+    pieces = share.share_of(run.schedule.batch_sizes(step), run.ranks.index, run.ranks.count)
+    losses = [_gradients(run, step, piece) for piece in pieces]
+    whole_loss = share.add_up(run.accelerator, _parameters(run), losses)
     grad_norm = _clip(run)
-    loss = torch.stack(losses).sum().item()  # waits for the GPU: the guard below must know
+    loss = whole_loss.item()  # waits for the GPU: the guard below must know
     if math.isfinite(grad_norm) and math.isfinite(loss):
         run.optimizer.step()
         run.num_skipped = 0
@@ -182,16 +208,18 @@ def take_step(run: Run) -> tuple[float, float]:
     return loss, grad_norm
 
 
-def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
-    """Add the gradients of a micro-batch, which is ``share`` of its step, and return its share of the loss."""
+def _gradients(run: Run, step: int, piece: Piece) -> Tensor:
+    """Add the gradients of a piece of the step, and return its share of the loss."""
     config, models, device = run.config, run.models, run.accelerator.device
-    exposures = run.schedule.batch(step, micro)
+    batch = run.schedule.batch(step, piece.micro)
+    exposures = batch[piece.rows]
     indices = [exposure.picture_index for exposure in exposures]
-    seed = noise.step_seed(run.seed, step, micro)
-    torch.manual_seed(seed)  # dropout draws from the global generator
-    shape = (len(indices), *run.latents.plain[indices[0]].mean.shape)
+    seed = noise.step_seed(run.seed, step, piece.micro)
+    torch.manual_seed(seed + piece.rows.start)  # dropout draws from the global generator
+    shape = (len(batch), *run.latents.plain[indices[0]].mean.shape)
     num_timesteps = models.noise_scheduler.config.num_train_timesteps
-    drawn = noise.draw_noise(shape, config, num_timesteps, seed)
+    # Drawn for the whole micro-batch: a picture's noise does not depend on how it is cut.
+    drawn = noise.draw_noise(shape, config, num_timesteps, seed).rows(piece.rows)
     latents_BCHW = run.latents.sample(indices, [e.flipped for e in exposures], drawn.posterior_BCHW)
     latents_BCHW = latents_BCHW * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
@@ -201,7 +229,7 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     mask_B1HW = run.latents.mask(indices, [e.flipped for e in exposures])
     loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
     prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
-    loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * share
+    loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * piece.share
     run.accelerator.backward(loss)
     return loss.detach()
 
@@ -220,9 +248,12 @@ def predict(run: Run, exposures: Sequence[Exposure], noisy_BCHW: Tensor, timeste
 def _clip(run: Run) -> float:
     """Clip the gradients and return their norm before that."""
     max_norm = run.config.max_grad_norm or math.inf
-    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
-    norm = run.accelerator.clip_grad_norm_(parameters, max_norm)
+    norm = run.accelerator.clip_grad_norm_(_parameters(run), max_norm)
     return float(norm)
+
+
+def _parameters(run: Run) -> list[nn.Parameter]:
+    return [p for group in run.optimizer.param_groups for p in group["params"]]
 
 
 def _skip(run: Run, loss: float) -> None:

@@ -18,6 +18,7 @@ from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
 from loratui_agent.train.objective import Objective, new_objective
 from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
+from loratui_agent.train.ranks import Ranks
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
@@ -43,6 +44,7 @@ _OUTSIDE_IDENTITY = frozenset(
         "sample_at_first",
         "trigger_word",
         "num_cpu_threads",
+        "num_processes",
         "seed",
         # Their content counts, whatever they are called on this machine.
         "pretrained_model_name_or_path",
@@ -64,6 +66,7 @@ class Run:
     config: TrainingConfig
     reporter: Reporter
     accelerator: Accelerator
+    ranks: Ranks
     precision: str
     seed: int
     dataset: Dataset
@@ -101,13 +104,22 @@ class Run:
         """Return all LoRA parameters in a fixed order."""
         return [p for model in self.trained.values() for p in lora.trainable_parameters(model)]
 
+    def digest(self) -> bytes:
+        """Return 32 bytes that stand for where the run is: what it trains on, its step and its weights."""
+        whole = hashlib.sha256(f"{self.identity}\n{self.step}".encode())
+        for parameter in self.parameters:
+            whole.update(parameter.detach().cpu().numpy().tobytes())
+        return whole.digest()
+
     def say(self, phase: str, done: int = 0, total: int = 0, unit: str = "", message: str = "") -> None:
         """Report progress of something that is not a step."""
         self.reporter.emit(messages.Setup(phase=phase, done=done, total=total, unit=unit, message=message))
 
 
-def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
+def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs: Path | None = None) -> Run:
     """Read the dataset, load the base model, attach the LoRA modules; ``configs`` as in ``load_models``.
+
+    ``ranks`` is this process among others of the training; None: it trains alone.
 
     Raises:
         DatasetError, ModelError, ConfigError: before anything is written.
@@ -118,7 +130,10 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
     dataset = scan_config(config, verify=True)
     reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
     precision = _precision(config)
-    accelerator = Accelerator(mixed_precision=precision)
+    ranks = ranks or Ranks()
+    ranks.meet()
+    # Told that it is a CPU, accelerate looks for others there as well.
+    accelerator = Accelerator(mixed_precision=precision, cpu=ranks.count > 1 and not torch.cuda.is_available())
     dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     torch.backends.cuda.matmul.allow_tf32 = True
     models = load_models(config.pretrained_model_name_or_path, dtype, configs=configs)
@@ -136,6 +151,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         config=config,
         reporter=reporter,
         accelerator=accelerator,
+        ranks=ranks,
         precision=precision,
         seed=seed,
         dataset=dataset,
@@ -235,10 +251,11 @@ def add_optimizer(run: Run) -> None:
         module.train()
     if config.gradient_checkpointing:
         run.models.unet.enable_gradient_checkpointing()
-    run.models.unet = run.accelerator.prepare(run.models.unet)
-    for name in run.models.text_encoders:
+    # Placed and cast, and not wrapped for several GPUs: gradients are exchanged once a step, see share.py.
+    run.models.unet = run.accelerator.prepare_model(run.models.unet, evaluation_mode=True)
+    for name, text_encoder in run.models.text_encoders.items():
         if name in run.learning_rates:
-            run.models.text_encoders[name] = run.accelerator.prepare(run.models.text_encoders[name])
+            run.models.text_encoders[name] = run.accelerator.prepare_model(text_encoder, evaluation_mode=True)
     run.optimizer = run.accelerator.prepare(optimizer)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from loratui_agent.train import noise
+from loratui_agent.train import noise, share
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
 from loratui_protocol.captions import Captions
@@ -40,10 +40,13 @@ def look(run: Run, predict: Predict) -> messages.Validation:
 
 
 def _error(run: Run, predict: Predict, indices: Sequence[int]) -> float:
-    """Return the mean over pictures and timesteps; one picture at a time, since they have their own sizes."""
+    """Return the mean over pictures and timesteps; one picture at a time, since they have their own sizes.
+
+    Several processes share the pictures.
+    """
     captions = Captions(run.config)
     total = torch.zeros((), device=run.accelerator.device)
-    for index in indices:
+    for index in indices[run.ranks.index :: run.ranks.count]:
         caption = captions.whole(run.dataset.pictures[index].caption)
         mean_CHW = run.latents.plain[index].mean * run.models.vae_scaling_factor
         latents_BCHW = mean_CHW.expand(TIMESTEPS_PER_PICTURE, *mean_CHW.shape)
@@ -54,7 +57,7 @@ def _error(run: Run, predict: Predict, indices: Sequence[int]) -> float:
         predicted_BCHW = predict(run, [shown] * TIMESTEPS_PER_PICTURE, noisy_BCHW, timesteps_B)
         target_BCHW = run.objective.target(scheduler, latents_BCHW, noise_BCHW, timesteps_B)
         total += (predicted_BCHW.float() - target_BCHW.float()).square().mean()
-    return float(total) / len(indices)
+    return float(share.total(run.accelerator, total)) / len(indices)
 
 
 def _fixed(run: Run, index: int, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
