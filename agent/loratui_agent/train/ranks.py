@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 from accelerate.utils import check_cuda_p2p_ib_support
 from torch import distributed
-from torch.distributed import FileStore  # type: ignore[attr-defined]  # torch exports it without saying so
 
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.reporter import Reporter
@@ -212,7 +211,7 @@ def _meet(store: Path, index: int, count: int) -> None:
     with exchanging():
         distributed.init_process_group(
             backend="nccl" if torch.cuda.is_available() else "gloo",
-            store=FileStore(str(store), count),
+            store=distributed.FileStore(str(store), count),  # type: ignore[attr-defined]  # it has no stub
             rank=index,
             world_size=count,
             timeout=_TIMEOUT,

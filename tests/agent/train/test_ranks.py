@@ -71,6 +71,7 @@ def test_two_processes_are_killed_resumed_and_stopped_and_have_learned_what_one_
     with trainer(job, tmp_path, 2) as process:
         process.wait_for(lambda event: isinstance(event, messages.Validation))
         other = other_process(process)
+        other.terminate()  # as one that the whole group gets: the first process decides what it means
         process.send(messages.Stop(id="X", author="me", job="job"))
         assert process.finish()["outcome"] == "stopped", process.log()
         assert ends(other)
