@@ -189,6 +189,8 @@ class TrainingConfig:
     """Look at them every so many epochs."""
     num_cpu_threads: int | None = None
     """Threads that torch uses; unset: measured at start on a CPU. Not a key of sd-scripts."""
+    num_processes: int | None = None
+    """GPUs that share the pictures of each step; unset: one. Steps and batches stay as they are. accelerate's name."""
 
     # --- section save ---
     output_dir: str | None = None
@@ -288,7 +290,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "dataset": ("train_data_dir", "flip_aug"),
     "network": ("network_module", "network_train_text_encoder_only"),
     "optimizer": ("learning_rate", "max_grad_norm"),
-    "training": ("train_batch_size", "num_cpu_threads"),
+    "training": ("train_batch_size", "num_processes"),
     "save": ("output_dir", "trigger_word"),
     "sample": ("sample_prompts", "sample_at_first"),
 }

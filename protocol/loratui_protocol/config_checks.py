@@ -52,6 +52,7 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
         "sample_every_n_steps",
         "sample_every_n_epochs",
         "num_cpu_threads",
+        "num_processes",
         "clip_skip",
         "lr_scheduler_timescale",
     )

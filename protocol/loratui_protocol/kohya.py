@@ -85,9 +85,9 @@ WITHOUT_EFFECT: dict[str, str] = {
     "console_log_level": "the run is journalled; see `loratui logs`",
     "console_log_file": "the run is journalled; see `loratui logs`",
     "console_log_simple": "the run is journalled; see `loratui logs`",
-    "ddp_timeout": "one GPU is used",
-    "ddp_gradient_as_bucket_view": "one GPU is used",
-    "ddp_static_graph": "one GPU is used",
+    "ddp_timeout": "with several GPUs a process that dies or hangs is noticed without it",
+    "ddp_gradient_as_bucket_view": "several GPUs exchange their gradients once a step, without DDP's buckets",
+    "ddp_static_graph": "several GPUs exchange their gradients once a step, without DDP's graph",
 }
 """Keys of sd-scripts that change nothing here, and why."""
 

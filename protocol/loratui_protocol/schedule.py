@@ -99,6 +99,12 @@ class Schedule:
         first = self._first_batch(step)
         return min(self._config.gradient_accumulation_steps, self._layout.batches_per_epoch - first)
 
+    def batch_sizes(self, step: int) -> list[int]:
+        """Return how many pictures each micro-batch of the step shows."""
+        first = self._first_batch(step)
+        batches = self._shuffled((step - 1) // self._layout.steps_per_epoch)
+        return [len(members) for members in batches[first : first + self.num_micro(step)]]
+
     def batch(self, step: int, micro: int) -> list[Exposure]:
         """Return what micro-batch ``micro`` of the step shows: pictures of one bucket and dataset."""
         if not 0 <= micro < self.num_micro(step):

@@ -173,6 +173,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "noise_offset": _maybe(_share),
         "prior_loss_weight": _rate,
         "num_cpu_threads": _maybe(_count),
+        "num_processes": _maybe(_count),
         "output_dir": _maybe(_path),
         "output_name": st.from_regex(r"[A-Za-z0-9_ -][A-Za-z0-9_. -]{0,20}", fullmatch=True),
         "save_precision": st.sampled_from(SAVE_PRECISIONS),

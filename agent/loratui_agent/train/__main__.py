@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 # Spinning threads of one process slow every other one on a small machine; read by OpenMP when torch is imported.
@@ -20,8 +21,9 @@ import torch
 
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Job, Outcome, load_job, reserve_room
-from loratui_agent.train.loop import train
+from loratui_agent.train.loop import follow, train
 from loratui_agent.train.memory import is_out_of_memory
+from loratui_agent.train.ranks import Follower
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
 from loratui_protocol.errors import LoratuiError
@@ -47,30 +49,47 @@ def main() -> int:
     parser.add_argument("--job-dir", type=Path, required=True)
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--attempt", type=int, required=True)
+    parser.add_argument("--num-processes", type=int, default=1)
+    parser.add_argument("--rank", type=int, default=0, help="which one of them this is; the first starts the others")
     arguments = parser.parse_args()
     # A hang is looked into by sending SIGUSR1: all stacks go to the log.
     faulthandler.register(signal.SIGUSR1)
     folder: Path = arguments.job_dir
+    if arguments.rank:
+        return _follow(folder, Follower(folder, arguments.rank, arguments.num_processes))
     reserve_room(folder)
     reporter = Reporter(arguments.socket, folder.name, os.getpid(), arguments.attempt)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    _behave()
     logging.getLogger("loratui_agent").setLevel(logging.INFO)
     logging.getLogger("loratui_agent").addHandler(ReporterHandler(reporter))
-    warnings.filterwarnings("ignore", module="(diffusers|transformers|peft|accelerate)")
-    torch.use_deterministic_algorithms(mode=True, warn_only=True)
     controls = Controls(reporter)
     controls.install_signal_handlers()
-    outcome = _attempt(folder, reporter, controls)
+    outcome = _attempt(folder, lambda job: train(job, reporter, controls))
     outcome.write(folder)
     reporter.close(FLUSH_TIMEOUT_S)
     return 1 if outcome.outcome == "failed" else 0
 
 
-def _attempt(folder: Path, reporter: Reporter, controls: Controls) -> Outcome:
-    """Run the job; every failure becomes an outcome, because this is the process boundary."""
+def _follow(folder: Path, ranks: Follower) -> int:
+    """Take part in an attempt that another process leads, which tells of it unless this one fails."""
+    _behave()
+    outcome = _attempt(folder, lambda job: follow(job, ranks))
+    if outcome.outcome == "done":
+        return 0
+    outcome.write(folder)
+    return 1
+
+
+def _behave() -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    warnings.filterwarnings("ignore", module="(diffusers|transformers|peft|accelerate)")
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+
+
+def _attempt(folder: Path, work: Callable[[Job], Outcome]) -> Outcome:
+    """Do the job's work; every failure becomes an outcome, because this is the process boundary."""
     try:
-        job: Job = load_job(folder)
-        return train(job, reporter, controls)
+        return work(load_job(folder))
     except LoratuiError as error:
         return Outcome("failed", error.code, error.what, error.fix)
     except torch.OutOfMemoryError as error:

@@ -10,41 +10,50 @@ from torch import Tensor
 from loratui_agent.train import noise
 from loratui_agent.train.conditioning import time_ids
 from loratui_agent.train.run import Run
+from loratui_agent.train.share import Piece, share_of
 from loratui_protocol.schedule import Exposure
 
 _STEPS_AHEAD = 32
 
 
-def of_micro_batch(run: Run, step: int, micro: int, share: float) -> Tensor:
-    """Add the gradients of a micro-batch, which is ``share`` of its step, and return its share of the loss."""
-    return of_pictures(run, run.schedule.batch(step, micro), noise.step_seed(run.seed, step, micro), share)
+def of_step(run: Run, step: int) -> list[Tensor]:
+    """Add the gradients of this process's share of a step, and return the parts of its loss."""
+    if run.fit.text_aside:
+        _encode_ahead(run)
+    pieces = share_of(run.schedule.batch_sizes(step), run.ranks.index, run.ranks.count, run.fit.pictures_at_once)
+    return [
+        _of_piece(run, run.schedule.batch(step, piece.micro), piece, noise.step_seed(run.seed, step, piece.micro))
+        for piece in pieces
+    ]
 
 
-def of_pictures(run: Run, exposures: Sequence[Exposure], seed: int, share: float) -> Tensor:
-    """Add the gradients of these pictures; the parts that go through the UNet together don't change what is drawn."""
+def of_batch(run: Run, exposures: Sequence[Exposure]) -> None:
+    """Add the gradients of these pictures, which nobody is going to use."""
+    for piece in share_of([len(exposures)], 0, 1, run.fit.pictures_at_once):
+        _of_piece(run, exposures, piece, 0)
+
+
+def _of_piece(run: Run, batch: Sequence[Exposure], piece: Piece, seed: int) -> Tensor:
+    """Add the gradients of a piece of a micro-batch, and return its share of the loss."""
     config, models, device = run.config, run.models, run.accelerator.device
+    exposures = batch[piece.rows]
     indices, flips = [each.picture_index for each in exposures], [each.flipped for each in exposures]
-    torch.manual_seed(seed)  # dropout draws from the global generator
-    shape = (len(indices), *run.latents.plain[indices[0]].mean.shape)
+    torch.manual_seed(seed + piece.rows.start)  # dropout draws from the global generator
+    shape = (len(batch), *run.latents.plain[indices[0]].mean.shape)
     num_timesteps = models.noise_scheduler.config.num_train_timesteps
-    drawn = noise.draw_noise(shape, config, num_timesteps, seed)
+    # Drawn for the whole micro-batch: a picture's noise does not depend on how it is cut.
+    drawn = noise.draw_noise(shape, config, num_timesteps, seed).rows(piece.rows)
     latents_BCHW = run.latents.sample(indices, flips, drawn.posterior_BCHW) * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
     noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
+    predicted_BCHW = predict(run, exposures, noisy_BCHW, timesteps_B)
     target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
     mask_B1HW = run.latents.mask(indices, flips)
-    weights = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
-    weight_B = torch.tensor(weights, device=device) * (share / len(indices))
-    total = torch.zeros((), device=device)
-    for start in range(0, len(indices), run.fit.pictures_at_once):
-        part = slice(start, start + run.fit.pictures_at_once)
-        predicted_BCHW = predict(run, exposures[part], noisy_BCHW[part], timesteps_B[part])
-        mask_part = None if mask_B1HW is None else mask_B1HW[part]
-        loss_B = run.objective.losses(predicted_BCHW, target_BCHW[part], drawn.timesteps_B[part], mask_part)
-        loss = (loss_B * weight_B[part]).sum()
-        run.accelerator.backward(loss)
-        total += loss.detach()
-    return total
+    loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
+    prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
+    loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * piece.share
+    run.accelerator.backward(loss)
+    return loss.detach()
 
 
 def predict(run: Run, exposures: Sequence[Exposure], noisy_BCHW: Tensor, timesteps_B: Tensor) -> Tensor:
@@ -58,7 +67,7 @@ def predict(run: Run, exposures: Sequence[Exposure], noisy_BCHW: Tensor, timeste
     return predicted
 
 
-def encode_ahead(run: Run) -> None:
+def _encode_ahead(run: Run) -> None:
     """Encode the captions of the next steps, where the text encoders are not at hand at every one."""
     if run.step < run.encoded_until:
         return

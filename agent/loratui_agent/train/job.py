@@ -77,8 +77,11 @@ class Outcome:
         """Leave the outcome where the agent finds it, even one that was started later, and on a full disk."""
         texts = {"code": self.code, "what": self.what[:_MAX_CHARS], "fix": self.fix[:_MAX_CHARS]}
         content = {"outcome": self.outcome, **texts}
-        room = folder / _ROOM_NAME
-        if not room.exists():
+        # Of several processes that fail at once each writes a file of its own: the last one is told of.
+        room = folder / f"{_ROOM_NAME}.{os.getpid()}"
+        try:
+            (folder / _ROOM_NAME).rename(room)
+        except FileNotFoundError:
             write_json(folder / "exit.json", content)
             return
         with room.open("r+b") as file:

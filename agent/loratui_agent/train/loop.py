@@ -1,22 +1,25 @@
 """The training, top to bottom: encode prompts, cache latents, train, export, try out. Start reading here."""
 
-import contextlib
 import math
 import statistics
 import time
 from collections import deque
+from collections.abc import Callable
 
 import torch
+from torch import nn
 
-from loratui_agent.train import brought_state, gradients, latents, lora, samples, saving, validation
+from loratui_agent.train import brought_state, gradients, latents, lora, samples, saving, share, validation
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.fit import AgainError, step_down
+from loratui_agent.train.identity import digest_of
 from loratui_agent.train.job import Job, Outcome
 from loratui_agent.train.memory import device_memory, is_out_of_memory
 from loratui_agent.train.pace import Pace, StepFacts
 from loratui_agent.train.probe import fit_to_device
-from loratui_agent.train.reporter import Reporter
+from loratui_agent.train.ranks import Follower, Order, lead
+from loratui_agent.train.reporter import Reporter, Unheard
 from loratui_agent.train.run import Run, add_optimizer, resident_gib, set_up
 from loratui_agent.train.text import num_cut_captions
 from loratui_agent.train.threads import set_num_threads
@@ -39,38 +42,72 @@ def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
         LoratuiError: the run failed; checkpoints and files saved before are intact.
     """
     brought_state.take_in(job)
-    run = set_up(job, reporter)
+    run = set_up(job, reporter, lead(job, reporter))
+    return _or_step_down(run, lambda: _lead(run, controls))
+
+
+def follow(job: Job, ranks: Follower) -> Outcome:
+    """Take part in a training that another process leads.
+
+    Raises:
+        LoratuiError: as ``train``.
+    """
+    run = set_up(job, Unheard(), ranks)
+    return _or_step_down(run, lambda: _follow(run, ranks))
+
+
+def _or_step_down(run: Run, work: Callable[[], Outcome]) -> Outcome:
+    """Do the work, or where it takes too much memory leave it to another attempt that has given something up."""
     try:
-        return _train(run, controls)
+        return work()
     except AgainError as reason:
         return Outcome("again", "oom_vram", str(reason))
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        given_up = step_down(job, run.config, run.fit, run.reserves)
+        given_up = step_down(run.job, run.config, run.fit, run.reserves)
         if not given_up:
             raise
         return Outcome("again", "oom_vram", f"out of memory after step {run.step}. From now on {given_up}")
 
 
-def _train(run: Run, controls: Controls) -> Outcome:
+def _lead(run: Run, controls: Controls) -> Outcome:
+    get_ready(run)
+    saving.check_disk(run)
+    run.reporter.emit(messages.State(state=JobState.RUNNING, detail=f"from step {run.step} of {run.plan.steps}"))
+    if run.config.sample_at_first and run.step == 0:
+        samples.make_samples(run, controls)
+    train_steps(run, controls)
+    run.ranks.leave()
+    return finish(run, controls)
+
+
+def _follow(run: Run, ranks: Follower) -> Outcome:
+    get_ready(run)
+    for order in ranks.orders():
+        if order is Order.STEP:
+            take_step(run)
+        else:
+            validation.look(run)
+    ranks.leave()
+    return Outcome("done")
+
+
+def get_ready(run: Run) -> None:
+    """Get the run to its next step, as it fits the device; each of several processes has all of it."""
     encode_prompts(run)
     cache_latents(run)
     add_optimizer(run)
     state = saving.load_state(run)
     saved = state.num_cpu_threads if state else None
-    set_num_threads(run, saved=saved, train_once=lambda: gradients.of_micro_batch(run, 1, 0, 1.0))
+    set_num_threads(run, saved=saved, train_once=lambda: gradients.of_batch(run, run.schedule.batch(1, 0)))
     if state:
         saving.restore(run, state)
         if not run.fit.learns_text:
             encode_prompts(run)  # again: with what the text encoders had learned
-    saving.check_disk(run)
-    fit_to_device(run, lambda exposures: gradients.of_pictures(run, exposures, 0, 1.0))
-    run.reporter.emit(messages.State(state=JobState.RUNNING, detail=f"from step {run.step} of {run.plan.steps}"))
-    if run.config.sample_at_first and run.step == 0:
-        samples.make_samples(run, controls)
-    train_steps(run, controls)
-    return finish(run, controls)
+    if run.ranks.count > 1:
+        share.check_equal(run.accelerator, digest_of(run.identity, run.step, run.parameters))
+    fit_to_device(run, lambda exposures: gradients.of_batch(run, exposures))
 
 
 def encode_prompts(run: Run) -> None:
@@ -184,6 +221,7 @@ def _watch_pace(run: Run, pace: Pace, duration_s: float) -> None:
 def _look_if_due(run: Run) -> None:
     """Look at the pictures that are held out, where the plan says so."""
     if run.step in run.plan.validation_steps:
+        run.ranks.tell(Order.LOOK)
         run.last_look = validation.look(run)
         run.reporter.emit(run.last_look)
 
@@ -196,17 +234,11 @@ def take_step(run: Run) -> tuple[float, float]:
     Raises:
         JobError: too many such steps in a row (code ``nan_loss``); the last good state is on disk.
     """
-    if run.fit.text_aside:
-        gradients.encode_ahead(run)
-    losses = []
-    num_micro = run.schedule.num_micro(run.step + 1)
-    for micro in range(num_micro):
-        last = micro == num_micro - 1
-        # Several GPUs exchange gradients once a step, with the last micro-batch.
-        with contextlib.nullcontext() if last else run.accelerator.no_sync(run.models.unet):
-            losses.append(gradients.of_micro_batch(run, run.step + 1, micro, 1 / num_micro))
+    step = run.step + 1
+    run.ranks.tell(Order.STEP)
+    whole_loss = share.add_up(run.accelerator, _parameters(run), gradients.of_step(run, step))
     grad_norm = _clip(run)
-    loss = torch.stack(losses).sum().item()  # waits for the GPU: the guard below must know
+    loss = whole_loss.item()  # waits for the GPU: the guard below must know
     if math.isfinite(grad_norm) and math.isfinite(loss):
         run.optimizer.step()
         run.num_skipped = 0
@@ -224,9 +256,12 @@ def take_step(run: Run) -> tuple[float, float]:
 def _clip(run: Run) -> float:
     """Clip the gradients and return their norm before that."""
     max_norm = run.config.max_grad_norm or math.inf
-    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
-    norm = run.accelerator.clip_grad_norm_(parameters, max_norm)
+    norm = run.accelerator.clip_grad_norm_(_parameters(run), max_norm)
     return float(norm)
+
+
+def _parameters(run: Run) -> list[nn.Parameter]:
+    return [p for group in run.optimizer.param_groups for p in group["params"]]
 
 
 def _skip(run: Run, loss: float) -> None:

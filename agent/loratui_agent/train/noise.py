@@ -29,6 +29,10 @@ class Noise:
     """What is added to the latents: with ``ip_noise_gamma`` somewhat more than that (arXiv 2301.11706)."""
     timesteps_B: Tensor
 
+    def rows(self, rows: slice) -> "Noise":
+        """Return what was drawn for some of the pictures."""
+        return Noise(self.posterior_BCHW[rows], self.noise_BCHW[rows], self.added_BCHW[rows], self.timesteps_B[rows])
+
 
 def draw_noise(shape: tuple[int, int, int, int], config: TrainingConfig, num_train_timesteps: int, seed: int) -> Noise:
     """Draw everything for one micro-batch of the given latent shape.

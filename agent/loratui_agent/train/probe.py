@@ -46,6 +46,9 @@ def fit_to_device(run: Run, gradients: Gradients, memory: DeviceMemory | None = 
         return
     run.say("fit", message="trying how the largest micro-batch fits")
     exposures = run.schedule.largest_batch()
+    # Several processes share it, and the other micro-batches of its step.
+    most = len(exposures) * run.config.gradient_accumulation_steps
+    exposures = exposures[: -(-most // run.ranks.count)]
     wanted = run.fit
     prober = _Prober(run, gradients, memory)
     probe = prober.probe(wanted, exposures)

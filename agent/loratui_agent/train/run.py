@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -13,60 +13,24 @@ from torch import nn
 from loratui_agent.model_path import resolve_model
 from loratui_agent.train import lora, single_file
 from loratui_agent.train.base_hash import BaseHash, base_hash
-from loratui_agent.train.checkpoint import HASHED, check_newest_state
+from loratui_agent.train.checkpoint import check_newest_state
 from loratui_agent.train.fit import Fit, Reserves, fit_of, reserves_of
+from loratui_agent.train.identity import identity_of
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
 from loratui_agent.train.objective import Objective, new_objective
 from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
+from loratui_agent.train.ranks import Ranks
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.dataset import Dataset, fingerprint, scan_config
+from loratui_protocol.dataset import Dataset, scan_config
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
 from loratui_protocol.subsets import largest_resolution, subsets_of
-
-# What a config may change between a run and its resume without being another run.
-_OUTSIDE_IDENTITY = frozenset(
-    {
-        "output_dir",
-        "output_name",
-        "save_precision",
-        "save_every_n_steps",
-        "save_every_n_epochs",
-        "save_last_n_steps",
-        "save_last_n_epochs",
-        "keep_every_n_steps",
-        "keep_every_n_epochs",
-        "keep_best",
-        "checkpoint_every_n_steps",
-        "validate_every_n_steps",
-        "validate_every_n_epochs",
-        "sample_prompts",
-        "sample_every_n_steps",
-        "sample_every_n_epochs",
-        "sample_at_first",
-        "trigger_word",
-        "num_cpu_threads",
-        "min_resolution",
-        "seed",
-        # A run may go on to another end (``run_end``); its state says which one it was planned for.
-        "max_train_steps",
-        "max_train_epochs",
-        "stop_at_epoch",
-        # Their content counts, whatever they are called on this machine.
-        "pretrained_model_name_or_path",
-        "train_data_dir",
-        "reg_data_dir",
-        "conditioning_data_dir",
-        # What is in effect for each subset counts.
-        "datasets",
-    }
-)
 
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 """What the frozen models have at each ``mixed_precision``."""
@@ -83,6 +47,7 @@ class Run:
     """As it is trained: the job's own, but for what ``fit`` has changed."""
     reporter: Reporter
     accelerator: Accelerator
+    ranks: Ranks
     precision: str
     seed: int
     dataset: Dataset
@@ -142,8 +107,10 @@ class Run:
         self.reporter.emit(messages.Setup(phase=phase, done=done, total=total, unit=unit, message=message))
 
 
-def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
+def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs: Path | None = None) -> Run:
     """Read the dataset, load the base model, attach the LoRA modules; ``configs`` as in ``load_models``.
+
+    ``ranks`` is this process among others of the training; None: it trains alone.
 
     Raises:
         DatasetError, ModelError, ConfigError: before anything is written.
@@ -157,11 +124,14 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
     planned = plan(config, dataset.pictures)
     text_width = None if configs is None else single_file.text_width(configs)
     base = base_hash(resolve_model(config.pretrained_model_name_or_path, text_width=text_width))
-    identity = _identity(job.config, dataset, base.sha256, seed)
+    identity = identity_of(job.config, dataset, base.sha256, seed)
     check_newest_state(job.checkpoints, identity, planned.steps)
     reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
     precision = _precision(config)
-    accelerator = Accelerator(mixed_precision=precision)
+    ranks = ranks or Ranks()
+    ranks.meet()
+    # Told that it is a CPU, accelerate looks for others there as well.
+    accelerator = Accelerator(mixed_precision=precision, cpu=ranks.count > 1 and not torch.cuda.is_available())
     torch.backends.cuda.matmul.allow_tf32 = True
     models = load_models(config.pretrained_model_name_or_path, DTYPES[precision], configs=configs)
     agree_on_prediction(models, config)
@@ -176,6 +146,7 @@ def set_up(job: Job, reporter: Reporter, *, configs: Path | None = None) -> Run:
         config=config,
         reporter=reporter,
         accelerator=accelerator,
+        ranks=ranks,
         precision=precision,
         seed=seed,
         dataset=dataset,
@@ -263,17 +234,6 @@ def _precision(config: TrainingConfig) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-def _identity(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int) -> dict[str, str]:
-    """Return all that decides the weights: a saved state only continues its own run.
-
-    It is the same on every machine: neither paths nor a precision that the config leaves open are part of it.
-    """
-    hashes = dict(zip(HASHED, (base_sha256, fingerprint(dataset)), strict=True))
-    decisive = {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
-    subsets = [subset.in_effect() for subset in subsets_of(config)] if config.datasets else []
-    return {**hashes, "seed": str(seed), **decisive, "datasets": repr(subsets)}
-
-
 def add_optimizer(run: Run) -> None:
     """Create optimizer and schedule, and let accelerate place everything."""
     config = run.config
@@ -290,10 +250,11 @@ def add_optimizer(run: Run) -> None:
     for module in (run.models.unet, *run.learning.values()):
         module.train()
     use_fit(run, run.fit)
-    run.models.unet = run.accelerator.prepare(run.models.unet)
-    for name in run.models.text_encoders:
+    # Placed and cast, and not wrapped for several GPUs: gradients are exchanged once a step, see share.py.
+    run.models.unet = run.accelerator.prepare_model(run.models.unet, evaluation_mode=True)
+    for name, text_encoder in run.models.text_encoders.items():
         if name in run.learning_rates:
-            run.models.text_encoders[name] = run.accelerator.prepare(run.models.text_encoders[name])
+            run.models.text_encoders[name] = run.accelerator.prepare_model(text_encoder, evaluation_mode=True)
     run.optimizer = run.accelerator.prepare(optimizer)
 
 

@@ -14,7 +14,8 @@ _NUM_TRIALS = 3
 def set_num_threads(run: Run, *, saved: int | None, train_once: Callable[[], object]) -> None:
     """Set torch's threads: as configured, as in the state that is resumed, or whichever count is measured faster.
 
-    A resumed run keeps its count, because another one may round differently. On a GPU nothing is changed.
+    A resumed run keeps its count, because another one may round differently. Several processes share the cores, and
+    measure nothing: they would measure each other. On a GPU nothing is changed.
     """
     if run.accelerator.device.type != "cpu":
         return
@@ -23,7 +24,9 @@ def set_num_threads(run: Run, *, saved: int | None, train_once: Callable[[], obj
         return
     # The cores that this process may use, where the system tells them apart from those that there are.
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if saved is None and num_cores > 1:
+    if run.ranks.count > 1:
+        torch.set_num_threads(saved or max(1, num_cores // run.ranks.count))
+    elif saved is None and num_cores > 1:
         run.say("measure_threads", message=f"comparing 1 and {num_cores} threads")
         torch.set_num_threads(min((1, num_cores), key=lambda number: _step_s(run, number, train_once)))
     else:

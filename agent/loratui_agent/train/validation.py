@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from loratui_agent.train import noise
+from loratui_agent.train import noise, share
 from loratui_agent.train.gradients import predict
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
@@ -37,10 +37,13 @@ def look(run: Run) -> messages.Validation:
 
 
 def _error(run: Run, indices: Sequence[int]) -> float:
-    """Return the mean over pictures and timesteps; one picture at a time, since they have their own sizes."""
+    """Return the mean over pictures and timesteps; one picture at a time, since they have their own sizes.
+
+    Several processes share the pictures.
+    """
     captions = [Captions(subset.config) for subset in subsets_of(run.config)]
     total = torch.zeros((), device=run.accelerator.device)
-    for index in indices:
+    for index in indices[run.ranks.index :: run.ranks.count]:
         picture = run.dataset.pictures[index]
         caption = captions[picture.subset].whole(picture.caption)
         mean_CHW = run.latents.plain[index].mean * run.models.vae_scaling_factor
@@ -52,7 +55,7 @@ def _error(run: Run, indices: Sequence[int]) -> float:
         predicted_BCHW = predict(run, [shown] * TIMESTEPS_PER_PICTURE, noisy_BCHW, timesteps_B)
         target_BCHW = run.objective.target(scheduler, latents_BCHW, noise_BCHW, timesteps_B)
         total += (predicted_BCHW.float() - target_BCHW.float()).square().mean()
-    return float(total) / len(indices)
+    return float(share.total(run.accelerator, total)) / len(indices)
 
 
 def _fixed(run: Run, index: int, shape: Sequence[int]) -> tuple[Tensor, Tensor]:

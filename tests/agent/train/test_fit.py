@@ -33,7 +33,7 @@ def run_on(folder: Path, limit_mib: int, **changes) -> tuple[Run, SmallMemory]:
     take_steps(run, 0)
     memory = SmallMemory(limit_mib * MIB)
     with memory.counting():
-        probe.fit_to_device(run, lambda exposures: gradients.of_pictures(run, exposures, 0, 1.0), memory)
+        probe.fit_to_device(run, lambda exposures: gradients.of_batch(run, exposures), memory)
     return run, memory
 
 
