@@ -77,7 +77,7 @@ class Commands:
     def _execute(self, command: messages.Command, job: Job) -> None:
         match command:
             case messages.AckArtifacts(artifact_ids=ids, declined_ids=declined):
-                known = set(job.artifacts)
+                known = job.files.known
                 job.update(
                     acked=sorted({*job.facts.acked, *ids} & known),
                     declined=sorted({*job.facts.declined, *declined} & known),

@@ -94,8 +94,8 @@ class Job:
         self._run = folder.parent.parent / "run"
         self.facts = facts
         self.results: dict[str, messages.CommandResult] = {}
-        self._files = Listed(folder / "artifacts")
-        self.artifacts = self._files.artifacts
+        self.files = Listed(folder / "artifacts")
+        self.artifacts = self.files.artifacts
         self.heard_done = False
         self.last_step: messages.Step | None = None
         self.last_step_s: float | None = None
@@ -114,7 +114,7 @@ class Job:
         for stored in tail.values():
             self._learn(decode_record(stored))
         if facts.state.is_final:
-            self._files.clear()
+            self.files.clear()
 
     @classmethod
     def create(cls, folder: Path, command: messages.StartJob) -> "Job":
@@ -230,7 +230,7 @@ class Job:
         Raises:
             StorageError: the disk is full; nothing was appended.
         """
-        if isinstance(event, messages.Artifact) and self._files.replaces(event):
+        if isinstance(event, messages.Artifact) and self.files.replaces(event):
             # What a client has of it is of an earlier attempt.
             self.update(acked=[each for each in self.facts.acked if each != event.id])
         record = Record(seq=self.journal.head + 1, ts=time.time() if ts is None else ts, event=event, origin=origin)
@@ -239,7 +239,7 @@ class Job:
             self.journal.sync()
         self._learn(record)
         if isinstance(event, messages.Withdrawn):
-            self._files.remove(event.id)
+            self.files.remove(event.id)
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
 
@@ -338,7 +338,7 @@ class Job:
                 self.last_step_s = self.last_heard_s
                 self.record(said.event, ts=said.ts, origin=said.origin)
             case messages.Withdrawn(id=gone) if gone not in self.artifacts:
-                self._files.remove(gone)  # a resumed trainer says again what is known
+                self.files.remove(gone)  # a resumed trainer says again what is known
             case messages.CommandResult(id=done):
                 self.record(said.event, ts=said.ts, origin=said.origin)
                 self.update(pending=[encode(command).hex() for command in self.pending() if command.id != done])
@@ -367,7 +367,7 @@ class Job:
                 # One that goes on after its end is to be heard at its next one.
                 self.heard_done = self.heard_done and state.state.is_final
             case messages.Artifact() | messages.Withdrawn() as event:
-                self._files.learn(event)
+                self.files.learn(event)
             case messages.CommandResult() as result:
                 self.results[result.id] = result
             case messages.Done():

@@ -20,6 +20,11 @@ class Listed:
         """Hash of the last version of each, of withdrawn ones, too: a client may have it."""
         self._withdrawn: set[str] = set()
 
+    @property
+    def known(self) -> set[str]:
+        """Return the ids of all that was ever listed: a client may still tell of one that was withdrawn."""
+        return set(self._last)
+
     def learn(self, event: Event) -> None:
         """Take in an event of the journal."""
         if isinstance(event, Artifact) and not is_of_state(event):

@@ -85,8 +85,8 @@ class Progress:
                 return self._step(step)
             case Checkpoint(step=step_number):
                 return f"checkpoint at step {step_number}"
-            case Artifact(kind=ArtifactKind.STATE):
-                return ""  # for clients; the checkpoint was said
+            case Artifact(kind=ArtifactKind.STATE | ArtifactKind.THUMBNAIL):
+                return ""  # for clients; the checkpoint was said, the large picture is
             case Artifact() as artifact:
                 return f"wrote {self._path(artifact)}"
             case Withdrawn(name=name, why=why):

@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from loratui_agent.artifacts import opened
+from loratui_agent.commands import Commands
 from loratui_agent.headless import publish, withdraw
 from loratui_agent.job import Job
+from loratui_agent.job_queue import JobQueue
 from loratui_agent.listed import Listed
 from loratui_protocol import messages
 from loratui_protocol.errors import JobError
+from loratui_protocol.ids import new_id
 from loratui_protocol.messages import ArtifactKind, JobState
 from support.files import artifact_of, safetensors
 
@@ -31,6 +34,10 @@ def write(job: Job, content: bytes = CONTENT) -> messages.Artifact:
 
 def withdrawal(artifact: messages.Artifact) -> messages.Withdrawn:
     return messages.Withdrawn(id=artifact.id, name=artifact.name, sha256=artifact.sha256, why="newer ones are kept")
+
+
+async def never(_: Job) -> None:
+    raise AssertionError("nothing is to be run")
 
 
 def said(origin: int, event: messages.Event) -> messages.TrainerEvent:
@@ -82,8 +89,10 @@ def test_what_a_client_has_counts_until_another_version_comes(tmp_path: Path):
     job = new_job(tmp_path)
     artifact = write(job)
     job.hear(said(1, artifact))
-    job.update(acked=[artifact.id])
     job.hear(said(2, withdrawal(artifact)))
+    # It came before the client knew.
+    commands = Commands({job.id: job}, JobQueue(never), lambda _: job)
+    commands.execute(messages.AckArtifacts(id=new_id(), author="me", job=job.id, artifact_ids=[artifact.id]))
     job.hear(said(3, write(job)))
     assert job.facts.acked == [artifact.id]
     job.hear(said(4, withdrawal(artifact)))
