@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -11,6 +12,7 @@ import torch
 from loratui_agent.train import loop, saving, validation
 from loratui_protocol import messages
 from support.tiny_run import new_run, take_steps, trained
+from support.tiny_sdxl import write_tiny_sdxl
 from support.tiny_training import tiny_config, write_pictures
 from support.trainer_process import DEADLINE_S, TrainerProcess, trainer, write_job
 
@@ -29,6 +31,7 @@ SETTINGS = {
     "validation_split": 0.3,
     "validate_every_n_steps": 3,
     "lr_scheduler": "cosine",
+    "optimizer_args": {"weight_decay": 1.0},
 }
 
 
@@ -41,8 +44,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def new_job(folder: Path) -> Path:
-    job = write_job(folder / "job", tiny_config(folder / "job" / "pictures", num_processes=2, **SETTINGS))
+def new_job(folder: Path, **changes: Any) -> Path:
+    config = tiny_config(folder / "job" / "pictures", num_processes=2, **SETTINGS, **changes)
+    job = write_job(folder / "job", config)
     write_pictures(job / "pictures", 10)
     return job
 
@@ -57,7 +61,9 @@ def ends(process: psutil.Process) -> bool:
 
 
 def test_two_processes_are_killed_resumed_and_stopped_and_have_learned_what_one_learns(tmp_path: Path):
-    job = new_job(tmp_path)
+    # SDXL: the last layer of its first text encoder gets no gradient, and is not to decay either.
+    base = {"pretrained_model_name_or_path": str(write_tiny_sdxl(tmp_path / "xl"))}
+    job = new_job(tmp_path, **base)
     with trainer(job, tmp_path) as process:
         process.wait_for(lambda event: isinstance(event, messages.Checkpoint))
         other = other_process(process)
@@ -79,7 +85,7 @@ def test_two_processes_are_killed_resumed_and_stopped_and_have_learned_what_one_
         steps += process.of_type(messages.Step)
         looks += process.of_type(messages.Validation)
 
-    alone = new_run(job, **SETTINGS)
+    alone = new_run(job, **SETTINGS, **base)
     take_steps(alone, 0)
     while alone.step < steps[-1].step:
         expected = loop.take_step(alone)
@@ -91,7 +97,7 @@ def test_two_processes_are_killed_resumed_and_stopped_and_have_learned_what_one_
                 once = validation.look(alone, loop.predict)
                 assert (look.loss, look.train_loss) == pytest.approx((once.loss, once.train_loss), rel=1e-4)
 
-    going_on = new_run(job, **SETTINGS)
+    going_on = new_run(job, **SETTINGS, **base)
     take_steps(going_on, 0)
     state = saving.load_state(going_on)
     assert state is not None
@@ -100,7 +106,8 @@ def test_two_processes_are_killed_resumed_and_stopped_and_have_learned_what_one_
     for _ in range(2):
         learned = trained(alone)
         for name, tensor in trained(going_on).items():
-            torch.testing.assert_close(tensor, learned[name], rtol=1e-4, atol=1e-5, msg=name)
+            # As a whole: where what it learns from cancels out, Adam makes steps of rounding errors.
+            assert (tensor - learned[name]).norm() <= 1e-3 * learned[name].norm(), name
         assert loop.take_step(going_on) == pytest.approx(loop.take_step(alone), rel=1e-3)
 
 
