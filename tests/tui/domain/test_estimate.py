@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratui.domain.base_kinds import SD1, SDXL, TINY
+from loratui.domain.base_kinds import SD1, SDXL, TINY, BaseKind
 from loratui.domain.estimate import (
     BASE_MODEL,
     BOOT,
@@ -24,7 +24,7 @@ from loratui.domain.estimate import (
     estimate,
 )
 from loratui.domain.estimate_speeds import FIGURES, MeasuredSpeed
-from loratui.domain.estimate_work import Work
+from loratui.domain.estimate_work import Work, joined
 from loratui.domain.offers import Offer
 from loratui_protocol.inputs import EnvironmentKind
 from support.estimates import A_WORK, a_work, an_offer
@@ -240,6 +240,29 @@ def test_a_size_that_nobody_knows_is_a_range_and_said_to_be_assumed(name):
 def test_a_base_model_that_is_sent_is_not_downloaded():
     found = part(estimate(replace(A_WORK, base_model_bytes=0), an_offer()), BASE_MODEL)
     assert (found.p90.seconds, found.p90.microusd, found.source) == (0, 0, "it is not downloaded")
+
+
+def test_runs_of_two_kinds_on_one_machine_take_each_what_its_kind_takes():
+    small = a_work(num_sample_pictures=0)
+    large = a_work(kind=SDXL, pixels=1024 * 1024, num_sample_pictures=0)
+    both, *alone = (part(estimate(work, an_offer()), TRAINING) for work in (joined([small, large]), small, large))
+    for took in (lambda each: each.p50.seconds, lambda each: each.p90.seconds):
+        assert took(alone[1]) > 3 * took(alone[0])
+        # What comes before and after the steps comes once.
+        assert sum(map(took, alone)) - 100 < took(both) < sum(map(took, alone))
+    assert both.source == f"{alone[0].source}; then {alone[1].source}"
+    measured = Known(
+        speeds=[MeasuredSpeed(gpu="RTX 4090", kind=SDXL, units_per_s=9.0, units_per_step=4.0, run="my-xl")]
+    )
+    assert part(estimate(small, an_offer(), measured), TRAINING) == alone[0]
+    assert "measured in run my-xl" in part(estimate(joined([small, large]), an_offer(), measured), TRAINING).source
+
+
+@pytest.mark.parametrize(("kind", "said"), [(SD1, "4.3 GB to 7.7 GB"), (SDXL, "6.9 GB to 14 GB")])
+def test_a_base_model_that_nobody_could_weigh_is_as_large_as_those_of_its_kind(kind: BaseKind, said: str):
+    found = part(estimate(a_work(kind=kind, base_model_bytes=None), an_offer()), BASE_MODEL)
+    assert said in found.source
+    assert found.p90.seconds > 2 * found.p50.seconds
 
 
 def test_a_gpu_that_nobody_has_measured_is_known_to_be_unknown():
