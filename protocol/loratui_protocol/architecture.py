@@ -37,6 +37,8 @@ ALL_PARTS = SDXL.parts
 TRAINABLE = "Stable Diffusion 1.x and SDXL are what can be trained in this version"
 OTHER_WIDTHS = {1024: "a Stable Diffusion 2.x model", 1280: "an SDXL refiner"}
 """What a UNet that takes text of another width is."""
+CHANNELS = {9: "an inpainting model", 8: "an InstructPix2Pix model", 7: "an upscaler", 5: "a depth-to-image model"}
+"""What a UNet that takes so many is; a plain one takes the 4 of a latent."""
 OTHER_PARTS = {
     "text_encoder_3": "a Stable Diffusion 3 model",
     "transformer": "a model with a transformer in place of a UNet (Flux and others)",

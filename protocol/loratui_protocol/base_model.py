@@ -12,6 +12,8 @@ _SAFE = ".safetensors"
 _PICKLED = ".bin"
 _HALF = ".fp16.safetensors"
 _SHARD = "-of-"
+_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+"""What diffusers and transformers call weights; others are other formats' (``openvino_model.bin``), or copies."""
 _INDEX = ".index."
 
 
@@ -44,7 +46,7 @@ def files_of_model(names: Iterable[str], *, is_half: bool = False) -> dict[str, 
         # Of parts that are never read so much is taken that the model is refused for having them.
         if is_read or (part in OTHER_PARTS and rest == "config.json"):
             small[name] = name
-        elif part in ALL_PARTS and rest.endswith((_SAFE, _PICKLED)):
+        elif part in ALL_PARTS and rest.endswith((_SAFE, _PICKLED)) and rest.startswith(_STEMS):
             weights.add(name)
     chosen = dict(small)
     for part in ALL_PARTS:
@@ -85,6 +87,7 @@ def _weights_of(names: set[str], *, is_half: bool) -> dict[str, str]:
     """Return the weights of one part: safetensors where there are some, and of those the wanted precision."""
     safe = {name for name in names if name.endswith(_SAFE)}
     half = {name.replace(_HALF, _SAFE): name for name in safe if name.endswith(_HALF) and _SHARD not in name}
+    half = {name: taken for name, taken in half.items() if "." not in _stem(name)}
     if is_half and half:
         return half
     plain = [{name: name for name in kind if "." not in _stem(name)} for kind in (safe, names - safe)]

@@ -16,6 +16,7 @@ from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_checks import NETWORK_ARGS
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
+from loratui_protocol.known_models import current_address
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
 
@@ -343,8 +344,18 @@ class Reading:
         if key == "pretrained_model_name_or_path" and not value.startswith("builtin:"):
             absolute = self._absolute(value)
             # A hub id looks like a relative path; it is one if there is something at it.
-            return absolute if value.startswith((".", "~")) or _exists(absolute) else value
+            return absolute if value.startswith((".", "~")) or _exists(absolute) else self._address(key, value)
         return value
+
+    def _address(self, key: str, value: str) -> str:
+        current = current_address(value)
+        if current != value:
+            self._warn(
+                "model.moved",
+                f"{key}{self._where(key)} is read as {current}: {value.partition('#')[0]} is gone, or a page",
+                f'write {key} = "{current}"',
+            )
+        return current
 
     def _absolute(self, value: str) -> str:
         try:

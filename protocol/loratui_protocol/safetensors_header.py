@@ -78,8 +78,8 @@ def header_length(name: Path | str, start: bytes, size: int) -> int:
     return length
 
 
-def parse_header(path: Path | str, text: bytes, num_data_bytes: int) -> Header:
-    """Return what a header says of the bytes that follow it.
+def parse_header(path: Path | str, text: bytes, num_data_bytes: int | None) -> Header:
+    """Return what a header says of the bytes that follow it; None: nobody says how many these are.
 
     Raises:
         ModelError: it is damaged, or they are too few (``model.truncated``). ``path`` is the file's, for the error.
@@ -103,9 +103,9 @@ def parse_header(path: Path | str, text: bytes, num_data_bytes: int) -> Header:
         if start != end:
             raise _damaged(path, "its tensors overlap or leave gaps")
         end = stop
-    if end > num_data_bytes:
+    if num_data_bytes is not None and end > num_data_bytes:
         raise _truncated(path, num_data_bytes, end)
-    if end < num_data_bytes:
+    if num_data_bytes is not None and end < num_data_bytes:
         raise _damaged(path, f"{num_data_bytes - end} bytes at its end belong to no tensor")
     return Header(tensors, metadata)
 

@@ -8,9 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loratui_protocol.architecture import OTHER_WIDTHS, SD1, SDXL, TRAINABLE, Architecture, architecture_of_folder
-from loratui_protocol.base_model import model_folder
+from loratui_protocol.architecture import (
+    CHANNELS,
+    OTHER_WIDTHS,
+    SD1,
+    SDXL,
+    TRAINABLE,
+    Architecture,
+    architecture_of_folder,
+)
+from loratui_protocol.base_model import model_folder, parts_of
 from loratui_protocol.errors import ModelError
+from loratui_protocol.model_configs import check_configs, check_is_base, local_configs
 from loratui_protocol.safetensors_header import Header, TensorInfo, read_header
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -19,26 +28,51 @@ _SUFFIX = ".safetensors"
 _FIRST_CONVOLUTION = f"{UNET}input_blocks.0.0.weight"
 # SDXL has none in its first block.
 _FIRST_CROSS_ATTENTIONS = [f"{UNET}input_blocks.{n}.1.transformer_blocks.0.attn2.to_k.weight" for n in (1, 4)]
+_OF_TRANSFORMERS = (
+    ("double_layers.", "an AuraFlow model"),
+    ("cap_embedder.", "a Lumina or Z-Image model"),
+    ("mlp_t5.", "a Hunyuan-DiT model"),
+    ("clip_txt_mapper.", "a Stable Cascade model"),
+    ("distilled_guidance_layer.", "a Chroma model"),
+    ("double_stream_blocks.", "a HiDream model"),
+    ("single_stream_modulation.", "a Flux.2 model"),
+    ("patchify_proj.", "an LTX-Video model"),
+    ("blocks.0.cross_attn.q_linear.", "a PixArt or Sana model"),
+    ("head.modulation", "a Wan model"),
+    ("txt_in.individual_token_refiner.", "a HunyuanVideo model"),
+    # Others above have these, too.
+    ("adaln_single.", "a PixArt model"),
+    ("t_block.", "a PixArt model"),
+    ("joint_blocks.", "a Stable Diffusion 3 model"),
+    ("double_blocks.", "a Flux model"),
+)
+"""Networks without a UNet, each by a key that no UNet has: as diffusers' and ComfyUI's loaders tell them."""
 # By their first keys: each is in every file of its kind and in none that can be trained.
 _OTHER_BASES = (
     ("conditioner.embedders.0.model.", "an SDXL refiner"),
     ("conditioner.embedders.0.open_clip.", "a Stable Video Diffusion model"),
     ("edm_", "an SDXL model that is trained in EDM's way (Playground 2.5, CosXL)"),
-    (f"{UNET}joint_blocks.", "a Stable Diffusion 3 model"),
-    (f"{UNET}double_blocks.", "a Flux model"),
-    ("joint_blocks.", "a Stable Diffusion 3 model"),
-    ("double_blocks.", "a Flux model"),
+    *(
+        (f"{outer}{key}", kind)
+        for key, kind in _OF_TRANSFORMERS
+        # As published, as in a checkpoint of several parts, and as trainers wrap it.
+        for outer in ("", UNET, "model.")
+    ),
     ("cond_stage_model.model.", "a Stable Diffusion 2.x model"),
 )
 _OF_SDXL = ("conditioner.embedders.", f"{UNET}label_emb.")
-_CHANNELS = {9: "an inpainting model", 8: "an InstructPix2Pix model", 7: "an upscaler", 5: "a depth-to-image model"}
-_LORA = re.compile(r"^lora_(unet|te\d?)_|[._]lora[._](down|up|A|B)\b|\.(hada_w[12]|lokr_w[12]|oft_blocks|oft_diag)")
+_LORA = re.compile(
+    r"^(lora_(unet|te\d?|transformer)|lycoris)_|[._]lora[._](down|up|A|B)\b|\.(hada_w[12]|lokr_w[12]|oft_blocks|oft_diag)"
+)
 _NO_BASES = (
-    (re.compile(r"^(control_model\.|controlnet_)|^input_hint_block\."), "a ControlNet"),
+    (re.compile(r"^(control_model\.|controlnet_|lora_controlnet)|^input_hint_block\."), "a ControlNet"),
     (re.compile(r"^(emb_params|string_to_param|clip_[lg])\b"), "an embedding (textual inversion)"),
     (re.compile(r"motion_modules\."), "a motion module"),
+    (re.compile(r"^(ip_adapter|image_proj)\."), "an IP-Adapter"),
+    (re.compile(r"^(adapter\.)?body\.0\.(in_conv|block1|resnets)\."), "a T2I-Adapter"),
     (re.compile(r"^(first_stage_model\.|encoder\.conv_in\.|decoder\.conv_in\.)"), "a VAE"),
-    (re.compile(r"^(down_blocks|text_model)\."), "one part of a diffusers folder"),
+    (re.compile(r"^(down_blocks|text_model|transformer_blocks)\."), "one part of a diffusers folder"),
+    (re.compile(r"^(input_blocks|middle_block)\."), "a UNet without its text encoder and VAE"),
 )
 _SD1_TEXT = SD1.text_prefixes[0]
 _OLD_TEXT_ENCODER = re.compile(rf"^{re.escape(_SD1_TEXT)}(?=(embeddings|encoder|final_layer_norm)\.)")
@@ -85,7 +119,21 @@ def local_architecture(path: str) -> Architecture:
     model = local_model(path)
     if model.is_file():
         return check_single_file(model)
-    return architecture_of_folder([part.name for part in model.iterdir() if part.is_dir()], str(model))
+    return check_folder(model)
+
+
+def check_folder(model: Path) -> Architecture:
+    """Return the kind of a diffusers folder on this machine.
+
+    Raises:
+        ModelError: it is of another kind, by its folders or by what its configs say, or lacks a part.
+    """
+    configs = local_configs(model)
+    inside = [f"{each.name}/" if each.is_dir() else each.name for each in model.iterdir()]
+    check_is_base(str(model), inside, configs)
+    architecture = architecture_of_folder(parts_of(inside), str(model))
+    check_configs(str(model), configs)
+    return architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +170,11 @@ def check_kind(header: Header, name: str, *, text_width: int | None = None) -> A
         ModelError: they are no model that can be trained; see ``check_single_file``.
     """
     tensors = {current_name(key): tensor for key, tensor in header.tensors.items()}
+    if any(_LORA.search(key) for key in tensors):
+        # First: one for another kind of model has that kind's names.
+        raise ModelError(
+            f"{name} is a LoRA, not a base model", fix="give the base model that it is for", code="model.not_base"
+        )
     other = next((kind for prefix, kind in _OTHER_BASES if _has(tensors, prefix)), None)
     if other:
         raise ModelError(f"{name} is {other}", fix=TRAINABLE, code="model.unsupported")
@@ -184,7 +237,7 @@ def _check_unet(tensors: Mapping[str, TensorInfo], name: str, architecture: Arch
             code="model.unsupported",
         )
     if channels != 4:
-        kind = _CHANNELS.get(channels, "no plain model")
+        kind = CHANNELS.get(channels, "no plain model")
         raise ModelError(
             f"{name} is {kind}: its UNet takes {channels} channels, not 4",
             fix="train on the plain model; the LoRA works on the other one too",
@@ -193,10 +246,6 @@ def _check_unet(tensors: Mapping[str, TensorInfo], name: str, architecture: Arch
 
 
 def _no_base(tensors: Mapping[str, TensorInfo], name: str) -> ModelError:
-    if any(_LORA.search(key) for key in tensors):
-        return ModelError(
-            f"{name} is a LoRA, not a base model", fix="give the base model that it is for", code="model.not_base"
-        )
     kind = next((kind for pattern, kind in _NO_BASES if any(map(pattern.search, tensors))), None)
     return ModelError(
         f"{name} is {kind}, not a base model" if kind else f"{name} is no Stable Diffusion checkpoint",

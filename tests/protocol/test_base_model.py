@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from loratui_protocol.base_model import files_of_hub_model, files_of_model
 from loratui_protocol.errors import ModelError
+from support.model_server import sdxl_files
 
 HUB = [
     "model_index.json",
@@ -109,6 +110,26 @@ def test_what_is_no_model_that_can_be_trained_is_refused_by_name(names: list[str
 
 def test_what_tells_another_kind_of_model_is_seen():
     assert "transformer/config.json" in files_of_model(["transformer/config.json", "transformer/model.safetensors"])
+
+
+def test_of_sdxls_own_hub_folder_each_part_comes_once_in_half_precision_and_in_no_other_format():
+    files = sdxl_files()
+    stems = {"text_encoder": "model", "text_encoder_2": "model"} | dict.fromkeys(
+        ("unet", "vae"), "diffusion_pytorch_model"
+    )
+    assert files_of_hub_model("stabilityai/stable-diffusion-xl-base-1.0", files) == {
+        "model_index.json": "model_index.json",
+        "scheduler/scheduler_config.json": "scheduler/scheduler_config.json",
+        **{f"{part}/{stem}.safetensors": f"{part}/{stem}.fp16.safetensors" for part, stem in stems.items()},
+        **{f"{part}/config.json": f"{part}/config.json" for part in stems},
+        **{name: name for name in files if name.startswith(("tokenizer/", "tokenizer_2/"))},
+    }
+
+
+def test_other_formats_and_copies_under_other_names_are_no_weights():
+    assert not weights(files_of_model(["vae/openvino_model.bin", "vae/model.onnx", "vae/config.json"]))
+    copies = [f"unet/{stem}.safetensors" for stem in ("diffusion_pytorch_model", "old_model")]
+    assert set(files_of_model(copies)) == {"unet/diffusion_pytorch_model.safetensors"}
 
 
 @given(st.lists(st.sampled_from(HUB), unique=True), st.booleans())

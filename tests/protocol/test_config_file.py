@@ -364,7 +364,7 @@ def test_paths_count_from_the_files_folder_and_hub_ids_stay(tmp_path: Path) -> N
 
     assert model("builtin:tiny") == "builtin:tiny"
     assert model("models/mine") == str(tmp_path / "models" / "mine")
-    assert model("runwayml/stable-diffusion-v1-5") == "runwayml/stable-diffusion-v1-5"
+    assert model("org/name") == "org/name"
     assert model("./not/there") == str(tmp_path / "not" / "there")
 
 

@@ -14,6 +14,10 @@ from support.checkpoint_headers import Shape, sd15, sdxl, without, write_header
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
 
 
+def vae_alone() -> dict[str, Shape]:
+    return {name: shape for name, shape in sd15().items() if name.startswith(VAE)}
+
+
 def refusal(path: Path) -> ModelError:
     with pytest.raises(ModelError) as caught:
         check_single_file(path)
@@ -52,6 +56,13 @@ def test_the_names_of_older_files_are_known(tmp_path: Path):
         (without(headers.sd2(), TEXT), "a Stable Diffusion 2.x model"),
         ({f"{UNET}joint_blocks.0.context_block.adaLN_modulation.1.bias": (9216,)}, "a Stable Diffusion 3 model"),
         ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,)}, "a Flux model"),
+        ({f"{UNET}double_blocks.0.img_attn.qkv.weight": (9216, 3072), **vae_alone()}, "a Flux model"),
+        ({"distilled_guidance_layer.in_proj.bias": (5120,), "double_blocks.0.img_mlp.0.bias": (1,)}, "a Chroma model"),
+        ({"t_block.1.weight": (6912, 1152), "blocks.0.cross_attn.q_linear.weight": (1152, 1152)}, "a PixArt"),
+        ({"adaln_single.linear.weight": (6912, 1152), "transformer_blocks.0.ff.net.2.bias": (1152,)}, "a PixArt model"),
+        ({"model.double_layers.0.attn.w1q.weight": (3072, 3072)}, "an AuraFlow model"),
+        ({f"{UNET}cap_embedder.0.weight": (2304,)}, "a Lumina"),
+        ({"clip_txt_mapper.weight": (2048, 1280)}, "a Stable Cascade model"),
         (sd15(channels=9), "an inpainting model: its UNet takes 9 channels"),
         (sd15(channels=8), "an InstructPix2Pix model"),
         (sd15(width=512), "no Stable Diffusion 1.x model"),
@@ -96,6 +107,15 @@ def test_quantised_weights_are_refused(tmp_path: Path):
     ("tensors", "said"),
     [
         (headers.kohya_lora(), "a LoRA"),
+        ({"double_blocks.0.img_attn.proj.lora_A.weight": (16, 3072)}, "a LoRA"),
+        ({"lora_transformer_single_blocks_0_linear1.lora_down.weight": (16, 3072)}, "a LoRA"),
+        ({"lycoris_down_blocks_0_attn1_to_q.lokr_w1": (8, 8)}, "a LoRA"),
+        ({"lora_controlnet": (), "input_blocks.1.0.in_layers.2.up": (320, 8)}, "a ControlNet"),
+        ({"controlnet_cond_embedding.conv_in.bias": (16,), "down_blocks.0.resnets.0.bias": (320,)}, "a ControlNet"),
+        ({"adapter.body.0.block1.bias": (320,)}, "a T2I-Adapter"),
+        ({"image_proj.proj.weight": (3072, 1024), "ip_adapter.1.to_k_ip.weight": (320, 768)}, "an IP-Adapter"),
+        ({"down_blocks.0.motion_modules.0.temporal_transformer.norm.bias": (320,)}, "a motion module"),
+        ({"input_blocks.0.0.weight": (320, 4, 3, 3)}, "a UNet without its text encoder and VAE"),
         ({"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_k.lora_A.weight": (4, 320)}, "a LoRA"),
         ({"unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_k.lora.down.weight": (4, 1280)}, "a LoRA"),
         ({"lora_te_text_model_encoder_layers_0_mlp_fc1.hada_w1_a": (3072, 8)}, "a LoRA"),

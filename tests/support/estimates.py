@@ -1,18 +1,22 @@
 """Work, offers and what is known, to estimate with."""
 
+from dataclasses import fields, replace
 from typing import Any
 
-from loratui.domain.estimate_work import Work
+from loratui.domain.base_kinds import SD1
+from loratui.domain.estimate_work import Load, Work
 from loratui.domain.offers import Offer
 
-A_WORK = Work(
-    steps=1500,
-    units_per_step=4.0,
-    num_pictures=30,
-    num_sample_pictures=31,
-    upload_bytes=30_000_000,
-    base_model_bytes=4_270_000_000,
-)
+A_LOAD = Load(kind=SD1, steps=1500, units_per_step=4.0, num_pictures=30, num_sample_pictures=31, pixels=512 * 512)
+A_WORK = Work(loads=(A_LOAD,), upload_bytes=30_000_000, base_model_bytes=4_270_000_000)
+_OF_LOAD = {field.name for field in fields(Load)}
+
+
+def a_work(work: Work = A_WORK, **changes: Any) -> Work:
+    """Return a work with one run, some of it otherwise: fields of the work, or of its load."""
+    of_load = {name: value for name, value in changes.items() if name in _OF_LOAD}
+    rest = {name: value for name, value in changes.items() if name not in _OF_LOAD}
+    return replace(work, loads=(replace(work.loads[0], **of_load),), **rest)
 
 
 def an_offer(**changes: Any) -> Offer:

@@ -19,9 +19,12 @@ class ModelServer:
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     model: dict[str, bytes] = field(default_factory=dict)
-    """Files of the hub's only model, org/name."""
+    """Files of the hub's only model."""
+    hub_id: str = "org/name"
     token: str = ""
     """The model is for holders of this token alone."""
+    barred: str = ""
+    """A token that is valid, and whose owner was not let in."""
     cut_after: int = 0
     """Every answer breaks off after so many bytes."""
     is_listed_openly: bool = False
@@ -61,7 +64,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
+            path, resolved = self.path.partition("?")[0], f"/{server.hub_id}/resolve/"
             headers = self.headers
             server.requests.append((self.path, headers.get("Range", ""), headers.get("Authorization", "")))
             if server.statuses:
@@ -70,15 +73,16 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 self.answer(302, b"", Location=server.redirects[path])
             elif (
                 server.token
-                and path.startswith(("/org",) if server.is_listed_openly else ("/api", "/org"))
+                and path.startswith((resolved,) if server.is_listed_openly else ("/api", resolved))
                 and headers.get("Authorization") != (f"Bearer {server.token}")
             ):
-                self.answer(401, b"")
-            elif path == "/api/models/org/name/revision/main":
+                is_barred = server.barred and headers.get("Authorization") == f"Bearer {server.barred}"
+                self.answer(403 if is_barred else 401, b"")
+            elif path == f"/api/models/{server.hub_id}/revision/main":
                 self.answer(200, json.dumps({"sha": COMMIT}).encode())
-            elif path == f"/api/models/org/name/tree/{COMMIT}":
+            elif path == f"/api/models/{server.hub_id}/tree/{COMMIT}":
                 self.pages()
-            elif path.startswith(f"/org/name/resolve/{COMMIT}/"):
+            elif path.startswith(f"{resolved}{COMMIT}/"):
                 # As a hub does: the file itself is elsewhere.
                 self.answer(302, b"", Location=f"{server.url}/store/{path.split('/', 5)[5]}")
             elif path.startswith("/store/") and (name := path.removeprefix("/store/")) in server.model:
@@ -165,7 +169,7 @@ def safetensors(size: int, fill: bytes = b"\1") -> bytes:
 
 def model_files(size: int = 40_000) -> dict[str, bytes]:
     """Return the files of a model as hubs have them: several formats and precisions of the same."""
-    weights = {}
+    weights: dict[str, bytes] = {}
     for part, stem in (
         ("unet", "diffusion_pytorch_model"),
         ("vae", "diffusion_pytorch_model"),
@@ -184,4 +188,37 @@ def model_files(size: int = 40_000) -> dict[str, bytes]:
         "tokenizer/merges.txt": b"#version",
         "scheduler/scheduler_config.json": b"{}",
         **weights,
+        "unet/config.json": b'{"in_channels": 4, "cross_attention_dim": 768}',
     }
+
+
+def sdxl_files(size: int = 20_000) -> dict[str, bytes]:
+    """Return the files of SDXL's base model as its hub has them, the weights of every format included."""
+    files = {
+        "model_index.json": b'{"_class_name": "StableDiffusionXLPipeline"}',
+        "README.md": b"# hello",
+        "sd_xl_base_1.0.safetensors": safetensors(size, b"s"),
+        "sd_xl_base_1.0_0.9vae.safetensors": safetensors(size, b"o"),
+        "sd_xl_offset_example-lora_1.0.safetensors": safetensors(size, b"l"),
+        "scheduler/scheduler_config.json": b'{"_class_name": "EulerDiscreteScheduler", "prediction_type": "epsilon"}',
+        "unet/config.json": b'{"in_channels": 4, "cross_attention_dim": 2048, "addition_embed_type": "text_time"}',
+    }
+    for tokenizer in ("tokenizer", "tokenizer_2"):
+        for name in ("merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json"):
+            files[f"{tokenizer}/{name}"] = f'{{"{tokenizer}": "{name}"}}'.encode()
+    parts = {"text_encoder": "model", "text_encoder_2": "model", "unet": "diffusion_pytorch_model"}
+    for part, stem in {**parts, "vae": "diffusion_pytorch_model", "vae_1_0": "diffusion_pytorch_model"}.items():
+        files.setdefault(f"{part}/config.json", b"{}")
+        files[f"{part}/{stem}.fp16.safetensors"] = safetensors(size, part[-1:].encode())
+        files[f"{part}/{stem}.safetensors"] = safetensors(2 * size, part[-1:].encode())
+        for other in (
+            "flax_model.msgpack",
+            "model.onnx",
+            "model.onnx_data",
+            "openvino_model.bin",
+            "openvino_model.xml",
+        ):
+            files[f"{part}/{other}"] = b"other " + part.encode()
+    for part in ("vae_decoder", "vae_encoder"):
+        files |= {f"{part}/config.json": b"{}", f"{part}/model.onnx": b"onnx", f"{part}/openvino_model.bin": b"vino"}
+    return files

@@ -12,6 +12,7 @@ from loratui_agent.fetch.address import parse_address
 from loratui_agent.fetch.http import Cancel, opened
 from loratui_protocol.errors import LoratuiError, ModelError
 from loratui_protocol.inputs import MAX_FILE_BYTES
+from loratui_protocol.model_refusals import refusal
 
 MAX_FAILURES = 8
 """Attempts in a row that bring nothing."""
@@ -108,7 +109,7 @@ def fetch_text(url: str, way: Way, max_bytes: int) -> tuple[str, str]:
     while True:
         try:
             with opened(url, {"Accept": "application/json"}, way.token_of, way.cancel) as response:
-                check_status(response, url)
+                check_status(response, url, way)
                 content = response.read(max_bytes + 1)
                 if len(content) > max_bytes:
                     raise _refused(url, "its answer is too long")
@@ -149,7 +150,7 @@ def _attempt(file: RemoteFile, part: Part, way: Way, progress: Progress) -> None
         if response.status == _NOT_SATISFIABLE:
             part.restart()
             raise _Retry("the server has fewer bytes than are here")
-        check_status(response, file.url)
+        check_status(response, file.url, way)
         total = _begin(file, part, response, seen)
         _remember(mark, response, total)
         limit = total if total is not None else MAX_FILE_BYTES
@@ -192,7 +193,7 @@ def _begin(file: RemoteFile, part: Part, response: http.client.HTTPResponse, see
     return total
 
 
-def check_status(response: http.client.HTTPResponse, url: str) -> None:
+def check_status(response: http.client.HTTPResponse, url: str, way: Way) -> None:
     """Return if the answer holds the file, or a part of it.
 
     Raises:
@@ -202,19 +203,10 @@ def check_status(response: http.client.HTTPResponse, url: str) -> None:
     status = response.status
     if status in (_OK, _PARTIAL):
         return
-    shown = parse_address(url)
-    if status in (401, 403):
-        raise ModelError(
-            f"{shown} is not for everyone ({status})",
-            fix="accept its licence on its page, then start again with a token that may read it",
-            code="model.gated",
-        )
-    if status in (404, 410):
-        raise ModelError(
-            f"{shown} is not there ({status}), or not for everyone",
-            fix="check the name; a private model needs a token",
-            code="model.missing",
-        )
+    address = parse_address(url)
+    refused = refusal(status, str(address), str(address), has_token=bool(way.token_of(address.host)))
+    if refused is not None:
+        raise refused
     if status in (408, 425, 429) or status >= 500:
         after = response.headers.get("Retry-After", "")
         raise _Retry(f"the server answered {status}", min(60.0, float(after)) if after.isdecimal() else 0.0)

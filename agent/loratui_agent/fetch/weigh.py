@@ -72,7 +72,7 @@ def _measure(file: RemoteFile, way: Way) -> tuple[int | None, float | None]:
     """
     try:
         with opened(file.url, {"Accept-Encoding": "identity"}, way.token_of, way.cancel) as response:
-            check_status(response, file.url)
+            check_status(response, file.url, way)
             size = response.length
             came, started_s = 0, time.monotonic()
             while came < MEASURED_BYTES and time.monotonic() - started_s < MEASURED_S:

@@ -1,6 +1,5 @@
 """Load the base model's parts, frozen and in the right type, and say which kind of model it is."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError  # noqa: TID251  the error alone: torch raises it for what it refuses to run
@@ -15,11 +14,10 @@ from loratui_agent.train import single_file
 from loratui_agent.train.conditioning import TextEncoder
 from loratui_agent.train.kinds import Kind, TextPart, kind_of
 from loratui_agent.train.objective import V_PREDICTION
-from loratui_protocol.architecture import OTHER_WIDTHS, TRAINABLE, architecture_of_folder
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ModelError
 from loratui_protocol.safetensors_header import read_header
-from loratui_protocol.single_file import Prediction, check_single_file, prediction_of
+from loratui_protocol.single_file import Prediction, check_folder, check_single_file, prediction_of
 
 
 @dataclass(slots=True)
@@ -55,8 +53,7 @@ def load_models(name_or_path: str, dtype: torch.dtype, *, configs: Path | None =
             kind = kind_of(check_single_file(path, text_width=text_width))
             models = _load_file(kind, path, configs or kind.configs, dtype)
         else:
-            kind = kind_of(architecture_of_folder([each.name for each in path.iterdir() if each.is_dir()], str(path)))
-            _refuse_other_kinds(path)
+            kind = kind_of(check_folder(path))
             models = _load_folder(kind, path, dtype)
     except (OSError, ValueError, SafetensorError, UnpicklingError) as error:
         raise ModelError(
@@ -159,40 +156,3 @@ def _load_text_encoder(part: TextPart, folder: Path, dtype: torch.dtype) -> Text
         )
     loaded: TextEncoder = text_encoder
     return loaded
-
-
-def _refuse_other_kinds(folder: Path) -> None:
-    """Raise for everything that would load, train and give a useless file, though its folders are the right ones."""
-    unet = _read_json(folder / "unet" / "config.json")
-    if unet.get("in_channels") != 4:
-        raise ModelError(
-            f"{folder} is an inpainting model: its UNet takes {unet.get('in_channels')} channels, not 4",
-            fix="train on the plain model; the LoRA works on the inpainting one too",
-            code="model.unsupported",
-        )
-    width = unet.get("cross_attention_dim")
-    other = OTHER_WIDTHS.get(width) if isinstance(width, int) else None
-    scheduler = _read_json(folder / "scheduler" / "scheduler_config.json")
-    if str(scheduler.get("_class_name")).startswith("EDM"):
-        other = "a model that is trained in EDM's way (Playground 2.5, CosXL)"
-    if other:
-        raise ModelError(f"{folder} is {other}", fix=TRAINABLE, code="model.unsupported")
-    prediction = scheduler.get("prediction_type", "epsilon")
-    if prediction not in ("epsilon", V_PREDICTION):
-        raise ModelError(
-            f"{folder} predicts {prediction}, neither epsilon nor v",
-            fix="models that predict one of those are what can be trained",
-            code="model.unsupported",
-        )
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} can't be read ({error})", fix="download the base model again", code="model.incomplete"
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} is no config", fix="download the base model again", code="model.incomplete")
-    return content

@@ -13,12 +13,13 @@ from loratui_agent.fetch.address import LOOPBACK_VARIABLE, is_allowed, parse_add
 from loratui_agent.fetch.model import fetch_model
 from loratui_agent.process import is_locked
 from loratui_agent.secrets import forget_secrets, keep_secret
+from loratui_protocol.base_model import files_of_hub_model
 from loratui_protocol.errors import LoratuiError, ModelError
 from loratui_protocol.inputs import ModelKind, ModelSource
 from loratui_protocol.messages import Setup
 from loratui_protocol.paths import AgentHome
 from support.agent_process import wait_until
-from support.model_server import COMMIT, ModelServer, model_files, safetensors
+from support.model_server import COMMIT, ModelServer, model_files, safetensors, sdxl_files
 
 
 def hub(server: ModelServer, **changes: str) -> ModelSource:
@@ -81,6 +82,33 @@ async def test_of_a_hubs_model_only_what_a_training_reads_is_downloaded_once_and
     server.requests.clear()
     assert await fetch(home, hub(server)) == folder
     assert [path for path, _, _ in server.requests] == ["/api/models/org/name/revision/main"]
+
+
+async def test_of_sdxls_hub_folder_both_text_encoders_come_and_what_says_that_it_predicts_v(home, server):
+    server.model = sdxl_files()
+    v = b'{"_class_name": "EulerDiscreteScheduler", "prediction_type": "v_prediction", "rescale_betas_zero_snr": true}'
+    server.model["scheduler/scheduler_config.json"] = v
+    files = found(await fetch(home, hub(server)))
+    assert set(files) == set(files_of_hub_model("org/name", server.model))
+    for part in ("text_encoder", "text_encoder_2"):
+        assert files[f"{part}/model.safetensors"] == server.model[f"{part}/model.fp16.safetensors"]
+    assert {"tokenizer/vocab.json", "tokenizer_2/vocab.json"} <= set(files)
+    assert files["scheduler/scheduler_config.json"] == v
+
+
+async def test_of_a_hubs_weights_that_come_in_pieces_the_whole_is_checked(home, server):
+    server.model = model_files()
+    server.cut_after = 30_000
+    name = "unet/diffusion_pytorch_model"
+    folder = await fetch(home, hub(server))
+    assert found(folder)[f"{name}.safetensors"] == server.model[f"{name}.fp16.safetensors"]
+    asked = [each for path, each, _ in server.requests if path == f"/store/{name}.fp16.safetensors"]
+    assert asked == ["", "bytes=30000-"]
+    server.requests.clear()
+    server.model["vae/diffusion_pytorch_model.fp16.safetensors"] = safetensors(50_000)
+    server.listed = {"lfs": {"oid": "0" * 64}}
+    other = await refusal(AgentHome(home.path.with_name("other")), hub(server))
+    assert (other.code, "SHA-256" in other.what) == ("model.corrupt", True)
 
 
 async def test_a_download_that_breaks_again_and_again_goes_on_from_where_it_was(home, server):
@@ -242,6 +270,23 @@ async def test_a_refusal_of_the_server_is_said_at_once(home, server, status, cod
     server.statuses = [status]
     assert (await refusal(home, source)).code == code
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "code", "said"),
+    [
+        (401, "", "model.gated", "no token was given"),
+        (401, "hf_canary", "model.token", "is not valid there"),
+        (403, "hf_canary", "model.gated", "its account was not let in"),
+    ],
+)
+async def test_a_token_that_is_missing_wrong_or_not_let_in_are_three_things(home, server, status, token, code, said):
+    if token:
+        keep_secret(home, parse_address(server.url).host, token)
+    source = file_of(server, b"x")
+    server.statuses = [status]
+    error = await refusal(home, source)
+    assert (error.code, said in error.what, "canary" in str(error)) == (code, True, False)
 
 
 async def test_a_server_that_is_busy_for_a_moment_is_asked_again(home, server):

@@ -66,13 +66,13 @@ def test_a_token_goes_to_the_models_own_server_and_is_kept_nowhere(home, server)
     assert not [path for path in home.path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("token", ["", "hf_wrong"])
-def test_a_gated_model_is_refused_before_anyone_pays_whatever_token_is_kept(home, server, token):
+@pytest.mark.parametrize(("token", "code"), [("", "model.gated"), ("hf_wrong", "model.token")])
+def test_a_gated_model_is_refused_before_anyone_pays_whatever_token_is_kept(home, server, token, code):
     server.model, server.token = model_files(), "hf_right"
     keep_secret(home, server.url.removeprefix("http://"), "hf_right")
     with pytest.raises(ModelError) as caught:
         weigh(home, question(hub(server), token))
-    assert caught.value.code == "model.gated"
+    assert caught.value.code == code
 
 
 def test_a_server_that_does_not_answer_is_named(home, server):

@@ -15,7 +15,7 @@ from support.fake_runpod import FakeRunPod
 from support.fake_vast import FakeVast
 from support.local_cli import LocalCli
 from support.market_cli import config_file, market_cli
-from support.model_server import ModelServer, model_files, model_server, safetensors
+from support.model_server import ModelServer, model_files, model_server, safetensors, sdxl_files
 from support.terminal import Terminal
 
 GATED = "model.gated"
@@ -58,14 +58,42 @@ def num_asked(vast: FakeVast, runpod: FakeRunPod) -> int:
 
 
 def test_what_nobody_can_name_a_price_for_is_rented_for_only_when_that_was_accepted(
-    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod, tmp_path: Path
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod, blocked: str
+) -> None:
+    cli.environment["LORATUI_REMOTE__HUB_URL"] = f"http://{blocked}"
+    status, told = said(cli, hub_config(cli), *UNPAID)
+    assert (status, "[model.no_estimate]" in told) == (3, True), told
+    assert num_asked(vast, runpod) == 0
+    status, told = said(cli, hub_config(cli), *UNPAID, "--accept", "model.no_estimate")
+    assert (status, "warning: [model.no_estimate]" in told, "[budget.too_low]" in told) == (2, True, True), told
+    estimated = "\n".join(cli.run("offers", "--for", hub_config(cli)).errors)
+    assert "note: [model.no_estimate]" in estimated
+    assert "assumed: SDXL, since nobody knows the base model's kind" in estimated
+
+
+def test_sdxl_is_rented_for_like_everything_that_can_be_trained(
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod, hub: ModelServer, tmp_path: Path
 ) -> None:
     config = config_file(cli, pretrained_model_name_or_path=str(write_header(tmp_path / "xl.safetensors", sdxl())))
     status, told = said(cli, config, *UNPAID)
-    assert (status, "[model.no_estimate]" in told) == (3, True)
-    assert num_asked(vast, runpod) == 0
-    status, told = said(cli, config, *UNPAID, "--accept", "model.no_estimate")
     assert (status, "[budget.too_low]" in told) == (2, True), told
+    hub.model = sdxl_files()
+    times, sources = [], []
+    for files in (model_files(), sdxl_files()):
+        hub.model = files
+        config = config_file(
+            cli,
+            pretrained_model_name_or_path="org/name",
+            resolution=(1024, 1024),
+            train_batch_size=1,
+            max_train_steps=900,
+        )
+        offers = {each["id"]: each for each in json.loads(cli.run("offers", "--for", config, "--json").lines[0])}
+        [training] = [phase for phase in offers["101"]["phases"] if phase["phase"] == "training"]
+        times.append(training["p50"]["s"])
+        sources.append(training["source"])
+    assert times[1] > 1.3 * times[0], "pictures of one size take SDXL longer"
+    assert ["brought to SD 1.x" in source for source in sources] == [True, False]
 
 
 def test_a_gated_model_is_refused_with_its_page_before_any_provider_is_asked(
@@ -79,7 +107,8 @@ def test_a_gated_model_is_refused_with_its_page_before_any_provider_is_asked(
     assert "Nothing was rented" in refused
     assert num_asked(vast, runpod) == 0
     _, wrong = said(cli, hub_config(cli), *UNPAID, "--ask-token", typed="hf_canary\n")
-    assert "the token that was given does not open it" in wrong
+    assert "[model.token]" in wrong
+    assert "the token that was given is not valid there" in wrong
     assert "hf_canary" not in wrong
     _, right = said(cli, hub_config(cli), *UNPAID, "--ask-token", typed="hf_right\n")
     assert "[budget.too_low]" in right
@@ -95,10 +124,11 @@ def test_what_stands_in_the_way_is_said_together_and_each_can_be_accepted_by_nam
     assert "2 things stand in the way, and nothing was rented" in both
     assert f"[{GATED}]" in both
     assert f"[{PORTS}] no connection gets out of this network to a high port: {blocked}" in both
-    _, one = said(cli, config, *UNPAID, "--accept", GATED)
+    going_on = ("--accept", GATED, "--accept", "model.no_estimate")
+    _, one = said(cli, config, *UNPAID, *going_on)
     assert f"loratui: [{PORTS}]" in one
     assert num_asked(vast, runpod) == 0
-    _, accepted = said(cli, config, *UNPAID, "--accept", GATED, "--accept", PORTS)
+    _, accepted = said(cli, config, *UNPAID, *going_on, "--accept", PORTS)
     assert f"warning: [{GATED}]" in accepted
     assert f"warning: [{PORTS}]" in accepted
     assert "[budget.too_low]" in accepted
@@ -128,9 +158,10 @@ def test_an_open_port_among_those_that_are_tried_is_enough(cli: LocalCli, blocke
     assert "[budget.too_low]" in told
 
 
-def test_a_hub_that_does_not_answer_is_a_warning(cli: LocalCli, blocked: str) -> None:
+def test_a_hub_that_does_not_answer_is_a_warning_where_the_model_is_known(cli: LocalCli, blocked: str) -> None:
     cli.environment["LORATUI_REMOTE__HUB_URL"] = f"http://{blocked}"
-    _, told = said(cli, hub_config(cli), *UNPAID)
+    config = config_file(cli, pretrained_model_name_or_path="stabilityai/stable-diffusion-xl-base-1.0")
+    _, told = said(cli, config, *UNPAID)
     assert "warning: [model.network]" in told
     assert "[budget.too_low]" in told
 
@@ -148,7 +179,7 @@ def test_the_models_real_size_goes_into_the_estimate_and_the_disk(cli: LocalCli,
     unknown = cli.run("offers", "--for", hub_config(cli))
     assert unknown.process.returncode == 0
     assert any(row.startswith(f"note: [{GATED}]") for row in unknown.errors)
-    assert any("base model (assumed) 7.7 GB" in row for row in unknown.errors)
+    assert any("base model (assumed) 14 GB" in row for row in unknown.errors)
 
 
 def test_a_large_model_gets_the_disk_that_it_needs(cli: LocalCli, hub: ModelServer) -> None:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from loratui.cli.plan_size import size_fields, size_rows
 from loratui.cli.values import duration
 from loratui.settings import load
 from loratui.store import Store, StoredRun
@@ -15,6 +16,8 @@ from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Record, State, Step
 from support.local_cli import local_cli
 from support.small_dataset import small_config, write_small_dataset
+
+SD15, XL = "stable-diffusion-v1-5/stable-diffusion-v1-5", "stabilityai/stable-diffusion-xl-base-1.0"
 
 
 @pytest.fixture
@@ -196,6 +199,22 @@ def test_check_and_plan_show_each_dataset(cli):
     assert "buckets of dataset 1: 64x64, 1 a batch; 64x64: 4 in 4 batches" in lines
     assert "buckets of dataset 2: 96x96, 4 a batch; 64x64: 4 in 1 batches" in lines
     assert "pictures a step: 4 at most" in lines
+
+
+def test_plan_says_how_large_the_file_will_be_and_what_memory_it_takes_for_each_kind_of_base_model(tmp_path):
+    dataset = write_small_dataset(tmp_path / "pictures")
+    said = {}
+    for name in ("builtin:tiny", SD15, XL, "org/unknown"):
+        config = small_config(dataset, pretrained_model_name_or_path=name, network_dim=32, resolution=(1024, 1024))
+        rows, fields = dict(size_rows(config)), size_fields(config)
+        assert f"{fields['lora_modules']} modules" in rows["LoRA file"]
+        said[name] = fields["base_kind"], fields["lora_modules"], rows["LoRA file"], rows["GPU memory"]
+    assert said[SD15][:2] == ("Stable Diffusion 1.x", 192 + 72)
+    assert said[SD15][2].startswith("≈38 MB in fp16")
+    assert said[XL][:2] == ("SDXL", 722 + 72 + 192)
+    assert said[XL][2].startswith("≈228 MB in fp16")
+    assert said["org/unknown"] == (None, *said[XL][1:]), "too much rather than too little"
+    assert said["builtin:tiny"][2].startswith("≈1.4 MB")
 
 
 def test_without_any_run_loratui_says_how_to_begin(cli):

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratui.cli.rent_start import Line, WantedRun, model_bytes
+from loratui.domain.base_kinds import KnownBase
 from loratui.domain.transfer_cost import is_far_under_plan
 from loratui_protocol.inputs import ModelKind, ModelSource
 
@@ -46,4 +47,4 @@ def test_base_models_are_weighed_once_each_and_not_at_all_where_one_is_unknown()
 
 def wanted(address: str, size: int | None) -> WantedRun:
     model = ModelSource(kind=ModelKind.HUB, name="m", address=address) if address else None
-    return WantedRun(checked=None, model=model, base_model_bytes=size)  # type: ignore[arg-type]
+    return WantedRun(checked=None, model=model, base=KnownBase(num_bytes=size, kind=None))  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loratui.domain.base_kinds import SD1, SDXL, TINY, BaseKind
 from loratui.domain.estimate import (
     BASE_MODEL,
     BOOT,
@@ -23,15 +24,16 @@ from loratui.domain.estimate import (
     estimate,
 )
 from loratui.domain.estimate_speeds import FIGURES, MeasuredSpeed
-from loratui.domain.estimate_work import Work
+from loratui.domain.estimate_work import Work, joined
 from loratui.domain.offers import Offer
 from loratui_protocol.inputs import EnvironmentKind
-from support.estimates import A_WORK, an_offer
+from support.estimates import A_WORK, a_work, an_offer
 
 PHASES = [BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD, TRAINING, SAMPLES, RESULTS]
 
 works = st.builds(
-    Work,
+    a_work,
+    kind=st.sampled_from([SD1, SDXL, TINY]),
     steps=st.integers(1, 50_000),
     units_per_step=st.floats(0.01, 200),
     num_pictures=st.integers(1, 5000),
@@ -63,6 +65,7 @@ knowns = st.builds(
         st.builds(
             MeasuredSpeed,
             gpu=st.just("RTX 4090"),
+            kind=st.sampled_from([SD1, SDXL]),
             units_per_s=st.floats(0.01, 500),
             units_per_step=st.floats(0.01, 200),
             run=st.just("earlier"),
@@ -119,10 +122,11 @@ def test_what_goes_badly_is_never_less_than_what_is_likely(work: Work, offer: Of
 
 @given(works, offers, knowns, st.integers(1, 10_000), st.integers(0, 50), st.integers(0, 10**9))
 def test_more_to_do_is_never_cheaper(work: Work, offer: Offer, known: Known, steps: int, samples: int, num_bytes: int):
-    more = replace(
+    [load] = work.loads
+    more = a_work(
         work,
-        steps=work.steps + steps,
-        num_sample_pictures=work.num_sample_pictures + samples,
+        steps=load.steps + steps,
+        num_sample_pictures=load.num_sample_pictures + samples,
         upload_bytes=work.upload_bytes + num_bytes,
     )
     less, most = estimate(work, offer, known), estimate(more, offer, known)
@@ -157,7 +161,7 @@ def test_time_costs_what_the_price_says_to_the_last_micro_dollar_a_phase(work: W
 
 
 def test_an_hour_costs_what_an_hour_costs():
-    work = replace(A_WORK, num_sample_pictures=0, upload_bytes=10 * 125_000 * 3600)
+    work = a_work(num_sample_pictures=0, upload_bytes=10 * 125_000 * 3600)
     upload = part(estimate(work, an_offer(received_microusd_per_gb=0)), UPLOAD)
     assert (upload.p50.seconds, upload.p50.microusd) == (3600, 352_800)
 
@@ -170,7 +174,7 @@ def test_traffic_is_paid_by_the_gigabyte_in_both_directions():
 
 
 def test_a_short_run_pays_for_all_that_is_billed_at_least():
-    short = replace(A_WORK, steps=1, num_sample_pictures=0)
+    short = a_work(steps=1, num_sample_pictures=0)
     estimated = estimate(short, an_offer(billing_floor_s=7200, received_microusd_per_gb=0, sent_microusd_per_gb=0))
     assert estimated.p50_microusd == estimated.p90_microusd == 2 * 352_800
     assert part(estimated, FLOOR).source == "vast: 7200 s are billed at least"
@@ -179,7 +183,7 @@ def test_a_short_run_pays_for_all_that_is_billed_at_least():
 
 def test_what_earlier_runs_measured_takes_the_place_of_tables():
     known = Known(
-        speeds=[MeasuredSpeed(gpu="RTX 4090", units_per_s=20.0, units_per_step=4.0, run="my-cat")],
+        speeds=[MeasuredSpeed(gpu="RTX 4090", kind=SD1, units_per_s=20.0, units_per_step=4.0, run="my-cat")],
         phases=[
             MeasuredPhase(phase=BOOT, provider="vast", seconds=80, run="loratui-1"),
             MeasuredPhase(phase=ENVIRONMENT, provider="runpod", seconds=1, run="elsewhere"),
@@ -238,9 +242,32 @@ def test_a_base_model_that_is_sent_is_not_downloaded():
     assert (found.p90.seconds, found.p90.microusd, found.source) == (0, 0, "it is not downloaded")
 
 
+def test_runs_of_two_kinds_on_one_machine_take_each_what_its_kind_takes():
+    small = a_work(num_sample_pictures=0)
+    large = a_work(kind=SDXL, pixels=1024 * 1024, num_sample_pictures=0)
+    both, *alone = (part(estimate(work, an_offer()), TRAINING) for work in (joined([small, large]), small, large))
+    for took in (lambda each: each.p50.seconds, lambda each: each.p90.seconds):
+        assert took(alone[1]) > 3 * took(alone[0])
+        # What comes before and after the steps comes once.
+        assert sum(map(took, alone)) - 100 < took(both) < sum(map(took, alone))
+    assert both.source == f"{alone[0].source}; then {alone[1].source}"
+    measured = Known(
+        speeds=[MeasuredSpeed(gpu="RTX 4090", kind=SDXL, units_per_s=9.0, units_per_step=4.0, run="my-xl")]
+    )
+    assert part(estimate(small, an_offer(), measured), TRAINING) == alone[0]
+    assert "measured in run my-xl" in part(estimate(joined([small, large]), an_offer(), measured), TRAINING).source
+
+
+@pytest.mark.parametrize(("kind", "said"), [(SD1, "4.3 GB to 7.7 GB"), (SDXL, "6.9 GB to 14 GB")])
+def test_a_base_model_that_nobody_could_weigh_is_as_large_as_those_of_its_kind(kind: BaseKind, said: str):
+    found = part(estimate(a_work(kind=kind, base_model_bytes=None), an_offer()), BASE_MODEL)
+    assert said in found.source
+    assert found.p90.seconds > 2 * found.p50.seconds
+
+
 def test_a_gpu_that_nobody_has_measured_is_known_to_be_unknown():
     estimated = estimate(A_WORK, an_offer(gpu_name="Mystery 9000"))
-    assert not estimated.speed.is_known
+    assert not estimated.is_speed_known
     assert "no figure for Mystery 9000" in part(estimated, TRAINING).source
     assert estimated.p90_s > 2 * estimated.p50_s
 
@@ -248,7 +275,7 @@ def test_a_gpu_that_nobody_has_measured_is_known_to_be_unknown():
 def test_saved_states_are_in_the_cost_and_in_what_is_kept_back_for_traffic():
     """At rank 128 a state has 920 MB: at $0.02 a gigabyte one costs what a twentieth of 63 minutes at $0.35 does."""
     offer = an_offer(price_microusd_per_h=350_000, sent_microusd_per_gb=20_000, received_microusd_per_gb=0)
-    work = replace(A_WORK, steps=40_000, state_bytes=921_600_000)
+    work = a_work(steps=40_000, state_bytes=921_600_000)
     without, estimated = estimate(replace(work, state_bytes=0), offer), estimate(work, offer)
     states = part(estimated, STATES)
     for take, whole_s, ahead_h in ((states.p50, without.p50_s, 2), (states.p90, without.p90_s, 4)):

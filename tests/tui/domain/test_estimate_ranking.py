@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from loratui.domain.estimate import estimate
 from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, quotes, rank, time_range, why
 from loratui.domain.estimate_speeds import FIGURES
-from support.estimates import A_WORK, an_offer
+from support.estimates import A_WORK, a_work, an_offer
 
 CHEAP = an_offer(id="cheap", gpu_name="RTX 3090", price_microusd_per_h=170_000, reliability=0.981)
 FAST = an_offer(id="fast", gpu_name="RTX 5090", price_microusd_per_h=530_000, is_datacenter=True)
@@ -59,8 +59,8 @@ def test_a_machine_that_is_taken_back_too_soon_is_left_out():
 def test_a_gpu_without_a_figure_is_compared_by_its_memory_with_one_that_is_offered_too():
     mystery = replace(UNKNOWN, memory_gb_per_s=900.0)
     alone, beside = quotes(A_WORK, [mystery]), quotes(A_WORK, [mystery, replace(CHEAP, memory_gb_per_s=900.0)])
-    assert not alone[0].estimate.speed.is_known
-    assert beside[0].estimate.speed.is_known
+    assert not alone[0].estimate.is_speed_known
+    assert beside[0].estimate.is_speed_known
     assert ids(rank(beside))[0] == "unknown", "it costs next to nothing"
 
 
@@ -73,8 +73,8 @@ def test_a_word_says_why():
 def test_ranges_are_said_as_estimates():
     estimated = estimate(A_WORK, an_offer())
     assert cost_range(estimated) == "≈$0.11 to $0.26"
-    assert time_range(estimated) == "≈16 to 38 min"
-    assert time_range(estimate(replace(A_WORK, steps=20_000), an_offer())) == "≈2 h 29 min to 4 h 55 min"
+    assert time_range(estimated) == "≈17 to 38 min"
+    assert time_range(estimate(a_work(steps=20_000), an_offer())) == "≈2 h 38 min to 4 h 55 min"
 
 
 @given(
@@ -98,8 +98,8 @@ def test_no_offer_is_made_up_or_taken_that_is_unreliable_and_unknown_totals_come
     assert all(quote.offer in offers for quote in ranked)
     assert all(quote.offer.reliability is None or quote.offer.reliability >= 0.98 for quote in ranked)
     if by is SortBy.TOTAL:
-        known = [quote.estimate.speed.is_known for quote in ranked]
+        known = [quote.estimate.is_speed_known for quote in ranked]
         assert known == sorted(known, reverse=True)
-        totals = [quote.estimate.p50_microusd for quote in ranked if quote.estimate.speed.is_known]
+        totals = [quote.estimate.p50_microusd for quote in ranked if quote.estimate.is_speed_known]
         assert totals == sorted(totals)
     assert all(why(quote, ranked) for quote in ranked)

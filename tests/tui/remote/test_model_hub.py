@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from loratui.remote.model_hub import model_bytes
+from loratui.domain.base_kinds import SD1, SDXL, BaseKind, KnownBase
+from loratui.remote.model_hub import look_at_model
 from loratui_agent.fetch.address import LOOPBACK_VARIABLE
 from loratui_agent.fetch.weigh import weigh
+from loratui_protocol.architecture import SDXL as SDXL_ARCHITECTURE
 from loratui_protocol.errors import ModelError
 from loratui_protocol.inputs import ModelKind, ModelSource
 from loratui_protocol.paths import AgentHome
 from support.checkpoint_headers import Shape, header_bytes, sd15, sdxl
-from support.model_server import ModelServer, model_files, model_server
+from support.model_server import ModelServer, model_files, model_server, sdxl_files
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def checkpoint(tensors: dict[str, Shape]) -> bytes:
 
 async def refused(source: ModelSource, token: str = "", **limits: float) -> ModelError:
     with pytest.raises(ModelError) as caught:
-        await model_bytes(source, token, **limits)
+        await look_at_model(source, token, **limits)
     return caught.value
 
 
@@ -54,7 +56,7 @@ async def test_a_hubs_model_is_as_large_here_as_the_machine_will_find_it(
     question = json.dumps({**dataclasses.asdict(hub(server)), "token": ""})
     home = AgentHome(tmp_path / "home")
     home.run.mkdir(parents=True)
-    assert await model_bytes(hub(server)) == weigh(home, question)["size"]
+    assert (await look_at_model(hub(server))).num_bytes == weigh(home, question)["size"]
 
 
 @pytest.mark.parametrize("is_listed_openly", [True, False])
@@ -62,20 +64,26 @@ async def test_a_gated_model_is_refused_with_where_its_licence_is_and_opened_by_
     server: ModelServer, is_listed_openly: bool
 ) -> None:
     server.model, server.token, server.is_listed_openly = model_files(), "hf_right", is_listed_openly
-    for token, word in (("", "no token was given"), ("hf_wrong", "does not open it")):
+    server.barred = "hf_other"
+    page = f"{server.url}/org/name"
+    for token, code, word, fix in (
+        ("", "model.gated", "no token was given", f"accept its licence at {page}"),
+        ("hf_wrong", "model.token", "the token that was given is not valid there (401)", "enter it whole"),
+        ("hf_other", "model.gated", "its account was not let in", f"accept the licence at {page} with that account"),
+    ):
         error = await refused(hub(server), token)
-        assert error.code == "model.gated"
-        assert word in error.what
-        assert f"{server.url}/org/name" in error.fix
+        assert (error.code, word in error.what, fix in error.fix) == (code, True, True), error
         assert "hf_" not in f"{error}"
-    assert (await model_bytes(hub(server), "hf_right") or 0) > 0
+    assert ((await look_at_model(hub(server), "hf_right")).num_bytes or 0) > 0
 
 
 async def test_a_token_is_shown_to_the_models_own_server_alone(server: ModelServer) -> None:
     with model_server() as store:
         store.files["/elsewhere"] = checkpoint(sd15())
         server.redirects["/a.safetensors"] = f"{store.url}/elsewhere"
-        assert await model_bytes(https(f"{server.url}/a.safetensors"), "hf_canary") == len(store.files["/elsewhere"])
+        assert (await look_at_model(https(f"{server.url}/a.safetensors"), "hf_canary")).num_bytes == len(
+            store.files["/elsewhere"]
+        )
         assert {authorization for _, _, authorization in store.requests} == {""}
     assert {authorization for _, _, authorization in server.requests} == {"Bearer hf_canary"}
 
@@ -118,24 +126,42 @@ async def test_a_file_that_can_not_be_trained_is_refused_by_its_first_bytes(
     assert (await refused(https(f"{server.url}/{name}"))).code == code
 
 
-async def test_a_model_of_which_no_price_is_known_is_told_apart(server: ModelServer) -> None:
-    server.files["/xl.safetensors"] = checkpoint(sdxl())
-    assert (await refused(https(f"{server.url}/xl.safetensors"))).code == "model.no_estimate"
-    second = {
-        name.replace(part, f"{part}_2"): content
-        for part in ("text_encoder", "tokenizer")
-        for name, content in model_files().items()
-        if name.startswith(f"{part}/")
-    }
-    server.model = {**model_files(), **second}
+@pytest.mark.parametrize(("tensors", "kind"), [(sd15(), SD1), (sdxl(), SDXL)], ids=["SD 1.x", "SDXL"])
+@pytest.mark.parametrize("is_sized", [True, False])
+async def test_a_file_says_of_which_kind_it_is_whether_or_not_its_server_says_how_long_it_is(
+    server: ModelServer, tensors: dict[str, Shape], kind: BaseKind, is_sized: bool
+) -> None:
+    content = checkpoint(tensors)
+    server.files["/a.safetensors"] = content
+    server.ignores_ranges = server.is_unsized = not is_sized
+    found = await look_at_model(https(f"{server.url}/a.safetensors"))
+    assert found == KnownBase(num_bytes=len(content) if is_sized else None, kind=kind)
+
+
+async def test_of_sdxl_on_a_hub_the_kind_and_the_size_in_half_precision_are_known(server: ModelServer) -> None:
+    server.model, server.hub_id = sdxl_files(), "stabilityai/stable-diffusion-xl-base-1.0"
+    found = await look_at_model(hub(server, server.hub_id))
+    assert found.kind is SDXL
+    parts = (*SDXL_ARCHITECTURE.parts, "model_index.json")
+    taken = [name for name in server.model if name.endswith((".fp16.safetensors", ".json", ".txt"))]
+    assert found.num_bytes == sum(len(server.model[name]) for name in taken if name.partition("/")[0] in parts)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("unet/config.json", {"in_channels": 9, "cross_attention_dim": 768}, "an inpainting model"),
+        ("unet/config.json", {"in_channels": 4, "cross_attention_dim": 1024}, "a Stable Diffusion 2.x model"),
+        ("scheduler/scheduler_config.json", {"prediction_type": "sample"}, "predicts sample"),
+        ("model_index.json", {"_class_name": "KolorsPipeline"}, "a Kolors model"),
+    ],
+)
+async def test_what_a_hubs_model_says_of_itself_is_read_before_anything_is_rented(
+    server: ModelServer, file: str, content: dict[str, object], said: str
+) -> None:
+    server.model = {**model_files(), file: json.dumps(content).encode()}
     error = await refused(hub(server))
-    assert (error.code, "SDXL" in error.what) == ("model.no_estimate", True)
-
-
-async def test_a_server_that_does_not_say_how_large_its_file_is_leaves_that_open(server: ModelServer) -> None:
-    server.files["/a.safetensors"] = checkpoint(sd15())
-    server.ignores_ranges = server.is_unsized = True
-    assert await model_bytes(https(f"{server.url}/a.safetensors")) is None
+    assert (error.code, said in error.what) == ("model.unsupported", True), error
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

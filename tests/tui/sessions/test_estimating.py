@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loratui import settings
+from loratui.domain.base_kinds import SD1, SDXL, TINY, BaseKind, KnownBase
 from loratui.domain.estimate import BOOT, ENVIRONMENT, estimate
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
@@ -20,10 +21,11 @@ from loratui_protocol.dataset import scan_config
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
 from loratui_protocol.messages import Event, Record, Setup, Step
 from loratui_protocol.plan import plan
-from support.estimates import A_WORK, an_offer
+from support.estimates import A_WORK, a_work, an_offer
 from support.small_dataset import small_config, write_small_dataset
 
-SD1 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+XL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def store_run(
     **changes: Any,
 ) -> None:
     """Remember a run of 4 pictures of 512 x 512 a step."""
-    usual = {"pretrained_model_name_or_path": SD1, "resolution": (512, 512), "train_batch_size": 4}
+    usual = {"pretrained_model_name_or_path": SD15, "resolution": (512, 512), "train_batch_size": 4}
     config = small_config(Path("/gone"), **{**usual, **changes})
     with Store(preferences.database) as store:
         store.add_run(
@@ -97,14 +99,15 @@ def store_rental(preferences: Settings, label: str, created_ts: float, it_s: flo
     store_run(preferences, f"run-{label}", created_ts, happened, target=f"vast:{label}", gpu=gpu, **changes)
 
 
-def speeds(preferences: Settings, **changes: Any) -> list[tuple[str, float, str]]:
-    config = small_config(Path("/x"), **{"pretrained_model_name_or_path": SD1, **changes})
-    return [(each.gpu, each.units_per_s, each.run) for each in known_facts(preferences, config).speeds]
+def speeds(
+    preferences: Settings, kind: BaseKind = SD1, asked: tuple[tuple[str, BaseKind], ...] = ()
+) -> list[tuple[str, float, str]]:
+    found = known_facts(preferences, asked).speeds
+    return [(each.gpu, each.units_per_s, each.run) for each in found if each.kind is kind]
 
 
 def test_where_nothing_was_rented_nothing_is_known_and_no_database_is_made(preferences: Settings) -> None:
-    config = small_config(Path("/x"))
-    assert known_facts(preferences, config).speeds == ()
+    assert known_facts(preferences, []).speeds == ()
     assert bad_hosts(preferences) == frozenset()
     assert not preferences.database.exists()
 
@@ -112,7 +115,7 @@ def test_where_nothing_was_rented_nothing_is_known_and_no_database_is_made(prefe
 def test_speed_boot_environment_and_base_model_come_from_what_was_seen_last(preferences: Settings) -> None:
     store_rental(preferences, "old", 1.0, 2.0)
     store_rental(preferences, "new", 2.0, 3.0)
-    known = known_facts(preferences, small_config(Path("/x"), pretrained_model_name_or_path=SD1))
+    known = known_facts(preferences, [])
     assert speeds(preferences) == [("RTX 4090", 12.0, "cat-run-new")]
     assert [(each.phase, each.seconds) for each in known.phases][:2] == [(BOOT, 75.0), (ENVIRONMENT, 14.0)]
     assert [(each.bytes_per_s, each.run) for each in known.models] == [(80e6, "cat-run-new"), (80e6, "cat-run-old")]
@@ -121,10 +124,9 @@ def test_speed_boot_environment_and_base_model_come_from_what_was_seen_last(pref
 @pytest.mark.parametrize("target", ["local", "ssh://ann@box:22"])
 def test_a_run_of_ones_own_on_that_gpu_counts_wherever_it_was(preferences: Settings, target: str) -> None:
     store_run(preferences, "mine", 1.0, steps(3.0), target=target, gpu="NVIDIA GeForce RTX 4090")
-    config = small_config(Path("/x"), pretrained_model_name_or_path=SD1)
-    known = known_facts(preferences, config)
-    assert estimate(A_WORK, an_offer(gpu_name="RTX 4090"), known).speed.source == "measured in run cat-mine"
-    assert not estimate(A_WORK, an_offer(gpu_name="RTX 4090 D"), known).speed.is_measured
+    known = known_facts(preferences, [])
+    assert estimate(A_WORK, an_offer(gpu_name="RTX 4090"), known).speeds[0].source == "measured in run cat-mine"
+    assert not estimate(A_WORK, an_offer(gpu_name="RTX 4090 D"), known).speeds[0].is_measured
 
 
 def test_a_run_of_which_nobody_knows_the_gpu_or_that_left_it_idle_says_nothing(preferences: Settings) -> None:
@@ -157,20 +159,38 @@ def test_the_rest_of_a_download_says_nothing_of_its_speed(preferences: Settings)
     with Store(preferences.database) as store:
         store.begin_history("run-one", "another", reset=True)
         store.append("run-one", "another", [Record(seq=n, ts=ts, event=event) for n, (ts, event) in enumerate(rest, 1)])
-    assert known_facts(preferences, small_config(Path("/x"), pretrained_model_name_or_path=SD1)).models == []
+    assert known_facts(preferences, []).models == []
 
 
 def test_the_tiny_model_says_nothing_of_a_real_one(preferences: Settings) -> None:
     store_rental(preferences, "tiny", 1.0, 50.0, pretrained_model_name_or_path="builtin:tiny")
     assert speeds(preferences) == []
-    assert speeds(preferences, pretrained_model_name_or_path="builtin:tiny") != []
+    assert speeds(preferences, TINY) != []
+
+
+def test_runs_with_sdxl_and_with_sd1_are_never_taken_for_each_other(preferences: Settings) -> None:
+    store_rental(preferences, "small", 1.0, 3.0)
+    store_rental(preferences, "large", 2.0, 0.5, pretrained_model_name_or_path=XL, resolution=(1024, 1024))
+    assert speeds(preferences) == [("RTX 4090", 12.0, "cat-run-small")]
+    assert speeds(preferences, SDXL) == [("RTX 4090", 2.0, "cat-run-large")], "in pictures of 1024 x 1024"
+    known = known_facts(preferences, [])
+    for kind, run in ((SD1, "cat-run-small"), (SDXL, "cat-run-large")):
+        estimated = estimate(a_work(kind=kind), an_offer(gpu_name="RTX 4090"), known)
+        assert estimated.speeds[0].source.startswith(f"measured in run {run}")
+
+
+def test_a_run_with_a_model_of_unknown_kind_tells_of_runs_with_the_same_one_alone(preferences: Settings) -> None:
+    store_rental(preferences, "theirs", 1.0, 0.5, pretrained_model_name_or_path="org/their-xl")
+    assert [each for kind in (SD1, SDXL, TINY) for each in speeds(preferences, kind)] == []
+    assert speeds(preferences, SDXL, (("org/other", SDXL),)) == []
+    assert speeds(preferences, SDXL, (("org/their-xl", SDXL),)) == [("RTX 4090", 0.5, "cat-run-theirs")]
 
 
 def test_a_run_that_was_forgotten_does_no_harm(preferences: Settings) -> None:
     store_rental(preferences, "gone", 1.0, 2.0)
     with Store(preferences.database) as store:
         store.forget_run("run-gone")
-    known = known_facts(preferences, small_config(Path("/x"), pretrained_model_name_or_path=SD1))
+    known = known_facts(preferences, [])
     assert known.speeds == []
     assert [each.phase for each in known.phases] == [BOOT]
 
@@ -190,7 +210,7 @@ def test_work_counts_what_would_really_be_sent(tmp_path: Path, preferences: Sett
     supply = plan_supply(config, environment=EnvironmentSpec(kind=EnvironmentKind.AGENT))
     manifest_bytes = supply.blobs[supply.inputs.manifest_sha256].size
     files = supply.size - manifest_bytes
-    work = work_for(config, planned, preferences)
+    work = work_for(config, planned, preferences, KnownBase(num_bytes=0, kind=TINY))
     assert supply_size(config, None) == work.upload_bytes
     # Equal files travel once, and are counted once each.
     assert files <= work.upload_bytes <= files + 4 * 100

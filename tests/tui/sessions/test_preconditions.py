@@ -59,10 +59,10 @@ async def test_that_nothing_is_tried_is_said(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("LORATUI_CONFIG_DIR", str(tmp_path))
     # As every test has it: none reaches beyond this machine.
     preferences = settings.load()
-    [found] = (await look_before_renting(preferences, None)).findings
+    [found] = (await look_before_renting(preferences, "builtin:tiny", None)).findings
     assert found.severity == "info"
     assert "is not tried" in found.what
-    assert (await look_before_renting(preferences, None, is_first=False)).findings == ()
+    assert (await look_before_renting(preferences, "builtin:tiny", None, is_first=False)).findings == ()
 
 
 @pytest.mark.parametrize(("written", "num_tried"), [(None, 2), ("", 0), ("none", 0), ("a.example:40022", 1)])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loratui.domain.estimate import LARGE_MODEL_BYTES
+from loratui.domain.base_kinds import LARGEST_MODEL_BYTES
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.domain.run import RunView
@@ -84,7 +84,7 @@ def test_a_base_model_that_nobody_could_weigh_counts_as_the_largest_and_what_is_
     rental = it.rent(model_bytes=None)
     assert it.reckoning.cost(rental, {RUN: it.view}).is_exact
     it.hear(downloaded(1 << 53))
-    assert it.traffic(rental) == LARGE_MODEL_BYTES * 20_000 // 10**9
+    assert it.traffic(rental) == LARGEST_MODEL_BYTES * 20_000 // 10**9
     cost = it.reckoning.cost(rental, {RUN: it.view})
     assert not cost.is_exact
     it.view.rental = replace(cost, heard_s=cost.at_s)
@@ -117,4 +117,4 @@ def test_no_word_of_a_machine_makes_a_base_model_larger_than_was_known(
     for done in said:
         it.hear(downloaded(done))
     received = it.reckoning.travelled(rental, {RUN: it.view}).received
-    assert 0 <= received <= (LARGE_MODEL_BYTES if weighed is None else weighed)
+    assert 0 <= received <= (LARGEST_MODEL_BYTES if weighed is None else weighed)

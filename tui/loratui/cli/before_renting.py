@@ -7,22 +7,25 @@ from dataclasses import dataclass, replace
 
 from loratui.cli.check import Checked, print_findings
 from loratui.cli.hosts import matters
-from loratui.remote.model_hub import check_can_estimate, model_bytes
+from loratui.domain.base_kinds import LARGEST, KnownBase
+from loratui.remote.model_hub import look_at_model
+from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.preconditions import look_before_renting, refuse
 from loratui.sessions.prepare import model_source
 from loratui.settings import Settings
-from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import ModelError
 from loratui_protocol.findings import Finding
 from loratui_protocol.inputs import ModelSource
-from loratui_protocol.single_file import local_architecture
+
+NO_ESTIMATE = "model.no_estimate"
+"""Under which a base model is refused of which nobody knows what to train it takes, and accepted by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Nothing stands in the way. ``base_model_bytes`` is what the machine downloads, None where nobody knows."""
+    """Nothing stands in the way."""
 
-    base_model_bytes: int | None
+    base: KnownBase
     num_warnings: int
 
 
@@ -53,43 +56,51 @@ def before_renting(
     Raises:
         PreconditionError: something stands in the way; no provider was asked.
     """
-    looked = asyncio.run(look_before_renting(preferences, model, token, is_first=is_first))
+    name = checked.config.pretrained_model_name_or_path
+    looked = asyncio.run(look_before_renting(preferences, name, model, token, is_first=is_first))
     found = [each for each in checked.findings if each.severity == "error" or matters(each, model)]
-    if model is None:
-        looked = replace(looked, findings=(*looked.findings, *_about_estimate(checked)))
+    if looked.base.kind is None and not _is_refused(looked.findings, accepted):
+        looked = replace(looked, findings=(*looked.findings, _about_estimate(name)))
     can_accept = {each.code for each in looked.findings}.intersection(accepted)
     told = refuse([*found, *looked.findings], can_accept)
     print_findings(told)
     num_warnings = sum(each.severity == "warning" for each in told)
-    return Ready(base_model_bytes=looked.base_model_bytes, num_warnings=num_warnings)
+    return Ready(base=looked.base, num_warnings=num_warnings)
 
 
-def weigh_base_model(preferences: Settings, checked: Checked) -> int | None:
-    """Return what a machine will download of the base model, for an estimate; why it is not known is a note on stderr.
+def weigh_base_model(preferences: Settings, checked: Checked) -> KnownBase:
+    """Return what is known of the base model, for an estimate; why something is not known is a note on stderr.
 
     Raises:
         ModelError: its address is none.
     """
-    model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
-    if model is None:
-        for finding in _about_estimate(checked):
-            print(f"note: [{finding.code}] {finding.what}", file=sys.stderr)
-        return None
-    try:
-        return asyncio.run(model_bytes(model))
-    except ModelError as error:
-        print(f"note: [{error.code}] {error.what}", file=sys.stderr)
-        return None
-
-
-def _about_estimate(checked: Checked) -> list[Finding]:
-    """Return what there is to say of a base model on this laptop of whose training no price is known."""
     name = checked.config.pretrained_model_name_or_path
-    if name.startswith(BUILTIN_PREFIX):
-        return []
-    try:
-        check_can_estimate(local_architecture(name), name)
-    except ModelError as error:
-        fix = f"{error.fix}; to rent in spite of it: --accept {error.code}"
-        return [Finding(code=error.code, severity="error", what=error.what, fix=fix)]
-    return []
+    model = model_source(name, preferences.remote_hub_url)
+    base = KnownBase(num_bytes=None if model else 0, kind=kind_told_here(name))
+    if model is not None:
+        try:
+            base = asyncio.run(look_at_model(model))
+        except ModelError as error:
+            print(f"note: [{error.code}] {error.what}", file=sys.stderr)
+    if base.kind is None:
+        print(f"note: [{NO_ESTIMATE}] {_about_estimate(name).what}", file=sys.stderr)
+    return base
+
+
+def _is_refused(findings: Iterable[Finding], accepted: Collection[str]) -> bool:
+    """Return whether the base model is refused anyway: when that is mended its kind may be known."""
+    return any(
+        each.severity == "error" and each.code.startswith("model.") and each.code not in accepted for each in findings
+    )
+
+
+def _about_estimate(name: str) -> Finding:
+    """Return what there is to say of a base model of whose training no price is known."""
+    return Finding(
+        code=NO_ESTIMATE,
+        severity="error",
+        what=f"of which kind the base model {name} is nobody knows here, so what training it takes is reckoned as for "
+        f"{LARGEST.name}: that may be several times too much",
+        fix="give a base model that can be looked at from here (a file, a hub id, an address whose server answers), or "
+        f"train it on a machine of your own; to rent in spite of it: --accept {NO_ESTIMATE}",
+    )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
+from loratui.cli.plan_size import size_fields, size_rows
 from loratui.sessions.resumed import Resumed
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
@@ -17,7 +18,7 @@ from loratui_protocol.findings import Finding, Severity
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
 from loratui_protocol.save_points import superseded
-from loratui_protocol.single_file import local_model
+from loratui_protocol.single_file import local_architecture
 from loratui_protocol.subsets import datasets_of
 
 
@@ -80,13 +81,13 @@ def _model_findings(config: TrainingConfig) -> list[Finding]:
 
 
 def check_base_model(config: TrainingConfig) -> None:
-    """Refuse a config whose base model is not on this machine, or is a file of another kind.
+    """Refuse a config whose base model is not on this machine, or of a kind that can't be trained.
 
     Raises:
         ModelError: there is no such folder or file, or it can't be trained. Which models are built in the agent knows.
     """
     if not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
-        local_model(config.pretrained_model_name_or_path)
+        local_architecture(config.pretrained_model_name_or_path)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -142,7 +143,7 @@ def plan(arguments: Arguments) -> int:
     checked = check_config(arguments.config)
     is_priced = arguments.gpu is not None or arguments.all
     if arguments.json and not is_priced:
-        print(json.dumps(_plan_fields(checked.plan)))
+        print(json.dumps({**_plan_fields(checked.plan), **size_fields(checked.config)}))
         return 0
     if not arguments.json:
         print_findings(finding for finding in checked.findings if finding.severity != "info")
@@ -153,7 +154,7 @@ def plan(arguments: Arguments) -> int:
     # What asks providers takes a while to load.
     from loratui.cli.pricing import price_plan
 
-    return price_plan(arguments, checked, _plan_fields(checked.plan))
+    return price_plan(arguments, checked, {**_plan_fields(checked.plan), **size_fields(checked.config)})
 
 
 def _plan_fields(planned: Plan) -> dict[str, object]:
@@ -184,6 +185,7 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
         *_bucket_rows(checked),
         ("learning rate", f"{config.effective_unet_lr:g} (UNet), {text_lrs} (text encoder)"),
         ("rank and alpha", f"{config.network_dim} and {config.alpha:g}"),
+        *size_rows(config),
         ("files on the way", ", ".join(point.name for point in planned.save_points) or "none"),
         *([("of these stay", ", ".join(stays))] if gone else []),
         ("samples after steps", ", ".join(map(str, planned.sample_steps)) or "none"),

@@ -10,6 +10,7 @@ from typing import TypeVar
 from loratui.cli.check import Checked
 from loratui.cli.disk import needed_bytes
 from loratui.domain import formatting
+from loratui.domain.base_kinds import KnownBase
 from loratui.domain.disk_need import DiskNeed, disk_need
 from loratui.domain.estimate import EstimatePart, Take
 from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_range, why
@@ -29,34 +30,34 @@ def ask_quotes(
     names: tuple[str, ...],
     query: OfferQuery,
     checked: Checked,
+    base: KnownBase,
     sort_by: SortBy = SortBy.TOTAL,
     *,
-    base_model_bytes: int | None = None,
-    others: Sequence[tuple[Checked, int | None]] = (),
+    others: Sequence[tuple[Checked, KnownBase]] = (),
     may_lack_key: bool = True,
 ) -> Quoted:
     """Return what the run would take on the offers of these providers; the disk is large enough for it.
 
-    ``base_model_bytes`` is the size of one that the machine downloads, None where nobody knows it. ``others`` come
-    after it on the same machine, each with such a size. ``may_lack_key``: offers that nobody can rent here will do.
+    ``others`` come after it on the same machine. ``may_lack_key``: offers that nobody can rent here will do.
 
     Raises:
         UsageError: none of them shows offers without a key.
         DatasetError, ModelError: what would have to travel is not here.
     """
-    runs = ((checked, base_model_bytes), *others)
-    works = [work_for(run.config, run.plan_left, preferences, base_model_bytes=size) for run, size in runs]
+    runs = ((checked, base), *others)
+    works = [work_for(run.config, run.plan_left, preferences, known) for run, known in runs]
     work = joined(works, len({run.config.pretrained_model_name_or_path for run, _ in runs}))
-    on_box = sum(needed_bytes(run.config, run.plan)[0] for run, _ in runs)
+    on_box = sum(needed_bytes(run.config, run.plan, known.kind)[0] for run, known in runs)
     disk = disk_need(work, on_box)
     query = replace(query, disk_gb=max(query.disk_gb, disk.gb))
-    known, bad = known_facts(preferences, checked.config), bad_hosts(preferences, time.time() - BAD_FOR_S)
+    facts = known_facts(preferences, [(run.config.pretrained_model_name_or_path, each.kind) for run, each in runs])
+    bad = bad_hosts(preferences, time.time() - BAD_FOR_S)
     bad_kinds = bad_hosts(preferences, time.time() - KIND_BAD_FOR_S)
 
     async def ask() -> Quoted:
         async with opened(preferences, names, may_lack_key=may_lack_key) as providers:
             return await quoted_offers(
-                providers, query, work, known=known, bad_hosts=bad, bad_kinds=bad_kinds, sort_by=sort_by
+                providers, query, work, known=facts, bad_hosts=bad, bad_kinds=bad_kinds, sort_by=sort_by
             )
 
     quoted = asyncio.run(ask())
@@ -109,7 +110,7 @@ def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
         "total_microusd": {"p50": estimated.p50_microusd, "p90": estimated.p90_microusd},
         "total_s": {"p50": estimated.p50_s, "p90": estimated.p90_s},
         "why": why(quote, among),
-        "is_speed_known": estimated.speed.is_known,
+        "is_speed_known": estimated.is_speed_known,
         "phases": [_part_fields(part) for part in estimated.parts],
     }
 

@@ -68,6 +68,8 @@ ACCEPTABLE = (
     "network.ports",
     "upload.slow",
     "model.gated",
+    "model.token",
+    "model.not_base",
     "model.missing",
     "model.no_estimate",
     "model.incomplete",

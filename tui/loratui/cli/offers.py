@@ -37,8 +37,7 @@ def offers(arguments: Arguments) -> int:
     if arguments.config_for is not None:
         checked = check_config(arguments.config_for)
         print_findings(finding for finding in checked.findings if finding.severity == "error")
-        size = weigh_base_model(preferences, checked)
-        quoted = ask_quotes(preferences, names, query, checked, sort_by, base_model_bytes=size)
+        quoted = ask_quotes(preferences, names, query, checked, weigh_base_model(preferences, checked), sort_by)
         _print_quotes(quoted, why_failed_before(preferences, quoted.offers), as_json=arguments.json)
         tell_failed_before(preferences, quoted.offers)
         tell_untold(arguments, (quote.offer for quote in quoted.ranked))

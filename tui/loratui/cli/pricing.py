@@ -30,7 +30,7 @@ def price_plan(arguments: Arguments, checked: Checked, plan_fields: Mapping[str,
     """Print time and cost, or with ``--json`` the plan with both in it."""
     preferences = settings.load()
     query = OfferQuery(gpu_name=arguments.gpu or "", min_reliability=preferences.rental_min_reliability)
-    quoted = ask_quotes(preferences, PROVIDERS, query, checked, base_model_bytes=weigh_base_model(preferences, checked))
+    quoted = ask_quotes(preferences, PROVIDERS, query, checked, weigh_base_model(preferences, checked))
     kinds = _kinds(quoted.ranked)
     if arguments.json:
         estimates = [
@@ -66,7 +66,7 @@ def _kinds(ranked: Sequence[Quote]) -> list[_Kind]:
 def _row(kind: _Kind) -> str:
     offer, estimated = kind.best.offer, kind.best.estimate
     offers = f"best of {kind.num_offers} offers" if kind.num_offers > 1 else "1 offer"
-    guess = "" if estimated.speed.is_known else "; nobody has measured this GPU"
+    guess = "" if estimated.is_speed_known else "; nobody has measured this GPU"
     return (
         f"{cost_range(estimated)}, {time_range(estimated)}, at {formatting.hourly_price(offer.price_microusd_per_h)} "
         f"({offer.provider}, {offer.vram_mib / 1024:.0f} GiB, {offers}){guess}"

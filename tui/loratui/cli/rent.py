@@ -55,7 +55,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         before_renting(preferences, run.checked, run.model, token, arguments.accept, is_first=run is runs[0])
         for run in runs
     ]
-    runs = [replace(run, base_model_bytes=each.base_model_bytes) for run, each in zip(runs, ready, strict=True)]
+    runs = [replace(run, base=each.base) for run, each in zip(runs, ready, strict=True)]
     choice, asked_ts = choose_offers(preferences, PROVIDERS if target == CHEAPEST else (target,), runs, arguments)
     best, limits = choice.best, choice.limits
     tell_choice(choice, arguments.keep)

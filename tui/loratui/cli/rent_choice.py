@@ -92,7 +92,7 @@ def _quoted(
         UsageError: nothing fits.
         ProviderError: none of them could be understood.
     """
-    first, *others = ((run.checked, run.base_model_bytes) for run in runs)
+    first, *others = ((run.checked, run.base) for run in runs)
     most, said_s = arguments.wait_price, float("-inf")
     sort_by = sort_of(arguments)
     query = query_of(arguments, preferences, sort_by)
@@ -102,9 +102,8 @@ def _quoted(
             preferences,
             names,
             query,
-            first[0],
+            *first,
             sort_by,
-            base_model_bytes=first[1],
             others=others,
             may_lack_key=False,
         )

@@ -12,6 +12,7 @@ from loratui.cli.hosts import hand_over_token, preparing
 from loratui.cli.rental_end import wait
 from loratui.cli.terms import check_upload, tell_terms
 from loratui.domain import formatting
+from loratui.domain.base_kinds import NOTHING_KNOWN, KnownBase
 from loratui.domain.transfer_cost import is_far_under_plan
 from loratui.sessions.host import SessionHost
 from loratui.sessions.prepare import Prepared
@@ -38,19 +39,16 @@ SHORTEST_RUN_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedRun:
-    """A run that is to be on the machine. ``model`` None: its base model travels from here.
-
-    ``base_model_bytes`` is what the machine downloads for it, None where nobody knows.
-    """
+    """A run that is to be on the machine. ``model`` None: its base model travels from here."""
 
     checked: Checked
     model: ModelSource | None
-    base_model_bytes: int | None = None
+    base: KnownBase = NOTHING_KNOWN
 
 
 def model_bytes(runs: Iterable[WantedRun]) -> int | None:
     """Return what a machine downloads of base models for these runs, each once; None where nobody knows."""
-    sizes = {run.model: run.base_model_bytes for run in runs if run.model is not None}
+    sizes = {run.model: run.base.num_bytes for run in runs if run.model is not None}
     known = [size for size in sizes.values() if size is not None]
     return sum(known) if len(known) == len(sizes) else None
 

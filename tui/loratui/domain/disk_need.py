@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from loratui.domain import formatting
 from loratui.domain.environment_choice import CLEAN_CUDA_BYTES
-from loratui.domain.estimate import LARGE_IMAGE_BYTES, LARGE_MODEL_BYTES
+from loratui.domain.estimate import LARGE_IMAGE_BYTES
 from loratui.domain.estimate_work import Work
 from loratui.domain.offers import MIN_DISK_GB
 
@@ -55,6 +55,6 @@ def disk_need(work: Work, run_bytes: int) -> DiskNeed:
     return DiskNeed(
         run_bytes=run_bytes,
         upload_bytes=work.upload_bytes,
-        model_bytes=LARGE_MODEL_BYTES if work.base_model_bytes is None else work.base_model_bytes,
+        model_bytes=work.model_bytes[1],
         is_model_known=work.base_model_bytes is not None,
     )

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from loratui.domain import formatting
+from loratui.domain.base_kinds import LARGEST
 from loratui.domain.estimate_speeds import MeasuredSpeed, Speed, speed_of
 from loratui.domain.estimate_work import Work
 from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
@@ -27,8 +29,6 @@ _PULL_BYTES_PER_S = 121_000_000
 _PULL_SOURCE = "table: alignment-hive #98, on RunPod: 33 s with the image there, 16.3 GB pulled in 167 s"
 _IMAGE_BYTES, LARGE_IMAGE_BYTES = 4_000_000_000, 16_300_000_000
 """Of pytorch/pytorch, and of runpod/pytorch."""
-_MODEL_BYTES, LARGE_MODEL_BYTES = 4_270_000_000, 7_700_000_000
-"""Of v1-5-pruned-emaonly.safetensors, and of v1-5-pruned.safetensors."""
 _UPLINK_BYTES_PER_S = 10 * _BYTES_PER_MBIT
 _DOWNLINK_BYTES_PER_S = 20 * _BYTES_PER_MBIT
 _LOAD_S, _SLOW_LOAD_S = 20, 60
@@ -39,6 +39,7 @@ _SAVED_EVERY_S = 120
 """Where the config does not say it the state is saved by the clock: docs/config.md."""
 _END_S, _SLOW_END_S = 10, 60
 """To verify what was fetched, and to end the rental."""
+_UNKNOWN_KIND = f"assumed: {LARGEST.name}, since nobody knows the base model's kind"
 _LONGEST_S = 1e10
 """A line that stands still takes without end; the number only has to be larger than every limit."""
 
@@ -92,9 +93,15 @@ class Estimate:
     """A run on an offer, from the first second that is billed to the last. Its totals are the sums of its parts."""
 
     parts: tuple[EstimatePart, ...]
-    speed: Speed
+    speeds: tuple[Speed, ...]
+    """Of each of its runs."""
     upload_bytes_per_s: float = _UPLINK_BYTES_PER_S
     """How fast files are likely to travel there from here."""
+
+    @property
+    def is_speed_known(self) -> bool:
+        """Return whether there is a figure for the GPU, whichever it is."""
+        return all(speed.is_known for speed in self.speeds)
 
     @property
     def p50_s(self) -> int:
@@ -164,15 +171,18 @@ NOTHING_KNOWN = Known()
 
 def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate:
     """Return what a run takes on an offer."""
-    speed = speed_of(offer.gpu_name, work.units_per_step, known.speeds, known.memory_gb_per_s)
+    speeds = tuple(
+        speed_of(offer.gpu_name, load.kind, load.units_per_step, known.speeds, known.memory_gb_per_s)
+        for load in work.loads
+    )
     bill = _Bill(offer)
     parts = [
         _boot(offer, known, bill),
         _environment(work, offer, known, bill),
         _base_model(work, offer, known, bill),
         _upload(work, offer, known, bill),
-        _training(work, speed, bill),
-        _samples(work, speed, bill),
+        _training(work, speeds, bill),
+        _samples(work, speeds, bill),
         _results(work, offer, known, bill),
     ]
     if offer.sent_microusd_per_gb and work.state_bytes:
@@ -189,7 +199,7 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
                 source=f"{offer.provider}: {offer.billing_floor_s:.0f} s are billed at least",
             )
         )
-    return Estimate(parts=tuple(parts), speed=speed, upload_bytes_per_s=_upload_rate(offer, known))
+    return Estimate(parts=tuple(parts), speeds=speeds, upload_bytes_per_s=_upload_rate(offer, known))
 
 
 class _Bill:
@@ -245,11 +255,11 @@ def _base_model(work: Work, offer: Offer, known: Known, bill: _Bill) -> Estimate
     if earlier is not None and earlier.bytes_per_s < rate:
         # A faster line than that is of no use: the hub, or the way to it, gave no more. A slower one is the limit.
         rate, line = earlier.bytes_per_s, f"measured in run {earlier.run}, on another machine perhaps"
+    small, large = work.model_bytes
     if work.base_model_bytes is None:
-        small, large = _MODEL_BYTES, LARGE_MODEL_BYTES
-        source = f"assumed: 4.3 GB, as v1-5-pruned-emaonly has, to 7.7 GB; {line}"
+        kinds = " and ".join(sorted({load.kind.name for load in work.loads}))
+        source = f"assumed: {formatting.size(small)} to {formatting.size(large)}, as models of {kinds} have; {line}"
     else:
-        small = large = work.base_model_bytes
         source = f"its size; {line}" if small else "it is not downloaded"
     return EstimatePart(
         name=BASE_MODEL,
@@ -274,23 +284,27 @@ def _upload_rate(offer: Offer, known: Known) -> float:
     return min(known.uplink_bytes_per_s or _UPLINK_BYTES_PER_S, _host_line(offer)[0])
 
 
-def _training(work: Work, speed: Speed, bill: _Bill) -> EstimatePart:
-    p50_s = max(work.training_units / speed.likely, work.steps * _STEP_S)
-    p90_s = max(work.training_units / speed.slow, work.steps * _SLOW_STEP_S)
+def _training(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
+    runs = [*zip(work.loads, speeds, strict=True)]
+    p50_s = sum(max(load.training_units / speed.likely, load.steps * _STEP_S) for load, speed in runs)
+    p90_s = sum(max(load.training_units / speed.slow, load.steps * _SLOW_STEP_S) for load, speed in runs)
+    sources = [speed.source if load.is_kind_known else f"{speed.source}; {_UNKNOWN_KIND}" for load, speed in runs]
     return EstimatePart(
         name=TRAINING,
         p50=bill.take(_LOAD_S + work.num_files * _FILE_S + p50_s),
         p90=bill.take(_SLOW_LOAD_S + work.num_files * _SLOW_FILE_S + p90_s),
-        source=speed.source,
+        source="; then ".join(dict.fromkeys(sources)),
     )
 
 
-def _samples(work: Work, speed: Speed, bill: _Bill) -> EstimatePart:
+def _samples(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
+    runs = [*zip(work.loads, speeds, strict=True)]
+    are_made = any(load.num_sample_pictures for load in work.loads)
     return EstimatePart(
         name=SAMPLES,
-        p50=bill.take(work.sample_units / speed.likely),
-        p90=bill.take(work.sample_units / speed.slow),
-        source="reckoned from the training: a denoising step as a picture" if work.sample_units else "none are made",
+        p50=bill.take(sum(load.sample_units / speed.likely for load, speed in runs)),
+        p90=bill.take(sum(load.sample_units / speed.slow for load, speed in runs)),
+        source="reckoned from the training: a denoising step as a picture" if are_made else "none are made",
     )
 
 

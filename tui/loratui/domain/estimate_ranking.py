@@ -79,9 +79,9 @@ def memory_speeds(offers: Iterable[Offer]) -> dict[str, float]:
 
 def why(quote: Quote, among: Sequence[Quote]) -> str:
     """Return in a word what there is to say for an offer among others, or else what costs most there."""
-    if not quote.estimate.speed.is_known:
+    if not quote.estimate.is_speed_known:
         return "unknown"
-    known = [each for each in among if each.estimate.speed.is_known]
+    known = [each for each in among if each.estimate.is_speed_known]
     if quote.estimate.p50_microusd <= min(each.estimate.p50_microusd for each in known):
         return "cheapest"
     if quote.estimate.p50_s <= min(each.estimate.p50_s for each in known):
@@ -104,7 +104,7 @@ def time_range(estimated: Estimate) -> str:
 
 def _key(quote: Quote, by: SortBy) -> tuple[float, ...]:
     offer, estimated = quote.offer, quote.estimate
-    total, unknown = estimated.p50_microusd, not estimated.speed.is_known
+    total, unknown = estimated.p50_microusd, not estimated.is_speed_known
     match by:
         case SortBy.TOTAL | SortBy.PRIVACY:
             return (unknown, total, estimated.p90_microusd)

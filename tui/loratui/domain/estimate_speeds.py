@@ -1,6 +1,6 @@
 """How fast a GPU trains: as earlier runs of ours measured it, else by figures that others published. Pure.
 
-Speeds are units a second: pictures of 512 x 512 through a training step of Stable Diffusion 1.x (``estimate_work``).
+Speeds are units a second: pictures through a training step, each kind of base model in its own (``base_kinds``).
 """
 
 import re
@@ -8,13 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from loratui.domain.base_kinds import SDXL, BaseKind
+
 _LEAST_SDXL_RATIO = 4.0
 """A picture of SDXL at 1024 has four times the pixels of one of SD 1.x at 512, through a larger network."""
-_MOST_SDXL_RATIO = 15.0
-"""In operations: about 12 TFLOP forward against 0.8."""
-_LIKELY_SDXL_RATIO = (_LEAST_SDXL_RATIO * _MOST_SDXL_RATIO) ** 0.5
+_LIKELY_SDXL_RATIO = 7.3
+"""On an RTX 3090: 5.9 pictures of SD 1.x a second (kohya_ss #1291) against 0.81 of SDXL (kohya_ss #1288)."""
+_MOST_SDXL_RATIO = 8.4
+"""In operations: 6.76 TFLOP forward against 0.80, counted."""
 _OTHER_TRAINER = 1.5
 """A published figure is another trainer's, on another machine: it may be so much too fast for us."""
+_OTHER_SDXL_TRAINER = 2.0
+"""Of SDXL those of one GPU differ by more: an RTX 4090 has 1.08 to 2.7 pictures a second."""
 _SCALED = 2.0
 """So much too fast may a figure be that was carried over from another GPU."""
 _MOST_SCALED = 3.0
@@ -35,20 +40,34 @@ class Figure:
     is_sd1: bool = False
     source: str
 
-    @property
-    def likely(self) -> float:
-        """Return units a second."""
-        return self.images_per_s * (1 if self.is_sd1 else _LIKELY_SDXL_RATIO)
+    def likely(self, kind: BaseKind) -> float:
+        """Return units a second of that kind."""
+        return self.images_per_s * self._ratio(kind, _LIKELY_SDXL_RATIO, _LIKELY_SDXL_RATIO)
 
-    @property
-    def said(self) -> str:
+    def slow(self, kind: BaseKind) -> float:
+        """Return units a second of that kind if it goes badly."""
+        return self.images_per_s * self._ratio(
+            kind,
+            _LEAST_SDXL_RATIO,
+            _MOST_SDXL_RATIO * _OTHER_TRAINER,
+            1 / (_OTHER_TRAINER if self.is_sd1 else _OTHER_SDXL_TRAINER),
+        )
+
+    def said(self, kind: BaseKind) -> str:
         """Return where it is from, and what was made of it."""
-        return f"table: {self.source}" + ("" if self.is_sd1 else "; of SDXL, brought to SD 1.x")
+        if self._is_of(kind):
+            return f"table: {self.source}"
+        return f"table: {self.source}; " + (
+            "of SD 1.x, brought to SDXL" if self.is_sd1 else "of SDXL, brought to SD 1.x"
+        )
 
-    @property
-    def slow(self) -> float:
-        """Return units a second if it goes badly."""
-        return self.images_per_s * (1 / _OTHER_TRAINER if self.is_sd1 else _LEAST_SDXL_RATIO)
+    def _is_of(self, kind: BaseKind) -> bool:
+        return self.is_sd1 != (kind is SDXL)
+
+    def _ratio(self, kind: BaseKind, to_sd1: float, to_sdxl: float, to_same: float = 1.0) -> float:
+        if self._is_of(kind):
+            return to_same
+        return 1 / to_sdxl if self.is_sd1 else to_sd1
 
 
 FIGURES = (
@@ -69,12 +88,11 @@ FIGURES = (
     ),
 )
 """All that were found with a source that can be looked up, for GPUs that are rented. Others have none: they are scaled,
-or unknown. Figures of SDXL stand for SD 1.x through the ratios above."""
+or unknown. Figures of one kind of model stand for the other through the ratios above."""
 COMPARED_WITH = "RTX 3090"
 """The GPU with a figure that others are compared with by their memory. Later ones do more with theirs, so what is said
 of them is rather too little; and it is to be had nearly always."""
 _COMPARED = next(figure for figure in FIGURES if figure.gpu == COMPARED_WITH)
-_SLOWEST = min(FIGURES, key=lambda figure: figure.slow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +100,7 @@ class MeasuredSpeed:
     """What a run of ours did on a GPU. ``units_per_step`` tells how large its steps were."""
 
     gpu: str
+    kind: BaseKind
     units_per_s: float
     units_per_step: float
     run: str
@@ -103,36 +122,41 @@ def gpu_key(name: str) -> str:
     return re.sub(r"nvidia|geforce|[^a-z0-9]", "", name.casefold())
 
 
-def measured_speed(*, gpu: str, run: str, it_s: Sequence[float], units_per_step: float) -> MeasuredSpeed | None:
+def measured_speed(
+    *, gpu: str, kind: BaseKind, run: str, it_s: Sequence[float], units_per_step: float
+) -> MeasuredSpeed | None:
     """Return the speed of a run from the steps a second that it said; None where these are too few to mean anything."""
     seen = [each for each in it_s if 0 < each < float("inf")]
     if len(seen) < _FEW_STEPS or not gpu_key(gpu):
         return None
-    return MeasuredSpeed(gpu=gpu, units_per_s=median(seen) * units_per_step, units_per_step=units_per_step, run=run)
+    speed = median(seen) * units_per_step
+    return MeasuredSpeed(gpu=gpu, kind=kind, units_per_s=speed, units_per_step=units_per_step, run=run)
 
 
 def speed_of(
     gpu: str,
+    kind: BaseKind,
     units_per_step: float,
     measured: Sequence[MeasuredSpeed] = (),
     memory_gb_per_s: Mapping[str, float] | None = None,
 ) -> Speed:
-    """Return how fast a GPU trains with steps of that size.
+    """Return how fast a GPU trains such a base model with steps of that size.
 
     ``memory_gb_per_s`` is how fast the memory of GPUs is, by ``gpu_key``, as providers say it: a GPU without a figure
     is taken to be as much faster than ``COMPARED_WITH``, or slower, as its memory is.
     """
     key = gpu_key(gpu)
-    ours = [each for each in measured if gpu_key(each.gpu) == key and each.units_per_s > 0]
+    ours = [each for each in measured if gpu_key(each.gpu) == key and each.kind is kind and each.units_per_s > 0]
     if ours:
         return _from_run(min(ours, key=lambda each: _apart(each.units_per_step, units_per_step)), units_per_step)
     for figure in FIGURES:
         if gpu_key(figure.gpu) == key:
-            return Speed(likely=figure.likely, slow=figure.slow, source=figure.said)
-    return _scaled(key, memory_gb_per_s or {}) or Speed(
-        likely=_SLOWEST.likely,
-        slow=_SLOWEST.slow / _SCALED,
-        source=f"assumed: there is no figure for {gpu}, so that of the slowest GPU in the table ({_SLOWEST.gpu})",
+            return Speed(likely=figure.likely(kind), slow=figure.slow(kind), source=figure.said(kind))
+    slowest = min(FIGURES, key=lambda figure: figure.likely(kind))
+    return _scaled(key, kind, memory_gb_per_s or {}) or Speed(
+        likely=slowest.likely(kind),
+        slow=slowest.slow(kind) / _SCALED,
+        source=f"assumed: there is no figure for {gpu}, so that of the slowest GPU in the table ({slowest.gpu})",
         is_known=False,
     )
 
@@ -153,16 +177,16 @@ def _from_run(run: MeasuredSpeed, units_per_step: float) -> Speed:
     )
 
 
-def _scaled(key: str, memory_gb_per_s: Mapping[str, float]) -> Speed | None:
+def _scaled(key: str, kind: BaseKind, memory_gb_per_s: Mapping[str, float]) -> Speed | None:
     ours, theirs = memory_gb_per_s.get(key, 0.0), memory_gb_per_s.get(gpu_key(COMPARED_WITH), 0.0)
     if ours <= 0 or theirs <= 0:
         return None
     ratio = min(_MOST_SCALED, max(1 / _MOST_SCALED, ours / theirs))
     return Speed(
-        likely=_COMPARED.likely * ratio,
-        slow=_COMPARED.slow * ratio / _SCALED,
+        likely=_COMPARED.likely(kind) * ratio,
+        slow=_COMPARED.slow(kind) * ratio / _SCALED,
         source=f"scaled by the speed of its memory ({ours:.0f} GB/s) from {COMPARED_WITH} ({theirs:.0f} GB/s; "
-        f"{_COMPARED.said})",
+        f"{_COMPARED.said(kind)})",
     )
 
 

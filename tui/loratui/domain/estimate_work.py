@@ -4,42 +4,67 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui.domain.base_kinds import LARGEST, BaseKind
+from loratui_protocol.captions import Captions
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.inputs import EnvironmentKind
+from loratui_protocol.lora_size import lora_size
 from loratui_protocol.plan import Plan
-from loratui_protocol.subsets import datasets_of
+from loratui_protocol.subsets import datasets_of, subsets_of
 
-UNIT_PX = 512 * 512
-"""A unit of work is one Stable Diffusion 1.x picture of so many pixels, once forward and once backward."""
 NUM_INFERENCE_STEPS = 25
 """Denoising steps of a sample picture; two forward passes each, which take about what one unit takes."""
 NUM_SHEET_PICTURES = 25
 """On the contact sheet, which is drawn in the end of every run with prompts: docs/decisions.md."""
-PICTURE_BYTES = 600_000
-"""Of a PNG of 512 x 512, at most about."""
-_FILE_BYTES_PER_RANK = 1_200_000
-_STATE_BYTES_PER_RANK = 6 * _FILE_BYTES_PER_RANK
-"""Weights and two moments of AdamW, all in 32 bits."""
+PICTURE_BYTES_PER_PX = 600_000 / 512**2
+"""Of a PNG, at most about."""
 _CHECKPOINTING = 4 / 3
 """What recomputing activations adds: docs/config.md."""
 _MIB_PER_GB = 1000**3 / 2**20
-_VRAM_BASE_GB, _VRAM_PICTURE_GB = 7, 1
-_VRAM_TINY_GB = 1
+_LEARNED_BYTES = 8
+"""Of each number that is learned: itself and its gradient, in 32 bits."""
+_MOMENT_BYTES = 8
+_SMALL_MOMENT_BYTES = {"adamw8bit": 2, "lion": 4, "lion8bit": 1, "adafactor": 0, "sgdnesterov": 4}
+"""What an optimizer remembers of each; AdamW two numbers. Paged ones may keep it in the machine's memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What there is to compute for one run."""
+
+    kind: BaseKind
+    is_kind_known: bool = True
+    """Else it is reckoned as ``kind``."""
+    steps: int
+    units_per_step: float
+    """The work of one step, in pictures of ``kind.unit_px``, once forward and once backward."""
+    num_pictures: int
+    """To be encoded before the first step."""
+    pixels: int
+    """Of one picture."""
+    num_sample_pictures: int = 0
+
+    @property
+    def training_units(self) -> float:
+        """Return the work of all steps, and of encoding every picture once, which takes less than a step."""
+        return self.steps * self.units_per_step + self.num_pictures * self.pixels / self.kind.unit_px
+
+    @property
+    def sample_units(self) -> float:
+        """Return the work of all sample pictures."""
+        return self.num_sample_pictures * NUM_INFERENCE_STEPS * self.pixels / self.kind.unit_px
+
+    @property
+    def picture_bytes(self) -> int:
+        """Return what a sample picture takes as a file."""
+        return math.ceil(self.pixels * PICTURE_BYTES_PER_PX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A run as a machine sees it."""
+    """A run as a machine sees it, or several, one after the other."""
 
-    steps: int
-    num_pictures: int
-    """To be encoded before the first step."""
-    pixels: int = UNIT_PX
-    """Of one picture."""
-    units_per_step: float
-    """The work of one step."""
-    num_sample_pictures: int = 0
+    loads: tuple[Load, ...]
     num_files: int = 1
     """LoRA files, those on the way included."""
     file_bytes: int = 40_000_000
@@ -57,53 +82,63 @@ class Work:
     """Below it the run can't fit."""
 
     @property
-    def training_units(self) -> float:
-        """Return the work of all steps, and of encoding every picture once, which takes less than a step."""
-        return self.steps * self.units_per_step + self.num_pictures * self.pixels / UNIT_PX
-
-    @property
-    def sample_units(self) -> float:
-        """Return the work of all sample pictures."""
-        return self.num_sample_pictures * NUM_INFERENCE_STEPS * self.pixels / UNIT_PX
+    def model_bytes(self) -> tuple[int, int]:
+        """Return what the machine downloads: likely, and if it is a large one."""
+        if self.base_model_bytes is not None:
+            return self.base_model_bytes, self.base_model_bytes
+        kinds = [load.kind for load in self.loads]
+        return max(kind.model_bytes for kind in kinds), max(kind.large_model_bytes for kind in kinds)
 
     @property
     def last_bytes(self) -> int:
         """Return what is fetched once the training is over, if all that came before was fetched meanwhile."""
-        return self.file_bytes + min(self.num_sample_pictures, NUM_SHEET_PICTURES) * PICTURE_BYTES
+        last = [min(load.num_sample_pictures, NUM_SHEET_PICTURES) * load.picture_bytes for load in self.loads]
+        return self.file_bytes + max(last)
 
     @property
     def result_bytes(self) -> int:
         """Return all that leaves the machine."""
-        return self.num_files * self.file_bytes + self.num_sample_pictures * PICTURE_BYTES
+        pictures = sum(load.num_sample_pictures * load.picture_bytes for load in self.loads)
+        return self.num_files * self.file_bytes + pictures
 
 
 def work_of(
     config: TrainingConfig,
     plan: Plan,
+    kind: BaseKind | None,
     *,
     upload_bytes: int,
     base_model_bytes: int | None,
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
     brings_states: bool = True,
 ) -> Work:
-    """Return what a config with this plan comes to. ``brings_states``: saved states are fetched, too."""
+    """Return what a config with this plan comes to. ``kind`` is its base model's, None where nobody knows that.
+
+    ``brings_states``: saved states are fetched, too.
+    """
+    reckoned = kind or LARGEST
     width, height = config.resolution
     num_samples = plan.num_sample_pictures + (NUM_SHEET_PICTURES if plan.draws_sheet else 0)
-    precision = 2 if config.save_precision == "float" else 1
-    return Work(
+    learned = lora_size(reckoned.network, config)
+    load = Load(
+        kind=reckoned,
+        is_kind_known=kind is not None,
         steps=plan.steps,
+        units_per_step=_average_step(config, plan, reckoned),
         num_pictures=plan.num_pictures + plan.num_reg_pictures,
         pixels=width * height,
-        units_per_step=_average_step(config, plan),
         num_sample_pictures=num_samples,
+    )
+    return Work(
+        loads=(load,),
         num_files=len(plan.save_points) + 1,
-        file_bytes=config.network_dim * _FILE_BYTES_PER_RANK * precision,
-        state_bytes=config.network_dim * _STATE_BYTES_PER_RANK if brings_states else 0,
+        file_bytes=learned.file_bytes(config.save_precision),
+        state_bytes=learned.state_bytes if brings_states else 0,
         num_states=None if plan.checkpoint_steps is None else len(plan.checkpoint_steps),
         upload_bytes=upload_bytes,
         base_model_bytes=base_model_bytes,
         environment=environment,
-        min_vram_mib=min_vram_mib(config),
+        min_vram_mib=min_vram_mib(config, reckoned),
     )
 
 
@@ -114,17 +149,12 @@ def joined(works: Sequence[Work], num_models: int = 1) -> Work:
     """
     if len(works) == 1:
         return works[0]
-    steps = sum(work.steps for work in works)
     states = [work.num_states for work in works if work.num_states is not None]
     models = [work.base_model_bytes for work in works]
     known = sorted((size for size in models if size is not None), reverse=True)
     return replace(
         works[0],
-        steps=steps,
-        num_pictures=sum(math.ceil(work.num_pictures * work.pixels / UNIT_PX) for work in works),
-        pixels=UNIT_PX,
-        units_per_step=sum(work.steps * work.units_per_step for work in works) / max(1, steps),
-        num_sample_pictures=sum(math.ceil(work.num_sample_pictures * work.pixels / UNIT_PX) for work in works),
+        loads=tuple(load for work in works for load in work.loads),
         num_files=sum(work.num_files for work in works),
         file_bytes=max(work.file_bytes for work in works),
         state_bytes=max(work.state_bytes for work in works),
@@ -135,40 +165,46 @@ def joined(works: Sequence[Work], num_models: int = 1) -> Work:
     )
 
 
-def units_per_step(config: TrainingConfig) -> float | None:
+def units_per_step(config: TrainingConfig, kind: BaseKind) -> float | None:
     """Return the work of one step; None where datasets have steps of different sizes."""
-    sizes = {_step_of_dataset(dataset) for dataset in datasets_of(config)}
+    sizes = {_step_of_dataset(dataset, kind) for dataset in datasets_of(config)}
     return sizes.pop() if len(sizes) == 1 else None
 
 
-def _average_step(config: TrainingConfig, plan: Plan) -> float:
+def _average_step(config: TrainingConfig, plan: Plan, kind: BaseKind) -> float:
     """Return the work of one step, on average over the batches of an epoch."""
-    sizes = [_step_of_dataset(dataset) for dataset in datasets_of(config)]
+    sizes = [_step_of_dataset(dataset, kind) for dataset in datasets_of(config)]
     return sum(sizes[use.dataset] * use.num_batches for use in plan.buckets) / plan.batches_per_epoch
 
 
-def _step_of_dataset(config: TrainingConfig) -> float:
+def _step_of_dataset(config: TrainingConfig, kind: BaseKind) -> float:
     width, height = config.resolution
     pictures = config.train_batch_size * config.gradient_accumulation_steps
-    return pictures * width * height / UNIT_PX * (_CHECKPOINTING if config.gradient_checkpointing else 1)
+    return pictures * width * height / kind.unit_px * (_CHECKPOINTING if config.gradient_checkpointing else 1)
 
 
-def min_vram_mib(config: TrainingConfig) -> int:
-    """Return the memory below which a GPU is not worth trying, for Stable Diffusion 1.x.
+def min_vram_mib(config: TrainingConfig, kind: BaseKind) -> int:
+    """Return the memory below which a GPU is not worth trying.
 
-    An assumption until the trainer's own figures are here: 7 GB, and 1 GB more for every picture of 512 x 512 in a
-    micro-batch. It gives the 8 GB at batch 1 and the 11 GB at batch 4 that people report (kohya_ss #1730), in 16 bits;
-    32 bits double what a picture takes, recomputing activations halves it. Cards keep a part for their driver, so a
-    little less will do.
+    A lower bound made to agree with what people report (docs/estimates.md), not a measurement. Cards keep a part for
+    their driver, so a little less will do.
     """
-    if config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
-        return int(_VRAM_TINY_GB * _MIB_PER_GB)
-    pictures = max(each.train_batch_size * math.prod(each.resolution) for each in datasets_of(config)) / UNIT_PX
-    if config.gradient_checkpointing:
-        pictures /= 2
+    memory = kind.memory
+    datasets = datasets_of(config)
+    pictures = max(each.train_batch_size * math.prod(each.resolution) for each in datasets) / kind.unit_px
+    gb = memory.base_gb
+    pictures_gb = pictures * (memory.checkpointed_gb if config.gradient_checkpointing else memory.picture_gb)
+    text_gb = memory.text_gb if any(config.effective_text_encoder_lrs) or _captions_vary(config) else 0.0
     if config.mixed_precision == "no":
-        pictures *= 2
-    return math.floor((_VRAM_BASE_GB + _VRAM_PICTURE_GB * pictures) * _MIB_PER_GB * VRAM_SHARE)
+        gb, pictures_gb, text_gb = gb + memory.weights_gb, 2 * pictures_gb, 2 * text_gb
+    name = config.optimizer_type.casefold().removeprefix("paged")
+    moments = 0 if name != config.optimizer_type.casefold() else _SMALL_MOMENT_BYTES.get(name, _MOMENT_BYTES)
+    learned_gb = lora_size(kind.network, config).num_parameters * (_LEARNED_BYTES + moments) / 1e9
+    return math.floor((gb + pictures_gb + text_gb + learned_gb) * _MIB_PER_GB * VRAM_SHARE)
+
+
+def _captions_vary(config: TrainingConfig) -> bool:
+    return any(Captions(subset.config).vary for subset in subsets_of(config))
 
 
 VRAM_SHARE = 0.93

@@ -13,19 +13,20 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import httpx
 
-from loratui_protocol.architecture import SD1, Architecture, architecture_of_folder
+from loratui.domain.base_kinds import KnownBase, kind_of
+from loratui_protocol.architecture import architecture_of_folder
 from loratui_protocol.base_model import files_of_hub_model, parts_of
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import ModelError
 from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource
+from loratui_protocol.model_configs import TELLING, check_configs, check_is_base, unreadable
+from loratui_protocol.model_refusals import refusal
 from loratui_protocol.safetensors_header import LENGTH_BYTES, PICKLED_SUFFIXES, header_length, parse_header
 from loratui_protocol.single_file import check_kind
 
 LIMIT_S = 15.0
 NO_ANSWER = "model.network"
 """The code of an error that proves nothing: the hub was not understood, or not reached, from here."""
-NO_ESTIMATE = "model.no_estimate"
-"""The code of an error about a model that can be trained, and of which nobody knows what that takes."""
 _MAX_LIST_BYTES = 16 << 20
 _MAX_PAGES = 20
 _MAX_KIND_BYTES = 4 << 20
@@ -36,8 +37,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
 
-async def model_bytes(source: ModelSource, token: str = "", *, limit_s: float = LIMIT_S) -> int | None:
-    """Return how much a machine will download of a base model, None where its server does not say.
+async def look_at_model(source: ModelSource, token: str = "", *, limit_s: float = LIMIT_S) -> KnownBase:
+    """Return how much a machine will download of a base model, and of what kind it is, as far as its server says.
 
     ``token`` is shown to the model's own server alone.
 
@@ -49,8 +50,8 @@ async def model_bytes(source: ModelSource, token: str = "", *, limit_s: float = 
     try:
         async with asyncio.timeout(limit_s), _client(token) as client:
             if source.kind is ModelKind.HUB:
-                return await _hub_bytes(client, source, has_token=bool(token))
-            return await _file_bytes(client, source, has_token=bool(token))
+                return await _hub_model(client, source, has_token=bool(token))
+            return await _file_model(client, source, has_token=bool(token))
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         why = f"within {limit_s:.0f} s" if isinstance(error, TimeoutError) else f"({clean(str(error), 100)})"
         raise _silent(f"{urlsplit(asked).netloc} does not answer this laptop {why}") from error
@@ -78,7 +79,7 @@ async def _client(token: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def _hub_bytes(client: httpx.AsyncClient, source: ModelSource, *, has_token: bool) -> int:
+async def _hub_model(client: httpx.AsyncClient, source: ModelSource, *, has_token: bool) -> KnownBase:
     base = source.hub_url.rstrip("/")
     page = f"{base}/{source.address}"
     revision = quote(source.revision or "main", safe="")
@@ -87,31 +88,18 @@ async def _hub_bytes(client: httpx.AsyncClient, source: ModelSource, *, has_toke
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise _nonsense(source)
     sizes = await _listed(client, source, f"{base}/api/models/{source.address}/tree/{commit}?recursive=1", has_token)
-    named = files_of_hub_model(source.address, sizes)
-    chosen = set(named.values())
+    configs: dict[str, dict[str, Any]] = {}
     # Lists of gated models are open to all; only a file itself tells whether it is to be had.
-    smallest = min(chosen, key=lambda name: sizes[name])
-    address = f"{base}/{source.address}/resolve/{commit}/{quote(smallest)}"
-    async with client.stream("GET", address, headers={"Range": "bytes=0-"}, follow_redirects=False) as response:
-        if not response.is_redirect:
-            _check_status(response, page, has_token=has_token)
-    check_can_estimate(architecture_of_folder(parts_of(named), source.address), source.address)
-    return sum(sizes[name] for name in chosen)
-
-
-def check_can_estimate(architecture: Architecture, name: str) -> None:
-    """Return if it is known what a training of such a model takes.
-
-    Raises:
-        ModelError: it is not, so no price of a run could be told.
-    """
-    if architecture is not SD1:
-        raise ModelError(
-            f"{name} is {architecture.name}: what training it takes on a rented machine was not measured yet, and "
-            f"figures of {SD1.name} would be several times too low",
-            fix="train it on a machine of your own (--on local, --on ssh://...)",
-            code=NO_ESTIMATE,
-        )
+    for name in (each for each in TELLING if each in sizes):
+        content, _ = await _json(client, f"{base}/{source.address}/resolve/{commit}/{quote(name)}", page, has_token)
+        if not isinstance(content, dict):
+            raise unreadable(f"{name} of {source.address}")
+        configs[name] = content
+    check_is_base(source.address, sizes, configs)
+    named = files_of_hub_model(source.address, sizes)
+    check_configs(source.address, configs)
+    architecture = architecture_of_folder(parts_of(named), source.address)
+    return KnownBase(num_bytes=sum(sizes[name] for name in set(named.values())), kind=kind_of(architecture))
 
 
 async def _listed(client: httpx.AsyncClient, source: ModelSource, url: str, has_token: bool) -> dict[str, int]:
@@ -134,8 +122,8 @@ async def _listed(client: httpx.AsyncClient, source: ModelSource, url: str, has_
     raise _nonsense(source)
 
 
-async def _file_bytes(client: httpx.AsyncClient, source: ModelSource, *, has_token: bool) -> int | None:
-    """Return the size of a file, whose header says whether it is a model that can be trained."""
+async def _file_model(client: httpx.AsyncClient, source: ModelSource, *, has_token: bool) -> KnownBase:
+    """Return the size of a file, whose header says which kind of model it is, and whether it can be trained."""
     parts = urlsplit(source.address)
     shown = clean(parts._replace(query="", fragment="").geturl(), 200)
     if any(unquote(parts.path).lower().endswith(suffix) for suffix in PICKLED_SUFFIXES):
@@ -150,12 +138,12 @@ async def _file_bytes(client: httpx.AsyncClient, source: ModelSource, *, has_tok
         stream = response.aiter_bytes()
         start = await _up_to(stream, b"", _START_BYTES)
         length = header_length(shown, start, MAX_FILE_BYTES if size is None else size)
-        if size is not None and length <= _MAX_KIND_BYTES:
-            whole = await _up_to(stream, start, LENGTH_BYTES + length)
-            text = whole[LENGTH_BYTES : LENGTH_BYTES + length]
-            header = parse_header(shown, text, size - LENGTH_BYTES - length)
-            check_can_estimate(check_kind(header, shown), shown)
-    return size
+        if length > _MAX_KIND_BYTES:
+            return KnownBase(num_bytes=size, kind=None)
+        whole = await _up_to(stream, start, LENGTH_BYTES + length)
+        text = whole[LENGTH_BYTES : LENGTH_BYTES + length]
+        header = parse_header(shown, text, None if size is None else size - LENGTH_BYTES - length)
+        return KnownBase(num_bytes=size, kind=kind_of(check_kind(header, shown)))
 
 
 async def _up_to(stream: AsyncIterator[bytes], start: bytes, size: int) -> bytes:
@@ -194,19 +182,9 @@ def _check_status(response: httpx.Response, page: str, *, has_token: bool) -> No
     status = response.status_code
     if status in (200, 206):
         return
-    if status in (401, 403):
-        token = "the token that was given does not open it" if has_token else "no token was given"
-        raise ModelError(
-            f"the base model {page} is not there, or not for everyone ({status}; {token})",
-            fix=f"check its name; accept its licence at {page}, make a token that may read it, and add --ask-token",
-            code="model.gated",
-        )
-    if status in (404, 410):
-        raise ModelError(
-            f"the base model {page} is not there ({status})",
-            fix="check its name and revision; a private one needs a token: --ask-token",
-            code="model.missing",
-        )
+    refused = refusal(status, page, page, has_token=has_token)
+    if refused is not None:
+        raise refused
     raise _silent(f"{urlsplit(page).netloc} answers {status}")
 
 

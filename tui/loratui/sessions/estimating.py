@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loratui.domain.base_kinds import BaseKind, KnownBase
 from loratui.domain.disk_need import DiskNeed
 from loratui.domain.estimate import BOOT, ENVIRONMENT, Known, MeasuredModel, MeasuredPhase
 from loratui.domain.estimate_ranking import Quote, SortBy, memory_speeds, quotes, rank
@@ -13,13 +14,13 @@ from loratui.domain.estimate_work import Work, units_per_step, work_of
 from loratui.domain.ledger import Phase
 from loratui.domain.offers import Offer, OfferQuery
 from loratui.providers.base import Provider
+from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.market import PROVIDERS, Answered, offers_of
 from loratui.sessions.prepare import model_source
 from loratui.sessions.supply import supply_size
 from loratui.settings import Settings
 from loratui.store import Store
 from loratui.store.rentals import Rentals, StoredRental
-from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import ConfigError, StorageError
@@ -56,11 +57,11 @@ def work_for(
     config: TrainingConfig,
     plan: Plan,
     preferences: Settings,
+    base: KnownBase,
     *,
-    base_model_bytes: int | None = None,
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
 ) -> Work:
-    """Return what a config comes to; ``base_model_bytes`` is for one that the machine downloads.
+    """Return what a config comes to.
 
     Raises:
         DatasetError, ModelError: what would have to travel is not here.
@@ -69,8 +70,9 @@ def work_for(
     return work_of(
         config,
         plan,
+        base.kind,
         upload_bytes=supply_size(config, model),
-        base_model_bytes=base_model_bytes if model else 0,
+        base_model_bytes=base.num_bytes if model else 0,
         environment=environment,
         brings_states=preferences.downloads.which == "all",
     )
@@ -120,8 +122,12 @@ def bad_hosts(preferences: Settings, since_ts: float = 0.0) -> frozenset[tuple[s
         )
 
 
-def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
-    """Return what earlier runs have shown, newest first; of speeds, those with a base model of the same kind."""
+def known_facts(preferences: Settings, asked: Iterable[tuple[str, BaseKind | None]]) -> Known:
+    """Return what earlier runs have shown, newest first.
+
+    ``asked`` are base models, as configs name them, and their kinds as far as they are known: earlier runs with these
+    very models are of these kinds, too.
+    """
     if not preferences.database.exists():
         return Known()
     phases: list[MeasuredPhase] = []
@@ -142,7 +148,7 @@ def known_facts(preferences: Settings, config: TrainingConfig) -> Known:
                 phases += _environment(rental, run.name, before)
                 models += _model(rental, run.name, before)
         return Known(
-            speeds=_speeds(store, config),
+            speeds=_speeds(store, dict(asked)),
             phases=phases,
             models=models,
             uplink_bytes_per_s=uplink,
@@ -184,25 +190,32 @@ def _model(rental: StoredRental, name: str, records: Iterable[Record]) -> list[M
     return [MeasuredModel(provider=rental.provider, bytes_per_s=(last - first) / (last_ts - first_ts), run=name)]
 
 
-def _speeds(store: Store, config: TrainingConfig) -> list[MeasuredSpeed]:
-    """Return how fast runs were, wherever they were: of each GPU and size of a step, the newest that tells."""
-    found: dict[tuple[str, float], MeasuredSpeed] = {}
+def _speeds(store: Store, asked: Mapping[str, BaseKind | None]) -> list[MeasuredSpeed]:
+    """Return how fast runs were, wherever they were: of each GPU, kind of model and size of a step, the newest.
+
+    A run with a base model of unknown kind says nothing.
+    """
+    found: dict[tuple[str, str, float], MeasuredSpeed] = {}
     for run in store.runs_on_gpus():
         try:
             earlier = parse_config(run.config_toml, Path("/")).config
         except ConfigError:
             # Another version wrote it, or another laptop.
             continue
-        units = units_per_step(earlier)
-        if units is None:
+        name = earlier.pretrained_model_name_or_path
+        kind = asked.get(name) or kind_told_here(name)
+        if kind is None:
+            continue
+        size = units_per_step(earlier, kind)
+        if size is None:
             # Which of its steps were the large ones, its record does not say.
             continue
-        of = gpu_key(run.gpu), units
-        if of in found or _is_builtin(earlier) != _is_builtin(config):
+        of = gpu_key(run.gpu), kind.name, size
+        if of in found:
             continue
         # The last ones: the first steps are slower, and a long run has very many.
         last = store.records(run.id, after_seq=max(0, run.head - _NUM_RECORDS))
-        speed = measured_speed(gpu=run.gpu, run=run.name, it_s=_steps_on_gpu(last), units_per_step=units)
+        speed = measured_speed(gpu=run.gpu, kind=kind, run=run.name, it_s=_steps_on_gpu(last), units_per_step=size)
         if speed is not None:
             found[of] = speed
     return list(found.values())
@@ -212,7 +225,3 @@ def _steps_on_gpu(records: Iterable[Record]) -> list[float]:
     """Return the speeds of the steps; a machine may have a GPU, and a torch that can't use it."""
     steps = [each.event for each in records if isinstance(each.event, Step)]
     return [step.it_s for step in steps if step.vram_gib is not None]
-
-
-def _is_builtin(config: TrainingConfig) -> bool:
-    return config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX)

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from loratui.remote.model_hub import NO_ANSWER, model_bytes
+from loratui.domain.base_kinds import KnownBase
+from loratui.remote.model_hub import NO_ANSWER, look_at_model
 from loratui.remote.ports import LIMIT_S, Endpoint, first_reached
+from loratui.sessions.base_kind import kind_told_here
 from loratui.setting import PORT_PROBE, endpoints
 from loratui.settings import Settings
 from loratui_protocol.errors import LoratuiError, ModelError
@@ -34,25 +36,26 @@ class PreconditionError(LoratuiError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What was found. ``base_model_bytes`` is what a machine will download, None where nobody knows."""
+    """What was found."""
 
-    base_model_bytes: int | None = None
+    base: KnownBase
     findings: tuple[Finding, ...] = ()
 
 
 async def look_before_renting(
-    preferences: Settings, model: ModelSource | None, token: str = "", *, is_first: bool = True
+    preferences: Settings, name: str, model: ModelSource | None, token: str = "", *, is_first: bool = True
 ) -> Looked:
     """Ask for the base model, and ``is_first`` for what all runs on a machine share: a way out, what is fetched.
 
-    ``model`` None: it is built in, or travels from here. ``token`` is shown to the model's own server alone.
+    ``name`` is the base model as the config has it. ``model`` None: it is built in, or travels from here. ``token`` is
+    shown to the model's own server alone.
     """
     async with asyncio.TaskGroup() as tasks:
-        weighed = tasks.create_task(_model(model, token))
+        weighed = tasks.create_task(_model(name, model, token))
         ports = tasks.create_task(_ports(preferences)) if is_first else None
-    size, findings = weighed.result()
+    base, findings = weighed.result()
     of_all = (*_policy(preferences), *ports.result()) if ports else ()
-    return Looked(base_model_bytes=size, findings=(*findings, *of_all))
+    return Looked(base=base, findings=(*findings, *of_all))
 
 
 def _policy(preferences: Settings) -> list[Finding]:
@@ -114,16 +117,17 @@ def refuse(findings: Iterable[Finding], accepted: Collection[str] = ()) -> list[
     )
 
 
-async def _model(model: ModelSource | None, token: str) -> tuple[int | None, list[Finding]]:
+async def _model(name: str, model: ModelSource | None, token: str) -> tuple[KnownBase, list[Finding]]:
     if model is None:
-        return None, []
+        return KnownBase(num_bytes=0, kind=kind_told_here(name)), []
     try:
-        return await model_bytes(model, token), []
+        return await look_at_model(model, token), []
     except ModelError as error:
+        base = KnownBase(num_bytes=None, kind=kind_told_here(name))
         if error.code == NO_ANSWER:
-            return None, [Finding(code=error.code, severity="warning", what=error.what, fix=error.fix)]
+            return base, [Finding(code=error.code, severity="warning", what=error.what, fix=error.fix)]
         fix = f"{error.fix}; to rent in spite of it: --accept {error.code}"
-        return None, [Finding(code=error.code, severity="error", what=error.what, fix=fix)]
+        return base, [Finding(code=error.code, severity="error", what=error.what, fix=fix)]
 
 
 async def _ports(preferences: Settings) -> list[Finding]:

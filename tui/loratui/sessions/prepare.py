@@ -35,8 +35,8 @@ from loratui_protocol.state_files import SavedState
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
 _HTTPS = "https://"
 _SAFETENSORS = ".safetensors"
-_DOWNLOADED_MODEL_BYTES = 6 << 30
-"""Room for a base model of Stable Diffusion 1.x whose size only its hub knows."""
+_DOWNLOADED_MODEL_BYTES = 7 << 30
+"""Room for a base model whose size only its hub knows: of SDXL 6.94 GB in 16 bits are downloaded."""
 
 
 _POWER_SCRIPT = (

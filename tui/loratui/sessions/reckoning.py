@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from loratui.domain.estimate import LARGE_MODEL_BYTES
+from loratui.domain.base_kinds import LARGEST_MODEL_BYTES
 from loratui.domain.ledger import Phase, Rates, Spent, by_phase, projected, traffic_microusd
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import RunView
@@ -72,7 +72,7 @@ class Reckoning:
                 told[model] = max(told.get(model, 0), phase.setup.done)
             states += self._store.state_bytes(run_id)
             files += sum(file.num_bytes for file in self._store.files(run_id).values())
-        most = LARGE_MODEL_BYTES * len(told) if rental.model_bytes is None else rental.model_bytes
+        most = LARGEST_MODEL_BYTES * len(told) if rental.model_bytes is None else rental.model_bytes
         models = min(sum(told.values()), most)
         return Travelled(
             sent=files + states,
