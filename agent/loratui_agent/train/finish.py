@@ -7,7 +7,7 @@ import torch
 
 from loratui_agent.demo.concept import CONCEPTS, Concept
 from loratui_agent.files import write_atomically, write_json
-from loratui_agent.train import evaluate, saving
+from loratui_agent.train import evaluate, saving, signals
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Outcome
 from loratui_agent.train.run import Run
@@ -33,6 +33,7 @@ def finish(run: Run, controls: Controls) -> Outcome:
         return Outcome("stopped", what=f"stopped after step {run.step} of {run.plan.steps}")
     run.say("export", message="writing the LoRA file and reading it back")
     artifact = saving.save_lora(run, f"{run.config.output_name}.safetensors", ArtifactKind.LORA)
+    signals.warn_of_no_effect(run)
     concept = CONCEPTS.get(run.job.evaluate_concept)
     if run.config.sample_prompts:
         _try_out_if_it_fits(run, concept)

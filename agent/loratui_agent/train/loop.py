@@ -4,15 +4,13 @@
 
 import contextlib
 import math
-import statistics
 import time
-from collections import deque
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from loratui_agent.train import brought_state, latents, lora, noise, saving, validation
+from loratui_agent.train import brought_state, latents, lora, noise, saving, signals, validation
 from loratui_agent.train.conditioning import time_ids
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
@@ -28,7 +26,6 @@ from loratui_protocol.messages import JobState
 from loratui_protocol.schedule import Exposure
 
 MAX_SKIPPED_IN_A_ROW = 10
-_SPEED_WINDOW = 20
 _RAM_EVERY_S = 1.0
 
 
@@ -103,7 +100,6 @@ def cache_latents(run: Run) -> None:
 
 def train_steps(run: Run, controls: Controls) -> None:
     """Take optimizer steps until the last one or until someone stops the run."""
-    durations: deque[float] = deque(maxlen=_SPEED_WINDOW)
     if run.step == 0:
         _look_if_due(run)
     ram_gib, ram_read_s = resident_gib(), time.monotonic()
@@ -114,14 +110,13 @@ def train_steps(run: Run, controls: Controls) -> None:
         )
         if controls.stopping:
             return
-        started_s, lr = time.monotonic(), float(run.lr_scheduler.get_last_lr()[0])
-        loss, grad_norm = take_step(run)
+        lr, rates = float(run.lr_scheduler.get_last_lr()[0]), signals.learning_rates(run)
+        with run.pace.step():
+            loss, grad_norm = take_step(run)
         now_s = time.monotonic()
-        durations.append(now_s - started_s)
         if now_s - ram_read_s > _RAM_EVERY_S:
             ram_gib, ram_read_s = resident_gib(), now_s
-        # The median: the first step warms up, and one that waits for a disk says nothing of the next.
-        step_s = statistics.median(durations)
+        step_s = run.pace.step_s
         vram_gib = None
         if torch.cuda.is_available():
             vram_gib = torch.cuda.max_memory_reserved() / 2**30
@@ -140,7 +135,9 @@ def train_steps(run: Run, controls: Controls) -> None:
                 grad_norm=grad_norm,
             )
         )
+        signals.tell_metrics(run, rates)
         _look_if_due(run)
+        signals.tell_norms_if_due(run)
         saving.save_what_is_due(run, controls)
         controls.answer()
 
@@ -185,6 +182,7 @@ def take_step(run: Run) -> tuple[float, float]:
 def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     """Add the gradients of a micro-batch, which is ``share`` of its step, and return its share of the loss."""
     config, models, device = run.config, run.models, run.accelerator.device
+    run.pace.draw()
     exposures = run.schedule.batch(step, micro)
     indices = [exposure.picture_index for exposure in exposures]
     seed = noise.step_seed(run.seed, step, micro)
@@ -196,7 +194,8 @@ def _gradients(run: Run, step: int, micro: int, share: float) -> Tensor:
     latents_BCHW = latents_BCHW * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
     noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
-    predicted_BCHW = predict(run, exposures, noisy_BCHW, timesteps_B)
+    with run.pace.forward(noisy_BCHW):
+        predicted_BCHW = predict(run, exposures, noisy_BCHW, timesteps_B)
     target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
     mask_B1HW = run.latents.mask(indices, [e.flipped for e in exposures])
     loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)

@@ -13,11 +13,13 @@ from torch import nn
 
 from loratui_agent.train import lora
 from loratui_agent.train.base_hash import BaseHash, base_hash
+from loratui_agent.train.delta_norms import DeltaNorms
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
 from loratui_agent.train.objective import Objective, new_objective
 from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
+from loratui_agent.train.pace import Pace
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
@@ -84,6 +86,10 @@ class Run:
     num_skipped: int = 0
     saved_at_s: float = field(default_factory=time.monotonic)
     """When the last checkpoint was saved, by the monotonic clock."""
+    pace: Pace = field(default_factory=Pace)
+    metrics_at_s: float = field(default_factory=time.monotonic)
+    """When the pace was last told, by the monotonic clock."""
+    delta_norms: DeltaNorms = field(default_factory=DeltaNorms)
 
     @property
     def trains_text(self) -> bool:

@@ -7,7 +7,7 @@ import time
 import torch
 
 from loratui_agent.files import write_atomically
-from loratui_agent.train import export, lora
+from loratui_agent.train import export, lora, signals
 from loratui_agent.train.brought_state import check_step
 from loratui_agent.train.checkpoint import (
     TrainingState,
@@ -162,6 +162,7 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
     export.read_back(path, run.models, precision=config.save_precision)
     artifact = run.job.publish(artifact_id, kind, name, run.step)
     run.reporter.emit(artifact)
+    signals.tell_norms(run)
     return artifact
 
 
