@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from loratui_protocol.buckets import Bucket, Placement
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
+from loratui_protocol.effective_lr import effective_lrs, planned_rates
 from loratui_protocol.findings import Finding
 from loratui_protocol.held_out import HeldOut, validation_steps
+from loratui_protocol.optimizers import sets_own_rate
 from loratui_protocol.schedule import Exposure, Layout, Schedule
 
 _MUCH_CROPPED = 0.3
@@ -56,6 +58,8 @@ class Plan:
     effective_batch: int
     exposures_per_picture: float
     """How often a training picture is shown in the whole run, on average."""
+    effective_lr: dict[str, float]
+    """Highest learning rate x alpha / rank of each model that learns; empty: the optimizer sets its rate itself."""
     save_points: tuple[SavePoint, ...]
     sample_steps: tuple[int, ...]
     """Steps after which samples are made; 0 is before the first."""
@@ -101,6 +105,11 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
         steps=steps,
         effective_batch=config.train_batch_size * config.gradient_accumulation_steps,
         exposures_per_picture=num_exposures * steps / steps_per_epoch / num_pictures,
+        effective_lr=(
+            {}
+            if sets_own_rate(config.optimizer_type, config.optimizer_args)
+            else effective_lrs(config, planned_rates(config))
+        ),
         save_points=_save_points(config, steps, steps_per_epoch, epochs),
         sample_steps=_sample_steps(config, steps, steps_per_epoch),
         checkpoint_steps=(

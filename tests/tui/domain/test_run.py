@@ -133,7 +133,7 @@ def test_commands_leave_a_line_that_says_who_and_what_came_of_it() -> None:
     )
     assert [line.text for line in view.log] == [
         "pause by ann: done",
-        "stop by bob: refused (job.not_running), it is over",
+        "stop by bob: refused [job.not_running], it is over",
     ]
 
 
@@ -142,7 +142,7 @@ def test_what_the_client_sends_by_itself_leaves_no_line_unless_it_is_refused() -
         CommandResult(id="1", command="ack_artifacts", author="ann", ok=True),
         CommandResult(id="2", command="start_job", author="ann", ok=False, code="x"),
     )
-    assert [line.text for line in view.log] == ["start_job by ann: refused (x)"]
+    assert [line.text for line in view.log] == ["start_job by ann: refused [x]"]
 
 
 def test_run_is_settled_when_it_is_over_and_its_files_are_here_or_lost() -> None:

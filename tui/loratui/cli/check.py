@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
+from loratui.domain import formatting, signals
 from loratui.sessions.resumed import Resumed
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
@@ -167,7 +168,16 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
         ("exposures a picture", f"{planned.exposures_per_picture:.0f}"),
         ("buckets", buckets),
         ("learning rate", f"{config.effective_unet_lr:g} (UNet), {text_lrs} (text encoder)"),
+        ("effective learning rate", _effective(planned, config)),
         ("rank and alpha", f"{config.network_dim} and {config.alpha:g}"),
         ("files on the way", ", ".join(point.name for point in planned.save_points) or "none"),
         ("samples after steps", ", ".join(map(str, planned.sample_steps)) or "none"),
     ]
+
+
+def _effective(planned: Plan, config: TrainingConfig) -> str:
+    """Return learning rate x alpha / rank of each model that learns."""
+    if not planned.effective_lr:
+        return f"{formatting.UNKNOWN} ({config.optimizer_type} sets it)"
+    finds = f"; {config.optimizer_type} multiplies it by what it finds" if config.optimizer_type == "Prodigy" else ""
+    return f"{signals.effective_lrs(planned.effective_lr)}: times alpha / rank{finds}"
