@@ -58,7 +58,7 @@ def warn_of_no_effect(run: Run) -> None:
         relative = run.delta_norms.relative.get(name)
         if relative is not None and relative < NO_EFFECT:
             what = (
-                f"the LoRA has no effect on the {name}: after {run.step} steps its delta is {100 * relative:.1g} % of "
+                f"the LoRA has no effect on the {name.replace('_', ' ')}: after {run.step} steps its delta is {100 * relative:.1g} % of "
                 f"the weights it changes, less than {100 * NO_EFFECT:g} %; learning rate x alpha / rank was {rate:.1g} "
                 "at most: raise the learning rate or network_alpha, or train for longer"
             )
