@@ -26,11 +26,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from loratui_agent.train.flops import FlopCount
 from PIL import Image
 from transformers import CLIPTextConfig
 
 from loratui_agent.train import loop, lora, run, single_file
+from loratui_agent.train.flops import FlopCount
 from loratui_agent.train.job import Job
 from loratui_agent.train.kinds import SD1, SDXL, Kind
 from loratui_agent.train.models import Models
@@ -51,7 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 NUM_WARM_UP, NUM_STEPS = 5, 20
 RANK = 32
 MAX_VRAM_RATIO, MIN_SPEEDUP, MIN_SDXL_SHARE = 0.7, 2.0, 0.5
-"""Aimed at on an H200: VRAM and, with SD 1.5 at batch 2, speed over a bare loop's; SDXL at batch 8 of a product's rate."""
+"""Aimed at on an H200: VRAM and (SD 1.5, batch 2) speed over a bare loop's; SDXL at batch 8 over a product's rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _OWN = b"\xa6origin\x00"
 """How a stored record of the agent itself ends: the field ``origin`` is the last, and 0."""
-_COMMON = (b"\xa1t\xa4step", b"\xa1t\xa3log")
+_COMMON = (b"\xa1t\xa4step", b"\xa1t\xa3log", b"\xa1t\xa7metrics")
 """Events whose earlier copies say nothing that the last one does not; nearly every record is one of these."""
 _DURABLE = (*LISTING, messages.State, messages.Checkpoint, messages.CommandResult, messages.Done)
 _STEP_TIMES_KEPT = 64

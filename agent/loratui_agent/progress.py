@@ -62,9 +62,7 @@ class Progress:
         elif isinstance(record.event, Done):
             fields["path"] = str(self._out / Path(record.event.name).name)
         # JSON has no NaN and no infinity.
-        return {
-            name: None if isinstance(each, float) and not math.isfinite(each) else each for name, each in fields.items()
-        }
+        return {name: _number(each) for name, each in fields.items()}
 
     def _path(self, artifact: Artifact) -> Path:
         if artifact.kind in LORA_KINDS:
@@ -107,3 +105,9 @@ class Progress:
         self._stepped_s = now_s
         speed = f"{step.it_s:.2f} it/s, {max(0.0, step.eta_s):.0f} s left"
         return f"step {step.step}/{step.total}: loss {step.loss:.4f}, lr {step.lr:.2e}, {speed}"
+
+
+def _number(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _number(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,6 @@
 """Events: what happened to a job. Each gets a sequence number from the agent and stays in its journal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
@@ -163,6 +163,40 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """How the last steps went, every few seconds and after the last one; None: not measured.
+
+    ``img_s`` (pictures) and ``tflop_s`` (10^12 floating-point operations) are means over the steps that ``Step.it_s``
+    looks at, the pauses between steps left out; the operations are those of the model, without what checkpointing
+    computes again. ``data_wait`` is the part of that time (0 to 1) in which the device had no data to work on.
+    ``exposures_per_picture`` is a mean over the training pictures, counted from the schedule. ``effective_lr`` is
+    learning rate x alpha / rank of each model that learns, by its name in a pipeline, and "conv" of convolutions.
+    """
+
+    tag: ClassVar[str] = "metrics"
+    step: Count
+    img_s: float | None = None
+    tflop_s: float | None = None
+    data_wait: float | None = None
+    exposures_per_picture: float | None = None
+    effective_lr: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaNorms:
+    """How large the LoRA is beside the weights that it changes, a few times in a run and with every file.
+
+    ``relative`` holds the Frobenius norm of all deltas of a block through that of the weights they are added to: of
+    the UNet as a whole ("unet") and block by block in diffusers' names ("down_blocks.0", "mid_block"), and of each
+    text encoder.
+    """
+
+    tag: ClassVar[str] = "delta_norms"
+    step: Count
+    relative: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A full-state checkpoint is in place: a killed run goes on from here."""
 
@@ -256,6 +290,8 @@ Event = (
     | Withdrawn
     | Sample
     | Validation
+    | Metrics
+    | DeltaNorms
     | Checkpoint
     | Warn
     | Cost

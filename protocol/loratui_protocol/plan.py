@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from loratui_protocol.buckets import Bucket, Placement
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
+from loratui_protocol.effective_lr import effective_lrs, planned_rates
 from loratui_protocol.findings import Finding
 from loratui_protocol.held_out import HeldOut, validation_steps
+from loratui_protocol.optimizers import sets_own_rate
 from loratui_protocol.sample_prompts import Prompts, prompts_of
 from loratui_protocol.save_points import SavePoint, save_points
 from loratui_protocol.schedule import Exposure, Layout, Schedule
@@ -56,6 +58,8 @@ class Plan:
     """Pictures in a step, at most."""
     exposures_per_picture: float
     """How often a training picture is shown in the whole run, on average."""
+    effective_lr: dict[str, float]
+    """Highest learning rate x alpha / rank of each model that learns; empty: the optimizer sets its rate itself."""
     save_points: tuple[SavePoint, ...]
     samples: Prompts
     sample_steps: tuple[int, ...]
@@ -122,6 +126,11 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
         save_points=points,
         samples=samples,
         sample_steps=_sample_steps(config, steps, steps_per_epoch, stop_step) if samples.prompts else (),
+        effective_lr=(
+            {}
+            if sets_own_rate(config.optimizer_type, config.optimizer_args)
+            else effective_lrs(config, planned_rates(config))
+        ),
         checkpoint_steps=(
             tuple(range(config.checkpoint_every_n_steps, steps + 1, config.checkpoint_every_n_steps))
             if config.checkpoint_every_n_steps

@@ -115,11 +115,6 @@ class Schedule:
         when = Moment(step=step, num_steps=self._layout.num_steps, epoch=epoch)
         return [self._exposure(index, rng, when) for index in members]
 
-    def num_pictures(self, step: int) -> int:
-        """Return how many pictures the step shows."""
-        first, epoch = self._first_batch(step), (step - 1) // self._layout.steps_per_epoch
-        return sum(len(batch) for batch in self._shuffled(epoch)[first : first + self.num_micro(step)])
-
     def largest_batch(self) -> list[Exposure]:
         """Return the micro-batch of an epoch that has the most pixels, as its pictures' captions are whole."""
         placements = self._layout.placements
@@ -130,6 +125,14 @@ class Schedule:
             Exposure(picture_index=index, caption=caption, flipped=False)
             for index, caption in zip(indices, captions, strict=True)
         ]
+
+    def num_shown(self, step: int) -> int:
+        """Return how often training pictures were shown up to this step, regularisation pictures left out."""
+        epochs, steps = divmod(step, self._layout.steps_per_epoch)
+        # Of an epoch that has not begun nothing is shuffled.
+        begun = self._shuffled(epochs)[: steps * self._config.gradient_accumulation_steps] if steps else []
+        whole = sum(not self._pictures[index].is_reg for index in self._layout.exposures)
+        return epochs * whole + sum(not self._pictures[index].is_reg for members in begun for index in members)
 
     def _first_batch(self, step: int) -> int:
         if step < 1:

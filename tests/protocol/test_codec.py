@@ -262,3 +262,16 @@ def test_a_stream_that_announces_too_much_is_refused_before_it_is_kept() -> None
 def test_garbage_in_a_stream_never_raises_anything_else(received: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         FrameBuffer().feed(received)
+
+
+def test_a_record_of_an_earlier_trainer_is_read_without_what_it_did_not_measure() -> None:
+    fields = {"seq": 1, "ts": 2.0, "origin": 3, "event": {"t": "metrics", "step": 4, "img_s": 9.5}}
+    assert decode_record(msgpack.packb(fields)).event == messages.Metrics(step=4, img_s=9.5)
+
+
+def test_metrics_every_five_seconds_take_less_of_the_wire_than_a_step() -> None:
+    rates = {"unet": 5e-5, "conv": 5e-5, "text_encoder": 2.5e-5, "text_encoder_2": 2.5e-5}
+    metrics = messages.Metrics(
+        step=1000, img_s=9.2, tflop_s=54.0, data_wait=0.03, exposures_per_picture=12.5, effective_lr=rates
+    )
+    assert len(codec.encode_record(messages.Record(seq=9999, ts=1.7e9, event=metrics, origin=1))) < 250

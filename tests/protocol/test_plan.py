@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -206,3 +207,26 @@ def test_a_step_or_micro_batch_that_is_not_there_is_our_bug() -> None:
         schedule.batch(0, 0)
     with pytest.raises(IndexError):
         schedule.batch(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"unet": 1e-4, "text_encoder": 1e-4}),
+        ({"network_alpha": 1.0}, {"unet": 2.5e-5, "text_encoder": 2.5e-5}),
+        (
+            {"unet_lr": 2e-4, "text_encoder_lr": (1e-5, 2e-5)},
+            {"unet": 2e-4, "text_encoder": 1e-5, "text_encoder_2": 2e-5},
+        ),
+        ({"network_train_unet_only": True}, {"unet": 1e-4}),
+        (
+            {"network_args": {"conv_dim": 8.0, "conv_alpha": 4.0}, "network_train_unet_only": True},
+            {"unet": 1e-4, "conv": 5e-5},
+        ),
+        ({"optimizer_type": "AdaFactor"}, {}),
+    ],
+    ids=str,
+)
+def test_a_learning_rate_is_scaled_by_alpha_and_rank(changes: dict[str, Any], expected: dict[str, float]) -> None:
+    config = plain_config(network_dim=4, learning_rate=1e-4, **changes)
+    assert plan(config, [picture(0)]).effective_lr == pytest.approx(expected)

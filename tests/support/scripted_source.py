@@ -12,6 +12,7 @@ from loratui_protocol.messages import (
     Checkpoint,
     CommandResult,
     Cost,
+    DeltaNorms,
     Done,
     Evaluation,
     Event,
@@ -19,6 +20,7 @@ from loratui_protocol.messages import (
     JobState,
     JobStatus,
     Log,
+    Metrics,
     Record,
     Sample,
     State,
@@ -121,6 +123,7 @@ class ScriptedSource:
     def _train(self, step: int) -> None:
         noise = math.sin(step * 12.9898) * 43758.5453
         value = 0.08 + 0.3 * math.exp(-step / 260) + 0.03 * (noise - math.floor(noise) - 0.5)
+        lr = 1e-4 * 0.5 * (1 + math.cos(math.pi * step / self.total))
         left = (self.total - step) / self._it_s
         self.add(
             Step(
@@ -128,7 +131,7 @@ class ScriptedSource:
                 total=self.total,
                 epoch=1 + step * 10 // self.total,
                 loss=value,
-                lr=1e-4 * 0.5 * (1 + math.cos(math.pi * step / self.total)),
+                lr=lr,
                 it_s=self._it_s,
                 eta_s=left,
                 ram_gib=0.9,
@@ -138,8 +141,21 @@ class ScriptedSource:
             step,
         )
         if step % 25 == 0:
+            self.add(
+                Metrics(
+                    step=step,
+                    img_s=4 * self._it_s,
+                    tflop_s=54.2 if self._gpu else 0.0123,
+                    data_wait=0.031,
+                    exposures_per_picture=step / 50,
+                    effective_lr={"unet": lr / 2, "text_encoder": lr / 4},
+                )
+            )
             self.add(Log(level="INFO", line=f"step {step} loss {value:.4f} grad .83"))
         if step % 250 == 0:
+            blocks = [f"down_blocks.{n}" for n in range(3)] + ["mid_block"] + [f"up_blocks.{n}" for n in range(1, 4)]
+            relative = {name: step * (7 + n) / 1e6 for n, name in enumerate(["unet", *blocks, "text_encoder"])}
+            self.add(DeltaNorms(step=step, relative=relative))
             self.add(Checkpoint(step=step, size=LORA_BYTES * 3, seconds=0.4))
             artifact = Artifact(
                 id=f"ckpt-{step}",

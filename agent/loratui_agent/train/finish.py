@@ -7,7 +7,7 @@ import torch
 
 from loratui_agent.demo.concept import CONCEPTS, Concept
 from loratui_agent.files import write_atomically, write_json
-from loratui_agent.train import evaluate, retention, saving
+from loratui_agent.train import evaluate, retention, saving, signals
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Outcome
 from loratui_agent.train.run import Run
@@ -36,6 +36,7 @@ def finish(run: Run, controls: Controls) -> Outcome:
     artifact = saving.save_lora(run, f"{run.config.output_name}.safetensors", ArtifactKind.LORA)
     if run.config.keep_best:
         retention.tell_best(run, artifact)
+    signals.warn_of_no_effect(run)
     concept = CONCEPTS.get(run.job.evaluate_concept)
     if run.plan.draws_sheet:
         _try_out_if_it_fits(run, concept)

@@ -36,6 +36,7 @@ def of_batch(run: Run, exposures: Sequence[Exposure]) -> None:
 def _of_piece(run: Run, batch: Sequence[Exposure], piece: Piece, seed: int) -> Tensor:
     """Add the gradients of a piece of a micro-batch, and return its share of the loss."""
     config, models, device = run.config, run.models, run.accelerator.device
+    run.pace.draw()
     exposures = batch[piece.rows]
     indices, flips = [each.picture_index for each in exposures], [each.flipped for each in exposures]
     torch.manual_seed(seed + piece.rows.start)  # dropout draws from the global generator
@@ -46,7 +47,8 @@ def _of_piece(run: Run, batch: Sequence[Exposure], piece: Piece, seed: int) -> T
     latents_BCHW = run.latents.sample(indices, flips, drawn.posterior_BCHW) * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
     noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
-    predicted_BCHW = predict(run, exposures, noisy_BCHW, timesteps_B)
+    with run.pace.forward(noisy_BCHW):
+        predicted_BCHW = predict(run, exposures, noisy_BCHW, timesteps_B)
     target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
     mask_B1HW = run.latents.mask(indices, flips)
     loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)

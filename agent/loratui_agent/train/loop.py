@@ -1,28 +1,26 @@
 """The training, top to bottom: encode prompts, cache latents, train, export, try out. Start reading here."""
 
 import math
-import statistics
 import time
-from collections import deque
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from loratui_agent.train import brought_state, gradients, latents, lora, samples, saving, share, validation
+from loratui_agent.train import brought_state, gradients, latents, lora, samples, saving, share, signals, validation
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
 from loratui_agent.train.fit import AgainError, step_down
 from loratui_agent.train.identity import digest_of
 from loratui_agent.train.job import Job, Outcome
 from loratui_agent.train.memory import device_memory, is_out_of_memory
-from loratui_agent.train.pace import Pace, StepFacts
 from loratui_agent.train.probe import fit_to_device
 from loratui_agent.train.ranks import Follower, Order, lead
 from loratui_agent.train.reporter import Reporter, Unheard
 from loratui_agent.train.run import Run, add_optimizer, resident_gib, set_up
 from loratui_agent.train.text import num_cut_captions
 from loratui_agent.train.threads import set_num_threads
+from loratui_agent.train.watch import StepFacts, Watch
 from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.config_checks import MAX_TOKEN_LENGTHS
@@ -31,7 +29,6 @@ from loratui_protocol.messages import JobState
 from loratui_protocol.subsets import subsets_of
 
 MAX_SKIPPED_IN_A_ROW = 10
-_SPEED_WINDOW = 20
 _RAM_EVERY_S = 1.0
 
 
@@ -158,12 +155,11 @@ def cache_latents(run: Run) -> None:
 
 def train_steps(run: Run, controls: Controls) -> None:
     """Take optimizer steps until the last one or until someone stops the run."""
-    durations: deque[float] = deque(maxlen=_SPEED_WINDOW)
     if run.step == 0:
         _look_if_due(run)
     ram_gib, ram_read_s = resident_gib(), time.monotonic()
     memory = device_memory(run.accelerator.device)
-    pace = Pace(
+    watch = Watch(
         num_steps=run.plan.stop_step,
         measured_picture_s=run.measured_picture_s,
         total_bytes=memory.total_bytes if memory else None,
@@ -176,15 +172,14 @@ def train_steps(run: Run, controls: Controls) -> None:
         )
         if controls.stopping:
             return
-        started_s, lr = time.monotonic(), float(run.lr_scheduler.get_last_lr()[0])
-        loss, grad_norm = take_step(run)
+        lr, rates = float(run.lr_scheduler.get_last_lr()[0]), signals.learning_rates(run)
+        with run.pace.step():
+            loss, grad_norm = take_step(run)
         now_s = time.monotonic()
-        durations.append(now_s - started_s)
-        _watch_pace(run, pace, now_s - started_s)
+        _watch_pace(run, watch)
         if now_s - ram_read_s > _RAM_EVERY_S:
             ram_gib, ram_read_s = resident_gib(), now_s
-        # The median: the first step warms up, and one that waits for a disk says nothing of the next.
-        step_s = statistics.median(durations)
+        step_s = run.pace.step_s
         vram_gib = None
         if torch.cuda.is_available():
             vram_gib = torch.cuda.max_memory_reserved() / 2**30
@@ -203,18 +198,24 @@ def train_steps(run: Run, controls: Controls) -> None:
                 grad_norm=grad_norm,
             )
         )
+        signals.tell_metrics(run, rates)
         _look_if_due(run)
+        signals.tell_norms_if_due(run)
         saving.save_what_is_due(run, controls)
         controls.answer()
 
 
-def _watch_pace(run: Run, pace: Pace, duration_s: float) -> None:
+def _watch_pace(run: Run, watch: Watch) -> None:
     """Say what makes the run slower than it could be."""
-    reserved = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None
+    timed = run.pace.last
     facts = StepFacts(
-        step=run.step, duration_s=duration_s, num_pictures=run.schedule.num_pictures(run.step), reserved_bytes=reserved
+        step=run.step,
+        duration_s=timed.seconds,
+        num_pictures=timed.num_pictures,
+        waited_s=timed.wait_s,
+        reserved_bytes=torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None,
     )
-    for code, sentence in pace.take(facts):
+    for code, sentence in watch.take(facts):
         run.reporter.emit(messages.Warn(code=code, message=sentence))
 
 

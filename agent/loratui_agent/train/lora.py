@@ -30,6 +30,8 @@ class LoraModule:
     down: nn.Parameter
     up: nn.Parameter
     alpha: float
+    base: Tensor
+    """The weight that the delta is added to; it stays as it is."""
 
     def delta_norm(self) -> Tensor:
         """Return the Frobenius norm of what the module adds to its layer's weight, without making that matrix."""
@@ -113,6 +115,7 @@ def lora_modules(model: nn.Module) -> Iterator[LoraModule]:
                 layer.lora_A[ADAPTER].weight,
                 layer.lora_B[ADAPTER].weight,
                 layer.scaling[ADAPTER] * rank,
+                layer.get_base_layer().weight,
             )
 
 

@@ -1,108 +1,105 @@
-"""Compares a run with what was measured before it and at its first steps, and names what makes it slower.
+"""How fast the last steps were, what work that was, and how long there was no data for it."""
 
-Pure rules: the loop brings the figures. Each thing is said once, with its evidence, what to do, and what it costs.
-"""
+# B batch, C latent channels, H W latent height and width
 
+import contextlib
 import statistics
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-FIRST_STEPS = 20
-"""A run's own pace; the very first step warms up and does not count."""
-_SLOWER = 1.5
-"""Times the pace that was expected: below it is what a busy machine does now and then."""
-_DATA_WAIT = 0.15
-_FULL = 0.95
+from torch import Tensor
 
+from loratui_agent.train.flops import FlopCount
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFacts:
-    """What a step took. ``waited_s`` of it the device had nothing to do; None where nobody knows."""
-
-    step: int
-    duration_s: float
-    num_pictures: int
-    waited_s: float | None = None
-    reserved_bytes: int | None = None
+_NUM_STEPS = 20
 
 
 @dataclass(slots=True)
+class TimedStep:
+    """One step, as far as it was timed."""
+
+    began_s: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    wait_s: float = 0.0
+    num_pictures: int = 0
+    flops: float = 0.0
+
+
 class Pace:
-    """The pace of one attempt."""
+    """Times the last steps; it reads clocks alone and never waits for a GPU."""
 
-    num_steps: int
-    measured_picture_s: float | None
-    """Seconds a picture in the largest micro-batch, as measured before the first step; None: nothing was."""
-    total_bytes: int | None = None
-    """Of the device's memory; None: unknown."""
-    microusd_per_h: int = 0
-    """What the machine costs; 0: nothing."""
-    _first_s: list[float] = field(default_factory=list)
-    _last_s: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_STEPS))
-    _waits: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_STEPS))
-    _num_taken: int = 0
-    _said: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self._last: deque[TimedStep] = deque(maxlen=_NUM_STEPS)
+        self._step = TimedStep()
+        self._drawing_since_s = 0.0
+        self._is_warm = False
+        self._flops_per_picture: dict[tuple[int, ...], float] = {}
 
-    def take(self, facts: StepFacts) -> list[tuple[str, str]]:
-        """Return (code, sentence) of what is noticed with this step and was not said before."""
-        self._num_taken += 1
-        if self._num_taken == 1:
-            return []
-        picture_s = facts.duration_s / facts.num_pictures
-        self._last_s.append(picture_s)
-        if facts.waited_s is not None:
-            self._waits.append(facts.waited_s / facts.duration_s)
-        if len(self._first_s) < FIRST_STEPS:
-            self._first_s.append(picture_s)
-        if len(self._last_s) < FIRST_STEPS:
-            return []
-        found = [each for each in self._findings(facts) if each[0] not in self._said]
-        self._said.update(code for code, _ in found)
-        return found
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """Time a step. Only the first of all is not counted once there is another: it warms up."""
+        self._step = TimedStep()
+        yield
+        self._step.seconds = time.monotonic() - self._step.began_s
+        if len(self._last) == 1 and not self._is_warm:
+            self._last.clear()
+            self._is_warm = True
+        self._last.append(self._step)
 
-    def _findings(self, facts: StepFacts) -> Iterator[tuple[str, str]]:
-        now_s, first_s = statistics.median(self._last_s), statistics.median(self._first_s)
-        left = (self.num_steps - facts.step) * facts.num_pictures
-        wait = statistics.median(self._waits) if self._waits else 0.0
-        if wait > _DATA_WAIT:
-            yield (
-                "pace.data_wait",
-                f"the GPU waits for {wait:.0%} of each step, {self._price(wait * now_s * left)} until the end: "
-                "captions that change are encoded anew at every step. Leave out shuffle_caption and tag dropout, or "
-                "raise train_batch_size",
-            )
-        expected_s = first_s if self.measured_picture_s is None else min(first_s, self.measured_picture_s)
-        if now_s <= expected_s * _SLOWER:
-            return
-        slower = f"a picture takes {now_s:.3g} s instead of {expected_s:.3g} s"
-        price = f"{self._price((now_s - expected_s) * left)} until the end"
-        is_full = (
-            self.total_bytes is not None
-            and facts.reserved_bytes is not None
-            and facts.reserved_bytes > self.total_bytes * _FULL
-        )
-        if is_full:
-            yield (
-                "pace.spill",
-                f"{slower}, and the GPU's memory is full: it may spill into the host's, {price}. Lower "
-                "train_batch_size, or set gradient_checkpointing",
-            )
-        elif first_s > expected_s * _SLOWER:
-            yield (
-                "pace.slow_host",
-                f"{slower} as measured before the first step, {price}: the machine's processor is slow or busy. "
-                "Another machine would be faster; loratui resume goes on there from the last state",
-            )
+    def draw(self) -> None:
+        """Note that the data of a micro-batch is being drawn from here on."""
+        self._drawing_since_s = time.monotonic()
+
+    @contextlib.contextmanager
+    def forward(self, noisy_BCHW: Tensor) -> Iterator[None]:
+        """Take note of a micro-batch whose data is there and whose forward pass comes now, text encoders included."""
+        step = self._step
+        # While a GPU is busy with one micro-batch it does not wait for the next. Before the first of a step it may
+        # still be at the end of the step before: it waits at most so long.
+        if noisy_BCHW.device.type == "cpu" or not step.num_pictures:
+            step.wait_s += time.monotonic() - self._drawing_since_s
+        num_pictures, shape = len(noisy_BCHW), tuple(noisy_BCHW.shape[1:])
+        if shape in self._flops_per_picture:
+            yield
         else:
-            yield (
-                "pace.slower",
-                f"{slower} as at first, {price}: the GPU or its host is shared, hot or throttled. Another machine may "
-                "be faster; loratui resume goes on there from the last state",
-            )
+            # Captions are all padded to one length, so a shape and the size of the batch decide.
+            with FlopCount() as count:
+                yield
+            self._flops_per_picture[shape] = count.flops / num_pictures
+        step.num_pictures += num_pictures
+        step.flops += num_pictures * self._flops_per_picture[shape]
 
-    def _price(self, duration_s: float) -> str:
-        """Return what so many seconds are, in time and in money where the machine costs any."""
-        time = f"≈{duration_s / 60:.0f} min" if duration_s >= 60 else f"≈{duration_s:.0f} s"
-        dollars = duration_s / 3600 * self.microusd_per_h / 1e6
-        return f"{time} and ≈${dollars:.2f}" if self.microusd_per_h else time
+    @property
+    def last(self) -> TimedStep:
+        """Return the last step that was timed."""
+        return self._last[-1]
+
+    @property
+    def step_s(self) -> float:
+        """Return the median seconds of a step: one that waits for a disk says nothing of the next."""
+        return statistics.median(step.seconds for step in self._last)
+
+    @property
+    def img_s(self) -> float:
+        """Return pictures a second, regularisation pictures included."""
+        return sum(step.num_pictures for step in self._last) / self._seconds
+
+    @property
+    def tflop_s(self) -> float:
+        """Return 10^12 floating-point operations a second; see ``FlopCount`` for what counts."""
+        return sum(step.flops for step in self._last) / self._seconds / 1e12
+
+    @property
+    def data_wait(self) -> float:
+        """Return the part of the time, 0 to 1, in which the device had no data to work on.
+
+        It is the host's time from the beginning of a micro-batch to its forward pass: choosing pictures, drawing noise,
+        sampling and copying latents.
+        """
+        return sum(step.wait_s for step in self._last) / self._seconds
+
+    @property
+    def _seconds(self) -> float:
+        return sum(step.seconds for step in self._last)

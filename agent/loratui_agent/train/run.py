@@ -14,6 +14,7 @@ from loratui_agent.model_path import resolve_model
 from loratui_agent.train import lora, single_file
 from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.checkpoint import check_newest_state
+from loratui_agent.train.delta_norms import DeltaNorms
 from loratui_agent.train.fit import Fit, Reserves, fit_of, reserves_of
 from loratui_agent.train.identity import identity_of
 from loratui_agent.train.job import Job, fixed_seed
@@ -21,6 +22,7 @@ from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
 from loratui_agent.train.objective import Objective, new_objective
 from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
+from loratui_agent.train.pace import Pace
 from loratui_agent.train.ranks import Ranks
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
@@ -80,6 +82,10 @@ class Run:
     """Whether this process has shown what the base model makes of the sample prompts."""
     saved_at_s: float = field(default_factory=time.monotonic)
     """When the last checkpoint was saved, by the monotonic clock."""
+    pace: Pace = field(default_factory=Pace)
+    metrics_at_s: float = field(default_factory=time.monotonic)
+    """When the pace was last told, by the monotonic clock."""
+    delta_norms: DeltaNorms = field(default_factory=DeltaNorms)
 
     @property
     def learns_text(self) -> bool:

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from loratui_agent.train import export, lora, optim, retention
+from loratui_agent.train import export, lora, optim, retention, signals
 from loratui_agent.train.checkpoint import (
     TrainingState,
     flatten_optimizer,
@@ -189,4 +189,5 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
     export.read_back(path, run.models, precision=config.save_precision)
     artifact = run.job.publish(artifact_id, kind, name, run.step)
     run.reporter.emit(artifact)
+    signals.tell_norms(run)
     return artifact

@@ -1,63 +1,65 @@
-"""What makes a run slower than it could be is named once, with its evidence, its price and what to do."""
+"""Pace: pictures and operations through the time of the last steps, and how much of that had no data."""
 
-from dataclasses import replace
+import time
 
-import pytest
+import torch
 
-from loratui_agent.train.pace import FIRST_STEPS, Pace, StepFacts
+from loratui_agent.train.pace import Pace
 
-GIB = 1 << 30
-
-
-def said(pace: Pace, facts: StepFacts, num_steps: int = 60) -> list[tuple[str, str]]:
-    first = facts.step
-    return [found for step in range(first, first + num_steps) for found in pace.take(replace(facts, step=step))]
+DRAWING_S = 0.02
+"""Long beside the rest of a step that does nothing."""
 
 
-def facts(**changes) -> StepFacts:
-    return replace(StepFacts(step=1, duration_s=1.0, num_pictures=4), **changes)
+def draw(pace: Pace) -> None:
+    pace.draw()
+    end_s = time.monotonic() + DRAWING_S
+    while time.monotonic() < end_s:
+        pass
 
 
-def pace(**changes) -> Pace:
-    return Pace(**{"num_steps": 1000, "measured_picture_s": 0.25, "total_bytes": 24 * GIB, **changes})
+def take_step(pace: Pace, *num_pictures: int, device: str = "cpu") -> None:
+    weight = torch.ones(4, 3, device=device)
+    with pace.step():
+        for number in num_pictures:
+            draw(pace)
+            pictures = torch.ones(number, 2, 3, device=device)
+            with pace.forward(pictures):
+                torch.nn.functional.linear(pictures, weight)
 
 
-def test_a_run_as_fast_as_it_was_measured_has_nothing_to_say():
-    assert said(pace(), facts(waited_s=0.02, reserved_bytes=23 * GIB)) == []
+def test_every_micro_batch_counts_with_its_pictures_and_operations():
+    pace = Pace()
+    take_step(pace, 2, 3)
+    seconds = pace._last[0].seconds
+    assert pace.img_s == 5 / seconds
+    assert pace.tflop_s == 5 * (2 * 4 * 2 * 3) / seconds / 1e12
 
 
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"waited_s": 0.4}, "pace.data_wait"),
-        ({"duration_s": 1.8}, "pace.slow_host"),
-        ({"duration_s": 1.8, "reserved_bytes": 24 * GIB}, "pace.spill"),
-    ],
-)
-def test_what_is_wrong_from_the_start_is_named_after_the_first_steps_and_once(changes: dict, code: str):
-    watch = pace()
-    assert said(watch, facts(**changes), FIRST_STEPS) == []
-    ((found, sentence),) = said(watch, facts(step=FIRST_STEPS + 1, **changes), 100)
-    assert found == code
-    assert "min until the end" in sentence
+def test_only_the_first_step_of_all_is_forgotten_once_there_is_another():
+    pace = Pace()
+    take_step(pace, 100)
+    take_step(pace, 1)
+    take_step(pace, 1)
+    assert round(pace.img_s * pace._seconds) == 2
+    assert pace.step_s < 2 * pace._seconds
 
 
-def test_a_run_that_becomes_slower_is_told_so_against_its_own_first_steps():
-    watch = pace(measured_picture_s=None)
-    assert said(watch, facts(), 100) == []
-    ((code, sentence),) = said(watch, facts(step=101, duration_s=2.0))
-    assert code == "pace.slower"
-    assert "0.5 s instead of 0.25 s" in sentence
+def test_a_cpu_waits_for_the_data_of_every_micro_batch():
+    pace = Pace()
+    take_step(pace, 1, 1, 1)
+    assert pace.data_wait * pace._seconds >= 3 * DRAWING_S
+    assert 0.5 < pace.data_wait <= 1
 
 
-def test_the_price_of_a_slow_machine_is_in_its_currency_too():
-    watch = pace(microusd_per_h=600_000)
-    found = said(watch, facts(step=400, duration_s=2.0))
-    # 1 s too much, for some 580 steps: a sixth of an hour at $0.60.
-    assert "≈10 min and ≈$0.10 until the end" in found[0][1]
+def test_a_device_that_works_on_its_own_waits_for_the_first_micro_batch_alone():
+    pace = Pace()
+    take_step(pace, 1, 1, 1, device="meta")
+    assert DRAWING_S <= pace.data_wait * pace._seconds < 3 * DRAWING_S
 
 
-def test_the_step_that_warms_up_does_not_count():
-    watch = pace()
-    assert watch.take(facts(duration_s=100.0)) == []
-    assert said(watch, facts(step=2), 100) == []
+def test_what_comes_before_the_first_step_is_no_part_of_it():
+    pace = Pace()
+    with pace.forward(torch.ones(7, 2, 3)):
+        pass
+    take_step(pace, 1)
+    assert round(pace.img_s * pace._seconds) == 1

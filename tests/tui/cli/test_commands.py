@@ -13,7 +13,7 @@ from loratui.settings import load
 from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.ids import new_id
-from loratui_protocol.messages import JobState, Record, State, Step
+from loratui_protocol.messages import DeltaNorms, Event, JobState, Metrics, Record, State, Step
 from support.local_cli import local_cli
 from support.small_dataset import small_config, write_small_dataset
 
@@ -42,8 +42,8 @@ def config_file(cli, **changes):
     return path
 
 
-def store_run(cli, state: JobState, **fields) -> StoredRun:
-    """Remember a run of 300 steps whose agent is not there any more."""
+def store_run(cli, state: JobState, *first: Event, **fields) -> StoredRun:
+    """Remember a run of 300 steps, and what it said ``first``, whose agent is not there any more."""
     run = StoredRun(
         id=new_id(), name="cat", target="local", created_ts=1.7e9, config_toml="", home=cli.home.path, **fields
     )
@@ -51,7 +51,7 @@ def store_run(cli, state: JobState, **fields) -> StoredRun:
         store.add_run(run)
         store.begin_history(run.id, "epoch", reset=True)
         steps = [Step(step=n, total=300, epoch=1, loss=0.5, lr=1e-4, it_s=2.0, eta_s=1.0) for n in range(1, 301)]
-        events = [State(state=JobState.RUNNING), *steps, State(state=state, detail="the end")]
+        events = [State(state=JobState.RUNNING), *first, *steps, State(state=state, detail="the end")]
         store.append(run.id, "epoch", [Record(seq=n, ts=1.7e9 + n, event=event) for n, event in enumerate(events, 1)])
     return run
 
@@ -80,6 +80,36 @@ def store_run(cli, state: JobState, **fields) -> StoredRun:
 )
 def test_a_wrong_command_line_is_status_2(cli, arguments, code):
     refused(cli.run(*arguments), 2, code)
+
+
+def test_status_tells_pace_and_strength_however_long_ago_they_were_measured(cli):
+    metrics = Metrics(
+        step=1, img_s=9.2, tflop_s=54.0, data_wait=0.03, exposures_per_picture=12.5, effective_lr={"unet": 5e-5}
+    )
+    run = store_run(cli, JobState.DONE, metrics, DeltaNorms(step=1, relative={"unet": 0.012}))
+    told = json.loads(cli.run("status", run.id, "--json").lines[0])
+    assert (told["img_s"], told["tflop_s"], told["data_wait"], told["exposures_per_picture"]) == (9.2, 54, 0.03, 12.5)
+    assert (told["effective_lr"], told["delta_norms"]) == ({"unet": 5e-5}, {"unet": 0.012})
+    lines = cli.run("status", run.id).lines
+    assert "9.2 img/s, 54 TFLOP/s, 3 % of the time without data at step 1" in lines
+    assert "each picture shown 12 x (mean); learning rate x alpha / rank: 5e-05 unet" in lines
+    assert "delta norm 1.2 % of the unet at step 1" in lines
+    assert any("loss 0.5000 (of one step: noisy)" in line for line in lines)
+
+
+def test_status_of_a_run_whose_trainer_measured_less_says_null_and_not_0(cli):
+    told = json.loads(cli.run("status", store_run(cli, JobState.DONE).id, "--json").lines[0])
+    assert told["loss"] == 0.5
+    for name in ("img_s", "tflop_s", "data_wait", "exposures_per_picture", "effective_lr", "delta_norms"):
+        assert told[name] is None
+
+
+def test_plan_shows_what_the_learning_rate_comes_to(cli):
+    path = config_file(cli, learning_rate=1e-3, text_encoder_lr=1e-4, network_dim=8, network_alpha=4.0)
+    [row] = [line for line in cli.run("plan", path).lines if line.startswith("effective learning rate")]
+    assert row.endswith("0.0005 unet, 5e-05 text encoder: times alpha / rank")
+    planned = json.loads(cli.run("plan", path, "--json").lines[0])
+    assert planned["effective_lr"] == {"unet": 5e-4, "text_encoder": 5e-5}
 
 
 def test_a_config_that_is_not_there_is_status_3(cli):

@@ -101,3 +101,30 @@ def test_readings_of_a_run() -> None:
     assert formatting.speed(0.0) == "–"  # noqa: RUF001
     assert formatting.share(2499, 2500) == "99 %"
     assert formatting.share(1, 0) == "–"  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (9.24, "9.2 img/s"),
+        (54.2, "54 img/s"),
+        (0.0123, "0.012 img/s"),
+        (1239.6, "1240 img/s"),
+        (0.0, "0 img/s"),
+        (None, "\u2013"),
+        (math.nan, "\u2013"),
+        (-1.0, "\u2013"),
+        (1e300, "1e+300 img/s"),
+    ],
+)
+def test_two_digits_count_and_what_is_unknown_is_a_dash(value, said):
+    assert formatting.significant(value, "img/s") == said
+
+
+def test_a_share_is_told_in_percent_however_small():
+    assert [formatting.percent(share) for share in (0.0123, 0.000031, 1.5, None)] == [
+        "1.2 %",
+        "0.0031 %",
+        "150 %",
+        "\u2013",
+    ]

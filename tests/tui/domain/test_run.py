@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratui.domain import formatting
+from loratui.domain import formatting, signals
 from loratui.domain.phases import took
 from loratui.domain.run import NUM_KEPT, LinkState, Money, RunView
 from loratui.domain.run_files import NUM_ARTIFACTS
@@ -16,6 +16,7 @@ from loratui_protocol.messages import (
     Checkpoint,
     CommandResult,
     Cost,
+    DeltaNorms,
     Done,
     Evaluation,
     Event,
@@ -23,6 +24,7 @@ from loratui_protocol.messages import (
     JobState,
     JobStatus,
     Log,
+    Metrics,
     Record,
     Sample,
     Setup,
@@ -49,6 +51,22 @@ def run(*events: Event) -> RunView:
     for seq, event in enumerate(events, start=1):
         view.apply(Record(seq=seq, ts=1000.0 + seq, event=event))
     return view
+
+
+def test_what_an_older_trainer_does_not_measure_is_unknown_and_not_0():
+    view = run(step(1))
+    assert view.metrics is None
+    assert view.delta_norms is None
+    assert signals.pace(None) == "\u2013, \u2013, \u2013 of the time without data"
+    assert signals.exposures(None) == signals.effective_lrs({}) == "\u2013"
+
+
+def test_pace_and_strength_are_the_last_ones_told():
+    norms = [DeltaNorms(step=n, relative={"unet": n / 100}) for n in (1, 2)]
+    view = run(Metrics(step=1, img_s=1.0), norms[0], Metrics(step=2, img_s=2.0), norms[1])
+    assert view.metrics == Metrics(step=2, img_s=2.0)
+    assert view.delta_norms == norms[1]
+    assert view.log[-1].text == "step 2: delta norm 2 % of the unet"
 
 
 def beat(job: str = "r", *, deadline_s: float | None = 100.0) -> Heartbeat:
@@ -135,7 +153,7 @@ def test_commands_leave_a_line_that_says_who_and_what_came_of_it() -> None:
     )
     assert [line.text for line in view.log] == [
         "pause by ann: done",
-        "stop by bob: refused (job.not_running), it is over",
+        "stop by bob: refused [job.not_running], it is over",
     ]
 
 
@@ -144,7 +162,7 @@ def test_what_the_client_sends_by_itself_leaves_no_line_unless_it_is_refused() -
         CommandResult(id="1", command="ack_artifacts", author="ann", ok=True),
         CommandResult(id="2", command="start_job", author="ann", ok=False, code="x"),
     )
-    assert [line.text for line in view.log] == ["start_job by ann: refused (x)"]
+    assert [line.text for line in view.log] == ["start_job by ann: refused [x]"]
 
 
 def test_run_is_settled_when_it_is_over_and_its_files_are_here_or_lost() -> None:

@@ -5,7 +5,18 @@ import math
 from pathlib import Path
 
 from loratui.headless.json_lines import record_line
-from loratui_protocol.messages import Artifact, ArtifactKind, Cost, Done, Event, JobState, Record, State, Step
+from loratui_protocol.messages import (
+    Artifact,
+    ArtifactKind,
+    Cost,
+    DeltaNorms,
+    Done,
+    Event,
+    JobState,
+    Record,
+    State,
+    Step,
+)
 
 
 def parsed(event: Event, path: Path | None = None) -> dict[str, object]:
@@ -29,6 +40,12 @@ def test_a_step_has_the_documented_fields_and_a_loss_that_is_no_number_is_null()
     assert step["loss"] is None
     assert step["it_s"] is None
     assert {"step", "total", "loss", "lr", "it_s", "vram_gib", "eta_s"} <= step.keys()
+
+
+def test_numbers_within_an_event_are_null_too_where_json_has_none():
+    norms = parsed(DeltaNorms(step=3, relative={"unet": math.nan, "mid_block": 0.5}))
+    assert norms["event"] == "delta_norms"
+    assert norms["relative"] == {"unet": None, "mid_block": 0.5}
 
 
 def test_money_is_in_dollars():

@@ -11,11 +11,13 @@ from loratui_protocol.messages import (
     Checkpoint,
     CommandResult,
     Cost,
+    DeltaNorms,
     Done,
     Evaluation,
     Event,
     JobState,
     Log,
+    Metrics,
     Record,
     Sample,
     Setup,
@@ -51,6 +53,17 @@ def test_steps_of_a_long_run_are_told_once_a_minute():
 
 def test_steps_of_a_very_fast_run_are_not_told_before_5_s_have_passed():
     assert len(told(*((n / 100, step(n, 400)) for n in range(1, 401)))) == 2
+
+
+def test_a_loss_is_called_noisy_beside_the_mean_of_the_steps_since_the_last_sentence():
+    sentences = told((0.0, step(1, 40, 9.0)), *((n * 1.0, step(n, 40, 0.1 * n)) for n in range(2, 8)))
+    assert sentences[-1].startswith("step 6 of 40, loss 0.6000 (noisy; mean of 5 steps 0.4000), ")
+
+
+def test_steps_are_told_with_the_pace_where_it_is_measured():
+    metrics = Metrics(step=1, img_s=9.24, data_wait=0.031)
+    [sentence] = told((0.0, metrics), (0.0, step(1, 1000)))
+    assert "10.00 it/s (9.2 img/s, \u2013, 3.1 % of the time without data), " in sentence
 
 
 def test_going_back_to_a_checkpoint_is_told_at_once():
@@ -104,6 +117,13 @@ def test_every_other_change_is_a_sentence():
             CommandResult(id="1", command="stop", author="ann", ok=False, code="job.not_running", message="it is over"),
             "stop by ann: refused [job.not_running], it is over",
         ),
+        (
+            DeltaNorms(
+                step=4, relative={"unet": 0.0088, "down_blocks.0": 0.001, "mid_block": 0.012, "text_encoder": 2}
+            ),
+            "step 4: delta norm 0.88 % of the unet, 200 % of the text encoder, most in mid_block (1.2 %)",
+        ),
+        (DeltaNorms(step=4, relative={}), "step 4: delta norm \u2013"),
         (Evaluation(scores={}, verdict="It works."), "It works."),
         (Done(artifact_id="l", name="cat", size=5, sha256=sha, steps=9), "done after 9 steps: cat, 5 B"),
     ]

@@ -16,9 +16,11 @@ from loratui_protocol.messages import (
     Artifact,
     ArtifactKind,
     Cost,
+    DeltaNorms,
     Evaluation,
     Event,
     JobState,
+    Metrics,
     Record,
     Sample,
     State,
@@ -65,6 +67,8 @@ def finished_view(folder: Path, prompt: str = "a cat") -> RunView:
             Step(step=n, total=50, epoch=1, loss=math.nan if n == 7 else 1 / n, lr=1e-4, it_s=9.0, eta_s=1.0)
             for n in range(1, 51)
         ),
+        Metrics(step=50, img_s=9.2, data_wait=0.03, exposures_per_picture=12.5, effective_lr={"unet": 5e-5}),
+        DeltaNorms(step=50, relative={"unet": 0.012, "mid_block": 0.034}),
         artifact("lora", ArtifactKind.LORA, "cat.safetensors"),
         artifact("sheet.png", ArtifactKind.CONTACT_SHEET, "sheet.png"),
         artifact("sample", ArtifactKind.SAMPLE, "sample.png"),
@@ -96,7 +100,13 @@ def test_it_shows_verdict_scores_settings_files_and_cost(tmp_path):
         "6.0 MB",
         "$1.23",
         "$0.69/h",
-        "57 s",
+        "59 s",
+        "delta norm: mid_block",
+        "3.4 %",
+        "9.2 img/s, \u2013, 3 % of the time without data",
+        "12 x (mean)",
+        "5e-05 unet",
+        "moving average of about 20 steps",
     ):
         assert fact in text
 

@@ -109,6 +109,37 @@ async def test_the_countdown_grows_louder() -> None:
             assert words in shown.rows()[1]
 
 
+async def test_pace_rates_and_strength_stand_beside_the_chart() -> None:
+    clock = HandClock()
+    async with showing(ScriptedSource(clock, step=1250, gpu=True), clock) as shown:
+        text = shown.text()
+        assert "loss  ema 50 steps 0.0" in text
+        assert "noisy 0.0" in text
+        assert "speed 2.31 it/s     9.2 img/s" in text
+        assert "lr    5.0e-05       effective 2.5e-05" in text
+        assert "seen  25 x (mean)   delta 0.88 %" in text
+        assert "work  54 TFLOP/s    3.1 % data wait" in text
+
+
+async def test_what_is_not_measured_is_a_dash() -> None:
+    clock = HandClock()
+    async with showing(ScriptedSource(clock, step=3), clock) as shown:
+        text = shown.text()
+        assert "speed 2.31 it/s     \u2013" in text
+        assert "effective \u2013" in text
+        assert "seen  \u2013             delta \u2013" in text
+        assert "work  \u2013             \u2013 data wait" in text
+
+
+async def test_a_large_screen_shows_the_strength_block_by_block() -> None:
+    clock = HandClock()
+    async with showing(ScriptedSource(clock, step=1250), clock, size=(120, 40)) as shown:
+        text = shown.text()
+        assert "delta norm  % of the weights, step 1250" in text
+        assert "down  1       1.1     1.2" in text
+        assert "up    1.5     1.6     1.8" in text
+
+
 async def test_a_run_of_this_machine_that_costs_nothing_says_so() -> None:
     async with showing() as shown:
         shown.source.run.state = JobState.PAUSED

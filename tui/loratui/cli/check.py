@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loratui.cli.arguments import Arguments
 from loratui.cli.plan_size import size_fields, size_rows
+from loratui.domain import formatting, signals
 from loratui.sessions.resumed import Resumed
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
@@ -184,6 +185,7 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
         ("exposures a picture", f"{planned.exposures_per_picture:.0f}"),
         *_bucket_rows(checked),
         ("learning rate", f"{config.effective_unet_lr:g} (UNet), {text_lrs} (text encoder)"),
+        ("effective learning rate", _effective(planned, config)),
         ("rank and alpha", f"{config.network_dim} and {config.alpha:g}"),
         *size_rows(config),
         ("files on the way", ", ".join(point.name for point in planned.save_points) or "none"),
@@ -218,3 +220,11 @@ def _pictures(planned: Plan) -> str:
     of = "captions" if planned.samples.told else "prompts"
     counted = f"{planned.num_sample_pictures}, with those of the base alone"
     return f"{counted}, of {len(planned.samples.prompts)} {of}: {prompts}"
+
+
+def _effective(planned: Plan, config: TrainingConfig) -> str:
+    """Return learning rate x alpha / rank of each model that learns."""
+    if not planned.effective_lr:
+        return f"{formatting.UNKNOWN} ({config.optimizer_type} sets it)"
+    finds = f"; {config.optimizer_type} multiplies it by what it finds" if config.optimizer_type == "Prodigy" else ""
+    return f"{signals.effective_lrs(planned.effective_lr)}: times alpha / rank{finds}"

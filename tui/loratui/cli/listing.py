@@ -5,12 +5,12 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.runs import choose
-from loratui.domain import formatting
+from loratui.domain import formatting, signals
 from loratui.domain.ledger import Rates, by_phase, spent
 from loratui.headless.json_lines import to_json
 from loratui.sessions.rented import rental_label
@@ -18,7 +18,7 @@ from loratui.sessions.steady_clock import steady_ts
 from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import LoratuiError
-from loratui_protocol.messages import MICROUSD_PER_USD, JobStatus, State, Step
+from loratui_protocol.messages import MICROUSD_PER_USD, DeltaNorms, JobStatus, Metrics, State, Step
 from loratui_protocol.state_files import step_of_folder
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _ASK_TIMEOUT_S = 2.0
 _ASK_HOST_TIMEOUT_S = 8.0
-_NUM_RECENT_RECORDS = 200
-_E = TypeVar("_E", State, Step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +68,11 @@ def status(arguments: Arguments) -> int:
         known = store.runs()
         run = choose(known, arguments.run)
         [now] = _now(preferences, [run])
-        last_state, last_step = _last(store, run, State), _last(store, run, Step)
+        last_state, last_step = store.last(run.id, State), store.last(run.id, Step)
+        metrics, norms = store.last(run.id, Metrics), store.last(run.id, DeltaNorms)
         files = {download.artifact_id: str(download.path) for download in store.downloads(run.id).values()}
     if arguments.json:
-        measured = {} if last_step is None else _measured(last_step)
+        measured = {} if last_step is None else _measured(last_step, metrics, norms)
         why = {
             "reason": last_state.reason if last_state else "",
             "detail": last_state.detail if last_state else "",
@@ -91,7 +90,14 @@ def status(arguments: Arguments) -> int:
     if last_state is not None and last_state.state is run.state and last_state.detail:
         print(last_state.detail + (f" [{last_state.reason}]" if last_state.reason else ""))
     if last_step is not None:
-        print(f"loss {formatting.loss(last_step.loss)}, {formatting.speed(last_step.it_s)} at step {last_step.step}")
+        loss = f"loss {formatting.loss(last_step.loss)} (of one step: noisy)"
+        print(f"{loss}, {formatting.speed(last_step.it_s)} at step {last_step.step}")
+    if metrics is not None:
+        print(f"{signals.pace(metrics)} at step {metrics.step}")
+        rates = signals.effective_lrs(metrics.effective_lr)
+        print(f"each picture shown {signals.exposures(metrics)}; learning rate x alpha / rank: {rates}")
+    if norms is not None:
+        print(f"{signals.strength(norms)} at step {norms.step}")
     price = formatting.hourly_price(run.price_microusd_per_h)
     print(f"spent {formatting.money(run.spent_microusd)} at {price}, auto-stop: {formatting.auto_stop(now.deadline_s)}")
     if rental:
@@ -222,13 +228,6 @@ async def _ask(way: "Transport") -> dict[str, JobStatus]:
         return {job.job: job for job in agent.hello_ok.jobs}
 
 
-def _last(store: Store, run: StoredRun, kind: type[_E]) -> _E | None:
-    """Return the last stored event of a kind; a long history is not read for it."""
-    recent = store.records(run.id, max(0, run.head - _NUM_RECENT_RECORDS))
-    events = [record.event for record in recent if isinstance(record.event, kind)]
-    return events[-1] if events else None
-
-
 def _fields(status: RunStatus) -> dict[str, object]:
     run = status.run
     return {
@@ -249,7 +248,9 @@ def _fields(status: RunStatus) -> dict[str, object]:
     }
 
 
-def _measured(step: Step) -> dict[str, object]:
+def _measured(step: Step, metrics: Metrics | None, norms: DeltaNorms | None) -> dict[str, object]:
+    """Return what the trainer measured last; null is what it did not, or not yet."""
+    pace = metrics or Metrics(step=0)
     return {
         "epoch": step.epoch,
         "loss": step.loss,
@@ -258,6 +259,12 @@ def _measured(step: Step) -> dict[str, object]:
         "eta_s": step.eta_s,
         "vram_gib": step.vram_gib,
         "ram_gib": step.ram_gib,
+        "img_s": pace.img_s,
+        "tflop_s": pace.tflop_s,
+        "data_wait": pace.data_wait,
+        "exposures_per_picture": pace.exposures_per_picture,
+        "effective_lr": pace.effective_lr or None,
+        "delta_norms": norms.relative if norms else None,
     }
 
 

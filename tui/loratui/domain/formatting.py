@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from loratui_protocol.errors import UsageError
-from loratui_protocol.messages import MICROUSD_PER_USD, Deadman
+from loratui_protocol.messages import MICROUSD_PER_USD, CommandResult, Deadman
 
 APPROXIMATELY = "≈"
 UNKNOWN = "–"  # noqa: RUF001  # an en dash, as wide as a digit
@@ -129,9 +129,27 @@ def speed(it_s: float | None) -> str:
     return f"{it_s:.2f} it/s" if it_s >= 1 else f"{1 / it_s:.2f} s/it"
 
 
+def significant(value: float | None, unit: str) -> str:
+    """Return two digits that count, and the unit: "9.2 img/s", "0.012 TFLOP/s", "1240 img/s"."""
+    if value is None or not math.isfinite(value) or value < 0:
+        return UNKNOWN
+    return f"{value:.0f} {unit}" if 10 <= value < _LONGEST_S else f"{value:.2g} {unit}"
+
+
+def percent(value: float | None) -> str:
+    """Return a share (0 to 1, or above) in percent with two digits that count: "1.2 %", "0.0031 %"."""
+    return significant(None if value is None else 100 * value, "%")
+
+
 def share(part: float, whole: float) -> str:
     """Return a part of a whole in percent, never rounded up to 100 %."""
     return UNKNOWN if whole <= 0 else f"{math.floor(100 * part / whole)} %"
+
+
+def command_result(event: CommandResult) -> str:
+    """Return what became of a command, as a sentence."""
+    outcome = "done" if event.ok else f"refused [{event.code}]"
+    return f"{event.command} by {event.author}: {outcome}" + (f", {event.message}" if event.message else "")
 
 
 def attach_command(name: str) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from loratui.domain import formatting
+from loratui.domain import formatting, signals
 from loratui.domain.learning import verdict
 from loratui.domain.phases import Phase, title, took
 from loratui.domain.rental_cost import RentalCost
@@ -23,18 +23,19 @@ from loratui_protocol.messages import (
     CommandResult,
     Cost,
     Deadman,
+    DeltaNorms,
     Done,
     Evaluation,
     Heartbeat,
     JobState,
     Log,
+    Metrics,
     Record,
     Sample,
     Setup,
     State,
     Step,
     Telemetry,
-    Unsupported,
     Validation,
     Warn,
     Withdrawn,
@@ -150,6 +151,8 @@ class RunView:
     samples: list[Sample] = field(default_factory=list)
     validations: list[Validation] = field(default_factory=list)
     """Looks at pictures that are not trained on, by step."""
+    metrics: Metrics | None = None
+    delta_norms: DeltaNorms | None = None
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=NUM_LOG_LINES))
     warnings: list[Warn] = field(default_factory=list)
     evaluation: Evaluation | None = None
@@ -211,6 +214,11 @@ class RunView:
                 self.validations = [look for look in self.validations if look.step < event.step]
                 _keep(self.validations, event)
                 self.note(record.ts, "INFO", f"step {event.step}: {verdict(self.validations).sentence}")
+            case Metrics() as event:
+                self.metrics = event
+            case DeltaNorms() as event:
+                self.delta_norms = event
+                self.note(record.ts, "INFO", f"step {event.step}: {signals.strength(event)}")
             case Checkpoint() as event:
                 _keep(self.checkpoints, event)
                 saved = f"state of step {event.step} saved, {formatting.size(event.size)} in {event.seconds:.1f} s"
@@ -223,19 +231,14 @@ class RunView:
                 # No figure is older than the one before it: the clock of the agent's machine may be set back.
                 said_s = record.ts + self.clock_offset_s
                 self.money_at_s = said_s if self.money_at_s is None else max(said_s, self.money_at_s)
-            case CommandResult(command=command, ok=True) if command in _SILENT:
-                pass
-            case CommandResult() as event:
-                outcome = "done" if event.ok else f"refused ({event.code})"
-                self.note(record.ts, "INFO" if event.ok else "WARNING", _sentence(event, outcome))
+            case CommandResult() as event if not (event.ok and event.command in _SILENT):
+                self.note(record.ts, "INFO" if event.ok else "WARNING", formatting.command_result(event))
             case Evaluation() as event:
                 self.evaluation = event
             case Done() as event:
                 self.done = event
             case Deadman() as event:
                 self.note(record.ts, "INFO" if event.ok else "WARNING", formatting.deadman(event))
-            case Unsupported():
-                pass
 
     def beat(self, heartbeat: Heartbeat, now_s: float) -> None:
         """Take in what the agent says about itself every few seconds; ``now_s`` is when it arrived."""
@@ -385,7 +388,3 @@ class RunView:
 def _keep(newest: list[T], event: T) -> None:
     newest.append(event)
     del newest[:-NUM_KEPT]
-
-
-def _sentence(event: CommandResult, outcome: str) -> str:
-    return f"{event.command} by {event.author}: {outcome}" + (f", {event.message}" if event.message else "")

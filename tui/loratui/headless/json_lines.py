@@ -35,4 +35,6 @@ def record_line(record: Record, path: Path | None = None) -> str:
 
 
 def _number(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _number(each) for name, each in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,8 @@
 """Says what a run's records mean, a sentence a change. Steps come thick and fast: most of them are not worth one."""
 
-from loratui.domain import formatting
+import math
+
+from loratui.domain import formatting, signals
 from loratui.domain.learning import verdict
 from loratui.domain.phases import Phase, amount, title, took
 from loratui_protocol.messages import (
@@ -10,9 +12,11 @@ from loratui_protocol.messages import (
     CommandResult,
     Cost,
     Deadman,
+    DeltaNorms,
     Done,
     Evaluation,
     Log,
+    Metrics,
     Record,
     Sample,
     Setup,
@@ -28,6 +32,7 @@ STEP_SHARE = 0.05
 SOONEST_S = 5.0
 LATEST_S = 60.0
 """A step is told when a twentieth of the run has passed, within 5 s of the last one never, after a minute always."""
+_FEWEST_LOSSES = 2
 
 
 class Narrator:
@@ -40,6 +45,9 @@ class Narrator:
         self._told_phase_ts: dict[str, float] = {}
         self._price_microusd_per_h = 0
         self._looks: list[Validation] = []
+        self._metrics: Metrics | None = None
+        self._losses: list[float] = []
+        """Since a step was told: a single one says little."""
 
     def sentence(self, record: Record) -> str | None:
         """Return what to say about the record, None if it is not worth saying."""
@@ -63,6 +71,11 @@ class Narrator:
             case Validation() as look:
                 self._looks = [*(each for each in self._looks if each.step < look.step), look]
                 return f"step {look.step}: {verdict(self._looks).sentence}"
+            case Metrics() as metrics:
+                self._metrics = metrics
+                return None
+            case DeltaNorms() as norms:
+                return f"step {norms.step}: {signals.strength(norms)}"
             case Artifact(kind=ArtifactKind.SAMPLE | ArtifactKind.THUMBNAIL | ArtifactKind.STATE):
                 return None
             case Withdrawn(name=name, why=why):
@@ -72,10 +85,7 @@ class Narrator:
             case CommandResult(command="start_job" | "ack_artifacts", ok=True):
                 return None
             case CommandResult() as result:
-                outcome = "done" if result.ok else f"refused [{result.code}]"
-                return f"{result.command} by {result.author}: {outcome}" + (
-                    f", {result.message}" if result.message else ""
-                )
+                return formatting.command_result(result)
             case Evaluation(verdict=judged):
                 return judged
             case Done(steps=steps, name=name, size=size):
@@ -89,6 +99,7 @@ class Narrator:
                 return None
 
     def _step(self, step: Step, ts: float) -> str | None:
+        self._losses += [step.loss] if math.isfinite(step.loss) else []
         since_s = ts - self._told_step_ts
         # A trainer that is anyone's may know no total.
         share = (step.step - self._told_step) / max(1, step.total)
@@ -96,11 +107,19 @@ class Narrator:
         # A run that was taken back to a checkpoint counts from there.
         if step.step < self._told_step or worth_telling or step.step in (1, step.total):
             self._told_step, self._told_step_ts = step.step, ts
+            pace = f" ({signals.pace(self._metrics)})" if self._metrics else ""
             return (
-                f"step {step.step} of {step.total}, loss {formatting.loss(step.loss)}, "
-                f"{formatting.speed(step.it_s)}, {formatting.duration(max(0.0, step.eta_s), exact=False)} left"
+                f"step {step.step} of {step.total}, loss {formatting.loss(step.loss)}{self._mean_loss()}, "
+                f"{formatting.speed(step.it_s)}{pace}, {formatting.duration(max(0.0, step.eta_s), exact=False)} left"
             )
         return None
+
+    def _mean_loss(self) -> str:
+        """Return the mean since a step was last told, where it is one of several."""
+        losses, self._losses = self._losses, []
+        if len(losses) < _FEWEST_LOSSES:
+            return ""
+        return f" (noisy; mean of {len(losses)} steps {formatting.loss(math.fsum(losses) / len(losses))})"
 
     def _progress(self, setup: Setup, ts: float) -> str | None:
         """Return how a phase is getting on; of several at once each has its own pace."""

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-from loratui.domain import formatting
+from loratui.domain import formatting, signals
 from loratui.domain.learning import judged_files, verdict
 from loratui.domain.run import RunView
 from loratui.report import html
@@ -45,7 +45,7 @@ def write(view: RunView, path: Path, *, config_toml: str, now_s: float) -> None:
         _heading(view),
         html.section("Does it work?", _verdict(view), _contact_sheet(view), html.table(_scores(view))),
         html.section("Samples while it learned", _samples(view)),
-        html.section("What it learns", _learning(view)),
+        html.section("What it learns", _learning(view), html.table(_strength(view)), html.table(_taught(view))),
         html.section("Loss", _loss(view)),
         html.section("Settings", html.table(_settings(config_toml))),
         html.section(
@@ -140,6 +140,26 @@ def _learning(view: RunView) -> str:
     )
 
 
+def _strength(view: RunView) -> list[tuple[str, str, str]]:
+    """Return how large the LoRA is, model by model and block by block."""
+    if view.delta_norms is None:
+        return []
+    step = view.delta_norms.step
+    says = f"the norm of the delta through that of the weights it is added to, after step {step}"
+    blocks = list(view.delta_norms.relative.items())[: signals.MOST_NAMES]
+    return [(f"delta norm: {name}", formatting.percent(share), says) for name, share in blocks]
+
+
+def _taught(view: RunView) -> list[tuple[str, str]]:
+    """Return how often pictures were shown, and with which learning rates at last."""
+    if view.metrics is None:
+        return []
+    return [
+        ("each picture was shown", signals.exposures(view.metrics)),
+        ("learning rate x alpha / rank at the last step", signals.effective_lrs(view.metrics.effective_lr)),
+    ]
+
+
 def _loss(view: RunView) -> str:
     steps, values = view.series.steps, view.series.values
     chart = loss_chart(steps, values, view.series.ema(_SMOOTHING))
@@ -147,7 +167,7 @@ def _loss(view: RunView) -> str:
         return ""
     lowest = f", lowest {formatting.loss(view.min_loss[0])} at step {view.min_loss[1]}" if view.min_loss else ""
     return chart + html.paragraph(
-        f"Faint: measured at each step. Bold: moving average (weight {_SMOOTHING} for the newest). "
+        f"Faint: measured at each step. Bold: moving average of about {1 / _SMOOTHING:.0f} steps. "
         f"Last {formatting.loss(view.loss)}{lowest}. It jumps with the noise of each step: a "
         "low loss alone does not say that the LoRA is good.",
         "faint",
@@ -234,6 +254,8 @@ def _machine(view: RunView) -> list[tuple[str, str]]:
         rows.append(("trainer's memory at the last step", formatting.gib(view.ram_gib)))
     if view.it_s is not None:
         rows.append(("speed at the last step", formatting.speed(view.it_s)))
+    if view.metrics is not None:
+        rows.append(("pace of the last steps", signals.pace(view.metrics)))
     python = f"Python {platform.python_version()} on {platform.system()}"
     return [*rows, ("report by", f"loratui {version('loratui')}, {python}")]
 

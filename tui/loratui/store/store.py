@@ -6,14 +6,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from loratui.domain.download_policy import LocalFile
 from loratui.store.database import connect, transaction, translated
 from loratui.store.quota import MAX_STORED_BYTES, keep_quota
 from loratui_protocol.codec import decode_record, encode_record
 from loratui_protocol.errors import StorageError
-from loratui_protocol.messages import Artifact, ArtifactKind, Cost, JobState, Record, State, Step
+from loratui_protocol.messages import (
+    Artifact,
+    ArtifactKind,
+    Cost,
+    DeltaNorms,
+    JobState,
+    Metrics,
+    Record,
+    State,
+    Step,
+)
+
+E = TypeVar("E", State, Step, Metrics, DeltaNorms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +233,19 @@ class Store:
             after_seq,
         )
         return (decode_record(blob) for (blob,) in rows)
+
+    def last(self, run_id: str, kind: type[E]) -> E | None:
+        """Return the newest event of a kind, None where there is none; no other is decoded, however many there are."""
+        # How the tag is stored; a number may look the same, which is why a few are taken.
+        tag = b"\xa1t" + bytes([0xA0 | len(kind.tag)]) + kind.tag.encode()
+        rows = self._rows(
+            "SELECT record FROM records WHERE run = (SELECT num FROM runs WHERE id = ?) AND instr(record, ?) "
+            "ORDER BY seq DESC LIMIT 8",
+            run_id,
+            tag,
+        )
+        events = (decode_record(blob).event for (blob,) in rows)
+        return next((event for event in events if isinstance(event, kind)), None)
 
     def costs(self, run_id: str) -> list[tuple[float, int]]:
         """Return what the run had cost over time: (``ts``, micro-dollars)."""

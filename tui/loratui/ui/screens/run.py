@@ -25,7 +25,7 @@ from loratui.ui.widgets.gallery import PicturesPane
 from loratui.ui.widgets.help import HelpPane
 from loratui.ui.widgets.log_pane import LogPane
 from loratui.ui.widgets.palette import Palette
-from loratui.ui.widgets.panes import CheckpointPane, MachinePane, RunPane, SamplePane
+from loratui.ui.widgets.panes import CheckpointPane, DeltaPane, MachinePane, RunPane, SamplePane
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.status import StatusRows
 
@@ -79,6 +79,7 @@ class RunScreen(Screen[None], inherit_bindings=False):
         self._lr.is_small = self._grad.is_small = True
         self._run = RunPane(id="run")
         self._machine = MachinePane(id="machine")
+        self._delta = DeltaPane(id="delta")
         self._checkpoints = CheckpointPane(id="checkpoints")
         self._samples = SamplePane(id="samples")
         self._log = LogPane(id="log")
@@ -99,6 +100,7 @@ class RunScreen(Screen[None], inherit_bindings=False):
             with Container(id="side"):
                 yield self._run
                 yield self._machine
+                yield self._delta
                 yield self._checkpoints
                 yield self._samples
             yield self._log
@@ -124,7 +126,7 @@ class RunScreen(Screen[None], inherit_bindings=False):
         self.set_class(wide, "-wide")
         self._run.edge = "┬" if wide else ""
         self._machine.edge = "├" if wide else "┬"
-        self._checkpoints.edge = self._samples.edge = "├"
+        self._delta.edge = self._checkpoints.edge = self._samples.edge = "├"
         self.refresh_view()
 
     # --- frames ------------------------------------------------------------------------------------------------------

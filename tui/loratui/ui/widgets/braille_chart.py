@@ -20,7 +20,7 @@ _MOST_DECIMALS = 3
 _FEWEST_ROWS = 2
 _FEWEST_COLUMNS = 10
 SMOOTHINGS = (0.0, 0.9, 0.98, 0.995)
-"""Weight of the past in the smoothed line; 0 is off."""
+"""Weight of the past in the smoothed line; 0 is off. An average with weight w spans about 1 / (1 - w) steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class BrailleChart(Rows):
         series = self.curve.series(frame.view)
         smoothing = 0.0 if self.is_small else self.chart_view.smoothing
         smoothed = Series(series.steps, series.ema(1 - smoothing)) if smoothing else None
-        title = rule(self._title(frame, smoothed), width, "" if self.is_small else _mode(self.chart_view))
+        title = rule(self._title(frame, smoothed, smoothing), width, "" if self.is_small else _mode(self.chart_view))
         rows, columns = height - 3, width - _LABEL - 1
         if rows < _FEWEST_ROWS or columns < _FEWEST_COLUMNS:
             return [title]
@@ -106,13 +106,14 @@ class BrailleChart(Rows):
         _mark(body[-1], gaps)
         return [title, *body, *_axis(span, columns)]
 
-    def _title(self, frame: Frame, smoothed: Series | None) -> list[Span]:
+    def _title(self, frame: Frame, smoothed: Series | None, smoothing: float) -> list[Span]:
         title: list[Span] = [(self.curve.name, Role.TITLE)]
         newest = (
             next((value for value in reversed(smoothed.values) if math.isfinite(value)), None) if smoothed else None
         )
         if newest is not None:
-            title += [("  ema ", Role.DIM), (formatting.loss(newest), Role.MEAN)]
+            num_steps = round(1 / (1 - smoothing))
+            title += [(f"  ema {num_steps} steps ", Role.DIM), (formatting.loss(newest), Role.MEAN)]
         return [*title, *self.curve.facts(frame.view)]
 
     def _fit_limits(self, series: Series, span: tuple[int, int]) -> Limits | None:
@@ -128,11 +129,11 @@ class BrailleChart(Rows):
 
 
 def loss_facts(view: RunView) -> list[Span]:
-    """Return what the title of the loss chart says beside the smoothed value."""
+    """Return what the title of the loss chart says beside the smoothed value: that of a single step is noise."""
     facts: list[Span] = []
     if view.loss is not None:
         role = Role.TEXT if math.isfinite(view.loss) else Role.ALARM
-        facts += [("  last ", Role.DIM), (formatting.loss(view.loss), role)]
+        facts += [("  noisy ", Role.DIM), (formatting.loss(view.loss), role)]
     if view.min_loss is not None:
         least, step = view.min_loss
         facts += [("  min ", Role.DIM), (f"{formatting.loss(least)} @{step}", Role.TEXT)]
@@ -140,8 +141,8 @@ def loss_facts(view: RunView) -> list[Span]:
 
 
 def _mode(chart_view: ChartView) -> str:
-    smoothing = f"ema {chart_view.smoothing:g}".replace("0.", ".") if chart_view.smoothing else "raw"
-    return f"{'log' if chart_view.log else 'lin'} · {smoothing} · L m + -"
+    raw = "" if chart_view.smoothing else "raw · "
+    return f"{'log' if chart_view.log else 'lin'} · {raw}L m + -"
 
 
 def _waiting(frame: Frame, width: int, height: int) -> list[Row]:

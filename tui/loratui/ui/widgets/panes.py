@@ -1,13 +1,13 @@
 """The panes beside the charts: progress, machine, checkpoints, samples."""
 
-from loratui.domain import formatting
+from loratui.domain import formatting, signals
 from loratui.domain.phases import title, took
 from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, spread
 from loratui.ui.widgets.gallery import gallery_rows, latest_samples
 from loratui.ui.widgets.pane import Pane
-from loratui_protocol.messages import Artifact, ArtifactKind, JobState, Setup, Telemetry
+from loratui_protocol.messages import Artifact, ArtifactKind, JobState, Metrics, Setup, Telemetry
 
 _LORA_KINDS = (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA)
 _TRAINING = (JobState.RUNNING, JobState.PAUSED, JobState.STOPPING)
@@ -27,14 +27,18 @@ class RunPane(Pane):
         view = frame.view
         if _is_preparing(view):
             return _preparing(frame)
-        lr = formatting.UNKNOWN if view.lr is None else f"{view.lr:.1e}"
+        metrics, norms = view.metrics or Metrics(step=0), view.delta_norms
+        effective = next(iter(metrics.effective_lr.values()), None)
+        delta = formatting.percent(norms.relative.get(signals.WHOLE) if norms else None)
         ends = f"  ends {frame.at(frame.now_s + view.eta_s):%H:%M}" if view.eta_s and frame.is_current else ""
         eta = formatting.UNKNOWN if view.eta_s is None else formatting.duration(view.eta_s, exact=frame.is_current)
         return [
             _progress(frame, width),
-            _fact("speed", f"{formatting.speed(view.it_s):<13} lr {lr}"),
+            _fact("speed", f"{formatting.speed(view.it_s):<13} {formatting.significant(metrics.img_s, 'img/s')}"),
             _fact("eta", f"{eta}{ends}"),
             _fact("ckpt", _last_checkpoint(frame)),
+            _fact("lr", f"{_rate(view.lr):<13} effective {_rate(effective)}"),
+            _fact("seen", f"{signals.exposures(view.metrics):<13} delta {delta}"),
             _fact("epoch", f"{view.epoch:<13} grad {formatting.loss(view.grad_norm)}"),
         ]
 
@@ -61,12 +65,34 @@ class MachinePane(Pane):
                 _memory("ram", telemetry.ram_used_gib, telemetry.ram_total_gib, width),
                 _fact("disk", f"{formatting.gib(telemetry.disk_free_gib)} free"),
                 _fact("train", f"{formatting.gib(frame.view.ram_gib)} of RAM    no GPU"),
+                _work(frame.view.metrics),
             ]
         return [
             _percent("util", telemetry.gpu_util_pct, width),
             _memory("vram", telemetry.vram_used_gib, telemetry.vram_total_gib, width),
             _fact("heat", _joined(_amount(telemetry.gpu_temp_c, "°C"), _amount(telemetry.gpu_power_w, "W"))),
             _fact("box", _box(telemetry)),
+            _work(frame.view.metrics),
+        ]
+
+
+class DeltaPane(Pane):
+    """How large the LoRA is beside the weights that it changes, block by block."""
+
+    def title(self, frame: Frame) -> list[Span]:
+        """Return what is measured, and when it was."""
+        norms = frame.view.delta_norms
+        when = f"  % of the weights, step {norms.step}" if norms else ""
+        return [("delta norm", Role.TITLE), (when, Role.DIM)]
+
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
+        """Return a row for each kind of block."""
+        norms = frame.view.delta_norms
+        if norms is None:
+            return [[(" not measured yet", Role.DIM)]]
+        return [
+            _fact(kind, "".join(f"{formatting.percent(value).removesuffix(' %'):<8}" for value in values))
+            for kind, values in signals.by_kind(norms).items()
         ]
 
 
@@ -113,6 +139,16 @@ class SamplePane(Pane):
 
 def _fact(name: str, value: str) -> Row:
     return [(f" {name:<6}", Role.DIM), (value, Role.TEXT)]
+
+
+def _rate(lr: float | None) -> str:
+    return formatting.UNKNOWN if lr is None else f"{lr:.1e}"
+
+
+def _work(metrics: Metrics | None) -> Row:
+    seen = metrics or Metrics(step=0)
+    waits = f"{formatting.percent(seen.data_wait)} data wait"
+    return _fact("work", f"{formatting.significant(seen.tflop_s, 'TFLOP/s'):<13} {waits}")
 
 
 def _progress(frame: Frame, width: int) -> Row:
