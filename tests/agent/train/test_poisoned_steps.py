@@ -42,8 +42,7 @@ def new_started_run(folder: Path, **changes: object) -> Run:
     return run
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf])
-@pytest.mark.parametrize("accumulated", [1, 2])
+@pytest.mark.parametrize(("value", "accumulated"), [(torch.nan, 1), (torch.inf, 2)])
 def test_a_poisoned_picture_spoils_its_steps_and_no_others(tmp_path: Path, value: float, accumulated: int):
     run = new_started_run(tmp_path, train_batch_size=1, gradient_accumulation_steps=accumulated)
     picture = min({0, 1, 2, 3} - shown(run, 1))
