@@ -458,6 +458,7 @@ def test_a_small_picture_does_not_wait_for_a_large_file(host: SessionHost, agent
     publish(agent, run_id, b"small", artifact_of(b"small", "s", name="s.jpg", kind=ArtifactKind.THUMBNAIL))
     wait_until(lambda: "s" in host.view(run_id).downloaded, "the picture")
     assert "lora" not in host.view(run_id).downloaded
+    assert len(agent.links) == 1, "it came beside the file, not after the line was given up"
 
 
 HOSTILE_NAMES = (
