@@ -8,7 +8,8 @@ from typing import Any
 
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS
-from loratui_protocol.config_reading import TYPES, Problem, Reading
+from loratui_protocol.config_reading import TYPES, Reading
+from loratui_protocol.config_told import Problem
 from loratui_protocol.findings import Finding
 from loratui_protocol.subsets import DATASET_KEYS, SUBSET_KEYS, DatasetConfig, Subset
 

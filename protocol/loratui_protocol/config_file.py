@@ -14,7 +14,8 @@ from typing import Any
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_advice import advice
 from loratui_protocol.config_datasets import read_datasets
-from loratui_protocol.config_reading import Problem, Reading
+from loratui_protocol.config_reading import Reading
+from loratui_protocol.config_told import Problem
 from loratui_protocol.config_write import to_toml
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.findings import Finding

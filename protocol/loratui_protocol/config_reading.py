@@ -7,15 +7,14 @@ import re
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_checks import NETWORK_ARGS
+from loratui_protocol.config_told import Told, as_written
 from loratui_protocol.config_write import toml_value
-from loratui_protocol.findings import Finding
 from loratui_protocol.known_models import current_address
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
@@ -23,15 +22,6 @@ from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_promp
 _PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
 _MAX_SHOWN_CHARS = 40
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a config is refused."""
-
-    code: str
-    what: str
-    fix: str
 
 
 def _field_types() -> dict[str, tuple[type, ...]]:
@@ -45,17 +35,15 @@ def _field_types() -> dict[str, tuple[type, ...]]:
 TYPES = _field_types()
 
 
-class Reading:
+class Reading(Told):
     """Turns the tables of one file into values, findings and problems."""
 
     keys: tuple[str, ...] = tuple(key for key in KEYS if key != "datasets")
     types = TYPES
 
     def __init__(self, text: str, base: Path) -> None:
+        super().__init__(text)
         self.values: dict[str, Any] = {}
-        self.findings: list[Finding] = []
-        self.problems: list[Problem] = []
-        self._text = text
         self._base = base
 
     def read(self, tables: dict[str, Any], *, has_datasets: bool = False) -> None:
@@ -154,7 +142,7 @@ class Reading:
             )
             return bool(value)
         wanted = next(cls for cls in accepted if cls in _WANTED)
-        self._wrong_type(key, value, _WANTED[wanted], _as_written(value, wanted))
+        self._wrong_type(key, value, _WANTED[wanted], as_written(value, wanted))
         return None
 
     def _read_resolution(self, value: Any) -> tuple[int, int] | None:
@@ -364,52 +352,9 @@ class Reading:
             path = Path(value)
         return str(path) if path.is_absolute() else str((self._base / path).resolve())
 
-    # --- what there is to say -----------------------------------------------------------------------------------------
-
-    def _where(self, key: str) -> str:
-        lines = [
-            number
-            for number, line in enumerate(self._text.splitlines(), 1)
-            if re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[=.]""", line)
-        ]
-        return f" (line {lines[-1]})" if lines else ""
-
-    def _warn(self, code: str, what: str, fix: str) -> None:
-        self.findings.append(Finding(code=code, severity="warning", what=what, fix=fix))
-
-    def _refuse(self, code: str, what: str, fix: str) -> None:
-        self.problems.append(Problem(code, what, fix))
-
-    def _wrong_type(self, key: str, value: Any, wanted: str, example: str) -> None:
-        self._refuse(
-            "config.type", f"{key}{self._where(key)} is {_shown(value)}; {wanted} is wanted", f"write {key} = {example}"
-        )
-
 
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
     except OSError:  # too long to be a path
         return False
-
-
-def _shown(value: Any) -> str:
-    kind = {str: "a text", bool: "a flag", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
-    name = kind.get(type(value), "a date")
-    return name if isinstance(value, dict) else f"{toml_value(value)[:80]}, {name}"
-
-
-def _as_written(value: Any, wanted: type) -> str:
-    """Return how the value is to be written as the wanted type, or an example where that is not certain."""
-    bare = value.strip() if isinstance(value, str) else value
-    if wanted is str:
-        return toml_value(str(bare))
-    if wanted is bool:
-        return "true" if str(bare).lower() in ("true", "yes", "on", "1") else "false"
-    try:
-        number = float(bare)
-    except (TypeError, ValueError):
-        return "16" if wanted is int else "0.0001"
-    if wanted is int and math.isfinite(number):
-        return str(round(number))
-    return str(bare) if isinstance(value, str) and math.isfinite(number) else "0.0001"

@@ -164,6 +164,18 @@ SHOWN_BY: dict[str, str] = {
     "sample_every_n_steps": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",
     "sample_every_n_epochs": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",
     "sample_at_first": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",
+    "datasets": "agent/train/test_subsets.py::test_only_pictures_of_a_subset_that_is_mirrored_or_masked_are",
+    "keep_best": "agent/train/test_retention.py::test_the_best_by_validation_stays_until_a_better_one_comes",
+    "keep_every_n_epochs": "protocol/test_save_points.py::test_every_so_many_stay_for_good",
+    "keep_every_n_steps": "protocol/test_save_points.py::test_every_so_many_stay_for_good",
+    "save_last_n_epochs": "protocol/test_save_points.py::"
+    "test_the_newest_files_by_epoch_stay_and_those_by_step_of_the_last_steps",
+    "save_last_n_steps": "protocol/test_save_points.py::"
+    "test_the_newest_files_by_epoch_stay_and_those_by_step_of_the_last_steps",
+    "min_resolution": "agent/train/test_fit.py::"
+    "test_all_rungs_are_there_in_their_order_and_the_first_ones_change_nothing_that_is_learned",
+    "num_processes": "agent/train/test_share.py::test_no_process_is_without_a_gpu_or_a_picture",
+    "stop_at_epoch": "agent/train/test_run_ends.py::test_a_run_that_stops_to_be_looked_at_ends_as_if_it_never_had",
 }
 """The test of each key that can't be shown by a line above, as its place under ``tests``."""
 
