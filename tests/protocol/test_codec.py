@@ -274,4 +274,4 @@ def test_metrics_every_five_seconds_take_less_of_the_wire_than_a_step() -> None:
     metrics = messages.Metrics(
         step=1000, img_s=9.2, tflop_s=54.0, data_wait=0.03, exposures_per_picture=12.5, effective_lr=rates
     )
-    assert len(encode_record(messages.Record(seq=9999, ts=1.7e9, event=metrics, origin=1))) < 250
+    assert len(codec.encode_record(messages.Record(seq=9999, ts=1.7e9, event=metrics, origin=1))) < 250

@@ -57,9 +57,10 @@ def warn_of_no_effect(run: Run) -> None:
     for name, rate in effective_lrs(run.config, run.learning_rates).items():
         relative = run.delta_norms.relative.get(name)
         if relative is not None and relative < NO_EFFECT:
+            learner = name.replace("_", " ")
             what = (
-                f"the LoRA has no effect on the {name.replace('_', ' ')}: after {run.step} steps its delta is {100 * relative:.1g} % of "
-                f"the weights it changes, less than {100 * NO_EFFECT:g} %; learning rate x alpha / rank was {rate:.1g} "
-                "at most: raise the learning rate or network_alpha, or train for longer"
+                f"the LoRA has no effect on the {learner}: after {run.step} steps its delta is {100 * relative:.1g} % "
+                f"of the weights it changes, less than {100 * NO_EFFECT:g} %; learning rate x alpha / rank was "
+                f"{rate:.1g} at most: raise the learning rate or network_alpha, or train for longer"
             )
             run.reporter.emit(messages.Warn(code="lora.no_effect", message=what))
