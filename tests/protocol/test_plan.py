@@ -215,8 +215,8 @@ def test_a_step_or_micro_batch_that_is_not_there_is_our_bug() -> None:
         ({}, {"unet": 1e-4, "text_encoder": 1e-4}),
         ({"network_alpha": 1.0}, {"unet": 2.5e-5, "text_encoder": 2.5e-5}),
         (
-            {"unet_lr": 2e-4, "text_encoder_lr": (1e-5, 2e-5)},
-            {"unet": 2e-4, "text_encoder": 1e-5, "text_encoder_2": 2e-5},
+            {"text_encoder_lr": (1e-5, 2e-5)},
+            {"unet": 1e-4, "text_encoder": 1e-5, "text_encoder_2": 2e-5},
         ),
         ({"network_train_unet_only": True}, {"unet": 1e-4}),
         (

@@ -51,8 +51,9 @@ def measured_in_full(run: Run) -> dict[str, float]:
     for part, model in run.trained.items():
         for module in lora.lora_modules(model):
             delta = module.up.flatten(1) @ module.down.flatten(1) * module.alpha / module.down.shape[0]
-            name = module.name
-            block = ".".join(name.split(".")[:2]) if "_blocks" in name else "mid_block" if part == "unet" else part
+            first, second = module.name.split(".")[:2]
+            block = f"{first}.{second}" if first in ("down_blocks", "up_blocks") else "mid_block"
+            block = block if part == "unet" else part
             for each in {part, block}:
                 sums = squares.setdefault(each, [0.0, 0.0])
                 sums[0] += float(delta.double().square().sum())

@@ -122,9 +122,5 @@ def test_two_digits_count_and_what_is_unknown_is_a_dash(value, said):
 
 
 def test_a_share_is_told_in_percent_however_small():
-    assert [formatting.percent(share) for share in (0.0123, 0.000031, 1.5, None)] == [
-        "1.2 %",
-        "0.0031 %",
-        "150 %",
-        "\u2013",
-    ]
+    shares = (0.0123, 0.000031, 1.5, None)
+    assert [formatting.percent(share) for share in shares] == ["1.2 %", "0.0031 %", "150 %", "\u2013"]

@@ -222,8 +222,8 @@ async def test_a_loss_that_is_no_number_is_marked_in_the_chart() -> None:
     source.add(Step(step=401, total=2500, epoch=1, loss=math.nan, lr=1e-4, it_s=2, eta_s=9, grad_norm=math.inf), 401)
     async with showing(source, clock) as shown:
         chart = shown.rows()[3:10]
-        assert "ema 0." in shown.text()
-        assert "last nan" in shown.text()
+        assert "ema 50 steps 0." in shown.text()
+        assert "noisy nan" in shown.text()
         assert any("x" in row for row in chart), shown.text()
 
 
