@@ -114,7 +114,7 @@ subsets = st.builds(
 )
 datasets = st.builds(
     DatasetConfig,
-    subsets=st.lists(subsets, min_size=1, max_size=2).map(tuple),
+    subsets=st.lists(subsets, min_size=1, max_size=2, unique_by=lambda subset: subset.image_dir).map(tuple),
     settings=st.fixed_dictionaries({}, optional={**_of_dataset, **_of_subset}),
 )
 
