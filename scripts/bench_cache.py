@@ -24,6 +24,7 @@ from loratui_agent.train.run import resident_gib
 from loratui_protocol.buckets import place
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import scan_config
+from loratui_protocol.subsets import subsets_of
 
 NUM_PICTURES = 2000
 SIDE = 128
@@ -44,7 +45,7 @@ def child(folder: Path, num_pictures: int) -> None:
         vae,
         [picture] * num_pictures,
         placements * num_pictures,
-        mirrored=False,
+        subsets_of(config),
         on_progress=lambda done: seen.setdefault(done, resident_gib() * 2**30),
     )
     first = num_pictures // 4

@@ -25,6 +25,10 @@ class Conditioning:
     pooled_BP: Tensor | None = None
     """One vector a caption: SDXL's ``text_embeds``. None with Stable Diffusion 1.x."""
 
+    def to(self, device: torch.device | str) -> "Conditioning":
+        """Return the same on a device."""
+        return Conditioning(self.hidden_BLD.to(device), None if self.pooled_BP is None else self.pooled_BP.to(device))
+
     def rows(self, rows: slice) -> "Conditioning":
         """Return the part of the batch that the slice gives."""
         return Conditioning(self.hidden_BLD[rows], None if self.pooled_BP is None else self.pooled_BP[rows])

@@ -44,13 +44,13 @@ def _of_piece(run: Run, batch: Sequence[Exposure], piece: Piece, seed: int) -> T
     num_timesteps = models.noise_scheduler.config.num_train_timesteps
     # Drawn for the whole micro-batch: a picture's noise does not depend on how it is cut.
     drawn = noise.draw_noise(shape, config, num_timesteps, seed).rows(piece.rows)
-    latents_BCHW = run.latents.sample(indices, flips, drawn.posterior_BCHW) * models.vae_scaling_factor
+    latents_BCHW = run.latents.sample(indices, flips, drawn.posterior_BCHW).to(device) * models.vae_scaling_factor
     noise_BCHW, timesteps_B = drawn.noise_BCHW.to(device), drawn.timesteps_B.to(device)
     noisy_BCHW = models.noise_scheduler.add_noise(latents_BCHW, drawn.added_BCHW.to(device), timesteps_B)
     with run.pace.forward(noisy_BCHW):
         predicted_BCHW = predict(run, exposures, noisy_BCHW, timesteps_B)
     target_BCHW = run.objective.target(models.noise_scheduler, latents_BCHW, noise_BCHW, timesteps_B)
-    mask_B1HW = run.latents.mask(indices, flips)
+    mask_B1HW = run.latents.mask(indices, flips, device)
     loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
     prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
     loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * piece.share

@@ -27,7 +27,7 @@ class Posterior:
 
 @dataclass(slots=True)
 class LatentCache:
-    """Posteriors of all pictures, plain and mirrored, in memory."""
+    """Posteriors of all pictures, plain and mirrored, in the machine's memory: the device's is for training."""
 
     plain: list[Posterior]
     mirrored: dict[int, Posterior]
@@ -38,10 +38,8 @@ class LatentCache:
     @property
     def num_bytes(self) -> int:
         """Return what the cache holds: of a picture without a mask 8 bytes a latent value, twice where mirrored."""
-        tensors = [
-            *self.masks,
-            *(part for each in (*self.plain, *self.mirrored.values()) for part in (each.mean, each.std)),
-        ]
+        posteriors = [*self.plain, *self.mirrored.values()]
+        tensors = [*self.masks, *(part for each in posteriors for part in (each.mean, each.std))]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def sample(self, indices: Sequence[int], mirrored: Sequence[bool], noise_BCHW: Tensor) -> Tensor:
@@ -49,14 +47,15 @@ class LatentCache:
         chosen = [(self.mirrored if flip else self.plain)[i] for i, flip in zip(indices, mirrored, strict=True)]
         mean = torch.stack([posterior.mean for posterior in chosen])
         std = torch.stack([posterior.std for posterior in chosen])
-        return mean + std * noise_BCHW.to(mean.device)
+        return mean + std * noise_BCHW
 
-    def mask(self, indices: Sequence[int], mirrored: Sequence[bool]) -> Tensor | None:
-        """Return what counts of these pictures, shape (B, 1, H, W); None: all of it."""
+    def mask(self, indices: Sequence[int], mirrored: Sequence[bool], device: torch.device) -> Tensor | None:
+        """Return on the device what counts of these pictures, shape (B, 1, H, W); None: all of it."""
         if not self.masks:
             return None
         chosen = [self.masks[i] for i in indices]
-        return torch.stack([mask.flip(-1) if flip else mask for mask, flip in zip(chosen, mirrored, strict=True)])
+        masks = [mask.flip(-1) if flip else mask for mask, flip in zip(chosen, mirrored, strict=True)]
+        return torch.stack(masks).to(device)
 
 
 def load_mask(picture: Picture, placement: Placement, *, alpha: bool) -> Tensor:
@@ -111,11 +110,13 @@ def cache_latents(
             side = cache.plain[-1].mean.shape[1:]
             mask = load_mask(picture, placement, alpha=subset.is_masked and subset.config.alpha_mask)
             # Averaged over what a latent pixel stands for, as in sd-scripts.
-            cache.masks.append(F.interpolate(mask[None], size=side, mode="area")[0].to(vae.device))
+            cache.masks.append(F.interpolate(mask[None], size=side, mode="area")[0])
         on_progress(index + 1)
     return cache
 
 
 def _encode(vae: AutoencoderKL, pixels: Tensor) -> Posterior:
     posterior = vae.encode(pixels).latent_dist
-    return Posterior(posterior.mean[0].float(), posterior.std[0].float())
+    # Copied: the mean is a part of what the VAE returns, and would keep all of it.
+    mean, std = (part[0].to("cpu", torch.float32, copy=True) for part in (posterior.mean, posterior.std))
+    return Posterior(mean, std)

@@ -148,6 +148,8 @@ def cache_latents(run: Run) -> None:
         subsets_of(run.config),
         on_progress=lambda done: run.say("cache_latents", done, len(pictures), "pictures"),
     )
+    mib = run.latents.num_bytes / 2**20
+    run.say("cache_latents", len(pictures), len(pictures), "pictures", f"cached in {mib:.0f} MiB of RAM")
     vae.to("cpu")
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -69,6 +69,7 @@ class Prompts:
         self._trained = trained
         self._clip_skip = clip_skip
         self._max_token_length = max_token_length
+        # In the machine's memory: the device's is for training.
         self._cache: dict[str, Conditioning] = {}
         self._ahead: dict[str, Conditioning] = {}
 
@@ -78,24 +79,23 @@ class Prompts:
         if self._trained:
             return
         for caption in sorted(set(captions)):
-            self._cache[caption] = self._encode([caption])
+            self._cache[caption] = self._encode([caption]).to("cpu")
 
     @torch.no_grad()
     def encode_ahead(self, captions: Iterable[str], device: torch.device) -> None:
         """Encode what the next steps show and forget the last ones'; the text encoders are on the device meanwhile."""
         for text_encoder in self._models.text_encoders.values():
             text_encoder.to(device)
-        self._ahead = {
-            caption: self._encode([caption]) for caption in sorted(set(captions)) if caption not in self._cache
-        }
+        new = sorted({caption for caption in captions if caption not in self._cache})
+        self._ahead = {caption: self._encode([caption]).to("cpu") for caption in new}
         for text_encoder in self._models.text_encoders.values():
             text_encoder.to("cpu")
 
     def encode(self, captions: Sequence[str]) -> Conditioning:
         """Return the conditioning of a batch; with gradients when a text encoder is trained."""
-        known = self._cache | self._ahead
-        if all(caption in known for caption in captions):
-            return stack([known[caption] for caption in captions])
+        known = [self._cache.get(caption) or self._ahead.get(caption) for caption in captions]
+        if None not in known:
+            return stack([each for each in known if each is not None]).to(self._models.unet.device)
         if not self._models.text_encoders:
             raise ValueError("a caption that was not prepared, and the text encoders are freed")
         return self._encode(captions)

@@ -46,7 +46,7 @@ def _error(run: Run, indices: Sequence[int]) -> float:
     for index in indices[run.ranks.index :: run.ranks.count]:
         picture = run.dataset.pictures[index]
         caption = captions[picture.subset].whole(picture.caption)
-        mean_CHW = run.latents.plain[index].mean * run.models.vae_scaling_factor
+        mean_CHW = run.latents.plain[index].mean.to(run.accelerator.device) * run.models.vae_scaling_factor
         latents_BCHW = mean_CHW.expand(TIMESTEPS_PER_PICTURE, *mean_CHW.shape)
         noise_BCHW, timesteps_B = _fixed(run, index, latents_BCHW.shape)
         scheduler = run.models.noise_scheduler

@@ -10,7 +10,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from loratui_agent.train import loop
+from loratui_agent.train import gradients
 from loratui_agent.train.run import Run
 from support.tiny_run import new_run, take_steps
 
@@ -35,7 +35,7 @@ def prepared(folder: Path, **changes: Any) -> Run:
 def counted_by_us(run: Run, batch_size: int) -> float:
     """Return what our count holds of a micro-batch."""
     with run.pace.step():
-        loop._gradients(run, 1, 0, 1.0)
+        gradients.of_batch(run, run.schedule.batch(1, 0))
     assert run.pace._step.num_pictures == batch_size
     return run.pace._step.flops
 
@@ -43,7 +43,7 @@ def counted_by_us(run: Run, batch_size: int) -> float:
 def counted_by_torch(run: Run) -> int:
     """Return torch's own count: with attention as plain products, since it knows no other on a CPU."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        loop._gradients(run, 1, 0, 1.0)
+        gradients.of_batch(run, run.schedule.batch(1, 0))
     return counter.get_total_flops()
 
 

@@ -176,7 +176,7 @@ def test_looks_and_samples_and_the_try_out_read_as_far_as_training_does(tmp_path
             validation_split=0.5,
         )
         take_steps(run, 0)
-        look = validation.look(run, loop.predict)
+        look = validation.look(run)
         saving.make_samples(run, Controls(run.reporter))
         sample = (run.job.artifacts / "sample-step00000000-00.png").read_bytes()
         saved = saving.save_lora(run, "tiny.safetensors", ArtifactKind.LORA)

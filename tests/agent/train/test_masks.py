@@ -65,7 +65,10 @@ def test_a_mask_goes_the_way_of_its_picture_mirrored_or_not(tmp_path: Path):
     folder = masks_for(pictures, tmp_path / "masks")
     run = new_run(tmp_path, masked_loss=True, conditioning_data_dir=str(folder), flip_aug=True)
     take_steps(run, 1)
-    plain, mirrored = run.latents.mask([0], [False]), run.latents.mask([0], [True])
+    plain, mirrored = (
+        run.latents.mask([0], [False], torch.device("cpu")),
+        run.latents.mask([0], [True], torch.device("cpu")),
+    )
     assert plain is not None
     assert mirrored is not None
     assert plain.shape == (1, 1, *run.latents.plain[0].mean.shape[1:])
