@@ -175,7 +175,7 @@ def train_steps(run: Run, controls: Controls) -> None:
         if controls.stopping:
             return
         lr, rates = float(run.lr_scheduler.get_last_lr()[0]), signals.learning_rates(run)
-        with run.pace.step():
+        with run.pace.step(sum(run.schedule.batch_sizes(run.step + 1))):
             loss, grad_norm = take_step(run)
         now_s = time.monotonic()
         _watch_pace(run, watch)
@@ -213,7 +213,7 @@ def _watch_pace(run: Run, watch: Watch) -> None:
     facts = StepFacts(
         step=run.step,
         duration_s=timed.seconds,
-        num_pictures=timed.num_pictures,
+        num_pictures=timed.num_shared,
         waited_s=timed.wait_s,
         reserved_bytes=torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None,
     )

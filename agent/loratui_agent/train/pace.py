@@ -24,7 +24,15 @@ class TimedStep:
     seconds: float = 0.0
     wait_s: float = 0.0
     num_pictures: int = 0
+    """That this process did."""
+    num_shared: int = 0
+    """That all processes did."""
     flops: float = 0.0
+
+    @property
+    def all_flops(self) -> float:
+        """Return what all processes computed: pictures of one step are all as large, or nearly."""
+        return self.flops * self.num_shared / max(1, self.num_pictures)
 
 
 class Pace:
@@ -38,9 +46,9 @@ class Pace:
         self._flops_per_picture: dict[tuple[int, ...], float] = {}
 
     @contextlib.contextmanager
-    def step(self) -> Iterator[None]:
-        """Time a step. Only the first of all is not counted once there is another: it warms up."""
-        self._step = TimedStep()
+    def step(self, num_pictures: int) -> Iterator[None]:
+        """Time a step of so many pictures. Only the first of all is not counted once there is another: it warms up."""
+        self._step = TimedStep(num_shared=num_pictures)
         yield
         self._step.seconds = time.monotonic() - self._step.began_s
         if len(self._last) == 1 and not self._is_warm:
@@ -84,12 +92,12 @@ class Pace:
     @property
     def img_s(self) -> float:
         """Return pictures a second, regularisation pictures included."""
-        return sum(step.num_pictures for step in self._last) / self._seconds
+        return sum(step.num_shared for step in self._last) / self._seconds
 
     @property
     def tflop_s(self) -> float:
         """Return 10^12 floating-point operations a second; see ``FlopCount`` for what counts."""
-        return sum(step.flops for step in self._last) / self._seconds / 1e12
+        return sum(step.all_flops for step in self._last) / self._seconds / 1e12
 
     @property
     def data_wait(self) -> float:

@@ -19,7 +19,7 @@ def draw(pace: Pace) -> None:
 
 def take_step(pace: Pace, *num_pictures: int, device: str = "cpu") -> None:
     weight = torch.ones(4, 3, device=device)
-    with pace.step():
+    with pace.step(sum(num_pictures)):
         for number in num_pictures:
             draw(pace)
             pictures = torch.ones(number, 2, 3, device=device)
@@ -63,3 +63,14 @@ def test_what_comes_before_the_first_step_is_no_part_of_it():
         pass
     take_step(pace, 1)
     assert round(pace.img_s * pace._seconds) == 1
+
+
+def test_what_other_processes_did_of_a_step_counts_too():
+    pace = Pace()
+    with pace.step(6):
+        draw(pace)
+        pictures = torch.ones(3, 2, 3)
+        with pace.forward(pictures):
+            torch.nn.functional.linear(pictures, torch.ones(4, 3))
+    assert pace.img_s == 6 / pace.last.seconds
+    assert pace.tflop_s == 6 * (2 * 4 * 2 * 3) / pace.last.seconds / 1e12

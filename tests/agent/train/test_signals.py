@@ -109,7 +109,7 @@ def test_a_lora_without_effect_is_warned_of_with_its_evidence(tmp_path: Path):
 def test_metrics_are_told_every_few_seconds_and_not_with_each_step(tmp_path: Path):
     run = new_run(tmp_path)
     take_steps(run, 0)
-    with run.pace.step():
+    with run.pace.step(2):
         loop.take_step(run)
     for _ in range(2):
         signals.tell_metrics(run, {"unet": 1e-3})

@@ -1,5 +1,7 @@
 """The panes beside the charts: progress, machine, checkpoints, samples."""
 
+import math
+
 from loratui.domain import formatting, signals
 from loratui.domain.phases import title, took
 from loratui.domain.run import RunView
@@ -142,7 +144,7 @@ def _fact(name: str, value: str) -> Row:
 
 
 def _rate(lr: float | None) -> str:
-    return formatting.UNKNOWN if lr is None else f"{lr:.1e}"
+    return formatting.UNKNOWN if lr is None or not math.isfinite(lr) else f"{lr:.1e}"
 
 
 def _work(metrics: Metrics | None) -> Row:
