@@ -48,6 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "with text": {"network_train_unet_only": False},
     "bare": {},
 }
+DEVICE = torch.device("cuda")
 NUM_WARM_UP, NUM_STEPS = 5, 20
 RANK = 32
 MAX_VRAM_RATIO, MIN_SPEEDUP, MIN_SDXL_SHARE = 0.7, 2.0, 0.5
@@ -68,14 +69,14 @@ class Row:
     error: str = ""
 
 
-def random_models(kind: Kind, dtype: torch.dtype, device: torch.device) -> Models:
+def random_models(kind: Kind, dtype: torch.dtype) -> Models:
     """Build a base model of the true size, frozen."""
     configs = kind.configs
 
     def made(module: Any, of: torch.dtype) -> Any:
-        return module.to(device, of).requires_grad_(requires_grad=False)
+        return module.to(DEVICE, of).requires_grad_(requires_grad=False)
 
-    with device:
+    with DEVICE:
         unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(configs, subfolder="unet"))
         vae = AutoencoderKL.from_config(AutoencoderKL.load_config(configs, subfolder="vae"))
         text_encoders = {
@@ -122,8 +123,7 @@ def our_step(kind: Kind, side: int, batch: int, variant: str, folder: Path) -> t
     """Return a function that takes a step as the trainer does."""
     changes = dict(VARIANTS[variant])
     mode = changes.pop("compile", None)
-    device = torch.device("cuda")
-    run.load_models = lambda _name, dtype, **_configs: random_models(kind, dtype, device)
+    run.load_models = lambda _name, dtype, **_configs: random_models(kind, dtype)
     for name in ("ckpt", "artifacts"):
         (folder / name).mkdir()
     config = new_config(folder, batch, side, **changes)
@@ -140,8 +140,7 @@ def our_step(kind: Kind, side: int, batch: int, variant: str, folder: Path) -> t
 
 def bare_step(kind: Kind, side: int, batch: int) -> Callable[[], object]:
     """Return a function that takes a step as example scripts do."""
-    device = torch.device("cuda")
-    models = random_models(kind, torch.float32, device)
+    models = random_models(kind, torch.float32)
     models.vae = None
     models.text_encoders.clear()
     config = TrainingConfig(pretrained_model_name_or_path="none", train_data_dir="none", network_dim=RANK)
@@ -149,19 +148,19 @@ def bare_step(kind: Kind, side: int, batch: int) -> Callable[[], object]:
     lora.add_lora(unet, lora.unet_targets(unet), config)
     unet.train()
     parameters = lora.trainable_parameters(unet)
-    optimizer, scaler = torch.optim.AdamW(parameters, 1e-4), torch.amp.GradScaler("cuda")
-    hidden = torch.randn(batch, 77, unet.config.cross_attention_dim, device=device)
+    optimizer, scaler = torch.optim.AdamW(parameters, 1e-4), torch.amp.GradScaler(DEVICE.type)
+    hidden = torch.randn(batch, 77, unet.config.cross_attention_dim, device=DEVICE)
     added = None
     if kind is SDXL:
-        sizes = torch.tensor([[side, side, 0, 0, side, side]] * batch, dtype=torch.float32, device=device)
-        added = {"text_embeds": torch.randn(batch, 1280, device=device), "time_ids": sizes}
-    latents = torch.randn(batch, 4, side // 8, side // 8, device=device)
+        sizes = torch.tensor([[side, side, 0, 0, side, side]] * batch, dtype=torch.float32, device=DEVICE)
+        added = {"text_embeds": torch.randn(batch, 1280, device=DEVICE), "time_ids": sizes}
+    latents = torch.randn(batch, 4, side // 8, side // 8, device=DEVICE)
 
     def step() -> float:
         noise = torch.randn_like(latents)
-        t = torch.randint(0, 1000, (batch,), device=device)
+        t = torch.randint(0, 1000, (batch,), device=DEVICE)
         noisy = models.noise_scheduler.add_noise(latents, noise, t)
-        with torch.autocast("cuda", torch.float16):
+        with torch.autocast(DEVICE.type, torch.float16):
             predicted = unet(noisy, t, hidden, added_cond_kwargs=added).sample
         loss = F.mse_loss(predicted.float(), noise)
         scaler.scale(loss).backward()

@@ -23,7 +23,7 @@ def learning_rates(run: Run) -> dict[str, float]:
 def tell_metrics(run: Run, rates: dict[str, float]) -> None:
     """Say how the last steps went, every few seconds and after the last; ``rates`` are those of the step taken."""
     now_s = time.monotonic()
-    if now_s - run.metrics_at_s < _METRICS_EVERY_S and run.step < run.plan.steps:
+    if now_s - run.metrics_at_s < _METRICS_EVERY_S and run.step < run.plan.stop_step:
         return
     run.metrics_at_s = now_s
     run.reporter.emit(
