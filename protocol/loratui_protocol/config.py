@@ -93,6 +93,10 @@ class TrainingConfig:
     """Probability that an element of the LoRA's input is dropped in training."""
     network_args: dict[str, float] = field(default_factory=dict)
     """``["conv_dim=8", "conv_alpha=4"]``: rank and alpha of the UNet's convolutions; conv_alpha unset: its rank."""
+    network_weights: str | None = None
+    """A LoRA file to go on from, with kohya's names: its modules, ranks and alpha must be those of this config."""
+    dim_from_weights: bool = False
+    """Take the ranks and alphas, convolutions included, from ``network_weights``, each module its own."""
     scale_weight_norms: float | None = None
     """Most that the delta of a module may amount to, as a norm; larger ones are scaled down after each step."""
     network_train_unet_only: bool = False

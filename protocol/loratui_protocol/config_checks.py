@@ -145,6 +145,11 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "conv_dim a whole number from 1, conv_alpha above 0",
         ),
         ("conv_alpha" not in config.network_args or config.conv_dim is not None, "network_args", "with conv_dim"),
+        (
+            not config.dim_from_weights or bool(config.network_weights),
+            "dim_from_weights",
+            "false without network_weights",
+        ),
         (config.scale_weight_norms is None or config.scale_weight_norms > 0, "scale_weight_norms", "above 0"),
         (config.network_dropout is None or 0 <= config.network_dropout < 1, "network_dropout", "from 0 to below 1"),
         (config.min_snr_gamma is None or config.min_snr_gamma > 0, "min_snr_gamma", "above 0"),

@@ -20,7 +20,7 @@ from loratui_protocol.known_models import current_address
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
 
-_PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
+_PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "network_weights", "output_dir")
 _MAX_SHOWN_CHARS = 40
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 

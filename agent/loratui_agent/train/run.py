@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from loratui_agent.model_path import resolve_model
-from loratui_agent.train import lora, single_file
+from loratui_agent.train import lora, single_file, starting
 from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.checkpoint import check_newest_state
 from loratui_agent.train.delta_norms import DeltaNorms
@@ -122,15 +122,17 @@ def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs:
         DatasetError, ModelError, ConfigError: before anything is written.
         StorageError: the saved state is of another run; no model was loaded.
     """
+    text_width = None if configs is None else single_file.text_width(configs)
+    model = resolve_model(job.config.pretrained_model_name_or_path, text_width=text_width)
+    job, start = starting.fit_start(job, model, configs)
     fit = fit_of(job)
     config = fit.fitted(job.config)
     seed = fixed_seed(job)
     reporter.emit(messages.Setup(phase="dataset", message="reading the dataset"))
     dataset = scan_config(config, verify=True)
     planned = plan(config, dataset.pictures)
-    text_width = None if configs is None else single_file.text_width(configs)
-    base = base_hash(resolve_model(config.pretrained_model_name_or_path, text_width=text_width))
-    identity = identity_of(job.config, dataset, base.sha256, seed)
+    base = base_hash(model)
+    identity = identity_of(job.config, dataset, base.sha256, seed, starting.start_sha256(start))
     check_newest_state(job.checkpoints, identity, planned.steps)
     reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
     precision = _precision(config)
@@ -179,11 +181,7 @@ def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs:
     )
     # PEFT draws the downs from torch's global generator.
     torch.manual_seed(seed)
-    if "unet" in learning_rates:
-        lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
-    for name, text_encoder in models.text_encoders.items():
-        if name in learning_rates:
-            lora.add_lora(text_encoder, lora.text_encoder_targets(text_encoder), config)
+    starting.attach(models, learning_rates, config, start)
     return run
 
 

@@ -139,6 +139,8 @@ SHOWN_BY: dict[str, str] = {
     "max_token_length": "agent/train/test_long_captions.py::test_what_stands_beyond_75_tokens_is_learned_from",
     "network_module": "protocol/test_config.py::test_an_impossible_value_is_refused_by_name",
     "network_args": "agent/train/test_flags.py::test_convolutions_are_learned_beside_the_rest",
+    "network_weights": "agent/train/test_starting.py::test_a_training_begins_with_what_the_file_holds_and_learns_on",
+    "dim_from_weights": "agent/train/test_starting.py::test_each_module_may_have_its_own_rank_and_alpha_from_the_file",
     "network_train_unet_only": "agent/train/test_sdxl.py::test_a_part_without_a_rate_is_left_as_it_is",
     "network_train_text_encoder_only": "agent/train/test_sdxl.py::test_a_part_without_a_rate_is_left_as_it_is",
     "lr_scheduler_args": "agent/train/test_optim.py::test_the_schedules_fall_as_their_names_say",

@@ -41,6 +41,8 @@ from loratui_protocol.subsets import Kind, moved, subsets_of
 
 SLOW_CODE = "upload.slow"
 """Under which a slow upload is refused, and accepted by name."""
+_START = "start/lora.safetensors"
+"""The LoRA file that a run starts from, below ``inputs/``: nothing shows its name."""
 _HASHERS = 4
 _JUDGED_FROM_BYTES = 1 << 20
 
@@ -141,6 +143,7 @@ def plan_supply(
     on_the_box = dataclasses.replace(
         moved(config, lambda kind, folder: f"inputs/{place}" if (place := places.get((kind, folder))) else ""),
         pretrained_model_name_or_path=f"inputs/model/{model.name}",
+        network_weights=f"inputs/{_START}" if config.network_weights else None,
         output_dir=None,
     )
     paths = list(dict.fromkeys([*extra_blobs, *(each.path for each in found)]))
@@ -234,6 +237,8 @@ def _inputs(config: TrainingConfig, model: ModelSource | None) -> tuple[list[_Fo
         name, path = _local_model(config.pretrained_model_name_or_path)
         model = ModelSource(kind=ModelKind.FILES, name=name)
         found += [_Found(f"model/{name}", path)] if path.is_file() else _model_files(path, name)
+    if config.network_weights:
+        found.append(_Found(_START, Path(config.network_weights)))
     return found, model
 
 
