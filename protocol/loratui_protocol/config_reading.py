@@ -250,7 +250,7 @@ class Reading:
             name, _, written = (part.strip() for part in item.partition("="))
             if name not in NETWORK_ARGS:
                 close = difflib.get_close_matches(name, NETWORK_ARGS, n=1)
-                known = " and ".join(NETWORK_ARGS)
+                known = ", ".join(NETWORK_ARGS)
                 fix = f"did you mean {close[0]}?" if close else f"remove it: {known} are what is supported"
                 self._refuse("config.unsupported", f"network_args has {name!r}, which is not supported", fix)
                 continue

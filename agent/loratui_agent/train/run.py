@@ -21,7 +21,7 @@ from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
 from loratui_agent.train.objective import Objective, new_objective
-from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
+from loratui_agent.train.optim import new_lr_scheduler, new_optimizer, parts_of
 from loratui_agent.train.pace import Pace
 from loratui_agent.train.ranks import Ranks
 from loratui_agent.train.reporter import Reporter
@@ -30,6 +30,7 @@ from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, scan_config
+from loratui_protocol.effective_lr import rates_of
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
 from loratui_protocol.subsets import largest_resolution, subsets_of
@@ -242,7 +243,9 @@ def add_optimizer(run: Run) -> None:
     """Create optimizer and schedule, and let accelerate place everything."""
     config = run.config
     parts = [
-        Part(name, lora.trainable_parameters(model), run.learning_rates[name]) for name, model in run.learning.items()
+        part
+        for name, model in run.learning.items()
+        for part in parts_of(rates_of(config, name, run.learning_rates[name]), model)
     ]
     optimizer = new_optimizer(
         config, parts, lambda text: run.reporter.emit(messages.Warn(code="optimizer.fallback", message=text))

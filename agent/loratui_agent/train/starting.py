@@ -13,6 +13,7 @@ from torch import Tensor
 from loratui_agent.files import sha256_of
 from loratui_agent.train import lora
 from loratui_agent.train.conditioning import TextEncoder
+from loratui_agent.train.dropout import add_dropout
 from loratui_agent.train.job import Job
 from loratui_agent.train.kinds import Kind, kind_of
 from loratui_agent.train.models import Models
@@ -60,6 +61,7 @@ def attach(models: Models, learning: Collection[str], config: TrainingConfig, st
             lora.add_lora(model, targets, config)
         else:
             _go_on(models.kind, part, model, targets, config, start, held)
+        add_dropout(model, config)
 
 
 def _go_on(
