@@ -69,9 +69,13 @@ async def test_the_lora_file_that_a_run_goes_on_from_travels(tmp_path, config):
     start = tmp_path / "my lora.safetensors"
     start.write_bytes(b"some weights")
     config = dataclasses.replace(config, network_weights=str(start))
-    there, folder = await at_the_box(plan_supply(config, environment=ENVIRONMENT), tmp_path / "home")
+    supply = plan_supply(config, environment=ENVIRONMENT)
+    there, folder = await at_the_box(supply, tmp_path / "home")
     assert there.network_weights == str(folder / "inputs/start/lora.safetensors")
     assert (folder / "inputs/start/lora.safetensors").read_bytes() == b"some weights"
+    assert changed_pictures(config, supply.manifest) == []
+    start.write_bytes(b"other weight")
+    assert changed_pictures(config, supply.manifest) == ["start/lora.safetensors"]
     without = dataclasses.replace(config, network_weights=None)
     assert supply_size(config, None) - supply_size(without, None) == len(b"some weights")
     assert plan_supply(without, environment=ENVIRONMENT).config_toml.count("network_weights") == 0
