@@ -92,7 +92,14 @@ class TrainingConfig:
     network_dropout: float | None = None
     """Probability that an element of the LoRA's input is dropped in training."""
     network_args: dict[str, float] = field(default_factory=dict)
-    """``["conv_dim=8", "conv_alpha=4"]``: rank and alpha of the UNet's convolutions; conv_alpha unset: its rank."""
+    """``["conv_dim=8", "conv_alpha=4"]``: rank and alpha of the UNet's convolutions; conv_alpha unset: its rank.
+    ``rank_dropout``, ``module_dropout``: the share that is left out in training, of each module's ranks, of the
+    modules. ``loraplus_lr_ratio``, or ``_unet_lr_ratio`` and ``_text_encoder_lr_ratio``: LoRA+ (arXiv 2402.12354), by
+    which the ups learn faster than the downs; 16 is usual."""
+    network_weights: str | None = None
+    """A LoRA file to go on from, with kohya's names: its modules, ranks and alpha must be those of this config."""
+    dim_from_weights: bool = False
+    """Take the ranks and alphas, convolutions included, from ``network_weights``, each module its own."""
     scale_weight_norms: float | None = None
     """Most that the delta of a module may amount to, as a norm; larger ones are scaled down after each step."""
     network_train_unet_only: bool = False
@@ -263,6 +270,21 @@ class TrainingConfig:
     def conv_alpha(self) -> float:
         """Return the alpha of convolutions."""
         return self.network_args.get("conv_alpha", float(self.conv_dim or 1))
+
+    @property
+    def rank_dropout(self) -> float:
+        """Return the share of each module's ranks that is left out in training."""
+        return self.network_args.get("rank_dropout", 0.0)
+
+    @property
+    def module_dropout(self) -> float:
+        """Return the share of the modules that is left out in training."""
+        return self.network_args.get("module_dropout", 0.0)
+
+    def loraplus_ratio(self, part: str) -> float | None:
+        """Return how much faster the ups of a model, as pipelines call it, learn than its downs; None: as fast."""
+        own = f"loraplus_{'unet' if part == 'unet' else 'text_encoder'}_lr_ratio"
+        return self.network_args.get(own, self.network_args.get("loraplus_lr_ratio"))
 
     @property
     def effective_unet_lr(self) -> float:

@@ -19,7 +19,7 @@ def advice(config: TrainingConfig) -> list[Finding]:
         )
         for key, reason in _without_effect(config)
     ]
-    if config.network_alpha is None:
+    if config.network_alpha is None and config.network_weights is None:
         findings.append(
             Finding(
                 code="config.alpha",

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from loratui_protocol.config import TrainingConfig
 
 LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
-NETWORK_ARGS = ("conv_dim", "conv_alpha")
+LORA_PLUS = ("loraplus_lr_ratio", "loraplus_unet_lr_ratio", "loraplus_text_encoder_lr_ratio")
+NETWORK_ARGS = ("conv_dim", "conv_alpha", "rank_dropout", "module_dropout", *LORA_PLUS)
 NUM_TIMESTEPS = 1000
 """Of every Stable Diffusion model."""
 MAX_TOKEN_LENGTHS = (75, 150, 225)
@@ -140,11 +141,28 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
         (bool(config.caption_separator), "caption_separator", "at least a character"),
         (config.network_alpha is None or config.network_alpha > 0, "network_alpha", "above 0"),
         (
-            all(value > 0 for value in config.network_args.values()) and (config.conv_dim or 0) % 1 == 0,
+            all(config.network_args.get(key, 1) > 0 for key in ("conv_dim", "conv_alpha", *LORA_PLUS))
+            and config.network_args.get("conv_dim", 1) % 1 == 0,
             "network_args",
-            "conv_dim a whole number from 1, conv_alpha above 0",
+            "conv_dim a whole number from 1, conv_alpha and the ratios of LoRA+ above 0",
+        ),
+        (
+            0 <= config.rank_dropout < 1 and 0 <= config.module_dropout < 1,
+            "network_args",
+            "rank_dropout and module_dropout from 0 to below 1",
+        ),
+        (
+            not any(key in config.network_args for key in LORA_PLUS)
+            or not (config.optimizer_type == "Prodigy" or sets_own_rate(config.optimizer_type, config.optimizer_args)),
+            "network_args",
+            f"without the ratios of LoRA+: {config.optimizer_type} finds one rate for all",
         ),
         ("conv_alpha" not in config.network_args or config.conv_dim is not None, "network_args", "with conv_dim"),
+        (
+            not config.dim_from_weights or bool(config.network_weights),
+            "dim_from_weights",
+            "false without network_weights",
+        ),
         (config.scale_weight_norms is None or config.scale_weight_norms > 0, "scale_weight_norms", "above 0"),
         (config.network_dropout is None or 0 <= config.network_dropout < 1, "network_dropout", "from 0 to below 1"),
         (config.min_snr_gamma is None or config.min_snr_gamma > 0, "min_snr_gamma", "above 0"),

@@ -19,7 +19,7 @@ from loratui_protocol.known_models import current_address
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
 
-_PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "output_dir")
+_PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "network_weights", "output_dir")
 _MAX_SHOWN_CHARS = 40
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
@@ -238,7 +238,7 @@ class Reading(Told):
             name, _, written = (part.strip() for part in item.partition("="))
             if name not in NETWORK_ARGS:
                 close = difflib.get_close_matches(name, NETWORK_ARGS, n=1)
-                known = " and ".join(NETWORK_ARGS)
+                known = ", ".join(NETWORK_ARGS)
                 fix = f"did you mean {close[0]}?" if close else f"remove it: {known} are what is supported"
                 self._refuse("config.unsupported", f"network_args has {name!r}, which is not supported", fix)
                 continue

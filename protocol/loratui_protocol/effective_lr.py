@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from loratui_protocol.config import TrainingConfig
 
+PLUS = " plus"
+"""sd-scripts' word for what LoRA+ lets learn faster: the ups of a model, whose name stands before."""
 CONV = "conv"
 """The UNet's convolutions, which ``conv_dim`` and ``conv_alpha`` give a scale of their own."""
 
@@ -22,4 +24,10 @@ def planned_rates(config: TrainingConfig) -> dict[str, float]:
     rates = {"unet": config.effective_unet_lr, "text_encoder": first}
     if second != first:
         rates["text_encoder_2"] = second
-    return {name: rate for name, rate in rates.items() if rate > 0}
+    return {key: each for name, rate in rates.items() if rate > 0 for key, each in rates_of(config, name, rate).items()}
+
+
+def rates_of(config: TrainingConfig, name: str, rate: float) -> dict[str, float]:
+    """Return the learning rate of a model's LoRA and, with LoRA+, the one that its ups have instead."""
+    ratio = config.loraplus_ratio(name)
+    return {name: rate} if ratio is None else {name: rate, f"{name}{PLUS}": rate * ratio}

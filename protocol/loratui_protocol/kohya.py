@@ -7,8 +7,6 @@ sd-scripts keeps unknown keys of a config silently. Here a key is read, reported
 UNSUPPORTED: dict[str, tuple[object, str]] = {
     "vae": (None, "training with another VAE than the model's own"),
     "v2": (False, "Stable Diffusion 2.x"),
-    "network_weights": (None, "continuing from an existing LoRA file"),
-    "dim_from_weights": (False, "continuing from an existing LoRA file"),
     "base_weights": (None, "merging LoRA files into the base model first"),
     "base_weights_multiplier": (None, "merging LoRA files into the base model first"),
     "lr_scheduler_type": ("", "schedulers by class name"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ _NUM_BITS = {
     **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
     **dict.fromkeys(("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"), 8),
 }
+_SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "BF16": "<f", "I64": "<q", "I32": "<i"}
 _AGAIN = "download the file again"
 
 
@@ -60,6 +62,32 @@ def read_header(path: Path) -> Header:
             f"{path} can't be read ({error})", fix="check the file's permissions", code="model.unreadable"
         ) from error
     return parse_header(path, text, size - LENGTH_BYTES - length)
+
+
+def read_scalars(path: Path) -> dict[str, float]:
+    """Return every tensor of one element of a file whose header ``read_header`` has found to be sound.
+
+    Raises:
+        ModelError: the file can't be read, or is no such file any more.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            content = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+            found = {}
+            for name, entry in content.items():
+                dtype = entry.get("dtype")
+                if dtype in _SCALARS and math.prod(entry["shape"]) == 1:
+                    file.seek(LENGTH_BYTES + length + entry["data_offsets"][0])
+                    found[name] = _number(dtype, file.read(_NUM_BITS[dtype] // 8))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise _damaged(path, "it changes while it is read") from error
+    return found
+
+
+def _number(dtype: str, content: bytes) -> float:
+    # bfloat16 is the upper half of a float.
+    return float(struct.unpack(_SCALARS[dtype], bytes(2) + content if dtype == "BF16" else content)[0])
 
 
 def header_length(name: Path | str, start: bytes, size: int) -> int:

@@ -148,6 +148,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "network_dim": _count,
         "network_alpha": _maybe(_rate),
         "network_dropout": _maybe(st.floats(0, 0.99)),
+        "network_weights": _maybe(_path),
         "learning_rate": _rate,
         "unet_lr": _maybe(_rate),
         "text_encoder_lr": _maybe(_rate | st.tuples(_rate, _rate)),
@@ -192,6 +193,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
     }
     drawn = {name: draw(strategy) for name, strategy in values.items()}
     chosen = {"lr_scheduler": scheduler, "optimizer_type": optimizer}
+    chosen["dim_from_weights"] = drawn["network_weights"] is not None and draw(st.booleans())
     # Allowed at every resolution, of one dataset.
     chosen["min_resolution"] = None if drawn["datasets"] else draw(_maybe(st.just(32)))
     chosen |= {f"keep_{key}": 2 * (drawn[f"save_{key}"] or 1) for key in ("every_n_steps", "every_n_epochs")}

@@ -28,7 +28,7 @@ from loratui_protocol.state_files import STATE_FORMAT, state_folder, step_of_fol
 logger = logging.getLogger(__name__)
 
 NUM_KEPT = 2
-HASHED = ("base model", "dataset")
+HASHED = ("base model", "dataset", "LoRA file that it started from")
 """What an identity has the hash of."""
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 

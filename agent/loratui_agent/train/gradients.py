@@ -54,7 +54,8 @@ def _of_piece(run: Run, batch: Sequence[Exposure], piece: Piece, seed: int) -> T
     loss_B = run.objective.losses(predicted_BCHW, target_BCHW, drawn.timesteps_B, mask_B1HW)
     prior_B = [config.prior_loss_weight if run.dataset.pictures[i].is_reg else 1.0 for i in indices]
     loss = (loss_B * torch.tensor(prior_B, device=device)).mean() * piece.share
-    run.accelerator.backward(loss)
+    if loss.requires_grad:  # not where module_dropout has left out every module
+        run.accelerator.backward(loss)
     return loss.detach()
 
 

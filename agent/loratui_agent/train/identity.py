@@ -45,18 +45,23 @@ _OUTSIDE_IDENTITY = frozenset(
         "train_data_dir",
         "reg_data_dir",
         "conditioning_data_dir",
+        "network_weights",
+        # The ranks that come of it count.
+        "dim_from_weights",
         # What is in effect for each subset counts.
         "datasets",
     }
 )
 
 
-def identity_of(config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int) -> dict[str, str]:
+def identity_of(
+    config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int, start_sha256: str
+) -> dict[str, str]:
     """Return all that decides the weights: a saved state only continues its own run.
 
     It is the same on every machine: neither paths nor a precision that the config leaves open are part of it.
     """
-    hashes = dict(zip(HASHED, (base_sha256, fingerprint(dataset)), strict=True))
+    hashes = dict(zip(HASHED, (base_sha256, fingerprint(dataset), start_sha256), strict=True))
     decisive = {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
     subsets = [subset.in_effect() for subset in subsets_of(config)] if config.datasets else []
     return {**hashes, "seed": str(seed), **decisive, "datasets": repr(subsets)}

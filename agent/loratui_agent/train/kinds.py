@@ -1,6 +1,5 @@
 """The one place that knows in what the kinds of base models differ: how they are read, told, written and drawn with."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from loratui_agent.train.conditioning import (
 )
 from loratui_protocol import architecture
 from loratui_protocol.architecture import Architecture
+from loratui_protocol.lora_names import lora_names
 
 Pipeline: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
 
@@ -45,7 +45,6 @@ class TextPart:
     name: str
     """Its folder, and what pipelines call it."""
     tokenizer: str
-    lora_prefix: str
     model: type[TextEncoder]
     prefix: str
     """What its tensors in a single file begin with."""
@@ -71,52 +70,12 @@ class Kind:
     """kohya's ``ss_base_model_version``, by which loaders tell the kinds apart."""
     modelspec: str
     """The same for ``modelspec.architecture``."""
-    unet_name: Callable[[str], str]
-    """Turn diffusers' dotted name of a UNet's module into the one that LoRA files have."""
     is_large: bool
     """Whether it fits usual GPUs in 16 bits alone, and its pictures one at a time."""
 
     def lora_name(self, part: str, name: str) -> str:
         """Return kohya's name of a module; ``part`` is the model that has it under the dotted ``name``."""
-        if part == "unet":
-            return f"lora_unet_{self.unet_name(name)}".replace(".", "_")
-        prefix = next(text.lora_prefix for text in self.text_parts if text.name == part)
-        # Newer transformers dropped ``text_model.`` from module names; every loader still expects it in the file.
-        inner = name if name.startswith("text_model.") else f"text_model.{name}"
-        return f"{prefix}_{inner}".replace(".", "_")
-
-
-_SGM_LAYERS = {
-    "conv1": "in_layers.2",
-    "conv2": "out_layers.3",
-    "time_emb_proj": "emb_layers.1",
-    "conv_shortcut": "skip_connection",
-}
-
-
-def _sgm_name(name: str) -> str:
-    """Return the name in the UNet's first publication, which kohya's files have for SDXL: three blocks a level."""
-    middle = re.fullmatch(r"mid_block\.(resnets|attentions)\.(\d)\.(.+)", name)
-    if middle:
-        part, index, layer = middle.groups()
-        # A resnet, an attention, a resnet.
-        return f"middle_block.{1 if part == 'attentions' else 2 * int(index)}.{_sgm_layer(part, layer)}"
-    outer = re.fullmatch(r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.+)", name)
-    if outer is None:
-        return name
-    side, level, part, index, layer = outer.groups()
-    first = 3 * int(level)
-    if part == "downsamplers":
-        return f"input_blocks.{first + 3}.0.op"
-    if part == "upsamplers":
-        return f"output_blocks.{first + 2}.2.{layer}"
-    # The first input block is the convolution before all levels.
-    block = f"input_blocks.{first + int(index) + 1}" if side == "down" else f"output_blocks.{first + int(index)}"
-    return f"{block}.{1 if part == 'attentions' else 0}.{_sgm_layer(part, layer)}"
-
-
-def _sgm_layer(part: str, layer: str) -> str:
-    return _SGM_LAYERS.get(layer, layer) if part == "resnets" else layer
+        return lora_names(self.architecture, part, name)[0]
 
 
 SD1 = Kind(
@@ -126,7 +85,6 @@ SD1 = Kind(
         TextPart(
             name="text_encoder",
             tokenizer="tokenizer",
-            lora_prefix="lora_te",
             model=CLIPTextModel,
             prefix=architecture.SD1.text_prefixes[0],
         ),
@@ -137,7 +95,6 @@ SD1 = Kind(
     pipeline_arguments={"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
     base_model_version="sd_v1",
     modelspec="stable-diffusion-v1/lora",
-    unet_name=str,
     is_large=False,
 )
 SDXL = Kind(
@@ -147,14 +104,12 @@ SDXL = Kind(
         TextPart(
             name="text_encoder",
             tokenizer="tokenizer",
-            lora_prefix="lora_te1",
             model=CLIPTextModel,
             prefix=architecture.SDXL.text_prefixes[0],
         ),
         TextPart(
             name="text_encoder_2",
             tokenizer="tokenizer_2",
-            lora_prefix="lora_te2",
             model=CLIPTextModelWithProjection,
             prefix=architecture.SDXL.text_prefixes[1],
             convert=_from_open_clip,
@@ -166,7 +121,6 @@ SDXL = Kind(
     pipeline_arguments={"add_watermarker": False},
     base_model_version="sdxl_base_v1-0",
     modelspec="stable-diffusion-xl-v1-base/lora",
-    unet_name=_sgm_name,
     is_large=True,
 )
 _KINDS = {kind.architecture: kind for kind in (SD1, SDXL)}

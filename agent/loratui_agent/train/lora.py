@@ -1,6 +1,6 @@
 """LoRA modules on the UNet and the text encoders, through PEFT, on the same modules that kohya trains."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -80,23 +80,31 @@ def text_encoder_targets(text_encoder: TextEncoder) -> list[str]:
     ]
 
 
-def add_lora(model: UNet2DConditionModel | TextEncoder, targets: list[str], config: TrainingConfig) -> None:
+def add_lora(
+    model: UNet2DConditionModel | TextEncoder,
+    targets: list[str],
+    config: TrainingConfig,
+    dims: Callable[[str], tuple[int, float] | None] = lambda _: None,
+) -> None:
     """Attach trainable float32 LoRA modules to the frozen ``model``; ups start at zero, so nothing changes yet.
 
-    With ``conv_dim`` a UNet gets them on its convolutions, too.
+    With ``conv_dim`` a UNet gets them on its convolutions, too. ``dims`` gives a module its own (rank, alpha).
     """
     wide: list[str] = []
     if config.conv_dim is not None and isinstance(model, UNet2DConditionModel):
         narrow, wide = convolution_targets(model)
         targets = [*targets, *narrow, *wide]
+    own = {name: given for name in targets if (given := dims(name)) is not None}
+    ranks = {**dict.fromkeys(wide, config.conv_dim), **{name: rank for name, (rank, _) in own.items()}}
+    alphas = {**dict.fromkeys(wide, config.conv_alpha), **{name: alpha for name, (_, alpha) in own.items()}}
     model.add_adapter(
         LoraConfig(
             r=config.network_dim,
             # PEFT's r and lora_alpha are kohya's network_dim and network_alpha.
             lora_alpha=config.alpha,
             lora_dropout=config.network_dropout or 0.0,
-            rank_pattern=dict.fromkeys(wide, config.conv_dim),
-            alpha_pattern=dict.fromkeys(wide, config.conv_alpha),
+            rank_pattern=ranks,
+            alpha_pattern=alphas,
             target_modules=targets,
             init_lora_weights=True,
         ),

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from loratui_agent.train.lora import lora_modules, trainable_parameters
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.lr_schedule import lr_factor
@@ -32,6 +33,16 @@ class Part:
     name: str
     parameters: list[nn.Parameter]
     lr: float
+
+
+def parts_of(rates: Mapping[str, float], model: nn.Module) -> list[Part]:
+    """Return a model's LoRA as one part, or where it has two rates (LoRA+) its downs and its ups, in a fixed order."""
+    if len(rates) == 1:
+        [(name, rate)] = rates.items()
+        return [Part(name, trainable_parameters(model), rate)]
+    modules = list(lora_modules(model))
+    sides = ([module.down for module in modules], [module.up for module in modules])
+    return [Part(name, side, rate) for (name, rate), side in zip(rates.items(), sides, strict=True)]
 
 
 def new_optimizer(config: TrainingConfig, parts: list[Part], tell: Callable[[str], None]) -> Optimizer:

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from loratui_agent.model_path import resolve_model
-from loratui_agent.train import lora, single_file
+from loratui_agent.train import lora, single_file, starting
 from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.checkpoint import check_newest_state
 from loratui_agent.train.delta_norms import DeltaNorms
@@ -21,7 +21,7 @@ from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
 from loratui_agent.train.models import Models, agree_on_prediction, load_models, native_area_px
 from loratui_agent.train.objective import Objective, new_objective
-from loratui_agent.train.optim import Part, new_lr_scheduler, new_optimizer
+from loratui_agent.train.optim import new_lr_scheduler, new_optimizer, parts_of
 from loratui_agent.train.pace import Pace
 from loratui_agent.train.ranks import Ranks
 from loratui_agent.train.reporter import Reporter
@@ -30,6 +30,7 @@ from loratui_protocol import messages
 from loratui_protocol.captions import Captions
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, scan_config
+from loratui_protocol.effective_lr import rates_of
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
 from loratui_protocol.subsets import largest_resolution, subsets_of
@@ -122,15 +123,17 @@ def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs:
         DatasetError, ModelError, ConfigError: before anything is written.
         StorageError: the saved state is of another run; no model was loaded.
     """
+    text_width = None if configs is None else single_file.text_width(configs)
+    model = resolve_model(job.config.pretrained_model_name_or_path, text_width=text_width)
+    job, start = starting.fit_start(job, model, configs)
     fit = fit_of(job)
     config = fit.fitted(job.config)
     seed = fixed_seed(job)
     reporter.emit(messages.Setup(phase="dataset", message="reading the dataset"))
     dataset = scan_config(config, verify=True)
     planned = plan(config, dataset.pictures)
-    text_width = None if configs is None else single_file.text_width(configs)
-    base = base_hash(resolve_model(config.pretrained_model_name_or_path, text_width=text_width))
-    identity = identity_of(job.config, dataset, base.sha256, seed)
+    base = base_hash(model)
+    identity = identity_of(job.config, dataset, base.sha256, seed, starting.start_sha256(start))
     check_newest_state(job.checkpoints, identity, planned.steps)
     reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
     precision = _precision(config)
@@ -179,11 +182,7 @@ def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs:
     )
     # PEFT draws the downs from torch's global generator.
     torch.manual_seed(seed)
-    if "unet" in learning_rates:
-        lora.add_lora(models.unet, lora.unet_targets(models.unet), config)
-    for name, text_encoder in models.text_encoders.items():
-        if name in learning_rates:
-            lora.add_lora(text_encoder, lora.text_encoder_targets(text_encoder), config)
+    starting.attach(models, learning_rates, config, start)
     return run
 
 
@@ -244,7 +243,9 @@ def add_optimizer(run: Run) -> None:
     """Create optimizer and schedule, and let accelerate place everything."""
     config = run.config
     parts = [
-        Part(name, lora.trainable_parameters(model), run.learning_rates[name]) for name, model in run.learning.items()
+        part
+        for name, model in run.learning.items()
+        for part in parts_of(rates_of(config, name, run.learning_rates[name]), model)
     ]
     optimizer = new_optimizer(
         config, parts, lambda text: run.reporter.emit(messages.Warn(code="optimizer.fallback", message=text))

@@ -14,7 +14,17 @@ from loratui_agent.train import export, lora
 from loratui_agent.train.conditioning import TextEncoder
 from loratui_agent.train.kinds import SD1, SDXL, Kind
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.lora_size import SD1_NETWORK, SDXL_NETWORK, TINY_NETWORK, LoraSize, Network, lora_size
+from loratui_protocol.lora_names import lora_names
+from loratui_protocol.lora_size import (
+    SD1_NETWORK,
+    SDXL_NETWORK,
+    TINY_NETWORK,
+    LoraSize,
+    Network,
+    lora_layers,
+    lora_size,
+    network_of,
+)
 
 KINDS = [
     (SD1, SD1.configs, SD1_NETWORK),
@@ -54,7 +64,15 @@ def attached(kind: Kind, configs: Path, config: TrainingConfig) -> dict[str, UNe
 )
 def test_what_is_counted_is_what_is_trained(kind: Kind, configs: Path, network: Network, changes: dict[str, object]):
     config = replace(CONFIG, **changes)  # type: ignore[arg-type]
-    modules = [each for model in attached(kind, configs, config).values() for each in lora.lora_modules(model)]
+    found = [
+        (part, each) for part, model in attached(kind, configs, config).items() for each in lora.lora_modules(model)
+    ]
+    modules = [each for _, each in found]
+    layers = {lora_names(network.architecture, each.part, each.name)[0]: each for each in lora_layers(network, config)}
+    assert {name: (layer.taken, layer.given) for name, layer in layers.items()} == {
+        kind.lora_name(part, each.name): (each.down[0].numel(), each.up.shape[0]) for part, each in found
+    }
+    assert network_of(configs) == network
     numbers = sum(each.down.numel() + each.up.numel() for each in modules)
     assert lora_size(network, config) == LoraSize(len(modules), numbers)
 

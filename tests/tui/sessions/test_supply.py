@@ -10,7 +10,7 @@ import pytest
 
 from loratui.domain.transfer_cost import TransferLimits
 from loratui.remote import upload as uploads
-from loratui.sessions.supply import Supply, bring, changed_pictures, plan_supply
+from loratui.sessions.supply import Supply, bring, changed_pictures, plan_supply, supply_size
 from loratui_agent.provision import provision
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
@@ -63,6 +63,22 @@ async def test_the_box_sees_the_same_dataset_and_the_same_names(tmp_path, config
     for own in ("pretrained_model_name_or_path", *own_paths):
         there = dataclasses.replace(there, **{own: getattr(config, own)})
     assert there == config
+
+
+async def test_the_lora_file_that_a_run_goes_on_from_travels(tmp_path, config):
+    start = tmp_path / "my lora.safetensors"
+    start.write_bytes(b"some weights")
+    config = dataclasses.replace(config, network_weights=str(start))
+    supply = plan_supply(config, environment=ENVIRONMENT)
+    there, folder = await at_the_box(supply, tmp_path / "home")
+    assert there.network_weights == str(folder / "inputs/start/lora.safetensors")
+    assert (folder / "inputs/start/lora.safetensors").read_bytes() == b"some weights"
+    assert changed_pictures(config, supply.manifest) == []
+    start.write_bytes(b"other weight")
+    assert changed_pictures(config, supply.manifest) == ["start/lora.safetensors"]
+    without = dataclasses.replace(config, network_weights=None)
+    assert supply_size(config, None) - supply_size(without, None) == len(b"some weights")
+    assert plan_supply(without, environment=ENVIRONMENT).config_toml.count("network_weights") == 0
 
 
 async def test_the_folders_of_several_datasets_travel_once_each_with_their_names_and_masks(tmp_path):

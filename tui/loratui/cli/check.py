@@ -10,6 +10,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
 from loratui.sessions.resumed import Resumed
+from loratui.sessions.starting import start_here
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config, read_config, to_toml
@@ -50,17 +51,21 @@ class Checked:
 def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
     """Read a config and its dataset, every picture included. ``stop_at_epoch`` takes the place of the file's.
 
+    Ranks and alphas are those of the LoRA file that it goes on from.
+
     Raises:
-        ConfigError, DatasetError: it can't be trained.
+        ConfigError, DatasetError, ModelError: it can't be trained.
     """
     loaded = read_config(path)
     if stop_at_epoch is not None:
         config = replace(loaded.config, stop_at_epoch=stop_at_epoch)
         loaded = parse_config(to_toml(config), path.resolve().parent)
-    dataset = scan_config(loaded.config, verify=True)
-    planned = make_plan(loaded.config, dataset.pictures)
-    findings = (*loaded.findings, *_model_findings(loaded.config), *dataset.findings, *planned.findings)
-    return Checked(config=loaded.config, plan=planned, findings=findings)
+    start = start_here(loaded.config)
+    config = start.config if start else loaded.config
+    dataset = scan_config(config, verify=True)
+    planned = make_plan(config, dataset.pictures)
+    findings = (*loaded.findings, *_model_findings(config), *dataset.findings, *planned.findings)
+    return Checked(config=config, plan=planned, findings=findings)
 
 
 def check_all(arguments: Arguments) -> list[Checked]:
@@ -187,6 +192,7 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
         ("learning rate", f"{config.effective_unet_lr:g} (UNet), {text_lrs} (text encoder)"),
         ("effective learning rate", _effective(planned, config)),
         ("rank and alpha", f"{config.network_dim} and {config.alpha:g}"),
+        *([("goes on from", config.network_weights)] if config.network_weights else []),
         *size_rows(config),
         ("files on the way", ", ".join(point.name for point in planned.save_points) or "none"),
         *([("of these stay", ", ".join(stays))] if gone else []),

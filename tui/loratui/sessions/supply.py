@@ -41,6 +41,8 @@ from loratui_protocol.subsets import Kind, moved, subsets_of
 
 SLOW_CODE = "upload.slow"
 """Under which a slow upload is refused, and accepted by name."""
+_START = "start/lora.safetensors"
+"""The LoRA file that a run starts from, below ``inputs/``: nothing shows its name."""
 _HASHERS = 4
 _JUDGED_FROM_BYTES = 1 << 20
 
@@ -141,6 +143,7 @@ def plan_supply(
     on_the_box = dataclasses.replace(
         moved(config, lambda kind, folder: f"inputs/{place}" if (place := places.get((kind, folder))) else ""),
         pretrained_model_name_or_path=f"inputs/model/{model.name}",
+        network_weights=f"inputs/{_START}" if config.network_weights else None,
         output_dir=None,
     )
     paths = list(dict.fromkeys([*extra_blobs, *(each.path for each in found)]))
@@ -161,14 +164,18 @@ def state_below(state: SavedState) -> str:
 
 
 def changed_pictures(config: TrainingConfig, sent: Manifest) -> list[str]:
-    """Return the names of pictures, captions and masks that are not what ``sent`` lists. Takes a thread's time.
+    """Return the names of pictures, captions, masks and of a LoRA to go on from that are not what ``sent`` lists.
+
+    Takes a thread's time.
 
     Raises:
         DatasetError: a folder is missing, or a file can't be read.
     """
-    found = [*_dataset(config)]
+    found = [*_dataset(config), *_start(config)]
     now = {each.name: _hash_one(each.path)[0] for each in found}
-    then = {file.name: file.sha256 for file in sent.files if file.name.startswith(("train/", "reg/", "mask/"))}
+    then = {
+        file.name: file.sha256 for file in sent.files if file.name.startswith(("train/", "reg/", "mask/", "start/"))
+    }
     return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
 
 
@@ -229,12 +236,16 @@ def _manifest_blob(manifest: Manifest) -> dict[str, LocalBlob]:
 
 def _inputs(config: TrainingConfig, model: ModelSource | None) -> tuple[list[_Found], ModelSource]:
     """Return the files that a box needs, and where it has the base model from."""
-    found = [*_dataset(config)]
+    found = [*_dataset(config), *_start(config)]
     if model is None:
         name, path = _local_model(config.pretrained_model_name_or_path)
         model = ModelSource(kind=ModelKind.FILES, name=name)
         found += [_Found(f"model/{name}", path)] if path.is_file() else _model_files(path, name)
     return found, model
+
+
+def _start(config: TrainingConfig) -> list[_Found]:
+    return [_Found(_START, Path(config.network_weights))] if config.network_weights else []
 
 
 def _dataset(config: TrainingConfig) -> Iterator[_Found]:
