@@ -90,7 +90,7 @@ class TrainingConfig:
     network_alpha: float | None = None
     """Alpha; the delta is scaled by alpha / rank. Unset: equal to the rank. sd-scripts: 1."""
     network_dropout: float | None = None
-    """Probability that an element of the LoRA's input is dropped in training."""
+    """Probability that an element of what the down matrices give is dropped in training."""
     network_args: dict[str, float] = field(default_factory=dict)
     """``["conv_dim=8", "conv_alpha=4"]``: rank and alpha of the UNet's convolutions; conv_alpha unset: its rank.
     ``rank_dropout``, ``module_dropout``: the share that is left out in training, of each module's ranks, of the

@@ -102,7 +102,6 @@ def add_lora(
             r=config.network_dim,
             # PEFT's r and lora_alpha are kohya's network_dim and network_alpha.
             lora_alpha=config.alpha,
-            lora_dropout=config.network_dropout or 0.0,
             rank_pattern=ranks,
             alpha_pattern=alphas,
             target_modules=targets,
