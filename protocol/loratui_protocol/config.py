@@ -91,11 +91,12 @@ class TrainingConfig:
     """Alpha; the delta is scaled by alpha / rank. Unset: equal to the rank. sd-scripts: 1."""
     network_dropout: float | None = None
     """Probability that an element of what the down matrices give is dropped in training."""
-    network_args: dict[str, float] = field(default_factory=dict)
+    network_args: dict[str, float | tuple[float, ...]] = field(default_factory=dict)
     """``["conv_dim=8", "conv_alpha=4"]``: rank and alpha of the UNet's convolutions; conv_alpha unset: its rank.
     ``rank_dropout``, ``module_dropout``: the share that is left out in training, of each module's ranks, of the
     modules. ``loraplus_lr_ratio``, or ``_unet_lr_ratio`` and ``_text_encoder_lr_ratio``: LoRA+ (arXiv 2402.12354), by
-    which the ups learn faster than the downs; 16 is usual."""
+    which the ups learn faster than the downs; 16 is usual. ``block_dims``, ``block_alphas``, ``conv_block_dims`` and
+    ``conv_block_alphas``: a number for each block of the UNet, 25 in SD 1.x, 23 in SDXL; rank 0 leaves one out."""
     network_weights: str | None = None
     """A LoRA file to go on from, with kohya's names: its modules, ranks and alpha must be those of this config."""
     dim_from_weights: bool = False
@@ -263,28 +264,63 @@ class TrainingConfig:
     @property
     def conv_dim(self) -> int | None:
         """Return the rank of convolutions; None: they are not trained."""
-        given = self.network_args.get("conv_dim")
+        given = self._number("conv_dim")
         return None if given is None else int(given)
 
     @property
     def conv_alpha(self) -> float:
         """Return the alpha of convolutions."""
-        return self.network_args.get("conv_alpha", float(self.conv_dim or 1))
+        given = self._number("conv_alpha")
+        return float(self.conv_dim or 1) if given is None else given
 
     @property
     def rank_dropout(self) -> float:
         """Return the share of each module's ranks that is left out in training."""
-        return self.network_args.get("rank_dropout", 0.0)
+        return self._number("rank_dropout") or 0.0
 
     @property
     def module_dropout(self) -> float:
         """Return the share of the modules that is left out in training."""
-        return self.network_args.get("module_dropout", 0.0)
+        return self._number("module_dropout") or 0.0
+
+    @property
+    def block_dims(self) -> tuple[int, ...]:
+        """Return the rank of each block of the UNet, 0 for one that is left out; empty: ``network_dim`` in all."""
+        return tuple(int(rank) for rank in self._numbers("block_dims"))
+
+    @property
+    def block_alphas(self) -> tuple[float, ...]:
+        """Return the alpha of each block; empty: ``network_alpha`` in all."""
+        return self._numbers("block_alphas")
+
+    @property
+    def conv_block_dims(self) -> tuple[int, ...]:
+        """Return the rank of each block's convolutions; empty: ``conv_dim`` in all."""
+        return tuple(int(rank) for rank in self._numbers("conv_block_dims"))
+
+    @property
+    def conv_block_alphas(self) -> tuple[float, ...]:
+        """Return the alpha of each block's convolutions; empty: ``conv_alpha`` in all."""
+        return self._numbers("conv_block_alphas")
+
+    @property
+    def trains_convolutions(self) -> bool:
+        """Return whether the UNet's convolutions have modules."""
+        return self.conv_dim is not None or bool(self.conv_block_dims)
 
     def loraplus_ratio(self, part: str) -> float | None:
         """Return how much faster the ups of a model, as pipelines call it, learn than its downs; None: as fast."""
         own = f"loraplus_{'unet' if part == 'unet' else 'text_encoder'}_lr_ratio"
-        return self.network_args.get(own, self.network_args.get("loraplus_lr_ratio"))
+        given = self._number(own)
+        return self._number("loraplus_lr_ratio") if given is None else given
+
+    def _number(self, name: str) -> float | None:
+        given = self.network_args.get(name)
+        return None if given is None or isinstance(given, tuple) else given
+
+    def _numbers(self, name: str) -> tuple[float, ...]:
+        given = self.network_args.get(name, ())
+        return given if isinstance(given, tuple) else (given,)
 
     @property
     def effective_unet_lr(self) -> float:

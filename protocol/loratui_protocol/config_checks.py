@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 LOSS_TYPES = ("l2", "l1", "huber", "smooth_l1")
 LORA_PLUS = ("loraplus_lr_ratio", "loraplus_unet_lr_ratio", "loraplus_text_encoder_lr_ratio")
-NETWORK_ARGS = ("conv_dim", "conv_alpha", "rank_dropout", "module_dropout", *LORA_PLUS)
+BLOCKS = ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
+"""Of ``network_args``, those with a number for each block of the UNet."""
+NETWORK_ARGS = ("conv_dim", "conv_alpha", "rank_dropout", "module_dropout", *LORA_PLUS, *BLOCKS)
 NUM_TIMESTEPS = 1000
 """Of every Stable Diffusion model."""
 MAX_TOKEN_LENGTHS = (75, 150, 225)
@@ -141,10 +143,15 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
         (bool(config.caption_separator), "caption_separator", "at least a character"),
         (config.network_alpha is None or config.network_alpha > 0, "network_alpha", "above 0"),
         (
-            all(config.network_args.get(key, 1) > 0 for key in ("conv_dim", "conv_alpha", *LORA_PLUS))
-            and config.network_args.get("conv_dim", 1) % 1 == 0,
+            _are_ranks_and_alphas(config),
             "network_args",
             "conv_dim a whole number from 1, conv_alpha and the ratios of LoRA+ above 0",
+        ),
+        (
+            _are_blocks(config),
+            "network_args",
+            "block_dims whole numbers from 0 that are not all 0, as many block_alphas above 0; conv_block_dims with "
+            "them and instead of conv_dim, conv_block_alphas with those; none of them with network_weights",
         ),
         (
             0 <= config.rank_dropout < 1 and 0 <= config.module_dropout < 1,
@@ -219,3 +226,24 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "a plain file name",
         ),
     ]
+
+
+def _are_ranks_and_alphas(config: "TrainingConfig") -> bool:
+    positive = [config._number(key) for key in ("conv_dim", "conv_alpha", *LORA_PLUS)]
+    are_single = not any(isinstance(value, tuple) for key, value in config.network_args.items() if key not in BLOCKS)
+    return are_single and all(value is None or value > 0 for value in positive) and (positive[0] or 1) % 1 == 0
+
+
+def _are_blocks(config: "TrainingConfig") -> bool:
+    """Return whether what is given for each block goes together; the first ones are ranks, the others alphas."""
+    given = {key: config._numbers(key) for key in BLOCKS}
+    dims, alphas, conv_dims, conv_alphas = given.values()
+    return (
+        all(rank >= 0 and rank % 1 == 0 for rank in (*dims, *conv_dims))
+        and all(alpha > 0 for alpha in (*alphas, *conv_alphas))
+        and all(len(numbers) in (0, len(dims)) for numbers in (alphas, conv_dims, conv_alphas))
+        and (not dims or any(dims))
+        and not (conv_dims and config.conv_dim is not None)
+        and not (conv_alphas and not conv_dims)
+        and not (dims and config.network_weights)
+    )

@@ -12,7 +12,7 @@ from typing import Any
 
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS, TrainingConfig
-from loratui_protocol.config_checks import NETWORK_ARGS
+from loratui_protocol.config_checks import BLOCKS, NETWORK_ARGS
 from loratui_protocol.config_told import Told, as_written
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.known_models import current_address
@@ -228,12 +228,12 @@ class Reading(Told):
             return int(value)
         return typing.cast("int | float | None", self._scalar(key, value))
 
-    def _read_network_args(self, value: Any) -> dict[str, float] | None:
+    def _read_network_args(self, value: Any) -> dict[str, float | tuple[float, ...]] | None:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             example = '["conv_dim=8", "conv_alpha=4"]'
             self._wrong_type("network_args", value, f"a list of texts, as {example}", example)
             return None
-        found = {}
+        found: dict[str, float | tuple[float, ...]] = {}
         for item in value:
             name, _, written = (part.strip() for part in item.partition("="))
             if name not in NETWORK_ARGS:
@@ -243,7 +243,7 @@ class Reading(Told):
                 self._refuse("config.unsupported", f"network_args has {name!r}, which is not supported", fix)
                 continue
             try:
-                found[name] = float(written)
+                found[name] = tuple(map(float, written.split(","))) if name in BLOCKS else float(written)
             except ValueError:
                 self._refuse("config.type", f"network_args has {item!r}, which is no number", f'write "{name}=8"')
         return found

@@ -1,6 +1,6 @@
 """What a learning rate comes to: a LoRA's delta is scaled by alpha / rank, and so is what a step changes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from loratui_protocol.config import TrainingConfig
 
@@ -11,11 +11,25 @@ CONV = "conv"
 
 
 def effective_lrs(config: TrainingConfig, rates: Mapping[str, float]) -> dict[str, float]:
-    """Return learning rate x alpha / rank of each model in ``rates``, and of the UNet's convolutions as ``CONV``."""
+    """Return learning rate x alpha / rank of each model in ``rates``, and of the UNet's convolutions as ``CONV``.
+
+    Where blocks have ranks of their own it is that of the block with the highest one.
+    """
     effective = {name: rate * config.alpha / config.network_dim for name, rate in rates.items()}
-    if config.conv_dim is not None and "unet" in rates:
-        effective[CONV] = rates["unet"] * config.conv_alpha / config.conv_dim
+    of_blocks = _highest(config.block_dims, config.block_alphas, config.alpha)
+    if of_blocks is not None:
+        effective |= {name: rate * of_blocks for name, rate in rates.items() if name.startswith("unet")}
+    if config.trains_convolutions and "unet" in rates:
+        of_blocks = _highest(config.conv_block_dims, config.conv_block_alphas, config.conv_alpha)
+        effective[CONV] = rates["unet"] * (
+            config.conv_alpha / (config.conv_dim or 1) if of_blocks is None else of_blocks
+        )
     return effective
+
+
+def _highest(dims: Sequence[int], alphas: Sequence[float], alpha: float) -> float | None:
+    scales = [own / rank for rank, own in zip(dims, alphas or [alpha] * len(dims), strict=True) if rank]
+    return max(scales, default=None)
 
 
 def planned_rates(config: TrainingConfig) -> dict[str, float]:

@@ -184,8 +184,7 @@ def _check_dims(
     path: Path, config: TrainingConfig, modules: Mapping[str, FileModule], layers: Mapping[str, Layer]
 ) -> None:
     """Refuse ranks and alphas that are not the config's; an alpha that it leaves open is the file's."""
-    of_convolutions = config.network_args.get("conv_alpha")
-    alphas = {False: config.network_alpha, True: of_convolutions}
+    alphas = {False: config.network_alpha, True: config.conv_alpha if "conv_alpha" in config.network_args else None}
     usual = _usual_dims(modules, layers)
     for name, module in modules.items():
         wide = layers[name].is_wide

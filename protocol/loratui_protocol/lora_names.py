@@ -26,14 +26,14 @@ def lora_names(architecture: Architecture, part: str, name: str) -> tuple[str, .
     ``part`` is the model that has it under the dotted ``name``, diffusers' or transformers'.
     """
     if part == UNET:
-        names = (_sgm_name(name), name) if architecture == SDXL else (name,)
+        names = (sgm_name(name), name) if architecture == SDXL else (name,)
         return tuple(dict.fromkeys(f"lora_unet_{each}".replace(".", "_") for each in names))
     # Newer transformers dropped ``text_model.`` from module names; every loader still expects it in the file.
     inner = name if name.startswith("text_model.") else f"text_model.{name}"
     return tuple(f"{prefix}_{inner}".replace(".", "_") for prefix in _PREFIXES[architecture, part])
 
 
-def _sgm_name(name: str) -> str:
+def sgm_name(name: str) -> str:
     """Return the name in the UNet's first publication, which kohya's files have for SDXL: three blocks a level."""
     middle = re.fullmatch(r"mid_block\.(resnets|attentions)\.(\d)\.(.+)", name)
     if middle:

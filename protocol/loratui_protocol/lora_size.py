@@ -12,6 +12,7 @@ from pathlib import Path
 from loratui_protocol.architecture import SD1, SDXL, Architecture
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ModelError
+from loratui_protocol.lora_blocks import NUM_BLOCKS, block_dims_of
 from loratui_protocol.lora_names import UNET
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
@@ -115,11 +116,11 @@ class LoraSize:
 
 
 def lora_size(network: Network, config: TrainingConfig) -> LoraSize:
-    """Return how many modules and parameters a config attaches to such a model, as ``train.run`` does."""
-    ranks = [
-        (layer, (config.conv_dim or 0) if layer.is_wide else config.network_dim)
-        for layer in lora_layers(network, config)
-    ]
+    """Return how many modules and parameters a config attaches to such a model, as ``train.run`` does.
+
+    ``block_dims`` for another kind of model count as if all blocks had the highest rank.
+    """
+    ranks = [(layer, _rank(network, config, layer)) for layer in lora_layers(network, config)]
     return LoraSize(len(ranks), sum(rank * (layer.taken + layer.given) for layer, rank in ranks))
 
 
@@ -129,8 +130,21 @@ def lora_layers(network: Network, config: TrainingConfig) -> list[Layer]:
     return [
         layer
         for layer in all_layers(network)
-        if rates[layer.part] > 0 and (layer.place is not Place.RESNET or config.conv_dim is not None)
+        if rates[layer.part] > 0
+        and (layer.place is not Place.RESNET or config.trains_convolutions)
+        and _rank(network, config, layer) > 0
     ]
+
+
+def _rank(network: Network, config: TrainingConfig, layer: Layer) -> int:
+    own = None
+    if config.block_dims and layer.part == UNET:
+        if len(config.block_dims) != NUM_BLOCKS[network.architecture]:
+            return max(config.conv_block_dims or (config.conv_dim or 0,)) if layer.is_wide else max(config.block_dims)
+        own = block_dims_of(config, network.architecture, layer.name, is_wide=layer.is_wide)
+    if own is not None:
+        return own[0]
+    return (config.conv_dim or 0) if layer.is_wide else config.network_dim
 
 
 def all_layers(network: Network) -> list[Layer]:

@@ -1,6 +1,7 @@
 """LoRA modules on the UNet and the text encoders, through PEFT, on the same modules that kohya trains."""
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -84,32 +85,45 @@ def add_lora(
     model: UNet2DConditionModel | TextEncoder,
     targets: list[str],
     config: TrainingConfig,
-    dims: Callable[[str], tuple[int, float] | None] = lambda _: None,
+    dims: Callable[[str, bool], tuple[int, float] | None] = lambda _name, _wide: None,
 ) -> None:
     """Attach trainable float32 LoRA modules to the frozen ``model``; ups start at zero, so nothing changes yet.
 
-    With ``conv_dim`` a UNet gets them on its convolutions, too. ``dims`` gives a module its own (rank, alpha).
+    With ``conv_dim`` a UNet gets them on its convolutions, too. ``dims`` gives a module, by its name and whether it is
+    a 3x3 convolution, its own (rank, alpha), or with rank 0 none.
     """
     wide: list[str] = []
-    if config.conv_dim is not None and isinstance(model, UNet2DConditionModel):
+    if config.trains_convolutions and isinstance(model, UNet2DConditionModel):
         narrow, wide = convolution_targets(model)
         targets = [*targets, *narrow, *wide]
-    own = {name: given for name in targets if (given := dims(name)) is not None}
-    ranks = {**dict.fromkeys(wide, config.conv_dim), **{name: rank for name, (rank, _) in own.items()}}
-    alphas = {**dict.fromkeys(wide, config.conv_alpha), **{name: alpha for name, (_, alpha) in own.items()}}
+    usual = dict.fromkeys(wide, (config.conv_dim or 0, config.conv_alpha))
+    own = {name: dims(name, name in usual) or usual.get(name, (config.network_dim, config.alpha)) for name in targets}
+    targets = [name for name in targets if own[name][0]]
     model.add_adapter(
         LoraConfig(
             r=config.network_dim,
             # PEFT's r and lora_alpha are kohya's network_dim and network_alpha.
             lora_alpha=config.alpha,
-            rank_pattern=ranks,
-            alpha_pattern=alphas,
+            rank_pattern=_pattern({name: own[name][0] for name in targets}, config.network_dim),
+            alpha_pattern=_pattern({name: own[name][1] for name in targets}, config.alpha),
             target_modules=targets,
             init_lora_weights=True,
         ),
         adapter_name=ADAPTER,
     )
     cast_training_params(model, dtype=torch.float32)
+
+
+def _pattern(values: Mapping[str, float], usual: float) -> dict[str, float]:
+    """Return the values that are not the usual one, each with an expression for the names that have it.
+
+    PEFT tries one key after the other on each module: with a key a module that would be hundreds of thousands of tries.
+    """
+    names: dict[float, list[str]] = {}
+    for name, value in values.items():
+        if value != usual:
+            names.setdefault(value, []).append(re.escape(name))
+    return {"|".join(each): value for value, each in names.items()}
 
 
 def lora_modules(model: nn.Module) -> Iterator[LoraModule]:

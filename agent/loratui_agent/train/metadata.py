@@ -40,7 +40,7 @@ def file_metadata(
         "ss_network_module": config.network_module,
         "ss_network_dim": config.network_dim,
         "ss_network_alpha": config.alpha,
-        "ss_network_args": json.dumps({name: f"{value:g}" for name, value in config.network_args.items()}),
+        "ss_network_args": json.dumps({name: _argument(value) for name, value in config.network_args.items()}),
         "ss_scale_weight_norms": config.scale_weight_norms,
         "ss_output_name": config.output_name,
         "ss_sd_model_name": config.pretrained_model_name_or_path.rstrip("/").rsplit("/", 1)[-1],
@@ -98,3 +98,7 @@ def file_metadata(
         **{name: str(value) for name, value in ss.items()},
         **{name: value for name, value in modelspec.items() if value},
     }
+
+
+def _argument(value: float | tuple[float, ...]) -> str:
+    return ",".join(f"{number:g}" for number in (value if isinstance(value, tuple) else (value,)))

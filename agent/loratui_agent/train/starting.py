@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from loratui_agent.train.kinds import Kind, kind_of
 from loratui_agent.train.models import Models
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ModelError
+from loratui_protocol.lora_blocks import block_dims_of, check_blocks
 from loratui_protocol.lora_file import Start, start_of
 from loratui_protocol.lora_size import network_of
 from loratui_protocol.single_file import check_single_file
@@ -51,17 +53,23 @@ def attach(models: Models, learning: Collection[str], config: TrainingConfig, st
 
     Raises:
         ModelError: the file to go on from can't be read, or holds numbers that are none.
+        ConfigError: there are other blocks than the config has ranks for.
     """
+    check_blocks(config, models.kind.architecture)
     held = {} if start is None else _tensors(start.path)
     for part, model in {"unet": models.unet, **models.text_encoders}.items():
         if part not in learning:
             continue
         targets = lora.unet_targets(model) if part == "unet" else lora.text_encoder_targets(model)
         if start is None:
-            lora.add_lora(model, targets, config)
+            lora.add_lora(model, targets, config, partial(_block_dims, config, models.kind, part))
         else:
             _go_on(models.kind, part, model, targets, config, start, held)
         add_dropout(model, config)
+
+
+def _block_dims(config: TrainingConfig, kind: Kind, part: str, name: str, is_wide: bool) -> tuple[int, float] | None:
+    return block_dims_of(config, kind.architecture, name, is_wide=is_wide) if part == "unet" else None
 
 
 def _go_on(
@@ -73,7 +81,7 @@ def _go_on(
     start: Start,
     held: Mapping[str, Tensor],
 ) -> None:
-    lora.add_lora(model, targets, config, lambda name: start.own_dims(kind.lora_name(part, name)))
+    lora.add_lora(model, targets, config, lambda name, _: start.own_dims(kind.lora_name(part, name)))
     with torch.no_grad():
         for module in lora.lora_modules(model):
             name = start.modules[kind.lora_name(part, module.name)].name

@@ -15,6 +15,7 @@ from loratui_agent.train import saving
 from loratui_agent.train.run import Run
 from loratui_agent.train.threads import set_num_threads
 from loratui_protocol.config import KEYS
+from loratui_protocol.lora_size import TINY_NETWORK, lora_size
 from loratui_protocol.messages import ArtifactKind
 from loratui_protocol.safetensors_header import read_header
 from support.tiny_run import new_run, take_steps, trained
@@ -231,6 +232,28 @@ def test_convolutions_are_learned_beside_the_rest(folder: Path, plain: dict[str,
     more = trained(run).keys() - plain.keys()
     assert "lora_unet_mid_block_resnets_0_conv1.lora_up.weight" in more
     assert all(trained(run)[name].abs().sum() > 0 for name in more if name.endswith("lora_up.weight"))
+
+
+def test_each_block_has_the_rank_and_alpha_that_it_is_given_or_no_modules(folder: Path, tmp_path: Path):
+    dims = (0.0,) * 12 + (3.0,) + (2.0,) * 12
+    blocks = {"block_dims": dims, "block_alphas": (6.0,) * 25, "conv_block_dims": (1.0,) * 25}
+    run, _ = run_with(folder, network_args=blocks)
+    learned = trained(run)
+    ranks = {name: len(tensor) for name, tensor in learned.items() if name.endswith("lora_down.weight")}
+    for name, rank in ranks.items():
+        if "lora_te" in name:
+            assert rank == run.config.network_dim
+        else:
+            is_wide = learned[name].dim() == 4 and learned[name].shape[-1] == 3
+            expected = 1 if is_wide else (3 if "mid_block" in name else 2)
+            assert rank == expected, name
+            assert float(learned[name.replace("lora_down.weight", "alpha")]) == (1.0 if is_wide else 6.0), name
+    down = [name for name in ranks if "lora_unet_down" in name]
+    assert down
+    assert all(learned[name].shape[-1] == 3 for name in down), "of these blocks only convolutions learn"
+    assert lora_size(TINY_NETWORK, run.config).num_modules == len(ranks)
+    run.job.artifacts.mkdir(exist_ok=True)
+    saving.save_lora(run, "tiny.safetensors", ArtifactKind.LORA)
 
 
 def test_checkpointing_computes_more_and_learns_the_same(folder: Path, plain: dict[str, Tensor]):

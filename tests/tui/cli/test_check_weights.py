@@ -75,3 +75,9 @@ def test_training_does_not_begin_with_one_that_does_not_fit(tmp_path: Path):
         ]
         assert [command.finish() for command in commands] == [1, 3, 3]
         assert all(command.said("[weights.misfit]") for command in commands)
+
+
+def test_ranks_for_other_blocks_than_the_base_model_has_are_refused(tmp_path: Path):
+    ranks = {"network_args": {"block_dims": (4.0,) * 23}}
+    with pytest.raises(ConfigError, match=r"block_dims has 23 numbers, and .* has 25 blocks"):
+        check_config(config_of(tmp_path, **ranks))

@@ -5,6 +5,7 @@ from pathlib import Path
 from loratui.sessions.base_kind import kind_told_here
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.lora_blocks import check_blocks
 from loratui_protocol.lora_file import OTHER_BASE, Start, start_of
 from loratui_protocol.lora_size import SD1_NETWORK, SDXL_NETWORK, Network, network_of
 
@@ -15,13 +16,14 @@ def start_here(config: TrainingConfig) -> Start | None:
     Of which kind the base model is may not be known here; then the file has to fit one of those there are.
 
     Raises:
-        ModelError, ConfigError: the file does not fit; see ``start_of``.
+        ModelError, ConfigError: the file does not fit, see ``start_of``, or there are ranks for other blocks.
     """
-    if config.network_weights is None:
-        return None
     network = _network(config.pretrained_model_name_or_path)
     if network is not None:
+        check_blocks(config, network.architecture)
         return start_of(config, network)
+    if config.network_weights is None:
+        return None
     try:
         return start_of(config, SD1_NETWORK)
     except ConfigError as error:
