@@ -89,7 +89,7 @@ def test_more_pictures_and_wider_numbers_need_more_memory(tmp_path):
 
     assert need(train_batch_size=1) < need(train_batch_size=8) < need(train_batch_size=8, mixed_precision="no")
     assert need(train_batch_size=8, resolution=(768, 768)) > need(train_batch_size=8)
-    assert gib(small_config(tmp_path)) < 1.0, "the built-in model is tiny"
+    assert gib(small_config(tmp_path), TINY) < 1.0, "the built-in model is tiny"
 
 
 def test_datasets_of_different_sizes_take_what_their_batches_take_on_average_and_room_for_the_largest(tmp_path):
