@@ -51,8 +51,8 @@ def start_findings(config: TrainingConfig, start: Start) -> list[Finding]:
             Finding(
                 code="weights.ranks",
                 severity="info",
-                what=f"modules in {start.path.name} have ranks from {min(ranks)} to {max(ranks)}; what is reckoned here "
-                f"is for {taken.network_dim}, which most of them have",
+                what=f"modules in {start.path.name} have ranks from {min(ranks)} to {max(ranks)}; what is reckoned "
+                f"here is for {taken.network_dim}, which most of them have",
             )
         )
     return findings
