@@ -236,6 +236,11 @@ class Reading(Told):
         found: dict[str, float | tuple[float, ...]] = {}
         for item in value:
             name, _, written = (part.strip() for part in item.partition("="))
+            if name in kohya.UNSUPPORTED_NETWORK_ARGS:
+                meaning = kohya.UNSUPPORTED_NETWORK_ARGS[name]
+                what = f"network_args has {name}, which asks for what is not supported: {meaning}"
+                self._refuse("config.unsupported", what, f"remove {name}")
+                continue
             if name not in NETWORK_ARGS:
                 close = difflib.get_close_matches(name, NETWORK_ARGS, n=1)
                 known = ", ".join(NETWORK_ARGS)

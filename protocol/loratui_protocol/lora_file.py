@@ -113,9 +113,10 @@ def _read(path: Path) -> dict[str, FileModule]:
         if rank < 1 or up.shape[1:] != (rank, 1, 1)[: len(up.shape) - 1]:
             raise _other_kind(path, f"no LoRA: the two matrices of {name} don't fit each other")
         # Without one it is the rank: so sd-scripts and every loader take it.
-        alpha = alphas.get(f"{name}.alpha", float(rank))
+        has_alpha = f"{name}.alpha" in header.tensors
+        alpha = alphas.get(f"{name}.alpha", math.nan) if has_alpha else float(rank)
         if not (math.isfinite(alpha) and alpha > 0):
-            raise _other_kind(path, f"a LoRA without effect: alpha of {name} is {alpha:g}")
+            raise _other_kind(path, f"a LoRA whose effect is not said: alpha of {name} is {alpha:g}")
         modules[name] = FileModule(name, rank, alpha, math.prod(down.shape[1:]), up.shape[0])
     return modules
 
@@ -127,7 +128,7 @@ def _check_kind(path: Path, header: Header) -> None:
             raise _other_kind(path, kind)
     strange = next((key for key in header.tensors if not _SUFFIX.search(key) or not key.startswith("lora_")), None)
     if strange is not None or not header.tensors:
-        raise _other_kind(path, f"no LoRA: {strange} is in it" if strange else "empty")
+        raise _other_kind(path, f"no LoRA: {strange[:80]} is in it" if strange else "empty")
 
 
 def _check_base(path: Path, found: Mapping[str, FileModule], network: Network) -> None:

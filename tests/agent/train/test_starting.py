@@ -165,6 +165,20 @@ def test_other_kinds_of_files_are_refused_by_name(tmp_path: Path, key: str, kind
         start_of(tiny_config(tmp_path, network_dim=1, network_weights=str(path)), TINY_NETWORK)
 
 
+@pytest.mark.parametrize("alpha", [torch.tensor(0.0), torch.ones(2), torch.tensor(float("nan"))])
+def test_an_alpha_that_says_nothing_is_refused_and_one_that_is_not_there_is_the_rank(tmp_path: Path, alpha: Tensor):
+    path = write_start(tmp_path / "a.safetensors", network_dim=2)
+    config = tiny_config(tmp_path, network_dim=2, network_weights=str(path))
+    weights = {name: tensor for name, tensor in load_file(path).items() if not name.endswith(".alpha")}
+    save_file(weights, path)
+    start = start_of(config, TINY_NETWORK)
+    assert start is not None
+    assert start.config.network_alpha == 2.0
+    save_file({**weights, "lora_unet_mid_block_attentions_0_proj_in.alpha": alpha}, path)
+    with pytest.raises(ModelError, match="alpha of lora_unet_mid_block"):
+        start_of(config, TINY_NETWORK)
+
+
 def test_nothing_is_loaded_for_a_file_that_does_not_fit(tmp_path: Path):
     path = write_start(tmp_path / "a.safetensors", network_dim=8)
     empty = resolve_model("builtin:tiny")

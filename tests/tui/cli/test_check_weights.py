@@ -15,12 +15,13 @@ from support.local_cli import local_cli
 from support.small_dataset import small_config, write_small_dataset
 
 
-def write_start(path: Path, network: Network, rank: int) -> Path:
-    """Write the header of a LoRA file that says no alpha: it is the rank then."""
+def write_start(path: Path, network: Network, rank: int, **of_one: int) -> Path:
+    """Write the header of a LoRA file that says no alpha: it is the rank then. ``of_one``: a module's own rank."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in lora_layers(network, small_config(path)):
         name = lora_names(network.architecture, layer.part, layer.name)[0]
-        shapes |= {f"{name}.lora_down.weight": (rank, layer.taken), f"{name}.lora_up.weight": (layer.given, rank)}
+        own = of_one.get(name, rank)
+        shapes |= {f"{name}.lora_down.weight": (own, layer.taken), f"{name}.lora_up.weight": (layer.given, own)}
     return write_header(path, shapes)
 
 
@@ -39,6 +40,14 @@ def checked(folder: Path, network: Network, model: str = "builtin:tiny", **chang
 def test_what_fits_is_planned_with_the_ranks_of_the_file(tmp_path: Path):
     found = checked(tmp_path, TINY_NETWORK, dim_from_weights=True)
     assert (found.config.network_dim, found.config.network_alpha) == (8, 8.0)
+
+
+def test_what_the_file_overrides_and_what_is_reckoned_roughly_is_said(tmp_path: Path):
+    start = write_start(tmp_path / "a.safetensors", TINY_NETWORK, 8, lora_unet_mid_block_attentions_0_proj_in=2)
+    path = config_of(tmp_path, network_weights=str(start), dim_from_weights=True, network_alpha=1.0)
+    said = {finding.code: finding.what for finding in check_config(path).findings}
+    assert "network_alpha = 1 has no effect" in said["config.overridden"]
+    assert "ranks from 2 to 8" in said["weights.ranks"]
 
 
 def test_another_rank_is_refused(tmp_path: Path):

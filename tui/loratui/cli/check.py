@@ -10,7 +10,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
 from loratui.sessions.resumed import Resumed
-from loratui.sessions.starting import start_here
+from loratui.sessions.starting import start_findings, start_here
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config, read_config, to_toml
@@ -64,7 +64,8 @@ def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
     config = start.config if start else loaded.config
     dataset = scan_config(config, verify=True)
     planned = make_plan(config, dataset.pictures)
-    findings = (*loaded.findings, *_model_findings(config), *dataset.findings, *planned.findings)
+    of_start = start_findings(loaded.config, start) if start else []
+    findings = (*loaded.findings, *of_start, *_model_findings(config), *dataset.findings, *planned.findings)
     return Checked(config=config, plan=planned, findings=findings)
 
 

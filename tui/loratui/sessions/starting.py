@@ -5,6 +5,7 @@ from pathlib import Path
 from loratui.sessions.base_kind import kind_told_here
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.findings import Finding
 from loratui_protocol.lora_blocks import check_blocks
 from loratui_protocol.lora_file import OTHER_BASE, Start, start_of
 from loratui_protocol.lora_size import SD1_NETWORK, SDXL_NETWORK, Network, network_of
@@ -30,6 +31,33 @@ def start_here(config: TrainingConfig) -> Start | None:
         if error.code != OTHER_BASE:
             raise
     return start_of(config, SDXL_NETWORK)
+
+
+def start_findings(config: TrainingConfig, start: Start) -> list[Finding]:
+    """Return what there is to say of ranks and alphas that come from the file, not from the config as it was read."""
+    findings = []
+    taken = start.config
+    if config.network_alpha not in (None, taken.network_alpha):
+        findings.append(
+            Finding(
+                code="config.overridden",
+                severity="warning",
+                what=f"network_alpha = {config.network_alpha:g} has no effect: the alpha in {start.path.name}, "
+                f"{taken.alpha:g}, is taken (dim_from_weights)",
+                fix="remove network_alpha",
+            )
+        )
+    ranks = {module.rank for module in start.modules.values()} - {taken.conv_dim}
+    if len(ranks) > 1:
+        findings.append(
+            Finding(
+                code="weights.ranks",
+                severity="info",
+                what=f"modules in {start.path.name} have ranks from {min(ranks)} to {max(ranks)}; what is reckoned "
+                f"here is for {taken.network_dim}, which most of them have",
+            )
+        )
+    return findings
 
 
 def _network(name: str) -> Network | None:
