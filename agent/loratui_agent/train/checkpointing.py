@@ -17,12 +17,12 @@ def checkpoint_unet(unet: UNet2DConditionModel, *, on: bool) -> None:
 
 def checkpoint_text_encoder(text_encoder: TextEncoder, *, on: bool) -> None:
     """Let the layers of a text encoder that learns keep their inputs alone, or everything again."""
-    # Switched on twice, it would leave a hook behind when it is switched off.
-    if text_encoder.is_gradient_checkpointing == on:
-        return
     with warnings.catch_warnings():
-        # transformers has it under another name since 5.23; older ones know only this.
+        # transformers has all of it under other names since 5.23; older ones know only these.
         warnings.simplefilter("ignore", FutureWarning)
+        # Switched on twice, it would leave a hook behind when it is switched off.
+        if text_encoder.is_gradient_checkpointing == on:
+            return
         if on:
             # The reentrant kind learns nothing where what goes in needs no gradient, and embeddings are frozen.
             text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
