@@ -128,6 +128,7 @@ Mistakes whose meaning is certain. Each is corrected, trained with the corrected
 And some that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts
 (`config.alpha`); `cosine_with_restarts` with one cycle is plain cosine (`config.restarts`).
 A folder that is twice in one dataset counts twice here and once in sd-scripts (`config.same_folder`).
+In `save_format = "diffusers"` other programs than diffusers take an alpha for the rank (`config.alpha_of_diffusers`).
 Prodigy wants a learning rate around 1 (`config.prodigy`).
 """
 

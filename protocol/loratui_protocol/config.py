@@ -207,6 +207,9 @@ class TrainingConfig:
     """Name of the LoRA file, without ``.safetensors``."""
     save_precision: str = "fp16"
     """Type of the tensors in the file: ``float``, ``fp16`` or ``bf16``. sd-scripts: float."""
+    save_format: str = "kohya"
+    """Names in the file: ``kohya``, which every program reads, or ``diffusers``, with the alpha where diffusers alone
+    looks for it: other programs take it for the rank. Ours."""
     save_every_n_steps: int | None = None
     """Write a LoRA file every so many steps, as ``NAME-step00000500.safetensors``."""
     save_every_n_epochs: int | None = None
@@ -225,6 +228,22 @@ class TrainingConfig:
     """Save the full training state every so many steps, for resuming; unset: about every two minutes. Ours."""
     trigger_word: str | None = None
     """Word that calls the concept; written to the file's metadata. Not a key of sd-scripts."""
+    training_comment: str | None = None
+    """Anything about the training, for the file's metadata."""
+    metadata_title: str | None = None
+    """Title in the file's metadata; unset: ``output_name``."""
+    metadata_author: str | None = None
+    """Author in the file's metadata."""
+    metadata_description: str | None = None
+    """Description in the file's metadata."""
+    metadata_license: str | None = None
+    """Licence of the LoRA, in the file's metadata. That of its base model is written there by itself, where known."""
+    metadata_tags: str | None = None
+    """Tags of the LoRA, in the file's metadata, with commas between them."""
+    rights_statement: str | None = None
+    """What you state of your rights to the pictures; written to the file's metadata as it is. Ours."""
+    no_metadata: bool = False
+    """Leave out of the file's metadata how it was trained and on what, and its thumbnail."""
 
     # --- section sample ---
     sample_prompts: tuple[str, ...] = ()
@@ -349,7 +368,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "network": ("network_module", "network_train_text_encoder_only"),
     "optimizer": ("learning_rate", "max_grad_norm"),
     "training": ("train_batch_size", "num_processes"),
-    "save": ("output_dir", "trigger_word"),
+    "save": ("output_dir", "no_metadata"),
     "sample": ("sample_prompts", "sample_at_first"),
 }
 """First and last key of each section of a native file, in the order of the fields above."""

@@ -28,6 +28,19 @@ def advice(config: TrainingConfig) -> list[Finding]:
                 fix=f"write network_alpha = {config.network_dim}",
             )
         )
+    modules = [(config.network_dim, config.alpha)]
+    if config.conv_dim is not None:
+        modules.append((config.conv_dim, config.conv_alpha))
+    if config.save_format == "diffusers" and any(rank != alpha for rank, alpha in modules):
+        findings.append(
+            Finding(
+                code="config.alpha_of_diffusers",
+                severity="warning",
+                what="in a file in diffusers' format diffusers alone finds the alpha: other programs take it for the "
+                "rank, and apply the LoRA too strongly or too weakly",
+                fix='let alphas equal the ranks, or set save_format = "kohya"',
+            )
+        )
     for number, dataset in enumerate(config.datasets, 1):
         folders = Counter(subset.image_dir for subset in dataset.subsets)
         findings += [
@@ -153,6 +166,7 @@ def _idle(config: TrainingConfig) -> list[tuple[bool, str, tuple[str, ...]]]:
             ("stop_at_epoch",),
         ),
         (not config.masked_loss, "masked_loss is false", ("conditioning_data_dir",)),
+        (config.no_metadata, "no_metadata is true", ("training_comment",)),
         (config.save_every_n_epochs is None, "no files are written by epoch", ("save_last_n_epochs",)),
         (config.save_every_n_steps is None, "no files are written by step", ("save_last_n_steps",)),
         (config.save_last_n_epochs is None, "without save_last_n_epochs all files stay", ("keep_every_n_epochs",)),

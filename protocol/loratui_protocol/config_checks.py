@@ -18,6 +18,7 @@ MAX_TOKEN_LENGTHS = (75, 150, 225)
 HUBER_SCHEDULES = ("constant", "exponential", "snr")
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
 SAVE_PRECISIONS = ("float", "fp16", "bf16")
+SAVE_FORMATS = ("kohya", "diffusers")
 
 
 def _masks(config: "TrainingConfig") -> list[object]:
@@ -130,6 +131,7 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             )
         ),
         (config.save_precision in SAVE_PRECISIONS, "save_precision", f"one of {', '.join(SAVE_PRECISIONS)}"),
+        (config.save_format in SAVE_FORMATS, "save_format", f"one of {', '.join(SAVE_FORMATS)}"),
         (0 <= config.caption_dropout_rate <= 1, "caption_dropout_rate", "between 0 and 1"),
         (0 <= config.caption_tag_dropout_rate <= 1, "caption_tag_dropout_rate", "between 0 and 1"),
         (config.caption_dropout_every_n_epochs >= 0, "caption_dropout_every_n_epochs", "0 or more"),

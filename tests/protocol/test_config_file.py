@@ -44,7 +44,9 @@ def test_what_we_write_has_no_trap_in_it(config: TrainingConfig) -> None:
     assert {finding.code for finding in found} <= {
         "config.overridden",
         "config.alpha",
+        "config.alpha_of_diffusers",
         "config.restarts",
+        "config.same_folder",
     }
 
 
@@ -185,6 +187,14 @@ def test_defaults_that_differ_from_sd_scripts_are_told() -> None:
     assert finding("network_dim = 8", "config.alpha").what.startswith("network_alpha is not set: it is 8")
     assert "config.alpha" not in codes("network_alpha = 1")
     assert "config.restarts" in codes('lr_scheduler = "cosine_with_restarts"')
+
+
+@pytest.mark.parametrize("alphas", ["network_alpha = 1", 'network_args = ["conv_dim=8", "conv_alpha=4"]'])
+def test_an_alpha_that_only_diffusers_would_find_is_told(alphas: str) -> None:
+    code, diffusers = "config.alpha_of_diffusers", 'save_format = "diffusers"'
+    assert code in codes(f"{diffusers}\n{alphas}")
+    assert code not in codes(alphas)
+    assert code not in codes(f'{diffusers}\nnetwork_args = ["conv_dim=8"]')
 
 
 def test_a_key_without_effect_is_reported_with_the_reason() -> None:

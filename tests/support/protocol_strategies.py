@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loratui_protocol import messages
 from loratui_protocol.codec import clean, decode_record, encode_record
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_checks import MAX_TOKEN_LENGTHS, MIXED_PRECISIONS, SAVE_PRECISIONS
+from loratui_protocol.config_checks import MAX_TOKEN_LENGTHS, MIXED_PRECISIONS, SAVE_FORMATS, SAVE_PRECISIONS
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.harmless import MAX_INT, MAX_SECONDS, Count, Seconds
@@ -178,6 +178,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "output_dir": _maybe(_path),
         "output_name": st.from_regex(r"[A-Za-z0-9_ -][A-Za-z0-9_. -]{0,20}", fullmatch=True),
         "save_precision": st.sampled_from(SAVE_PRECISIONS),
+        "save_format": st.sampled_from(SAVE_FORMATS),
         "save_every_n_steps": _maybe(_count),
         "save_every_n_epochs": _maybe(_count),
         "save_last_n_steps": _maybe(_count),
@@ -185,6 +186,14 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "keep_best": st.booleans(),
         "checkpoint_every_n_steps": _maybe(_count),
         "trigger_word": _maybe(_text.filter(bool)),
+        "training_comment": _maybe(_text.filter(bool)),
+        "metadata_title": _maybe(_text.filter(bool)),
+        "metadata_author": _maybe(_text.filter(bool)),
+        "metadata_description": _maybe(_text.filter(bool)),
+        "metadata_license": _maybe(_text.filter(bool)),
+        "metadata_tags": _maybe(_text.filter(bool)),
+        "rights_statement": _maybe(_text.filter(bool)),
+        "no_metadata": st.booleans(),
         "sample_prompts": st.lists(_text, max_size=3).map(tuple),
         "sample_every_n_steps": _maybe(_count),
         "sample_every_n_epochs": _maybe(_count),

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, Picture
@@ -17,12 +18,13 @@ def dataset_metadata(config: TrainingConfig, dataset: Dataset, plan: Plan) -> di
     With datasets what may differ between them is said of each, in ``ss_datasets``, as in sd-scripts. Unlike there
     the buckets of all are listed too: A1111 knows no other place for them.
     """
-    folders = _folders(dataset.pictures)
+    folders = _folders(config, dataset.pictures)
     general: dict[str, object] = {
         "ss_total_batch_size": plan.effective_batch,
         "ss_bucket_info": json.dumps(_bucket_info(plan.buckets)),
         "ss_dataset_dirs": json.dumps(_dataset_dirs(folders)),
-        "ss_tag_frequency": json.dumps(_tag_frequency(folders)),
+        "ss_reg_dataset_dirs": json.dumps(_dataset_dirs(_folders(config, dataset.pictures, is_reg=True))),
+        "ss_tag_frequency": json.dumps(_tag_frequency(config, folders)),
     }
     if config.datasets:
         described = [_described(config, number, dataset, plan) for number in range(len(config.datasets))]
@@ -37,6 +39,8 @@ def dataset_metadata(config: TrainingConfig, dataset: Dataset, plan: Plan) -> di
         "ss_shuffle_caption": config.shuffle_caption,
         "ss_keep_tokens": config.keep_tokens,
         "ss_caption_dropout_rate": config.caption_dropout_rate,
+        "ss_caption_dropout_every_n_epochs": config.caption_dropout_every_n_epochs,
+        "ss_caption_tag_dropout_rate": config.caption_tag_dropout_rate,
         "ss_flip_aug": config.flip_aug,
     }
 
@@ -55,7 +59,7 @@ def _described(config: TrainingConfig, number: int, dataset: Dataset, plan: Plan
         "enable_bucket": own.enable_bucket,
         "min_bucket_reso": own.min_bucket_reso,
         "max_bucket_reso": own.max_bucket_reso,
-        "tag_frequency": _tag_frequency(_folders(pictures)),
+        "tag_frequency": _tag_frequency(config, _folders(config, pictures)),
         "bucket_info": _bucket_info(buckets),
         "subsets": [
             _subset(subset, sum(picture.subset == index for picture in pictures))
@@ -84,12 +88,17 @@ def _subset(subset: TrainedSubset, num_pictures: int) -> dict[str, object]:
     }
 
 
-def _folders(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
-    """Return the training pictures by the name of their folder; a second of that name, or use of it, has a number."""
+def _name(config: TrainingConfig, folder: Path) -> str:
+    """Return what a folder is called: by its own name if that is one in sd-scripts too, and no mere place on a disk."""
+    return folder.name if config.datasets or re.match(r"\d+(_|$)", folder.name) else f"1_{config.output_name}"
+
+
+def _folders(config: TrainingConfig, pictures: Iterable[Picture], *, is_reg: bool = False) -> dict[str, list[Picture]]:
+    """Return the pictures of a kind by the name of their folder; a second of that name, or use of it, has a number."""
     folders: dict[tuple[str, int], list[Picture]] = {}
     for picture in pictures:
-        if not picture.is_reg:
-            folders.setdefault((picture.path.parent.name, picture.subset), []).append(picture)
+        if picture.is_reg == is_reg:
+            folders.setdefault((_name(config, picture.path.parent), picture.subset), []).append(picture)
     named: dict[str, list[Picture]] = {}
     for (name, _), inside in sorted(folders.items(), key=lambda each: each[0]):
         label, number = name, 1
@@ -114,7 +123,7 @@ def _dataset_dirs(folders: dict[str, list[Picture]]) -> dict[str, object]:
     }
 
 
-def _tag_frequency(folders: dict[str, list[Picture]]) -> dict[str, dict[str, int]]:
+def _tag_frequency(config: TrainingConfig, folders: dict[str, list[Picture]]) -> dict[str, dict[str, int]]:
     """Return how often each tag stands in the captions of a folder; a folder that is used twice counts once."""
     frequency: dict[str, Counter[str]] = {}
     seen = set()
@@ -123,5 +132,5 @@ def _tag_frequency(folders: dict[str, list[Picture]]) -> dict[str, dict[str, int
             if picture.path not in seen:
                 seen.add(picture.path)
                 tags = [tag.strip() for tag in re.split("[,\n]", picture.caption) if tag.strip()]
-                frequency.setdefault(picture.path.parent.name, Counter()).update(tags)
+                frequency.setdefault(_name(config, picture.path.parent), Counter()).update(tags)
     return {name: dict(sorted(tags.items())) for name, tags in sorted(frequency.items())}

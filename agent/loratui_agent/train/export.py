@@ -1,7 +1,8 @@
 """Write the LoRA file that A1111, ComfyUI, diffusers and sd-scripts load, and prove it by loading it again.
 
 Keys are kohya's (``lora_unet_...``, ``lora_te_...``; see ``kinds``), three a module: ``lora_down.weight``,
-``lora_up.weight`` and the true ``alpha``. diffusers' own converter writes alpha := rank, so this is our own.
+``lora_up.weight`` and the true ``alpha``. diffusers' own converter writes alpha := rank, so this is our own. For the
+file in diffusers' own words see ``diffusers_format``.
 """
 
 import contextlib
@@ -34,6 +35,8 @@ _CHECK_ADAPTER = "readback"
 _NUM_TOKENS = 77
 _MOST_LATENTS = 64
 """A side: enough to see a difference, and quick on a CPU too."""
+_LEGACY = slice(0x100000, 0x110000)
+"""What A1111's older hash is of, with 8 characters."""
 _NUM_SIZES = 6
 """In SDXL's ``time_ids``."""
 # Largest difference of outputs, relative to what the LoRA changes, that the rounding of the file explains.
@@ -78,19 +81,32 @@ def _scalar_bytes(tensor: Tensor) -> bytes:
 
 def write_lora(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write the file atomically; the same tensors and metadata give the same bytes."""
-    ordered = {**metadata, "modelspec.hash_sha256": f"0x{tensors_sha256(tensors)}"}
-    content = _canonical(save({name: tensors[name] for name in sorted(tensors)}, metadata=ordered))
+    # The hashes are of a file that says of itself what sd-scripts says: titles and tags may be edited.
+    of_training = {name: value for name, value in metadata.items() if name.startswith("ss_")}
+    content = save({name: tensors[name] for name in sorted(tensors)}, metadata=of_training)
+    hashes = {
+        "modelspec.hash_sha256": f"0x{tensors_sha256(tensors)}",
+        "sshs_model_hash": hashlib.sha256(content[_data_start(content) :]).hexdigest(),
+        "sshs_legacy_hash": hashlib.sha256(content[_LEGACY]).hexdigest()[:8],
+    }
+    content = _with_metadata(content, {**metadata, **hashes})
     write_atomically(path, lambda temporary: _write_bytes(temporary, content))
 
 
-def _canonical(content: bytes) -> bytes:
-    """Return the file with its header in a fixed order: the safetensors library writes metadata in a random one."""
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    metadata = dict(sorted(header.pop("__metadata__").items()))
-    text = json.dumps({"__metadata__": metadata, **header}, separators=(",", ":"), ensure_ascii=False).encode()
+def _data_start(content: bytes) -> int:
+    """Return where the tensors' bytes begin: behind the header and its length."""
+    return 8 + int.from_bytes(content[:8], "little")
+
+
+def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Return the file with this metadata, in a fixed order: the safetensors library writes it in a random one."""
+    start = _data_start(content)
+    header = json.loads(content[8:start])
+    header.pop("__metadata__", None)
+    header = {"__metadata__": dict(sorted(metadata.items())), **header}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # tensor data stays aligned
-    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -28,6 +28,8 @@ class Job:
     evaluate_concept: str
     price_microusd_per_h: int = 0
     """What the machine costs; 0: nothing."""
+    base_address: str = ""
+    """Where this machine fetched the base model from, a hub id or an https address; empty: it was brought."""
 
     @property
     def checkpoints(self) -> Path:
@@ -106,7 +108,14 @@ def load_job(folder: Path) -> Job:
     """
     spec = json.loads((folder / "spec.json").read_text("utf-8"))
     config = parse_config((folder / "job.toml").read_text("utf-8"), folder).config
-    job = Job(folder, config, str(spec.get("evaluate_concept", "")), int(spec.get("price_microusd_per_h", 0)))
+    model = (spec.get("inputs") or {}).get("model") or {}
+    job = Job(
+        folder,
+        config,
+        str(spec.get("evaluate_concept", "")),
+        int(spec.get("price_microusd_per_h", 0)),
+        str(model.get("address", "")),
+    )
     for path in (job.checkpoints, job.artifacts):
         path.mkdir(mode=0o700, exist_ok=True)
     for unfinished in job.artifacts.glob(".*.tmp"):

@@ -1,18 +1,32 @@
 """What the LoRA file says of itself: kohya's ``ss_*`` keys, read by A1111 and others, and modelspec 1.0.1.
 
-Nothing here depends on the clock or the machine: the same inputs give the same file, byte for byte.
+Nothing here depends on the clock or the machine: the same inputs give the same file, byte for byte. Of places on disks
+and addresses only the last name is told.
 """
 
+import base64
 import json
+import re
+from pathlib import Path
 
 from loratui_agent.train.base_hash import BaseHash
 from loratui_agent.train.dataset_metadata import dataset_metadata
 from loratui_agent.train.kinds import Kind
 from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_checks import NUM_TIMESTEPS
 from loratui_protocol.dataset import Dataset
 from loratui_protocol.plan import Plan
 from loratui_protocol.subsets import largest_resolution
 
+_MINIMUM = (
+    "ss_v2",
+    "ss_base_model_version",
+    "ss_network_module",
+    "ss_network_dim",
+    "ss_network_alpha",
+    "ss_network_args",
+)
+"""What sd-scripts keeps even under ``no_metadata``: without these A1111 says "Unknown"."""
 IMPLEMENTATION = "https://github.com/huggingface/peft"
 
 
@@ -27,14 +41,18 @@ def file_metadata(
     precision: str,
     kind: Kind,
     is_v: bool,
+    base_license: str = "",
+    thumbnail: Path | None = None,
 ) -> dict[str, str]:
-    """Return the metadata of a file written after ``step`` optimizer steps."""
+    """Return the metadata of a file written after ``step`` optimizer steps.
+
+    ``thumbnail`` is a JPEG of what the LoRA draws, ``base_license`` what the base model is licensed under.
+    """
     trigger = config.trigger_word or ""
     width, height = largest_resolution(config)
     text_encoder_lrs = config.effective_text_encoder_lrs
     clip_skip = kind.clip_skip or config.clip_skip
     ss: dict[str, object] = {
-        # What sd-scripts keeps even under no_metadata: without these A1111 says "Unknown".
         "ss_v2": "False",
         "ss_base_model_version": kind.base_model_version,
         "ss_network_module": config.network_module,
@@ -43,7 +61,7 @@ def file_metadata(
         "ss_network_args": json.dumps({name: _argument(value) for name, value in config.network_args.items()}),
         "ss_scale_weight_norms": config.scale_weight_norms,
         "ss_output_name": config.output_name,
-        "ss_sd_model_name": config.pretrained_model_name_or_path.rstrip("/").rsplit("/", 1)[-1],
+        "ss_sd_model_name": _last_name(config.pretrained_model_name_or_path),
         "ss_new_sd_model_hash": base.sha256,
         "ss_learning_rate": config.learning_rate,
         "ss_unet_lr": config.effective_unet_lr,
@@ -77,6 +95,7 @@ def file_metadata(
         "ss_epoch": plan.epoch_of(max(1, step)),
         "ss_max_train_steps": plan.steps,
         "ss_steps": step,
+        "ss_training_comment": config.training_comment,
         "ss_resolution": f"({width}, {height})",
         "ss_cache_latents": True,
         **dataset_metadata(config, dataset, plan),
@@ -87,13 +106,24 @@ def file_metadata(
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": kind.modelspec,
         "modelspec.implementation": IMPLEMENTATION,
-        "modelspec.title": config.output_name,
+        "modelspec.title": config.metadata_title or config.output_name,
+        "modelspec.author": config.metadata_author,
+        "modelspec.description": config.metadata_description,
+        "modelspec.license": config.metadata_license,
+        "modelspec.tags": config.metadata_tags,
         "modelspec.resolution": f"{width}x{height}",
         "modelspec.prediction_type": "v" if is_v else "epsilon",
+        "modelspec.timestep_range": _timestep_range(config),
         "modelspec.usage_hint": f"trigger word: {trigger}" if trigger else "",
         "modelspec.trigger_phrase": trigger,
         "modelspec.encoder_layer": str(clip_skip or 1),
+        "loratui_base_license": base_license,
+        "loratui_rights_statement": config.rights_statement,
     }
+    if config.no_metadata:
+        ss = {name: ss[name] for name in _MINIMUM}
+    elif thumbnail is not None:
+        modelspec["modelspec.thumbnail"] = _data_url(thumbnail)
     return {
         **{name: str(value) for name, value in ss.items()},
         **{name: value for name, value in modelspec.items() if value},
@@ -102,3 +132,20 @@ def file_metadata(
 
 def _argument(value: float | tuple[float, ...]) -> str:
     return ",".join(f"{number:g}" for number in (value if isinstance(value, tuple) else (value,)))
+
+
+def _last_name(model: str) -> str:
+    """Return what the base model is called, without where it lies; what is behind an address may be a secret."""
+    if "://" in model:
+        model = re.split("[?#]", model)[0]
+    return re.split(r"[/\\]", model.rstrip("/\\"))[-1]
+
+
+def _timestep_range(config: TrainingConfig) -> str:
+    if config.min_timestep is None and config.max_timestep is None:
+        return ""
+    return f"{config.min_timestep or 0},{config.max_timestep or NUM_TIMESTEPS}"
+
+
+def _data_url(picture: Path) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(picture.read_bytes()).decode('ascii')}"

@@ -14,6 +14,7 @@ from loratui_agent.model_path import resolve_model
 from loratui_agent.train import lora, single_file, starting
 from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.checkpoint import check_newest_state
+from loratui_agent.train.checkpointing import checkpoint_text_encoder, checkpoint_unet
 from loratui_agent.train.delta_norms import DeltaNorms
 from loratui_agent.train.fit import Fit, Reserves, fit_of, reserves_of
 from loratui_agent.train.identity import identity_of
@@ -267,13 +268,11 @@ def add_optimizer(run: Run) -> None:
 
 def use_fit(run: Run, fit: Fit) -> None:
     """From now on use memory so; what needs another optimizer or other pictures is for another attempt."""
-    if fit.checkpointing:
-        run.models.unet.enable_gradient_checkpointing()
-    else:
-        run.models.unet.disable_gradient_checkpointing()
     run.fit = fit
+    checkpoint_unet(run.models.unet, on=fit.checkpointing)
     needs_text = run.learns_text or run.reserves.has_text_on_device(fit)
-    for text_encoder in run.models.text_encoders.values():
+    for name, text_encoder in run.models.text_encoders.items():
+        checkpoint_text_encoder(text_encoder, on=fit.checkpointing and name in run.learning)
         text_encoder.to(run.accelerator.device if needs_text else "cpu")
 
 

@@ -22,6 +22,7 @@ SAMPLE_SEED = 1000
 THUMBNAIL_SIDE_PX = 256
 THUMBNAIL_BYTES = 12_000
 """At most: a second on a line of 100 kbit/s."""
+_SMALL = "-small.jpg"
 _QUALITIES = (85, 70, 55, 40, 25, 10)
 
 
@@ -69,6 +70,19 @@ def _ready(run: Run) -> Iterator[Pipeline]:
             torch.cuda.empty_cache()
 
 
+def newest_thumbnail(artifacts: Path, last_step: int) -> Path | None:
+    """Return the small picture of the first prompt, with the LoRA as it was at ``last_step`` or last before it.
+
+    At step 0 there was none yet.
+    """
+    with_lora = sorted(artifacts.glob(f"sample-step*-00{_SMALL}"), reverse=True)
+    return next((path for path in with_lora if 0 < _step_of(path) <= last_step), None)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("sample-step").partition("-")[0])
+
+
 def _draw_all(run: Run, controls: Controls, pipeline: Pipeline, *, weight: float) -> bool:
     """Make and publish a picture of every prompt; return whether nobody stopped it."""
     prompts = run.plan.samples.prompts
@@ -82,7 +96,7 @@ def _draw_all(run: Run, controls: Controls, pipeline: Pipeline, *, weight: float
 
 def _publish(run: Run, pipeline: Pipeline, index: int, prompt: SamplePrompt, weight: float) -> None:
     stem = f"sample-step{run.step:08d}-{index:02d}" if weight else f"sample-base-{index:02d}"
-    path, small = (run.job.artifacts / f"{stem}{suffix}" for suffix in (".png", "-small.jpg"))
+    path, small = (run.job.artifacts / f"{stem}{suffix}" for suffix in (".png", _SMALL))
     seed = SAMPLE_SEED + index if prompt.seed is None else prompt.seed
     if not weight and path.exists():
         # Of an earlier attempt: without the LoRA it is the same at every step.

@@ -6,6 +6,7 @@ import time
 import torch
 
 from loratui_agent.train import export, lora, optim, retention, signals
+from loratui_agent.train.base_license import base_license
 from loratui_agent.train.checkpoint import (
     TrainingState,
     flatten_optimizer,
@@ -14,9 +15,10 @@ from loratui_agent.train.checkpoint import (
     save_state,
 )
 from loratui_agent.train.controls import Controls
+from loratui_agent.train.diffusers_format import adapter_metadata, diffusers_state_dict
 from loratui_agent.train.metadata import file_metadata
 from loratui_agent.train.run import Run
-from loratui_agent.train.samples import THUMBNAIL_BYTES, make_samples
+from loratui_agent.train.samples import THUMBNAIL_BYTES, make_samples, newest_thumbnail
 from loratui_protocol import messages
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import ArtifactKind
@@ -169,7 +171,11 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
         StorageError: the disk is full.
     """
     config = run.config
-    tensors = export.kohya_state_dict(run.models.kind, run.trained, export.DTYPES[config.save_precision])
+    dtype = export.DTYPES[config.save_precision]
+    if config.save_format == "diffusers":
+        tensors, of_format = diffusers_state_dict(run.trained, dtype), adapter_metadata(run.trained)
+    else:
+        tensors, of_format = export.kohya_state_dict(run.models.kind, run.trained, dtype), {}
     metadata = file_metadata(
         config,
         run.dataset,
@@ -180,12 +186,15 @@ def save_lora(run: Run, name: str, kind: ArtifactKind) -> messages.Artifact:
         precision=run.precision,
         kind=run.models.kind,
         is_v=run.objective.is_v,
+        base_license=base_license(run.models.path, run.job.base_address),
+        # A file on the way is written before the pictures of its step: those of another attempt are not for it.
+        thumbnail=newest_thumbnail(run.job.artifacts, run.step - (kind is not ArtifactKind.LORA)),
     )
     # The user's name may hold anything; an id is safe as a file name.
     suffix = name.removeprefix(config.output_name).removesuffix(".safetensors")
     artifact_id = f"lora{suffix}.safetensors"
     path = run.job.artifacts / artifact_id
-    export.write_lora(path, tensors, metadata)
+    export.write_lora(path, tensors, {**metadata, **of_format})
     export.read_back(path, run.models, precision=config.save_precision)
     artifact = run.job.publish(artifact_id, kind, name, run.step)
     run.reporter.emit(artifact)

@@ -163,10 +163,26 @@ SHOWN_BY: dict[str, str] = {
     "output_dir": "tui/sessions/test_downloads.py::test_finished_files_are_copied_where_the_config_says",
     "output_name": "protocol/test_plan.py::test_files_on_the_way_have_sd_scripts_names",
     "save_precision": "agent/train/test_flags.py::test_the_file_has_the_type_and_says_the_word_that_were_asked_for",
+    "save_format": "agent/train/test_diffusers_format.py::test_diffusers_loads_it_with_every_rank_and_alpha",
     "save_every_n_steps": "protocol/test_plan.py::test_files_on_the_way_have_sd_scripts_names",
     "save_every_n_epochs": "protocol/test_plan.py::test_files_on_the_way_have_sd_scripts_names",
     "checkpoint_every_n_steps": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",
     "trigger_word": "agent/train/test_flags.py::test_the_file_has_the_type_and_says_the_word_that_were_asked_for",
+    "training_comment": "agent/train/test_metadata.py::"
+    "test_what_its_owner_wants_said_is_said_as_it_is_and_decides_no_weight",
+    "metadata_title": "agent/train/test_metadata.py::"
+    "test_what_its_owner_wants_said_is_said_as_it_is_and_decides_no_weight",
+    "metadata_author": "agent/train/test_metadata.py::"
+    "test_what_its_owner_wants_said_is_said_as_it_is_and_decides_no_weight",
+    "metadata_description": "agent/train/test_metadata.py::"
+    "test_what_its_owner_wants_said_is_said_as_it_is_and_decides_no_weight",
+    "metadata_license": "agent/train/test_metadata.py::"
+    "test_what_its_owner_wants_said_is_said_as_it_is_and_decides_no_weight",
+    "metadata_tags": "agent/train/test_metadata.py::"
+    "test_what_its_owner_wants_said_is_said_as_it_is_and_decides_no_weight",
+    "rights_statement": "agent/train/test_metadata.py::"
+    "test_what_its_owner_wants_said_is_said_as_it_is_and_decides_no_weight",
+    "no_metadata": "agent/train/test_metadata.py::test_with_no_metadata_how_it_was_trained_stays_untold",
     "sample_prompts": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",
     "sample_every_n_steps": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",
     "sample_every_n_epochs": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",

@@ -154,10 +154,13 @@ def test_link_that_breaks_in_the_middle_costs_only_what_has_not_come(fake: FakeA
 @pytest.mark.parametrize(
     "prompts", [("a [red] cat", "my daughter"), ("it's ]", 'my "daughter" = 1'), ("\n[x]\n", "daughter")]
 )
-def test_prompts_and_trigger_word_are_left_out(fake: FakeAgent, prompts: tuple[str, ...]) -> None:
+def test_prompts_and_what_the_file_is_to_say_are_left_out(fake: FakeAgent, prompts: tuple[str, ...]) -> None:
     subset = Subset(image_dir="/data", class_tokens="my daughter")
     datasets = (DatasetConfig(subsets=(subset,)),)
-    config = plain_config(sample_prompts=prompts, trigger_word="daughter", network_dim=7, datasets=datasets)
+    words = ("title", "author", "description", "license", "tags")
+    said: dict[str, Any] = {f"metadata_{word}": "my daughter" for word in words}
+    said |= dict.fromkeys(("trigger_word", "training_comment", "rights_statement"), "my daughter's")
+    config = plain_config(sample_prompts=prompts, network_dim=7, datasets=datasets, **said)
     files, missing = supported(known(fake, config_toml=to_toml(config)))
     assert missing == []
     assert "daughter" not in "".join(files.values())

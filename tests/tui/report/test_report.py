@@ -58,7 +58,8 @@ def finished_view(folder: Path, prompt: str = "a cat") -> RunView:
     """Return a run with every kind of file on this machine."""
     view = RunView(run_id="01J", name=EVIL, target="local")
     Image.new("RGB", (64, 64), "red").save(folder / "sheet.png")
-    header = json.dumps({"__metadata__": {"ss_network_dim": "8", EVIL: "1"}}).encode()
+    metadata = {"ss_network_dim": "8", EVIL: "1", "modelspec.thumbnail": "data:image/jpeg;base64,/9j4AAQ"}
+    header = json.dumps({"__metadata__": metadata}).encode()
     (folder / "lora").write_bytes(len(header).to_bytes(8, "little") + header)
     (folder / "sample").write_bytes((folder / "sheet.png").read_bytes())
     events: list[Event] = [
@@ -107,8 +108,10 @@ def test_it_shows_verdict_scores_settings_files_and_cost(tmp_path):
         "12 x (mean)",
         "5e-05 unet",
         "moving average of about 20 steps",
+        "a picture, 30 characters",
     ):
         assert fact in text
+    assert "/9j4AAQ" not in text, "the thumbnail in the LoRA file is no text"
 
 
 def test_every_picture_is_inside_and_nothing_is_requested(tmp_path):

@@ -122,7 +122,20 @@ def _without_prompts(run: StoredRun) -> str:
         replace(dataset, subsets=tuple(replace(subset, class_tokens="") for subset in dataset.subsets))
         for dataset in config.datasets
     )
-    return to_toml(replace(config, sample_prompts=(), trigger_word=None, datasets=datasets))
+    untold = replace(
+        config,
+        sample_prompts=(),
+        trigger_word=None,
+        training_comment=None,
+        metadata_title=None,
+        metadata_author=None,
+        metadata_description=None,
+        metadata_license=None,
+        metadata_tags=None,
+        rights_statement=None,
+        datasets=datasets,
+    )
+    return to_toml(untold)
 
 
 def _about(run: StoredRun, missing: list[str]) -> dict[str, object]:

@@ -216,7 +216,12 @@ def _header(view: RunView) -> str:
         metadata = json.loads(text).get("__metadata__", {})
     except (ValueError, AttributeError, RecursionError):
         return ""
-    return html.table((clean(name), clean(str(value), 2000)) for name, value in sorted(metadata.items()))
+    return html.table((clean(name), _said(str(value))) for name, value in sorted(metadata.items()))
+
+
+def _said(value: str) -> str:
+    """Return a value of the metadata for a person; the thumbnail in it is no text."""
+    return f"a picture, {len(value):,} characters" if value.startswith("data:image/") else clean(value, 2000)
 
 
 def _cost(view: RunView, now_s: float) -> list[tuple[str, str]]:
