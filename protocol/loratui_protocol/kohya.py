@@ -36,7 +36,6 @@ UNSUPPORTED: dict[str, tuple[object, str]] = {
 """Keys that would change the result: (sd-scripts' default, what it is that is not supported)."""
 
 UNSUPPORTED_NETWORK_ARGS: dict[str, str] = {
-    **dict.fromkeys(("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas"), "ranks block by block"),
     **dict.fromkeys(
         ("down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_lr_zero_threshold"), "rates block by block"
     ),

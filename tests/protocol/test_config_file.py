@@ -289,7 +289,7 @@ def test_an_argument_of_the_optimizer_is_checked_like_a_key(line: str, code: str
 
 @pytest.mark.parametrize(
     "line",
-    ["color_aug = true", 'network_args = ["conv_block_dims=2,2"]', "v2 = true"],
+    ["color_aug = true", 'network_args = ["down_lr_weight=cosine"]', "v2 = true"],
 )
 def test_what_is_not_supported_is_refused_not_ignored(line: str) -> None:
     error = refusal(line)
