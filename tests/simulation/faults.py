@@ -151,7 +151,7 @@ def _limits(dice: random.Random, offer: Offer, work: Work, before_s: float, *, i
 
     estimate = Estimate(
         parts=(EstimatePart(name="all", p50=take(p50_s), p90=take(p90_s), source="assumed"),),
-        speed=Speed(likely=1.0, slow=1.0, source="assumed"),
+        speeds=(Speed(likely=1.0, slow=1.0, source="assumed"),),
     )
     budget = (
         math.ceil(estimate.p50_microusd * dice.uniform(1.02, 2.5)) if is_budget_tight and dice.random() < 0.6 else None

@@ -167,4 +167,5 @@ def test_where_it_stops_to_be_looked_at_there_is_something_to_see(tmp_path: Path
     )
     last = stopped.steps[-1].step
     assert [each.step for each in stopped.heard if isinstance(each, messages.Validation)] == [0, last]
-    assert [each.step for each in stopped.heard if isinstance(each, messages.Sample)] == [last]
+    samples = [(each.step, each.weight) for each in stopped.heard if isinstance(each, messages.Sample)]
+    assert samples == [(last, 0.0), (last, 1.0)], "beside that of the base alone"

@@ -118,4 +118,5 @@ def test_a_reader_that_stalls_holds_up_neither_the_store_nor_commands_and_gets_a
     assert sum("x" * LOG_CHARS in line for line in told) == len(steps)
     told_steps = [int(found[1]) for line in told if (found := re.search(r"step (\d+) of", line))]
     assert told_steps == sorted(set(told_steps))
-    assert "report: " in told[-1]
+    assert "report: " in told[-2]
+    assert "to go on: " in told[-1]
