@@ -26,5 +26,7 @@ def checkpoint_text_encoder(text_encoder: TextEncoder, *, on: bool) -> None:
         if on:
             # The reentrant kind learns nothing where what goes in needs no gradient, and embeddings are frozen.
             text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            # For that kind's sake the embeddings would get gradients, which nobody uses.
+            text_encoder.disable_input_require_grads()
         else:
             text_encoder.gradient_checkpointing_disable()

@@ -53,6 +53,9 @@ def test_text_encoders_keep_less_and_learn_the_same(tmp_path: Path, kind: str):
     plain, kept = gradients_of(run), kept_by_text(run)
     use_fit(run, replace(run.fit, checkpointing=True))
     assert kept_by_text(run) < 0.5 * kept
+    for text_encoder in run.models.text_encoders.values():
+        embeddings = text_encoder.get_input_embeddings()
+        assert not embeddings(torch.tensor([1])).requires_grad, "nobody uses gradients of the embeddings"
     checkpointed = gradients_of(run)
     assert len(plain) == len(checkpointed)
     assert all(torch.allclose(one, other, atol=1e-7) for one, other in zip(plain, checkpointed, strict=True))
