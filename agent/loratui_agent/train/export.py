@@ -63,30 +63,15 @@ def kohya_state_dict(kind: Kind, trained: Mapping[str, nn.Module], dtype: torch.
     return tensors
 
 
-def tensors_sha256(tensors: dict[str, Tensor]) -> str:
-    """Return the sha256 over names, types, shapes and bytes: what ``modelspec.hash_sha256`` holds."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(
-            tensor.contiguous().view(torch.uint8).numpy().tobytes() if tensor.dim() else _scalar_bytes(tensor)
-        )
-    return digest.hexdigest()
-
-
-def _scalar_bytes(tensor: Tensor) -> bytes:
-    return tensor.reshape(1).view(torch.uint8).numpy().tobytes()
-
-
 def write_lora(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write the file atomically; the same tensors and metadata give the same bytes."""
     # The hashes are of a file that says of itself what sd-scripts says: titles and tags may be edited.
     of_training = {name: value for name, value in metadata.items() if name.startswith("ss_")}
     content = save({name: tensors[name] for name in sorted(tensors)}, metadata=of_training)
+    of_tensors = hashlib.sha256(content[_data_start(content) :]).hexdigest()
     hashes = {
-        "modelspec.hash_sha256": f"0x{tensors_sha256(tensors)}",
-        "sshs_model_hash": hashlib.sha256(content[_data_start(content) :]).hexdigest(),
+        "modelspec.hash_sha256": f"0x{of_tensors}",
+        "sshs_model_hash": of_tensors,
         "sshs_legacy_hash": hashlib.sha256(content[_LEGACY]).hexdigest()[:8],
     }
     content = _with_metadata(content, {**metadata, **hashes})
