@@ -37,9 +37,10 @@ class CudaMemory:
     """A GPU's. Past the limit torch says so, instead of letting a driver spill into the host's memory."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
-        free, self._all_bytes = torch.cuda.mem_get_info(device)
-        self.total_bytes = free + torch.cuda.memory_reserved(device)
+        # Some of torch's functions want to be told which one, where a device may leave that open.
+        self._device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
+        free, self._all_bytes = torch.cuda.mem_get_info(self._device)
+        self.total_bytes = free + torch.cuda.memory_reserved(self._device)
 
     def begin(self, *, margin: bool) -> None:
         """Forget the peak so far and set the limit."""
