@@ -99,14 +99,15 @@ def save_what_is_due(run: Run, controls: Controls) -> None:
         if point.step == step:
             artifact = save_lora(run, f"{point.name}.safetensors", ArtifactKind.CHECKPOINT_LORA)
             retention.retain(run, point, artifact)
+    if step in plan.sample_steps:
+        make_samples(run, controls)
     if plan.checkpoint_steps is None:
         due = time.monotonic() - run.saved_at_s > CHECKPOINT_EVERY_S
     else:
         due = step in plan.checkpoint_steps
+    # After all else: whoever goes on from it has everything of this step, the pictures too.
     if due and step < plan.stop_step:
         save_checkpoint(run)
-    if step in plan.sample_steps:
-        make_samples(run, controls)
     meet_requests(run, controls)
 
 
