@@ -214,7 +214,8 @@ def _watch_pace(run: Run, watch: Watch) -> None:
         step=run.step,
         duration_s=timed.seconds,
         num_pictures=timed.num_shared,
-        waited_s=timed.wait_s,
+        # On a CPU what draws the data is what trains: it waits for nobody.
+        waited_s=timed.wait_s if run.accelerator.device.type != "cpu" else None,
         reserved_bytes=torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None,
     )
     for code, sentence in watch.take(facts):

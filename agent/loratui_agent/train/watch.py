@@ -97,7 +97,7 @@ class Watch:
         else:
             yield (
                 "pace.slower",
-                f"{slower} as at first, {price}: the GPU or its host is shared, hot or throttled. Another machine may "
+                f"{slower} as at first, {price}: the machine is shared, hot or throttled. Another machine may "
                 "be faster; loratui resume goes on there from the last state",
             )
 
