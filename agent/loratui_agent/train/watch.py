@@ -69,8 +69,8 @@ class Watch:
             yield (
                 "pace.data_wait",
                 f"the GPU waits for {wait:.0%} of each step, {self._price(wait * now_s * left)} until the end: "
-                "the machine's processor is slow or busy and takes so long to draw each batch. A larger train_batch_size "
-                "makes less of it; on another machine loratui resume goes on from the last state",
+                "the machine's processor is slow or busy and takes so long to draw each batch. A larger "
+                "train_batch_size makes less of it; on another machine loratui resume goes on from the last state",
             )
         expected_s = first_s if self.measured_picture_s is None else min(first_s, self.measured_picture_s)
         if now_s <= expected_s * _SLOWER:
