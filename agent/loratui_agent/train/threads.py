@@ -8,7 +8,7 @@ import torch
 
 from loratui_agent.train.run import Run
 
-_NUM_TRIALS = 3
+_NUM_TRIALS = 2
 
 
 def set_num_threads(run: Run, *, saved: int | None, train_once: Callable[[], object]) -> None:
