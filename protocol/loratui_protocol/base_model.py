@@ -7,6 +7,8 @@ from loratui_protocol.architecture import ALL_PARTS, OTHER_PARTS, architecture_o
 from loratui_protocol.errors import ModelError
 
 BUILTIN_PREFIX = "builtin:"
+_OF_ALL = ("model_index.json", "README.md")
+"""Beside the parts: what the model is, and its card, which says under which licence."""
 _SMALL = (".json", ".txt", ".model")
 _SAFE = ".safetensors"
 _PICKLED = ".bin"
@@ -42,7 +44,7 @@ def files_of_model(names: Iterable[str], *, is_half: bool = False) -> dict[str, 
     small, weights = {}, set()
     for name in names:
         part, _, rest = name.rpartition("/")
-        is_read = name == "model_index.json" or (part in ALL_PARTS and rest.endswith(_SMALL))
+        is_read = name in _OF_ALL or (part in ALL_PARTS and rest.endswith(_SMALL))
         # Of parts that are never read so much is taken that the model is refused for having them.
         if is_read or (part in OTHER_PARTS and rest == "config.json"):
             small[name] = name

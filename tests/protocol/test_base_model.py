@@ -32,7 +32,7 @@ HUB = [
 
 
 def weights(chosen: dict[str, str]) -> dict[str, str]:
-    return {name: taken for name, taken in chosen.items() if not name.endswith((".json", ".txt"))}
+    return {name: taken for name, taken in chosen.items() if not name.endswith((".json", ".txt", ".md"))}
 
 
 def test_each_part_is_read_once_as_safetensors_where_there_are_some():
@@ -43,6 +43,7 @@ def test_each_part_is_read_once_as_safetensors_where_there_are_some():
         "vae/diffusion_pytorch_model.bin": "vae/diffusion_pytorch_model.bin",
     }
     assert set(chosen) - set(weights(chosen)) == {
+        "README.md",
         "model_index.json",
         "scheduler/scheduler_config.json",
         "text_encoder/config.json",
@@ -118,6 +119,7 @@ def test_of_sdxls_own_hub_folder_each_part_comes_once_in_half_precision_and_in_n
         ("unet", "vae"), "diffusion_pytorch_model"
     )
     assert files_of_hub_model("stabilityai/stable-diffusion-xl-base-1.0", files) == {
+        "README.md": "README.md",
         "model_index.json": "model_index.json",
         "scheduler/scheduler_config.json": "scheduler/scheduler_config.json",
         **{f"{part}/{stem}.safetensors": f"{part}/{stem}.fp16.safetensors" for part, stem in stems.items()},

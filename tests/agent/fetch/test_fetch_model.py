@@ -66,6 +66,7 @@ async def test_of_a_hubs_model_only_what_a_training_reads_is_downloaded_once_and
     folder = await fetch(home, hub(server))
     files = found(folder)
     assert sorted(files) == [
+        "README.md",
         "model_index.json",
         "scheduler/scheduler_config.json",
         "text_encoder/config.json",

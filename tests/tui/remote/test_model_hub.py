@@ -142,8 +142,8 @@ async def test_of_sdxl_on_a_hub_the_kind_and_the_size_in_half_precision_are_know
     server.model, server.hub_id = sdxl_files(), "stabilityai/stable-diffusion-xl-base-1.0"
     found = await look_at_model(hub(server, server.hub_id))
     assert found.kind is SDXL
-    parts = (*SDXL_ARCHITECTURE.parts, "model_index.json")
-    taken = [name for name in server.model if name.endswith((".fp16.safetensors", ".json", ".txt"))]
+    parts = (*SDXL_ARCHITECTURE.parts, "model_index.json", "README.md")
+    taken = [name for name in server.model if name.endswith((".fp16.safetensors", ".json", ".txt", ".md"))]
     assert found.num_bytes == sum(len(server.model[name]) for name in taken if name.partition("/")[0] in parts)
 
 

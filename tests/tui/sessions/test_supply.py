@@ -136,7 +136,8 @@ def test_of_a_local_base_model_only_what_a_training_reads_travels(tmp_path, conf
     supply = plan_supply(dataclasses.replace(config, pretrained_model_name_or_path=str(model)), environment=ENVIRONMENT)
     sent = [name.removeprefix("model/my model/") for name in names(supply) if name.startswith("model/")]
     assert "unet/diffusion_pytorch_model.safetensors" in sent
-    assert not [name for name in sent if "fp16" in name or name.endswith((".bin", ".ckpt", ".md"))]
+    assert not [name for name in sent if "fp16" in name or name.endswith((".bin", ".ckpt"))]
+    assert "README.md" in sent, "it says under which licence the model is"
     assert not [name for name in sent if name.startswith("safety_checker")]
     (model / "vae" / "config.json").unlink()
     for weights in (model / "vae").iterdir():
