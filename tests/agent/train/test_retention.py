@@ -1,11 +1,9 @@
 """Files on the way go when newer ones are complete; the best by validation and what a person asked for never do."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from loratui_agent.train import retention, saving
 from loratui_agent.train.controls import Controls
@@ -17,15 +15,6 @@ from support.tiny_training import tiny_config, write_pictures
 from support.trainer_process import trainer, write_job
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(200), pytest.mark.usefixtures("one_thread")]
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """As in the runs of the other tests: more of them only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Samples show the LoRA and the base side by side, small ones first, and nothing of them reaches the training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,6 @@ from support.tiny_run import HeardReporter, new_run, take_steps, trained, warnin
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread")]
 QUICK = "a zorbix on a red background --s 2"
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """As in the runs of the other tests: more of them only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def heard(run: Run, kind: type[Any]) -> list[Any]:

@@ -1,7 +1,6 @@
 """What a run says of itself: how large its LoRA is, how often it showed each picture, and at which rates it learned."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,14 +18,6 @@ from support.tiny_training import write_pictures
 
 E = TypeVar("E", messages.DeltaNorms, messages.Metrics, messages.Warn)
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(200), pytest.mark.usefixtures("one_thread")]
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def heard(run: Run, kind: type[E]) -> list[E]:
