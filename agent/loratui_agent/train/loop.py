@@ -104,7 +104,7 @@ def get_ready(run: Run) -> None:
             encode_prompts(run)  # again: with what the text encoders had learned
     if run.ranks.count > 1:
         share.check_equal(run.accelerator, digest_of(run.identity, run.step, run.parameters))
-    fit_to_device(run, lambda exposures: gradients.of_batch(run, exposures))
+    fit_to_device(run)
 
 
 def encode_prompts(run: Run) -> None:

@@ -2,9 +2,10 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from loratui_agent.train import gradients
 from loratui_agent.train.attention import SLOW, attention_kernel
 from loratui_agent.train.fit import AgainError, Fit, keep_fit
 from loratui_agent.train.memory import DeviceMemory, device_memory, is_out_of_memory
@@ -14,8 +15,6 @@ from loratui_protocol.errors import JobError
 from loratui_protocol.optimizers import STATE_BYTES
 from loratui_protocol.schedule import Exposure
 
-Gradients = Callable[[Sequence[Exposure]], object]
-"""Adds the gradients of a micro-batch."""
 _WORTH_SAYING = 0.95
 """An offer must be faster by this factor."""
 
@@ -34,7 +33,7 @@ class Probe:
         return self.duration_s / self.num_pictures
 
 
-def fit_to_device(run: Run, gradients: Gradients, memory: DeviceMemory | None = None) -> None:
+def fit_to_device(run: Run, memory: DeviceMemory | None = None) -> None:
     """Try the largest micro-batch, and where it does not fit the fastest way that does and learns the same.
 
     Raises:
@@ -50,7 +49,7 @@ def fit_to_device(run: Run, gradients: Gradients, memory: DeviceMemory | None = 
     most = len(exposures) * run.config.gradient_accumulation_steps
     exposures = exposures[: -(-most // run.ranks.count)]
     wanted = run.fit
-    prober = _Prober(run, gradients, memory)
+    prober = _Prober(run, memory)
     probe = prober.probe(wanted, exposures)
     if probe is None:
         probe = _fastest_that_fits(run, prober, exposures)
@@ -152,7 +151,6 @@ class _Prober:
     """Computes gradients that nobody uses."""
 
     run: Run
-    gradients: Gradients
     memory: DeviceMemory
 
     def probe(self, fit: Fit, exposures: Sequence[Exposure]) -> Probe | None:
@@ -162,10 +160,10 @@ class _Prober:
         try:
             # The optimizer's averages come with the first step, and stay.
             with self.memory.held(_state_bytes(self.run)):
-                self.gradients(exposures)  # the first time is slower
+                gradients.of_batch(self.run, exposures)  # the first time is slower
                 self.memory.synchronize()
                 started_s = time.perf_counter()
-                self.gradients(exposures)
+                gradients.of_batch(self.run, exposures)
                 self.memory.synchronize()
                 return Probe(self.memory.peak_bytes(), time.perf_counter() - started_s, len(exposures))
         except Exception as error:

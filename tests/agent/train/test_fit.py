@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from loratui_agent.train import fit, gradients, loop, probe
+from loratui_agent.train import fit, loop, probe
 from loratui_agent.train.fit import Fit, Reserves
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
@@ -33,7 +33,7 @@ def run_on(folder: Path, limit_mib: int, **changes) -> tuple[Run, SmallMemory]:
     take_steps(run, 0)
     memory = SmallMemory(limit_mib * MIB)
     with memory.counting():
-        probe.fit_to_device(run, lambda exposures: gradients.of_batch(run, exposures), memory)
+        probe.fit_to_device(run, memory)
     return run, memory
 
 

@@ -1,13 +1,11 @@
 """Two real processes train as one does, end together however either ends, and leave nobody behind."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import torch
 
 from loratui_agent.train import loop, saving, validation
 from loratui_protocol import messages
@@ -33,15 +31,6 @@ SETTINGS = {
     "lr_scheduler": "cosine",
     "optimizer_args": {"weight_decay": 1.0},
 }
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As in the processes: more of them only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def new_job(folder: Path, **changes: Any) -> Path:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,15 +58,6 @@ def test_its_weights_are_those_of_the_folder(file: Path, dtype: torch.dtype):
 def test_so_are_those_of_a_file_with_the_names_of_older_ones(tmp_path: Path):
     old = write_single_file(tmp_path / "old.safetensors", TINY, old_text_encoder=True)
     assert_same_weights(load_models(str(old), torch.float32, configs=TINY), load_models(str(TINY), torch.float32))
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As in the runs of the other tests: more of them only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("one_thread")
