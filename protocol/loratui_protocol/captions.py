@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loratui_protocol.config import TrainingConfig
+from loratui_protocol.subsets import subsets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,11 @@ class Moment:
     step: int
     num_steps: int
     epoch: int
+
+
+def captions_vary(config: TrainingConfig) -> bool:
+    """Return whether captions of any folder are others from step to step, but for whole ones dropped."""
+    return any(Captions(subset.config).vary for subset in subsets_of(config))
 
 
 class Captions:

@@ -9,6 +9,7 @@ from torch import Tensor
 from loratui_agent.train.checkpoint import HASHED
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint
+from loratui_protocol.run_end import ENDS
 from loratui_protocol.subsets import subsets_of
 
 # What a config may change between a run and its resume without being another run.
@@ -46,9 +47,7 @@ _OUTSIDE_IDENTITY = frozenset(
         "num_processes",
         "seed",
         # A run may go on to another end (``run_end``); its state says which one it was planned for.
-        "max_train_steps",
-        "max_train_epochs",
-        "stop_at_epoch",
+        *ENDS,
         # Their content counts, whatever they are called on this machine.
         "pretrained_model_name_or_path",
         "train_data_dir",

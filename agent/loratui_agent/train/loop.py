@@ -126,7 +126,7 @@ def encode_prompts(run: Run) -> None:
     run.say("encode_prompts", message="encoding captions")
     sampled = [text for prompt in run.plan.samples.prompts for text in (prompt.text, prompt.negative)]
     run.prompts.prepare([*texts, "", *sampled])
-    if run.learns_text or any(each.vary for each in captions):
+    if run.learns_text or run.reserves.captions_vary:
         return
     for name, text_encoder in list(models.text_encoders.items()):
         if name in run.learning_rates:

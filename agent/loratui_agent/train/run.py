@@ -28,13 +28,13 @@ from loratui_agent.train.ranks import Ranks
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
-from loratui_protocol.captions import Captions
+from loratui_protocol.captions import captions_vary
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, scan_config
 from loratui_protocol.effective_lr import rates_of
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.plan import Plan, Schedule, plan
-from loratui_protocol.subsets import largest_resolution, subsets_of
+from loratui_protocol.subsets import largest_resolution
 
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 """What the frozen models have at each ``mixed_precision``."""
@@ -169,7 +169,7 @@ def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs:
         fit=fit,
         reserves=reserves_of(
             config,
-            captions_vary=any(Captions(subset.config).vary for subset in subsets_of(config)),
+            captions_vary=captions_vary(config),
             trains_text=learning_rates.keys() != {"unet"},
             trains_unet="unet" in learning_rates,
         ),

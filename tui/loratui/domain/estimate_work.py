@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from loratui.domain.base_kinds import LARGEST, BaseKind
-from loratui_protocol.captions import Captions
+from loratui_protocol.captions import captions_vary
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.inputs import EnvironmentKind
 from loratui_protocol.lora_size import lora_size
 from loratui_protocol.plan import Plan
-from loratui_protocol.subsets import datasets_of, subsets_of
+from loratui_protocol.subsets import datasets_of
 
 NUM_INFERENCE_STEPS = 25
 """Denoising steps of a sample picture; two forward passes each, which take about what one unit takes."""
@@ -194,17 +194,13 @@ def min_vram_mib(config: TrainingConfig, kind: BaseKind) -> int:
     pictures = max(each.train_batch_size * math.prod(each.resolution) for each in datasets) / kind.unit_px
     gb = memory.base_gb
     pictures_gb = pictures * (memory.checkpointed_gb if config.gradient_checkpointing else memory.picture_gb)
-    text_gb = memory.text_gb if any(config.effective_text_encoder_lrs) or _captions_vary(config) else 0.0
+    text_gb = memory.text_gb if any(config.effective_text_encoder_lrs) or captions_vary(config) else 0.0
     if config.mixed_precision == "no":
         gb, pictures_gb, text_gb = gb + memory.weights_gb, 2 * pictures_gb, 2 * text_gb
     name = config.optimizer_type.casefold().removeprefix("paged")
     moments = 0 if name != config.optimizer_type.casefold() else _SMALL_MOMENT_BYTES.get(name, _MOMENT_BYTES)
     learned_gb = lora_size(kind.network, config).num_parameters * (_LEARNED_BYTES + moments) / 1e9
     return math.floor((gb + pictures_gb + text_gb + learned_gb) * _MIB_PER_GB * VRAM_SHARE)
-
-
-def _captions_vary(config: TrainingConfig) -> bool:
-    return any(Captions(subset.config).vary for subset in subsets_of(config))
 
 
 VRAM_SHARE = 0.93
