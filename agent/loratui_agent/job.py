@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from loratui_agent.artifact_list import LISTING, ArtifactList, is_of_state
 from loratui_agent.clock import Moment, now
 from loratui_agent.files import full_disk_named, with_ballast, write_json, write_text
 from loratui_agent.journal import Journal
-from loratui_agent.listed import LISTING, Listed, is_of_state
 from loratui_agent.meter import Meter
 from loratui_agent.process import ProcessIdentity, boot_mark
 from loratui_agent.states import OF_TRAINER, is_legal
@@ -94,7 +94,7 @@ class Job:
         self._run = folder.parent.parent / "run"
         self.facts = facts
         self.results: dict[str, messages.CommandResult] = {}
-        self.files = Listed(folder / "artifacts")
+        self.files = ArtifactList(folder / "artifacts")
         self.artifacts = self.files.artifacts
         self.heard_done = False
         self.last_step: messages.Step | None = None

@@ -9,7 +9,7 @@ LISTING = (Artifact, Withdrawn)
 """Events that change the list."""
 
 
-class Listed:
+class ArtifactList:
     """Files by artifact id. Parts of saved states are not among them: nothing waits for those."""
 
     def __init__(self, folder: Path) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from loratui_agent.artifact_list import ArtifactList
 from loratui_agent.artifacts import opened
 from loratui_agent.commands import Commands
 from loratui_agent.headless import publish, withdraw
 from loratui_agent.job import Job
 from loratui_agent.job_queue import JobQueue
-from loratui_agent.listed import Listed
 from loratui_protocol import messages
 from loratui_protocol.errors import JobError
 from loratui_protocol.ids import new_id
@@ -103,7 +103,7 @@ def test_what_a_client_has_counts_until_another_version_comes(tmp_path: Path):
 def test_no_id_leads_out_of_the_folder(tmp_path: Path):
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "job.toml").touch()
-    Listed(tmp_path / "artifacts").remove("../job.toml")
+    ArtifactList(tmp_path / "artifacts").remove("../job.toml")
     assert (tmp_path / "job.toml").exists()
 
 
