@@ -9,24 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from loratui_agent.demo.job import write_demo
 from support.agent_process import wait_until
 from support.local_cli import LocalCli, local_cli
 from support.remote_cli import RemoteHost, remote_host
 from support.rented_world import World, write_config
 from support.sshd import needs_sshd
 from support.terminal import Terminal
+from support.tiny_training import demo_config
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(400)]
-
-
-def demo_config(folder: Path, num_steps: int) -> Path:
-    """Write the demo concept's dataset and a config whose state is saved every ten steps."""
-    path = write_demo(folder, "demo", num_steps)
-    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("sample_")]
-    lines = ["checkpoint_every_n_steps = 10" if line.startswith("checkpoint_every") else line for line in lines]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    return path
 
 
 def sha256_of(path: Path) -> str:

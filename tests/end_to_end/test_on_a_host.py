@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from loratui.remote.ssh import Instance, host_folder, parse_target
-from loratui_agent.demo.job import write_demo
 from loratui_agent.model_path import resolve_model
 from loratui_protocol.config_file import to_toml
 from support.agent_process import wait_until
@@ -23,7 +22,7 @@ from support.local_cli import local_cli
 from support.model_server import model_server
 from support.remote_cli import Laptop, RemoteHost, remote_host
 from support.sshd import needs_sshd
-from support.tiny_training import tiny_config, write_pictures
+from support.tiny_training import demo_config, tiny_config, write_pictures
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(400)]
 
@@ -37,16 +36,6 @@ def write_config(folder: Path, **changes: object) -> Path:
     config = tiny_config(write_pictures(folder / "dataset"), output_dir=str(folder / "out"), **changes)
     path = folder / "tiny.toml"
     path.write_text(to_toml(config), "utf-8")
-    return path
-
-
-def demo_config(folder: Path, num_steps: int) -> Path:
-    """Write the demo concept's dataset and config, without pictures on the way."""
-    path = write_demo(folder, "demo", num_steps)
-    text = path.read_text("utf-8")
-    lines = [line for line in text.splitlines() if not line.startswith("sample_")]
-    lines = ["checkpoint_every_n_steps = 10" if line.startswith("checkpoint_every") else line for line in lines]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui_agent.demo.concept import DEMO, draw_concept
+from loratui_agent.demo.job import write_demo
 from loratui_protocol.config import TrainingConfig
 
 
@@ -35,3 +36,14 @@ def tiny_config(train_data_dir: Path, /, **changes: Any) -> TrainingConfig:
         "output_name": "tiny",
     }
     return TrainingConfig(**{**settings, **changes})
+
+
+def demo_config(folder: Path, num_steps: int) -> Path:
+    """Write the demo concept's dataset and config, without pictures on the way and with a state every ten steps."""
+    path = write_demo(folder, "demo", num_steps)
+    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("sample_")]
+    lines = ["checkpoint_every_n_steps = 10" if line.startswith("checkpoint_every") else line for line in lines]
+    # Measured, the number depends on what else the machine does at that moment, and so do the last bits of the result.
+    lines = ["seed = 1\nnum_cpu_threads = 1" if line.startswith("seed") else line for line in lines]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
