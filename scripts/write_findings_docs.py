@@ -36,7 +36,7 @@ INTRODUCTION = """\
 
 <!-- Written by scripts/write_findings_docs.py from the places where findings are made. -->
 
-What `loratui check`, `plan` and `train` say of a config, a dataset or a base model. A code is stable across releases: an
+What `loratui check`, `plan` and `train` say of a config, a dataset or a base model. A code is stable: an
 **error** can't be trained, or is certainly wrong; a **warning** trains, and result or cost suffer; an **info** is worth
 knowing. `{…}` stands for what is filled in. What `check --fix` mends by itself is marked *fixable*.
 """

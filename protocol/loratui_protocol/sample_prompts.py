@@ -10,6 +10,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import MAX_INT
+from loratui_protocol.subsets import subsets_of
 
 NUM_DERIVED = 4
 MIN_SIDE_PX, MAX_SIDE_PX = 64, 4096
@@ -46,8 +47,8 @@ def prompts_of(config: TrainingConfig, pictures: Sequence[Picture]) -> Prompts:
     """
     if config.sample_prompts:
         return Prompts(prompts=tuple(read_prompt(line)[0] for line in config.sample_prompts))
-    captions = Captions(config)
-    wholes = (captions.whole(picture.caption).strip() for picture in pictures if not picture.is_reg)
+    captions = [Captions(subset.config) for subset in subsets_of(config)]
+    wholes = (captions[each.subset].whole(each.caption).strip() for each in pictures if not each.is_reg)
     different = list(dict.fromkeys(text for text in wholes if text))
     count = min(NUM_DERIVED, len(different))
     chosen = [different[index * len(different) // count] for index in range(count)]

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from loratui_protocol.plan import plan
 from loratui_protocol.sample_prompts import NUM_DERIVED, SamplePrompt, prompts_of, read_prompt
+from loratui_protocol.subsets import DatasetConfig, Subset
 from support.protocol_strategies import picture, plain_config
 
 
@@ -54,6 +55,16 @@ def test_without_prompts_some_captions_from_all_over_the_dataset_stand_in() -> N
     assert "4 of the 9 different captions" in told.what
     assert "'a cat, 2 photo'" in told.what
     assert plan(plain_config(), DATASET).num_sample_pictures == 0
+
+
+def test_captions_stand_in_with_the_prefix_of_their_own_folder() -> None:
+    folders = (
+        Subset(image_dir="a", num_repeats=1, settings={"caption_prefix": "photo of"}),
+        Subset(image_dir="b", num_repeats=1, settings={}),
+    )
+    config = plain_config(caption_prefix="drawing of", datasets=(DatasetConfig(subsets=folders),))
+    pictures = [replace(picture(0), caption="a cat"), replace(picture(1), caption="a dog", subset=1)]
+    assert [each.text for each in prompts_of(config, pictures).prompts] == ["photo of a cat", "drawing of a dog"]
 
 
 def test_few_captions_are_all_taken_and_none_is_said() -> None:
