@@ -65,7 +65,8 @@ def _or_step_down(run: Run, work: Callable[[], Outcome]) -> Outcome:
         given_up = step_down(run.job, run.config, run.fit, run.reserves)
         if not given_up:
             raise
-        return Outcome("again", "oom_vram", f"out of memory after step {run.step}. From now on {given_up}")
+        code = "oom_vram" if isinstance(error, torch.OutOfMemoryError) else "oom_ram"
+        return Outcome("again", code, f"out of memory after step {run.step}. From now on {given_up}")
 
 
 def _lead(run: Run, controls: Controls) -> Outcome:

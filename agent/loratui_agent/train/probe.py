@@ -143,7 +143,9 @@ def _offers(run: Run, prober: "_Prober", exposures: Sequence[Exposure], probe: P
         same = f" with gradient_accumulation_steps = {accumulated // 2}, the same effective batch" * (
             accumulated % 2 == 0
         )
-        yield f"there is room for train_batch_size = {len(twice)}{same}: {_compared(larger, probe)}"
+        # A process probes its share of a micro-batch.
+        size = len(twice) * run.ranks.count
+        yield f"there is room for train_batch_size = {size}{same}: {_compared(larger, probe)}"
 
 
 @dataclass(slots=True)
