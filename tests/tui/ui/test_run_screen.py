@@ -196,6 +196,18 @@ async def test_phases_that_go_on_at_once_have_a_row_each_and_an_upload_its_speed
         assert "another client is uploading" in shown.text()
 
 
+async def test_at_the_end_only_what_goes_on_now_is_told() -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock)
+    source.add(Setup(phase="environment", done=2, total=5, message="installing packages"), 0)
+    source.add(State(state=JobState.FINISHING), 600)
+    source.add(Setup(phase="evaluate", done=3, total=25, unit="pictures"), 600)
+    async with showing(source, clock) as shown:
+        await shown.tick()
+        assert "evaluate 12 %" in shown.text()
+        assert "environment 40 %" not in shown.text()
+
+
 async def test_when_done_the_verdict_and_the_place_of_the_lora_are_shown(tmp_path: Path) -> None:
     async with showing() as shown:
         shown.source.finish(tmp_path)

@@ -171,10 +171,12 @@ def _preparing(frame: Frame) -> list[Row]:
     """Return what goes on before the steps, a row or two for each phase: how far, how long, what it cost."""
     view, rows = frame.view, list[Row]()
     now_ts = frame.now_s - view.clock_offset_s
-    for name, phase in view.phases.items():
+    phases = [(name, phase) for name, phase in view.phases.items() if not phase.is_over]
+    if view.state is JobState.FINISHING:
+        # What led to the steps is past, whether or not each phase said so.
+        phases = [max(phases, key=lambda each: each[1].last_ts)] if phases else []
+    for name, phase in phases:
         setup = phase.setup
-        if phase.is_over:
-            continue
         share = formatting.share(setup.done, setup.total) if setup.total else ""
         time = took(phase, view.price_microusd_per_h, now_ts)
         rows.append([(f" {title(name)} ", Role.TEXT), (share, Role.GOOD), (f"  {time}", Role.DIM)])
