@@ -9,11 +9,14 @@ from pathlib import Path
 from loratui.cli.arguments import Arguments
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
+from loratui.domain.config_for_base import for_base
+from loratui.domain.config_hints import hints, mirrored
+from loratui.sessions.base_kind import kind_told_here, prediction_told_here
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import parse_config, read_config, to_toml
+from loratui_protocol.config_file import Loaded, parse_config, read_config, to_toml
 from loratui_protocol.dataset import scan, scan_config
 from loratui_protocol.errors import LoratuiError, ModelError, UsageError
 from loratui_protocol.findings import Finding, Severity
@@ -65,7 +68,8 @@ def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
     dataset = scan_config(config, verify=True)
     planned = make_plan(config, dataset.pictures)
     of_start = start_findings(loaded.config, start) if start else []
-    findings = (*loaded.findings, *of_start, *_model_findings(config), *dataset.findings, *planned.findings)
+    of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
+    findings = (*of_config, *dataset.findings, *planned.findings)
     return Checked(config=config, plan=planned, findings=findings)
 
 
@@ -75,6 +79,13 @@ def check_all(arguments: Arguments) -> list[Checked]:
         replace(check_config(path, stop_at_epoch=arguments.stop_at_epoch), resumed=arguments.resumed)
         for path in arguments.configs
     ]
+
+
+def _advice(loaded: Loaded, config: TrainingConfig) -> list[Finding]:
+    """Return what is worth knowing of a config, and whether its base model is there and goes with it."""
+    name = config.pretrained_model_name_or_path
+    of_base = for_base(config, kind_told_here(name), is_v=prediction_told_here(name), claims_sdxl=loaded.claims_sdxl)
+    return [*hints(config), *of_base, *_model_findings(config)]
 
 
 def _model_findings(config: TrainingConfig) -> list[Finding]:
