@@ -49,8 +49,8 @@ def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
     inner = Finding(
         code="dataset.inner_folder",
         severity="info",
-        what=f"train_data_dir (or reg_data_dir) is {root.name} itself: it is trained here, but sd-scripts, which looks for "
-        "such folders inside, would find no pictures",
+        what=f"train_data_dir (or reg_data_dir) is {root.name} itself: it is trained here; sd-scripts looks for such "
+        "folders inside, and would find no pictures",
         fix=f"for sd-scripts name the folder above: {root.parent}",
         path=str(root),
     )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
+from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
 from loratui.domain.config_for_base import for_base
@@ -118,8 +119,9 @@ def print_findings(findings: Iterable[Finding]) -> None:
 
 
 def check(arguments: Arguments) -> int:
-    """Print the findings of all paths; 1 if one of them is an error."""
+    """Print the findings of all paths, and with ``--fix`` what was set right; 1 if one of them is an error."""
     findings: list[Finding] = []
+    fixed: list[Fixed] = []
     plan_of_last: Plan | None = None
     for path in arguments.path:
         try:
@@ -130,15 +132,23 @@ def check(arguments: Arguments) -> int:
             found, planned = [_as_finding(error, path)], None
         findings += found
         plan_of_last = planned or plan_of_last
+        if arguments.fix and not path.is_dir() and (written := fix_config(path)):
+            fixed.append(written)
     failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
-        document = {
+        document: dict[str, object] = {
             "findings": [asdict(finding) for finding in findings],
             "plan": _plan_fields(plan_of_last) if plan_of_last else None,
         }
+        if arguments.fix:
+            document |= {"fixed": [str(each.path) for each in fixed], "diff": "\n".join(each.diff for each in fixed)}
         print(json.dumps(document))
     else:
         print_findings(findings)
+        for each in fixed:
+            print(f"{each.diff}\nwritten: {each.path}")
+        if arguments.fix and not fixed:
+            print("nothing in it can be fixed by itself")
         print("this can't be trained" if failed else "no errors")
     return 1 if failed else 0
 
