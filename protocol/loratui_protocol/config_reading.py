@@ -283,7 +283,8 @@ class Reading(Traps):
 
     def _read_lr_scheduler_args(self, value: Any) -> tuple[str, ...] | None:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
+            # sd-scripts wants the rules as a literal of Python, in quotes.
+            return tuple(re.sub(r"""^(\s*step_rules\s*=\s*)(['"])(.*)\2\s*$""", r"\1\3", item) for item in value)
         self._wrong_type("lr_scheduler_args", value, "a list of texts", '["step_rules=1:100,0.1"]')
         return None
 

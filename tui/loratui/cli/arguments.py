@@ -245,7 +245,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--fix",
         action="store_true",
-        help="write a config as it was read into a new file beside it, each changed line with its reason, and show both",
+        help="write a config as it was read into a new file beside it, each changed line with its reason",
     )
     check.add_argument("--json", action="store_true", help="one JSON document")
     convert = add("convert", "convert:convert", "write a config as our own file, or as one for sd-scripts")

@@ -85,7 +85,8 @@ def check_all(arguments: Arguments) -> list[Checked]:
 def _advice(loaded: Loaded, config: TrainingConfig) -> list[Finding]:
     """Return what is worth knowing of a config, and whether its base model is there and goes with it."""
     name = config.pretrained_model_name_or_path
-    of_base = for_base(config, kind_told_here(name), is_v=prediction_told_here(name), claims_sdxl=loaded.claims_sdxl)
+    told = prediction_told_here(name)
+    of_base = for_base(config, kind_told_here(name), is_v=told.is_v if told else None, claims_sdxl=loaded.claims_sdxl)
     return [*hints(config), *of_base, *_model_findings(config)]
 
 

@@ -6,7 +6,7 @@ from loratui.domain.base_kinds import TINY, BaseKind, kind_of
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import ModelError
 from loratui_protocol.known_models import known_architecture
-from loratui_protocol.single_file import local_architecture, local_prediction
+from loratui_protocol.single_file import Prediction, local_architecture, local_prediction
 
 
 def kind_told_here(name: str) -> BaseKind | None:
@@ -22,11 +22,11 @@ def kind_told_here(name: str) -> BaseKind | None:
         return None
 
 
-def prediction_told_here(name: str) -> bool | None:
-    """Return whether a base model predicts v, as its files say; None where they are not here, or not clear."""
+def prediction_told_here(name: str) -> Prediction | None:
+    """Return what a base model predicts, as its files say; None where they are not here, or not clear."""
     if name.startswith(BUILTIN_PREFIX) or not Path(name).expanduser().exists():
         return None
     try:
-        return local_prediction(name).is_v
+        return local_prediction(name)
     except ModelError:
         return None
