@@ -14,7 +14,7 @@ from typing import Any
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_checks import BLOCKS, NETWORK_ARGS
-from loratui_protocol.config_told import Correction, as_written
+from loratui_protocol.config_told import as_written
 from loratui_protocol.config_traps import Traps
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.known_models import current_address
@@ -61,29 +61,7 @@ class Reading(Traps):
                 also = "; a file of datasets alone is named in a training config, as its dataset_config"
                 fix = f'add {key} = "{example}"{also if has_datasets else ""}'
                 self._refuse("config.missing_key", f"{key} is missing", fix)
-        if "network_module" not in self.values:
-            self._warn(
-                "config.network_module",
-                "network_module is missing; networks.lora is used",
-                'add network_module = "networks.lora": sd-scripts stops without it',
-                fixable=True,
-            )
-            behind = self.places.get("network_dim", ("network_dim", 0))
-            why = "sd-scripts stops without it"
-            self.corrections.append(Correction(*behind, 'network_module = "networks.lora"', why, is_new=True))
-
-        if self.values.get("lr_scheduler", "constant") == "constant" and self.values.get("lr_warmup_steps", 0) > 0:
-            self.values["lr_scheduler"] = "constant_with_warmup"
-            line, why = 'lr_scheduler = "constant_with_warmup"', "constant has no warm-up"
-            if not self._correct("lr_scheduler", line, why):
-                behind = self.places["lr_warmup_steps"]
-                self.corrections.append(Correction(*behind, line, why, is_new=True))
-            self._warn(
-                "config.constant_warmup",
-                "lr_scheduler constant has no warm-up; constant_with_warmup is used",
-                f"write {line}, or lr_warmup_steps = 0",
-                fixable=True,
-            )
+        self._supply(self.values)
 
     def _flatten(self, tables: dict[str, Any]) -> dict[str, Any]:
         """Return keys under their right names, once each; the last of several wins, as in sd-scripts."""

@@ -6,7 +6,7 @@ from typing import Any
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS
 from loratui_protocol.config_checks import NETWORK_ARGS
-from loratui_protocol.config_told import Told
+from loratui_protocol.config_told import Correction, Told
 from loratui_protocol.config_write import toml_value
 
 _TYPO, _MEANT = 255, 225
@@ -52,6 +52,32 @@ class Traps(Told):
         if any(key in _OTHERS or written in _OTHERS for key, (written, _) in self.places.items()):
             self._note_other_defaults(settled, has_datasets=has_datasets)
         return settled
+
+    def _supply(self, values: dict[str, Any]) -> None:
+        """Add to the values that were read what sd-scripts stops without."""
+        if "network_module" not in values:
+            self._warn(
+                "config.network_module",
+                "network_module is missing; networks.lora is used",
+                'add network_module = "networks.lora": sd-scripts stops without it',
+                fixable=True,
+            )
+            behind = self.places.get("network_dim", ("network_dim", 0))
+            why = "sd-scripts stops without it"
+            self.corrections.append(Correction(*behind, 'network_module = "networks.lora"', why, is_new=True))
+
+        if values.get("lr_scheduler", "constant") == "constant" and values.get("lr_warmup_steps", 0) > 0:
+            values["lr_scheduler"] = "constant_with_warmup"
+            line, why = 'lr_scheduler = "constant_with_warmup"', "constant has no warm-up"
+            if not self._correct("lr_scheduler", line, why):
+                behind = self.places["lr_warmup_steps"]
+                self.corrections.append(Correction(*behind, line, why, is_new=True))
+            self._warn(
+                "config.constant_warmup",
+                "lr_scheduler constant has no warm-up; constant_with_warmup is used",
+                f"write {line}, or lr_warmup_steps = 0",
+                fixable=True,
+            )
 
     def _move_network_args(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Move arguments of the network that stand among the keys to where sd-scripts reads them."""

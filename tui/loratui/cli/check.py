@@ -21,6 +21,7 @@ from loratui_protocol.config_file import Loaded, parse_config, read_config, to_t
 from loratui_protocol.dataset import scan, scan_config
 from loratui_protocol.errors import LoratuiError, ModelError, UsageError
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.known_models import known_architecture
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
 from loratui_protocol.save_points import superseded
@@ -91,10 +92,15 @@ def _advice(loaded: Loaded, config: TrainingConfig) -> list[Finding]:
 
 
 def _model_findings(config: TrainingConfig) -> list[Finding]:
-    """Return a warning if the base model is not here: another machine may have it. One of a wrong kind is an error."""
+    """Return a warning if the base model is not here: another machine may have it. One of a wrong kind is an error.
+
+    What is known by its hub id needs to be nowhere: the machine that trains fetches it.
+    """
     try:
         check_base_model(config)
     except ModelError as error:
+        if error.code == "model.missing" and known_architecture(config.pretrained_model_name_or_path):
+            return []
         severity: Severity = "warning" if error.code == "model.missing" else "error"
         return [Finding(code=error.code, severity=severity, what=error.what, fix=error.fix)]
     return []

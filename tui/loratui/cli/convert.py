@@ -1,6 +1,6 @@
 """``convert``: a config, in whatever form it is read, as our own file or as one for sd-scripts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def convert(arguments: Arguments) -> int:
 
 
 def _write(path: Path, written: Written) -> None:
-    files: Mapping[Path, str] = {**written.others, path: written.text}
+    files = {**written.others, path: written.text}
     there = [str(each) for each in files if each.exists()]
     if there or not all(write_new(each, text) for each, text in files.items()):
         what = f"{', '.join(there) or path} is there already, and nothing is written over it"
@@ -68,7 +68,7 @@ def _for_sd_scripts(config: TrainingConfig) -> TrainingConfig:
     roots = {str(Path(root)) for root in (config.train_data_dir, config.reg_data_dir) if root}
     if not listed or (parents <= roots and not config.conditioning_data_dir):
         return config
-    # sd-scripts finds numbered folders inside one alone, and masks only by a dataset_config, those apart that have none.
+    # sd-scripts finds numbered folders inside one alone, and masks only by a dataset_config, where all have some.
     kinds = (False, True) if config.conditioning_data_dir else (None,)
     groups = [tuple(each for each in listed if kind in (None, each.is_reg)) for kind in kinds]
     return replace(config, datasets=tuple(DatasetConfig(subsets=group) for group in groups if group))
