@@ -40,7 +40,7 @@ class Traps(Told):
         self._find_cached_texts(flat)
         settled = self._move_network_args(dict(flat))
         if "sdxl" in settled:
-            self._heed_sdxl(bool(settled.pop("sdxl")))
+            self._heed_sdxl(settled.pop("sdxl"))
         if type(settled.get("max_token_length")) is int and settled["max_token_length"] == _TYPO:
             settled["max_token_length"] = _MEANT
             self._warn(
@@ -109,8 +109,8 @@ class Traps(Told):
             self._correct("network_args", line, f"with {', '.join(moved)}, which stood outside")
         return settings
 
-    def _heed_sdxl(self, claimed: bool) -> None:
-        self.claims_sdxl = claimed
+    def _heed_sdxl(self, claimed: object) -> None:
+        self.claims_sdxl = claimed if isinstance(claimed, bool) else None
         self._warn(
             "config.sdxl",
             "sdxl is no key: the base model's own files say what it is",
