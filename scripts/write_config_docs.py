@@ -123,6 +123,10 @@ Mistakes whose meaning is certain. Each is corrected, trained with the corrected
 | `lr_warmup_steps = 100.0` | 100 times all steps | 100 steps | `config.warmup_form` |
 | an option in a prompt that can't be had, as `--ss` | obeys it | leaves it out | `config.prompt_options` |
 | `save_last_n_epochs = 0` | removes what it has just written | keeps all files | `config.keeps_all` |
+| `conv_dim = 8` among the keys | ignores it in silence | `network_args = ["conv_dim=8"]` | `config.network_arg` |
+| `sdxl = true` | ignores it in silence | goes by the base model's files | `config.sdxl` |
+| `max_token_length = 255` | takes it as it is | 225 | `config.token_length` |
+| cached text with captions that vary | stops | encodes them anew | `config.cached_text` |
 | a setting that another switches off | ignores it in silence | names both | `config.overridden` |
 
 And some that are only told, as they may be meant: `network_alpha` left out is the rank here and 1 in sd-scripts
@@ -130,6 +134,13 @@ And some that are only told, as they may be meant: `network_alpha` left out is t
 A folder that is twice in one dataset counts twice here and once in sd-scripts (`config.same_folder`).
 In `save_format = "diffusers"` other programs than diffusers take an alpha for the rank (`config.alpha_of_diffusers`).
 Prodigy wants a learning rate around 1 (`config.prodigy`).
+Of a file that is written for sd-scripts it is told what would become of it there: `.txt` captions are ignored without
+`caption_extension` (`config.caption_default`), and without `save_state` no run can be resumed (`config.save_state`).
+A file that has no key of a training config at all is refused as one (`config.not_a_config`).
+
+`loratui check CONFIG --fix` writes what it has read into a new file beside the config; `loratui convert` writes a
+config as our own file, or as one for sd-scripts. What `check` says beside this is about what goes together, and what
+spoils a LoRA.
 """
 
 

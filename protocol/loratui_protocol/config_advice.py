@@ -26,6 +26,7 @@ def advice(config: TrainingConfig) -> list[Finding]:
                 severity="info",
                 what=f"network_alpha is not set: it is {config.network_dim}, the rank (sd-scripts would take 1)",
                 fix=f"write network_alpha = {config.network_dim}",
+                fixable=True,
             )
         )
     modules = [(config.network_dim, config.alpha)]

@@ -15,7 +15,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_advice import advice
 from loratui_protocol.config_datasets import read_datasets
 from loratui_protocol.config_reading import Reading
-from loratui_protocol.config_told import Problem
+from loratui_protocol.config_told import Correction, Problem
 from loratui_protocol.config_write import to_toml
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.findings import Finding
@@ -28,6 +28,10 @@ class Loaded:
     config: TrainingConfig
     findings: tuple[Finding, ...]
     text: str
+    corrections: tuple[Correction, ...] = ()
+    """How the text is to be written for what it was read as."""
+    claims_sdxl: bool | None = None
+    """Whether the file says that the base model is an SDXL one; None: it doesn't say."""
 
 
 def read_config(path: Path) -> Loaded:
@@ -69,7 +73,13 @@ def parse_config(text: str, base: Path) -> Loaded:
         # Samples are drawn at it.
         reading.values["resolution"] = max(sizes, key=math.prod)
     config = TrainingConfig(**reading.values, datasets=listed.datasets)
-    return Loaded(config=config, findings=(*reading.findings, *listed.findings, *advice(config)), text=text)
+    return Loaded(
+        config=config,
+        findings=(*reading.findings, *listed.findings, *advice(config)),
+        text=text,
+        corrections=tuple(reading.corrections),
+        claims_sdxl=reading.claims_sdxl,
+    )
 
 
 def _parse(text: str) -> dict[str, Any]:

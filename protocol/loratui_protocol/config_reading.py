@@ -6,6 +6,7 @@ import math
 import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_checks import BLOCKS, NETWORK_ARGS
-from loratui_protocol.config_told import Told, as_written
+from loratui_protocol.config_told import as_written
+from loratui_protocol.config_traps import Traps
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.known_models import current_address
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
@@ -35,7 +37,7 @@ def _field_types() -> dict[str, tuple[type, ...]]:
 TYPES = _field_types()
 
 
-class Reading(Told):
+class Reading(Traps):
     """Turns the tables of one file into values, findings and problems."""
 
     keys: tuple[str, ...] = tuple(key for key in KEYS if key != "datasets")
@@ -48,7 +50,10 @@ class Reading(Told):
 
     def read(self, tables: dict[str, Any], *, has_datasets: bool = False) -> None:
         """Fill ``values``, ``findings`` and ``problems`` from what ``tomllib`` has parsed, but for the datasets."""
-        for key, value in self._flatten(tables):
+        flat = self._flatten(tables)
+        if self._is_no_config(flat):
+            return
+        for key, value in self._settle(flat, has_datasets=has_datasets).items():
             self._take(key, value)
         wanted = (("pretrained_model_name_or_path", "builtin:tiny"), ("train_data_dir", "dataset"))
         for key, example in wanted[:1] if has_datasets else wanted:
@@ -56,47 +61,43 @@ class Reading(Told):
                 also = "; a file of datasets alone is named in a training config, as its dataset_config"
                 fix = f'add {key} = "{example}"{also if has_datasets else ""}'
                 self._refuse("config.missing_key", f"{key} is missing", fix)
-        if "network_module" not in self.values:
-            self._warn(
-                "config.network_module",
-                "network_module is missing; networks.lora is used",
-                'add network_module = "networks.lora": sd-scripts stops without it',
-            )
+        self._supply(self.values)
 
-        if self.values.get("lr_scheduler", "constant") == "constant" and self.values.get("lr_warmup_steps", 0) > 0:
-            self.values["lr_scheduler"] = "constant_with_warmup"
-            self._warn(
-                "config.constant_warmup",
-                "lr_scheduler constant has no warm-up; constant_with_warmup is used",
-                'write lr_scheduler = "constant_with_warmup", or lr_warmup_steps = 0',
-            )
-
-    def _flatten(self, tables: dict[str, Any]) -> list[tuple[str, Any]]:
+    def _flatten(self, tables: dict[str, Any]) -> dict[str, Any]:
         """Return keys under their right names, once each; the last of several wins, as in sd-scripts."""
         flat: dict[str, Any] = {}
+        seen: Counter[str] = Counter()
         for name, content in tables.items():
             for written, value in content.items() if isinstance(content, dict) else ((name, content),):
-                key = kohya.CERTAIN.get(written, written)
-                if key != written:
-                    self._warn(
-                        "config.kohya_name",
-                        f"{written} is read as {key}",
-                        f"write {key}: sd-scripts ignores {written} in silence",
-                    )
+                key = kohya.CERTAIN.get(written) or kohya.SAME.get(written, written)
+                place = (written, seen[written])
+                seen[written] += 1
                 if key in flat:
                     self._warn(
                         "config.duplicate_key",
                         f"{key} is set more than once; the last one counts{self._where(written)}",
                         f"keep one {key}",
+                        fixable=self._correct(key, "", f"{key} stands further down again, and the last one counts"),
+                    )
+                self.places[key] = place
+                if written in kohya.CERTAIN:
+                    self._warn(
+                        "config.kohya_name",
+                        f"{written} is read as {key}",
+                        f"write {key}: {kohya.MISNAMED[written]}",
+                        fixable=self._correct(key, f"{key} = {toml_value(value)}", f"was {written}"),
                     )
                 flat[key] = value
-        return list(flat.items())
+        return flat
 
     def _take(self, key: str, value: Any) -> None:
         if key in kohya.WITHOUT_EFFECT:
             if value not in (False, "", 0):
                 self._warn(
-                    "config.without_effect", f"{key} has no effect: {kohya.WITHOUT_EFFECT[key]}", "remove the line"
+                    "config.without_effect",
+                    f"{key} has no effect: {kohya.WITHOUT_EFFECT[key]}",
+                    "remove the line",
+                    fixable=self._correct(key, "", f"no effect here: {kohya.WITHOUT_EFFECT[key]}"),
                 )
         elif key in kohya.UNSUPPORTED:
             default, meaning = kohya.UNSUPPORTED[key]
@@ -139,6 +140,7 @@ class Reading(Told):
                 "config.flag",
                 f"{key} = {value} is read as {toml_value(bool(value))}",
                 f"write {key} = {toml_value(bool(value))}",
+                fixable=self._correct(key, f"{key} = {toml_value(bool(value))}", f"was {value}"),
             )
             return bool(value)
         wanted = next(cls for cls in accepted if cls in _WANTED)
@@ -155,6 +157,9 @@ class Reading(Told):
                 "config.resolution_form",
                 f"resolution = {value} is read as {value}x{value}",
                 f'write resolution = "{value},{value}": sd-scripts stops at an integer',
+                fixable=self._correct(
+                    "resolution", f'resolution = "{value},{value}"', "sd-scripts stops at an integer"
+                ),
             )
         if isinstance(sides, list) and len(sides) in (1, 2) and all(type(side) is int for side in sides):
             return sides[0], sides[-1]
@@ -224,6 +229,7 @@ class Reading(Told):
                 "config.warmup_form",
                 f"{key} = {value} is read as {int(value)} steps",
                 f"write {key} = {int(value)}: sd-scripts takes a float as a share of all steps",
+                fixable=self._correct(key, f"{key} = {int(value)}", "sd-scripts takes a float as a share of all steps"),
             )
             return int(value)
         return typing.cast("int | float | None", self._scalar(key, value))
@@ -255,7 +261,8 @@ class Reading(Told):
 
     def _read_lr_scheduler_args(self, value: Any) -> tuple[str, ...] | None:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
+            # sd-scripts wants the rules as a literal of Python, in quotes.
+            return tuple(re.sub(r"""^(\s*step_rules\s*=\s*)(['"])(.*)\2\s*$""", r"\1\3", item) for item in value)
         self._wrong_type("lr_scheduler_args", value, "a list of texts", '["step_rules=1:100,0.1"]')
         return None
 
@@ -273,7 +280,12 @@ class Reading(Told):
     def _newest(self, key: str, value: Any) -> int | None:
         if type(value) is int and value == 0:
             # kohya's GUI writes it for unset; sd-scripts itself would remove what it has just written.
-            self._warn("config.keeps_all", f"{key} = 0 is read as unset: all files stay", f"remove {key}")
+            self._warn(
+                "config.keeps_all",
+                f"{key} = 0 is read as unset: all files stay",
+                f"remove {key}",
+                fixable=self._correct(key, "", "0 is read as unset: all files stay"),
+            )
             return None
         return typing.cast("int | None", self._scalar(key, value))
 
@@ -284,6 +296,9 @@ class Reading(Told):
                 "config.caption_extension",
                 f"caption_extension {extension!r} is read as '.{extension}'",
                 f'write caption_extension = ".{extension}"',
+                fixable=self._correct(
+                    "caption_extension", f"caption_extension = {toml_value(f'.{extension}')}", "it begins with a dot"
+                ),
             )
             return f".{extension}"
         return typing.cast("str | None", extension)
@@ -347,6 +362,7 @@ class Reading(Told):
                 "model.moved",
                 f"{key}{self._where(key)} is read as {current}: {value.partition('#')[0]} is gone, or a page",
                 f'write {key} = "{current}"',
+                fixable=self._correct(key, f"{key} = {toml_value(current)}", "the old address is gone, or a page"),
             )
         return current
 

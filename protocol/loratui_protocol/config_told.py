@@ -18,6 +18,21 @@ class Problem:
     fix: str
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """How a file is to be written for what it was read as; nothing that is trained changes by it."""
+
+    key: str
+    """As it is written there."""
+    occurrence: int
+    """Which one it is of those with that key, from 0, in the order of the file."""
+    line: str
+    """What takes the statement's place; empty: it is to go."""
+    why: str
+    is_new: bool = False
+    """The line comes behind the statement, which stays; without such a statement, at the top."""
+
+
 class Told:
     """Collects what is found in one file."""
 
@@ -25,6 +40,9 @@ class Told:
         """``text`` is the file's own, for the numbers of its lines."""
         self.findings: list[Finding] = []
         self.problems: list[Problem] = []
+        self.corrections: list[Correction] = []
+        self.places: dict[str, tuple[str, int]] = {}
+        """Where the keys stand that can be corrected: as they are written, and which of several."""
         self._text = text
 
     def _where(self, key: str) -> str:
@@ -36,8 +54,18 @@ class Told:
         ]
         return f" (line {lines[-1]})" if lines else ""
 
-    def _warn(self, code: str, what: str, fix: str) -> None:
-        self.findings.append(Finding(code=code, severity="warning", what=what, fix=fix))
+    def _warn(self, code: str, what: str, fix: str, *, fixable: bool = False) -> None:
+        self.findings.append(Finding(code=code, severity="warning", what=what, fix=fix, fixable=fixable))
+
+    def _note(self, code: str, what: str, fix: str) -> None:
+        self.findings.append(Finding(code=code, severity="info", what=what, fix=fix))
+
+    def _correct(self, key: str, line: str, why: str) -> bool:
+        """Keep how the key is to be written; return whether it stands where it can be corrected."""
+        if key not in self.places:
+            return False
+        self.corrections.append(Correction(*self.places[key], line, why))
+        return True
 
     def _refuse(self, code: str, what: str, fix: str) -> None:
         self.problems.append(Problem(code, what, fix))

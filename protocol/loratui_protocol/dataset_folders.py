@@ -46,7 +46,15 @@ def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
         fix="rename the folder if the number is no count of repeats",
         path=str(root),
     )
-    return [(root, repeats, class_tokens)], [meaning, *_other_kinds(root)]
+    inner = Finding(
+        code="dataset.inner_folder",
+        severity="info",
+        what=f"train_data_dir (or reg_data_dir) is {root.name} itself: it is trained here; sd-scripts looks for such "
+        "folders inside, and would find no pictures",
+        fix=f"for sd-scripts name the folder above: {root.parent}",
+        path=str(root),
+    )
+    return [(root, repeats, class_tokens)], [meaning, inner, *_other_kinds(root)]
 
 
 def _check_there(folder: Path, key: str) -> None:

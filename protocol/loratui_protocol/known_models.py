@@ -16,6 +16,9 @@ _MOVED = {"runwayml/stable-diffusion-v1-5": _SD15}
 _SMALL_FILE = "v1-5-pruned-emaonly.safetensors"
 _SAME_FILES = ("v1-5-pruned.safetensors", "v1-5-pruned.ckpt", "v1-5-pruned-emaonly.ckpt")
 """Of 7.7 GB, with every weight of the UNet twice, or pickles; to train with, the small one has all."""
+LARGE_GB, SMALL_GB = 7.7, 4.27
+"""Of what is larger than needed, and of the small file."""
+_LARGE = re.compile(r"(?:^|.*[/\\])v1-5-pruned\.(?:safetensors|ckpt)(?:[?#].*)?")
 _PAGE = re.compile(r"https://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/?")
 _FILE = re.compile(
     r"https://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/(?:blob|resolve|raw)/([^/?#]+)/([^?#]+)(.*)"
@@ -25,6 +28,16 @@ _FILE = re.compile(
 def known_architecture(name: str) -> Architecture | None:
     """Return the kind of a base model that is known by its hub id, whatever its revision."""
     return _KINDS.get(name.partition("@")[0])
+
+
+def smaller_instead(name: str) -> str | None:
+    """Return the address of what serves as well as a file that is known to be large; None: it is none, or it is meant.
+
+    ``name`` is a path or an address. A SHA-256 behind it names that very file.
+    """
+    if "#" in name or not _LARGE.fullmatch(name):
+        return None
+    return f"https://huggingface.co/{_SD15}/resolve/main/{_SMALL_FILE}"
 
 
 def current_address(name: str) -> str:

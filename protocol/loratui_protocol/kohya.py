@@ -32,6 +32,9 @@ UNSUPPORTED: dict[str, tuple[object, str]] = {
     "initial_step": (None, "starting in the middle; a run of ours resumes by itself"),
     "skip_until_initial_step": (False, "starting in the middle; a run of ours resumes by itself"),
     "huggingface_repo_id": (None, "uploads to the hub"),
+    "dataset_class": (None, "datasets that a script of one's own reads"),
+    "debug_dataset": (False, "a look at the dataset instead of a training; see `loratui check`"),
+    "deepspeed": (False, "DeepSpeed"),
 }
 """Keys that would change the result: (sd-scripts' default, what it is that is not supported)."""
 
@@ -86,6 +89,31 @@ WITHOUT_EFFECT: dict[str, str] = {
     "ddp_timeout": "with several GPUs a process that dies or hangs is noticed without it",
     "ddp_gradient_as_bucket_view": "several GPUs exchange their gradients once a step, without DDP's buckets",
     "ddp_static_graph": "several GPUs exchange their gradients once a step, without DDP's graph",
+    "cpu_offload_checkpointing": "memory is planned here",
+    "disable_mmap_load_safetensors": "the model is read in one go here",
+    **dict.fromkeys(
+        (
+            *("zero_stage", "offload_optimizer_device", "offload_optimizer_nvme_path", "offload_param_device"),
+            *("offload_param_nvme_path", "zero3_init_flag", "zero3_save_16bit_model"),
+            "fp16_master_weights_and_gradients",
+        ),
+        "it has none without deepspeed",
+    ),
+    **dict.fromkeys(
+        (
+            *("huggingface_repo_type", "huggingface_path_in_repo", "huggingface_repo_visibility", "async_upload"),
+            *("save_state_to_huggingface", "resume_from_huggingface"),
+        ),
+        "nothing is uploaded to the hub",
+    ),
+    "huggingface_token": "nothing is uploaded to the hub; remove the secret from the file",
+    "metadata_usage_hint": "it is not among the file's metadata here",
+    "metadata_preprocessor": "it is not among the file's metadata here",
+    "metadata_is_negative_embedding": "a LoRA is no embedding",
+    "metadata_merged_from": "the file is trained, not merged",
+    "metadata_thumbnail": "the thumbnail is a sample picture",
+    "config_file": "this is the file",
+    "output_config": "the resolved config is kept with the run",
 }
 """Keys of sd-scripts that change nothing here, and why."""
 
@@ -94,6 +122,15 @@ CERTAIN: dict[str, str] = {
     "caption_extention": "caption_extension",
 }
 """Wrong names whose meaning is certain: read under the right one, with a warning."""
+
+MISNAMED: dict[str, str] = {
+    "batch_size": "sd-scripts ignores batch_size in silence, and trains with 1",
+    "caption_extention": "sd-scripts keeps the misspelt name for old files alone",
+}
+"""What sd-scripts makes of those."""
+
+SAME: dict[str, str] = {"metadata_trigger_phrase": "trigger_word"}
+"""sd-scripts' names of what has another name here, and the same meaning."""
 
 LIKELY: dict[str, str] = {
     "rank": "network_dim",

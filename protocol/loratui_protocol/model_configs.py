@@ -11,10 +11,10 @@ from typing import Any
 from loratui_protocol.architecture import CHANNELS, OTHER_WIDTHS, TRAINABLE
 from loratui_protocol.errors import ModelError
 
-_INDEX, _UNET, _SCHEDULER = "model_index.json", "unet/config.json", "scheduler/scheduler_config.json"
+_INDEX, _UNET, SCHEDULER = "model_index.json", "unet/config.json", "scheduler/scheduler_config.json"
 _ALONE = "config.json"
 """Of a part that is published by itself."""
-TELLING = (_INDEX, _ALONE, _UNET, _SCHEDULER)
+TELLING = (_INDEX, _ALONE, _UNET, SCHEDULER)
 """The files that are looked into."""
 _PARTS_ALONE = {
     "AutoencoderKL": "a VAE",
@@ -108,7 +108,7 @@ def check_configs(name: str, configs: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         ModelError: they are another kind's (``model.unsupported``).
     """
-    unet, scheduler = configs.get(_UNET, {}), configs.get(_SCHEDULER, {})
+    unet, scheduler = configs.get(_UNET, {}), configs.get(SCHEDULER, {})
     other = _of_unet(unet)
     if str(scheduler.get("_class_name")).startswith("EDM"):
         other = "a model that is trained in EDM's way (Playground 2.5, CosXL)"

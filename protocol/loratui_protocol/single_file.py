@@ -19,7 +19,7 @@ from loratui_protocol.architecture import (
 )
 from loratui_protocol.base_model import model_folder, parts_of
 from loratui_protocol.errors import ModelError
-from loratui_protocol.model_configs import check_configs, check_is_base, local_configs
+from loratui_protocol.model_configs import SCHEDULER, check_configs, check_is_base, local_configs
 from loratui_protocol.safetensors_header import Header, TensorInfo, read_header
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -120,6 +120,21 @@ def local_architecture(path: str) -> Architecture:
     if model.is_file():
         return check_single_file(model)
     return check_folder(model)
+
+
+def local_prediction(path: str) -> "Prediction":
+    """Return what a base model on this machine says that it predicts; errors as in ``local_architecture``."""
+    model = local_model(path)
+    return prediction_of(read_header(model), path) if model.is_file() else folder_prediction(model)
+
+
+def folder_prediction(model: Path) -> "Prediction":
+    """Return the same of a diffusers folder; what it leaves out is as in diffusers."""
+    scheduler = local_configs(model).get(SCHEDULER, {})
+    return Prediction(
+        is_v=scheduler.get("prediction_type") in _V,
+        is_zero_snr=scheduler.get("rescale_betas_zero_snr") is True,
+    )
 
 
 def check_folder(model: Path) -> Architecture:

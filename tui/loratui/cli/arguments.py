@@ -65,6 +65,9 @@ class Arguments(argparse.Namespace):
     action: str | None
     rental: str | None
     all: bool
+    fix: bool
+    to: str
+    to_file: Path | None
 
 
 class Parser(argparse.ArgumentParser):
@@ -239,7 +242,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = add("check", "check:check", "say what is wrong with configs and datasets")
     check.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
+    check.add_argument(
+        "--fix",
+        action="store_true",
+        help="write a config as it was read into a new file beside it, each changed line with its reason",
+    )
     check.add_argument("--json", action="store_true", help="one JSON document")
+    convert = add("convert", "convert:convert", "write a config as our own file, or as one for sd-scripts")
+    convert.add_argument("config", type=Path, metavar="CONFIG")
+    convert.add_argument("--to", required=True, choices=("native", "kohya"), help="kohya: for sd-scripts")
+    convert.add_argument("-o", dest="to_file", type=Path, metavar="F", help="a new file; by default standard output")
     plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan.add_argument("config", type=Path, metavar="CONFIG")
     which = plan.add_mutually_exclusive_group()

@@ -7,16 +7,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
+from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
+from loratui.domain.config_for_base import for_base
+from loratui.domain.config_hints import hints, mirrored
+from loratui.sessions.base_kind import kind_told_here, prediction_told_here
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import parse_config, read_config, to_toml
+from loratui_protocol.config_file import Loaded, parse_config, read_config, to_toml
 from loratui_protocol.dataset import scan, scan_config
 from loratui_protocol.errors import LoratuiError, ModelError, UsageError
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.known_models import known_architecture
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
 from loratui_protocol.save_points import superseded
@@ -65,7 +70,8 @@ def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
     dataset = scan_config(config, verify=True)
     planned = make_plan(config, dataset.pictures)
     of_start = start_findings(loaded.config, start) if start else []
-    findings = (*loaded.findings, *of_start, *_model_findings(config), *dataset.findings, *planned.findings)
+    of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
+    findings = (*of_config, *dataset.findings, *planned.findings)
     return Checked(config=config, plan=planned, findings=findings)
 
 
@@ -77,11 +83,24 @@ def check_all(arguments: Arguments) -> list[Checked]:
     ]
 
 
+def _advice(loaded: Loaded, config: TrainingConfig) -> list[Finding]:
+    """Return what is worth knowing of a config, and whether its base model is there and goes with it."""
+    name = config.pretrained_model_name_or_path
+    told = prediction_told_here(name)
+    of_base = for_base(config, kind_told_here(name), is_v=told.is_v if told else None, claims_sdxl=loaded.claims_sdxl)
+    return [*hints(config), *of_base, *_model_findings(config)]
+
+
 def _model_findings(config: TrainingConfig) -> list[Finding]:
-    """Return a warning if the base model is not here: another machine may have it. One of a wrong kind is an error."""
+    """Return a warning if the base model is not here: another machine may have it. One of a wrong kind is an error.
+
+    What is known by its hub id needs to be nowhere: the machine that trains fetches it.
+    """
     try:
         check_base_model(config)
     except ModelError as error:
+        if error.code == "model.missing" and known_architecture(config.pretrained_model_name_or_path):
+            return []
         severity: Severity = "warning" if error.code == "model.missing" else "error"
         return [Finding(code=error.code, severity=severity, what=error.what, fix=error.fix)]
     return []
@@ -107,8 +126,9 @@ def print_findings(findings: Iterable[Finding]) -> None:
 
 
 def check(arguments: Arguments) -> int:
-    """Print the findings of all paths; 1 if one of them is an error."""
+    """Print the findings of all paths, and with ``--fix`` what was set right; 1 if one of them is an error."""
     findings: list[Finding] = []
+    fixed: list[Fixed] = []
     plan_of_last: Plan | None = None
     for path in arguments.path:
         try:
@@ -119,15 +139,23 @@ def check(arguments: Arguments) -> int:
             found, planned = [_as_finding(error, path)], None
         findings += found
         plan_of_last = planned or plan_of_last
+        if arguments.fix and not path.is_dir() and (written := fix_config(path)):
+            fixed.append(written)
     failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
-        document = {
+        document: dict[str, object] = {
             "findings": [asdict(finding) for finding in findings],
             "plan": _plan_fields(plan_of_last) if plan_of_last else None,
         }
+        if arguments.fix:
+            document |= {"fixed": [str(each.path) for each in fixed], "diff": "\n".join(each.diff for each in fixed)}
         print(json.dumps(document))
     else:
         print_findings(findings)
+        for each in fixed:
+            print(f"{each.diff}\nwritten: {each.path}")
+        if arguments.fix and not fixed:
+            print("nothing in it can be fixed by itself")
         print("this can't be trained" if failed else "no errors")
     return 1 if failed else 0
 

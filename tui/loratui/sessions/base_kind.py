@@ -1,4 +1,4 @@
-"""Of which kind a run's base model is, as far as this machine can tell without asking anyone."""
+"""Of which kind a run's base model is, and what it predicts, as far as this machine can tell without asking anyone."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from loratui.domain.base_kinds import TINY, BaseKind, kind_of
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import ModelError
 from loratui_protocol.known_models import known_architecture
-from loratui_protocol.single_file import local_architecture
+from loratui_protocol.single_file import Prediction, local_architecture, local_prediction
 
 
 def kind_told_here(name: str) -> BaseKind | None:
@@ -18,5 +18,15 @@ def kind_told_here(name: str) -> BaseKind | None:
         return kind_of(known) if known else None
     try:
         return kind_of(local_architecture(name))
+    except ModelError:
+        return None
+
+
+def prediction_told_here(name: str) -> Prediction | None:
+    """Return what a base model predicts, as its files say; None where they are not here, or not clear."""
+    if name.startswith(BUILTIN_PREFIX) or not Path(name).expanduser().exists():
+        return None
+    try:
+        return local_prediction(name)
     except ModelError:
         return None

@@ -1,0 +1,152 @@
+"""Writes a config anew as it was read: line by line, so that order, sections and a person's own comments stay.
+
+Nothing that is trained changes by it. What can't be corrected by lines (inline tables, dotted keys, another format) is
+written whole, as our own file.
+"""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import Loaded, parse_config, to_toml
+from loratui_protocol.config_told import Correction
+from loratui_protocol.errors import ConfigError
+from loratui_protocol.harmless import clean
+
+_KEY = re.compile(r"""\s*(?:"([^"\\]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*=""")
+_MOST_LINES = 2000
+"""Of one statement: each of its lines costs a reading of all before it."""
+SECRETS = ("wandb_api_key", "huggingface_token")
+_SECRET = re.compile(rf"""^(.*?["']?({"|".join(SECRETS)})["']?\s*=).*""")
+
+
+@dataclass(slots=True)
+class _Statement:
+    """A key and its value, a header, a comment or a blank, with all its lines."""
+
+    lines: list[str]
+    key: str = ""
+    """Empty where it sets none, or one that is part of a dataset."""
+
+
+def fixed_text(loaded: Loaded, base: Path) -> str:
+    """Return the text with all that is fixable in it set right, or as it is; ``base`` as in ``parse_config``."""
+    if not any(finding.fixable for finding in loaded.findings):
+        return loaded.text
+    try:
+        text = _edited(loaded.text, [*loaded.corrections, *_of_alpha(loaded)])
+        return text if _is_right(text, loaded, base) else _rewritten(loaded)
+    except ValueError:
+        return _rewritten(loaded)
+
+
+def without_secrets(line: str) -> str:
+    """Return a line that may be shown."""
+    return _SECRET.sub(r"\1 …", line)
+
+
+def _of_alpha(loaded: Loaded) -> Iterator[Correction]:
+    config = loaded.config
+    if any(finding.code == "config.alpha" for finding in loaded.findings):
+        line = f"network_alpha = {config.network_dim}"
+        yield Correction("network_dim", 0, line, "the rank, as it is here; sd-scripts: 1", is_new=True)
+
+
+def _with_alpha(config: TrainingConfig) -> TrainingConfig:
+    return config if config.network_weights else replace(config, network_alpha=config.alpha)
+
+
+def _is_right(text: str, loaded: Loaded, base: Path) -> bool:
+    """Return whether the text says what was read, and nothing is left in it to be fixed."""
+    try:
+        again = parse_config(text, base)
+    except ConfigError:
+        return False
+    same = _with_alpha(again.config) == _with_alpha(loaded.config)
+    return same and not any(finding.fixable for finding in again.findings)
+
+
+def _rewritten(loaded: Loaded) -> str:
+    told = [f"# {_in_a_comment(finding.what)}" for finding in loaded.findings if finding.fixable]
+    return "\n".join([*told, "", to_toml(_with_alpha(loaded.config))])
+
+
+def _edited(text: str, corrections: Iterable[Correction]) -> str:
+    """Return the text with the corrections in it; ``ValueError`` where it can't be corrected line by line."""
+    statements = list(_statements(text))
+    places: dict[tuple[str, int], _Statement] = {}
+    seen: Counter[str] = Counter()
+    for statement in statements:
+        if statement.key:
+            places[statement.key, seen[statement.key]] = statement
+            seen[statement.key] += 1
+    top: list[str] = []
+    whys: dict[int, list[str]] = {}
+    originals = {id(statement): list(statement.lines) for statement in statements}
+    behind: dict[int, list[str]] = {}
+    for each in corrections:
+        found = places.get((each.key, each.occurrence))
+        if each.is_new:
+            line = f"{each.line}  # {_in_a_comment(each.why)}"
+            (top if found is None else behind.setdefault(id(found), [])).append(line)
+        elif found is None:
+            raise ValueError(each.key)
+        else:
+            told = whys.setdefault(id(found), [])
+            told.append(_in_a_comment(each.why))
+            found.lines = _corrected(originals[id(found)], each.line, "; ".join(told))
+    lines = [line for statement in statements for line in (*statement.lines, *reversed(behind.get(id(statement), [])))]
+    return "\n".join([*top, *lines])
+
+
+def _statements(text: str) -> Iterator[_Statement]:
+    """Yield what the lines say, in order: a statement ends at the first line after which it can be read."""
+    lines, start, is_flat = text.split("\n"), 0, True
+    has_datasets = "datasets" in tomllib.loads(text)
+    while start < len(lines):
+        end = start + 1
+        while not _is_whole(lines[start:end]):
+            end += 1
+            if end > len(lines) or end - start > _MOST_LINES:
+                raise ValueError("a statement without an end")
+        statement = _Statement(lines[start:end])
+        first = statement.lines[0]
+        if first.lstrip().startswith("["):
+            table = tomllib.loads(first)
+            is_flat = all(not content for content in table.values()) and not (has_datasets and "general" in table)
+        elif is_flat and (found := _KEY.match(first)):
+            statement.key = next(name for name in found.groups() if name is not None)
+        yield statement
+        start = end
+
+
+def _is_whole(lines: list[str]) -> bool:
+    try:
+        tomllib.loads("\n".join(lines))
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
+
+
+def _corrected(lines: list[str], line: str, why: str) -> list[str]:
+    """Return a statement's lines with ``line`` in their place, or commented out, and why."""
+    indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    if not line:
+        shown = [without_secrets(lines[0])] if _SECRET.match(lines[0]) else lines
+        return [f"{indent}# {why}:", *(f"{indent}# {each.strip()}" for each in shown)]
+    comment = _comment(lines[0]) if len(lines) == 1 else ""
+    return [f"{indent}{line}  # {why}{'  ' + comment if comment else ''}"]
+
+
+def _comment(line: str) -> str:
+    """Return the comment behind a statement of one line: what it can be read without, from the first # on."""
+    ends = [found.start() for found in re.finditer("#", line)]
+    return next((line[end:] for end in ends if _is_whole([line[:end]])), "")
+
+
+def _in_a_comment(text: str) -> str:
+    return clean(text).replace("\n", " ")

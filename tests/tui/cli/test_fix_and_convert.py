@@ -1,0 +1,145 @@
+"""``check --fix`` and ``convert`` write new files, and never over anything."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from loratui.cli import main
+from loratui.cli.check import check_config
+from loratui_protocol.config_file import read_config
+from support.checkpoint_headers import sdxl, write_header
+from support.small_dataset import write_small_dataset
+
+GUIDE = Path(__file__).parents[2] / "support" / "public_guide.toml"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the public guide's config beside its pictures, with a home of its own."""
+    for name in ("STATE", "DATA", "CONFIG"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+    write_small_dataset(tmp_path / "training_data")
+    path = tmp_path / "training_config.toml"
+    path.write_text(GUIDE.read_text("utf-8"), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def test_fix_shows_what_differs_and_writes_it_beside_the_original(config: Path, capsys: pytest.CaptureFixture[str]):
+    before = config.read_bytes()
+    assert main(["check", str(config), "--fix"]) == 0
+    said = capsys.readouterr()
+    fixed = config.with_name("training_config.fixed.toml")
+    assert "-batch_size = 2" in said.out
+    assert "+train_batch_size = 2  # was batch_size" in said.out
+    assert f"written: {fixed}" in said.out
+    assert "[config.kohya_name]" in said.err
+    assert config.read_bytes() == before
+    assert read_config(fixed).config == read_config(config).config
+    assert not any(finding.fixable for finding in check_config(fixed).findings)
+    assert main(["check", str(fixed), "--fix"]) == 0
+    assert "nothing in it can be fixed by itself" in capsys.readouterr().out
+
+
+def test_fix_takes_the_next_free_name(config: Path):
+    config.with_name("training_config.fixed.toml").write_text("mine", "utf-8")
+    assert main(["check", str(config), "--fix"]) == 0
+    assert config.with_name("training_config.fixed.toml").read_text("utf-8") == "mine"
+    assert read_config(config.with_name("training_config.fixed-2.toml")).config == read_config(config).config
+
+
+def test_fix_in_one_json_document(config: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["check", str(config), "--fix", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["fixed"] == [str(config.with_name("training_config.fixed.toml"))]
+    assert "+train_batch_size = 2" in document["diff"]
+    fixable = {finding["code"] for finding in document["findings"] if finding["fixable"]}
+    assert {"config.kohya_name", "config.resolution_form", "config.network_module"} <= fixable
+
+
+def test_fix_keeps_the_ends_of_lines_and_shows_no_secret(config: Path, capsys: pytest.CaptureFixture[str]):
+    config.write_bytes((config.read_text("utf-8") + 'wandb_api_key = "s3cret"\n').replace("\n", "\r\n").encode())
+    assert main(["check", str(config), "--fix"]) == 0
+    fixed = config.with_name("training_config.fixed.toml").read_bytes()
+    assert fixed.count(b"\r\n") == fixed.count(b"\n") > 0
+    assert "s3cret" not in capsys.readouterr().out
+    assert b"s3cret" not in fixed
+
+
+def test_a_config_that_can_not_be_read_is_not_fixed(config: Path, capsys: pytest.CaptureFixture[str]):
+    config.write_text("learning_rate = [", "utf-8")
+    assert main(["check", str(config), "--fix"]) == 1
+    assert "[config.syntax]" in capsys.readouterr().err
+    assert [path.name for path in config.parent.glob("*.toml")] == ["training_config.toml"]
+
+
+def test_convert_to_our_own_form_on_standard_output(config: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["convert", str(config), "--to", "native"]) == 0
+    said = capsys.readouterr()
+    assert tomllib.loads(said.out)["training"]["train_batch_size"] == 2
+    assert "[config.kohya_name]" in said.err
+    native = config.with_name("native.toml")
+    native.write_text(said.out, "utf-8")
+    assert read_config(native).config == read_config(config).config
+
+
+def test_convert_for_sd_scripts_and_back(config: Path):
+    assert main(["convert", str(config), "--to", "kohya", "-o", "kohya.toml"]) == 0
+    converted, original = read_config(Path("kohya.toml")).config, read_config(config).config
+    assert converted.train_data_dir == original.train_data_dir
+    assert converted.train_batch_size == 2
+    assert converted.datasets == ()
+    # What sd-scripts would do otherwise is written out, so nothing is told of its defaults.
+    codes = {finding.code for finding in read_config(Path("kohya.toml")).findings}
+    assert {"config.caption_default", "config.save_state", "config.alpha"}.isdisjoint(codes)
+
+
+def test_a_folder_that_sd_scripts_would_not_find_becomes_a_dataset_config(config: Path):
+    text = config.read_text("utf-8").replace("./training_data", "./training_data/1_cat")
+    config.write_text(f'{text}sample_prompts = ["a cat --d 1"]\n', "utf-8")
+    assert main(["convert", str(config), "--to", "kohya", "-o", "kohya.toml"]) == 0
+    [dataset] = tomllib.loads(Path("kohya.dataset.toml").read_text("utf-8"))["datasets"]
+    [subset] = dataset["subsets"]
+    assert subset["image_dir"] == str(config.parent / "training_data" / "1_cat")
+    assert (subset["num_repeats"], subset["class_tokens"]) == (1, "cat")
+    assert Path("kohya.prompts.txt").read_text("utf-8") == "a cat --d 1\n"
+    converted = read_config(Path("kohya.toml")).config
+    assert converted.sample_prompts == ("a cat --d 1",)
+    assert [each.image_dir for each in converted.datasets[0].subsets] == [subset["image_dir"]]
+
+
+def test_what_the_model_predicts_is_written_because_sd_scripts_never_looks(config: Path):
+    write_header(config.parent / "v.safetensors", {**sdxl(), "v_pred": (1,), "ztsnr": (1,)})
+    text = config.read_text("utf-8").replace("v_parameterization = false", "").replace("./models/sd/v1-5-pruned", "v")
+    config.write_text(text, "utf-8")
+    assert main(["convert", str(config), "--to", "kohya", "-o", "kohya.toml"]) == 0
+    written = tomllib.loads(Path("kohya.toml").read_text("utf-8"))["model"]
+    assert (written["v_parameterization"], written["zero_terminal_snr"]) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["kohya.toml", "kohya.dataset.toml", "kohya.prompts.txt"])
+def test_convert_writes_over_nothing(config: Path, name: str, capsys: pytest.CaptureFixture[str]):
+    text = config.read_text("utf-8").replace("./training_data", "./training_data/1_cat")
+    config.write_text(f'{text}sample_prompts = ["a cat"]\n', "utf-8")
+    Path(name).write_text("mine", "utf-8")
+    assert main(["convert", str(config), "--to", "kohya", "-o", "kohya.toml"]) == 2
+    said = capsys.readouterr().err
+    assert "[usage.exists]" in said
+    assert name in said
+    assert [path.name for path in Path().glob("kohya*")] == [name]
+    assert Path(name).read_text("utf-8") == "mine"
+
+
+def test_several_files_need_a_name(config: Path, capsys: pytest.CaptureFixture[str]):
+    config.write_text(config.read_text("utf-8") + 'sample_prompts = ["a cat"]\n', "utf-8")
+    assert main(["convert", str(config), "--to", "kohya"]) == 2
+    said = capsys.readouterr()
+    assert "[usage.several_files]" in said.err
+    assert said.out == ""
+
+
+def test_convert_where_nothing_can_be_written(config: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["convert", str(config), "--to", "native", "-o", "nowhere/x.toml"]) == 1
+    assert "[disk.write]" in capsys.readouterr().err
