@@ -21,7 +21,9 @@ _MARKS = re.compile(r"<\|startoftext\|>|<\|endoftext\|>")
 
 def count_tokens(text: str) -> int:
     """Return how many tokens the text encoder is given, without those of start and end."""
-    return len(_MARKS.findall(text)) + sum(len(word_tokens(word)) for part in _MARKS.split(text) for word in words(part))
+    return len(_MARKS.findall(text)) + sum(
+        len(word_tokens(word)) for part in _MARKS.split(text) for word in words(part)
+    )
 
 
 def words(text: str) -> list[str]:
@@ -42,7 +44,7 @@ def token_id(token: str) -> int | None:
 
 
 class _Kinds(dict[int, str]):
-    """For each character one of its kind: a letter, a digit, a space or another; those of ASCII stand for themselves."""
+    """For each character one of its kind, letter, digit, space or other; those of ASCII stand for themselves."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
