@@ -23,7 +23,7 @@ class CaptionReader:
         self._extension = extension
         self._enable_wildcard = enable_wildcard
         self._tell_all = tell_all
-        self._refused: dict[str, list[tuple[Path, DatasetError]]] = {}
+        self._refused: dict[tuple[str, str], list[tuple[Path, DatasetError]]] = {}
         self._num_read = 0
         self._missing: list[tuple[Path, str]] = []
         self._empty: list[Path] = []
@@ -47,7 +47,7 @@ class CaptionReader:
         except DatasetError as error:
             if not self._tell_all:
                 raise
-            self._refused.setdefault(error.code, []).append((path, error))
+            self._refused.setdefault((error.code, error.fix), []).append((path, error))
             return ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines:
@@ -62,7 +62,7 @@ class CaptionReader:
     def findings(self, root: Path) -> list[Finding]:
         """Return what there is to say about the captions read so far."""
         total = self._num_read + len(self._missing)
-        findings = [_refusal(code, refused) for code, refused in self._refused.items()]
+        findings = [_refusal(refused) for refused in self._refused.values()]
         if self._missing:
             used = sorted({tokens for _, tokens in self._missing})
             named = ", ".join(repr(tokens) if tokens else "an empty caption" for tokens in used)
@@ -118,8 +118,8 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(
-            f"the caption file {path} is not UTF-8 text (byte {error.start}){_looks_like(error.object)}",
-            fix="save it as UTF-8",
+            f"the caption file {path} is not UTF-8 text (byte {error.start})",
+            fix=f"save it as UTF-8{_looks_like(error.object)}",
             code="dataset.caption_encoding",
         ) from error
     except OSError as error:
@@ -133,14 +133,14 @@ def _text(path: Path) -> str:
 def _looks_like(content: bytes) -> str:
     """Return what else it may be; what is neither is bytes of no text at all."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ": it is UTF-16"
-    return "" if b"\0" in content else ": it may be Latin-1, as older editors for Windows write it"
+        return ": it is UTF-16 now"
+    return "" if b"\0" in content else ": it may be Latin-1 now, as older editors for Windows write it"
 
 
-def _refusal(code: str, refused: list[tuple[Path, DatasetError]]) -> Finding:
+def _refusal(refused: list[tuple[Path, DatasetError]]) -> Finding:
     (first, error), others = refused[0], [path.name for path, _ in refused[1:]]
     more = f", and {len(others)} more: {', '.join(others[:_NAMES_SHOWN])}" if others else ""
-    return Finding(code=code, severity="error", what=f"{error.what}{more}", fix=error.fix, path=str(first))
+    return Finding(code=error.code, severity="error", what=f"{error.what}{more}", fix=error.fix, path=str(first))
 
 
 def _warning(code: str, what: str, fix: str, path: Path) -> Finding:

@@ -1,6 +1,5 @@
 """What can be known of captions and folders without looking at a pixel: the one entry to all checks of text."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -8,6 +7,7 @@ from statistics import median
 from loratui.preflight.caption_files import caption_file_findings
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.folders import folder_findings
+from loratui.preflight.generic import is_generic, words_of
 from loratui.preflight.naming import first, quoted
 from loratui.preflight.tags import tag_findings
 from loratui.preflight.trained_folders import Told, told_once, trained_folders
@@ -27,16 +27,6 @@ _SHORT = 3
 """Words; fewer say next to nothing."""
 _LONGER = 6
 _MUCH_ALIKE = 0.2
-_GENERIC = frozenset(
-    (
-        *("a", "an", "the", "of", "and", "with", "in"),
-        *("picture", "photo", "photograph", "image", "painting", "drawing", "illustration", "portrait"),
-        *("art", "artwork", "style", "fantasy", "anime", "digital", "character", "object", "face"),
-        *("woman", "man", "girl", "boy", "person", "people", "lady", "guy"),
-        *("beautiful", "nice", "good", "best", "high", "quality", "masterpiece"),
-    )
-)
-"""Words that say of a picture only what it is."""
 
 
 def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None) -> list[Finding]:
@@ -51,7 +41,7 @@ def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None
         # The tokens of the built-in model are not CLIP's.
         is_clip = not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX)
         trigger, separator = (config.trigger_word or "").strip(), config.caption_separator
-        return [
+        findings = [
             *trains_on_findings(folders),
             *caption_file_findings(folders),
             *_short(told),
@@ -63,6 +53,8 @@ def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None
             *tag_findings(told, separator, trigger),
             *folder_findings(dataset.pictures, folders, config, plan),
         ]
+        # A folder that two datasets share is spoken of once.
+        return list(dict.fromkeys(findings))
     except OSError as error:
         raise DatasetError(
             f"the pictures' folders can't be read: {error}", fix="check their permissions", code="dataset.unreadable"
@@ -71,7 +63,7 @@ def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None
 
 def _short(told: Sequence[Told]) -> Iterator[Finding]:
     written = [each for each in told if each.file is not None and each.text]
-    lengths = {each.picture.path: len(_words(each.text)) for each in written}
+    lengths = {each.picture.path: len(words_of(each.text)) for each in written}
     short = [each for each in written if lengths[each.picture.path] < _SHORT]
     if short and (usual := median(lengths.values())) >= _LONGER:
         yield _told_finding(
@@ -84,7 +76,7 @@ def _short(told: Sequence[Told]) -> Iterator[Finding]:
 
 
 def _generic(told: Sequence[Told]) -> Iterator[Finding]:
-    generic = [each for each in told if (words := _words(each.text.casefold())) and _GENERIC.issuperset(words)]
+    generic = [each for each in told if is_generic(each.text)]
     if generic:
         yield _told_finding(
             "caption.generic",
@@ -96,7 +88,8 @@ def _generic(told: Sequence[Told]) -> Iterator[Finding]:
 
 
 def _identical(told: Sequence[Told]) -> Iterator[Finding]:
-    written = [each for each in told if each.file is not None and each.text]
+    # What pictures of one name share is no caption that was written twice.
+    written = list({each.file: each for each in told if each.file is not None and each.text}.values())
     counts = Counter(each.text for each in written)
     text, most = counts.most_common(1)[0] if counts else ("", 0)
     if most < 2:
@@ -129,10 +122,6 @@ def _too_long(told: Sequence[Told], limit: int) -> Iterator[Finding]:
         f"{shorter}, or set max_token_length = {fits}" if fits else shorter,
         long,
     )
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text)
 
 
 def _told_finding(code: str, severity: Severity, what: str, fix: str, told: Sequence[Told]) -> Finding:

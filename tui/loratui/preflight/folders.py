@@ -33,6 +33,8 @@ def folder_findings(
 ) -> Iterator[Finding]:
     """Yield what there is to say of folders and counts; without a plan nothing about a whole run."""
     yield from _layout(folders, config)
+    if all(picture.is_reg for picture in pictures):
+        return
     yield from _count(pictures, config, plan)
     shown = _shown(pictures, folders, config)
     yield from _exposures(shown, plan)
@@ -150,21 +152,24 @@ def _exposures(shown: Sequence[_Shown], plan: Plan | None) -> Iterator[Finding]:
 
 
 def _balance(shown: Sequence[_Shown]) -> Iterator[Finding]:
-    trained = [each for each in shown if not each.folder.is_reg and each.num_exposures]
-    if len({each.folder.path for each in trained}) < 2:
+    totals: Counter[Path] = Counter()
+    sizes = {}
+    for each in shown:
+        if not each.folder.is_reg and each.num_exposures:
+            totals[each.folder.path] += each.num_exposures
+            sizes[each.folder.path] = len(each.folder.told)
+    if not totals:
         return
-    most = max(trained, key=lambda each: each.num_exposures)
-    least = min(trained, key=lambda each: each.num_exposures)
-    factor = most.num_exposures / least.num_exposures
-    if factor < _UNBALANCED:
+    (most, highest), (least, lowest) = totals.most_common()[0], totals.most_common()[-1]
+    if highest < _UNBALANCED * lowest:
         return
-    repeats = max(2, round(most.num_exposures / len(least.folder.told)))
     yield Finding(
         code="dataset.unbalanced",
         severity="warning",
-        what=f"{clean(most.folder.path.name)} is shown {factor:.3g} times as often as {clean(least.folder.path.name)}",
-        fix=f"{repeats} repeats of {clean(least.folder.path.name)} would make them equal; leave it if that is meant",
-        path=str(least.folder.path),
+        what=f"{clean(most.name)} is shown {highest / lowest:.3g} times as often as {clean(least.name)}",
+        fix=f"{round(highest / sizes[least])} repeats of {clean(least.name)} would make them equal; leave it if that is "
+        "meant",
+        path=str(least),
     )
 
 

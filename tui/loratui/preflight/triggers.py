@@ -3,13 +3,15 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from loratui.preflight.clip_tokens import token_id, word_tokens, words
+from loratui.preflight.generic import is_generic
 from loratui.preflight.naming import first, quoted
 from loratui.preflight.trained_folders import Told
 from loratui.preflight.writing import foreign_script
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.harmless import clean
 
 _COMMON_ID = 40_000
 """Tokens below it are ordinary words and parts of them; of the last 9,000 most are rare: sks is 48136."""
@@ -17,6 +19,9 @@ _MAX_TOKENS = 3
 _ALIKE = 0.8
 _WORDS_SEARCHED = 300
 _MIN_SQUASHED = 5
+_SPELLINGS_SHOWN = 3
+_MIN_TEXTS = 3
+"""Different ones; that two begin alike means little."""
 
 
 def trigger_findings(
@@ -35,8 +40,9 @@ def trigger_findings(
     yield from _in_captions(trigger, told)
     stray = [each for each in told_reg if _has(trigger, each.text)]
     if stray:
-        yield _warning(
+        yield _finding(
             "caption.trigger_in_reg",
+            "warning",
             f"{len(stray)} of {len(told_reg)} regularisation captions have the trigger {quoted(trigger)}: it is "
             "taught to mean them, too",
             "take it out of them: they name what is ordinary of the kind",
@@ -46,10 +52,14 @@ def trigger_findings(
 
 def _unset(told: Sequence[Told], separator: str) -> Iterator[Finding]:
     """Suggest what captions begin with, where there are enough of them and all do."""
-    starts = {each.text.split(separator)[0].strip() for each in told if each.file is not None}
-    starts = starts if len(starts) == 1 else {" ".join(each.text.split()[:1]) for each in told if each.file is not None}
-    is_sole = len({each.text for each in told}) == 1
-    if len(told) < 2 or len(starts) != 1 or is_sole or not (start := starts.pop()) or start.lower() in _ARTICLES:
+    texts = {each.text for each in told if each.file is not None}
+    if len(texts) < _MIN_TEXTS:
+        return
+    starts = {text.split(separator)[0].strip() for text in texts}
+    if len(starts) > 1:
+        starts = {" ".join(text.split()[:1]).strip(separator) for text in texts}
+    start = starts.pop()
+    if starts or not start or is_generic(start) or start.casefold() in _USUAL_TAGS:
         return
     yield Finding(
         code="caption.trigger_unset",
@@ -59,7 +69,7 @@ def _unset(told: Sequence[Told], separator: str) -> Iterator[Finding]:
     )
 
 
-_ARTICLES = frozenset({"a", "an", "the", "photo", "a photo", "picture", "in", "this", "there", "1girl", "1boy", "solo"})
+_USUAL_TAGS = frozenset({"1girl", "1boy", "solo", "this", "there", "two", "close-up"})
 
 
 def _as_a_word(trigger: str) -> Iterator[Finding]:
@@ -100,31 +110,39 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
 def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
     lacking = [each for each in told if not _has(trigger, each.text)]
     spelled = {each.picture.path: other for each in lacking if (other := _otherwise(trigger, each.text))}
-    if spelled:
-        spellings = Counter(spelled.values()).most_common(3)
-        shown = ", ".join(f"{quoted(other)} {count} times" for other, count in spellings)
-        only_case = all(other.casefold() == trigger.casefold() for other in spelled.values())
-        severity: Severity = "info" if only_case else "warning"
-        yield Finding(
-            code="caption.trigger_spelling",
-            severity=severity,
-            what=f"{len(spelled)} of {len(told)} captions spell the trigger {quoted(trigger)} otherwise: {shown}"
-            + ("; CLIP reads capitals as small letters" if only_case else ": another word for CLIP"),
-            fix=f"write {trigger} everywhere",
-            path=str(next(iter(spelled))),
-        )
+    in_case = [each for each in lacking if spelled.get(each.picture.path, "").casefold() == trigger.casefold()]
+    nearly = [each for each in lacking if each.picture.path in spelled and each not in in_case]
+    case_means = "CLIP reads capitals as small letters, and people copy what they see"
+    groups: list[tuple[list[Told], str, Severity, str]] = [
+        (in_case, "caption.trigger_case", "info", case_means),
+        (nearly, "caption.trigger_spelling", "warning", "to CLIP that is another word"),
+    ]
+    for group, code, severity, means in groups:
+        if group:
+            others = Counter(spelled[each.picture.path] for each in group)
+            shown = " and ".join(quoted(other) for other, _ in others.most_common(_SPELLINGS_SHOWN))
+            yield _finding(
+                code,
+                severity,
+                f"{len(group)} of {len(told)} captions spell the trigger {quoted(trigger)} as {shown} "
+                f"({first(each.file or each.picture.path for each in group)}): {means}",
+                f"write {clean(trigger)} everywhere",
+                group,
+            )
     missing = [each for each in lacking if each.picture.path not in spelled]
     if missing and len(missing) == len(told):
-        yield _warning(
+        yield _finding(
             "caption.trigger_missing",
+            "warning",
             f"the trigger {quoted(trigger)} is in none of the {len(told)} captions: nothing teaches it",
             f"begin every caption with it, or set caption_prefix = {_toml(trigger + ',')}",
             missing,
         )
     elif missing:
         names = first(each.file or each.picture.path for each in missing)
-        yield _warning(
+        yield _finding(
             "caption.trigger_not_in_all",
+            "warning",
             f"{len(missing)} of {len(told)} captions lack the trigger {quoted(trigger)} ({names})",
             "begin them with it",
             missing,
@@ -162,6 +180,5 @@ def _toml(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _warning(code: str, what: str, fix: str, told: Iterable[Told]) -> Finding:
-    one = next(iter(told))
-    return Finding(code=code, severity="warning", what=what, fix=fix, path=str(one.file or one.picture.path))
+def _finding(code: str, severity: Severity, what: str, fix: str, told: Sequence[Told]) -> Finding:
+    return Finding(code=code, severity=severity, what=what, fix=fix, path=str(told[0].file or told[0].picture.path))
