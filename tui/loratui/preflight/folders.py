@@ -167,8 +167,7 @@ def _balance(shown: Sequence[_Shown]) -> Iterator[Finding]:
         code="dataset.unbalanced",
         severity="warning",
         what=f"{clean(most.name)} is shown {highest / lowest:.3g} times as often as {clean(least.name)}",
-        fix=f"{round(highest / sizes[least])} repeats of {clean(least.name)} would make them equal; leave it if that is "
-        "meant",
+        fix=f"{round(highest / sizes[least])} repeats of {clean(least.name)} would make them equal, if that is wanted",
         path=str(least),
     )
 

@@ -1,6 +1,7 @@
 """Whether the trigger word is in every caption as it is written, and whether it is a word that can be taught."""
 
 import difflib
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,8 @@ from loratui.preflight.writing import foreign_script
 from loratui_protocol.findings import Finding, Severity
 from loratui_protocol.harmless import clean
 
+_BEFORE, _BEHIND = r"(?<![^\W_])", r"(?![^\W_])"
+"""No letter or digit; an underscore, as in zorbix_(toy), is a word of its own to CLIP."""
 _COMMON_ID = 40_000
 """Tokens below it are ordinary words and parts of them; of the last 9,000 most are rare: sks is 48136."""
 _MAX_TOKENS = 3
@@ -110,8 +113,9 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
 def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
     lacking = [each for each in told if not _has(trigger, each.text)]
     spelled = {each.picture.path: other for each in lacking if (other := _otherwise(trigger, each.text))}
-    in_case = [each for each in lacking if spelled.get(each.picture.path, "").casefold() == trigger.casefold()]
-    nearly = [each for each in lacking if each.picture.path in spelled and each not in in_case]
+    is_in_case = {path: other.casefold() == trigger.casefold() for path, other in spelled.items()}
+    in_case = [each for each in lacking if is_in_case.get(each.picture.path) is True]
+    nearly = [each for each in lacking if is_in_case.get(each.picture.path) is False]
     case_means = "CLIP reads capitals as small letters, and people copy what they see"
     groups: list[tuple[list[Told], str, Severity, str]] = [
         (in_case, "caption.trigger_case", "info", case_means),
@@ -150,25 +154,31 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
 
 
 def _has(trigger: str, text: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", text) is not None
+    return re.search(rf"{_BEFORE}{re.escape(trigger)}{_BEHIND}", text) is not None
 
 
 def _otherwise(trigger: str, text: str) -> str:
     """Return how a caption spells the trigger: in other case, with other gaps, or nearly; else nothing."""
-    if found := re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", text, re.IGNORECASE):
+    if found := re.search(rf"{_BEFORE}{re.escape(trigger)}{_BEHIND}", text, re.IGNORECASE):
         return found[0]
     gapped = r"[\W_]*".join(map(re.escape, _squashed(trigger)))
     if len(_squashed(trigger)) >= _MIN_SQUASHED and (
-        found := re.search(rf"(?<!\w){gapped}(?!\w)", text, re.IGNORECASE)
+        found := re.search(rf"{_BEFORE}{gapped}{_BEHIND}", text, re.IGNORECASE)
     ):
         return found[0]
     if len(_squashed(trigger)) < _MIN_SQUASHED:
         return ""
     size = len(trigger.split())
     of_text = re.findall(r"[\w-]+", text)[:_WORDS_SEARCHED]
-    runs = dict.fromkeys(" ".join(of_text[at : at + size]) for at in range(len(of_text) - size + 1))
-    close = difflib.get_close_matches(trigger.casefold(), [run.casefold() for run in runs], n=1, cutoff=_ALIKE)
-    return next((run for run in runs if run.casefold() == close[0]), "") if close else ""
+    runs = (" ".join(of_text[at : at + size]) for at in range(len(of_text) - size + 1))
+    return next((run for run in runs if _is_near(run.casefold(), trigger.casefold())), "")
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _is_near(word: str, trigger: str) -> bool:
+    # Captions of a set repeat their words, and to compare two takes long.
+    matcher = difflib.SequenceMatcher(None, word, trigger)
+    return matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
 
 
 def _squashed(text: str) -> str:
