@@ -172,6 +172,7 @@ def test_names_of_odd_bytes_are_looked_at_and_told_harmlessly(tmp_path: Path) ->
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example([b"\xff\xfe\x00\xd8", b"\x00" * 50, "\u202e\x1b[2J{a|".encode()], "zorbix", True)
 @example(["\U0001f469\u200d\U0001f680".encode(), b"", b"\r\n\x0c"], "\u05d7\u05ea", False)
+@example([b"a"], "\x1b", False)
 @given(
     st.lists(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode()), min_size=1, max_size=4),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),

@@ -78,7 +78,8 @@ def test_a_caption_of_two_words_among_long_ones_is_short(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("caption", ["a woman", "Fantasy art", "photo of a man, best quality"])
 def test_a_caption_that_fits_any_picture_is_generic(tmp_path: Path, caption: str) -> None:
-    write_captioned(tmp_path / "1_z", {"a": caption, "b": LONG, "c": "photo of zorbix"})
+    write_captioned(tmp_path / "1_z", {"a": caption, "b": LONG, "c": "photo of zorbix, smiling"})
+    assert "caption.generic" not in look(write_captioned(tmp_path / "empty", {"a": "", "b": "..."}))
     found = look(tmp_path)["caption.generic"]
     assert found.what.startswith(f"1 of 3 captions say nothing of their pictures, as {caption!r}")
 

@@ -45,6 +45,19 @@ def test_a_folder_in_two_datasets_is_not_weighed_against_itself(tmp_path: Path) 
     assert [each.what[:10] for each in found if each.code == "dataset.few_pictures"] == ["4 pictures"]
 
 
+def test_what_two_datasets_show_of_a_folder_is_taken_together(tmp_path: Path) -> None:
+    folders = [fill(tmp_path / name, 4) for name in ("most", "least")]
+    subsets = [
+        Subset(image_dir=str(folder), num_repeats=repeats) for folder, repeats in zip(folders, (3, 1), strict=True)
+    ]
+    datasets = (
+        DatasetConfig(subsets=tuple(subsets), settings={"resolution": (64, 64)}),
+        DatasetConfig(subsets=(subsets[0],), settings={"resolution": (128, 128)}),
+    )
+    [found] = [each for each in look_all(None, datasets=datasets) if each.code == "dataset.unbalanced"]
+    assert found.what == "most is shown 6 times as often as least"
+
+
 def test_few_regularisation_pictures_are_shown_too_often_each(tmp_path: Path) -> None:
     train, reg = fill(tmp_path / "train" / "2_z", 8).parent, fill(tmp_path / "reg" / "1_dog", 2).parent
     found = look(train, reg_data_dir=str(reg))

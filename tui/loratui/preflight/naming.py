@@ -17,6 +17,5 @@ def first(paths: Iterable[Path]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text in quotation marks, cut where it is very long."""
-    shown = clean(" ".join(text.split()))
-    return repr(shown if len(shown) <= _QUOTED_CHARS else f"{shown[:_QUOTED_CHARS]}…")
+    """Return a text as Python writes it, which shows what can't be seen; cut where it is very long."""
+    return repr(text if len(text) <= _QUOTED_CHARS else f"{text[:_QUOTED_CHARS]}…")

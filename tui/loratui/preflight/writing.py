@@ -19,6 +19,8 @@ _WORDS_COUNTED = 200
 
 def foreign_script(text: str) -> str:
     """Return the script that much of a text is written in, as "Hebrew" or "CJK"; empty: Latin, or no letters."""
+    if text.isascii():
+        return ""
     letters = [each for each in text[:_LETTERS_LOOKED_AT] if each.isalpha()]
     scripts = Counter(_script(each) for each in letters)
     latin = scripts.pop("LATIN", 0)
