@@ -16,6 +16,8 @@ NEEDED = (
     *(f"{package}/py.typed" for package in sorted(PACKAGES)),
     "loratui/ui/loratui.tcss",
     "loratui/remote/probe.sh",
+    "loratui/preflight/data/clip_merges.txt.gz",
+    "loratui/preflight/data/README.md",
     "loratui_agent/demo/tiny/model_index.json",
     "loratui_agent/demo/tiny/unet/diffusion_pytorch_model.safetensors",
     "loratui_agent/train/sd15/unet/config.json",

@@ -1,5 +1,6 @@
 """Reads the caption beside each picture and collects what is worth saying about all of them."""
 
+import codecs
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
@@ -8,15 +9,21 @@ from loratui_protocol.findings import Finding
 CAPTION_EXTENSIONS = (".txt", ".caption")
 MAX_CAPTION_BYTES = 64 << 10
 """A caption is a sentence or some tags; a larger file is something else."""
+_NAMES_SHOWN = 20
 
 
 class CaptionReader:
     """Reads captions one after the other; ``findings`` then sums up."""
 
-    def __init__(self, extension: str | None, *, enable_wildcard: bool = False) -> None:
-        """``extension`` None means each of ``CAPTION_EXTENSIONS`` in turn; with wildcards all lines of a file count."""
-        self._extensions = (extension,) if extension else CAPTION_EXTENSIONS
+    def __init__(self, extension: str | None, *, enable_wildcard: bool = False, tell_all: bool = False) -> None:
+        """``extension`` None means each of ``CAPTION_EXTENSIONS`` in turn; with wildcards all lines of a file count.
+
+        ``tell_all`` reads on after a file that can't be read: ``findings`` tells of them all, as errors.
+        """
+        self._extension = extension
         self._enable_wildcard = enable_wildcard
+        self._tell_all = tell_all
+        self._refused: dict[tuple[str, str], list[tuple[Path, DatasetError]]] = {}
         self._num_read = 0
         self._missing: list[tuple[Path, str]] = []
         self._empty: list[Path] = []
@@ -29,13 +36,20 @@ class CaptionReader:
         Raises:
             DatasetError: the file is not UTF-8, can't be read or is no caption by its size.
         """
-        path = next((path for ext in self._extensions if (path := picture.with_suffix(ext)).is_file()), None)
+        path = caption_file(picture, self._extension)
         if path is None:
             self._missing.append((picture, class_tokens))
             self._elsewhere += [p for ext in CAPTION_EXTENSIONS if (p := picture.with_suffix(ext)).is_file()]
             return class_tokens
         self._num_read += 1
-        lines = [line.strip() for line in _text(path).splitlines() if line.strip()]
+        try:
+            text = _text(path)
+        except DatasetError as error:
+            if not self._tell_all:
+                raise
+            self._refused.setdefault((error.code, error.fix), []).append((path, error))
+            return ""
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines:
             self._empty.append(path)
             return ""
@@ -48,18 +62,19 @@ class CaptionReader:
     def findings(self, root: Path) -> list[Finding]:
         """Return what there is to say about the captions read so far."""
         total = self._num_read + len(self._missing)
-        findings = []
+        findings = [_refusal(refused) for refused in self._refused.values()]
         if self._missing:
             used = sorted({tokens for _, tokens in self._missing})
             named = ", ".join(repr(tokens) if tokens else "an empty caption" for tokens in used)
-            fix = f"write a {self._extensions[0]} file beside each, with the caption in its first line"
+            extensions = _extensions(self._extension)
+            fix = f"write a {extensions[0]} file beside each, with the caption in its first line"
             if self._elsewhere:
                 found = self._elsewhere[0].suffix
                 fix = f'set caption_extension = "{found}": {len(self._elsewhere)} of them have a {found} file'
             findings.append(
                 _warning(
                     "dataset.no_caption",
-                    f"{len(self._missing)} of {total} pictures have no {' or '.join(self._extensions)} file: "
+                    f"{len(self._missing)} of {total} pictures have no {' or '.join(extensions)} file: "
                     f"{named} is used (first: {self._missing[0][0].name})",
                     fix,
                     root,
@@ -83,6 +98,15 @@ class CaptionReader:
         return findings
 
 
+def caption_file(picture: Path, extension: str | None) -> Path | None:
+    """Return the file that a picture's caption is read from; ``extension`` as in ``CaptionReader``."""
+    return next((path for ext in _extensions(extension) if (path := picture.with_suffix(ext)).is_file()), None)
+
+
+def _extensions(extension: str | None) -> tuple[str, ...]:
+    return (extension,) if extension else CAPTION_EXTENSIONS
+
+
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_CAPTION_BYTES:
@@ -95,7 +119,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DatasetError(
             f"the caption file {path} is not UTF-8 text (byte {error.start})",
-            fix="save it as UTF-8",
+            fix=f"save it as UTF-8{_looks_like(error.object)}",
             code="dataset.caption_encoding",
         ) from error
     except OSError as error:
@@ -104,6 +128,19 @@ def _text(path: Path) -> str:
             fix="check its permissions",
             code="dataset.unreadable",
         ) from error
+
+
+def _looks_like(content: bytes) -> str:
+    """Return what else it may be; what is neither is bytes of no text at all."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ": it is UTF-16 now"
+    return "" if b"\0" in content else ": it may be Latin-1 now, as older editors for Windows write it"
+
+
+def _refusal(refused: list[tuple[Path, DatasetError]]) -> Finding:
+    (first, error), others = refused[0], [path.name for path, _ in refused[1:]]
+    more = f", and {len(others)} more: {', '.join(others[:_NAMES_SHOWN])}" if others else ""
+    return Finding(code=error.code, severity="error", what=f"{error.what}{more}", fix=error.fix, path=str(first))
 
 
 def _warning(code: str, what: str, fix: str, path: Path) -> Finding:

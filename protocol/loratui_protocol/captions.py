@@ -68,7 +68,9 @@ class Captions:
             return self._framed(caption)
         # As in sd-scripts, which takes doubled braces first: they are braces to be read.
         line = self._framed(choose(caption.split("\n"))).replace("{{", "\0").replace("}}", "\1")
-        line = re.sub(r"\{([^}]+)\}", lambda found: choose(found[1].split("|")), line)
+        # Behind the last brace that closes none is looked for: of many that only open, each would look to the end.
+        closed, brace, rest = line.rpartition("}")
+        line = re.sub(r"\{([^}]+)\}", lambda found: choose(found[1].split("|")), closed + brace) + rest
         return line.replace("\0", "{").replace("\1", "}")
 
     def _framed(self, caption: str) -> str:

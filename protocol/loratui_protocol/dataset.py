@@ -50,14 +50,14 @@ class Dataset:
     findings: tuple[Finding, ...] = ()
 
 
-def scan_config(config: TrainingConfig, *, verify: bool = False) -> Dataset:
-    """Return the pictures of all folders that the config names; errors as in ``scan``."""
+def scan_config(config: TrainingConfig, *, verify: bool = False, tell_all: bool = False) -> Dataset:
+    """Return the pictures of all folders that the config names; options and errors as in ``scan``."""
     subsets = subsets_of(config)
     pictures: list[Picture] = []
     findings: list[Finding] = []
     verified: set[str] = set()
     for index, subset in enumerate(subsets):
-        scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified)
+        scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified, tell_all=tell_all)
         verified.add(subset.image_dir)
         pictures += [replace(picture, dataset=subset.dataset, subset=index) for picture in scanned.pictures]
         findings += scanned.findings
@@ -66,7 +66,7 @@ def scan_config(config: TrainingConfig, *, verify: bool = False) -> Dataset:
     return Dataset(pictures=tuple(masked), findings=tuple(dict.fromkeys(findings)))
 
 
-def _scan_subset(subset: TrainedSubset, *, verify: bool) -> Dataset:
+def _scan_subset(subset: TrainedSubset, *, verify: bool, tell_all: bool) -> Dataset:
     config = subset.config
     return scan(
         Path(subset.image_dir),
@@ -75,6 +75,7 @@ def _scan_subset(subset: TrainedSubset, *, verify: bool) -> Dataset:
         resolution=None if config.enable_bucket and config.bucket_no_upscale else config.resolution,
         is_reg=subset.is_reg,
         verify=verify,
+        tell_all=tell_all,
         num_repeats=subset.num_repeats,
         class_tokens=subset.class_tokens,
     )
@@ -88,6 +89,7 @@ def scan(
     resolution: tuple[int, int] | None = None,
     is_reg: bool = False,
     verify: bool = False,
+    tell_all: bool = False,
     num_repeats: int | None = None,
     class_tokens: str = "",
 ) -> Dataset:
@@ -95,12 +97,13 @@ def scan(
 
     ``num_repeats`` None means that names of folders say how often their pictures are shown, and what they show.
     ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
-    much are reported. ``verify`` decodes every picture, which takes about 10 ms each.
+    much are reported. ``verify`` decodes every picture, which takes about 10 ms each. ``tell_all`` makes captions that
+    can't be read findings of severity error, all of them; they are empty.
 
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.
     """
-    captions = CaptionReader(caption_extension, enable_wildcard=enable_wildcard)
+    captions = CaptionReader(caption_extension, enable_wildcard=enable_wildcard, tell_all=tell_all)
     try:
         if num_repeats is None:
             found, findings = folders(train_data_dir)

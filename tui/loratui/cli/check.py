@@ -12,6 +12,7 @@ from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
 from loratui.domain.config_for_base import for_base
 from loratui.domain.config_hints import hints, mirrored
+from loratui.preflight.captions import look_at_captions
 from loratui.sessions.base_kind import kind_told_here, prediction_told_here
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
@@ -53,10 +54,11 @@ class Checked:
         )
 
 
-def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
+def check_config(path: Path, *, stop_at_epoch: int | None = None, tell_all: bool = False) -> Checked:
     """Read a config and its dataset, every picture included. ``stop_at_epoch`` takes the place of the file's.
 
-    Ranks and alphas are those of the LoRA file that it goes on from.
+    Ranks and alphas are those of the LoRA file that it goes on from. ``tell_all`` makes captions that can't be read
+    findings instead of the end.
 
     Raises:
         ConfigError, DatasetError, ModelError: it can't be trained.
@@ -67,11 +69,12 @@ def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
         loaded = parse_config(to_toml(config), path.resolve().parent)
     start = start_here(loaded.config)
     config = start.config if start else loaded.config
-    dataset = scan_config(config, verify=True)
+    dataset = scan_config(config, verify=True, tell_all=tell_all)
     planned = make_plan(config, dataset.pictures)
     of_start = start_findings(loaded.config, start) if start else []
     of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
-    findings = (*of_config, *dataset.findings, *planned.findings)
+    of_captions = look_at_captions(dataset, config, planned)
+    findings = (*of_config, *dataset.findings, *of_captions, *planned.findings)
     return Checked(config=config, plan=planned, findings=findings)
 
 
@@ -162,10 +165,13 @@ def check(arguments: Arguments) -> int:
 
 def _check_path(path: Path) -> tuple[list[Finding], Plan | None]:
     if path.is_dir():
-        return list(scan(path, verify=True).findings), None
+        dataset = scan(path, verify=True, tell_all=True)
+        # A folder says nothing of a base model; of those there are, almost all read CLIP's tokens.
+        config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(path))
+        return [*dataset.findings, *look_at_captions(dataset, config, None)], None
     if not path.exists():
         raise UsageError(f"{path} does not exist", fix="give a config or a folder of pictures", code="usage.path")
-    checked = check_config(path)
+    checked = check_config(path, tell_all=True)
     return [replace(finding, path=finding.path or str(path)) for finding in checked.findings], checked.plan
 
 

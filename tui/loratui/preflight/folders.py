@@ -1,0 +1,212 @@
+"""Folders and their repeats: how often each picture is shown, what outweighs what, and whether there are enough."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loratui.preflight.naming import first
+from loratui.preflight.trained_folders import TrainedFolder
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.dataset import Picture
+from loratui_protocol.dataset_folders import pictures_in, repeats_of
+from loratui_protocol.findings import Finding
+from loratui_protocol.harmless import clean
+from loratui_protocol.plan import Plan
+from loratui_protocol.schedule import Layout
+from loratui_protocol.subsets import datasets_of
+
+_FEW = 15
+_SIZES = (
+    (20, 40, "something simple, as a face or a plain style"),
+    (40, 80, "something of medium difficulty, as an outfit or a rich style"),
+    (80, 150, "something complex"),
+)
+_MANY = 150
+_MANY_REPEATS = 200
+_UNBALANCED = 5
+_ADDED = 10
+
+
+def folder_findings(
+    pictures: Sequence[Picture], folders: Sequence[TrainedFolder], config: TrainingConfig, plan: Plan | None
+) -> Iterator[Finding]:
+    """Yield what there is to say of folders and counts; without a plan nothing about a whole run."""
+    yield from _layout(folders, config)
+    if all(picture.is_reg for picture in pictures):
+        return
+    yield from _count(pictures, config, plan)
+    shown = _shown(pictures, folders, config)
+    yield from _exposures(shown, plan)
+    yield from _balance(shown)
+    yield from _regularisation(shown)
+    if plan is not None:
+        yield from _small_buckets(pictures, config, plan)
+
+
+def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterator[Finding]:
+    """Yield pictures that lie too deep to be read, folders without a number, and numbers that are no repeats."""
+    used = {folder.path for folder in folders}
+    masks = {folder.subset.config.conditioning_data_dir for folder in folders}
+    for path in sorted(used):
+        children = [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]
+        unused = [child for child in children if child not in used and str(child) not in masks]
+        inside = {child: found for child in sorted(unused) if (found := pictures_in(child))}
+        if inside:
+            yield Finding(
+                code="dataset.inner_skipped",
+                severity="warning",
+                what=f"{sum(map(len, inside.values()))} pictures in folders inside {clean(path.name)} are not read "
+                f"({first(inside)})",
+                fix=f"move them into {clean(path.name)}, or give them a numbered folder beside it",
+                path=str(next(iter(inside))),
+            )
+    if config.datasets:
+        return
+    for folder in folders:
+        named = repeats_of(folder.path.name)
+        root = Path((config.reg_data_dir if folder.is_reg else config.train_data_dir) or "")
+        if named is None:
+            yield Finding(
+                code="dataset.flat",
+                severity="info",
+                what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its {len(folder.told)} "
+                "pictures once, and one without a caption has none; sd-scripts reads only folders as 10_zorbix",
+                fix=f"make a folder in it as 10_{clean(config.trigger_word or 'zorbix')}, and move the pictures there",
+                path=str(folder.path),
+            )
+        elif named[0] > _MANY_REPEATS and folder.path != root:
+            yield Finding(
+                code="dataset.repeats",
+                severity="warning",
+                what=f"the name of {clean(folder.path.name)} means {named[0]:,} repeats, as in sd-scripts",
+                fix="rename it if the number is no count of repeats",
+                path=str(folder.path),
+            )
+
+
+def _count(pictures: Sequence[Picture], config: TrainingConfig, plan: Plan | None) -> Iterator[Finding]:
+    number = len({picture.path for picture in pictures if not picture.is_reg})
+    if number < _FEW:
+        yield Finding(
+            code="dataset.few_pictures",
+            severity="warning",
+            what=f"{number} pictures are few: from fewer than {_FEW} a model learns the pictures, not what they show",
+            fix=f"add some from other sides and in other light; {_SIZES[0][0]} to {_SIZES[0][1]} are usual for a face",
+        )
+        return
+    fits = [f"{least} to {most} for {what}" for least, most, what in _SIZES if least <= number <= most]
+    usual = f"; usual are {', '.join(fits)}" if fits else f"; usual are {_SIZES[0][0]} to {_MANY}"
+    if number > _MANY:
+        usual = f", more than the {_MANY} that something complex needs{_cost(pictures, config, plan)}"
+    code = "dataset.many_pictures" if number > _MANY else "dataset.count"
+    fix = "leave out those that are alike or poor: fewer and better ones cost less and train better"
+    yield Finding(code=code, severity="info", what=f"{number} pictures{usual}", fix=fix if number > _MANY else "")
+
+
+def _cost(pictures: Sequence[Picture], config: TrainingConfig, plan: Plan | None) -> str:
+    if plan is None:
+        return ""
+    if config.max_train_epochs is None:
+        return f": in {plan.steps:,} steps each is shown {plan.exposures_per_picture:.0f} times"
+    repeats = max(1, plan.num_exposures // max(1, sum(not picture.is_reg for picture in pictures)))
+    steps = _ADDED * repeats * plan.epochs / plan.effective_batch
+    return f": each {_ADDED} take about {max(1, round(steps)):,} of the {plan.steps:,} steps"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """How often an epoch shows the pictures of a folder."""
+
+    folder: TrainedFolder
+    num_exposures: int
+
+    @property
+    def each(self) -> float:
+        """Return how often it shows one, on average."""
+        return self.num_exposures / len(self.folder.told)
+
+
+def _shown(pictures: Sequence[Picture], folders: Sequence[TrainedFolder], config: TrainingConfig) -> list[_Shown]:
+    counts = Counter(Layout(config, pictures).exposures)
+    of_picture = {(picture.subset, picture.path): counts[index] for index, picture in enumerate(pictures)}
+    return [
+        _Shown(
+            folder=folder,
+            num_exposures=sum(of_picture[told.picture.subset, told.picture.path] for told in folder.told),
+        )
+        for folder in folders
+    ]
+
+
+def _exposures(shown: Sequence[_Shown], plan: Plan | None) -> Iterator[Finding]:
+    total = sum(each.num_exposures for each in shown)
+    epochs = plan.steps / plan.steps_per_epoch if plan else 1
+    parts = [
+        f"{clean(each.folder.path.name)}{' (regularisation)' if each.folder.is_reg else ''} "
+        f"{each.num_exposures / total:.0%}, each of {len(each.folder.told)} pictures {each.each * epochs:.3g} times"
+        for each in shown
+    ]
+    in_all = "in the whole run" if plan else "in an epoch"
+    yield Finding(code="dataset.exposures", severity="info", what=f"shown {in_all}: {'; '.join(parts)}")
+
+
+def _balance(shown: Sequence[_Shown]) -> Iterator[Finding]:
+    totals: Counter[Path] = Counter()
+    sizes = {}
+    for each in shown:
+        if not each.folder.is_reg and each.num_exposures:
+            totals[each.folder.path] += each.num_exposures
+            sizes[each.folder.path] = len(each.folder.told)
+    if not totals:
+        return
+    (most, highest), (least, lowest) = totals.most_common()[0], totals.most_common()[-1]
+    if highest < _UNBALANCED * lowest:
+        return
+    yield Finding(
+        code="dataset.unbalanced",
+        severity="warning",
+        what=f"{clean(most.name)} is shown {highest / lowest:.3g} times as often as {clean(least.name)}",
+        fix=f"{round(highest / sizes[least])} repeats of {clean(least.name)} would make them equal, if that is wanted",
+        path=str(least),
+    )
+
+
+def _regularisation(shown: Sequence[_Shown]) -> Iterator[Finding]:
+    trained = [each for each in shown if not each.folder.is_reg]
+    reg = [each for each in shown if each.folder.is_reg and each.num_exposures]
+    if not reg or not trained:
+        return
+    often = max(reg, key=lambda each: each.each)
+    usual = max(each.each for each in trained)
+    if often.each > usual:
+        yield Finding(
+            code="dataset.reg_often",
+            severity="warning",
+            what=f"each regularisation picture of {clean(often.folder.path.name)} is shown {often.each:.3g} times an "
+            f"epoch, a training picture {usual:.3g} times: so few are learned by heart themselves",
+            fix="add regularisation pictures: as many as the training pictures times their repeats",
+            path=str(often.folder.path),
+        )
+
+
+def _small_buckets(pictures: Sequence[Picture], config: TrainingConfig, plan: Plan) -> Iterator[Finding]:
+    """Yield the buckets whose pictures never fill a batch."""
+    sizes = [dataset.train_batch_size for dataset in datasets_of(config)]
+    small = [use for use in plan.buckets if use.num_exposures < sizes[use.dataset]]
+    if not small:
+        return
+    wanted = {(use.dataset, use.bucket) for use in small}
+    inside = [
+        picture.path
+        for picture, placement in zip(pictures, plan.placements, strict=True)
+        if (picture.dataset, placement.bucket) in wanted
+    ]
+    listed = ", ".join(f"{use.bucket.width}x{use.bucket.height} with {use.num_exposures}" for use in small[:_ADDED])
+    yield Finding(
+        code="dataset.small_buckets",
+        severity="info",
+        what=f"{len(small)} buckets never fill a batch of {max(sizes)}: an epoch shows {listed} ({first(inside)})",
+        fix="crop these pictures to common proportions, or raise their repeats",
+        path=str(inside[0]) if inside else "",
+    )

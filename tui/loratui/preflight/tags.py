@@ -1,0 +1,59 @@
+"""Captions that are lists of tags: how often each stands, and which are everywhere."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from loratui.preflight.naming import quoted
+from loratui.preflight.trained_folders import Told
+from loratui_protocol.findings import Finding
+
+_MIN_TAGS = 4
+_MAX_WORDS = 3.0
+_MOST_ARE = 0.9
+_TAGS_SHOWN = 10
+_TAG_CHARS = 40
+
+
+def are_tags(texts: Sequence[str], separator: str) -> bool:
+    """Return whether captions are certainly lists of tags: many short ones, and no sentences."""
+    return bool(texts) and sum(_is_list(text, separator) for text in texts) >= _MOST_ARE * len(texts)
+
+
+def tag_findings(told: Sequence[Told], separator: str, trigger: str) -> Iterator[Finding]:
+    """Yield the tags that are most frequent, and those that are in all captions."""
+    texts = [each.text for each in told if each.file is not None]
+    if len(texts) < 2 or not are_tags(texts, separator):
+        return
+    counts = Counter(tag for text in texts for tag in dict.fromkeys(_tags(text, separator)))
+    shown = ", ".join(f"{_short(tag)} {count / len(texts):.0%}" for tag, count in counts.most_common(_TAGS_SHOWN))
+    yield Finding(
+        code="caption.tags",
+        severity="info",
+        what=f"{len(counts)} different tags in {len(texts)} captions; most often: {shown}",
+    )
+    everywhere = [tag for tag, count in counts.most_common() if count == len(texts) and tag != trigger]
+    if everywhere:
+        more = f" and {len(everywhere) - _TAGS_SHOWN} more" if len(everywhere) > _TAGS_SHOWN else ""
+        called = quoted(trigger) if trigger else "the trigger"
+        yield Finding(
+            code="caption.tags_in_all",
+            severity="info",
+            what=f"in every caption: {', '.join(map(_short, everywhere[:_TAGS_SHOWN]))}{more}; what they name can't be "
+            f"told from what {called} names",
+            fix=f"remove those that always belong to it, and {called} alone will call them; keep what is to be varied",
+        )
+
+
+def _is_list(text: str, separator: str) -> bool:
+    tags = _tags(text, separator)
+    is_sentence = any(tag.endswith((".", "!", "?")) and len(tag.split()) > 1 for tag in tags)
+    return len(tags) >= _MIN_TAGS and not is_sentence and fmean(len(tag.split()) for tag in tags) <= _MAX_WORDS
+
+
+def _tags(text: str, separator: str) -> list[str]:
+    return [tag for part in text.split(separator) if (tag := part.strip())]
+
+
+def _short(tag: str) -> str:
+    return quoted(tag[:_TAG_CHARS])

@@ -1,0 +1,194 @@
+"""Whether the trigger word is in every caption as it is written, and whether it is a word that can be taught."""
+
+import difflib
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from loratui.preflight.clip_tokens import token_id, word_tokens, words
+from loratui.preflight.generic import is_generic
+from loratui.preflight.naming import first, quoted
+from loratui.preflight.trained_folders import Told
+from loratui.preflight.writing import foreign_script
+from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.harmless import clean
+
+_BEFORE, _BEHIND = r"(?<![^\W_])", r"(?![^\W_])"
+"""No letter or digit; an underscore, as in zorbix_(toy), is a word of its own to CLIP."""
+_COMMON_ID = 40_000
+"""Tokens below it are ordinary words and parts of them; of the last 9,000 most are rare: sks is 48136."""
+_MAX_TOKENS = 3
+_ALIKE = 0.8
+_WORDS_SEARCHED = 300
+_MIN_SQUASHED = 5
+_SPELLINGS_SHOWN = 3
+_MIN_TEXTS = 3
+"""Different ones; that two begin alike means little."""
+
+
+def trigger_findings(
+    trigger: str, told: Sequence[Told], told_reg: Sequence[Told], separator: str, *, counts_tokens: bool
+) -> Iterator[Finding]:
+    """Yield what there is to say of a trigger word, or of the lack of one.
+
+    ``counts_tokens`` is false where the base model's vocabulary is not CLIP's.
+    """
+    trigger = trigger.strip()
+    if not trigger:
+        yield from _unset(told, separator)
+        return
+    if counts_tokens:
+        yield from _as_a_word(trigger)
+    yield from _in_captions(trigger, told)
+    stray = [each for each in told_reg if _has(trigger, each.text)]
+    if stray:
+        yield _finding(
+            "caption.trigger_in_reg",
+            "warning",
+            f"{len(stray)} of {len(told_reg)} regularisation captions have the trigger {quoted(trigger)}: it is "
+            "taught to mean them, too",
+            "take it out of them: they name what is ordinary of the kind",
+            stray,
+        )
+
+
+def _unset(told: Sequence[Told], separator: str) -> Iterator[Finding]:
+    """Suggest what captions begin with, where there are enough of them and all do."""
+    texts = {each.text for each in told if each.file is not None}
+    if len(texts) < _MIN_TEXTS:
+        return
+    starts = {text.split(separator)[0].strip() for text in texts}
+    if len(starts) > 1:
+        starts = {" ".join(text.split()[:1]).strip(separator) for text in texts}
+    start = starts.pop()
+    if starts or not start or is_generic(start) or start.casefold() in _USUAL_TAGS:
+        return
+    yield Finding(
+        code="caption.trigger_unset",
+        severity="info",
+        what=f"every caption begins with {quoted(start)}, and no trigger_word is set: nobody who has the file is told",
+        fix=f"set trigger_word = {_toml(start)} if that calls the concept",
+    )
+
+
+_USUAL_TAGS = frozenset({"1girl", "1boy", "solo", "this", "there", "two", "close-up"})
+
+
+def _as_a_word(trigger: str) -> Iterator[Finding]:
+    tokens = [word_tokens(word) for word in words(trigger)]
+    count = sum(map(len, tokens))
+    script = foreign_script(trigger)
+    if script:
+        yield Finding(
+            code="caption.trigger_script",
+            severity="warning",
+            what=f"the trigger {quoted(trigger)} is written in {script} letters: CLIP cuts it into {count} "
+            "pieces that it hardly knows",
+            fix="write a made-up word in Latin letters, in the captions too",
+        )
+        return
+    ids = [token_id(of_word[0]) for of_word in tokens if len(of_word) == 1]
+    known = [number for number in ids if number is not None and number < _COMMON_ID]
+    if tokens and len(known) == len(tokens):
+        is_one = len(tokens) == 1
+        numbers = " and ".join(f"{number:,}" for number in known)
+        yield Finding(
+            code="caption.trigger_common",
+            severity="warning" if is_one else "info",
+            what=f"the trigger {quoted(trigger)} is {'a word' if is_one else 'made of words'} that the base knows "
+            f"(token {numbers} of 49,408, the most common first): what it means there mixes with the concept",
+            fix="take a word that means nothing, as zorbix, in the captions too",
+        )
+    elif count > _MAX_TOKENS:
+        pieces = " + ".join(token.removesuffix("</w>") for of_word in tokens for token in of_word)
+        yield Finding(
+            code="caption.trigger_long",
+            severity="info",
+            what=f"the trigger {quoted(trigger)} is {count} tokens ({pieces}): each is a word of its own to be taught",
+            fix=f"take a word of at most {_MAX_TOKENS}, in the captions too",
+        )
+
+
+def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
+    lacking = [each for each in told if not _has(trigger, each.text)]
+    spelled = {each.picture.path: other for each in lacking if (other := _otherwise(trigger, each.text))}
+    is_in_case = {path: other.casefold() == trigger.casefold() for path, other in spelled.items()}
+    in_case = [each for each in lacking if is_in_case.get(each.picture.path) is True]
+    nearly = [each for each in lacking if is_in_case.get(each.picture.path) is False]
+    case_means = "CLIP reads capitals as small letters, and people copy what they see"
+    groups: list[tuple[list[Told], str, Severity, str]] = [
+        (in_case, "caption.trigger_case", "info", case_means),
+        (nearly, "caption.trigger_spelling", "warning", "to CLIP that is another word"),
+    ]
+    for group, code, severity, means in groups:
+        if group:
+            others = Counter(spelled[each.picture.path] for each in group)
+            shown = " and ".join(quoted(other) for other, _ in others.most_common(_SPELLINGS_SHOWN))
+            yield _finding(
+                code,
+                severity,
+                f"{len(group)} of {len(told)} captions spell the trigger {quoted(trigger)} as {shown} "
+                f"({first(each.file or each.picture.path for each in group)}): {means}",
+                f"write {clean(trigger)} everywhere",
+                group,
+            )
+    missing = [each for each in lacking if each.picture.path not in spelled]
+    if missing and len(missing) == len(told):
+        yield _finding(
+            "caption.trigger_missing",
+            "warning",
+            f"the trigger {quoted(trigger)} is in none of the {len(told)} captions: nothing teaches it",
+            f"begin every caption with it, or set caption_prefix = {_toml(trigger + ',')}",
+            missing,
+        )
+    elif missing:
+        names = first(each.file or each.picture.path for each in missing)
+        yield _finding(
+            "caption.trigger_not_in_all",
+            "warning",
+            f"{len(missing)} of {len(told)} captions lack the trigger {quoted(trigger)} ({names})",
+            "begin them with it",
+            missing,
+        )
+
+
+def _has(trigger: str, text: str) -> bool:
+    return re.search(rf"{_BEFORE}{re.escape(trigger)}{_BEHIND}", text) is not None
+
+
+def _otherwise(trigger: str, text: str) -> str:
+    """Return how a caption spells the trigger: in other case, with other gaps, or nearly; else nothing."""
+    if found := re.search(rf"{_BEFORE}{re.escape(trigger)}{_BEHIND}", text, re.IGNORECASE):
+        return found[0]
+    gapped = r"[\W_]*".join(map(re.escape, _squashed(trigger)))
+    if len(_squashed(trigger)) >= _MIN_SQUASHED and (
+        found := re.search(rf"{_BEFORE}{gapped}{_BEHIND}", text, re.IGNORECASE)
+    ):
+        return found[0]
+    if len(_squashed(trigger)) < _MIN_SQUASHED:
+        return ""
+    size = len(trigger.split())
+    of_text = re.findall(r"[\w-]+", text)[:_WORDS_SEARCHED]
+    runs = (" ".join(of_text[at : at + size]) for at in range(len(of_text) - size + 1))
+    return next((run for run in runs if _is_near(run.casefold(), trigger.casefold())), "")
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _is_near(word: str, trigger: str) -> bool:
+    # Captions of a set repeat their words, and to compare two takes long.
+    matcher = difflib.SequenceMatcher(None, word, trigger)
+    return matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
+
+
+def _squashed(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text)
+
+
+def _toml(text: str) -> str:
+    escaped = clean(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _finding(code: str, severity: Severity, what: str, fix: str, told: Sequence[Told]) -> Finding:
+    return Finding(code=code, severity=severity, what=what, fix=fix, path=str(told[0].file or told[0].picture.path))
