@@ -111,9 +111,11 @@ class _Module:
         inner = list(_own(scope))
         named = {**outer, **_assigned(inner)}
         for node in inner:
+            self._named = named
             if isinstance(node, ast.Call):
-                self._named = named
                 yield from self._of_call(node)
+            elif isinstance(node, ast.Tuple):
+                yield from self._of_row(node)
         for node in inner:
             if isinstance(node, _SCOPES):
                 yield from self._within(node, named)
@@ -143,6 +145,15 @@ class _Module:
             return
         for code in codes:
             yield Made(code, "/".join(severities), self._text(whats), self._text(fixes), is_fixable)
+
+    def _of_row(self, row: ast.Tuple) -> Iterator[Made]:
+        """Read a row of a table of findings: its code, how bad it is, and what it means."""
+        texts = [text for part in row.elts for text in self._texts(part)]
+        severities = [each for each in texts if each in SEVERITIES]
+        if severities:
+            rest = [each for each in texts if each not in SEVERITIES and not CODE.fullmatch(each)]
+            for code in (each for each in texts if CODE.fullmatch(each)):
+                yield Made(code, "/".join(severities), "".join(rest[:1]), "".join(rest[1:2]), is_fixable=False)
 
     def _codes(self, node: ast.expr) -> list[str]:
         return [text for text in self._texts(node) if CODE.fullmatch(text) and text not in FILES]
