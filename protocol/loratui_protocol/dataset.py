@@ -14,7 +14,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset_folders import folders, leaf, masks_in, pictures_in
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
-from loratui_protocol.picture_sizes import picture_sizes, size_findings
+from loratui_protocol.picture_sizes import Unusable, picture_sizes, refuse, size_findings
 from loratui_protocol.subsets import TrainedSubset, subsets_of
 
 
@@ -50,23 +50,23 @@ class Dataset:
     findings: tuple[Finding, ...] = ()
 
 
-def scan_config(config: TrainingConfig, *, verify: bool = False) -> Dataset:
-    """Return the pictures of all folders that the config names; errors as in ``scan``."""
+def scan_config(config: TrainingConfig, *, verify: bool = False, unusable: list[Unusable] | None = None) -> Dataset:
+    """Return the pictures of all folders that the config names; ``unusable`` and errors as in ``scan``."""
     subsets = subsets_of(config)
     pictures: list[Picture] = []
     findings: list[Finding] = []
     verified: set[str] = set()
     for index, subset in enumerate(subsets):
-        scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified)
+        scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified, unusable=unusable)
         verified.add(subset.image_dir)
         pictures += [replace(picture, dataset=subset.dataset, subset=index) for picture in scanned.pictures]
         findings += scanned.findings
-    masked = _masked(pictures, subsets, verify=verify)
+    masked = _masked(pictures, subsets, verify=verify, unusable=unusable)
     # A folder that two datasets share is spoken of once.
     return Dataset(pictures=tuple(masked), findings=tuple(dict.fromkeys(findings)))
 
 
-def _scan_subset(subset: TrainedSubset, *, verify: bool) -> Dataset:
+def _scan_subset(subset: TrainedSubset, *, verify: bool, unusable: list[Unusable] | None) -> Dataset:
     config = subset.config
     return scan(
         Path(subset.image_dir),
@@ -77,6 +77,7 @@ def _scan_subset(subset: TrainedSubset, *, verify: bool) -> Dataset:
         verify=verify,
         num_repeats=subset.num_repeats,
         class_tokens=subset.class_tokens,
+        unusable=unusable,
     )
 
 
@@ -90,12 +91,14 @@ def scan(
     verify: bool = False,
     num_repeats: int | None = None,
     class_tokens: str = "",
+    unusable: list[Unusable] | None = None,
 ) -> Dataset:
     """Return the pictures under a folder.
 
     ``num_repeats`` None means that names of folders say how often their pictures are shown, and what they show.
     ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
-    much are reported. ``verify`` decodes every picture, which takes about 10 ms each.
+    much are reported. ``verify`` decodes every picture, which takes about 10 ms each. Pictures that can't be trained on
+    are refused, or, with ``unusable``, left out and put there.
 
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.
@@ -117,25 +120,42 @@ def scan(
             fix="check the path and its permissions",
             code="dataset.unreadable",
         ) from error
-    sizes = picture_sizes([path for path, _, _ in files], verify=verify)
+    sizes = _usable([path for path, _, _ in files], verify=verify, unusable=unusable)
     pictures = tuple(
         Picture(
             path=path,
             name=path.relative_to(train_data_dir).as_posix(),
-            width=width,
-            height=height,
+            width=sizes[path][0],
+            height=sizes[path][1],
             caption=caption,
             num_repeats=repeats,
             is_reg=is_reg,
         )
-        for (path, repeats, caption), (width, height) in zip(files, sizes, strict=True)
+        for path, repeats, caption in files
+        if path in sizes
     )
     findings += captions.findings(train_data_dir)
-    findings += size_findings([path for path, _, _ in files], sizes, resolution)
+    findings += size_findings(list(sizes), list(sizes.values()), resolution)
     return Dataset(pictures=pictures, findings=tuple(findings))
 
 
-def _masked(pictures: Iterable[Picture], subsets: Sequence[TrainedSubset], *, verify: bool) -> list[Picture]:
+def _usable(paths: Iterable[Path], *, verify: bool, unusable: list[Unusable] | None) -> dict[Path, tuple[int, int]]:
+    """Return the sizes of the pictures that can be trained on; errors as in ``scan``."""
+    sizes, others = picture_sizes(paths, verify=verify)
+    if unusable is None:
+        refuse(others)
+    else:
+        unusable += others
+    return sizes
+
+
+def _masked(
+    pictures: Iterable[Picture],
+    subsets: Sequence[TrainedSubset],
+    *,
+    verify: bool,
+    unusable: list[Unusable] | None,
+) -> list[Picture]:
     """Return the pictures with their masks, where their subset has a folder of them.
 
     A mask has its picture's name without the suffix, in the same folder or loose.
@@ -162,7 +182,7 @@ def _masked(pictures: Iterable[Picture], subsets: Sequence[TrainedSubset], *, ve
             fix="name each mask as its picture; one that is white all over learns everything",
             code="dataset.no_mask",
         )
-    picture_sizes([picture.mask for picture in masked if picture.mask is not None], verify=verify)
+    _usable([picture.mask for picture in masked if picture.mask is not None], verify=verify, unusable=unusable)
     return masked
 
 

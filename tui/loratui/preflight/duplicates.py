@@ -1,0 +1,138 @@
+"""Finds pictures that are there more than once: the same bytes, nearly the same picture, or its mirror image."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from loratui.preflight.facts import Pixels
+from loratui.preflight.looked import Looked, first, shown
+from loratui_protocol.findings import Finding
+
+NEAR_BITS = 6
+"""Bits of 64 in which hashes of two copies may differ: other sizes and qualities change up to 4, other pictures 20
+and more."""
+_NEAR_LEVELS = 16
+"""Mean difference of two thumbnails in levels: pictures with one outline and other colours are not the same."""
+_PLAIN_LEVELS = 12
+"""A thumbnail that varies less shows nothing: all plain grounds would be copies of each other."""
+_BANDS = NEAR_BITS + 1
+"""Two hashes that differ in so few bits are equal in one of the bands: only those are compared."""
+_BAND_BITS = -(-64 // _BANDS)
+
+
+def duplicate_findings(looked: Sequence[Looked]) -> Iterator[Finding]:
+    """Yield which pictures are copies of others, among those for training and across to those for regularisation."""
+    whole = [each for each in looked if not each.facts.fault and not each.is_mask]
+    same = _same_bytes(whole)
+    yield from _told(
+        [group for group in same if not _crosses(group)],
+        "picture.duplicate",
+        "the same file under several names",
+        "remove all but one; to show a picture more often, raise num_repeats",
+    )
+    # One of each is enough for the rest, or copies of a near copy would be told twice.
+    copies = {id(each) for group in same for each in group[1:]}
+    single = [each for each in whole if id(each) not in copies]
+    near, mirrored = _alike(single)
+    across = [group for group in (*same, *near) if _crosses(group)]
+    yield from _told(
+        [group for group in near if not _crosses(group)],
+        "picture.near_duplicate",
+        "nearly the same picture",
+        "keep the best one: the LoRA learns what is shown twice twice as much",
+    )
+    yield from _told(
+        mirrored,
+        "picture.mirrored",
+        "mirror images of each other",
+        "keep one; flip_aug = true mirrors all pictures alike",
+    )
+    yield from _told(
+        across,
+        "picture.duplicate_in_reg",
+        "both for training and for regularisation",
+        "remove it from the regularisation folder: there it teaches the opposite",
+    )
+
+
+def _told(groups: Sequence[Sequence[Looked]], code: str, what: str, fix: str) -> Iterator[Finding]:
+    if groups:
+        named = [" = ".join(_name(each) for each in group[:4]) + (" ..." if len(group) > 4 else "") for group in groups]
+        number = "once" if len(groups) == 1 else f"{len(groups)} times"
+        yield Finding(
+            code=code,
+            severity="warning",
+            what=f"{what}, {number}: {first(named)}",
+            fix=fix,
+            path=str(groups[0][0].path),
+        )
+
+
+def _name(each: Looked) -> str:
+    return shown(each.name)
+
+
+def _crosses(group: Iterable[Looked]) -> bool:
+    return len({each.is_reg for each in group}) > 1
+
+
+def _same_bytes(whole: Iterable[Looked]) -> list[list[Looked]]:
+    by_hash: dict[str, list[Looked]] = {}
+    for each in whole:
+        by_hash.setdefault(each.facts.sha256, []).append(each)
+    return [group for group in by_hash.values() if len(group) > 1]
+
+
+def _alike(single: Sequence[Looked]) -> tuple[list[list[Looked]], list[list[Looked]]]:
+    """Return groups of pictures that are nearly the same, and pairs that are once they are mirrored."""
+    compared = [(each, each.facts.pixels) for each in single if each.facts.pixels and not _is_plain(each.facts.pixels)]
+    hashes = [pixels.phash for _, pixels in compared]
+    groups = list(range(len(compared)))
+
+    def root(index: int) -> int:
+        while groups[index] != index:
+            index = groups[index]
+        return index
+
+    for one, other in _near_pairs(hashes, hashes):
+        if one < other and _same_colours(compared[one][1].thumb, compared[other][1].thumb):
+            groups[max(root(one), root(other))] = min(root(one), root(other))
+    near: dict[int, list[Looked]] = {}
+    for index, (each, _) in enumerate(compared):
+        near.setdefault(root(index), []).append(each)
+    mirrored = [
+        [compared[one][0], compared[other][0]]
+        for one, other in sorted(_near_pairs(hashes, [pixels.mirrored_phash for _, pixels in compared]))
+        if one < other
+        and root(one) != root(other)
+        and _same_colours(compared[one][1].thumb, _mirrored(compared[other][1].thumb))
+    ]
+    return [group for group in near.values() if len(group) > 1], mirrored
+
+
+def _near_pairs(hashes: Sequence[int], others: Sequence[int]) -> set[tuple[int, int]]:
+    """Return the indices of one and another hash that differ in few bits."""
+    pairs = set()
+    for band in range(_BANDS):
+        shift, mask = band * _BAND_BITS, (1 << _BAND_BITS) - 1
+        by_part: dict[int, list[int]] = {}
+        for index, each in enumerate(others):
+            by_part.setdefault(each >> shift & mask, []).append(index)
+        pairs |= {
+            (one, other)
+            for one, each in enumerate(hashes)
+            for other in by_part.get(each >> shift & mask, ())
+            if (each ^ others[other]).bit_count() <= NEAR_BITS
+        }
+    return pairs
+
+
+def _is_plain(pixels: Pixels) -> bool:
+    return all(max(pixels.thumb[at::3]) - min(pixels.thumb[at::3]) < _PLAIN_LEVELS for at in range(3))
+
+
+def _same_colours(one: Sequence[int], other: Sequence[int]) -> bool:
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) <= _NEAR_LEVELS * len(one)
+
+
+def _mirrored(thumb: Sequence[int]) -> list[int]:
+    pixels = [thumb[at : at + 3] for at in range(0, len(thumb), 3)]
+    return [level for start in range(0, 64, 8) for pixel in reversed(pixels[start : start + 8]) for level in pixel]
