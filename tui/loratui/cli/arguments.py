@@ -29,6 +29,7 @@ class Arguments(argparse.Namespace):
     configs: list[Path]
     resumed: "Resumed | None"
     path: list[Path]
+    crops: Path | None
     on: str | None
     identity: Path | None
     ssh_config: bool
@@ -240,6 +241,9 @@ def build_parser() -> argparse.ArgumentParser:
     check = add("check", "check:check", "say what is wrong with configs and datasets")
     check.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
     check.add_argument("--json", action="store_true", help="one JSON document")
+    check.add_argument(
+        "--crops", type=Path, metavar="FILE.jpg", help="and draw there what of the pictures of a config is cropped away"
+    )
     plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan.add_argument("config", type=Path, metavar="CONFIG")
     which = plan.add_mutually_exclusive_group()

@@ -1,27 +1,34 @@
 """``check`` and ``plan``: what is wrong with a config or a dataset, and what a config amounts to."""
 
 import json
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
+from loratui.cli.crops import check_crops_file, show_crops
+from loratui.cli.picture_progress import picture_progress
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
+from loratui.preflight.look import PicturesRefusedError, look_at_pictures
+from loratui.preflight.workers import Progress
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
 from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui_protocol.buckets import Placement
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config, read_config, to_toml
-from loratui_protocol.dataset import scan, scan_config
+from loratui_protocol.dataset import Picture, scan, scan_config
 from loratui_protocol.errors import LoratuiError, ModelError, UsageError
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.picture_sizes import Unusable
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
 from loratui_protocol.save_points import superseded
 from loratui_protocol.single_file import local_architecture
-from loratui_protocol.subsets import datasets_of
+from loratui_protocol.subsets import datasets_of, subsets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +37,8 @@ class Checked:
 
     config: TrainingConfig
     plan: Plan
+    pictures: tuple[Picture, ...]
+    """Those of the plan's placements."""
     findings: tuple[Finding, ...]
     resumed: Resumed | None = None
     """What it goes on from; None: it begins at its first step."""
@@ -48,13 +57,13 @@ class Checked:
         )
 
 
-def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
+def check_config(path: Path, *, stop_at_epoch: int | None = None, progress: Progress | None = None) -> Checked:
     """Read a config and its dataset, every picture included. ``stop_at_epoch`` takes the place of the file's.
 
     Ranks and alphas are those of the LoRA file that it goes on from.
 
     Raises:
-        ConfigError, DatasetError, ModelError: it can't be trained.
+        ConfigError, DatasetError, ModelError: it can't be trained. ``PicturesRefusedError`` has all that was found.
     """
     loaded = read_config(path)
     if stop_at_epoch is not None:
@@ -62,17 +71,28 @@ def check_config(path: Path, *, stop_at_epoch: int | None = None) -> Checked:
         loaded = parse_config(to_toml(config), path.resolve().parent)
     start = start_here(loaded.config)
     config = start.config if start else loaded.config
-    dataset = scan_config(config, verify=True)
-    planned = make_plan(config, dataset.pictures)
+    unusable: list[Unusable] = []
+    dataset = scan_config(config, unusable=unusable)
+    report = look_at_pictures(
+        dataset.pictures,
+        unusable,
+        resolution=max((each.resolution for each in datasets_of(config)), key=math.prod),
+        alpha_masked={index for index, each in enumerate(subsets_of(config)) if each.config.alpha_mask},
+        progress=progress,
+    )
     of_start = start_findings(loaded.config, start) if start else []
-    findings = (*loaded.findings, *of_start, *_model_findings(config), *dataset.findings, *planned.findings)
-    return Checked(config=config, plan=planned, findings=findings)
+    findings = (*loaded.findings, *of_start, *_model_findings(config), *dataset.findings, *report.findings)
+    if report.errors:
+        raise PicturesRefusedError(report.errors, findings)
+    planned = make_plan(config, dataset.pictures)
+    return Checked(config=config, plan=planned, pictures=dataset.pictures, findings=(*findings, *planned.findings))
 
 
 def check_all(arguments: Arguments) -> list[Checked]:
     """Return all runs that are asked for, checked; errors as in ``check_config``."""
+    progress = picture_progress(is_quiet=arguments.json)
     return [
-        replace(check_config(path, stop_at_epoch=arguments.stop_at_epoch), resumed=arguments.resumed)
+        replace(check_config(path, stop_at_epoch=arguments.stop_at_epoch, progress=progress), resumed=arguments.resumed)
         for path in arguments.configs
     ]
 
@@ -110,15 +130,22 @@ def check(arguments: Arguments) -> int:
     """Print the findings of all paths; 1 if one of them is an error."""
     findings: list[Finding] = []
     plan_of_last: Plan | None = None
+    cropped: list[tuple[Picture, Placement]] = []
+    if arguments.crops is not None:
+        check_crops_file(arguments.crops)
     for path in arguments.path:
         try:
-            found, planned = _check_path(path)
+            found, checked = _check_path(path, picture_progress(is_quiet=arguments.json))
         except UsageError:
             raise
+        except PicturesRefusedError as error:
+            found, checked = _of_path(error.findings, path), None
         except LoratuiError as error:
-            found, planned = [_as_finding(error, path)], None
+            found, checked = [_as_finding(error, path)], None
         findings += found
-        plan_of_last = planned or plan_of_last
+        if checked is not None:
+            plan_of_last = checked.plan
+            cropped += zip(checked.pictures, checked.plan.placements, strict=True)
     failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
         document = {
@@ -129,16 +156,25 @@ def check(arguments: Arguments) -> int:
     else:
         print_findings(findings)
         print("this can't be trained" if failed else "no errors")
+    if arguments.crops is not None:
+        show_crops(cropped, arguments.crops)
     return 1 if failed else 0
 
 
-def _check_path(path: Path) -> tuple[list[Finding], Plan | None]:
+def _check_path(path: Path, progress: Progress | None) -> tuple[list[Finding], Checked | None]:
     if path.is_dir():
-        return list(scan(path, verify=True).findings), None
+        unusable: list[Unusable] = []
+        dataset = scan(path, unusable=unusable)
+        report = look_at_pictures(dataset.pictures, unusable, progress=progress)
+        return [*dataset.findings, *report.findings], None
     if not path.exists():
         raise UsageError(f"{path} does not exist", fix="give a config or a folder of pictures", code="usage.path")
-    checked = check_config(path)
-    return [replace(finding, path=finding.path or str(path)) for finding in checked.findings], checked.plan
+    checked = check_config(path, progress=progress)
+    return _of_path(checked.findings, path), checked
+
+
+def _of_path(findings: Iterable[Finding], path: Path) -> list[Finding]:
+    return [replace(finding, path=finding.path or str(path)) for finding in findings]
 
 
 def _as_finding(error: LoratuiError, path: Path) -> Finding:
@@ -147,7 +183,7 @@ def _as_finding(error: LoratuiError, path: Path) -> Finding:
 
 def plan(arguments: Arguments) -> int:
     """Print what the config amounts to, and what it takes on GPUs that can be rented, if that is asked for."""
-    checked = check_config(arguments.config)
+    checked = check_config(arguments.config, progress=picture_progress(is_quiet=arguments.json))
     is_priced = arguments.gpu is not None or arguments.all
     if arguments.json and not is_priced:
         print(json.dumps({**_plan_fields(checked.plan), **size_fields(checked.config)}))

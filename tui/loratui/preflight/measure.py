@@ -90,9 +90,8 @@ def _look(picture: Image.Image, sha256: str, *, is_mask: bool) -> PictureFacts:
         return PictureFacts(sha256=sha256, kind=kind, mode=mode, width=stored[0], height=stored[1])
     orientation = picture.getexif().get(0x0112, 1)
     width, height = (stored[1], stored[0]) if orientation in (5, 6, 7, 8) else stored
-    has_alpha = mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
     is_deep = mode[0] in "IF"
-    copy, opacity = _copy(picture, has_alpha=has_alpha)
+    copy, opacity = reduced(picture, COPY_PX)
     return PictureFacts(
         sha256=sha256,
         kind="JPEG" if kind == "MPO" else kind,
@@ -102,7 +101,7 @@ def _look(picture: Image.Image, sha256: str, *, is_mask: bool) -> PictureFacts:
         is_turned=orientation in range(2, 9),
         # The second picture of a JPEG is a camera's own preview.
         num_frames=1 if kind == "MPO" else int(getattr(picture, "n_frames", 1)),
-        has_alpha=has_alpha,
+        has_alpha=opacity is not None,
         transparent_share=0.0 if opacity is None else sum(opacity.histogram()[:_TRANSPARENT]) / math.prod(copy.size),
         wide_gamut=is_far_from_srgb(picture.info.get("icc_profile") or b""),
         jpeg_quality=_quality(tables) if tables else None,
@@ -111,10 +110,12 @@ def _look(picture: Image.Image, sha256: str, *, is_mask: bool) -> PictureFacts:
     )
 
 
-def _copy(picture: Image.Image, *, has_alpha: bool) -> tuple[Image.Image, Image.Image | None]:
-    """Return a copy as training would see it, reduced, upright and on white, and how opaque it was."""
+def reduced(picture: Image.Image, longest_px: int) -> tuple[Image.Image, Image.Image | None]:
+    """Return a smaller copy as training would see it, upright and on white, and how opaque it was (None: all of it)."""
+    has_alpha = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
     shown = picture.convert("RGBA" if has_alpha else "RGB")
-    size = _within(shown.size)
+    scale = min(1.0, longest_px / max(shown.size))
+    size = max(1, round(shown.width * scale)), max(1, round(shown.height * scale))
     if size != shown.size:
         shown = shown.resize(size, Image.Resampling.BOX)
     # A copy that was converted still knows how the picture is to be turned.
@@ -124,11 +125,6 @@ def _copy(picture: Image.Image, *, has_alpha: bool) -> tuple[Image.Image, Image.
     opaque = Image.new("RGBA", upright.size, (255, 255, 255, 255))
     opaque.alpha_composite(upright)
     return opaque.convert("RGB"), upright.getchannel("A")
-
-
-def _within(size: tuple[int, int]) -> tuple[int, int]:
-    scale = min(1.0, COPY_PX / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _quality(tables: dict[int, list[int]]) -> int | None:
