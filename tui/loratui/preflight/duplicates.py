@@ -1,8 +1,9 @@
 """Finds pictures that are there more than once: the same bytes, nearly the same picture, or its mirror image."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import correlation, fmean
 
-from loratui.preflight.facts import Pixels
+from loratui.preflight.facts import GREYS_PX, THUMB_PX, Pixels
 from loratui.preflight.looked import Looked, first, shown
 from loratui_protocol.findings import Finding
 
@@ -10,7 +11,12 @@ NEAR_BITS = 6
 """Bits of 64 in which hashes of two copies may differ: other sizes and qualities change up to 4, other pictures 20
 and more."""
 _NEAR_LEVELS = 16
-"""Mean difference of two thumbnails in levels: pictures with one outline and other colours are not the same."""
+"""Mean difference of two thumbnails in levels, once both are equally bright: one outline in other colours is another
+picture."""
+_NEAR_CORRELATION = 0.95
+"""Of greys, 16 x 16: two things on a plain ground have nearly one hash, and 0.9."""
+_SYMMETRIC_BITS = 2 * NEAR_BITS
+"""A picture so near to its own mirror image has no side that could be changed."""
 _PLAIN_LEVELS = 12
 """A thumbnail that varies less shows nothing: all plain grounds would be copies of each other."""
 _BANDS = NEAR_BITS + 1
@@ -93,7 +99,7 @@ def _alike(single: Sequence[Looked]) -> tuple[list[list[Looked]], list[list[Look
         return index
 
     for one, other in _near_pairs(hashes, hashes):
-        if one < other and _same_colours(compared[one][1].thumb, compared[other][1].thumb):
+        if one < other and _is_copy(compared[one][1], compared[other][1]):
             groups[max(root(one), root(other))] = min(root(one), root(other))
     near: dict[int, list[Looked]] = {}
     for index, (each, _) in enumerate(compared):
@@ -103,7 +109,8 @@ def _alike(single: Sequence[Looked]) -> tuple[list[list[Looked]], list[list[Look
         for one, other in sorted(_near_pairs(hashes, [pixels.mirrored_phash for _, pixels in compared]))
         if one < other
         and root(one) != root(other)
-        and _same_colours(compared[one][1].thumb, _mirrored(compared[other][1].thumb))
+        and (hashes[one] ^ compared[one][1].mirrored_phash).bit_count() > _SYMMETRIC_BITS
+        and _is_copy(compared[one][1], compared[other][1], mirrored=True)
     ]
     return [group for group in near.values() if len(group) > 1], mirrored
 
@@ -129,10 +136,19 @@ def _is_plain(pixels: Pixels) -> bool:
     return all(max(pixels.thumb[at::3]) - min(pixels.thumb[at::3]) < _PLAIN_LEVELS for at in range(3))
 
 
-def _same_colours(one: Sequence[int], other: Sequence[int]) -> bool:
-    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) <= _NEAR_LEVELS * len(one)
+def _is_copy(one: Pixels, other: Pixels, *, mirrored: bool = False) -> bool:
+    """Return whether two pictures of like hashes are one, changed at most in brightness and contrast."""
+    greys, thumb = other.greys, other.thumb
+    if mirrored:
+        greys, thumb = _mirrored(greys, GREYS_PX, 1), _mirrored(thumb, THUMB_PX, 3)
+    brighter = fmean(one.thumb) - fmean(thumb)
+    off = fmean(abs(a - b - brighter) for a, b in zip(one.thumb, thumb, strict=True))
+    if off > _NEAR_LEVELS or min(len(set(one.greys)), len(set(greys))) == 1:
+        return False
+    return correlation(one.greys, greys) >= _NEAR_CORRELATION
 
 
-def _mirrored(thumb: Sequence[int]) -> list[int]:
-    pixels = [thumb[at : at + 3] for at in range(0, len(thumb), 3)]
-    return [level for start in range(0, 64, 8) for pixel in reversed(pixels[start : start + 8]) for level in pixel]
+def _mirrored(levels: Sequence[int], side_px: int, channels: int) -> tuple[int, ...]:
+    pixels = [levels[at : at + channels] for at in range(0, len(levels), channels)]
+    rows = (reversed(pixels[start : start + side_px]) for start in range(0, len(pixels), side_px))
+    return tuple(level for row in rows for pixel in row for level in pixel)

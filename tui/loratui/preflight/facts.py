@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+GREYS_PX, THUMB_PX = 16, 8
+"""Sides of the two thumbnails that are kept of a picture."""
+
 
 class Fault(StrEnum):
     """Why a file can't be trained on as a picture."""
@@ -38,8 +41,10 @@ class Pixels:
     """64 bits of its cosine transform: few of them differ between two copies of a picture."""
     mirrored_phash: int
     """The same of its mirror image."""
+    greys: tuple[int, ...]
+    """A thumbnail of ``GREYS_PX`` a side."""
     thumb: tuple[int, ...]
-    """8 x 8 pixels, red, green and blue of each."""
+    """One of ``THUMB_PX`` a side; red, green and blue of each pixel."""
     colours: tuple[float, ...]
     """Square roots of the shares of 64 colours; their squares sum to 1."""
     edges: tuple[float, ...]

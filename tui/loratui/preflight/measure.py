@@ -7,6 +7,7 @@ import warnings
 import zlib
 from io import BufferedReader
 from pathlib import Path
+from statistics import median
 
 from PIL import Image, ImageChops, ImageOps
 from PIL.Image import DecompressionBombError
@@ -146,14 +147,14 @@ def _blocking(picture: Image.Image) -> float:
 
 
 def _grid(grey: Image.Image) -> float:
-    """Return the mean step between columns where it is largest, of eight, over the median of the other seven."""
+    """Return the usual step between columns where it is largest, of eight, over the next largest."""
     width, height = grey.size
     if width <= 4 * _GRID:
         return 1.0
     steps = ImageChops.difference(grey.crop((1, 0, width, height)), grey.crop((0, 0, width - 1, height)))
     # Spread out first, or the mean of a column would be rounded to a level.
     columns = steps.point([min(255, 16 * step) for step in range(256)]).resize((width - 1, 1), Image.Resampling.BOX)
-    means = [sum(phase) / (16 * len(phase)) for phase in (columns.tobytes()[start::_GRID] for start in range(_GRID))]
-    *others, largest = sorted(means)
-    usual = others[len(others) // 2]
-    return largest / usual if usual > _PLAIN else 1.0
+    # Of each phase the median: the edge of one thing is one column, a grid is all of them. And the next phase, not the
+    # usual one: a picture that was enlarged twice has every second one larger.
+    *_, following, largest = sorted(median(columns.tobytes()[start::_GRID]) / 16 for start in range(_GRID))
+    return largest / following if following > _PLAIN else 1.0

@@ -13,8 +13,8 @@ SHOWS_TRANSPARENT = 0.01
 """Share of transparent pixels: less is the soft rim of a picture that fills its frame."""
 POOR_QUALITY = 50
 """JPEG quality at which blocks begin to show in flat places; cameras save at 90, sites at 75 and more."""
-STRONG_BLOCKING = 1.5
-"""Steps at every eighth pixel over those between. Clean pictures have 1.0 to 1.1, a JPEG of quality 20 has 2."""
+STRONG_BLOCKING = 1.7
+"""Steps at every eighth pixel over those between. Photographs have 1.0 to 1.3, JPEGs of quality 20 have 1.7 to 2.3."""
 _AVERAGED = 2.0
 """Blocks that shrink to less than half are averaged away before training sees them."""
 SMALL = ((512, "SD 1.5"), (1024, "SDXL"))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
-from loratui.preflight.facts import Pixels
+from loratui.preflight.facts import GREYS_PX, THUMB_PX, Pixels
 
 COPY_PX = 768
 """Longest side of the copy: about what SD 1.5 and SDXL are trained at, and a third of the time of a megapixel."""
@@ -31,8 +31,11 @@ _UNIFORM = 10
 """Levels that a bar may vary by: what JPEG leaves on a plain one."""
 _EDGE = 24
 """Levels between a bar and the picture: a sky fades, a bar ends."""
-_EDGE_ROWS = 3
-_STRAIGHT = 0.6
+_SUDDEN = 14
+"""Levels that the mean changes by within three rows of a bar's edge: a sky that fades takes longer."""
+_RINGING = 8
+"""Rows before an edge that JPEG may have disturbed: a block of colour, at half the size."""
+_STRAIGHT = 0.5
 """Share of a bar's edge where the picture begins at once. A thing on a plain ground touches its box in few places."""
 _SPECKS = 0.02
 _THINNEST, _THICKEST = 0.02, 0.3
@@ -67,7 +70,8 @@ def look(copy: Image.Image, scale: float) -> Pixels:
         phash=_bits(coefficients),
         # Mirrored, every odd wave across the picture changes its sign.
         mirrored_phash=_bits([-each if at % 2 else each for at, each in enumerate(coefficients)]),
-        thumb=tuple(copy.resize((8, 8), Image.Resampling.BOX).tobytes()),
+        greys=tuple(grey.resize((GREYS_PX, GREYS_PX), Image.Resampling.BOX).tobytes()),
+        thumb=tuple(copy.resize((THUMB_PX, THUMB_PX), Image.Resampling.BOX).tobytes()),
         colours=_colours(copy),
         edges=_edges(small.tobytes()),
     )
@@ -81,10 +85,9 @@ def _detail(grey: Image.Image) -> tuple[float, float]:
     # The outermost pixels have no neighbours: filters copy them.
     inner = (1, 1, grey.width - 1, grey.height - 1)
     waves, residue = (_tile_means(grey.filter(kernel).crop(inner).point(_FROM_128)) for kernel in (_LAPLACIAN, _NOISE))
-    # Noise is cut off where there is no level left below or above.
-    noisy = sorted(each for each, mean in zip(residue, _tile_means(grey), strict=True) if 8 < mean < 247)
     sharpness = sorted(waves)[int(len(waves) * _SHARPEST)] / max(_LEAST_DEVIATION, deviation)
-    return max(_DULLEST, sharpness), math.sqrt(math.pi / 2) * noisy[int(len(noisy) * _CALMEST)] if noisy else 0.0
+    noise = math.sqrt(math.pi / 2) * sorted(residue)[int(len(residue) * _CALMEST)]
+    return max(_DULLEST, sharpness), noise
 
 
 def _tile_means(levels: Image.Image) -> Sequence[float]:
@@ -110,20 +113,19 @@ def _clipped(grey: Image.Image) -> tuple[float, float]:
 
 def _borders(copy: Image.Image) -> tuple[int, int, int, int]:
     """Return the bars left, top, right and bottom; one without another of its colour across from it is none."""
-    turns = (
-        Image.Transpose.ROTATE_270,
-        None,
-        Image.Transpose.ROTATE_90,
-        Image.Transpose.ROTATE_180,
-    )
-    (left, at_left), (top, at_top), (right, at_right), (bottom, at_bottom) = (
-        _top_bar(copy if turn is None else copy.transpose(turn)) for turn in turns
-    )
-    if not (left and right and _alike(at_left, at_right)):
-        left = right = 0
-    if not (top and bottom and _alike(at_top, at_bottom)):
-        top = bottom = 0
+    top, bottom = _bars(copy)
+    left, right = _bars(copy.crop((0, top, copy.width, copy.height - bottom)).transpose(Image.Transpose.TRANSPOSE))
+    if not (top or bottom):
+        # Within a frame they begin only where the ones at the sides end.
+        top, bottom = _bars(copy.crop((left, 0, copy.width - right, copy.height)))
     return left, top, right, bottom
+
+
+def _bars(copy: Image.Image) -> tuple[int, int]:
+    """Return the heights of two bars of one colour at the top and the bottom, both 0 unless there are both."""
+    top, at_top = _top_bar(copy)
+    bottom, at_bottom = _top_bar(copy.transpose(Image.Transpose.FLIP_TOP_BOTTOM))
+    return (top, bottom) if top and bottom and _alike(at_top, at_bottom) else (0, 0)
 
 
 def _alike(one: Sequence[int], other: Sequence[int]) -> bool:
@@ -134,15 +136,17 @@ def _top_bar(copy: Image.Image) -> tuple[int, tuple[int, ...]]:
     """Return the height of a uniform bar at the top, 0 if there is none, and its colour."""
     width, height = copy.size
     colour = tuple(copy.crop((0, 0, width, 1)).resize((1, 1), Image.Resampling.BOX).tobytes())
-    upper = copy.crop((0, 0, width, min(height, int(height * _THICKEST) + _EDGE_ROWS + 1)))
+    upper = copy.crop((0, 0, width, min(height, int(height * _THICKEST) + 2)))
     channels = ImageChops.difference(upper, Image.new("RGB", upper.size, colour)).split()
     off = ImageChops.lighter(ImageChops.lighter(channels[0], channels[1]), channels[2])
-    differs, parts = (_shares(off, limit) for limit in (_UNIFORM, _EDGE))
-    rows = next((row for row, share in enumerate(differs) if share > _SPECKS), len(differs))
+    plain, begun = (_shares(off, limit) for limit in (_UNIFORM, _EDGE))
+    rows = next((row for row, share in enumerate(begun) if share >= _STRAIGHT), 0)
     if not height * _THINNEST <= rows <= height * _THICKEST:
         return 0, colour
-    is_straight = max(parts[rows : rows + _EDGE_ROWS], default=0.0) >= _STRAIGHT
-    return rows if is_straight else 0, colour
+    is_plain = all(share <= _SPECKS for share in plain[: max(1, rows - _RINGING)])
+    levels = off.resize((1, off.height), Image.Resampling.BOX).tobytes()
+    is_sudden = levels[min(rows + 1, off.height - 1)] - levels[max(0, rows - 2)] >= _SUDDEN
+    return rows if is_plain and is_sudden else 0, colour
 
 
 def _shares(off: Image.Image, limit: int) -> list[float]:

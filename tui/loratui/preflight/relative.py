@@ -16,9 +16,9 @@ FEWEST = 8
 """Pictures: of fewer the median says little of what is usual."""
 _DEVIATIONS = 4.0
 """Times the median deviation: of a bell curve one in 140 is so far out on one side, so the factors below decide too."""
-BLURRED = 12.0
-"""Times less sharp than the median: a blur of 3 pixels at training size takes away more than that, and a change of
-subject about four times."""
+BLURRED = 6.0
+"""Times less sharp than the median: a blur of two pixels at training size takes away more than that, and below a
+twelfth there is only rounding."""
 NOISY = 3.0
 """Times the noise of the median."""
 VISIBLE_NOISE = 6.0
