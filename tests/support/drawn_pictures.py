@@ -4,7 +4,7 @@ import random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-SIDE = 512
+SIDE = 384
 
 
 def photo(seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
@@ -59,10 +59,10 @@ def product(seed: int) -> Image.Image:
     """Return a thing on plain white."""
     rng = random.Random(seed)
     picture = Image.new("RGB", (SIDE, SIDE), "white")
-    thing = photo(seed, (260, 260))
+    thing = photo(seed, (200, 200))
     mask = Image.new("L", thing.size)
-    ImageDraw.Draw(mask).ellipse((rng.randrange(40), rng.randrange(40), 220 + rng.randrange(40), 255), fill=255)
-    picture.paste(thing, (rng.randrange(90, 160), rng.randrange(90, 160)), mask)
+    ImageDraw.Draw(mask).ellipse((rng.randrange(30), rng.randrange(30), 170 + rng.randrange(30), 195), fill=255)
+    picture.paste(thing, (rng.randrange(70, 115), rng.randrange(70, 115)), mask)
     return picture
 
 

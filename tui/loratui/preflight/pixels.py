@@ -6,6 +6,7 @@ noise that are gone at that size are gone at training size, too.
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
@@ -32,7 +33,10 @@ _UNIFORM = 10
 _EDGE = 24
 """Levels between a bar and the picture: a sky fades, a bar ends."""
 _SUDDEN = 14
-"""Levels that the mean changes by within three rows of a bar's edge: a sky that fades takes longer."""
+"""Levels that the mean changes by within so many rows of a bar's edge: a sky that fades takes longer."""
+_SUDDEN_ROWS = 3
+_DEPTH, _STAYS = 0.04, 0.4
+"""Of a side behind the edge, and how much of it still differs from the bar."""
 _RINGING = 8
 """Rows before an edge that JPEG may have disturbed: a block of colour, at half the size."""
 _STRAIGHT = 0.5
@@ -136,7 +140,7 @@ def _top_bar(copy: Image.Image) -> tuple[int, tuple[int, ...]]:
     """Return the height of a uniform bar at the top, 0 if there is none, and its colour."""
     width, height = copy.size
     colour = tuple(copy.crop((0, 0, width, 1)).resize((1, 1), Image.Resampling.BOX).tobytes())
-    upper = copy.crop((0, 0, width, min(height, int(height * _THICKEST) + 2)))
+    upper = copy.crop((0, 0, width, min(height, int(height * (_THICKEST + _DEPTH)) + _SUDDEN_ROWS)))
     channels = ImageChops.difference(upper, Image.new("RGB", upper.size, colour)).split()
     off = ImageChops.lighter(ImageChops.lighter(channels[0], channels[1]), channels[2])
     plain, begun = (_shares(off, limit) for limit in (_UNIFORM, _EDGE))
@@ -145,8 +149,11 @@ def _top_bar(copy: Image.Image) -> tuple[int, tuple[int, ...]]:
         return 0, colour
     is_plain = all(share <= _SPECKS for share in plain[: max(1, rows - _RINGING)])
     levels = off.resize((1, off.height), Image.Resampling.BOX).tobytes()
-    is_sudden = levels[min(rows + 1, off.height - 1)] - levels[max(0, rows - 2)] >= _SUDDEN
-    return rows if is_plain and is_sudden else 0, colour
+    is_sudden = levels[min(rows + 1, off.height - 1)] - levels[max(0, rows - _SUDDEN_ROWS + 1)] >= _SUDDEN
+    beyond = begun[rows + _SUDDEN_ROWS : rows + _SUDDEN_ROWS + max(4, int(height * _DEPTH))]
+    # A line that is drawn around a picture is no bar before one.
+    is_picture = fmean(beyond) >= _STAYS if beyond else False
+    return rows if is_plain and is_sudden and is_picture else 0, colour
 
 
 def _shares(off: Image.Image, limit: int) -> list[float]:

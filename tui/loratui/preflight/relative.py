@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from loratui.preflight.facts import Pixels
 from loratui.preflight.looked import Looked, about
+from loratui.preflight.pictures import SHOWS_TRANSPARENT
 from loratui_protocol.findings import Finding
 
 FEWEST = 8
@@ -82,6 +83,10 @@ def _noisy(judged: Sequence[tuple[Looked, Pixels]]) -> Iterator[Finding]:
 
 
 def _clipped(judged: Sequence[tuple[Looked, Pixels]]) -> Iterator[Finding]:
+    # What is transparent is white for training, and spoken of by itself.
+    judged = [(each, pixels) for each, pixels in judged if each.facts.transparent_share <= SHOWS_TRANSPARENT]
+    if len(judged) < FEWEST:
+        return
     for code, what, shares in (
         ("picture.overexposed", "burnt out to plain white", [pixels.white_share for _, pixels in judged]),
         ("picture.underexposed", "lost in plain black", [pixels.black_share for _, pixels in judged]),
