@@ -75,7 +75,7 @@ def _noisy(judged: Sequence[tuple[Looked, Pixels]]) -> Iterator[Finding]:
         yield about(
             "picture.noisy",
             "warning",
-            f"far noisier than the rest, whose median is {usual.median:.1f} grey levels",
+            f"far noisier, or finer in texture, than the rest, whose median is {usual.median:.1f} grey levels",
             [each for each, _ in those],
             "use cleaner copies, or leave them out: grain that goes in comes out",
             notes=[f"{noise:.0f} levels" for _, noise in those],
