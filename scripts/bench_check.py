@@ -3,8 +3,8 @@
     python scripts/bench_check.py [--photos N] [--small N]
 
 Makes JPEGs of 12 megapixels, as large as a camera's (500 of them: about 2 GB in the temporary folder), and pictures of
-1024 pixels, half of them PNG. Resident memory counts what processes share as often as they share it. Exits 1 when a gate
-is missed.
+1024 pixels, half of them PNG. Resident memory counts what processes share as often as they share it. Exits 1 when a
+gate is missed.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def write_small(folder: Path, number: int) -> None:
 
 
 def check(folder: Path) -> tuple[float, float]:
-    """Run ``loratui check`` on a config of the folder; return seconds and the most MB that its processes held at once."""
+    """Run ``loratui check`` on a config of the folder; return seconds and the most MB that it held at once."""
     config = TrainingConfig(
         pretrained_model_name_or_path="builtin:tiny",
         train_data_dir=str(folder),
@@ -98,9 +98,8 @@ def main() -> int:
         num_bytes = write_photos(Path(temporary) / "photos", arguments.photos)
         write_small(Path(temporary) / "small", arguments.small)
         each = num_bytes / arguments.photos / 1e6
-        print(
-            f"  load on this machine before: {psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores; {each:.1f} MB a JPEG"
-        )
+        load = f"{psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores"
+        print(f"  load on this machine before: {load}; {each:.1f} MB a JPEG")
         small_s, small_mb = min(check(Path(temporary) / "small") for _ in range(3))
         photos_s, photos_mb = check(Path(temporary) / "photos")
     figures = [

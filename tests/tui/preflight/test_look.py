@@ -310,6 +310,17 @@ def test_variety_is_less_where_pictures_are_alike(tmp_path: Path) -> None:
     assert variety(night, "night") < variety(product, "product") < variety(photo, "photos")
 
 
+def test_the_frames_of_a_film_are_one_group_and_none_of_them_an_outlier(tmp_path: Path) -> None:
+    for frame in range(20):
+        picture = photo(1)
+        picture.paste((frame, 90, 200), (0, 0, 8, 8))
+        picture.save(tmp_path / f"{frame:02}.png")
+    photo(2).save(tmp_path / "x.png")
+    report = look(tmp_path)
+    assert codes(report) == {"picture.near_duplicate"}
+    assert "once: 00.png = 01.png = 02.png = 03.png ..." in finding(report, "picture.near_duplicate").what
+
+
 def test_a_file_in_two_datasets_is_looked_at_once(tmp_path: Path) -> None:
     photo(1).save(tmp_path / "a.png")
     (one,) = scan(tmp_path).pictures

@@ -102,37 +102,39 @@ def _alike(single: Sequence[Looked]) -> tuple[list[list[Looked]], list[list[Look
         return index
 
     for one, other in _near_pairs(hashes, hashes):
-        if one < other and _is_copy(compared[one][1], compared[other][1]):
+        # Of a film's frames most are joined before they are compared.
+        if root(one) != root(other) and _is_copy(compared[one][1], compared[other][1]):
             groups[max(root(one), root(other))] = min(root(one), root(other))
     near: dict[int, list[Looked]] = {}
     for index, (each, _) in enumerate(compared):
         near.setdefault(root(index), []).append(each)
-    mirrored = [
-        [compared[one][0], compared[other][0]]
-        for one, other in sorted(_near_pairs(hashes, [pixels.mirrored_phash for _, pixels in compared]))
-        if one < other
-        and root(one) != root(other)
-        and (hashes[one] ^ compared[one][1].mirrored_phash).bit_count() > _SYMMETRIC_BITS
-        and _is_copy(compared[one][1], compared[other][1], mirrored=True)
-    ]
-    return [group for group in near.values() if len(group) > 1], mirrored
+    mirrored: dict[int, int] = {}
+    paired: set[int] = set()
+    for one, other in _near_pairs(hashes, [pixels.mirrored_phash for _, pixels in compared]):
+        if (
+            # One partner is enough to say so.
+            not paired & {one, other}
+            and root(one) != root(other)
+            and (hashes[one] ^ compared[one][1].mirrored_phash).bit_count() > _SYMMETRIC_BITS
+            and _is_copy(compared[one][1], compared[other][1], mirrored=True)
+        ):
+            mirrored[one] = other
+            paired |= {one, other}
+    pairs = [[compared[one][0], compared[other][0]] for one, other in sorted(mirrored.items())]
+    return [group for group in near.values() if len(group) > 1], pairs
 
 
-def _near_pairs(hashes: Sequence[int], others: Sequence[int]) -> set[tuple[int, int]]:
-    """Return the indices of one and another hash that differ in few bits."""
-    pairs = set()
+def _near_pairs(hashes: Sequence[int], others: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the indices of a hash and of a later one that differ in few bits, some of them several times."""
     for band in range(_BANDS):
         shift, mask = band * _BAND_BITS, (1 << _BAND_BITS) - 1
         by_part: dict[int, list[int]] = {}
         for index, each in enumerate(others):
             by_part.setdefault(each >> shift & mask, []).append(index)
-        pairs |= {
-            (one, other)
-            for one, each in enumerate(hashes)
-            for other in by_part.get(each >> shift & mask, ())
-            if (each ^ others[other]).bit_count() <= NEAR_BITS
-        }
-    return pairs
+        for one, each in enumerate(hashes):
+            for other in by_part.get(each >> shift & mask, ()):
+                if one < other and (each ^ others[other]).bit_count() <= NEAR_BITS:
+                    yield one, other
 
 
 def _is_plain(pixels: Pixels) -> bool:

@@ -42,6 +42,9 @@ def spread_findings(looked: Sequence[Looked]) -> Iterator[Finding]:
     )
     nearest = [statistics.fmean(row[:_NUM_NEIGHBOURS]) for row in distances]
     median = statistics.median(nearest)
+    if median == 0:
+        # Most pictures have one that shows the same to a thumbnail, as the frames of a film do.
+        return
     deviation = 1.4826 * statistics.median(abs(each - median) for each in nearest)
     limit = max(_OUTLYING * median, median + _DEVIATIONS * deviation)
     apart = sorted(
