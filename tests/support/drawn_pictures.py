@@ -4,7 +4,7 @@ import random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-SIDE = 384
+SIDE = 288
 
 
 def photo(seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
@@ -59,10 +59,10 @@ def product(seed: int) -> Image.Image:
     """Return a thing on plain white."""
     rng = random.Random(seed)
     picture = Image.new("RGB", (SIDE, SIDE), "white")
-    thing = photo(seed, (200, 200))
+    thing = photo(seed, (150, 150))
     mask = Image.new("L", thing.size)
-    ImageDraw.Draw(mask).ellipse((rng.randrange(30), rng.randrange(30), 170 + rng.randrange(30), 195), fill=255)
-    picture.paste(thing, (rng.randrange(70, 115), rng.randrange(70, 115)), mask)
+    ImageDraw.Draw(mask).ellipse((rng.randrange(22), rng.randrange(22), 127 + rng.randrange(22), 146), fill=255)
+    picture.paste(thing, (rng.randrange(52, 86), rng.randrange(52, 86)), mask)
     return picture
 
 

@@ -123,7 +123,7 @@ def test_a_broken_mask_is_called_a_mask(tmp_path: Path) -> None:
     photo(1).save(path)
     Image.new("L", (64, 64)).save(mask)
     mask.write_bytes(mask.read_bytes()[:60])
-    picture = Picture(path=path, name="a.png", width=512, height=512, caption="", mask=mask)
+    picture = Picture(path=path, name="a.png", width=288, height=288, caption="", mask=mask)
     assert finding(look_at_pictures([picture]), "picture.truncated").what.startswith("1 mask has")
 
 
@@ -144,7 +144,7 @@ def save_animated(path: Path) -> None:
 
 def save_transparent(path: Path) -> None:
     picture = photo(50).convert("RGBA")
-    picture.paste((0, 0, 0, 0), (0, 0, 384, 80))
+    picture.paste((0, 0, 0, 0), (0, 0, 288, 60))
     picture.save(path)
 
 
@@ -171,7 +171,7 @@ def save_blocky(path: Path) -> None:
         ("picture.palette", "info", "x.png", lambda path: photo(50).quantize(256, dither=Image.Dither.NONE).save(path)),
         ("picture.transparent", "warning", "x.png", save_transparent),
         ("picture.turned", "info", "x.jpg", save_turned),
-        ("picture.extreme_aspect", "warning", "x.png", lambda path: photo(50, (800, 200)).save(path)),
+        ("picture.extreme_aspect", "warning", "x.png", lambda path: photo(50, (600, 150)).save(path)),
         ("picture.compressed", "warning", "x.jpg", lambda path: photo(50).save(path, quality=20)),
         ("picture.compressed", "warning", "x.png", save_blocky),
         (
@@ -192,7 +192,7 @@ def save_blocky(path: Path) -> None:
             "picture.underexposed",
             "warning",
             "x.png",
-            lambda path: photo(50).point([max(0, 2 * level - 260) for level in range(256)] * 3).save(path),
+            lambda path: photo(50).point([max(0, 2 * level - 340) for level in range(256)] * 3).save(path),
         ),
     ],
 )
@@ -215,8 +215,8 @@ def test_alpha_that_the_config_takes_for_a_mask_is_not_complained_of(folder: Pat
 
 def test_blocks_that_shrink_to_nothing_are_not_complained_of(folder: Path) -> None:
     photo(50).save(folder / "x.jpg", quality=20)
-    assert codes(look(folder, resolution=(128, 128))) == set()
-    assert codes(look(folder, resolution=(384, 384))) == {"picture.compressed"}
+    assert codes(look(folder, resolution=(96, 96))) == set()
+    assert codes(look(folder, resolution=(288, 288))) == {"picture.compressed"}
 
 
 def test_bars_are_told_with_their_sides_and_pixels(folder: Path) -> None:
@@ -249,7 +249,7 @@ def test_the_same_file_twice_is_a_duplicate(folder: Path) -> None:
     [
         lambda picture: picture.resize((300, 300)),
         lambda picture: picture.point([min(255, level + 25) for level in range(256)] * 3),
-        lambda picture: picture.crop((4, 4, 381, 381)),
+        lambda picture: picture.crop((3, 3, 286, 286)),
         lambda picture: picture.filter(ImageFilter.GaussianBlur(1)),
     ],
     ids=["smaller", "brighter", "cropped", "softer"],
@@ -281,12 +281,12 @@ def test_a_training_picture_among_those_for_regularisation_is_told(tmp_path: Pat
     for seed in range(6):
         path = tmp_path / f"{seed}.png"
         photo(seed).save(path)
-        pictures.append(Picture(path=path, name=path.name, width=512, height=512, caption="", is_reg=seed > 2))
+        pictures.append(Picture(path=path, name=path.name, width=288, height=288, caption="", is_reg=seed > 2))
     same, near = tmp_path / "same.png", tmp_path / "near.jpg"
     photo(0).save(same)
     photo(1).save(near, quality=80)
     pictures += [
-        Picture(path=path, name=path.name, width=512, height=512, caption="", is_reg=True) for path in (same, near)
+        Picture(path=path, name=path.name, width=288, height=288, caption="", is_reg=True) for path in (same, near)
     ]
     what = finding(look_at_pictures(pictures), "picture.duplicate_in_reg").what
     assert "0.png = same.png" in what

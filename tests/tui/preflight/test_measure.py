@@ -145,7 +145,7 @@ def test_every_mode_is_told_and_what_training_can_show_is_looked_at(tmp_path: Pa
 
 def test_what_is_transparent_is_measured_and_looked_at_on_white(tmp_path: Path) -> None:
     picture = photo(1).convert("RGBA")
-    picture.paste((0, 0, 0, 0), (0, 0, 384, 96))
+    picture.paste((0, 0, 0, 0), (0, 0, 288, 72))
     facts = measure(saved(picture, tmp_path / "a.png"))
     assert facts.has_alpha
     assert facts.transparent_share == pytest.approx(0.25, abs=0.01)
@@ -198,7 +198,7 @@ def test_blocks_of_an_earlier_jpeg_show_in_a_png_and_nothing_else_looks_like_the
     photo(1).save(poor, "JPEG", quality=10)
     again = Image.open(poor).convert("RGB")
     assert blocking(again) > 2
-    assert blocking(again.crop((3, 5, 380, 380))) > 2
+    assert blocking(again.crop((3, 5, 286, 286))) > 2
     for draw in (photo, soft, line_art, night, product):
         assert max(blocking(draw(seed)) for seed in range(6)) < 1.3, draw
 
@@ -245,8 +245,8 @@ def test_a_white_ground_is_not_burnt_out_and_a_burnt_sky_is(tmp_path: Path) -> N
     assert white_share(product(1)) == 0
     assert white_share(line_art(1)) == 0
     burnt = photo(1)
-    burnt.paste("white", (0, 0, 384, 240))
-    assert white_share(burnt) == pytest.approx(240 / 384, abs=0.01)
+    burnt.paste("white", (0, 0, 288, 180))
+    assert white_share(burnt) == pytest.approx(180 / 288, abs=0.01)
 
 
 # --- files that somebody made to do harm, or a disk has damaged -------------------------------------------------------
