@@ -90,6 +90,15 @@ def test_a_mask_that_is_broken_is_found(config: Path) -> None:
         check_config(config)
 
 
+def test_the_bucket_table_says_what_is_cropped_and_enlarged(cli: LocalCli, config: Path) -> None:
+    photo(9, (32, 32)).save(config.parent / "pictures" / "1_cat" / "9.png")
+    [row] = json.loads(cli.run("check", config, "--json").lines[0])["buckets"]
+    assert (row["width"], row["height"], row["num_pictures"], row["num_cropped"]) == (64, 64, 5, 4)
+    assert (row["most_enlarged"], row["most_enlarged_by"]) == ("1_cat/9.png", 2.0)
+    [buckets] = [line for line in cli.run("plan", config).lines if line.startswith("buckets")]
+    assert "64x64: 5 in 3 batches (4 cropped by up to 33%, 1 enlarged up to 2.0 times)" in buckets
+
+
 def test_crops_are_drawn_where_they_are_asked_for(cli: LocalCli, config: Path) -> None:
     sheet = config.parent / "crops.jpg"
     check = cli.run("check", config, "--crops", sheet)

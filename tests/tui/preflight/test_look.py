@@ -293,6 +293,16 @@ def test_a_training_picture_among_those_for_regularisation_is_told(tmp_path: Pat
     assert "1.png = near.jpg" in what
 
 
+def test_two_blurred_pictures_of_one_name_are_both_named(folder: Path, tmp_path: Path) -> None:
+    pictures = list(scan(folder).pictures)
+    for name in ("one", "other"):
+        path = tmp_path / name / "x.png"
+        path.parent.mkdir()
+        photo(50).filter(ImageFilter.GaussianBlur(4)).save(path)
+        pictures.append(Picture(path=path, name="x.png", width=288, height=288, caption=""))
+    assert finding(look_at_pictures(pictures), "picture.blurred").what.startswith("2 pictures are far less sharp")
+
+
 # --- the set ----------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from loratui.cli.crops import check_crops_file, show_crops
 from loratui.cli.picture_progress import picture_progress
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
+from loratui.preflight.bucket_table import BucketRow, bucket_table
 from loratui.preflight.look import PicturesRefusedError, look_at_pictures
 from loratui.preflight.workers import Progress
 from loratui.sessions.resumed import Resumed
@@ -130,6 +131,7 @@ def check(arguments: Arguments) -> int:
     """Print the findings of all paths; 1 if one of them is an error."""
     findings: list[Finding] = []
     plan_of_last: Plan | None = None
+    rows_of_last: list[BucketRow] = []
     cropped: list[tuple[Picture, Placement]] = []
     if arguments.crops is not None:
         check_crops_file(arguments.crops)
@@ -144,13 +146,14 @@ def check(arguments: Arguments) -> int:
             found, checked = [_as_finding(error, path)], None
         findings += found
         if checked is not None:
-            plan_of_last = checked.plan
+            plan_of_last, rows_of_last = checked.plan, bucket_table(checked.plan, checked.pictures)
             cropped += zip(checked.pictures, checked.plan.placements, strict=True)
     failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
         document = {
             "findings": [asdict(finding) for finding in findings],
             "plan": _plan_fields(plan_of_last) if plan_of_last else None,
+            "buckets": [asdict(row) for row in rows_of_last],
         }
         print(json.dumps(document))
     else:
@@ -245,10 +248,12 @@ def _batch_sizes(config: TrainingConfig) -> int:
 def _bucket_rows(checked: Checked) -> list[tuple[str, str]]:
     """Return the buckets, and of several datasets the size of each, which they are made for."""
     datasets = datasets_of(checked.config)
+    table = {(row.dataset, row.width, row.height): row.losses for row in bucket_table(checked.plan, checked.pictures)}
     rows = []
     for number, dataset in enumerate(datasets):
         buckets = ", ".join(
             f"{use.bucket.width}x{use.bucket.height}: {use.num_pictures} in {use.num_batches} batches"
+            f"{table[number, use.bucket.width, use.bucket.height]}"
             for use in checked.plan.buckets
             if use.dataset == number
         )

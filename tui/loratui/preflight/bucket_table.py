@@ -34,6 +34,16 @@ class BucketRow:
     """1: none is enlarged."""
     most_enlarged: str
 
+    @property
+    def losses(self) -> str:
+        """Return in words what pictures lose, in brackets after a space; nothing where none does."""
+        said = []
+        if self.num_cropped:
+            said.append(f"{self.num_cropped} cropped by up to {self.most_cropped_share:.0%}")
+        if self.num_enlarged:
+            said.append(f"{self.num_enlarged} enlarged up to {self.most_enlarged_by:.1f} times")
+        return f" ({', '.join(said)})" if said else ""
+
 
 def bucket_table(plan: Plan, pictures: Sequence[Picture]) -> list[BucketRow]:
     """Return a row for each bucket that pictures fall into, those with most pictures first; none that is held out."""

@@ -47,7 +47,7 @@ def relative_findings(looked: Sequence[Looked]) -> Iterator[Finding]:
     yield from _clipped(judged)
 
 
-def _set_of(values: Sequence[float], least: float) -> _Set:
+def _set_of(values: Sequence[float], *, least: float = 0.0) -> _Set:
     median = statistics.median(values)
     return _Set(median, max(least, 1.4826 * statistics.median(abs(value - median) for value in values)))
 
@@ -57,18 +57,18 @@ def _blurred(judged: Sequence[tuple[Looked, Pixels]]) -> Iterator[Finding]:
     detailed = [(each, math.log(pixels.sharpness)) for each, pixels in judged if pixels.sharpness > 0]
     if len(detailed) < FEWEST:
         return
-    usual = _set_of([value for _, value in detailed], _LEAST_SPREAD)
+    usual = _set_of([value for _, value in detailed], least=_LEAST_SPREAD)
     limit = usual.median - max(math.log(BLURRED), _DEVIATIONS * usual.deviation)
-    blurred = sorted((value, each.name, each) for each, value in detailed if value < limit)
+    blurred = sorted(((each, value) for each, value in detailed if value < limit), key=lambda pair: pair[1])
     if blurred:
-        notes = [f"1/{math.exp(usual.median - value):.0f} of the median" for value, _, _ in blurred]
-        those = [each for _, _, each in blurred]
+        notes = [f"1/{math.exp(usual.median - value):.0f} of the median" for _, value in blurred]
+        those = [each for each, _ in blurred]
         what = "far less sharp than the rest"
         yield about("picture.blurred", "warning", what, those, "replace them, or leave them out", notes=notes)
 
 
 def _noisy(judged: Sequence[tuple[Looked, Pixels]]) -> Iterator[Finding]:
-    usual = _set_of([pixels.noise for _, pixels in judged], _LEAST_SPREAD)
+    usual = _set_of([pixels.noise for _, pixels in judged])
     limit = max(VISIBLE_NOISE, NOISY * usual.median, usual.median + _DEVIATIONS * usual.deviation)
     those = [(each, pixels.noise) for each, pixels in judged if pixels.noise > limit]
     if those:
@@ -91,7 +91,7 @@ def _clipped(judged: Sequence[tuple[Looked, Pixels]]) -> Iterator[Finding]:
         ("picture.overexposed", "burnt out to plain white", [pixels.white_share for _, pixels in judged]),
         ("picture.underexposed", "lost in plain black", [pixels.black_share for _, pixels in judged]),
     ):
-        usual = _set_of(shares, 0.0)
+        usual = _set_of(shares)
         limit = usual.median + max(CLIPPED, _DEVIATIONS * usual.deviation)
         those = [(each, share) for (each, _), share in zip(judged, shares, strict=True) if share > limit]
         if those:
