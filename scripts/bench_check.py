@@ -8,6 +8,7 @@ gate is missed.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -74,7 +75,8 @@ def check(folder: Path) -> tuple[float, float]:
     most = 0
     start_s = time.perf_counter()
     argv = [sys.executable, "-m", "loratui.cli", "check", str(path), "--json"]
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+    own = {name: str(folder.parent / "loratui") for name in ("LORATUI_STATE_DIR", "LORATUI_CONFIG_DIR")}
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env={**os.environ, **own}) as process:
         tree = psutil.Process(process.pid)
         while process.poll() is None:
             try:
