@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
 from loratui.preflight.facts import Fault, PictureFacts
 from loratui.preflight.measure import measure
@@ -227,10 +227,12 @@ def test_no_style_is_taken_for_one_with_bars(tmp_path: Path, draw) -> None:
         assert pixels.borders == (0, 0, 0, 0), seed
 
 
-def test_a_sky_that_fades_is_no_bar_and_neither_is_one_plain_side(tmp_path: Path) -> None:
+def test_a_sky_that_fades_is_no_bar_and_neither_is_one_plain_side_or_a_line_around_a_drawing(tmp_path: Path) -> None:
     fading = Image.merge("RGB", [Image.linear_gradient("L").resize((512, 512))] * 3)
     one_sided = framed(photo(2), "white", 0, 100, 0, 0)
-    for picture in (fading, one_sided, Image.new("RGB", (64, 64), "red")):
+    drawing = line_art(1)
+    ImageDraw.Draw(drawing).rectangle((30, 30, drawing.width - 30, drawing.height - 30), outline="black", width=4)
+    for picture in (fading, one_sided, drawing, Image.new("RGB", (64, 64), "red")):
         pixels = measure(saved(picture, tmp_path / "a.png")).pixels
         assert pixels is not None
         assert pixels.borders == (0, 0, 0, 0)
