@@ -86,7 +86,7 @@ def test_a_mask_that_is_broken_is_found(config: Path) -> None:
         config.parent / "pictures", enable_bucket=False, masked_loss=True, conditioning_data_dir=str(masks)
     )
     config.write_text(to_toml(made), "utf-8")
-    with pytest.raises(PicturesRefusedError, match="1 mask has an end that is missing"):
+    with pytest.raises(PicturesRefusedError, match="1 mask ends too early"):
         check_config(config)
 
 

@@ -90,7 +90,7 @@ def test_every_broken_file_is_named_under_what_is_wrong_with_it(folder: Path) ->
     (folder / "noise.webp").write_bytes(b"\x01\x02" * 100)
     report = look(folder)
     assert "1 picture has no bytes at all: zero.png" in finding(report, "picture.empty_file").what
-    assert "2 pictures have an end that is missing: cut1.png, cut2.png" in finding(report, "picture.truncated").what
+    assert "2 pictures end too early: cut1.png, cut2.png" in finding(report, "picture.truncated").what
     assert "noise.webp" in finding(report, "picture.undecodable").what
     kinds = [each for each in report.findings if each.code == "picture.other_kind"]
     assert [each.what.partition(": ")[2] for each in kinds] == ["iphone.jpg is HEIC", "page.jpg is a web page"]
@@ -118,13 +118,20 @@ def test_a_name_that_commands_a_terminal_is_shown_without_that(tmp_path: Path) -
     assert "\u202e" not in what
 
 
+def test_a_broken_file_is_named_with_its_folder_as_the_whole_ones_are(tmp_path: Path) -> None:
+    (tmp_path / "3_cat").mkdir()
+    photo(1).save(tmp_path / "3_cat" / "a.png")
+    (tmp_path / "3_cat" / "zero.png").touch()
+    assert finding(look(tmp_path), "picture.empty_file").what.endswith("at all: 3_cat/zero.png")
+
+
 def test_a_broken_mask_is_called_a_mask(tmp_path: Path) -> None:
     path, mask = tmp_path / "a.png", tmp_path / "mask.png"
     photo(1).save(path)
     Image.new("L", (64, 64)).save(mask)
     mask.write_bytes(mask.read_bytes()[:60])
     picture = Picture(path=path, name="a.png", width=288, height=288, caption="", mask=mask)
-    assert finding(look_at_pictures([picture]), "picture.truncated").what.startswith("1 mask has")
+    assert finding(look_at_pictures([picture]), "picture.truncated").what.startswith("1 mask ends too early")
 
 
 def test_a_picture_that_is_far_too_narrow_is_an_error(folder: Path) -> None:

@@ -16,24 +16,32 @@ _WHY_CHARS = 120
 
 class _Words(NamedTuple):
     code: str
-    what: str
+    one: str
+    """What one file does or is."""
+    several: str
     fix: str
 
 
 _AGAIN = "copy or download them again, or remove them"
 _WORDS = {
-    Fault.EMPTY: _Words("picture.empty_file", "no bytes at all", _AGAIN),
-    Fault.TRUNCATED: _Words("picture.truncated", "an end that is missing", _AGAIN),
-    Fault.UNDECODABLE: _Words("picture.undecodable", "contents that can't be decoded", "replace or remove them"),
-    Fault.OTHER_KIND: _Words("picture.other_kind", "another kind than their names say", ""),
+    Fault.EMPTY: _Words("picture.empty_file", "has no bytes at all", "have no bytes at all", _AGAIN),
+    Fault.TRUNCATED: _Words("picture.truncated", "ends too early", "end too early", _AGAIN),
+    Fault.UNDECODABLE: _Words("picture.undecodable", "can't be decoded", "can't be decoded", "replace or remove them"),
+    Fault.OTHER_KIND: _Words(
+        "picture.other_kind", "is of another kind than its name says", "are of another kind than their names say", ""
+    ),
     Fault.TOO_LARGE: _Words(
         "picture.too_large",
-        "more pixels than are safe to decode",
+        "declares more pixels than are safe to decode",
+        "declare more pixels than are safe to decode",
         "scale them down, or remove them if you don't know them",
     ),
-    Fault.CRASHED: _Words("picture.decoder_crashed", "contents over which the decoder crashed", "remove them"),
+    Fault.CRASHED: _Words("picture.decoder_crashed", "crashed the decoder", "crashed the decoder", "remove them"),
     Fault.SLOW: _Words(
-        "picture.decoder_slow", "contents that take for ever to decode", "save them anew, or remove them"
+        "picture.decoder_slow",
+        "takes for ever to decode",
+        "take for ever to decode",
+        "save them anew, or remove them",
     ),
 }
 _SAYS_WHY = (Fault.UNDECODABLE, Fault.TOO_LARGE, Fault.OTHER_KIND)
@@ -52,16 +60,15 @@ def fault_findings(looked: Iterable[Looked]) -> Iterator[Finding]:
         yield Finding(
             code=words.code,
             severity="error",
-            what=f"{_counted(those)} {words.what}: {first([_named(each, fault) for each in those], _NUM_NAMED)}",
+            what=f"{_counted(those, words)}: {first([_named(each, fault) for each in those], _NUM_NAMED)}",
             fix=fix_for(kind) if kind else words.fix,
             path=str(those[0].path),
         )
 
 
-def _counted(those: Sequence[Looked]) -> str:
-    num_masks = sum(each.is_mask for each in those)
-    what = "mask" if num_masks == len(those) else "picture"
-    return f"{len(those)} {what} has" if len(those) == 1 else f"{len(those)} {what}s have"
+def _counted(those: Sequence[Looked], words: _Words) -> str:
+    what = "mask" if all(each.is_mask for each in those) else "picture"
+    return f"1 {what} {words.one}" if len(those) == 1 else f"{len(those)} {what}s {words.several}"
 
 
 def _named(each: Looked, fault: Fault) -> str:

@@ -1,8 +1,8 @@
 """Looks at every picture of a dataset before anything is rented, and says what would spoil the training."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from loratui.preflight.duplicates import duplicate_findings
 from loratui.preflight.facts import Fault, PictureFacts
@@ -69,11 +69,12 @@ def look_at_pictures(
     refused = {each.path: each for each in unusable}
     for path in refused:
         wanted.setdefault(path, Wanted(path))
+    folders = {picture.path.parent: PurePosixPath(picture.name).parent for picture in pictures}
     measured = measure_all([*wanted.values()], progress=progress, limit_s=limit_s)
     records = tuple(
         Looked(
             path=each.path,
-            name=by_path[each.path].name if each.path in by_path else each.path.name,
+            name=by_path[each.path].name if each.path in by_path else _name(each.path, folders),
             facts=_agreed(facts, refused.get(each.path)),
             is_reg=each.path in by_path and by_path[each.path].is_reg,
             is_mask=each.is_mask,
@@ -92,6 +93,11 @@ def look_at_pictures(
         *spread_findings(usable),
     )
     return PictureReport(findings=findings, records=records)
+
+
+def _name(path: Path, folders: Mapping[Path, PurePosixPath]) -> str:
+    """Return what a file would be called beside the pictures that are in its folder."""
+    return (folders.get(path.parent, PurePosixPath()) / path.name).as_posix()
 
 
 def _agreed(facts: PictureFacts, unusable: Unusable | None) -> PictureFacts:
