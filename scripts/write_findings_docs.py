@@ -102,6 +102,13 @@ class _Module:
     def __init__(self, tree: ast.Module) -> None:
         self._tree = tree
         self._named: dict[str, ast.expr] = {}
+        self._defaults = {
+            node.name: default.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef)
+            for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            if argument.arg == "severity" and isinstance(default, ast.Constant)
+        }
 
     def made(self) -> Iterator[Made]:
         yield from self._within(self._tree, {})
@@ -110,12 +117,14 @@ class _Module:
         """Yield what is made in a module or function, whose own names come before those around it."""
         inner = list(_own(scope))
         named = {**outer, **_assigned(inner)}
+        self._named = named
+        around = self._severities_of_code(inner)
         for node in inner:
             self._named = named
             if isinstance(node, ast.Call):
                 yield from self._of_call(node)
             elif isinstance(node, ast.Tuple):
-                yield from self._of_row(node)
+                yield from self._of_row(node, around)
         for node in inner:
             if isinstance(node, _SCOPES):
                 yield from self._within(node, named)
@@ -125,18 +134,23 @@ class _Module:
         rest = list(call.args)
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         codes = self._codes(named["code"]) if "code" in named else []
-        if not codes and rest and (codes := self._codes(rest[0])):
-            rest = rest[1:]
+        if not codes:
+            # What stands before it is what the finding is about.
+            at = next((index for index, part in enumerate(rest) if self._codes(part)), len(rest))
+            codes, rest = [code for part in rest[at : at + 1] for code in self._codes(part)], rest[at + 1 :]
         if not codes:
             return
         severities = [each for each in self._texts(named.get("severity")) if each in SEVERITIES]
         if not severities:
             severities = [each for part in rest for each in self._texts(part) if each in SEVERITIES]
             rest = [part for part in rest if not set(self._texts(part)) & set(SEVERITIES)]
+        if not severities and name in self._defaults:
+            severities = [self._defaults[name]]
         if not severities:
             severities = [
                 "warning" if "warn" in name.lower() else "info" if "info" in name or "tell" in name else "error"
             ]
+        rest = [part for part in rest if self._is_text(part)] or rest
         whats = named.get("what") or named.get("message") or (rest[0] if rest else None)
         fixes = named.get("fix") or (rest[1] if len(rest) > 1 else None)
         fixable = named.get("fixable")
@@ -146,14 +160,30 @@ class _Module:
         for code in codes:
             yield Made(code, "/".join(severities), self._text(whats), self._text(fixes), is_fixable)
 
-    def _of_row(self, row: ast.Tuple) -> Iterator[Made]:
+    def _of_row(self, row: ast.Tuple, severities_around: list[str]) -> Iterator[Made]:
         """Read a row of a table of findings: its code, how bad it is, and what it means."""
         texts = [text for part in row.elts for text in self._texts(part)]
-        severities = [each for each in texts if each in SEVERITIES]
+        severities = [each for each in texts if each in SEVERITIES] or severities_around
         if severities:
             rest = [each for each in texts if each not in SEVERITIES and not CODE.fullmatch(each)]
             for code in (each for each in texts if CODE.fullmatch(each)):
-                yield Made(code, "/".join(severities), "".join(rest[:1]), "".join(rest[1:2]), is_fixable=False)
+                yield Made(code, "/".join(severities), "".join(rest[:1]), "".join(rest[1:][-1:]), is_fixable=False)
+
+    def _severities_of_code(self, nodes: list[ast.AST]) -> list[str]:
+        """Return how bad a scope calls what it makes with a variable ``code``."""
+        calls = [node for node in nodes if isinstance(node, ast.Call)]
+        parts = [[*call.args, *(keyword.value for keyword in call.keywords)] for call in calls]
+        made = [each for each in parts if any(isinstance(part, ast.Name) and part.id == "code" for part in each)]
+        return [text for each in made for part in each for text in self._texts(part) if text in SEVERITIES]
+
+    def _is_text(self, node: ast.expr, depth: int = 0) -> bool:
+        if isinstance(node, ast.Name) and node.id in self._named and depth < _MAX_NAMES:
+            return self._is_text(self._named[node.id], depth + 1)
+        if isinstance(node, ast.BinOp):
+            return self._is_text(node.left, depth) or self._is_text(node.right, depth)
+        if isinstance(node, ast.IfExp):
+            return self._is_text(node.body, depth) or self._is_text(node.orelse, depth)
+        return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
     def _codes(self, node: ast.expr) -> list[str]:
         return [text for text in self._texts(node) if CODE.fullmatch(text) and text not in FILES]

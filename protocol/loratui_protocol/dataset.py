@@ -14,7 +14,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset_folders import folders, leaf, masks_in, pictures_in
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
-from loratui_protocol.picture_sizes import picture_sizes, size_findings
+from loratui_protocol.picture_sizes import Unusable, picture_sizes, refuse, size_findings
 from loratui_protocol.subsets import TrainedSubset, subsets_of
 
 
@@ -48,6 +48,8 @@ class Dataset:
 
     pictures: tuple[Picture, ...]
     findings: tuple[Finding, ...] = ()
+    unusable: tuple[Unusable, ...] = ()
+    """Pictures and masks that can't be trained on and are left out, where that is no refusal."""
 
 
 def scan_config(config: TrainingConfig, *, verify: bool = False, tell_all: bool = False) -> Dataset:
@@ -55,15 +57,21 @@ def scan_config(config: TrainingConfig, *, verify: bool = False, tell_all: bool 
     subsets = subsets_of(config)
     pictures: list[Picture] = []
     findings: list[Finding] = []
+    unusable: list[Unusable] = []
     verified: set[str] = set()
     for index, subset in enumerate(subsets):
         scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified, tell_all=tell_all)
         verified.add(subset.image_dir)
         pictures += [replace(picture, dataset=subset.dataset, subset=index) for picture in scanned.pictures]
         findings += scanned.findings
-    masked = _masked(pictures, subsets, verify=verify)
+        unusable += scanned.unusable
+    masked, without = _masked(pictures, subsets, verify=verify, tell_all=tell_all)
     # A folder that two datasets share is spoken of once.
-    return Dataset(pictures=tuple(masked), findings=tuple(dict.fromkeys(findings)))
+    return Dataset(
+        pictures=tuple(masked),
+        findings=tuple(dict.fromkeys(findings)),
+        unusable=tuple(dict.fromkeys([*unusable, *without])),
+    )
 
 
 def _scan_subset(subset: TrainedSubset, *, verify: bool, tell_all: bool) -> Dataset:
@@ -97,8 +105,9 @@ def scan(
 
     ``num_repeats`` None means that names of folders say how often their pictures are shown, and what they show.
     ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
-    much are reported. ``verify`` decodes every picture, which takes about 10 ms each. ``tell_all`` makes captions that
-    can't be read findings of severity error, all of them; they are empty.
+    much are reported. ``verify`` decodes every picture, which takes about 10 ms each. ``tell_all`` looks on
+    where training refuses: captions that can't be read are findings of severity error, and empty; pictures that can't
+    be trained on are ``unusable``.
 
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.
@@ -120,26 +129,43 @@ def scan(
             fix="check the path and its permissions",
             code="dataset.unreadable",
         ) from error
-    sizes = picture_sizes([path for path, _, _ in files], verify=verify)
+    sizes, unusable = _usable([path for path, _, _ in files], verify=verify, tell_all=tell_all)
     pictures = tuple(
         Picture(
             path=path,
             name=path.relative_to(train_data_dir).as_posix(),
-            width=width,
-            height=height,
+            width=sizes[path][0],
+            height=sizes[path][1],
             caption=caption,
             num_repeats=repeats,
             is_reg=is_reg,
         )
-        for (path, repeats, caption), (width, height) in zip(files, sizes, strict=True)
+        for path, repeats, caption in files
+        if path in sizes
     )
     findings += captions.findings(train_data_dir)
-    findings += size_findings([path for path, _, _ in files], sizes, resolution)
-    return Dataset(pictures=pictures, findings=tuple(findings))
+    findings += size_findings(list(sizes), list(sizes.values()), resolution)
+    return Dataset(pictures=pictures, findings=tuple(findings), unusable=tuple(unusable))
 
 
-def _masked(pictures: Iterable[Picture], subsets: Sequence[TrainedSubset], *, verify: bool) -> list[Picture]:
-    """Return the pictures with their masks, where their subset has a folder of them.
+def _usable(
+    paths: Iterable[Path], *, verify: bool, tell_all: bool
+) -> tuple[dict[Path, tuple[int, int]], list[Unusable]]:
+    """Return the sizes of the pictures that can be trained on, and the others; errors as in ``scan``."""
+    sizes, unusable = picture_sizes(paths, verify=verify)
+    if not tell_all:
+        refuse(unusable)
+    return sizes, unusable
+
+
+def _masked(
+    pictures: Iterable[Picture],
+    subsets: Sequence[TrainedSubset],
+    *,
+    verify: bool,
+    tell_all: bool,
+) -> tuple[list[Picture], list[Unusable]]:
+    """Return the pictures with their masks, where their subset has a folder of them, and masks that are no use.
 
     A mask has its picture's name without the suffix, in the same folder or loose.
 
@@ -165,8 +191,8 @@ def _masked(pictures: Iterable[Picture], subsets: Sequence[TrainedSubset], *, ve
             fix="name each mask as its picture; one that is white all over learns everything",
             code="dataset.no_mask",
         )
-    picture_sizes([picture.mask for picture in masked if picture.mask is not None], verify=verify)
-    return masked
+    masks = [picture.mask for picture in masked if picture.mask is not None]
+    return masked, _usable(masks, verify=verify, tell_all=tell_all)[1]
 
 
 def _masks_by_name(folder: Path) -> dict[str, Path]:

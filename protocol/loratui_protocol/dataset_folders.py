@@ -9,6 +9,7 @@ from loratui_protocol.findings import Finding
 
 PICTURE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _OTHER_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".svg", ".psd")
+_HEIC = (".heic", ".heif")
 _CHILDREN_SHOWN = 20
 _MANY_REPEATS = 200
 
@@ -125,11 +126,12 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
 def _other_kinds(folder: Path) -> Iterator[Finding]:
     others = Counter(path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES)
     if others:
+        how = " (HEIC on macOS: sips -s format jpeg FILE --out FILE.jpg)" if others.keys() & set(_HEIC) else ""
         yield Finding(
             code="dataset.kind_skipped",
             severity="warning",
             what=f"pictures of kinds that are not read are skipped: {_counts(others)}",
-            fix=f"convert them to one of {', '.join(PICTURE_EXTENSIONS)}",
+            fix=f"convert them to one of {', '.join(PICTURE_EXTENSIONS)}{how}",
             path=str(folder),
         )
 

@@ -7,7 +7,8 @@ WebP files may carry, and a picture placed by the wrong size would be stretched.
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
@@ -24,32 +25,52 @@ _LYING = (5, 6, 7, 8)
 _PNG_METADATA = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 
 
-def picture_sizes(paths: Sequence[Path], *, verify: bool) -> list[tuple[int, int]]:
-    """Return each picture's width and height in pixels, after EXIF rotation; ``verify`` decodes them all.
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A file that can't be trained on; ``code`` is that of the refusal."""
 
-    Raises:
-        DatasetError: one or more can't be read or have impossible proportions; all of them are named.
+    path: Path
+    why: str
+    code: str
+
+
+def picture_sizes(paths: Iterable[Path], *, verify: bool) -> tuple[dict[Path, tuple[int, int]], list[Unusable]]:
+    """Return each picture's width and height in pixels, after EXIF rotation, and which ones can't be trained on.
+
+    ``verify`` decodes them all.
     """
     # Here, not above: only who has pictures needs Pillow, and its import takes 50 ms.
     from PIL.Image import DecompressionBombError
 
-    sizes, broken = [], []
+    sizes: dict[Path, tuple[int, int]] = {}
+    unusable = []
     for path in paths:
         try:
-            sizes.append(_size(path, verify=verify))
+            width, height = _size(path, verify=verify)
         # What Pillow raises on damaged files, found by damaging files of every kind.
         except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, DecompressionBombError) as error:
-            broken.append(f"{path} ({_why(path, error)})")
-    if broken:
-        raise _refusal("dataset.unreadable", "can't be read", broken, "replace or remove them")
-    narrow = [
-        f"{path} ({width}x{height})"
-        for path, (width, height) in zip(paths, sizes, strict=True)
-        if max(width, height) > _NARROWEST * min(width, height)
-    ]
-    if narrow:
-        raise _refusal("dataset.too_narrow", f"are narrower than 1:{_NARROWEST}", narrow, "crop or remove them")
-    return sizes
+            unusable.append(Unusable(path, _why(path, error), "dataset.unreadable"))
+            continue
+        if max(width, height) > _NARROWEST * min(width, height):
+            unusable.append(Unusable(path, f"{width}x{height}", "dataset.too_narrow"))
+        else:
+            sizes[path] = width, height
+    return sizes, unusable
+
+
+def refuse(unusable: Sequence[Unusable]) -> None:
+    """Name all of the first kind of what can't be trained on, if there is any.
+
+    Raises:
+        DatasetError: there is.
+    """
+    for code, what, fix in (
+        ("dataset.unreadable", "can't be read", "replace or remove them"),
+        ("dataset.too_narrow", f"are narrower than 1:{_NARROWEST}", "crop or remove them"),
+    ):
+        named = [f"{each.path} ({each.why})" for each in unusable if each.code == code]
+        if named:
+            raise _refusal(code, what, named, fix)
 
 
 def _size(path: Path, *, verify: bool) -> tuple[int, int]:
@@ -82,7 +103,7 @@ def size_findings(
     paths: Sequence[Path], sizes: Sequence[tuple[int, int]], resolution: tuple[int, int] | None
 ) -> Iterator[Finding]:
     """Yield a warning if pictures are much smaller than the resolution (None: they are never enlarged)."""
-    if resolution is None:
+    if resolution is None or not sizes:
         return
     area = resolution[0] * resolution[1]
     factors = [math.sqrt(area / (width * height)) for width, height in sizes]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loratui.cli.check import check_base_model, check_config
+from loratui.sessions.checking import check_base_model, check_config
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import ModelError
 from loratui_protocol.findings import Finding

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loratui.cli.check import Checked, check_config
+from loratui.sessions.checking import Checked, check_config
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import ConfigError, ModelError
 from loratui_protocol.lora_names import lora_names

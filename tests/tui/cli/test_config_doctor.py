@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loratui.cli.check import check_config
+from loratui.sessions.checking import check_config
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.config_fix import fixed_text
 from loratui_protocol.errors import LoratuiError

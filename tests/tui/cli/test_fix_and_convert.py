@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loratui.cli import main
-from loratui.cli.check import check_config
+from loratui.sessions.checking import check_config
 from loratui_protocol.config_file import read_config
 from support.checkpoint_headers import sdxl, write_header
 from support.small_dataset import write_small_dataset

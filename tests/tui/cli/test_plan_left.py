@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loratui.cli.check import check_config
+from loratui.sessions.checking import check_config
 from loratui.sessions.resumed import Resumed
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.state_files import SavedState

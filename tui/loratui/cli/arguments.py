@@ -29,6 +29,7 @@ class Arguments(argparse.Namespace):
     configs: list[Path]
     resumed: "Resumed | None"
     path: list[Path]
+    crops: Path | None
     on: str | None
     identity: Path | None
     ssh_config: bool
@@ -252,6 +253,9 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("config", type=Path, metavar="CONFIG")
     convert.add_argument("--to", required=True, choices=("native", "kohya"), help="kohya: for sd-scripts")
     convert.add_argument("-o", dest="to_file", type=Path, metavar="F", help="a new file; by default standard output")
+    check.add_argument(
+        "--crops", type=Path, metavar="FILE.jpg", help="and draw there what of the pictures of a config is cropped away"
+    )
     plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan.add_argument("config", type=Path, metavar="CONFIG")
     which = plan.add_mutually_exclusive_group()

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from loratui.cli.check import Checked, print_findings
+from loratui.cli.check import print_findings
 from loratui.cli.hosts import matters
 from loratui.domain.base_kinds import LARGEST, KnownBase
 from loratui.remote.model_hub import look_at_model
 from loratui.sessions.base_kind import kind_told_here
+from loratui.sessions.checking import Checked
 from loratui.sessions.preconditions import look_before_renting, refuse
 from loratui.sessions.prepare import model_source
 from loratui.settings import Settings

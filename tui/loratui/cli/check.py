@@ -3,79 +3,25 @@
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
+from loratui.cli.crops import check_crops_file, show_crops
 from loratui.cli.fixing import Fixed, fix_config
+from loratui.cli.picture_progress import picture_progress
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
-from loratui.domain.config_for_base import for_base
-from loratui.domain.config_hints import hints, mirrored
-from loratui.preflight.captions import look_at_captions
-from loratui.sessions.base_kind import kind_told_here, prediction_told_here
-from loratui.sessions.resumed import Resumed
-from loratui.sessions.starting import start_findings, start_here
-from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui.preflight.bucket_table import BucketRow, bucket_table
+from loratui.sessions.checking import Checked, DatasetRefusedError, check_config, check_folder
+from loratui_protocol.buckets import Placement
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import Loaded, parse_config, read_config, to_toml
-from loratui_protocol.dataset import scan, scan_config
-from loratui_protocol.errors import LoratuiError, ModelError, UsageError
-from loratui_protocol.findings import Finding, Severity
-from loratui_protocol.known_models import known_architecture
+from loratui_protocol.dataset import Picture
+from loratui_protocol.errors import LoratuiError, UsageError
+from loratui_protocol.findings import Finding
 from loratui_protocol.plan import Plan
-from loratui_protocol.plan import plan as make_plan
 from loratui_protocol.save_points import superseded
-from loratui_protocol.single_file import local_architecture
 from loratui_protocol.subsets import datasets_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """A config that can be trained, its text, and what there is to say about it and its dataset."""
-
-    config: TrainingConfig
-    plan: Plan
-    findings: tuple[Finding, ...]
-    resumed: Resumed | None = None
-    """What it goes on from; None: it begins at its first step."""
-
-    @property
-    def plan_left(self) -> Plan:
-        """Return what of the plan is still to be done, until it ends or stops for somebody to look."""
-        planned, step = self.plan, -1 if self.resumed is None else self.resumed.state.step
-        states = planned.checkpoint_steps
-        return replace(
-            planned,
-            steps=max(0, planned.stop_step - max(0, step)),
-            save_points=tuple(point for point in planned.save_points if step < point.step <= planned.stop_step),
-            sample_steps=tuple(each for each in planned.sample_steps if step < each <= planned.stop_step),
-            checkpoint_steps=None if states is None else tuple(n for n in states if step < n <= planned.stop_step),
-        )
-
-
-def check_config(path: Path, *, stop_at_epoch: int | None = None, tell_all: bool = False) -> Checked:
-    """Read a config and its dataset, every picture included. ``stop_at_epoch`` takes the place of the file's.
-
-    Ranks and alphas are those of the LoRA file that it goes on from. ``tell_all`` makes captions that can't be read
-    findings instead of the end.
-
-    Raises:
-        ConfigError, DatasetError, ModelError: it can't be trained.
-    """
-    loaded = read_config(path)
-    if stop_at_epoch is not None:
-        config = replace(loaded.config, stop_at_epoch=stop_at_epoch)
-        loaded = parse_config(to_toml(config), path.resolve().parent)
-    start = start_here(loaded.config)
-    config = start.config if start else loaded.config
-    dataset = scan_config(config, verify=True, tell_all=tell_all)
-    planned = make_plan(config, dataset.pictures)
-    of_start = start_findings(loaded.config, start) if start else []
-    of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
-    of_captions = look_at_captions(dataset, config, planned)
-    findings = (*of_config, *dataset.findings, *of_captions, *planned.findings)
-    return Checked(config=config, plan=planned, findings=findings)
 
 
 def check_all(arguments: Arguments) -> list[Checked]:
@@ -84,39 +30,6 @@ def check_all(arguments: Arguments) -> list[Checked]:
         replace(check_config(path, stop_at_epoch=arguments.stop_at_epoch), resumed=arguments.resumed)
         for path in arguments.configs
     ]
-
-
-def _advice(loaded: Loaded, config: TrainingConfig) -> list[Finding]:
-    """Return what is worth knowing of a config, and whether its base model is there and goes with it."""
-    name = config.pretrained_model_name_or_path
-    told = prediction_told_here(name)
-    of_base = for_base(config, kind_told_here(name), is_v=told.is_v if told else None, claims_sdxl=loaded.claims_sdxl)
-    return [*hints(config), *of_base, *_model_findings(config)]
-
-
-def _model_findings(config: TrainingConfig) -> list[Finding]:
-    """Return a warning if the base model is not here: another machine may have it. One of a wrong kind is an error.
-
-    What is known by its hub id needs to be nowhere: the machine that trains fetches it.
-    """
-    try:
-        check_base_model(config)
-    except ModelError as error:
-        if error.code == "model.missing" and known_architecture(config.pretrained_model_name_or_path):
-            return []
-        severity: Severity = "warning" if error.code == "model.missing" else "error"
-        return [Finding(code=error.code, severity=severity, what=error.what, fix=error.fix)]
-    return []
-
-
-def check_base_model(config: TrainingConfig) -> None:
-    """Refuse a config whose base model is not on this machine, or of a kind that can't be trained.
-
-    Raises:
-        ModelError: there is no such folder or file, or it can't be trained. Which models are built in the agent knows.
-    """
-    if not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
-        local_architecture(config.pretrained_model_name_or_path)
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -133,15 +46,23 @@ def check(arguments: Arguments) -> int:
     findings: list[Finding] = []
     fixed: list[Fixed] = []
     plan_of_last: Plan | None = None
+    rows_of_last: list[BucketRow] = []
+    cropped: list[tuple[Picture, Placement]] = []
+    if arguments.crops is not None:
+        check_crops_file(arguments.crops)
     for path in arguments.path:
         try:
-            found, planned = _check_path(path)
+            found, checked = _check_path(path, is_quiet=arguments.json)
         except UsageError:
             raise
+        except DatasetRefusedError as error:
+            found, checked = _of_path(error.findings, path), None
         except LoratuiError as error:
-            found, planned = [_as_finding(error, path)], None
+            found, checked = [_as_finding(error, path)], None
         findings += found
-        plan_of_last = planned or plan_of_last
+        if checked is not None:
+            plan_of_last, rows_of_last = checked.plan, bucket_table(checked.plan, checked.pictures)
+            cropped += zip(checked.pictures, checked.plan.placements, strict=True)
         if arguments.fix and not path.is_dir() and (written := fix_config(path)):
             fixed.append(written)
     failed = any(finding.severity == "error" for finding in findings)
@@ -149,6 +70,7 @@ def check(arguments: Arguments) -> int:
         document: dict[str, object] = {
             "findings": [asdict(finding) for finding in findings],
             "plan": _plan_fields(plan_of_last) if plan_of_last else None,
+            "buckets": [asdict(row) for row in rows_of_last],
         }
         if arguments.fix:
             document |= {"fixed": [str(each.path) for each in fixed], "diff": "\n".join(each.diff for each in fixed)}
@@ -160,19 +82,23 @@ def check(arguments: Arguments) -> int:
         if arguments.fix and not fixed:
             print("nothing in it can be fixed by itself")
         print("this can't be trained" if failed else "no errors")
+    if arguments.crops is not None:
+        show_crops(cropped, arguments.crops)
     return 1 if failed else 0
 
 
-def _check_path(path: Path) -> tuple[list[Finding], Plan | None]:
+def _check_path(path: Path, *, is_quiet: bool) -> tuple[list[Finding], Checked | None]:
+    progress = picture_progress(is_quiet=is_quiet)
     if path.is_dir():
-        dataset = scan(path, verify=True, tell_all=True)
-        # A folder says nothing of a base model; of those there are, almost all read CLIP's tokens.
-        config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(path))
-        return [*dataset.findings, *look_at_captions(dataset, config, None)], None
+        return check_folder(path, progress)[1], None
     if not path.exists():
         raise UsageError(f"{path} does not exist", fix="give a config or a folder of pictures", code="usage.path")
-    checked = check_config(path, tell_all=True)
-    return [replace(finding, path=finding.path or str(path)) for finding in checked.findings], checked.plan
+    checked = check_config(path, progress=progress)
+    return _of_path(checked.findings, path), checked
+
+
+def _of_path(findings: Iterable[Finding], path: Path) -> list[Finding]:
+    return [replace(finding, path=finding.path or str(path)) for finding in findings]
 
 
 def _as_finding(error: LoratuiError, path: Path) -> Finding:
@@ -181,7 +107,7 @@ def _as_finding(error: LoratuiError, path: Path) -> Finding:
 
 def plan(arguments: Arguments) -> int:
     """Print what the config amounts to, and what it takes on GPUs that can be rented, if that is asked for."""
-    checked = check_config(arguments.config)
+    checked = check_config(arguments.config, progress=picture_progress(is_quiet=arguments.json))
     is_priced = arguments.gpu is not None or arguments.all
     if arguments.json and not is_priced:
         print(json.dumps({**_plan_fields(checked.plan), **size_fields(checked.config)}))
@@ -243,10 +169,12 @@ def _batch_sizes(config: TrainingConfig) -> int:
 def _bucket_rows(checked: Checked) -> list[tuple[str, str]]:
     """Return the buckets, and of several datasets the size of each, which they are made for."""
     datasets = datasets_of(checked.config)
+    table = {(row.dataset, row.width, row.height): row.losses for row in bucket_table(checked.plan, checked.pictures)}
     rows = []
     for number, dataset in enumerate(datasets):
         buckets = ", ".join(
             f"{use.bucket.width}x{use.bucket.height}: {use.num_pictures} in {use.num_batches} batches"
+            f"{table[number, use.bucket.width, use.bucket.height]}"
             for use in checked.plan.buckets
             if use.dataset == number
         )

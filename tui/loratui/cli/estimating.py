@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from loratui.cli.check import Checked
 from loratui.cli.disk import needed_bytes
 from loratui.domain import formatting
 from loratui.domain.base_kinds import KnownBase
@@ -16,6 +15,7 @@ from loratui.domain.estimate import EstimatePart, Take
 from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_range, why
 from loratui.domain.estimate_work import joined
 from loratui.domain.offers import OfferQuery
+from loratui.sessions.checking import Checked
 from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
 from loratui.sessions.market import Answered, opened
 from loratui.sessions.renting import BAD_FOR_S, KIND_BAD_FOR_S

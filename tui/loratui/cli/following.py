@@ -10,7 +10,6 @@ from pathlib import Path
 
 from loratui import report
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import Checked
 from loratui.cli.leaving import HungUp, kept_signals
 from loratui.cli.reminder import alarm_of
 from loratui.domain.formatting import attach_command
@@ -20,6 +19,7 @@ from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
 from loratui.headless.json_lines import print_line, to_json
 from loratui.headless.rental_narration import RentalNarrator
+from loratui.sessions.checking import Checked
 from loratui.sessions.export import output_folder
 from loratui.sessions.host import SessionHost
 from loratui.sessions.rented import rental_label

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import Checked, check_all, check_base_model, print_findings
+from loratui.cli.check import check_all, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, say, watch
 from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
@@ -18,6 +18,7 @@ from loratui.cli.terms import check_upload, hashing_progress, tell_terms, warn_o
 from loratui.headless.follow import SupplyNarrator
 from loratui.remote.ssh import parse_target
 from loratui.sessions.adopt import adopt, runs_on
+from loratui.sessions.checking import Checked, check_base_model
 from loratui.sessions.host import SessionHost
 from loratui.sessions.machine import HostOptions
 from loratui.sessions.prepare import Prepared, give_token, model_source, prepare

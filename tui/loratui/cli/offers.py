@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import weigh_base_model
-from loratui.cli.check import check_config, print_findings
+from loratui.cli.check import print_findings
 from loratui.cli.estimating import (
     ask_quotes,
     check_any_asked,
@@ -22,6 +22,7 @@ from loratui.domain import formatting
 from loratui.domain.estimate_ranking import SortBy
 from loratui.domain.offers import Offer, OfferQuery
 from loratui.headless.json_lines import to_json
+from loratui.sessions.checking import check_config
 from loratui.sessions.estimating import Quoted
 from loratui.sessions.market import PROVIDERS, Answered, check_name, offers_of, opened
 from loratui.settings import Settings

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import weigh_base_model
-from loratui.cli.check import Checked
 from loratui.cli.estimating import ask_quotes, exit_status, quote_fields, tell_failures, tell_sources
 from loratui.cli.offers import offer_fields
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import Quote, cost_range, time_range
 from loratui.domain.estimate_speeds import gpu_key
 from loratui.domain.offers import OfferQuery
+from loratui.sessions.checking import Checked
 from loratui.sessions.market import PROVIDERS
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import before_renting, question
-from loratui.cli.check import check_all, check_base_model
+from loratui.cli.check import check_all
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import stay_while_needed, token_of
@@ -20,6 +20,7 @@ from loratui.domain import formatting
 from loratui.domain.estimate import RESULTS, Estimate
 from loratui.domain.rental import RentalState
 from loratui.headless.rental_narration import RentalNarrator
+from loratui.sessions.checking import check_base_model
 from loratui.sessions.host import SessionHost
 from loratui.sessions.market import CHEAPEST, PROVIDERS, opened
 from loratui.sessions.prepare import model_source

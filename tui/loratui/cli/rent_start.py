@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import Checked
 from loratui.cli.following import announce, say
 from loratui.cli.hosts import hand_over_token, preparing
 from loratui.cli.rental_end import wait
@@ -14,6 +13,7 @@ from loratui.cli.terms import check_upload, tell_terms
 from loratui.domain import formatting
 from loratui.domain.base_kinds import NOTHING_KNOWN, KnownBase
 from loratui.domain.transfer_cost import is_far_under_plan
+from loratui.sessions.checking import Checked
 from loratui.sessions.host import SessionHost
 from loratui.sessions.prepare import Prepared
 from loratui.sessions.rented import rental_target

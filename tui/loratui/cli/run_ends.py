@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from loratui.cli.check import Checked
 from loratui.cli.following import say
 from loratui.domain.formatting import resume_command
 from loratui.domain.run import RunView
+from loratui.sessions.checking import Checked
 from loratui.sessions.rented import rental_label
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun

@@ -1,0 +1,91 @@
+"""What is known of one picture once its file has been read: facts, no judgement."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+GREYS_PX, THUMB_PX = 16, 8
+"""Sides of the two thumbnails that are kept of a picture."""
+
+
+class Fault(StrEnum):
+    """Why a file can't be trained on as a picture."""
+
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    OTHER_KIND = "other_kind"
+    """Something that training doesn't read; ``why`` says what."""
+    TOO_LARGE = "too_large"
+    """It declares more pixels than Pillow agrees to decode."""
+    UNDECODABLE = "undecodable"
+    CRASHED = "crashed"
+    """Whoever decoded it was gone before it was done."""
+    SLOW = "slow"
+    """It took longer than any picture should."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pixels:
+    """What a reduced copy shows, upright and on white, as training would have it."""
+
+    sharpness: float
+    """Mean of the Laplacian in the sharpest tenth of the copy, over the deviation of its greys; 0: nothing is there."""
+    noise: float
+    """Standard deviation in grey levels, of 255, in the calmest quarter of the copy."""
+    black_share: float
+    """Of pixels at the bottom of the range; 0 where they are a background."""
+    white_share: float
+    borders: tuple[int, int, int, int]
+    """Uniform bars: left, top, right, bottom, in pixels of the picture, to within two of the copy."""
+    phash: int
+    """64 bits of its cosine transform: few of them differ between two copies of a picture."""
+    mirrored_phash: int
+    """The same of its mirror image."""
+    greys: tuple[int, ...]
+    """A thumbnail of ``GREYS_PX`` a side."""
+    thumb: tuple[int, ...]
+    """One of ``THUMB_PX`` a side; red, green and blue of each pixel."""
+    colours: tuple[float, ...]
+    """Square roots of the shares of 64 colours; their squares sum to 1."""
+    edges: tuple[float, ...]
+    """Square roots of the shares of four directions of edge in 4 x 4 places; all 0 where there is no edge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFacts:
+    """A file with a ``fault`` has only what was known before it showed."""
+
+    fault: Fault | None = None
+    why: str = ""
+    sha256: str = ""
+    kind: str = ""
+    """Pillow's name of the format."""
+    mode: str = ""
+    width: int = 0
+    """Of the picture as seen, in pixels."""
+    height: int = 0
+    is_turned: bool = False
+    """Whether EXIF says that it is stored in another position."""
+    num_frames: int = 1
+    has_alpha: bool = False
+    transparent_share: float = 0.0
+    wide_gamut: bool = False
+    """Whether its profile's colours are far from sRGB's."""
+    jpeg_quality: int | None = None
+    """As libjpeg counts, 1 to 100, estimated from its tables; None: no JPEG."""
+    blocking: float | None = None
+    """How much larger the steps at every eighth pixel are than between; None: only a reduced copy was decoded."""
+    pixels: Pixels | None = None
+    """None: they can't be looked at."""
+
+
+def facts_from(fields_told: dict[str, Any]) -> PictureFacts:
+    """Return facts from their fields as JSON has them."""
+    told = dict(fields_told)
+    told["fault"] = Fault(told["fault"]) if told["fault"] else None
+    if told["pixels"] is not None:
+        shown: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in told["pixels"].items()
+        }
+        told["pixels"] = Pixels(**shown)
+    return PictureFacts(**told)

@@ -1,0 +1,141 @@
+"""Looks at a config and its dataset as a whole, before anything is rented: every front end tells the same findings."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loratui.domain.config_for_base import for_base
+from loratui.domain.config_hints import hints, mirrored
+from loratui.preflight.captions import look_at_captions
+from loratui.preflight.look import look_at_pictures
+from loratui.preflight.workers import Progress
+from loratui.sessions.base_kind import kind_told_here, prediction_told_here
+from loratui.sessions.resumed import Resumed
+from loratui.sessions.starting import start_findings, start_here
+from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import Loaded, parse_config, read_config, to_toml
+from loratui_protocol.dataset import Dataset, Picture, scan, scan_config
+from loratui_protocol.errors import DatasetError, ModelError
+from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.known_models import known_architecture
+from loratui_protocol.plan import Plan
+from loratui_protocol.plan import plan as make_plan
+from loratui_protocol.single_file import local_architecture
+from loratui_protocol.subsets import datasets_of, subsets_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A config that can be trained, and what there is to say about it and its dataset."""
+
+    config: TrainingConfig
+    pictures: tuple[Picture, ...]
+    plan: Plan
+    findings: tuple[Finding, ...]
+    resumed: Resumed | None = None
+    """What it goes on from; None: it begins at its first step."""
+
+    @property
+    def plan_left(self) -> Plan:
+        """Return what of the plan is still to be done, until it ends or stops for somebody to look."""
+        planned, step = self.plan, -1 if self.resumed is None else self.resumed.state.step
+        states = planned.checkpoint_steps
+        return replace(
+            planned,
+            steps=max(0, planned.stop_step - max(0, step)),
+            save_points=tuple(point for point in planned.save_points if step < point.step <= planned.stop_step),
+            sample_steps=tuple(each for each in planned.sample_steps if step < each <= planned.stop_step),
+            checkpoint_steps=None if states is None else tuple(n for n in states if step < n <= planned.stop_step),
+        )
+
+
+class DatasetRefusedError(DatasetError):
+    """Pictures or captions can't be trained on; ``findings`` is all that was found, of the config too."""
+
+    def __init__(self, errors: Sequence[Finding], findings: Sequence[Finding]) -> None:
+        super().__init__(
+            "\n  ".join(each.what for each in errors),
+            fix="; ".join(dict.fromkeys(each.fix for each in errors)),
+            code=errors[0].code,
+        )
+        self.findings = tuple(findings)
+
+
+def check_config(path: Path, *, stop_at_epoch: int | None = None, progress: Progress | None = None) -> Checked:
+    """Read a config and its dataset, every picture included. ``stop_at_epoch`` takes the place of the file's.
+
+    Ranks and alphas are those of the LoRA file that it goes on from.
+
+    Raises:
+        ConfigError, DatasetError, ModelError: it can't be trained. ``DatasetRefusedError`` has all that was found.
+    """
+    loaded = read_config(path)
+    if stop_at_epoch is not None:
+        config = replace(loaded.config, stop_at_epoch=stop_at_epoch)
+        loaded = parse_config(to_toml(config), path.resolve().parent)
+    start = start_here(loaded.config)
+    config = start.config if start else loaded.config
+    of_start = start_findings(loaded.config, start) if start else []
+    dataset = scan_config(config, tell_all=True)
+    of_pictures = look_at_pictures(
+        dataset.pictures,
+        dataset.unusable,
+        resolution=max((each.resolution for each in datasets_of(config)), key=math.prod),
+        alpha_masked={index for index, each in enumerate(subsets_of(config)) if each.config.alpha_mask},
+        progress=progress,
+    ).findings
+    of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
+    of_dataset = (*dataset.findings, *of_pictures)
+    if errors := [each for each in of_dataset if each.severity == "error"]:
+        raise DatasetRefusedError(errors, (*of_config, *of_dataset))
+    planned = make_plan(config, dataset.pictures)
+    findings = (*of_config, *of_dataset, *look_at_captions(dataset, config, planned), *planned.findings)
+    return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
+
+
+def check_folder(folder: Path, progress: Progress | None = None) -> tuple[Dataset, list[Finding]]:
+    """Return a folder's pictures and what there is to say of them, whatever they will be trained with.
+
+    Raises:
+        DatasetError: the folder is missing or has no pictures.
+    """
+    dataset = scan(folder, tell_all=True)
+    of_pictures = look_at_pictures(dataset.pictures, dataset.unusable, progress=progress).findings
+    # A folder says nothing of a base model; of those there are, almost all read CLIP's tokens.
+    config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(folder))
+    return dataset, [*dataset.findings, *of_pictures, *look_at_captions(dataset, config, None)]
+
+
+def check_base_model(config: TrainingConfig) -> None:
+    """Refuse a config whose base model is not on this machine, or of a kind that can't be trained.
+
+    Raises:
+        ModelError: there is no such folder or file, or it can't be trained. Which models are built in the agent knows.
+    """
+    if not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
+        local_architecture(config.pretrained_model_name_or_path)
+
+
+def _advice(loaded: Loaded, config: TrainingConfig) -> list[Finding]:
+    """Return what is worth knowing of a config, and whether its base model is there and goes with it."""
+    name = config.pretrained_model_name_or_path
+    told = prediction_told_here(name)
+    of_base = for_base(config, kind_told_here(name), is_v=told.is_v if told else None, claims_sdxl=loaded.claims_sdxl)
+    return [*hints(config), *of_base, *_model_findings(config)]
+
+
+def _model_findings(config: TrainingConfig) -> list[Finding]:
+    """Return a warning if the base model is not here: another machine may have it. One of a wrong kind is an error.
+
+    What is known by its hub id needs to be nowhere: the machine that trains fetches it.
+    """
+    try:
+        check_base_model(config)
+    except ModelError as error:
+        if error.code == "model.missing" and known_architecture(config.pretrained_model_name_or_path):
+            return []
+        severity: Severity = "warning" if error.code == "model.missing" else "error"
+        return [Finding(code=error.code, severity=severity, what=error.what, fix=error.fix)]
+    return []
