@@ -30,12 +30,12 @@ def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
     """
     _check_there(root, "train_data_dir (or reg_data_dir)")
     children = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    numbered = [(child, *parsed) for child in children if (parsed := _repeats(child.name))]
+    numbered = [(child, *parsed) for child in children if (parsed := repeats_of(child.name))]
     if any(_has_pictures(child) for child, _, _ in numbered):
         return numbered, [*_skipped(root, children, [child for child, _, _ in numbered])]
     if not _has_pictures(root):
         raise _empty(root, children, "train_data_dir")
-    parsed = _repeats(root.name)
+    parsed = repeats_of(root.name)
     if parsed is None:
         return [(root, 1, "")], [*_other_kinds(root)]
     repeats, class_tokens = parsed
@@ -59,7 +59,7 @@ def _check_there(folder: Path, key: str) -> None:
         )
 
 
-def _repeats(folder_name: str) -> tuple[int, str] | None:
+def repeats_of(folder_name: str) -> tuple[int, str] | None:
     """Return repeats and class tokens of a kohya folder name, None if it is not one."""
     number, _, class_tokens = folder_name.partition("_")
     try:
@@ -136,7 +136,7 @@ def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
         fix = f"rename {first} to 1_{first} (repeats first), or set train_data_dir to {with_pictures[0]}"
     else:
         for child in children:
-            if any(_has_pictures(path) for path in child.iterdir() if path.is_dir() and _repeats(path.name)):
+            if any(_has_pictures(path) for path in child.iterdir() if path.is_dir() and repeats_of(path.name)):
                 fix = f"set train_data_dir to {child}"
     found = [*([_counts(here)] if here else []), *(f"{child.name}/" for child in children[:_CHILDREN_SHOWN])]
     return DatasetError(

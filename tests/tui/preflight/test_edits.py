@@ -19,6 +19,7 @@ from loratui.preflight.undo_records import MAX_RECORDS
 from loratui_protocol.dataset import scan
 from loratui_protocol.errors import DatasetError, StorageError
 from support.small_dataset import write_small_dataset
+from support.small_disk import needs_small_disk, small_disk
 from support.trees import tree
 
 TESTS = Path(__file__).parents[2]
@@ -211,13 +212,40 @@ def test_ctrl_c_in_the_middle_of_an_edit_takes_it_back(folder):
     assert not (folder / UNDO_FOLDER).exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_takes_nothing_is_an_error_with_a_fix(folder):
-    folder.chmod(0o500)
-    with pytest.raises(StorageError) as refused:
-        apply(rewritten(folder, "a.txt"), folder)
-    folder.chmod(0o700)
-    assert refused.value.fix
+EDIT_ON_FULL_DISK = """
+import sys
+from pathlib import Path
+from loratui.preflight.changes import CreateFile, Edit
+from loratui.preflight.edits import apply, undo
+from loratui_protocol.errors import StorageError
+from support.trees import tree
+
+folder = Path(sys.argv[1])
+before = tree(folder)
+changes = tuple(CreateFile(f"{number}.txt", bytes(100_000)) for number in range(int(sys.argv[2])))
+try:
+    apply(Edit(title="too much", changes=changes), folder)
+except StorageError as error:
+    print(error.code)
+assert tree(folder) == before
+assert undo(folder) is None
+"""
+
+
+@needs_small_disk
+@pytest.mark.parametrize("num_files", [1, 9])
+def test_a_disk_that_gets_full_in_the_middle_of_an_edit_has_it_taken_back(num_files):
+    with small_disk(1) as disk:
+        disk.fill(leave=90_000 if num_files == 1 else 500_000)
+        done = subprocess.run(
+            disk.argv(sys.executable, "-c", EDIT_ON_FULL_DISK, str(disk.inside), str(num_files)),
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (done.returncode, done.stdout) == (0, "disk.full\n"), done.stderr
 
 
 @pytest.mark.parametrize(

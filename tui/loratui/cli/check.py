@@ -5,8 +5,10 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from loratui.cli.arguments import Arguments
+from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
 from loratui.sessions.resumed import Resumed
@@ -110,7 +112,9 @@ def check(arguments: Arguments) -> int:
     """Print the findings of all paths; 1 if one of them is an error."""
     findings: list[Finding] = []
     plan_of_last: Plan | None = None
+    edits: list[dict[str, Any]] = []
     for path in arguments.path:
+        edits += fix_dataset(path, arguments) if arguments.fix else ()
         try:
             found, planned = _check_path(path)
         except UsageError:
@@ -121,11 +125,11 @@ def check(arguments: Arguments) -> int:
         plan_of_last = planned or plan_of_last
     failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
-        document = {
+        document: dict[str, Any] = {
             "findings": [asdict(finding) for finding in findings],
             "plan": _plan_fields(plan_of_last) if plan_of_last else None,
         }
-        print(json.dumps(document))
+        print(json.dumps({**document, "edits": edits} if arguments.fix else document))
     else:
         print_findings(findings)
         print("this can't be trained" if failed else "no errors")

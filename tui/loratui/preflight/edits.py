@@ -64,7 +64,7 @@ def apply(edit: Edit, folder: Path, told: Callable[[int], None] = lambda _: None
     Raises:
         DatasetError: a file is not as it was when the edit was made up, a name is taken or leads out of the folder.
             Nothing was changed.
-        StorageError: the disk does not take it; what was changed already is as it was before.
+        StorageError: the disk does not take it. All is as before, or the message says how that is to be had.
     """
     root = opened(folder)
     _check_ready(root, edit.title, edit.changes)

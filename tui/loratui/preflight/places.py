@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 from loratui.preflight.draft_marks import FILE_NAME
+from loratui_protocol.dataset_folders import repeats_of
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.harmless import clean
 
 UNDO_FOLDER = ".loratui-undo"
 """Holds the records; like every folder with a dot it is no part of the dataset."""
-_SIDE_SUFFIX = ".set-aside"
 
 
 def opened(folder: Path) -> Path:
@@ -28,8 +28,10 @@ def opened(folder: Path) -> Path:
 
 
 def side_folder(root: Path) -> str:
-    """Return the name, relative to the dataset, of the folder for what is set aside; the real path has a name."""
-    return f"../{root.name}{_SIDE_SUFFIX}"
+    """Return the name, relative to the dataset, of the folder for what is set aside."""
+    # Beside a numbered folder a number means repeats: what is set aside would be trained.
+    named = f"{root.name}.set-aside"
+    return f"../{named}" if repeats_of(named) is None else f"../set-aside.{root.name}"
 
 
 def check_inside(root: Path, *names: str) -> None:
