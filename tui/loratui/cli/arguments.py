@@ -312,7 +312,7 @@ def _caption_options(parser: argparse.ArgumentParser) -> None:
         "--prune-above",
         type=share,
         metavar="SHARE",
-        help="remove tags that stand in at least this share of the captions (0.9), except the trigger",
+        help="remove tags that stand in at least this share of the captions (0.9), except --trigger",
     )
     bulk.add_argument("--prefix", metavar="TEXT", help="before every caption, with a space between")
     bulk.add_argument("--suffix", metavar="TEXT", help="behind every caption")

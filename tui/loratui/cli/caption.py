@@ -47,14 +47,20 @@ def _wishes(arguments: Arguments) -> Wishes:
     """Return what was typed.
 
     Raises:
-        UsageError: a trigger or a text to be replaced is empty, or a trigger has several lines.
+        UsageError: a trigger is missing, empty or has several lines, or a text to be replaced is empty.
     """
     replaced = tuple((old, new) for old, new in arguments.replace)
     trigger = None if arguments.trigger is None else arguments.trigger.strip()
     if any(not old for old, _ in replaced):
         raise UsageError("--replace: nothing can't be replaced", fix="give the text that is to go")
-    if trigger is not None and len(trigger.splitlines()) != 1:
+    is_none = trigger == "" and arguments.prune_above is not None
+    if trigger is not None and len(trigger.splitlines()) != 1 and not is_none:
         raise UsageError("--trigger takes one word or phrase", fix="write it as it is to stand in the captions")
+    if arguments.prune_above is not None and trigger is None:
+        # It stands in all captions: it would be the first to go.
+        raise UsageError(
+            "--prune-above has to know the trigger", fix="give --trigger T, or --trigger '' if there is none"
+        )
     return Wishes(
         text=arguments.set_text,
         replace=replaced,
@@ -62,7 +68,7 @@ def _wishes(arguments: Arguments) -> Wishes:
         prune_above=arguments.prune_above,
         prefix=arguments.prefix,
         suffix=arguments.suffix,
-        trigger=trigger,
+        trigger=trigger or None,
     )
 
 
@@ -100,7 +106,7 @@ def _undo(arguments: Arguments) -> int:
         record = str(undone.record) if undone.record else None
         print(json.dumps({"title": undone.title, "restored": undone.num_restored, "left": left, "record": record}))
     else:
-        print(f"taken back: {undone.title}, {undone.num_restored} changes")
+        print(f"taken back: {undone.title} ({undone.num_restored} of {undone.num_restored + len(left)} changes)")
     for name in left:
         print(f"left as it is, because somebody changed it since: {name}", file=sys.stderr)
     if undone.record:

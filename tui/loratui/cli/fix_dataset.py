@@ -1,4 +1,4 @@
-"""``check --fix`` for datasets: what can be set right in folders is shown, asked about and done, one after the other."""
+"""``check --fix`` for datasets: what can be set right is shown, asked about and done, one edit after the other."""
 
 import sys
 from collections.abc import Iterator

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loratui.preflight.caption_edits import Wishes, caption_edit
+from loratui.preflight.caption_words import has_trigger
 from loratui.preflight.captioned import Captioned, Pictures, caption_bytes
 from loratui.preflight.changes import Change, Edit, WriteFile
 from loratui.preflight.encodings import guessed
@@ -77,7 +78,12 @@ def _set_duplicates_aside(pictures: Pictures, _: Told) -> Edit:
 def _insert_trigger(pictures: Pictures, told: Told) -> Edit:
     if not told.trigger:
         return Edit(title="trigger", changes=())
-    return caption_edit(pictures, Wishes(trigger=told.trigger))
+    edit = caption_edit(pictures, Wishes(trigger=told.trigger))
+    # The folder's words do for a caption, and the trigger may be in them.
+    told_already = {
+        pictures.name(path) for path, words in pictures.uncaptioned.items() if has_trigger(words, told.trigger)
+    }
+    return Edit(title=edit.title, changes=tuple(each for each in edit.changes if each.path not in told_already))
 
 
 def _take_in_loose(pictures: Pictures, _: Told) -> Edit:
