@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from loratui.preflight.fixes import FIXES
+
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "findings.md"
 SOURCES = ("protocol", "tui", "agent")
@@ -245,7 +247,7 @@ def document() -> str:
 def _entry(code: str, places: list[Made]) -> str:
     severities = {each for place in places for each in place.severity.split("/")}
     told = " or ".join(each for each in SEVERITIES if each in severities)
-    fixable = ", *fixable*" if any(place.is_fixable for place in places) else ""
+    fixable = ", *fixable*" if code in FIXES or any(place.is_fixable for place in places) else ""
     texts = list(dict.fromkeys((_shown(place.what), _shown(place.fix)) for place in places))
     lines = [f"  - {what}" + (f" → {fix}" if fix else "") for what, fix in texts if what]
     return "\n".join([f"- **`{code}`** ({told}{fixable})", *lines])

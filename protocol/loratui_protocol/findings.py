@@ -8,7 +8,10 @@ Severity = Literal["error", "warning", "info"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """``fix`` says what to do, ``path`` which file it is about, ``fixable`` whether ``check --fix`` can do it."""
+    """``fix`` says what to do, ``path`` which file it is about, ``fixable`` whether ``check --fix`` does it.
+
+    In folders it does so where there is one way to: which of two captions is meant is for a person to say.
+    """
 
     code: str
     severity: Severity

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from loratui.cli.dataset_options import caption_options, fix_options
 from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
@@ -69,6 +70,20 @@ class Arguments(argparse.Namespace):
     fix: bool
     to: str
     to_file: Path | None
+    dry_run: bool
+    trigger: str | None
+    repeats: int | None
+    folder: Path
+    set_text: str | None
+    prefix: str | None
+    suffix: str | None
+    replace: list[list[str]]
+    remove_tag: list[str]
+    prune_above: float | None
+    move_captions: bool
+    undo: bool
+    review: bool
+    list_captions: bool
 
 
 class Parser(argparse.ArgumentParser):
@@ -246,16 +261,20 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--fix",
         action="store_true",
-        help="write a config as it was read into a new file beside it, each changed line with its reason",
+        help="write a config as it was read into a new file beside it, and set right what can be in folders, with an "
+        "undo record",
+    )
+    fix_options(check)
+    check.add_argument(
+        "--crops", type=Path, metavar="FILE.jpg", help="and draw there what of the pictures of a config is cropped away"
     )
     check.add_argument("--json", action="store_true", help="one JSON document")
     convert = add("convert", "convert:convert", "write a config as our own file, or as one for sd-scripts")
     convert.add_argument("config", type=Path, metavar="CONFIG")
     convert.add_argument("--to", required=True, choices=("native", "kohya"), help="kohya: for sd-scripts")
     convert.add_argument("-o", dest="to_file", type=Path, metavar="F", help="a new file; by default standard output")
-    check.add_argument(
-        "--crops", type=Path, metavar="FILE.jpg", help="and draw there what of the pictures of a config is cropped away"
-    )
+    caption = add("caption", "caption:caption", "edit the captions of a folder in bulk, shown before and taken back")
+    caption_options(caption)
     plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan.add_argument("config", type=Path, metavar="CONFIG")
     which = plan.add_mutually_exclusive_group()

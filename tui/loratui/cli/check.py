@@ -5,9 +5,11 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from loratui.cli.arguments import Arguments
 from loratui.cli.crops import check_crops_file, show_crops
+from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.picture_progress import picture_progress
 from loratui.cli.plan_size import size_fields, size_rows
@@ -50,7 +52,9 @@ def check(arguments: Arguments) -> int:
     cropped: list[tuple[Picture, Placement]] = []
     if arguments.crops is not None:
         check_crops_file(arguments.crops)
+    edits: list[dict[str, Any]] = []
     for path in arguments.path:
+        edits += fix_dataset(path, arguments) if arguments.fix else ()
         try:
             found, checked = _check_path(path, is_quiet=arguments.json)
         except UsageError:
@@ -67,19 +71,20 @@ def check(arguments: Arguments) -> int:
             fixed.append(written)
     failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
-        document: dict[str, object] = {
+        document: dict[str, Any] = {
             "findings": [asdict(finding) for finding in findings],
             "plan": _plan_fields(plan_of_last) if plan_of_last else None,
             "buckets": [asdict(row) for row in rows_of_last],
         }
         if arguments.fix:
-            document |= {"fixed": [str(each.path) for each in fixed], "diff": "\n".join(each.diff for each in fixed)}
+            diff = "\n".join(each.diff for each in fixed)
+            document |= {"fixed": [str(each.path) for each in fixed], "diff": diff, "edits": edits}
         print(json.dumps(document))
     else:
         print_findings(findings)
         for each in fixed:
             print(f"{each.diff}\nwritten: {each.path}")
-        if arguments.fix and not fixed:
+        if arguments.fix and not (fixed or edits):
             print("nothing in it can be fixed by itself")
         print("this can't be trained" if failed else "no errors")
     if arguments.crops is not None:

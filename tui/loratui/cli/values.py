@@ -49,3 +49,14 @@ def reliability(text: str) -> float:
         return read_share(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no share; write 0.99 for 99 %") from error
+
+
+def share(text: str) -> float:
+    """Return a share above 0, at most 1."""
+    try:
+        found = read_share(text)
+    except ValueError:
+        found = 0.0
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write 0.9 for nine in ten")
+    return found

@@ -84,6 +84,12 @@ def review(folder: Path, names: Iterable[str]) -> None:
         _write(folder, left)
 
 
+def file_of(drafts: Mapping[str, Draft]) -> bytes:
+    """Return what a file of these marks holds."""
+    fields = {name: asdict(drafts[name]) for name in sorted(drafts)}
+    return json.dumps({"version": _VERSION, "drafts": fields}, indent=1).encode("ascii") + b"\n"
+
+
 def _draft(fields: Any) -> Draft | None:
     match fields:
         case {"by": str(by), "sha256": str(sha256), "at": str(at)}:
@@ -108,15 +114,13 @@ def _sha256(path: Path) -> str:
 def _write(folder: Path, drafts: Mapping[str, Draft]) -> None:
     path = folder / FILE_NAME
     temporary = path.with_name(f"{FILE_NAME}.{os.getpid()}.tmp")
-    fields = {name: asdict(drafts[name]) for name in sorted(drafts)}
     try:
-        if not fields:
+        if not drafts:
             path.unlink(missing_ok=True)
             return
         temporary.unlink(missing_ok=True)
-        with temporary.open("x", encoding="ascii") as file:
-            json.dump({"version": _VERSION, "drafts": fields}, file, indent=1)
-            file.write("\n")
+        with temporary.open("xb") as file:
+            file.write(file_of(drafts))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -1,13 +1,14 @@
 """Looks at a config and its dataset as a whole, before anything is rented: every front end tells the same findings."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loratui.domain.config_for_base import for_base
 from loratui.domain.config_hints import hints, mirrored
 from loratui.preflight.captions import look_at_captions
+from loratui.preflight.fixes import FIXES
 from loratui.preflight.look import look_at_pictures
 from loratui.preflight.workers import Progress
 from loratui.sessions.base_kind import kind_told_here, prediction_told_here
@@ -87,11 +88,11 @@ def check_config(path: Path, *, stop_at_epoch: int | None = None, progress: Prog
         progress=progress,
     ).findings
     of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
-    of_dataset = (*dataset.findings, *of_pictures)
+    of_dataset = _marked((*dataset.findings, *of_pictures))
     if errors := [each for each in of_dataset if each.severity == "error"]:
         raise DatasetRefusedError(errors, (*of_config, *of_dataset))
     planned = make_plan(config, dataset.pictures)
-    findings = (*of_config, *of_dataset, *look_at_captions(dataset, config, planned), *planned.findings)
+    findings = (*of_config, *of_dataset, *_marked(look_at_captions(dataset, config, planned)), *planned.findings)
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
 
 
@@ -105,7 +106,12 @@ def check_folder(folder: Path, progress: Progress | None = None) -> tuple[Datase
     of_pictures = look_at_pictures(dataset.pictures, dataset.unusable, progress=progress).findings
     # A folder says nothing of a base model; of those there are, almost all read CLIP's tokens.
     config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(folder))
-    return dataset, [*dataset.findings, *of_pictures, *look_at_captions(dataset, config, None)]
+    return dataset, _marked((*dataset.findings, *of_pictures, *look_at_captions(dataset, config, None)))
+
+
+def _marked(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings, with a mark on those that can be set right in the folder."""
+    return [replace(each, fixable=each.fixable or each.code in FIXES) for each in findings]
 
 
 def check_base_model(config: TrainingConfig) -> None:

@@ -1,0 +1,61 @@
+"""What can be typed to edit a dataset: options of ``caption`` and of ``check --fix``."""
+
+import argparse
+from pathlib import Path
+
+from loratui.cli.values import positive, share
+
+
+def fix_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``check --fix`` of folders takes."""
+    options = parser.add_argument_group("with --fix, for folders; each edit is shown and asked about")
+    options.add_argument("--yes", action="store_true", help="ask nothing")
+    options.add_argument("--dry-run", action="store_true", help="show everything and change nothing")
+    options.add_argument(
+        "--trigger", metavar="T", help="what is to stand in every caption; by default the config's trigger_word"
+    )
+    options.add_argument(
+        "--repeats",
+        type=positive,
+        metavar="N",
+        help="move the pictures of a flat folder into N_name, which shows each N times an epoch",
+    )
+
+
+def caption_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``caption`` takes."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of pictures, or of numbered folders")
+    bulk = parser.add_argument_group("edits, done in this order")
+    bulk.add_argument("--set", dest="set_text", metavar="TEXT", help="the caption of every picture")
+    bulk.add_argument(
+        "--replace",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("OLD", "NEW"),
+        help="put NEW for OLD, exactly as written; may be given more than once",
+    )
+    bulk.add_argument(
+        "--remove-tag", action="append", default=[], metavar="TAG", help="of tags between commas; may be given again"
+    )
+    bulk.add_argument(
+        "--prune-above",
+        type=share,
+        metavar="SHARE",
+        help="remove tags that stand in at least this share of the captions (0.9), except --trigger",
+    )
+    bulk.add_argument("--prefix", metavar="TEXT", help="before every caption, with a space between")
+    bulk.add_argument("--suffix", metavar="TEXT", help="behind every caption")
+    bulk.add_argument(
+        "--trigger", metavar="T", help="in every caption: put first where it is missing, corrected in another case"
+    )
+    others = parser.add_argument_group("or one of these").add_mutually_exclusive_group()
+    others.add_argument(
+        "--move-captions", action="store_true", help="bring captions from folders of captions and from odd names"
+    )
+    others.add_argument("--review", action="store_true", help="say that all drafts have been read")
+    others.add_argument("--list", dest="list_captions", action="store_true", help="show all captions")
+    others.add_argument("--undo", action="store_true", help="take back the newest edit of the folder")
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show everything and change nothing")
+    parser.add_argument("--json", action="store_true", help="one JSON document")

@@ -1,0 +1,42 @@
+"""Which text the bytes of a caption are: UTF-8, or what editors wrote instead of it."""
+
+import codecs
+import re
+
+_MARKED = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    # Before UTF-16, whose mark it begins with.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_FOREIGN = re.compile(rb"[\x80-\xff]{3}")
+"""Western languages have letters with accents one or two at a time. More in a row are another script's."""
+_WESTERN = re.compile(
+    "[\x00-\x7f\u00a0-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u2013-\u201e\u2020-\u2026\u20ac]*"
+)
+
+
+def guessed(content: bytes) -> str | None:
+    """Return the text, without a byte order mark; None where no encoding is likely enough to be taken for it."""
+    for mark, encoding in _MARKED:
+        if content.startswith(mark):
+            return _decoded(content, encoding)
+    # UTF-16 without its mark: no text has NULs, and Western text in UTF-16 has one in each pair.
+    if b"\0" in content:
+        wide = "utf-16-le" if content[1::2].count(0) >= content[::2].count(0) else "utf-16-be"
+        text = _decoded(content, wide)
+        return None if text is None or "\0" in text else text
+    text = _decoded(content, "utf-8")
+    if text is not None or _FOREIGN.search(content):
+        return text
+    text = _decoded(content, "cp1252")
+    return text if text is not None and _WESTERN.fullmatch(text) else None
+
+
+def _decoded(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
