@@ -137,7 +137,7 @@ def test_a_dataset_that_is_missing_empty_or_damaged_is_status_3(cli):
     path = config_file(cli)
     pictures = cli.folder / "pictures"
     next(pictures.rglob("*.png")).write_bytes(b"\x89PNG\r\n\x1a\n damaged")
-    refused(cli.run("train", path, "--on", "local"), 3, "dataset.unreadable")
+    refused(cli.run("train", path, "--on", "local"), 3, "picture.truncated")
     for picture in pictures.rglob("*.png"):
         picture.unlink()
     refused(cli.run("train", path, "--on", "local"), 3, "dataset.empty")

@@ -90,9 +90,11 @@ def check_config(path: Path, *, stop_at_epoch: int | None = None, progress: Prog
     of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
     of_dataset = _marked((*dataset.findings, *of_pictures))
     if errors := [each for each in of_dataset if each.severity == "error"]:
-        raise DatasetRefusedError(errors, (*of_config, *of_dataset))
+        of_captions = _marked(look_at_captions(dataset, config, None))
+        raise DatasetRefusedError(errors, (*of_config, *of_dataset, *of_captions))
     planned = make_plan(config, dataset.pictures)
-    findings = (*of_config, *of_dataset, *_marked(look_at_captions(dataset, config, planned)), *planned.findings)
+    of_captions = _marked(look_at_captions(dataset, config, planned))
+    findings = (*of_config, *of_dataset, *of_captions, *planned.findings)
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
 
 
