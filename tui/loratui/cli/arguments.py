@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from loratui.captioning.captioner import KINDS
 from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
@@ -65,6 +66,12 @@ class Arguments(argparse.Namespace):
     action: str | None
     rental: str | None
     all: bool
+    dataset: Path
+    captioner: str
+    model: str | None
+    threshold: float | None
+    trigger: str | None
+    overwrite: bool
 
 
 class Parser(argparse.ArgumentParser):
@@ -247,6 +254,10 @@ def build_parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="the same, on every GPU that can be rented now")
     plan.add_argument("--json", action="store_true", help="one JSON document")
 
+    caption = add("caption", "draft:draft", "let a model draft captions for the pictures that have none of yours")
+    caption.add_argument("dataset", type=Path, metavar="DIR", help="a dataset, or a folder of pictures")
+    _draft_options(caption)
+
     config = add("config", "preferences:show", "show the settings of loratui itself")
     actions = config.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     show = actions.add_parser("show", help="every setting and its value")
@@ -257,6 +268,29 @@ def build_parser() -> argparse.ArgumentParser:
     )
     actions.add_parser("path", help="where the settings file is").set_defaults(handler="preferences:path")
     return parser
+
+
+def _draft_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--with",
+        dest="captioner",
+        choices=tuple(KINDS),
+        required=True,
+        help="wd14 writes Danbooru's tags; florence2 and blip write sentences, and need torch on this machine",
+    )
+    parser.add_argument(
+        "--model", metavar="PATH|ID", help="a folder or file of this machine, or a hub id (org/name@revision)"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=reliability,
+        metavar="0.35",
+        help="how sure wd14 must be of a tag; of a character's name at least 0.85",
+    )
+    parser.add_argument("--trigger", metavar="T", help="a word that is put in front of every draft")
+    parser.add_argument("--overwrite", action="store_true", help="replace captions that a person wrote, too")
+    parser.add_argument("--yes", action="store_true", help="download the model without asking")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
