@@ -23,6 +23,8 @@ _MAX_PAGES = 20
 _BLOCK_BYTES = 1 << 20
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
+_AGAIN = (408, 416, 425, 429)
+"""Statuses that say nothing of whether there is such a file; 416: there are fewer bytes of it than are here."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -49,7 +51,7 @@ class Hub:
             if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
                 raise _nonsense(self.url)
             found: dict[str, tuple[int, str]] = {}
-            page = f"{api}/tree/{commit}"
+            page = f"{api}/tree/{commit}?recursive=1"
             for _ in range(_MAX_PAGES):
                 rows, following = _json(client, page, hub_id)
                 found |= _files(rows, self.url)
@@ -107,7 +109,8 @@ def _bring(url: str, part: Path, size: int, progress: Callable[[int], None]) -> 
                 if answer.status_code != 206:
                     file.truncate(0)
                     digest, here = hashlib.sha256(), 0
-                for block in answer.iter_bytes(_BLOCK_BYTES):
+                # As they come: whole blocks would be lost with a connection that breaks off before they are full.
+                for block in answer.iter_bytes():
                     if here + len(block) > size:
                         raise ModelError(
                             f"{clean(url, 200)} is longer than the {size} bytes that were announced",
@@ -151,11 +154,13 @@ def _answer(client: httpx.Client, url: str, start: int = 0) -> Iterator[httpx.Re
     _check_is_private(url)
     with client.stream("GET", url, headers={"Range": f"bytes={start}-"} if start else {}) as answer:
         _check_is_private(str(answer.url))
+        if answer.status_code in _AGAIN or answer.status_code >= 500:
+            raise httpx.RemoteProtocolError(f"it answered {answer.status_code}")
         if answer.status_code not in (200, 206):
             raise ModelError(
                 f"{clean(url, 200)} is not there, or not for everyone ({answer.status_code})",
                 fix="check the model's name and revision; or download it yourself and name the folder with --model",
-                code="model.missing" if answer.status_code in (401, 403, 404, 410) else "model.network",
+                code="model.missing",
             )
         goes_on = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         if answer.status_code == 206 and (goes_on is None or int(goes_on[1]) != start):
@@ -198,8 +203,8 @@ def _files(rows: Any, hub_url: str) -> dict[str, tuple[int, str]]:
     found = {}
     for row in rows if isinstance(rows, list) else [None]:
         match row:
-            case {"type": "file", "path": str(name), "size": int(size)} if 0 <= size <= MAX_FILE_BYTES:
-                found[name] = (size, _sha256(row.get("lfs")))
+            case {"type": "file", "path": str(name), "size": int(size), **rest} if 0 <= size <= MAX_FILE_BYTES:
+                found[name] = (size, _sha256(rest.get("lfs")))
             case {"type": "directory"}:
                 pass
             case _:
