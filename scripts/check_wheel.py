@@ -16,6 +16,7 @@ NEEDED = (
     *(f"{package}/py.typed" for package in sorted(PACKAGES)),
     "loratui/ui/loratui.tcss",
     "loratui/remote/probe.sh",
+    *(f"loratui/presets/{name}.toml" for name in ("common", "first-run", "face", "character", "style", "object")),
     "loratui_agent/demo/tiny/model_index.json",
     "loratui_agent/demo/tiny/unet/diffusion_pytorch_model.safetensors",
     "loratui_agent/train/sd15/unet/config.json",

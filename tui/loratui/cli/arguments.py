@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from loratui.captioning.captioner import KINDS
 from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
+from loratui.domain.presets import BASES
 from loratui.domain.run import CommandKind
 from loratui_protocol.errors import UsageError
 
@@ -72,6 +73,15 @@ class Arguments(argparse.Namespace):
     threshold: float | None
     trigger: str | None
     overwrite: bool
+    preset: str | None
+    base: str | None
+    kind: str | None
+    data: Path | None
+    name: str | None
+    output: Path | None
+    list: bool
+    from_run: str | None
+    save_preset: str | None
 
 
 class Parser(argparse.ArgumentParser):
@@ -258,6 +268,11 @@ def build_parser() -> argparse.ArgumentParser:
     caption.add_argument("dataset", type=Path, metavar="DIR", help="a dataset, or a folder of pictures")
     _draft_options(caption)
 
+    new = add(
+        "new", "new:new", "ask a handful of questions and write a training config, with a reason for every setting"
+    )
+    _new_options(new)
+
     config = add("config", "preferences:show", "show the settings of loratui itself")
     actions = config.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     show = actions.add_parser("show", help="every setting and its value")
@@ -268,6 +283,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     actions.add_parser("path", help="where the settings file is").set_defaults(handler="preferences:path")
     return parser
+
+
+def _new_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", metavar="NAME", help="what the pictures show; --list names them all")
+    parser.add_argument("--base", metavar="MODEL", help=f"a hub id, a path, or one of {', '.join(BASES)}")
+    parser.add_argument("--kind", choices=BASES, help="which kind of model that is, where nobody can tell")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder of pictures")
+    parser.add_argument("--trigger", metavar="T", help="the word that calls what is learned")
+    parser.add_argument("--name", metavar="NAME", help="what the LoRA is called")
+    parser.add_argument("--gpu", metavar="NAME", help="fit it to the memory of this GPU (RTX 4090, 12GB)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="by default NAME.toml; never overwritten")
+    parser.add_argument("--yes", action="store_true", help="ask nothing: what is not given is as usual")
+    parser.add_argument("--list", action="store_true", help="list the presets, yours first")
+    parser.add_argument("--from-run", metavar="RUN", help="with --save-preset: the finished run to make one of")
+    parser.add_argument("--save-preset", metavar="NAME", help="keep the settings of a run as a preset of yours")
 
 
 def _draft_options(parser: argparse.ArgumentParser) -> None:
