@@ -9,7 +9,7 @@ from PIL import Image
 
 from loratui.captioning.wd14 import Tagger
 from loratui.preflight.draft_marks import FILE_NAME, read, review, unreviewed
-from loratui.sessions.drafting import draft, persons_caption, pictures_of, with_trigger
+from loratui.sessions.drafting import draft, persons_caption, pictures_of, replace_captions, with_trigger
 from loratui_protocol.errors import DatasetError, StorageError
 from support.tiny_tagger import write_tagger
 
@@ -47,6 +47,8 @@ def test_a_caption_of_a_person_stays_unless_told(tagger: Tagger, blue: Path, ext
     assert sorted(path.name for path in blue.parent.iterdir()) == ["blue.png", own.name] or extension == ".caption"
     replaced = draft(blue, tagger, may_replace=True)
     assert replaced.path == own
+    assert own.read_text("utf-8") == "the sea", "until all others are thought of"
+    replace_captions([kept, replaced], tagger.name)
     assert own.read_text("utf-8") == "blue background\n"
     assert persons_caption(blue) is None
 

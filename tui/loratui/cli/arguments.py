@@ -67,7 +67,7 @@ class Arguments(argparse.Namespace):
     action: str | None
     rental: str | None
     all: bool
-    dataset: Path
+    folder: Path
     captioner: str
     model: str | None
     threshold: float | None
@@ -265,7 +265,7 @@ def build_parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="one JSON document")
 
     caption = add("caption", "draft:draft", "let a model draft captions for the pictures that have none of yours")
-    caption.add_argument("dataset", type=Path, metavar="DIR", help="a dataset, or a folder of pictures")
+    caption.add_argument("folder", type=Path, metavar="DIR", help="a dataset, or a folder of pictures")
     _draft_options(caption)
 
     new = add(

@@ -13,7 +13,7 @@ from loratui.captioning.download import Hub
 from loratui.cli.arguments import Arguments
 from loratui.cli.limits import agrees
 from loratui.domain import formatting
-from loratui.sessions.drafting import Outcome, persons_caption, pictures_of
+from loratui.sessions.drafting import Outcome, persons_caption, pictures_of, replace_captions
 from loratui.sessions.drafting import draft as draft_one
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
@@ -33,7 +33,7 @@ def draft(arguments: Arguments) -> int:
     if "," in trigger or "\n" in trigger:
         raise UsageError("a trigger is one tag, without commas", fix="give the others to loratui caption --prefix")
     check_installed(kind)
-    pictures = pictures_of(arguments.dataset)
+    pictures = pictures_of(arguments.folder)
     if not arguments.overwrite and all(map(persons_caption, pictures)):
         return _sum_up(arguments, [Outcome(picture=picture, is_kept=True) for picture in pictures])
     model = _model(arguments, kind)
@@ -43,6 +43,8 @@ def draft(arguments: Arguments) -> int:
     outcomes = []
     for number, picture in enumerate(pictures, 1):
         outcomes.append(_draft_told(arguments, captioner, picture, trigger, f"{number}/{len(pictures)}"))
+    # Until here an interruption costs nobody a caption.
+    replace_captions(outcomes, captioner.name)
     return _sum_up(arguments, outcomes)
 
 

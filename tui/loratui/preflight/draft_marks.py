@@ -121,12 +121,14 @@ def _write(folder: Path, drafts: Mapping[str, Draft]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DatasetError(
             f"{path} can't be written ({error.strerror or error}): drafts would pass for captions of yours",
             fix="check the folder's permissions and the room on its disk",
             code="caption.draft_marks",
         ) from error
+    finally:
+        # Whoever is interrupted in between leaves nothing half there, either.
+        temporary.unlink(missing_ok=True)
 
 
 def _unreadable(path: Path, why: str) -> DatasetError:

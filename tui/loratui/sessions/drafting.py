@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +17,17 @@ from loratui_protocol.harmless import clean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a picture: a caption was written into ``path``, or ``why`` not; ``is_kept``: it has a person's."""
+    """What became of a picture: a caption was written into ``path``, or ``why`` not; ``is_kept``: it has a person's.
+
+    ``replaces``: a person's caption is still in ``path``, until ``replace_captions``.
+    """
 
     picture: Path
     path: Path | None = None
     caption: str = ""
     why: str = ""
     is_kept: bool = False
+    replaces: bool = False
 
 
 def pictures_of(folder: Path) -> list[Path]:
@@ -59,7 +64,7 @@ def persons_caption(picture: Path) -> Path | None:
 def draft(picture: Path, captioner: Captioner, trigger: str = "", *, may_replace: bool = False) -> Outcome:
     """Write a caption for a picture, marked as a draft; a picture that can't be read costs no more than its caption.
 
-    ``may_replace``: even where a person wrote one.
+    ``may_replace``: also think of one where a person wrote one, and leave that there for ``replace_captions``.
 
     Raises:
         DatasetError: the marks can't be read or written.
@@ -79,8 +84,16 @@ def draft(picture: Path, captioner: Captioner, trigger: str = "", *, may_replace
     if own and not may_replace:
         return Outcome(picture=picture, why="it has a caption of yours by now", is_kept=True)
     path = own or picture.with_suffix(CAPTION_EXTENSIONS[0])
-    _put(path, f"{caption}\n".encode(), captioner.name)
-    return Outcome(picture=picture, path=path, caption=caption)
+    if own is None:
+        _put(path, caption, captioner.name)
+    return Outcome(picture=picture, path=path, caption=caption, replaces=own is not None)
+
+
+def replace_captions(outcomes: Iterable[Outcome], by: str) -> None:
+    """Put drafts into the place of a person's captions, all together, once there are all; errors as in ``draft``."""
+    for outcome in outcomes:
+        if outcome.replaces and outcome.path is not None:
+            _put(outcome.path, outcome.caption, by)
 
 
 def with_trigger(caption: str, trigger: str) -> str:
@@ -103,8 +116,9 @@ def _content(path: Path) -> bytes:
         ) from error
 
 
-def _put(path: Path, content: bytes, by: str) -> None:
+def _put(path: Path, caption: str, by: str) -> None:
     """Write a draft in one piece, marked first: whatever comes between, it does not pass for a person's caption."""
+    content = f"{caption}\n".encode()
     sha256, today = hashlib.sha256(content).hexdigest(), datetime.now().astimezone().date().isoformat()
     mark(path.parent, {path.name: Draft(by=by, sha256=sha256, at=today)})
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
