@@ -114,8 +114,8 @@ def test_large_files_are_checked_against_what_the_hub_says_of_them_the_first_tim
     model = models.on_hub("org/name", BLIP, hub)
     assert [file.name for file in model.files] == [
         "config.json",
-        "preprocessor_config.json",
         "model.safetensors",
+        "preprocessor_config.json",
         "vocab.txt",
     ]
     server.model["model.safetensors"] = b"y"

@@ -1,11 +1,24 @@
-"""Captions in sentences, by a small BLIP of random weights that is made here and knows one word."""
+"""Captions in sentences, by a BLIP that knows one word and a Florence-2 that has learned nothing, both made here."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
-from transformers import BertTokenizerFast, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    BartTokenizerFast,
+    BertTokenizerFast,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessor,
+    BlipProcessor,
+    CLIPImageProcessorPil,
+    Florence2Config,
+    Florence2ForConditionalGeneration,
+    Florence2Processor,
+)
+from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
 
 from loratui.captioning.prose import Describer, tidy
 from loratui_protocol.errors import ModelError
@@ -33,6 +46,53 @@ def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = BertTokenizerFast(vocab=str(folder / "words.txt"), additional_special_tokens=["[DEC]"])
     BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def florence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model that says whatever its random weights make of the picture."""
+    folder = tmp_path_factory.mktemp("florence")
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(ByteLevel.alphabet())]
+    vocab = {word: number for number, word in enumerate(words)}
+    tokenizer = BartTokenizerFast(vocab=vocab, merges=[], extra_special_tokens={"image_token": "<image>"})
+    vision = Florence2VisionConfig(
+        depths=(1,),
+        patch_size=(7,),
+        patch_stride=(4,),
+        patch_padding=(3,),
+        patch_prenorm=(False,),
+        embed_dim=(8,),
+        num_heads=(1,),
+        num_groups=(1,),
+        window_size=4,
+        projection_dim=8,
+        max_position_embeddings=16,
+    )
+    layers = {f"{part}_{name}": 1 for part in ("encoder", "decoder") for name in ("layers", "attention_heads")}
+    text = {**layers, "d_model": 8, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "vocab_size": len(tokenizer)}
+    config = Florence2Config(
+        text_config={**text, "decoder_start_token_id": 2, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
+        vision_config=vision,
+        image_token_id=tokenizer.image_token_id,
+        is_encoder_decoder=True,
+    )
+    torch.manual_seed(0)
+    Florence2ForConditionalGeneration(config).save_pretrained(folder)
+    preparing = CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False)
+    # 8 x 8 patches, and what stands for all of them.
+    preparing.image_seq_length = 65
+    Florence2Processor(preparing, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def test_florence_2_is_asked_for_a_caption_and_answers_the_same_every_time(florence: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "a.png")
+    describer = Describer(florence, "florence2")
+    said = describer.caption(tmp_path / "a.png")
+    assert said == describer.caption(tmp_path / "a.png")
+    assert said
+    assert "\n" not in said
+    assert not any(word in said for word in ("<s>", "<pad>", "<image>"))
 
 
 def test_a_picture_is_described_in_the_words_of_the_model(blip: Path, tmp_path: Path) -> None:

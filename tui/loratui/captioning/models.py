@@ -19,7 +19,7 @@ from loratui_protocol.harmless import clean
 
 _RECORD = "model.json"
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:@([\w][\w./-]{0,99}))?")
-_NEEDED = {True: (MODEL_FILE, TAGS_FILE), False: ("config.json", "preprocessor_config.json", "model.safetensors")}
+_NEEDED = {True: (MODEL_FILE, TAGS_FILE), False: ("config.json", "model.safetensors")}
 """By whether the model writes tags."""
 _HELPFUL = {
     True: (),
@@ -27,6 +27,8 @@ _HELPFUL = {
         "added_tokens.json",
         "generation_config.json",
         "merges.txt",
+        # Either of them says how pictures are prepared.
+        "preprocessor_config.json",
         "processor_config.json",
         "special_tokens_map.json",
         "tokenizer.json",
