@@ -4,10 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from loratui.captioning.captioner import KINDS
+from loratui.cli.beginning_options import draft_options, new_options
 from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
-from loratui.domain.presets import BASES
 from loratui.domain.run import CommandKind
 from loratui_protocol.errors import UsageError
 
@@ -266,12 +265,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     caption = add("caption", "draft:draft", "let a model draft captions for the pictures that have none of yours")
     caption.add_argument("folder", type=Path, metavar="DIR", help="a dataset, or a folder of pictures")
-    _draft_options(caption)
+    draft_options(caption)
 
     new = add(
         "new", "new:new", "ask a handful of questions and write a training config, with a reason for every setting"
     )
-    _new_options(new)
+    new_options(new)
 
     config = add("config", "preferences:show", "show the settings of loratui itself")
     actions = config.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
@@ -283,44 +282,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     actions.add_parser("path", help="where the settings file is").set_defaults(handler="preferences:path")
     return parser
-
-
-def _new_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", metavar="NAME", help="what the pictures show; --list names them all")
-    parser.add_argument("--base", metavar="MODEL", help=f"a hub id, a path, or one of {', '.join(BASES)}")
-    parser.add_argument("--kind", choices=BASES, help="which kind of model that is, where nobody can tell")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder of pictures")
-    parser.add_argument("--trigger", metavar="T", help="the word that calls what is learned")
-    parser.add_argument("--name", metavar="NAME", help="what the LoRA is called")
-    parser.add_argument("--gpu", metavar="NAME", help="fit it to the memory of this GPU (RTX 4090, 12GB)")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="by default NAME.toml; never overwritten")
-    parser.add_argument("--yes", action="store_true", help="ask nothing: what is not given is as usual")
-    parser.add_argument("--list", action="store_true", help="list the presets, yours first")
-    parser.add_argument("--from-run", metavar="RUN", help="with --save-preset: the finished run to make one of")
-    parser.add_argument("--save-preset", metavar="NAME", help="keep the settings of a run as a preset of yours")
-
-
-def _draft_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--with",
-        dest="captioner",
-        choices=tuple(KINDS),
-        required=True,
-        help="wd14 writes Danbooru's tags; florence2 and blip write sentences, and need torch on this machine",
-    )
-    parser.add_argument(
-        "--model", metavar="PATH|ID", help="a folder or file of this machine, or a hub id (org/name@revision)"
-    )
-    parser.add_argument(
-        "--threshold",
-        type=reliability,
-        metavar="0.35",
-        help="how sure wd14 must be of a tag; of a character's name at least 0.85",
-    )
-    parser.add_argument("--trigger", metavar="T", help="a word that is put in front of every draft")
-    parser.add_argument("--overwrite", action="store_true", help="replace captions that a person wrote, too")
-    parser.add_argument("--yes", action="store_true", help="download the model without asking")
-    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
