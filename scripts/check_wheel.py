@@ -18,6 +18,7 @@ NEEDED = (
     "loratui/remote/probe.sh",
     "loratui/preflight/data/clip_merges.txt.gz",
     "loratui/preflight/data/README.md",
+    *(f"loratui/presets/{name}.toml" for name in ("common", "first-run", "face", "character", "style", "object")),
     "loratui_agent/demo/tiny/model_index.json",
     "loratui_agent/demo/tiny/unet/diffusion_pytorch_model.safetensors",
     "loratui_agent/train/sd15/unet/config.json",

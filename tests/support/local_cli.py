@@ -52,12 +52,12 @@ class Command:
                     lines.append(line.rstrip("\n"))
                     self._changed.notify_all()
 
-    def wait_for(self, wanted: Callable[[str], bool]) -> str:
-        """Return the first line on stdout that is ``wanted``, once it is there."""
+    def wait_for(self, wanted: Callable[[str], bool], *, on_stderr: bool = False) -> str:
+        """Return the first line on stdout, or on stderr, that is ``wanted``, once it is there."""
         deadline_s = time.monotonic() + DEADLINE_S
         with self._changed:
             while True:
-                for line in self.lines:
+                for line in self.errors if on_stderr else self.lines:
                     if wanted(line):
                         return line
                 is_over = not any(reader.is_alive() for reader in self._readers)

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from loratui.cli.dataset_options import caption_options, fix_options
+from loratui.cli.beginning_options import draft_options, new_options
+from loratui.cli.dataset_options import caption_options, check_options, convert_options
 from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
@@ -84,6 +85,19 @@ class Arguments(argparse.Namespace):
     undo: bool
     review: bool
     list_captions: bool
+    captioner: str | None
+    model: str | None
+    threshold: float | None
+    overwrite: bool
+    preset: str | None
+    base: str | None
+    kind: str | None
+    data: Path | None
+    name: str | None
+    output: Path | None
+    list: bool
+    from_run: str | None
+    save_preset: str | None
 
 
 class Parser(argparse.ArgumentParser):
@@ -257,30 +271,23 @@ def build_parser() -> argparse.ArgumentParser:
     terminate.add_argument("--yes", action="store_true", help="ask nothing")
 
     check = add("check", "check:check", "say what is wrong with configs and datasets")
-    check.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
-    check.add_argument(
-        "--fix",
-        action="store_true",
-        help="write a config as it was read into a new file beside it, and set right what can be in folders, with an "
-        "undo record",
-    )
-    fix_options(check)
-    check.add_argument(
-        "--crops", type=Path, metavar="FILE.jpg", help="and draw there what of the pictures of a config is cropped away"
-    )
-    check.add_argument("--json", action="store_true", help="one JSON document")
+    check_options(check)
     convert = add("convert", "convert:convert", "write a config as our own file, or as one for sd-scripts")
-    convert.add_argument("config", type=Path, metavar="CONFIG")
-    convert.add_argument("--to", required=True, choices=("native", "kohya"), help="kohya: for sd-scripts")
-    convert.add_argument("-o", dest="to_file", type=Path, metavar="F", help="a new file; by default standard output")
-    caption = add("caption", "caption:caption", "edit the captions of a folder in bulk, shown before and taken back")
+    convert_options(convert)
+    caption = add("caption", "caption:caption", "edit the captions of a folder in bulk, or let a model draft them")
     caption_options(caption)
+    draft_options(caption)
     plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan.add_argument("config", type=Path, metavar="CONFIG")
     which = plan.add_mutually_exclusive_group()
     which.add_argument("--gpu", metavar="NAME", help="and what it takes on this GPU, by what can be rented now")
     which.add_argument("--all", action="store_true", help="the same, on every GPU that can be rented now")
     plan.add_argument("--json", action="store_true", help="one JSON document")
+
+    new = add(
+        "new", "new:new", "ask a handful of questions and write a training config, with a reason for every setting"
+    )
+    new_options(new)
 
     config = add("config", "preferences:show", "show the settings of loratui itself")
     actions = config.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)

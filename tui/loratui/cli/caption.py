@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,13 @@ _CAPTION_CHARS = 200
 
 def caption(arguments: Arguments) -> int:
     """Do the one thing that is asked for; 1 if not all could be taken back."""
+    if arguments.captioner is None and (arguments.model or arguments.overwrite or arguments.threshold is not None):
+        raise UsageError(
+            "--model, --threshold and --overwrite go with --with", fix="add --with wd14, or leave them out"
+        )
     wishes = _wishes(arguments)
+    if arguments.captioner is not None:
+        return _draft(arguments, replace(wishes, trigger=None))
     single = [arguments.undo, arguments.review, arguments.list_captions, arguments.move_captions]
     if sum(single) + wishes.any != 1:
         raise UsageError(
@@ -41,6 +48,20 @@ def caption(arguments: Arguments) -> int:
     if arguments.review:
         return _edit(arguments, review_edit(pictures))
     return _edit(arguments, move_captions(pictures) if arguments.move_captions else caption_edit(pictures, wishes))
+
+
+def _draft(arguments: Arguments, others: Wishes) -> int:
+    """Let a model draft captions; nothing else is done with them at once."""
+    single = [arguments.undo, arguments.review, arguments.list_captions, arguments.move_captions]
+    if any(single) or others.any or arguments.dry_run:
+        raise UsageError(
+            "caption does one thing at a time",
+            fix="draft first, with --with and --trigger alone; edit the drafts afterwards",
+        )
+    # What runs models takes a while to load.
+    from loratui.cli.draft import draft
+
+    return draft(arguments)
 
 
 def _wishes(arguments: Arguments) -> Wishes:

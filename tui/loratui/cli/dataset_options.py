@@ -1,4 +1,4 @@
-"""What can be typed to edit a dataset: options of ``caption`` and of ``check --fix``."""
+"""What can be typed to look at a config or a dataset and to set it right: ``check``, ``convert``, ``caption``."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,30 @@ from pathlib import Path
 from loratui.cli.values import positive, share
 
 
-def fix_options(parser: argparse.ArgumentParser) -> None:
+def check_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``check`` takes."""
+    parser.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="write a config as it was read into a new file beside it, and set right what can be in folders, with an "
+        "undo record",
+    )
+    _fix_options(parser)
+    parser.add_argument(
+        "--crops", type=Path, metavar="FILE.jpg", help="and draw there what of the pictures of a config is cropped away"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def convert_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``convert`` takes."""
+    parser.add_argument("config", type=Path, metavar="CONFIG")
+    parser.add_argument("--to", required=True, choices=("native", "kohya"), help="kohya: for sd-scripts")
+    parser.add_argument("-o", dest="to_file", type=Path, metavar="F", help="a new file; by default standard output")
+
+
+def _fix_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``check --fix`` of folders takes."""
     options = parser.add_argument_group("with --fix, for folders; each edit is shown and asked about")
     options.add_argument("--yes", action="store_true", help="ask nothing")

@@ -131,6 +131,9 @@ def _write(folder: Path, drafts: Mapping[str, Draft]) -> None:
             fix="check the folder's permissions and the room on its disk",
             code="caption.draft_marks",
         ) from error
+    finally:
+        # Whoever is interrupted in between leaves nothing half there, either.
+        temporary.unlink(missing_ok=True)
 
 
 def _unreadable(path: Path, why: str) -> DatasetError:
