@@ -27,8 +27,8 @@ AREAS = {
     "preset": "Presets",
 }
 CODE = re.compile(rf"({'|'.join(AREAS)})\.[a-z][a-z0-9_]*")
-FILES = frozenset({"config.json", "config.toml", "dataset.toml"})
-"""Names of files that look like codes."""
+FILES = (".json", ".toml", ".onnx", ".safetensors")
+"""Ends of names that look like codes and are those of files."""
 _MAX_NAMES = 2
 """Names that are followed to what they stand for."""
 SEVERITIES = ("error", "warning", "info")
@@ -68,7 +68,7 @@ def used_codes() -> set[str]:
         for path in sources()
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if CODE.fullmatch(node.value) and node.value not in FILES and not node.value.endswith(".invalid")
+        if CODE.fullmatch(node.value) and not node.value.endswith((*FILES, ".invalid"))
     }
 
 
@@ -188,7 +188,7 @@ class _Module:
         return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
     def _codes(self, node: ast.expr) -> list[str]:
-        return [text for text in self._texts(node) if CODE.fullmatch(text) and text not in FILES]
+        return [text for text in self._texts(node) if CODE.fullmatch(text) and not text.endswith(FILES)]
 
     def _texts(self, node: ast.expr | None, depth: int = 0) -> list[str]:
         """Return the texts that an expression may be."""

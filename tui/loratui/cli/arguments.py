@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratui.cli.beginning_options import draft_options, new_options
-from loratui.cli.dataset_options import caption_options, check_options, convert_options
+from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
 from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
@@ -278,12 +278,7 @@ def build_parser() -> argparse.ArgumentParser:
     caption_options(caption)
     draft_options(caption)
     plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
-    plan.add_argument("config", type=Path, metavar="CONFIG")
-    which = plan.add_mutually_exclusive_group()
-    which.add_argument("--gpu", metavar="NAME", help="and what it takes on this GPU, by what can be rented now")
-    which.add_argument("--all", action="store_true", help="the same, on every GPU that can be rented now")
-    plan.add_argument("--json", action="store_true", help="one JSON document")
-
+    plan_options(plan)
     new = add(
         "new", "new:new", "ask a handful of questions and write a training config, with a reason for every setting"
     )

@@ -1,4 +1,4 @@
-"""What can be typed to look at a config or a dataset and to set it right: ``check``, ``convert``, ``caption``."""
+"""What can be typed to look at a config or a dataset and to set it right."""
 
 import argparse
 from pathlib import Path
@@ -27,6 +27,15 @@ def convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG")
     parser.add_argument("--to", required=True, choices=("native", "kohya"), help="kohya: for sd-scripts")
     parser.add_argument("-o", dest="to_file", type=Path, metavar="F", help="a new file; by default standard output")
+
+
+def plan_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``plan`` takes."""
+    parser.add_argument("config", type=Path, metavar="CONFIG")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--gpu", metavar="NAME", help="and what it takes on this GPU, by what can be rented now")
+    which.add_argument("--all", action="store_true", help="the same, on every GPU that can be rented now")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _fix_options(parser: argparse.ArgumentParser) -> None:
