@@ -95,7 +95,7 @@ def test_pictures_deeper_inside_are_told_and_masks_are_none(tmp_path: Path) -> N
 def test_a_flat_folder_is_told_what_it_means(tmp_path: Path) -> None:
     fill(tmp_path / "mine", 3)
     found = look(tmp_path / "mine", trigger_word="zorbix")["dataset.flat"]
-    assert (found.severity, "10_zorbix" in found.fix) == ("info", True)
+    assert (found.severity, "--repeats 10" in found.fix) == ("info", True)
     subsets = (Subset(image_dir=str(tmp_path / "mine")),)
     assert "dataset.flat" not in {each.code for each in look_all(None, datasets=(DatasetConfig(subsets=subsets),))}
 

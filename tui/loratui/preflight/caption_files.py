@@ -152,7 +152,7 @@ def _drafts(folder: TrainedFolder) -> Iterator[Finding]:
         yield _warning(
             "caption.draft",
             f"{len(files)} of {len(folder.told)} captions are drafts by {models} that nobody has read ({first(files)})",
-            "read them and correct what is wrong; a caption that you change counts as yours",
+            "read them and correct what is wrong, then say so: loratui caption DIR --review",
             files[0],
         )
 

@@ -72,7 +72,7 @@ def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterato
                 severity="info",
                 what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its {len(folder.told)} "
                 "pictures once, and one without a caption has none; sd-scripts reads only folders as 10_zorbix",
-                fix=f"make a folder in it as 10_{clean(config.trigger_word or 'zorbix')}, and move the pictures there",
+                fix="to show each 10 times: loratui check DIR --fix --repeats 10, which makes a folder 10_name",
                 path=str(folder.path),
             )
         elif named[0] > _MANY_REPEATS and folder.path != root:

@@ -130,7 +130,7 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
                 severity,
                 f"{len(group)} of {len(told)} captions spell the trigger {quoted(trigger)} as {shown} "
                 f"({first(each.file or each.picture.path for each in group)}): {means}",
-                f"write {clean(trigger)} everywhere",
+                f"write {clean(trigger)} everywhere: loratui check CONFIG --fix shows it and does it",
                 group,
             )
     missing = [each for each in lacking if each.picture.path not in spelled]
@@ -139,7 +139,8 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
             "caption.trigger_missing",
             "warning",
             f"the trigger {quoted(trigger)} is in none of the {len(told)} captions: nothing teaches it",
-            f"begin every caption with it, or set caption_prefix = {_toml(trigger + ',')}",
+            f"begin every caption with it, as loratui check CONFIG --fix does, or set caption_prefix = "
+            f"{_toml(trigger + ',')}",
             missing,
         )
     elif missing:
