@@ -64,6 +64,17 @@ def test_a_run_with_a_broken_picture_is_refused_by_name(config: Path) -> None:
     assert caught.value.fix
 
 
+def test_what_could_be_trained_in_spite_of_all_is_refused_until_it_is_accepted_by_name(config: Path) -> None:
+    Image.new("I;16", (96, 64), 9000).save(config.parent / "pictures" / "1_cat" / "deep.png")
+    with pytest.raises(DatasetRefusedError, match="deep.png") as caught:
+        check_config(config)
+    assert "--accept picture.sixteen_bit" in caught.value.fix
+    assert check_config(config, accepted=["picture.sixteen_bit"]).plan.steps
+    break_some(config)
+    with pytest.raises(DatasetRefusedError, match="1.png"):
+        check_config(config, accepted=["picture.sixteen_bit", "picture.truncated"])
+
+
 def test_a_folder_of_nothing_but_broken_pictures_is_told_as_one(cli: LocalCli, config: Path) -> None:
     folder = config.parent / "pictures" / "1_cat"
     for path in folder.glob("*.png"):

@@ -29,7 +29,10 @@ from loratui_protocol.subsets import datasets_of
 def check_all(arguments: Arguments) -> list[Checked]:
     """Return all runs that are asked for, checked; errors as in ``check_config``."""
     return [
-        replace(check_config(path, stop_at_epoch=arguments.stop_at_epoch), resumed=arguments.resumed)
+        replace(
+            check_config(path, stop_at_epoch=arguments.stop_at_epoch, accepted=arguments.accept),
+            resumed=arguments.resumed,
+        )
         for path in arguments.configs
     ]
 

@@ -6,6 +6,7 @@ import sys
 from loratui.cli.arguments import Arguments
 from loratui.domain import formatting
 from loratui.domain.ledger import microseconds, time_microusd
+from loratui.sessions import checking
 from loratui_protocol.errors import UsageError
 
 
@@ -77,6 +78,7 @@ ACCEPTABLE = (
     "model.unsafe",
     "model.format",
     "model.truncated",
+    *checking.ACCEPTABLE,
 )
 """Codes of refusals that ``--accept`` goes on in spite of."""
 

@@ -1,7 +1,7 @@
 """Looks at a config and its dataset as a whole, before anything is rented: every front end tells the same findings."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
 from loratui_protocol.single_file import local_architecture
 from loratui_protocol.subsets import datasets_of, subsets_of
+
+ACCEPTABLE = ("picture.sixteen_bit", "picture.decoder_slow")
+"""Codes of errors in spite of which a trainer would train: certainly wrong, and for a person to say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +67,17 @@ class DatasetRefusedError(DatasetError):
         self.findings = tuple(findings)
 
 
-def check_config(path: Path, *, stop_at_epoch: int | None = None, progress: Progress | None = None) -> Checked:
+def check_config(
+    path: Path,
+    *,
+    stop_at_epoch: int | None = None,
+    accepted: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Checked:
     """Read a config and its dataset, every picture included. ``stop_at_epoch`` takes the place of the file's.
 
-    Ranks and alphas are those of the LoRA file that it goes on from.
+    Ranks and alphas are those of the LoRA file that it goes on from. Of ``ACCEPTABLE`` errors those that are
+    ``accepted`` are warnings.
 
     Raises:
         ConfigError, DatasetError, ModelError: it can't be trained. ``DatasetRefusedError`` has all that was found.
@@ -88,7 +98,7 @@ def check_config(path: Path, *, stop_at_epoch: int | None = None, progress: Prog
         progress=progress,
     ).findings
     of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
-    of_dataset = _marked((*dataset.findings, *of_pictures))
+    of_dataset = [_unless_accepted(each, accepted) for each in _marked((*dataset.findings, *of_pictures))]
     if errors := [each for each in of_dataset if each.severity == "error"]:
         of_captions = _marked(look_at_captions(dataset, config, None))
         raise DatasetRefusedError(errors, (*of_config, *of_dataset, *of_captions))
@@ -109,6 +119,14 @@ def check_folder(folder: Path, progress: Progress | None = None) -> tuple[Datase
     # A folder says nothing of a base model; of those there are, almost all read CLIP's tokens.
     config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(folder))
     return dataset, _marked((*dataset.findings, *of_pictures, *look_at_captions(dataset, config, None)))
+
+
+def _unless_accepted(finding: Finding, accepted: Collection[str]) -> Finding:
+    if finding.severity != "error" or finding.code not in ACCEPTABLE:
+        return finding
+    if finding.code in accepted:
+        return replace(finding, severity="warning", fix="")
+    return replace(finding, fix=f"{finding.fix}; to train in spite of it: --accept {finding.code}")
 
 
 def _marked(findings: Iterable[Finding]) -> list[Finding]:
