@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save, save_file
 
 from loratui_agent.model_path import resolve_model
 from loratui_agent.train import export, loop, samples, saving
-from loratui_agent.train.base_license import base_license
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import load_job
 from loratui_agent.train.run import Run
+from loratui_protocol.base_license import base_license
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.messages import ArtifactKind
 from loratui_protocol.safetensors_header import read_header

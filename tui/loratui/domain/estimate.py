@@ -16,6 +16,7 @@ from loratui.domain.estimate_work import Work
 from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
 from loratui.domain.offers import Offer
 from loratui.domain.saved_states import most_states
+from loratui.domain.seen_before import slow_of, told_by
 from loratui_protocol.inputs import EnvironmentKind
 
 BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD = "boot and image", "environment", "base model", "upload"
@@ -360,9 +361,12 @@ def _line(mbit_s: float | None) -> float | None:
     return mbit_s * _BYTES_PER_MBIT if mbit_s and mbit_s > 0 else None
 
 
-def _earlier(phase: str, offer: Offer, known: Known) -> MeasuredPhase | None:
-    return next((each for each in known.phases if (each.phase, each.provider) == (phase, offer.provider)), None)
+def _earlier(phase: str, offer: Offer, known: Known) -> list[MeasuredPhase]:
+    return [each for each in known.phases if (each.phase, each.provider) == (phase, offer.provider)]
 
 
-def _as_measured(earlier: MeasuredPhase) -> tuple[float, float, str]:
-    return earlier.seconds, earlier.seconds * _SLOW_LINE, f"measured in run {earlier.run}, on another machine perhaps"
+def _as_measured(earlier: Sequence[MeasuredPhase]) -> tuple[float, float, str]:
+    """Return what the newest took, what it takes if it goes badly, and whose figures these are."""
+    newest = earlier[0].seconds
+    slow = slow_of([each.seconds for each in earlier], _SLOW_LINE - 1)
+    return newest, max(newest, slow), f"{told_by(earlier[0].run, len(earlier))}, on another machine perhaps"

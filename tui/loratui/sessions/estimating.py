@@ -13,6 +13,7 @@ from loratui.domain.estimate_speeds import COMPARED_WITH, MeasuredSpeed, gpu_key
 from loratui.domain.estimate_work import Work, units_per_step, work_of
 from loratui.domain.ledger import Phase
 from loratui.domain.offers import Offer, OfferQuery
+from loratui.domain.seen_before import MOST_RUNS
 from loratui.providers.base import Provider
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.market import PROVIDERS, Answered, offers_of
@@ -28,8 +29,6 @@ from loratui_protocol.inputs import EnvironmentKind
 from loratui_protocol.messages import Record, Setup, Step
 from loratui_protocol.plan import Plan
 
-_NUM_RENTALS = 20
-"""So many of the newest are looked at: hosts, prices and our own programs change."""
 _NUM_RECORDS = 1000
 _MADE_S = 1.0
 """An environment that took less was there from a run before; a download that did says nothing of a speed."""
@@ -134,7 +133,7 @@ def known_facts(preferences: Settings, asked: Iterable[tuple[str, BaseKind | Non
     models: list[MeasuredModel] = []
     uplink: float | None = None
     with Store(preferences.database) as store, Rentals(preferences.database) as ledger:
-        for rental in ledger.rentals()[:_NUM_RENTALS]:
+        for rental in ledger.rentals()[:MOST_RUNS]:
             phases += _boot(ledger, rental)
             uplink = uplink or rental.uplink_bytes_per_s
             for run_id in rental.run_ids.split():
@@ -191,7 +190,7 @@ def _model(rental: StoredRental, name: str, records: Iterable[Record]) -> list[M
 
 
 def _speeds(store: Store, asked: Mapping[str, BaseKind | None]) -> list[MeasuredSpeed]:
-    """Return how fast runs were, wherever they were: of each GPU, kind of model and size of a step, the newest.
+    """Return how fast runs were, wherever they were: of each GPU, kind of model and size of a step, the newest ones.
 
     A run with a base model of unknown kind says nothing.
     """
@@ -211,12 +210,15 @@ def _speeds(store: Store, asked: Mapping[str, BaseKind | None]) -> list[Measured
             # Which of its steps were the large ones, its record does not say.
             continue
         of = gpu_key(run.gpu), kind.name, size
-        if of in found:
+        newest = found.get(of)
+        if newest is not None and len(newest.before) + 1 >= MOST_RUNS:
             continue
         # The last ones: the first steps are slower, and a long run has very many.
         last = store.records(run.id, after_seq=max(0, run.head - _NUM_RECORDS))
         speed = measured_speed(gpu=run.gpu, kind=kind, run=run.name, it_s=_steps_on_gpu(last), units_per_step=size)
-        if speed is not None:
+        if speed is not None and newest is not None:
+            found[of] = replace(newest, before=(*newest.before, speed.units_per_s))
+        elif speed is not None:
             found[of] = speed
     return list(found.values())
 
