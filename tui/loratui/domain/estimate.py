@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from loratui.domain import formatting
 from loratui.domain.base_kinds import LARGEST
 from loratui.domain.estimate_speeds import MeasuredSpeed, Speed, speed_of
-from loratui.domain.estimate_work import Work
+from loratui.domain.estimate_work import Load, Work
+from loratui.domain.grid_cost import MeasuredPicture
 from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
 from loratui.domain.offers import Offer
 from loratui.domain.saved_states import most_states
@@ -34,7 +35,7 @@ _UPLINK_BYTES_PER_S = 10 * _BYTES_PER_MBIT
 _DOWNLINK_BYTES_PER_S = 20 * _BYTES_PER_MBIT
 _LOAD_S, _SLOW_LOAD_S = 20, 60
 _FILE_S, _SLOW_FILE_S = 2, 10
-_STEP_S, _SLOW_STEP_S = 0.05, 0.1
+STEP_S, _SLOW_STEP_S = 0.05, 0.1
 """A step takes that long, however little is in it: small ones wait for the processor, not for the GPU."""
 _SAVED_EVERY_S = 120
 """Where the config does not say it the state is saved by the clock: docs/config.md."""
@@ -161,6 +162,7 @@ class Known:
     speeds: Sequence[MeasuredSpeed] = ()
     phases: Sequence[MeasuredPhase] = ()
     models: Sequence[MeasuredModel] = ()
+    pictures: Sequence[MeasuredPicture] = ()
     uplink_bytes_per_s: float | None = None
     downlink_bytes_per_s: float | None = None
     memory_gb_per_s: Mapping[str, float] = field(default_factory=dict)
@@ -285,15 +287,23 @@ def _upload_rate(offer: Offer, known: Known) -> float:
     return min(known.uplink_bytes_per_s or _UPLINK_BYTES_PER_S, _host_line(offer)[0])
 
 
+def training_s(load: Load, speed: Speed) -> tuple[float, float]:
+    """Return how long the steps of a run take, its base model being loaded: likely, and if it goes badly."""
+    return (
+        max(load.training_units / speed.likely, load.steps * STEP_S),
+        max(load.training_units / speed.slow, load.steps * _SLOW_STEP_S),
+    )
+
+
 def _training(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
     runs = [*zip(work.loads, speeds, strict=True)]
-    p50_s = sum(max(load.training_units / speed.likely, load.steps * _STEP_S) for load, speed in runs)
-    p90_s = sum(max(load.training_units / speed.slow, load.steps * _SLOW_STEP_S) for load, speed in runs)
+    times = [training_s(load, speed) for load, speed in runs]
+    p50_s, p90_s = (sum(column) for column in zip(*times, strict=True))
     sources = [speed.source if load.is_kind_known else f"{speed.source}; {_UNKNOWN_KIND}" for load, speed in runs]
     return EstimatePart(
         name=TRAINING,
-        p50=bill.take(_LOAD_S + work.num_files * _FILE_S + p50_s),
-        p90=bill.take(_SLOW_LOAD_S + work.num_files * _SLOW_FILE_S + p90_s),
+        p50=bill.take(len(runs) * _LOAD_S + work.num_files * _FILE_S + p50_s),
+        p90=bill.take(len(runs) * _SLOW_LOAD_S + work.num_files * _SLOW_FILE_S + p90_s),
         source="; then ".join(dict.fromkeys(sources)),
     )
 
