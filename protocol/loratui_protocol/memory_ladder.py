@@ -90,8 +90,8 @@ def rungs(config: TrainingConfig, fit: Fit, reserves: Reserves) -> Iterator[tupl
         fewer = -(-fit.pictures_at_once // 2)
         yield (
             replace(fit, pictures_at_once=fewer),
-            f"{fewer} at a time of a micro-batch's pictures instead of {fit.pictures_at_once}: slower, the effective "
-            "batch stays what it was",
+            f"a micro-batch's pictures {fewer} at a time instead of {fit.pictures_at_once}: slower, the effective batch "
+            "stays what it was",
         )
     if not fit.checkpointing:
         yield replace(fit, checkpointing=True), "gradient checkpointing: about a third more time, the same result"

@@ -240,7 +240,7 @@ def build_parser() -> argparse.ArgumentParser:
     check = add("check", "check:check", "say what is wrong with configs and datasets")
     check.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
     check.add_argument("--json", action="store_true", help="one JSON document")
-    plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
+    plan = add("plan", "plan:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan.add_argument("config", type=Path, metavar="CONFIG")
     which = plan.add_mutually_exclusive_group()
     which.add_argument("--gpu", metavar="NAME", help="and what it takes on this GPU, by what can be rented now")
