@@ -87,11 +87,10 @@ def reserves_told(config: TrainingConfig, *, has_8bit: bool = True) -> Reserves:
 def rungs(config: TrainingConfig, fit: Fit, reserves: Reserves) -> Iterator[tuple[Fit, str]]:
     """Yield all that may be given up in the middle of a run, the next first, each with a sentence about it."""
     if fit.pictures_at_once > 1:
-        fewer = -(-fit.pictures_at_once // 2)
+        most, fewer = fit.pictures_at_once, -(-fit.pictures_at_once // 2)
         yield (
             replace(fit, pictures_at_once=fewer),
-            f"a micro-batch's pictures {fewer} at a time instead of {fit.pictures_at_once}: slower, the effective batch "
-            "stays what it was",
+            f"a micro-batch's pictures {fewer} at a time instead of {most}: slower, the effective batch stays the same",
         )
     if not fit.checkpointing:
         yield replace(fit, checkpointing=True), "gradient checkpointing: about a third more time, the same result"

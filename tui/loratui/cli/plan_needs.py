@@ -1,6 +1,6 @@
 """What ``plan`` says of machines and time before any provider is asked: cards, disk, time, test pictures, rights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 
@@ -52,7 +52,7 @@ def needs_rows(checked: Checked, preferences: Settings, *, is_priced: bool) -> I
         yield "a picture more", picture_more_sentence(steps_a_picture(config, checked.plan))
         if grid := grid_of(checked, work, known, SHIPPED_GPU):
             yield "testing the LoRA", grid_sentence(checked, grid, SHIPPED_GPU)
-        yield from hosted_rows(work, known, today())
+        yield from hosted_rows(_hosted(work, known))
         yield "price", "loratui plan CONFIG --gpu 4090 asks what it costs now; --all every GPU"
     yield from _rights_rows(rights_of(config, preferences))
 
@@ -89,7 +89,7 @@ def needs_fields(checked: Checked, preferences: Settings, *, is_priced: bool) ->
         ]
         grid = grid_of(checked, work, known, SHIPPED_GPU)
         fields["test_grid"] = grid and {"gpu": SHIPPED_GPU, **asdict(grid)}
-        fields["hosted"] = [hosted_fields(cost) for cost in _hosted(work, known, today())]
+        fields["hosted"] = [hosted_fields(cost) for cost in _hosted(work, known)]
     return fields
 
 
@@ -106,19 +106,18 @@ def _work(checked: Checked, preferences: Settings) -> Work | None:
 
 
 def _card_rows(fits: Sequence[CardFit]) -> Iterator[Row]:
-    """Yield the cards that matter: the largest that is too small, those that need something given up, two that fit."""
+    """Yield the cards that matter: the largest on which nothing helps, the smallest for each way to fit."""
     about = formatting.APPROXIMATELY
     too_small = [card for card in fits if not card.fits and card.spare_then_mib is None]
-    adapted = [card for card in fits if card.spare_then_mib is not None]
-    for card in (*too_small[-1:], *adapted, *[card for card in fits if card.fits][:2]):
+    ways = {card.given_up: card for card in reversed(fits) if card.spare_then_mib is not None}
+    for card in (*too_small[-1:], *reversed(ways.values()), *[card for card in fits if card.fits][:2]):
         name, spare = f"  on {card.vram_mib // 1024} GiB", formatting.gib(abs(card.spare_mib) / 1024)
         if card.fits:
             yield name, f"fits with {about}{spare} to spare"
         elif card.spare_then_mib is None:
             yield name, f"does not fit: short of {about}{spare}"
         else:
-            then = formatting.gib(card.spare_then_mib / 1024)
-            yield name, f"short of {about}{spare}; with {', '.join(card.given_up)} {about}{then} to spare"
+            yield name, f"short of {about}{spare}; fits with {' and '.join(card.given_up)}"
 
 
 def _ladder_sentences(config: TrainingConfig) -> list[str]:
@@ -175,7 +174,7 @@ def grid_sentence(checked: Checked, cost: GridCost, gpu: str) -> str:
     shape = f"{grid.num_weights} weights x {grid.num_seeds} seeds x {grid.num_prompts} prompts"
     price = f", {formatting.money_range(cost.likely_microusd, cost.slow_microusd)}" if cost.slow_microusd else ""
     time = formatting.minutes_range(cost.likely_s, cost.slow_s)
-    return f"{cost.num_pictures} pictures a LoRA file ({shape}): {time}{price} on an {gpu} ({cost.source})"
+    return f"{cost.num_pictures} pictures a LoRA file ({shape}): {time}{price} on {gpu} ({cost.source})"
 
 
 def today() -> date:
@@ -183,21 +182,22 @@ def today() -> date:
     return datetime.now(tz=UTC).date()
 
 
-def _hosted(work: Work, known: Known, day: date) -> list[HostedCost]:
+def _hosted(work: Work, known: Known) -> list[HostedCost]:
     speed = speed_of(SHIPPED_GPU, work.loads[0].kind, work.loads[0].units_per_step, known.speeds)
-    return list(hosted_costs(work.loads[0].kind, training_s(work.loads[0], speed), day))
+    return list(hosted_costs(work.loads[0].kind, training_s(work.loads[0], speed), today()))
 
 
-def hosted_rows(work: Work, known: Known, day: date) -> Iterator[Row]:
+def hosted_rows(costs: Iterable[HostedCost]) -> Iterator[Row]:
     """Yield what hosted trainers would take, each with where its price is from and how old that is."""
-    for cost in _hosted(work, known, day):
+    for cost in costs:
         price = cost.price
-        old = f"; {cost.age_days} days old, look it up" if cost.is_old else ""
-        by_time = f" if it took as long there as on an {SHIPPED_GPU}" if price.microusd_per_s else ""
+        old = f": {cost.age_days} days old, look it up" if cost.is_old else ""
+        by_time = ", if it took as long there" if price.microusd_per_s else ""
+        site = price.source.partition("/")[0]
         yield (
             f"at {price.name}",
-            f"{formatting.money_range(cost.low_microusd, cost.high_microusd)}{by_time} ({price.terms}; {price.source}, "
-            f"seen {price.seen:%Y-%m-%d}{old})",
+            f"{formatting.money_range(cost.low_microusd, cost.high_microusd)}{by_time} ({price.terms}; {site}, "
+            f"{price.seen:%Y-%m-%d}{old})",
         )
 
 

@@ -13,7 +13,7 @@ from loratui.domain import formatting
 from loratui.domain.base_kinds import LARGEST
 from loratui.domain.estimate_speeds import MeasuredSpeed, Speed, speed_of
 from loratui.domain.estimate_work import Load, Work
-from loratui.domain.grid_cost import MeasuredPicture
+from loratui.domain.grid_cost import MeasuredPicture, picture_time
 from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
 from loratui.domain.offers import Offer
 from loratui.domain.saved_states import most_states
@@ -185,7 +185,7 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
         _base_model(work, offer, known, bill),
         _upload(work, offer, known, bill),
         _training(work, speeds, bill),
-        _samples(work, speeds, bill),
+        _samples(work, offer, speeds, known, bill),
         _results(work, offer, known, bill),
     ]
     if offer.sent_microusd_per_gb and work.state_bytes:
@@ -308,15 +308,22 @@ def _training(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
     )
 
 
-def _samples(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
-    runs = [*zip(work.loads, speeds, strict=True)]
-    are_made = any(load.num_sample_pictures for load in work.loads)
-    return EstimatePart(
-        name=SAMPLES,
-        p50=bill.take(sum(load.sample_units / speed.likely for load, speed in runs)),
-        p90=bill.take(sum(load.sample_units / speed.slow for load, speed in runs)),
-        source="reckoned from the training: a denoising step as a picture" if are_made else "none are made",
-    )
+def _samples(work: Work, offer: Offer, speeds: Sequence[Speed], known: Known, bill: _Bill) -> EstimatePart:
+    p50_s, p90_s, sources = 0.0, 0.0, []
+    for load, speed in zip(work.loads, speeds, strict=True):
+        if not load.num_sample_pictures:
+            continue
+        each = picture_time(offer.gpu_name, load.kind, load.pixels, known.pictures)
+        if each is not None and each.is_measured:
+            p50_s += load.num_sample_pictures * each.likely_s
+            p90_s += load.num_sample_pictures * each.slow_s
+            sources.append(each.source)
+        else:
+            p50_s += load.sample_units / speed.likely
+            p90_s += load.sample_units / speed.slow
+            sources.append("reckoned from the training: a denoising step as a picture")
+    source = "; then ".join(dict.fromkeys(sources)) or "none are made"
+    return EstimatePart(name=SAMPLES, p50=bill.take(p50_s), p90=bill.take(p90_s), source=source)
 
 
 def _results(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:

@@ -31,7 +31,7 @@ HOSTED = (
     HostedPrice(
         name="Civitai",
         microusd=500_000,
-        terms="500 Buzz at $5 for 5,000; its newer documentation has 50 Buzz an epoch; paid before, no refund",
+        terms="500 Buzz at $5 for 5,000; newer pages: 50 an epoch",
         source="developer.civitai.com/orchestration/recipes/training-sdxl-sd1",
         seen=date(2026, 2, 9),
     ),
