@@ -72,9 +72,10 @@ def _kinds(ranked: Sequence[Quote]) -> list[_Kind]:
     for quote in ranked:
         key = gpu_key(quote.offer.gpu_name)
         known = found.get(key)
+        provider, by_provider = quote.offer.provider, known.by_provider if known else {}
         found[key] = _Kind(
             best=known.best if known else quote,
-            by_provider={quote.offer.provider: quote, **(known.by_provider if known else {})},
+            by_provider={**by_provider, provider: by_provider.get(provider, quote)},
             num_offers=known.num_offers + 1 if known else 1,
         )
     return list(found.values())
