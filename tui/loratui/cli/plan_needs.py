@@ -47,7 +47,7 @@ def needs_rows(checked: Checked, preferences: Settings, *, is_priced: bool) -> I
         for gpu, speed in _speeds(work, known):
             yield (
                 "time of the steps",
-                f"{formatting.minutes_range(*training_s(work.loads[0], speed))} on an {gpu} ({speed.source})",
+                f"{formatting.minutes_range(*training_s(work.loads[0], speed))} on {gpu} ({speed.source})",
             )
         yield "a picture more", picture_more_sentence(steps_a_picture(config, checked.plan))
         if grid := grid_of(checked, work, known, SHIPPED_GPU):
