@@ -59,7 +59,12 @@ def price_plan(arguments: Arguments, checked: Checked, plan_fields: Mapping[str,
         print("no provider could be asked, so there is no price and no time", file=sys.stderr)
     elif not kinds:
         named = f"{arguments.gpu} " if arguments.gpu else ""
-        print(f"no {named}GPU that this run fits on is offered now", file=sys.stderr)
+        needed = formatting.gib(quoted.work.min_vram_mib / 1024) if quoted.work else formatting.UNKNOWN
+        print(
+            f"no {named}GPU that this run fits on is offered now: as configured it needs "
+            f"{formatting.APPROXIMATELY}{needed}",
+            file=sys.stderr,
+        )
     elif not arguments.json:
         tell_sources(kinds[0].best, quoted.disk)
     tell_failures(quoted.answers)
