@@ -241,7 +241,7 @@ class TrainingConfig:
     metadata_tags: str | None = None
     """Tags of the LoRA, in the file's metadata, with commas between them."""
     rights_statement: str | None = None
-    """What you state of your rights to the pictures; written to the file's metadata as it is. Ours."""
+    """What you state of your rights to the pictures; written to the file's metadata; then nobody asks. Ours."""
     no_metadata: bool = False
     """Leave out of the file's metadata how it was trained and on what, and its thumbnail."""
 

@@ -41,7 +41,7 @@ class Laptop:
         self._key = folder / "id"
         self.made = asyncssh.generate_private_key("ssh-ed25519")
         self.made.write_private_key(str(self._key))
-        config = small_config(write_small_dataset(folder / "pictures"))
+        config = small_config(write_small_dataset(folder / "pictures"), rights_statement="mine")
         (folder / "job.toml").write_text(to_toml(config), "utf-8")
         self._environ = {
             "LORATUI_CONFIG_DIR": str(folder / "config"),

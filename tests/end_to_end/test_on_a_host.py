@@ -163,12 +163,14 @@ def show_for_a_moment(watch: CanaryWatch, host: RemoteHost, control: str) -> Non
 
 
 def test_what_a_host_is_told_to_do_in_the_end_happens_once_the_files_are_here(host: RemoteHost, tmp_path: Path) -> None:
-    config = write_config(tmp_path)
+    config = write_config(tmp_path, rights_statement="All mine")
     mark = tmp_path / "mark"
     with host.laptop(tmp_path / "laptop") as laptop:
         train = laptop.run(*laptop.on_host("train", config, "--json", "--yes", "--on-done", f"touch {mark}"))
         assert train.finish() == 0, train.errors
         wait_until(mark.exists, "the command")
+        said = json.loads(laptop.run("status", "--json").lines[0])["rights"]
+        assert said == "stated in the config: All mine", "it stands in the run's record"
 
         def deeds() -> list[dict[str, object]]:
             attach = laptop.run("attach", "--json")

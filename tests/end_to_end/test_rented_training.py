@@ -20,7 +20,8 @@ pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(300)]
 def test_a_run_is_rented_trained_fetched_and_its_machine_is_shown_gone(
     world: World, tmp_path: Path, target: str
 ) -> None:
-    train = world.cli.run("train", write_config(tmp_path), "--on", target, "--budget", "1", "--yes", "--plain")
+    config = write_config(tmp_path, rights_statement="All mine")
+    train = world.cli.run("train", config, "--on", target, "--budget", "1", "--yes", "--plain")
     assert train.finish() == 0, train.errors
     said = "\n".join(train.errors)
     assert "at most $1.00; auto-stop in" in said
@@ -32,6 +33,7 @@ def test_a_run_is_rented_trained_fetched_and_its_machine_is_shown_gone(
     [rental] = world.rentals()
     assert (rental.provider, rental.state, rental.proven_gone, rental.is_tidy) == (target, RentalState.GONE, True, True)
     assert [run.gpu for run in world.runs()] == [rental.offer.gpu_name]
+    assert [run.rights for run in world.runs()] == ["stated in the config: All mine"]
     assert world.cli.run("rentals").lines == ["nothing is rented"]
     assert world.vast.account_keys == {}, "our key is off the account"
     again = world.cli.run("attach", "--plain")

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from loratui_agent.train import gradients
 from loratui_agent.train.attention import SLOW, attention_kernel
-from loratui_agent.train.fit import AgainError, Fit, keep_fit
+from loratui_agent.train.fit import AgainError, keep_fit
 from loratui_agent.train.memory import DeviceMemory, device_memory, is_out_of_memory
 from loratui_agent.train.run import DTYPES, Run, use_fit
 from loratui_protocol import messages
 from loratui_protocol.errors import JobError
+from loratui_protocol.memory_ladder import Fit
 from loratui_protocol.optimizers import STATE_BYTES
 from loratui_protocol.schedule import Exposure
 

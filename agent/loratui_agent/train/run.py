@@ -16,7 +16,7 @@ from loratui_agent.train.base_hash import BaseHash, base_hash
 from loratui_agent.train.checkpoint import check_newest_state
 from loratui_agent.train.checkpointing import checkpoint_text_encoder, checkpoint_unet
 from loratui_agent.train.delta_norms import DeltaNorms
-from loratui_agent.train.fit import Fit, Reserves, fit_of, reserves_of
+from loratui_agent.train.fit import fit_of, reserves_here
 from loratui_agent.train.identity import identity_of
 from loratui_agent.train.job import Job, fixed_seed
 from loratui_agent.train.latents import LatentCache
@@ -28,11 +28,11 @@ from loratui_agent.train.ranks import Ranks
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.text import Prompts
 from loratui_protocol import messages
-from loratui_protocol.captions import captions_vary
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, scan_config
 from loratui_protocol.effective_lr import rates_of
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.memory_ladder import Fit, Reserves
 from loratui_protocol.plan import Plan, Schedule, plan
 from loratui_protocol.subsets import largest_resolution
 
@@ -167,11 +167,8 @@ def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs:
         identity=identity,
         objective=new_objective(config, models.noise_scheduler),
         fit=fit,
-        reserves=reserves_of(
-            config,
-            captions_vary=captions_vary(config),
-            trains_text=learning_rates.keys() != {"unet"},
-            trains_unet="unet" in learning_rates,
+        reserves=reserves_here(
+            config, trains_text=learning_rates.keys() != {"unet"}, trains_unet="unet" in learning_rates
         ),
         prompts=Prompts(
             models,

@@ -6,7 +6,6 @@ import time
 import torch
 
 from loratui_agent.train import export, lora, optim, retention, signals
-from loratui_agent.train.base_license import base_license
 from loratui_agent.train.checkpoint import (
     TrainingState,
     flatten_optimizer,
@@ -20,6 +19,7 @@ from loratui_agent.train.metadata import file_metadata
 from loratui_agent.train.run import Run
 from loratui_agent.train.samples import THUMBNAIL_BYTES, make_samples, newest_thumbnail
 from loratui_protocol import messages
+from loratui_protocol.base_license import base_license
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import ArtifactKind
 from loratui_protocol.run_end import replanned

@@ -2,15 +2,16 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from loratui_agent.train import fit, loop, probe
-from loratui_agent.train.fit import Fit, Reserves
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
 from loratui_protocol.errors import JobError
+from loratui_protocol.memory_ladder import Fit, Reserves, ladder, reserves_told, rungs
 from support.small_memory import LATER_MIB, LATER_STEP, LIMIT_MIB, MIB, SmallMemory
 from support.tiny_run import HeardReporter, new_run, take_steps, trained, warnings_of
 from support.tiny_training import tiny_config, write_pictures
@@ -108,7 +109,7 @@ def test_all_rungs_are_there_in_their_order_and_the_first_ones_change_nothing_th
     config = tiny_config(Path(), train_batch_size=4, resolution=(1024, 1024), min_resolution=800)
     held = Fit(pictures_at_once=4, checkpointing=False)
     steps = []
-    while lower := next(fit.rungs(config, held, ALL), None):
+    while lower := next(rungs(config, held, ALL), None):
         held = lower[0]
         steps.append(held)
     assert [(each.pictures_at_once, each.checkpointing) for each in steps[:3]] == [(2, False), (1, False), (1, True)]
@@ -119,10 +120,28 @@ def test_all_rungs_are_there_in_their_order_and_the_first_ones_change_nothing_th
     assert [each.resolution for each in steps[6:]] == [(896, 896)]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_batch_size": 4, "min_resolution": 32},
+        {"network_train_unet_only": True, "shuffle_caption": True, "caption_separator": " ", "train_batch_size": 3},
+        {"network_train_text_encoder_only": True},
+    ],
+)
+def test_a_run_steps_down_the_very_ladder_that_a_plan_tells(folder: Path, changes: dict[str, Any]):
+    run = new_run(folder, **changes)
+    told = ladder(run.config, reserves_told(run.config, has_8bit=run.reserves.optimizer_8bit))
+    assert len(told) > 1
+    for lower, sentence in told:
+        assert fit.step_down(run.job, run.config, fit.fit_of(run.job), run.reserves) == sentence
+        assert fit.fit_of(run.job) == lower
+    assert fit.step_down(run.job, run.config, fit.fit_of(run.job), run.reserves) == ""
+
+
 def test_resolution_is_not_lowered_without_consent():
     config = tiny_config(Path(), resolution=(1024, 1024))
     lowest = Fit(pictures_at_once=1, checkpointing=True, text_aside=True, learns_text=False, is_8bit=True)
-    assert list(fit.rungs(config, lowest, ALL)) == []
+    assert list(rungs(config, lowest, ALL)) == []
 
 
 def train_on(folder: Path, monkeypatch: pytest.MonkeyPatch, *, later_mib: int, **changes) -> list:

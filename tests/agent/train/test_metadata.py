@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save, save_file
 
 from loratui_agent.model_path import resolve_model
 from loratui_agent.train import export, loop, samples, saving
-from loratui_agent.train.base_license import base_license
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import load_job
 from loratui_agent.train.run import Run
+from loratui_protocol.base_license import base_license
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.messages import ArtifactKind
 from loratui_protocol.safetensors_header import read_header
@@ -218,6 +218,7 @@ def test_the_licence_of_the_base_is_what_it_says_or_is_known_for_and_never_made_
         (tmp_path / "README.md").write_text(card, "utf-8")
         assert base_license(tmp_path) == licence
     assert said(started(tmp_path / "run"))["loratui_base_license"] == "apache-2.0", "that of builtin:tiny"
+    assert base_license(Path("builtin:tiny"), "builtin:tiny") == "apache-2.0", "known where the agent is not, too"
 
 
 def test_a_job_knows_where_its_base_was_fetched_from(tmp_path: Path):

@@ -192,7 +192,7 @@ def test_a_large_model_gets_the_disk_that_it_needs(cli: LocalCli, hub: ModelServ
 
 
 def test_warnings_are_asked_about_before_money_is_spent(cli: LocalCli, vast: FakeVast) -> None:
-    config = config_file(cli)
+    config = config_file(cli, rights_statement="mine")
     config.write_text(config.read_text("utf-8") + "\n[more]\nxformers = true\n", "utf-8")
     argv = [sys.executable, "-m", "loratui.cli", "train", str(config), "--on", "vast", "--budget", "5"]
     with Terminal(argv, environ=cli.environment) as terminal:

@@ -248,8 +248,8 @@ def test_runs_of_two_kinds_on_one_machine_take_each_what_its_kind_takes():
     both, *alone = (part(estimate(work, an_offer()), TRAINING) for work in (joined([small, large]), small, large))
     for took in (lambda each: each.p50.seconds, lambda each: each.p90.seconds):
         assert took(alone[1]) > 3 * took(alone[0])
-        # What comes before and after the steps comes once.
-        assert sum(map(took, alone)) - 100 < took(both) < sum(map(took, alone))
+        # Each loads its own model; what is rounded up is so once.
+        assert sum(map(took, alone)) - 2 < took(both) <= sum(map(took, alone))
     assert both.source == f"{alone[0].source}; then {alone[1].source}"
     measured = Known(
         speeds=[MeasuredSpeed(gpu="RTX 4090", kind=SDXL, units_per_s=9.0, units_per_step=4.0, run="my-xl")]

@@ -8,7 +8,7 @@ import pytest
 
 from loratui import settings
 from loratui.domain.base_kinds import SD1, SDXL, TINY, BaseKind, KnownBase
-from loratui.domain.estimate import BOOT, ENVIRONMENT, estimate
+from loratui.domain.estimate import BOOT, ENVIRONMENT, TRAINING, estimate
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.sessions.estimating import bad_hosts, known_facts, work_for
@@ -19,7 +19,7 @@ from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
-from loratui_protocol.messages import Event, Record, Setup, Step
+from loratui_protocol.messages import Event, Record, Sample, Setup, Step
 from loratui_protocol.plan import plan
 from support.estimates import A_WORK, a_work, an_offer
 from support.small_dataset import small_config, write_small_dataset
@@ -148,6 +148,46 @@ def test_of_steps_of_one_size_the_newest_run_counts_that_tells_of_each_size_ther
     store_run(preferences, "larger", 3.0, steps(1.0), gpu="RTX 4090", train_batch_size=16)
     store_run(preferences, "cut off", 4.0, steps(5.0)[:2], gpu="RTX 4090")
     assert speeds(preferences) == [("RTX 4090", 16.0, "cat-larger"), ("RTX 4090", 12.0, "cat-newer")]
+
+
+def test_every_run_that_is_recorded_narrows_the_range(preferences: Settings) -> None:
+    shares = []
+    for number in range(6):
+        estimated = estimate(A_WORK, an_offer(), known_facts(preferences, []))
+        shares.append(estimated.p90_s / estimated.p50_s)
+        # They were all the same but for a second here and there.
+        store_rental(preferences, f"run{number}", 1.0 + number, 2.0 + 0.01 * number)
+    assert shares == sorted(shares, reverse=True)
+    assert len(set(shares)) == 6
+    estimated = estimate(A_WORK, an_offer(), known_facts(preferences, []))
+    sources = {part.name: part.source for part in estimated.parts}
+    for phase in (BOOT, ENVIRONMENT, TRAINING):
+        assert sources[phase].startswith("measured in run")
+        assert "and 5 before it" in sources[phase]
+
+
+def test_a_run_that_was_slow_on_that_gpu_is_kept_in_mind(preferences: Settings) -> None:
+    store_run(preferences, "slow", 1.0, steps(1.0), gpu="RTX 4090")
+    store_run(preferences, "fast", 2.0, steps(3.0), gpu="RTX 4090")
+    [speed] = estimate(A_WORK, an_offer(), known_facts(preferences, [])).speeds
+    assert (speed.likely, speed.is_measured) == (12.0, True)
+    assert speed.slow < 4.0
+
+
+def test_sample_pictures_are_as_slow_as_they_were_seen_to_be(preferences: Settings) -> None:
+    def sample(ts: float, step: int, index: int, weight: float = 1.0) -> tuple[float, Event]:
+        return ts, Sample(
+            step=step, index=index, prompt="a", seed=1, artifact_id="a", width=512, height=1024, weight=weight
+        )
+
+    drawn = [sample(400, 5, 0), sample(404, 5, 1), sample(408, 5, 2), sample(500, 9, 0), sample(504, 9, 1)]
+    alone = [sample(600, 9, 0, 0.0), sample(600.1, 9, 1, 0.0)]
+    store_run(preferences, "mine", 1.0, [*steps(2.0), *drawn, *alone], gpu="RTX 4090")
+    known = known_facts(preferences, [])
+    assert [(each.seconds, each.run) for each in known.pictures] == [(2.0, "cat-mine")]
+    work = a_work(num_sample_pictures=30)
+    [samples] = [part for part in estimate(work, an_offer(), known).parts if part.name == "samples"]
+    assert (samples.p50.seconds, samples.source) == (60, "measured in run cat-mine")
 
 
 def test_the_rest_of_a_download_says_nothing_of_its_speed(preferences: Settings) -> None:

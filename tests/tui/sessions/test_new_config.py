@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loratui.cli.check import check_config
 from loratui.domain.fit_gpu import memory_mib
 from loratui.domain.presets import BASES
+from loratui.sessions.checking import check_config
 from loratui.sessions.new_config import Wanted, likely_trigger, make, model_of, pictures_of
 from loratui.sessions.presets import SHIPPED, preset_of_run, save_own, settings_of, write_new
 from loratui.settings import Settings, load

@@ -277,11 +277,9 @@ def build_parser() -> argparse.ArgumentParser:
     caption = add("caption", "caption:caption", "edit the captions of a folder in bulk, or let a model draft them")
     caption_options(caption)
     draft_options(caption)
-    plan = add("plan", "check:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
+    plan = add("plan", "plan:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan_options(plan)
-    new = add(
-        "new", "new:new", "ask a handful of questions and write a training config, with a reason for every setting"
-    )
+    new = add("new", "new:new", "ask a few questions and write a training config, each setting with its reason")
     new_options(new)
 
     config = add("config", "preferences:show", "show the settings of loratui itself")

@@ -62,7 +62,7 @@ def ask_quotes(
 
     quoted = asyncio.run(ask())
     check_any_asked(quoted.answers, names)
-    return replace(quoted, disk=disk)
+    return replace(quoted, work=work, disk=disk)
 
 
 def check_any_asked(answers: Sequence[Answered[T]], names: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from loratui.cli.check import check_all, print_findings
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, say, watch
 from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
+from loratui.cli.rights import agreed_rights
 from loratui.cli.terms import check_upload, hashing_progress, tell_terms, warn_of_power
 from loratui.headless.follow import SupplyNarrator
 from loratui.remote.ssh import parse_target
@@ -62,7 +63,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     check_space([(preferences.state_dir, needed_bytes(run.config, run.plan)[1]) for run in runs])
     token = token_of(next(filter(None, models), None)) if arguments.ask_token else ""
     with hosting(preferences) as host:
-        options, run_ids = host_options(arguments), list[str]()
+        options, run_ids, rights = host_options(arguments), list[str](), list[str]()
         for checked, model in zip(runs, models, strict=True):
             prepared = host.perform(preparing(target, checked, preferences, token, options)).result()
             tell_terms(prepared, price, limit_s, floor_microusd=floor)
@@ -70,6 +71,11 @@ def train_on_host(arguments: Arguments, target: str) -> int:
             if not run_ids:
                 if action == "poweroff":
                     warn_of_power(host, target)
+                configs = [run.config for run in runs]
+                agreed = agreed_rights(preferences, configs, asks=not arguments.yes, otherwise="nothing was started")
+                if agreed is None:
+                    return 0
+                rights = agreed
                 if not arguments.yes and not agrees("Start?"):
                     return 0
                 # Now, with its own words where that can't be: a session that follows the run would go on trying.
@@ -90,6 +96,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
                 keep_s=arguments.keep,
                 accepted=arguments.accept,
                 resumed=checked.resumed,
+                rights=rights[len(run_ids)],
             )
             run_ids.append(run_id)
             announce(run_id, checked, target, arguments)

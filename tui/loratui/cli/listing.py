@@ -80,7 +80,8 @@ def status(arguments: Arguments) -> int:
         rental = _rental_fields(preferences, run)
         later = {"resumed_as": [other.id for other in known if other.resumed_from == run.id]}
         rented = {"rental": rental} if rental else {}
-        print(to_json({**_fields(now), **later, **why, **measured, **rented, "files": files}))
+        said = {"rights": run.rights}
+        print(to_json({**_fields(now), **said, **later, **why, **measured, **rented, "files": files}))
         return 0
     run = now.run
     rental = _rental_fields(preferences, run)
@@ -102,6 +103,8 @@ def status(arguments: Arguments) -> int:
     print(f"spent {formatting.money(run.spent_microusd)} at {price}, auto-stop: {formatting.auto_stop(now.deadline_s)}")
     if rental:
         print(_rental_sentence(rental))
+    if run.rights:
+        print(f"rights: {run.rights}")
     for path in files.values():
         print(path)
     return 0

@@ -32,5 +32,5 @@ def size_rows(config: TrainingConfig) -> list[tuple[str, str]]:
     return [
         ("base model", kind.name if known else f"not looked at; what follows is for {kind.name}"),
         ("LoRA file", f"{about}{size} in {config.save_precision}, {learned.num_modules} modules"),
-        ("GPU memory", f"{about}{gib:.1f} GiB at least"),
+        ("GPU memory", f"{about}{gib:.1f} GiB at least, by our own model"),
     ]

@@ -10,19 +10,23 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import weigh_base_model
 from loratui.cli.estimating import ask_quotes, exit_status, quote_fields, tell_failures, tell_sources
 from loratui.cli.offers import offer_fields
+from loratui.cli.plan import print_rows
+from loratui.cli.plan_money import money_fields, money_rows
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import Quote, cost_range, time_range
 from loratui.domain.estimate_speeds import gpu_key
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.checking import Checked
+from loratui.sessions.estimating import Quoted
 from loratui.sessions.market import PROVIDERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """A kind of GPU: the best quote of it, and how many there are."""
+    """A kind of GPU: the best quote of it, that of each provider, and how many there are."""
 
     best: Quote
+    by_provider: Mapping[str, Quote]
     num_offers: int
 
 
@@ -34,19 +38,33 @@ def price_plan(arguments: Arguments, checked: Checked, plan_fields: Mapping[str,
     kinds = _kinds(quoted.ranked)
     if arguments.json:
         estimates = [
-            {**offer_fields(kind.best.offer), **quote_fields(kind.best, quoted.ranked), "num_offers": kind.num_offers}
+            {
+                **offer_fields(kind.best.offer),
+                **quote_fields(kind.best, quoted.ranked),
+                "num_offers": kind.num_offers,
+                "spare_mib": _spare_mib(kind.best, quoted),
+                "providers": [_provider_fields(quote) for quote in kind.by_provider.values()],
+            }
             for kind in kinds
         ]
-        print(json.dumps({**plan_fields, "estimates": estimates}))
+        money = money_fields(checked, quoted, kinds[0].best) if kinds else {}
+        print(json.dumps({**plan_fields, "estimates": estimates, **money}))
     else:
         for kind in kinds:
-            print(f"{kind.best.offer.gpu_name:<24} {_row(kind)}")
+            print_rows(_rows(kind, quoted))
+        if kinds:
+            print_rows(money_rows(checked, quoted, kinds[0].best))
     status = exit_status(quoted.answers)
     if status:
         print("no provider could be asked, so there is no price and no time", file=sys.stderr)
     elif not kinds:
         named = f"{arguments.gpu} " if arguments.gpu else ""
-        print(f"no {named}GPU that this run fits on is offered now", file=sys.stderr)
+        needed = formatting.gib(quoted.work.min_vram_mib / 1024) if quoted.work else formatting.UNKNOWN
+        print(
+            f"no {named}GPU that this run fits on is offered now: as configured it needs "
+            f"{formatting.APPROXIMATELY}{needed}",
+            file=sys.stderr,
+        )
     elif not arguments.json:
         tell_sources(kinds[0].best, quoted.disk)
     tell_failures(quoted.answers)
@@ -59,15 +77,41 @@ def _kinds(ranked: Sequence[Quote]) -> list[_Kind]:
     for quote in ranked:
         key = gpu_key(quote.offer.gpu_name)
         known = found.get(key)
-        found[key] = _Kind(best=known.best if known else quote, num_offers=known.num_offers + 1 if known else 1)
+        provider, by_provider = quote.offer.provider, known.by_provider if known else {}
+        found[key] = _Kind(
+            best=known.best if known else quote,
+            by_provider={**by_provider, provider: by_provider.get(provider, quote)},
+            num_offers=known.num_offers + 1 if known else 1,
+        )
     return list(found.values())
 
 
-def _row(kind: _Kind) -> str:
+def _rows(kind: _Kind, quoted: Quoted) -> list[tuple[str, str]]:
     offer, estimated = kind.best.offer, kind.best.estimate
-    offers = f"best of {kind.num_offers} offers" if kind.num_offers > 1 else "1 offer"
     guess = "" if estimated.is_speed_known else "; nobody has measured this GPU"
-    return (
-        f"{cost_range(estimated)}, {time_range(estimated)}, at {formatting.hourly_price(offer.price_microusd_per_h)} "
-        f"({offer.provider}, {offer.vram_mib / 1024:.0f} GiB, {offers}){guess}"
-    )
+    spare = formatting.gib(_spare_mib(kind.best, quoted) / 1024)
+    offers = f"best of {kind.num_offers} offers" if kind.num_offers > 1 else "1 offer"
+    rows = [(offer.gpu_name, f"{_takes(kind.best)} ({offers}){guess}")]
+    rows += [("", _takes(quote)) for quote in kind.by_provider.values() if quote is not kind.best]
+    return [*rows, ("", f"{offer.vram_mib / 1024:.0f} GiB: fits with {formatting.APPROXIMATELY}{spare} to spare")]
+
+
+def _takes(quote: Quote) -> str:
+    offer = quote.offer
+    price = f"{formatting.hourly_price(offer.price_microusd_per_h)} at {offer.provider}"
+    return f"{cost_range(quote.estimate)}, {time_range(quote.estimate)}, {price}"
+
+
+def _spare_mib(quote: Quote, quoted: Quoted) -> int:
+    return quote.offer.vram_mib - (quoted.work.min_vram_mib if quoted.work else 0)
+
+
+def _provider_fields(quote: Quote) -> dict[str, object]:
+    offer, estimated = quote.offer, quote.estimate
+    return {
+        "provider": offer.provider,
+        "id": offer.id,
+        "price_microusd_per_h": offer.price_microusd_per_h,
+        "total_microusd": {"p50": estimated.p50_microusd, "p90": estimated.p90_microusd},
+        "total_s": {"p50": estimated.p50_s, "p90": estimated.p90_s},
+    }

@@ -15,6 +15,7 @@ from loratui.cli.rent_choice import choose_offers, tell_choice
 from loratui.cli.rent_start import Line, WantedRun, model_bytes, start_on
 from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
 from loratui.cli.rentals import orphan_sentence
+from loratui.cli.rights import agreed_rights
 from loratui.cli.run_ends import tell_of_stops
 from loratui.domain import formatting
 from loratui.domain.estimate import RESULTS, Estimate
@@ -62,6 +63,11 @@ def train_on_market(arguments: Arguments, target: str) -> int:
     tell_choice(choice, arguments.keep)
     tell_of_stops((run.checked for run in runs), is_kept=arguments.keep is not None)
     check_somebody_asked(arguments)
+    configs = [run.checked.config for run in runs]
+    rights = agreed_rights(preferences, configs, asks=not arguments.yes, otherwise="nothing was rented")
+    if rights is None:
+        return 0
+    runs = [replace(run, rights=said) for run, said in zip(runs, rights, strict=True)]
     if not arguments.yes and not agrees(question(ready), otherwise="nothing was rented"):
         return 0
     estimates = [quote.estimate for quote in choice.quotes]

@@ -44,6 +44,8 @@ class WantedRun:
     checked: Checked
     model: ModelSource | None
     base: KnownBase = NOTHING_KNOWN
+    rights: str = ""
+    """What was said of the rights to its pictures."""
 
 
 def model_bytes(runs: Iterable[WantedRun]) -> int | None:
@@ -142,6 +144,7 @@ def start_on(
             accepted=arguments.accept,
             resumed=run.checked.resumed,
             gpu=stored.offer.gpu_name,
+            rights=run.rights,
         )
         with Rentals(preferences.database) as ledger:
             # A ledger that can't be written ends no run: the run itself is stored with its target.

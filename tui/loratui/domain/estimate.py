@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from loratui.domain import formatting
 from loratui.domain.base_kinds import LARGEST
 from loratui.domain.estimate_speeds import MeasuredSpeed, Speed, speed_of
-from loratui.domain.estimate_work import Work
+from loratui.domain.estimate_work import Load, Work
+from loratui.domain.grid_cost import MeasuredPicture, picture_time
 from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
 from loratui.domain.offers import Offer
 from loratui.domain.saved_states import most_states
+from loratui.domain.seen_before import slow_of, told_by
 from loratui_protocol.inputs import EnvironmentKind
 
 BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD = "boot and image", "environment", "base model", "upload"
@@ -33,7 +35,7 @@ _UPLINK_BYTES_PER_S = 10 * _BYTES_PER_MBIT
 _DOWNLINK_BYTES_PER_S = 20 * _BYTES_PER_MBIT
 _LOAD_S, _SLOW_LOAD_S = 20, 60
 _FILE_S, _SLOW_FILE_S = 2, 10
-_STEP_S, _SLOW_STEP_S = 0.05, 0.1
+STEP_S, _SLOW_STEP_S = 0.05, 0.1
 """A step takes that long, however little is in it: small ones wait for the processor, not for the GPU."""
 _SAVED_EVERY_S = 120
 """Where the config does not say it the state is saved by the clock: docs/config.md."""
@@ -160,6 +162,7 @@ class Known:
     speeds: Sequence[MeasuredSpeed] = ()
     phases: Sequence[MeasuredPhase] = ()
     models: Sequence[MeasuredModel] = ()
+    pictures: Sequence[MeasuredPicture] = ()
     uplink_bytes_per_s: float | None = None
     downlink_bytes_per_s: float | None = None
     memory_gb_per_s: Mapping[str, float] = field(default_factory=dict)
@@ -182,7 +185,7 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
         _base_model(work, offer, known, bill),
         _upload(work, offer, known, bill),
         _training(work, speeds, bill),
-        _samples(work, speeds, bill),
+        _samples(work, offer, speeds, known, bill),
         _results(work, offer, known, bill),
     ]
     if offer.sent_microusd_per_gb and work.state_bytes:
@@ -284,28 +287,43 @@ def _upload_rate(offer: Offer, known: Known) -> float:
     return min(known.uplink_bytes_per_s or _UPLINK_BYTES_PER_S, _host_line(offer)[0])
 
 
+def training_s(load: Load, speed: Speed) -> tuple[float, float]:
+    """Return how long the steps of a run take, its base model being loaded: likely, and if it goes badly."""
+    return (
+        max(load.training_units / speed.likely, load.steps * STEP_S),
+        max(load.training_units / speed.slow, load.steps * _SLOW_STEP_S),
+    )
+
+
 def _training(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
     runs = [*zip(work.loads, speeds, strict=True)]
-    p50_s = sum(max(load.training_units / speed.likely, load.steps * _STEP_S) for load, speed in runs)
-    p90_s = sum(max(load.training_units / speed.slow, load.steps * _SLOW_STEP_S) for load, speed in runs)
+    times = [training_s(load, speed) for load, speed in runs]
+    p50_s, p90_s = (sum(column) for column in zip(*times, strict=True))
     sources = [speed.source if load.is_kind_known else f"{speed.source}; {_UNKNOWN_KIND}" for load, speed in runs]
     return EstimatePart(
         name=TRAINING,
-        p50=bill.take(_LOAD_S + work.num_files * _FILE_S + p50_s),
-        p90=bill.take(_SLOW_LOAD_S + work.num_files * _SLOW_FILE_S + p90_s),
+        p50=bill.take(len(runs) * _LOAD_S + work.num_files * _FILE_S + p50_s),
+        p90=bill.take(len(runs) * _SLOW_LOAD_S + work.num_files * _SLOW_FILE_S + p90_s),
         source="; then ".join(dict.fromkeys(sources)),
     )
 
 
-def _samples(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
-    runs = [*zip(work.loads, speeds, strict=True)]
-    are_made = any(load.num_sample_pictures for load in work.loads)
-    return EstimatePart(
-        name=SAMPLES,
-        p50=bill.take(sum(load.sample_units / speed.likely for load, speed in runs)),
-        p90=bill.take(sum(load.sample_units / speed.slow for load, speed in runs)),
-        source="reckoned from the training: a denoising step as a picture" if are_made else "none are made",
-    )
+def _samples(work: Work, offer: Offer, speeds: Sequence[Speed], known: Known, bill: _Bill) -> EstimatePart:
+    p50_s, p90_s, sources = 0.0, 0.0, []
+    for load, speed in zip(work.loads, speeds, strict=True):
+        if not load.num_sample_pictures:
+            continue
+        each = picture_time(offer.gpu_name, load.kind, load.pixels, known.pictures)
+        if each is not None and each.is_measured:
+            p50_s += load.num_sample_pictures * each.likely_s
+            p90_s += load.num_sample_pictures * each.slow_s
+            sources.append(each.source)
+        else:
+            p50_s += load.sample_units / speed.likely
+            p90_s += load.sample_units / speed.slow
+            sources.append("reckoned from the training: a denoising step as a picture")
+    source = "; then ".join(dict.fromkeys(sources)) or "none are made"
+    return EstimatePart(name=SAMPLES, p50=bill.take(p50_s), p90=bill.take(p90_s), source=source)
 
 
 def _results(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
@@ -360,9 +378,12 @@ def _line(mbit_s: float | None) -> float | None:
     return mbit_s * _BYTES_PER_MBIT if mbit_s and mbit_s > 0 else None
 
 
-def _earlier(phase: str, offer: Offer, known: Known) -> MeasuredPhase | None:
-    return next((each for each in known.phases if (each.phase, each.provider) == (phase, offer.provider)), None)
+def _earlier(phase: str, offer: Offer, known: Known) -> list[MeasuredPhase]:
+    return [each for each in known.phases if (each.phase, each.provider) == (phase, offer.provider)]
 
 
-def _as_measured(earlier: MeasuredPhase) -> tuple[float, float, str]:
-    return earlier.seconds, earlier.seconds * _SLOW_LINE, f"measured in run {earlier.run}, on another machine perhaps"
+def _as_measured(earlier: Sequence[MeasuredPhase]) -> tuple[float, float, str]:
+    """Return what the newest took, what it takes if it goes badly, and whose figures these are."""
+    newest = earlier[0].seconds
+    slow = slow_of([each.seconds for each in earlier], _SLOW_LINE - 1)
+    return newest, max(newest, slow), f"{told_by(earlier[0].run, len(earlier))}, on another machine perhaps"

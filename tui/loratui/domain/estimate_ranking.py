@@ -91,15 +91,12 @@ def why(quote: Quote, among: Sequence[Quote]) -> str:
 
 def cost_range(estimated: Estimate) -> str:
     """Return the likely cost, and that if it goes badly: "≈$0.12 to $0.31"."""
-    return f"{formatting.money(estimated.p50_microusd, exact=False)} to {formatting.money(estimated.p90_microusd)}"
+    return formatting.money_range(estimated.p50_microusd, estimated.p90_microusd)
 
 
 def time_range(estimated: Estimate) -> str:
     """Return the likely time, and that if it goes badly, in minutes: "≈14 to 31 min"."""
-    low_min, high_min = (max(1, -(-seconds // 60)) for seconds in (estimated.p50_s, estimated.p90_s))
-    if high_min < 120:
-        return f"{formatting.APPROXIMATELY}{low_min} to {high_min} min"
-    return f"{formatting.duration(60 * low_min, exact=False)} to {formatting.duration(60 * high_min)}"
+    return formatting.minutes_range(estimated.p50_s, estimated.p90_s)
 
 
 def _key(quote: Quote, by: SortBy) -> tuple[float, ...]:

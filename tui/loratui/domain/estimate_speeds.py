@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from loratui.domain.base_kinds import SDXL, BaseKind
+from loratui.domain.seen_before import slow_of, told_by
 
 _LEAST_SDXL_RATIO = 4.0
 """A picture of SDXL at 1024 has four times the pixels of one of SD 1.x at 512, through a larger network."""
@@ -24,9 +25,10 @@ _SCALED = 2.0
 """So much too fast may a figure be that was carried over from another GPU."""
 _MOST_SCALED = 3.0
 """No further than this is a figure carried: what a provider says of memory may be anything."""
-_SAME_GPU_ELSEWHERE = 1.25
+_SAME_GPU_ELSEWHERE = 0.25
+"""By how much a speed that was measured once may be too good on another host."""
 _OTHER_SHAPE = 2.0
-"""How much slower a measured speed may turn out: on another host, and with steps of another size."""
+"""How much slower it may turn out with steps of another size."""
 _SAME_SHAPE = 1.5
 _FEW_STEPS = 5
 
@@ -104,6 +106,13 @@ class MeasuredSpeed:
     units_per_s: float
     units_per_step: float
     run: str
+    before: tuple[float, ...] = ()
+    """Units a second of earlier runs with steps of this size, the newest first."""
+
+    @property
+    def slow_units_per_s(self) -> float:
+        """Return the speed that nine of ten such runs are to stay above."""
+        return 1 / slow_of([1 / each for each in (self.units_per_s, *self.before)], _SAME_GPU_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +180,8 @@ def _from_run(run: MeasuredSpeed, units_per_step: float) -> Speed:
     is_alike = _apart(run.units_per_step, units_per_step) <= _SAME_SHAPE
     return Speed(
         likely=run.units_per_s,
-        slow=run.units_per_s / (_SAME_GPU_ELSEWHERE if is_alike else _OTHER_SHAPE),
-        source=f"measured in run {run.run}" + ("" if is_alike else ", with steps of another size"),
+        slow=min(run.units_per_s, run.slow_units_per_s) if is_alike else run.units_per_s / _OTHER_SHAPE,
+        source=told_by(run.run, 1 + len(run.before)) + ("" if is_alike else ", with steps of another size"),
         is_measured=True,
     )
 

@@ -9,6 +9,7 @@ from loratui_protocol.captions import captions_vary
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.inputs import EnvironmentKind
 from loratui_protocol.lora_size import lora_size
+from loratui_protocol.memory_ladder import Fit, as_configured
 from loratui_protocol.plan import Plan
 from loratui_protocol.subsets import datasets_of
 
@@ -183,18 +184,22 @@ def _step_of_dataset(config: TrainingConfig, kind: BaseKind) -> float:
     return pictures * width * height / kind.unit_px * (_CHECKPOINTING if config.gradient_checkpointing else 1)
 
 
-def min_vram_mib(config: TrainingConfig, kind: BaseKind) -> int:
-    """Return the memory below which a GPU is not worth trying.
+def min_vram_mib(config: TrainingConfig, kind: BaseKind, fit: Fit | None = None) -> int:
+    """Return the memory below which a GPU is not worth trying, trained as configured, or as ``fit`` has it.
 
     A lower bound made to agree with what people report (docs/estimates.md), not a measurement. Cards keep a part for
     their driver, so a little less will do.
     """
+    fit = fit or as_configured(config)
+    config = fit.fitted(config)
     memory = kind.memory
     datasets = datasets_of(config)
-    pictures = max(each.train_batch_size * math.prod(each.resolution) for each in datasets) / kind.unit_px
+    sizes = (min(fit.pictures_at_once, each.train_batch_size) * math.prod(each.resolution) for each in datasets)
+    pictures = max(sizes) / kind.unit_px
     gb = memory.base_gb
-    pictures_gb = pictures * (memory.checkpointed_gb if config.gradient_checkpointing else memory.picture_gb)
-    text_gb = memory.text_gb if any(config.effective_text_encoder_lrs) or captions_vary(config) else 0.0
+    pictures_gb = pictures * (memory.checkpointed_gb if fit.checkpointing else memory.picture_gb)
+    learns_text = any(config.effective_text_encoder_lrs) and fit.learns_text
+    text_gb = memory.text_gb if learns_text or (captions_vary(config) and not fit.text_aside) else 0.0
     if config.mixed_precision == "no":
         gb, pictures_gb, text_gb = gb + memory.weights_gb, 2 * pictures_gb, 2 * text_gb
     name = config.optimizer_type.casefold().removeprefix("paged")

@@ -24,6 +24,20 @@ def money(microusd: int, *, exact: bool = True) -> str:
     return f"{'' if exact else APPROXIMATELY}{'-' if usd < 0 else ''}${text}"
 
 
+def money_range(low_microusd: int, high_microusd: int) -> str:
+    """Return two estimates as "≈$0.12 to $0.31"; as one where they don't differ."""
+    low, high = money(low_microusd, exact=False), money(high_microusd)
+    return low if low == f"{APPROXIMATELY}{high}" else f"{low} to {high}"
+
+
+def minutes_range(low_s: float, high_s: float) -> str:
+    """Return two estimates of a time in whole minutes, rounded up: "≈14 to 31 min"."""
+    low_min, high_min = (max(1, math.ceil(min(seconds, _LONGEST_S) / 60)) for seconds in (low_s, high_s))
+    if high_min >= 120:
+        return f"{duration(60 * low_min, exact=False)} to {duration(60 * high_min)}"
+    return f"{APPROXIMATELY}{low_min} min" if low_min == high_min else f"{APPROXIMATELY}{low_min} to {high_min} min"
+
+
 def dollars_at_least(microusd: int) -> str:
     """Return an amount as ``--budget`` takes it, rounded up to the cent."""
     cents = -(-microusd // 10_000)

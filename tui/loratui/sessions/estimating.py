@@ -4,15 +4,18 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from loratui.domain.base_kinds import BaseKind, KnownBase
 from loratui.domain.disk_need import DiskNeed
-from loratui.domain.estimate import BOOT, ENVIRONMENT, Known, MeasuredModel, MeasuredPhase
+from loratui.domain.estimate import BOOT, ENVIRONMENT, NOTHING_KNOWN, Known, MeasuredModel, MeasuredPhase
 from loratui.domain.estimate_ranking import Quote, SortBy, memory_speeds, quotes, rank
 from loratui.domain.estimate_speeds import COMPARED_WITH, MeasuredSpeed, gpu_key, lacks_comparison, measured_speed
 from loratui.domain.estimate_work import Work, units_per_step, work_of
+from loratui.domain.grid_cost import MeasuredPicture
 from loratui.domain.ledger import Phase
 from loratui.domain.offers import Offer, OfferQuery
+from loratui.domain.seen_before import MOST_RUNS
 from loratui.providers.base import Provider
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.market import PROVIDERS, Answered, offers_of
@@ -25,11 +28,9 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import ConfigError, StorageError
 from loratui_protocol.inputs import EnvironmentKind
-from loratui_protocol.messages import Record, Setup, Step
+from loratui_protocol.messages import Record, Sample, Setup, Step
 from loratui_protocol.plan import Plan
 
-_NUM_RENTALS = 20
-"""So many of the newest are looked at: hosts, prices and our own programs change."""
 _NUM_RECORDS = 1000
 _MADE_S = 1.0
 """An environment that took less was there from a run before; a download that did says nothing of a speed."""
@@ -44,8 +45,11 @@ class Quoted:
 
     ranked: list[Quote]
     answers: list[Answered[list[Offer]]]
+    known: Known = NOTHING_KNOWN
+    """What it was ranked by."""
+    work: Work | None = None
     disk: DiskNeed | None = None
-    """What the run needs, if that was reckoned."""
+    """What the run comes to, and the disk that it needs, if that was reckoned."""
 
     @property
     def offers(self) -> list[Offer]:
@@ -93,10 +97,11 @@ async def quoted_offers(
     asked = list(providers)
     answers = await offers_of(asked, query)
     found = _all(answers)
-    memory = memory_speeds(found)
+    memory = {**memory_speeds(found), **known.memory_gb_per_s}
     if lacks_comparison(memory):
         others = await offers_of(asked, OfferQuery(gpu_name=COMPARED_WITH, disk_gb=query.disk_gb))
-        known = replace(known, memory_gb_per_s={**memory_speeds(_all(others)), **memory})
+        memory = {**memory_speeds(_all(others)), **memory}
+    known = replace(known, memory_gb_per_s=memory)
     ranked = rank(
         quotes(work, found, known),
         sort_by,
@@ -105,7 +110,7 @@ async def quoted_offers(
         min_vram_mib=query.min_vram_mib,
         min_reliability=query.min_reliability,
     )
-    return Quoted(ranked=ranked, answers=answers)
+    return Quoted(ranked=ranked, answers=answers, known=known)
 
 
 def _all(answers: Iterable[Answered[list[Offer]]]) -> list[Offer]:
@@ -134,7 +139,7 @@ def known_facts(preferences: Settings, asked: Iterable[tuple[str, BaseKind | Non
     models: list[MeasuredModel] = []
     uplink: float | None = None
     with Store(preferences.database) as store, Rentals(preferences.database) as ledger:
-        for rental in ledger.rentals()[:_NUM_RENTALS]:
+        for rental in ledger.rentals()[:MOST_RUNS]:
             phases += _boot(ledger, rental)
             uplink = uplink or rental.uplink_bytes_per_s
             for run_id in rental.run_ids.split():
@@ -147,10 +152,12 @@ def known_facts(preferences: Settings, asked: Iterable[tuple[str, BaseKind | Non
                 before = list(itertools.takewhile(lambda each: not isinstance(each.event, Step), store.records(run_id)))
                 phases += _environment(rental, run.name, before)
                 models += _model(rental, run.name, before)
+        speeds, pictures = _speeds(store, dict(asked))
         return Known(
-            speeds=_speeds(store, dict(asked)),
+            speeds=speeds,
             phases=phases,
             models=models,
+            pictures=pictures,
             uplink_bytes_per_s=uplink,
             downlink_bytes_per_s=store.downlink_bytes_per_s(),
         )
@@ -190,12 +197,13 @@ def _model(rental: StoredRental, name: str, records: Iterable[Record]) -> list[M
     return [MeasuredModel(provider=rental.provider, bytes_per_s=(last - first) / (last_ts - first_ts), run=name)]
 
 
-def _speeds(store: Store, asked: Mapping[str, BaseKind | None]) -> list[MeasuredSpeed]:
-    """Return how fast runs were, wherever they were: of each GPU, kind of model and size of a step, the newest.
+def _speeds(store: Store, asked: Mapping[str, BaseKind | None]) -> tuple[list[MeasuredSpeed], list[MeasuredPicture]]:
+    """Return how fast runs were, wherever they were: of each GPU, kind of model and size of a step, the newest ones.
 
-    A run with a base model of unknown kind says nothing.
+    And how long each took for a sample picture. A run with a base model of unknown kind says nothing.
     """
     found: dict[tuple[str, str, float], MeasuredSpeed] = {}
+    pictures: list[MeasuredPicture] = []
     for run in store.runs_on_gpus():
         try:
             earlier = parse_config(run.config_toml, Path("/")).config
@@ -211,17 +219,38 @@ def _speeds(store: Store, asked: Mapping[str, BaseKind | None]) -> list[Measured
             # Which of its steps were the large ones, its record does not say.
             continue
         of = gpu_key(run.gpu), kind.name, size
-        if of in found:
+        newest = found.get(of)
+        if newest is not None and len(newest.before) + 1 >= MOST_RUNS:
             continue
         # The last ones: the first steps are slower, and a long run has very many.
-        last = store.records(run.id, after_seq=max(0, run.head - _NUM_RECORDS))
-        speed = measured_speed(gpu=run.gpu, kind=kind, run=run.name, it_s=_steps_on_gpu(last), units_per_step=size)
-        if speed is not None:
-            found[of] = speed
-    return list(found.values())
+        last = [*store.records(run.id, after_seq=max(0, run.head - _NUM_RECORDS))]
+        on_gpu = _steps_on_gpu(last)
+        speed = measured_speed(gpu=run.gpu, kind=kind, run=run.name, it_s=on_gpu, units_per_step=size)
+        if speed is None:
+            continue
+        found[of] = speed if newest is None else replace(newest, before=(*newest.before, speed.units_per_s))
+        if each_s := _picture_s(last, kind):
+            pictures.append(MeasuredPicture(gpu=run.gpu, kind=kind, seconds=median(each_s), run=run.name))
+    return list(found.values()), pictures
 
 
 def _steps_on_gpu(records: Iterable[Record]) -> list[float]:
     """Return the speeds of the steps; a machine may have a GPU, and a torch that can't use it."""
     steps = [each.event for each in records if isinstance(each.event, Step)]
     return [step.it_s for step in steps if step.vram_gib is not None]
+
+
+def _picture_s(records: Iterable[Record], kind: BaseKind) -> list[float]:
+    """Return the seconds of each sample picture, brought to ``unit_px``: the time since the one before it.
+
+    The first of a row waits for the pipeline, and those of the base alone may be there from before.
+    """
+    made = [(each.ts, each.event) for each in records if isinstance(each.event, Sample) and each.event.weight > 0]
+    return [
+        (ts - before_ts) * kind.unit_px / (sample.width * sample.height)
+        for (before_ts, before), (ts, sample) in itertools.pairwise(made)
+        if sample.step == before.step
+        and sample.index == before.index + 1
+        and ts > before_ts
+        and min(sample.width, sample.height) > 0
+    ]

@@ -30,11 +30,13 @@ def start_run(
     accepted: Iterable[str] = (),
     resumed: Resumed | None = None,
     gpu: str = "",
+    rights: str = "",
 ) -> str:
     """Start a run, follow it, and return its id.
 
     ``config_toml`` is the resolved config with absolute paths, ``supply`` what another machine needs of this one, the
-    state of ``resumed`` included. ``gpu`` is as an offer names it; else the agent says what there is.
+    state of ``resumed`` included. ``gpu`` is as an offer names it; else the agent says what there is. ``rights`` is
+    what was said of those to the pictures.
     Where the agent may have taken the run but its answer was lost, the run is followed all the same and shows itself
     when the agent is reached again.
 
@@ -58,6 +60,7 @@ def start_run(
         resumed_from=resumed.run_id if resumed else "",
         state_dir=_state_dir(resumed, supply),
         gpu=gpu,
+        rights=rights,
     )
     answered = host.begin(run)
     try:

@@ -154,6 +154,19 @@ _MIGRATIONS = (
     """
     ALTER TABLE runs ADD COLUMN state_bytes INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN rights TEXT NOT NULL DEFAULT '';
+    CREATE TABLE rights (
+        num INTEGER PRIMARY KEY,
+        dataset TEXT NOT NULL,
+        base TEXT NOT NULL,
+        may_train INTEGER NOT NULL,
+        license TEXT NOT NULL,
+        author TEXT NOT NULL,
+        ts REAL NOT NULL
+    );
+    CREATE INDEX rights_of ON rights (dataset, base, num);
+    """,
 )
 
 

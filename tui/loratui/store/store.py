@@ -55,6 +55,8 @@ class StoredRun:
     """Where the agent finds the saved state that it goes on from."""
     gpu: str = ""
     """The GPU that it is on, as its offer names it, else its driver; empty: nobody has said."""
+    rights: str = ""
+    """What was said, before it started, of the rights to its pictures; empty: nothing."""
     epoch: str = ""
     head: int = 0
     state: JobState = JobState.QUEUED
@@ -85,8 +87,8 @@ _SELECT_FILES = (
 )
 _SELECT_RUNS = (
     "SELECT id, name, target, created_ts, config_toml, home, price_microusd_per_h, max_runtime_s, evaluate_concept,"
-    " supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir, gpu, epoch, head, state, step, total,"
-    " spent_microusd, ended_ts FROM runs"
+    " supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir, gpu, rights, epoch, head, state, step,"
+    " total, spent_microusd, ended_ts FROM runs"
 )
 
 
@@ -120,8 +122,8 @@ class Store:
             database.execute(
                 "INSERT OR IGNORE INTO runs (id, name, target, created_ts, config_toml, home, price_microusd_per_h,"
                 " max_runtime_s, evaluate_concept, supply, on_done, keep_s, accepted, is_ours, resumed_from, state_dir,"
-                " gpu)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " gpu, rights)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.name,
@@ -140,6 +142,7 @@ class Store:
                     run.resumed_from,
                     run.state_dir,
                     run.gpu,
+                    run.rights,
                 ),
             )
 

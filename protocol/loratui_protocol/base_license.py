@@ -8,6 +8,7 @@ from loratui_protocol.safetensors_header import read_header
 
 _OPENRAIL_M = "CreativeML Open RAIL-M"
 _KNOWN = {
+    "builtin:tiny": "apache-2.0",
     "stable-diffusion-v1-5/stable-diffusion-v1-5": _OPENRAIL_M,
     "CompVis/stable-diffusion-v1-4": _OPENRAIL_M,
     "stabilityai/stable-diffusion-xl-base-1.0": "CreativeML Open RAIL++-M",

@@ -1,0 +1,183 @@
+"""``plan`` as it is typed: what it needs, takes and costs, for people at 80 columns and for programs."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loratui.domain.base_kinds import SDXL
+from loratui.domain.estimate_work import min_vram_mib
+from loratui.settings import load
+from loratui.store import Store, StoredRun
+from loratui_protocol.config_file import read_config, to_toml
+from loratui_protocol.memory_ladder import ladder, reserves_told
+from loratui_protocol.messages import Record, Step
+from support.fake_runpod import FakeRunPod
+from support.fake_vast import FakeVast
+from support.local_cli import LocalCli
+from support.market_cli import market_cli
+from support.small_dataset import small_config, write_small_dataset
+from support.terminal import Terminal
+
+XL = "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+@pytest.fixture
+def cli(tmp_path: Path, vast: FakeVast, runpod: FakeRunPod) -> Iterator[LocalCli]:
+    # Nobody answers there: the size of a base model is assumed.
+    with market_cli(tmp_path, vast, runpod, LORATUI_REMOTE__HUB_URL="http://127.0.0.1:9") as cli:
+        yield cli
+
+
+def xl_config(cli: LocalCli, **changes: Any) -> Path:
+    """Write a config of an SDXL run."""
+    usual = {
+        "pretrained_model_name_or_path": XL,
+        "resolution": (1024, 1024),
+        "train_batch_size": 4,
+        "max_train_steps": 1600,
+        "network_dim": 32,
+        "sample_prompts": ("a cat on a mat", "a cat in a hat"),
+        "sample_every_n_steps": 400,
+    }
+    config = small_config(write_small_dataset(cli.folder / "pictures"), **{**usual, **changes})
+    path = cli.folder / "job.toml"
+    path.write_text(to_toml(config), "utf-8")
+    return path
+
+
+def rows(cli: LocalCli, *arguments: str | Path) -> list[tuple[str, str]]:
+    """Return the rows: what stands before the text, and the text."""
+    return [(line[:24].strip(), line[25:]) for line in cli.run("plan", *arguments).lines]
+
+
+def test_without_a_price_it_says_what_is_needed_taken_and_given_up_and_asks_nobody(
+    cli: LocalCli, vast: FakeVast
+) -> None:
+    path = xl_config(cli)
+    said = rows(cli, path)
+    by_name = dict(said)
+    config = read_config(path).config
+    needed = min_vram_mib(config, SDXL)
+    assert by_name["GPU memory"].startswith(f"≈{needed / 1024:.1f} GiB")
+    assert by_name["on 48 GiB"] == f"fits with ≈{48 - needed / 1024:.1f} GiB to spare"
+    assert by_name["on 8 GiB"].startswith("does not fit: short of ≈")
+    assert "fits with 2 of 4 pictures at a time" in by_name["on 24 GiB"]
+    assert by_name["disk"].startswith("47 GB: image (assumed) 16 GB")
+    assert any(name == "time of the steps" and "on RTX 4090 (table: " in text for name, text in said)
+    assert by_name["a picture more"].startswith("no step more: max_train_steps holds")
+    assert by_name["testing the LoRA"].startswith("40 pictures a LoRA file (4 weights x 5 seeds x 2 prompts): ≈")
+    assert "unconfirmed" in by_name["testing the LoRA"]
+    assert "look it up" in by_name["at Civitai"]
+    assert "RAIL++-M" in by_name["licence"]
+    assert by_name["rights to the pictures"].startswith("nobody has said")
+    assert vast.num_requests("offers") == 0
+
+
+def test_a_gpu_that_was_trained_on_is_told_by_what_it_did_there(cli: LocalCli) -> None:
+    path = xl_config(cli)
+    step = Step(step=1, total=9, epoch=1, loss=0.1, lr=1e-4, it_s=0.5, eta_s=1.0, vram_gib=9.0)
+    run = StoredRun(
+        id="r",
+        name="earlier",
+        target="local",
+        created_ts=1.0,
+        config_toml=path.read_text("utf-8"),
+        home=Path("/root"),
+        gpu="NVIDIA RTX A4000",
+    )
+    with Store(load(environ=cli.environment).database) as store:
+        store.add_run(run)
+        store.begin_history("r", "epoch", reset=True)
+        store.append("r", "epoch", [Record(seq=n, ts=n, event=replace(step, step=n)) for n in range(1, 9)])
+    times = [text for name, text in rows(cli, path) if name == "time of the steps"]
+    # 1600 steps, two seconds each, and the pass that encodes the pictures.
+    assert times[0] == "≈54 to 67 min on NVIDIA RTX A4000 (measured in run earlier)"
+    assert len(times) == 3
+
+
+def test_the_ladder_is_told_in_the_trainers_order_and_words(cli: LocalCli) -> None:
+    path = xl_config(cli, min_resolution=800)
+    config = read_config(path).config
+    told = json.loads(cli.run("plan", path, "--json").lines[0])["ladder"]
+    assert [rung["what"] for rung in told] == [sentence for _, sentence in ladder(config, reserves_told(config))]
+    memory = [rung["min_vram_mib"] for rung in told]
+    assert memory == sorted(memory, reverse=True)
+    said = [text for _, text in rows(cli, path) if text[:3] in {f"{n}. " for n in range(1, 9)}]
+    assert said[0].endswith("; then 1"), "halving again is told in one"
+    assert [text[3:] for text in said[1:]] == [rung["what"] for rung in told[2:]]
+
+
+def test_with_a_price_it_says_in_words_what_the_money_is_for(cli: LocalCli) -> None:
+    path = xl_config(cli, max_train_epochs=200, train_batch_size=1)
+    said = dict(rows(cli, path, "--gpu", "4090"))
+    assert said["this run"].startswith("≈$")
+    assert "in one queue" in said["3 such runs"]
+    assert "as documented, not measured by you" in said["3 such runs"]
+    assert said["a picture more"].count("≈") == 3
+    assert "Nobody has to be there for the set-up (≈" in said["your own time"]
+    assert "≈$" in said["testing the LoRA"]
+    assert "if it took as long there" in said["at Replicate"]
+
+
+def test_programs_get_the_same_in_numbers(cli: LocalCli) -> None:
+    path = xl_config(cli, train_batch_size=1)
+    alone = json.loads(cli.run("plan", path, "--json").lines[0])
+    assert {each["gpu"] for each in alone["training_s"]} == {"RTX 3090", "RTX 4090"}
+    assert all(each["p50"] < each["p90"] for each in alone["training_s"])
+    assert alone["disk_gb"] >= sum(alone["disk_bytes"].values()) / 1e9
+    assert alone["rights"] == {
+        "are_given": False,
+        "said": "",
+        "base_license": "CreativeML Open RAIL++-M",
+        "answer": None,
+    }
+    assert "money" not in alone
+    priced = json.loads(cli.run("plan", path, "--all", "--json").lines[0])
+    money, first = priced["money"], priced["estimates"][0]
+    assert money["run_microusd"] == first["total_microusd"]
+    assert money["wall_s"] == first["total_s"]
+    queue = money["queue"]
+    assert queue["apart_microusd"] == 3 * money["run_microusd"]["p50"]
+    assert queue["share"] == pytest.approx(1 - queue["together_microusd"] / queue["apart_microusd"], abs=1e-4)
+    assert priced["test_grid"]["num_pictures"] == 40
+    assert priced["test_grid"]["likely_microusd"] > 0
+    assert [each["name"] for each in priced["hosted"]] == ["Civitai", "Replicate"]
+    for estimate in priced["estimates"]:
+        spare_mib = 1024 * estimate["vram_gib"] - alone["min_vram_mib"]
+        assert estimate["spare_mib"] == pytest.approx(spare_mib, abs=52), "vram_gib has one digit"
+        assert estimate["providers"][0]["total_microusd"] == estimate["total_microusd"]
+        assert len({each["provider"] for each in estimate["providers"]}) == len(estimate["providers"])
+
+
+def test_a_gpu_of_two_providers_is_priced_at_each(cli: LocalCli) -> None:
+    path = xl_config(cli, train_batch_size=1)
+    priced = json.loads(cli.run("plan", path, "--gpu", "4090", "--json").lines[0])
+    [both] = [each for each in priced["estimates"] if each["gpu"] == "RTX 4090"]
+    assert {each["provider"] for each in both["providers"]} == {"vast", "runpod"}
+    texts = [text for _, text in rows(cli, path, "--gpu", "4090")]
+    assert any("/h at vast" in text for text in texts)
+    assert any("/h at runpod" in text for text in texts)
+
+
+def test_on_a_terminal_no_row_is_wider_than_it_and_what_goes_on_stands_under_its_text(cli: LocalCli) -> None:
+    argv = [sys.executable, "-m", "loratui.cli", "plan", str(xl_config(cli)), "--all"]
+    with Terminal(argv, size=(80, 200), environ=cli.environment) as terminal:
+        assert terminal.wait() == 0
+        terminal.read(0.2)
+        lines = bytes(terminal.received).decode().replace("\r", "").splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("pictures  "))
+    end = next(number for number, line in enumerate(lines) if "phase by phase" in line)
+    own = [line for line in lines[begin:end] if not line.startswith(("note: ", "warning: ", "  fix: "))]
+    assert max(map(len, own)) <= 80
+    assert any(line.startswith(" " * 25) for line in own)
+
+
+def test_words_of_a_config_command_no_terminal(cli: LocalCli) -> None:
+    path = xl_config(cli, sample_prompts=("a \x1b[2J\u202ecat",), rights_statement="mine\x1b[2J")
+    said = cli.run("plan", path)
+    assert not any("\x1b" in line or "\u202e" in line for line in said.lines)
