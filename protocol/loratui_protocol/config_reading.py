@@ -119,7 +119,7 @@ class Reading(Traps):
 
     def _unknown(self, key: str) -> None:
         known = (*self.keys, "dataset_config", *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
-        close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+        close = difflib.get_close_matches(key[:_MAX_SHOWN_CHARS].lower(), known, n=1, cutoff=0.6)
         meant = kohya.LIKELY.get(close[0], close[0]) if close else ""
         fix = f"did you mean {meant}?" if meant else "remove it, or see docs/config.md for the keys there are"
         self._refuse("config.unknown_key", f"{key}{self._where(key)} is no key of a training config", fix)

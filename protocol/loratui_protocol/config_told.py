@@ -8,6 +8,8 @@ from typing import Any
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 
+_KEY = re.compile(r"""\s*["']?([^\s"'=.:#\[]+)["']?\s*[=.:]""")
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -44,15 +46,15 @@ class Told:
         self.places: dict[str, tuple[str, int]] = {}
         """Where the keys stand that can be corrected: as they are written, and which of several."""
         self._text = text
+        self._lines: dict[str, int] | None = None
+        """Where each key stands last; None: not looked up yet."""
 
     def _where(self, key: str) -> str:
         """Return the line of a key in words, as far as it is found."""
-        lines = [
-            number
-            for number, line in enumerate(self._text.splitlines(), 1)
-            if re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[=.]""", line)
-        ]
-        return f" (line {lines[-1]})" if lines else ""
+        if self._lines is None:
+            found = ((_KEY.match(line), number) for number, line in enumerate(self._text.splitlines(), 1))
+            self._lines = {match[1]: number for match, number in found if match}
+        return f" (line {self._lines[key]})" if key in self._lines else ""
 
     def _warn(self, code: str, what: str, fix: str, *, fixable: bool = False) -> None:
         self.findings.append(Finding(code=code, severity="warning", what=what, fix=fix, fixable=fixable))
