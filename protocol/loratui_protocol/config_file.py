@@ -56,7 +56,7 @@ def read_config(path: Path) -> Loaded:
 
 
 def parse_config(text: str, base: Path) -> Loaded:
-    """Return the config in ``text``, which is TOML; relative paths count from ``base``. Errors as in ``read_config``."""
+    """Return the config in ``text``, which is TOML; paths count from ``base``. Errors as in ``read_config``."""
     return _loaded(Foreign(kind="toml", tables=parse_toml(text), text=text), base)
 
 

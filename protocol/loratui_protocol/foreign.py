@@ -15,6 +15,8 @@ from loratui_protocol.findings import Finding
 from loratui_protocol.foreign_settings import Settings
 from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json, parse_toml
 from loratui_protocol.kohya_gui import VOCABULARY, KohyaGui
+from loratui_protocol.lora_settings import PREFIX, LoraSettings
+from loratui_protocol.onetrainer import OneTrainer, is_onetrainer
 from loratui_protocol.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, read_header
 
 _MOST_KEYS = 1000
@@ -90,6 +92,8 @@ def _of_json(path: Path, text: str) -> Foreign:
     if seems := not_configs.named_by_keys(content) or not_configs.named_by_nodes(content):
         raise not_configs.not_a_config(path, f"it seems to be {seems}")
     _check_count(path, content)
+    if is_onetrainer(content):
+        return _read("onetrainer", OneTrainer(content, text, path.resolve().parent), text, findings)
     if not VOCABULARY & content.keys():
         return Foreign(kind="toml", tables=content, text=text, findings=tuple(findings))
     return _read("kohya_gui", KohyaGui(content, text), text, findings)
@@ -118,4 +122,8 @@ def _of_lora(path: Path) -> Foreign:
         header = read_header(path)
     except ModelError as error:
         raise ConfigError(error.what, fix=error.fix, code=error.code) from error
-    raise not_configs.not_a_config(path, f"it is a checkpoint of {len(header.tensors)} tensors")
+    if any(key.startswith(PREFIX) for key in header.metadata):
+        return _read("lora", LoraSettings(header.metadata, header.tensors, path), "", [])
+    is_lora = any("lora_" in name for name in header.tensors)
+    what = "a LoRA that doesn't say how it was trained" if is_lora else "a model"
+    raise not_configs.not_a_config(path, f"it seems to be {what}: it has no ss_ metadata")

@@ -25,7 +25,13 @@ ZERO_IS_UNSET = frozenset(
         *("learning_rate", "unet_lr", "text_encoder_lr", "network_alpha", "network_dropout", "scale_weight_norms"),
         *("max_train_steps", "max_train_epochs", "seed", "clip_skip", "max_timestep", "max_token_length"),
         *("noise_offset", "multires_noise_iterations", "multires_noise_discount", "ip_noise_gamma"),
-        *("min_snr_gamma", "v_pred_like_loss", "lr_scheduler_num_cycles", "lr_scheduler_power", "lr_scheduler_timescale"),
+        *(
+            "min_snr_gamma",
+            "v_pred_like_loss",
+            "lr_scheduler_num_cycles",
+            "lr_scheduler_power",
+            "lr_scheduler_timescale",
+        ),
         *("lr_scheduler_min_lr_ratio", "save_every_n_steps", "save_every_n_epochs", "save_last_n_steps"),
         *("save_last_n_epochs", "sample_every_n_steps", "sample_every_n_epochs", "validation_split"),
         *("validate_every_n_steps", "validate_every_n_epochs", "validation_seed", "huber_c", "huber_scale"),
@@ -49,16 +55,44 @@ GUI_ONLY = frozenset(
         *("algo", "unit", "factor", "use_cp", "use_tucker", "use_scalar", "train_norm", "decompose_both", "constrain"),
         *("rescaled", "train_on_input", "rank_dropout_scale", "bypass_mode", "dora_wd", "no_token_padding"),
         *("train_lora_ggpo", "ggpo_sigma", "ggpo_beta", "ae", "clip_l", "clip_g", "t5xxl", "t5xxl_lr", "t5xxl_device"),
-        *("t5xxl_dtype", "t5xxl_max_token_length", "split_mode", "split_qkv", "train_blocks", "train_t5xxl", "guidance_scale"),
+        *(
+            "t5xxl_dtype",
+            "t5xxl_max_token_length",
+            "split_mode",
+            "split_qkv",
+            "train_blocks",
+            "train_t5xxl",
+            "guidance_scale",
+        ),
         *("discrete_flow_shift", "model_prediction_type", "timestep_sampling", "sigmoid_scale", "apply_t5_attn_mask"),
-        *("enable_all_linear", "img_attn_dim", "img_mlp_dim", "img_mod_dim", "txt_attn_dim", "txt_mlp_dim", "txt_mod_dim"),
+        *(
+            "enable_all_linear",
+            "img_attn_dim",
+            "img_mlp_dim",
+            "img_mod_dim",
+            "txt_attn_dim",
+            "txt_mlp_dim",
+            "txt_mod_dim",
+        ),
         *("in_dims", "single_dim", "single_mod_dim", "train_double_block_indices", "train_single_block_indices"),
         *("blocks_to_swap", "single_blocks_to_swap", "double_blocks_to_swap", "mode_scale", "logit_mean", "logit_std"),
         *("weighting_scheme", "sd3_cache_text_encoder_outputs", "sd3_cache_text_encoder_outputs_to_disk"),
-        *("sd3_clip_l", "sd3_clip_g", "sd3_t5xxl", "sd3_clip_l_dropout_rate", "sd3_clip_g_dropout_rate", "sd3_t5_dropout_rate"),
+        *(
+            "sd3_clip_l",
+            "sd3_clip_g",
+            "sd3_t5xxl",
+            "sd3_clip_l_dropout_rate",
+            "sd3_clip_g_dropout_rate",
+            "sd3_t5_dropout_rate",
+        ),
         *("sd3_text_encoder_batch_size", "sd3_fused_backward_pass", "sd3_disable_mmap_load_safetensors"),
         *("sd3_enable_scaled_pos_embed", "sd3_pos_emb_random_crop_rate", "save_clip", "save_t5xxl"),
-        *("flux1_cache_text_encoder_outputs", "flux1_cache_text_encoder_outputs_to_disk", "flux1_t5xxl", "flux1_clip_l"),
+        *(
+            "flux1_cache_text_encoder_outputs",
+            "flux1_cache_text_encoder_outputs_to_disk",
+            "flux1_t5xxl",
+            "flux1_clip_l",
+        ),
         *("flux_fused_backward_pass", "cpu_offload_checkpointing", "mem_eff_save", "loraplus_lr_ratio_checkbox"),
     }
 )
@@ -209,7 +243,7 @@ class KohyaGui(Settings):
             if share is not None:
                 self._note(
                     "config.imported",
-                    f"lr_warmup = {shown(warmup)} is read as {share:g} % of all steps: lr_warmup_steps = {share / 100:g}",
+                    f"lr_warmup = {shown(warmup)} is read as a share of all steps: lr_warmup_steps = {share / 100:g}",
                     "nothing is to be done",
                 )
         elif steps is not None or warmup is not None:

@@ -82,7 +82,9 @@ def check_size(path: Path, size: int, most: int, start: bytes) -> None:
     """
     if size > most:
         seems = named_by_text(start[:_HEAD_BYTES].decode("utf-8", "replace"))
-        what = f"it has {size:,} bytes, and a config has {most:,} at most" + (f"; it seems to be {seems}" if seems else "")
+        what = f"it has {size:,} bytes, and a config has {most:,} at most" + (
+            f"; it seems to be {seems}" if seems else ""
+        )
         raise not_a_config(path, what)
 
 
