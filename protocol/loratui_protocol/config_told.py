@@ -94,7 +94,7 @@ def as_written(value: Any, wanted: type) -> str:
         return "true" if str(bare).lower() in ("true", "yes", "on", "1") else "false"
     try:
         number = float(bare)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return "16" if wanted is int else "0.0001"
     if wanted is int and math.isfinite(number):
         return str(round(number))

@@ -58,8 +58,6 @@ def tables(path: Path) -> Foreign:
     not_configs.check_start(path, content[:4096])
     not_configs.check_size(path, max(size, len(content)), MAX_BYTES, content)
     text = decoded(path, content)
-    if "\0" in text:
-        raise not_configs.not_a_config(path, "it is binary data")
     return _of_json(path, text) if _is_json(path, text) else _of_toml(path, text)
 
 

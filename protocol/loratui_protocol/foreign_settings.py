@@ -1,5 +1,6 @@
 """What the readers of foreign configs share: each key is taken once, and ends as a setting, a finding or a problem."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 from loratui_protocol.config_reading import TYPES
 from loratui_protocol.config_told import Told
 
-_WHOLE = re.compile(r"\s*[+-]?\d{1,300}\s*")
+_MAX_NUMBER_CHARS = 60
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.IGNORECASE)
 _FLAGS = {"true": True, "false": False}
 _MAX_SHOWN_CHARS = 60
@@ -39,10 +41,10 @@ class Settings(Told):
 
     def _pass_over(self, names: Iterable[str]) -> None:
         """Count the keys, as far as they are there, among those that say nothing."""
-        for name in names:
-            if name in self._left:
-                del self._left[name]
-                self._idle.append(name)
+        passed = frozenset(names)
+        for name in [name for name in self._left if name in passed]:
+            del self._left[name]
+            self._idle.append(name)
 
     def _drop_unset(self) -> None:
         self._pass_over([name for name, value in self._left.items() if value is None or value in ("", [], {})])
@@ -68,7 +70,7 @@ def fitting(key: str, value: Any) -> Any:
     accepted = TYPES.get(key, (int, float, bool))
     if isinstance(value, float) and float not in accepted and value.is_integer():
         return int(value)
-    if not isinstance(value, str) or str in accepted:
+    if not isinstance(value, str) or str in accepted or len(value) > _MAX_NUMBER_CHARS:
         return value
     if value.strip().lower() in _FLAGS and bool in accepted:
         return _FLAGS[value.strip().lower()]
@@ -84,10 +86,14 @@ def fitting(key: str, value: Any) -> Any:
 
 
 def number(value: Any) -> float | None:
-    """Return the number that a value is, as one or as text; None: it is none."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return float(value)
-    return value if type(value) in (int, float) else None
+    """Return the number that a value is, as one or as text; None: it is none, or not finite."""
+    if isinstance(value, str) and len(value) <= _MAX_NUMBER_CHARS and _NUMBER.fullmatch(value):
+        value = float(value)
+    try:
+        found = float(value) if type(value) in (int, float) else math.inf
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def is_off(value: Any) -> bool:

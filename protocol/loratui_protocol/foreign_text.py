@@ -9,14 +9,15 @@ from typing import Any
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
+from loratui_protocol.not_configs import not_a_config
 
 MAX_BYTES = 1 << 20
 """Of a config; thousands of keys fit in."""
 MAX_KEY_CHARS = 80
 _MOST_PARTS = 100
 """Of a dotted key, which takes tomllib time by their square."""
-_LONG_KEY = re.compile(rf"(?:[\w\"'-]+[ \t]*\.[ \t]*){{{_MOST_PARTS}}}")
-_NO_JSON_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN|\d{4301,})')
+_LONG_KEY = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}")
+_NO_JSON_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"?|(-?Infinity|NaN|\d{4301,})', re.DOTALL)
 _IN_ONE_TABLE = ("Cannot overwrite a value", "Cannot declare")
 
 
@@ -24,11 +25,13 @@ def decoded(path: Path, content: bytes) -> str:
     """Return the text of a file, without its mark of the byte order.
 
     Raises:
-        ConfigError: it is not UTF-8.
+        ConfigError: it is not UTF-8, or no text at all (``config.not_a_config``).
     """
     half = content[1:200:2].count(0), content[0:200:2].count(0)
     if content[:2] in (b"\xff\xfe", b"\xfe\xff") or max(half) > len(content[:200]) // 4 > min(half):
         raise ConfigError(f"{path} is UTF-16 text", fix="save the file as UTF-8", code="config.syntax")
+    if b"\0" in content:
+        raise not_a_config(path, "it is binary data")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -49,6 +52,9 @@ def parse_toml(text: str) -> dict[str, Any]:
     if found := _LONG_KEY.search(text):
         what = f"the config is no TOML: a key of more than {_MOST_PARTS} parts (line {_line(text, found.start())})"
         raise ConfigError(what, fix="correct the line", code="config.syntax")
+    # tomllib reads a number of any length that is no decimal one, and Python can't write it then.
+    if found := re.search(r"\b0[xob][0-9A-Fa-f_]{500,}", text):
+        raise _long_number(text, found.start())
     try:
         return tomllib.loads(text)
     except RecursionError as error:
@@ -72,8 +78,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     except ValueError as error:
         # Python bounds the digits of a whole number.
         digits = re.search(r"[\d_]{4301,}", text)
-        what = f"the config has a number of thousands of digits (line {_line(text, digits.start() if digits else 0)})"
-        raise ConfigError(what, fix="correct the line", code="config.syntax") from error
+        raise _long_number(text, digits.start() if digits else 0) from error
 
 
 def parse_json(text: str) -> tuple[Any, list[Finding]]:
@@ -123,6 +128,11 @@ def _where_last(text: str, key: str) -> str:
 
 def _line(text: str, position: int) -> int:
     return text.count("\n", 0, position) + 1
+
+
+def _long_number(text: str, position: int) -> ConfigError:
+    what = f"the config has a number of thousands of digits (line {_line(text, position)})"
+    return ConfigError(what, fix="correct the line", code="config.syntax")
 
 
 def _too_deep() -> ConfigError:

@@ -179,6 +179,7 @@ class KohyaGui(Settings):
             self.claims_sdxl = not is_off(sdxl)
         for name in ("stop_text_encoder_training", "stop_text_encoder_training_pct"):
             share = self._take(name)
+            self._idle += [name] if share is not None and (is_off(share) or number(share) == -1) else []
             if not is_off(share) and number(share) != -1:
                 self._refuse(
                     "config.unsupported",

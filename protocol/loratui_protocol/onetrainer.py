@@ -185,7 +185,7 @@ class OneTrainer(Concepts):
         if trains and after and unit != _NEVER and not (unit == _EPOCH and epochs is not None and after >= epochs):
             self._refuse(
                 "config.unsupported",
-                f"{name} learns for {after:g} {shown(unit)} alone, which is not supported: what learns does so to the end",
+                f"{name} learns for {after:g} {shown(unit)} alone, which is not supported: what learns does to the end",
                 f"set stop_training_after_unit of {name} to NEVER, or its train to false",
             )
         return trains, rate
@@ -365,6 +365,7 @@ class OneTrainer(Concepts):
             elif unit in (None, _NEVER) or is_off(every):
                 self._idle += [name for name, value in ((count, every), (unit_name, unit)) if value is not None]
             else:
+                self._idle += [unit_name]
                 self._warn(
                     "config.imported",
                     f"{count} = {shown(every)} {shown(unit)} is left out: here epochs or steps are counted",
