@@ -18,6 +18,7 @@ _MOST_PARTS = 100
 """Of a dotted key, which takes tomllib time by their square."""
 _LONG_KEY = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}")
 _NO_JSON_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"?|(-?Infinity|NaN|\d{4301,})', re.DOTALL)
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _IN_ONE_TABLE = ("Cannot overwrite a value", "Cannot declare")
 
 
@@ -110,6 +111,9 @@ def parse_json(text: str) -> tuple[Any, list[Finding]]:
         raise ConfigError(what, fix=fix, code="config.syntax") from error
     except RecursionError as error:
         raise _too_deep() from error
+    if (found := _HALF.search(text)) and not _is_text(content):
+        what = f"the file is no JSON: it has half of a character (line {_line(text, found.start())})"
+        raise ConfigError(what, fix="write the character itself", code="config.syntax")
     return content, [
         Finding(
             code="config.duplicate_key",
@@ -119,6 +123,14 @@ def parse_json(text: str) -> tuple[Any, list[Finding]]:
         )
         for key in list(twice)[:10]
     ]
+
+
+def _is_text(content: Any) -> bool:
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _where_last(text: str, key: str) -> str:

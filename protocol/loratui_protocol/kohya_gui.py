@@ -153,7 +153,7 @@ class KohyaGui(Settings):
         kind = self._take("LoRA_type")
         self._is_lora = str(kind) in LORAS
         self._with_convolutions = LORAS.get(str(kind), False)
-        if kind is not None and kind not in LORAS:
+        if kind is not None and str(kind) not in LORAS:
             self._refuse(
                 "config.unsupported",
                 f"LoRA_type {shown(kind)!r} asks for what is not supported: another kind than LoRA and LoCon",
@@ -315,8 +315,8 @@ class KohyaGui(Settings):
 
     def _take_parameters(self, written: Any) -> None:
         """Take what the GUI would put on sd-scripts' command line, where it counts before the settings."""
-        words = self._words("additional_parameters", written)
-        if not isinstance(words, list):
+        words = self._words("additional_parameters", written) if isinstance(written, str) else None
+        if words is None:
             self._refuse("config.type", "additional_parameters is no text", 'write additional_parameters = ""')
             return
         for option, given in _options(words):
@@ -339,7 +339,7 @@ def _options(words: Iterable[str]) -> list[tuple[str, list[str]]]:
     """Return each option and the words behind it; those before the first one under an empty name."""
     options: list[tuple[str, list[str]]] = []
     for word in words:
-        if word.startswith("--"):
+        if word.startswith("--") and len(word) > len("--="):
             name, equals, value = word[2:].partition("=")
             options.append((name.replace("-", "_"), [value] if equals else []))
         elif options:

@@ -13,6 +13,8 @@ from typing import Any
 from loratui_protocol import kohya
 from loratui_protocol.config_reading import TYPES
 from loratui_protocol.foreign_settings import Settings, is_off, shown
+from loratui_protocol.foreign_text import MAX_KEY_CHARS
+from loratui_protocol.harmless import clean
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS
 
 PREFIX = "ss_"
@@ -66,7 +68,11 @@ class LoraSettings(Settings):
 
     def __init__(self, metadata: Mapping[str, str], tensors: Iterable[str], path: Path) -> None:
         """``tensors`` are the names of the file's; ``path`` is its own, beside which its base model may lie."""
-        of_training = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+        of_training = {
+            clean(key.removeprefix(PREFIX), MAX_KEY_CHARS): clean(value, _MAX_JSON_CHARS)
+            for key, value in metadata.items()
+            if key.startswith(PREFIX)
+        }
         super().__init__(of_training, "")
         self._tensors = list(tensors)
         self._path = path

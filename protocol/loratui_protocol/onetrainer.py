@@ -360,8 +360,8 @@ class OneTrainer(Concepts):
             ("sample_after", "sample_after_unit", {_EPOCH: "sample_every_n_epochs", _STEP: "sample_every_n_steps"}),
         ):
             every, unit = self._take(count), self._take(unit_name)
-            if unit in keys and not is_off(every):
-                self._set(keys[unit], every)
+            if (key := keys.get(str(unit))) is not None and not is_off(every):
+                self._set(key, every)
             elif unit in (None, _NEVER) or is_off(every):
                 self._idle += [name for name, value in ((count, every), (unit_name, unit)) if value is not None]
             else:
