@@ -20,6 +20,9 @@ from loratui_protocol.findings import Finding
 from loratui_protocol.foreign import Foreign, tables
 from loratui_protocol.foreign_text import parse_toml
 
+_MOST_TOLD = 50
+"""Of the problems of one file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -92,6 +95,7 @@ def _reading(foreign: Foreign, base: Path) -> tuple[Reading, ReadDatasets]:
     reading, listed = Reading(foreign.text, base), read_datasets(content, foreign.text, base)
     reading.problems += foreign.problems
     reading.claims_sdxl = foreign.claims_sdxl
+    reading.names.update(foreign.names)
     reading.read(content, has_datasets=listed.are_listed)
     sizes = [each.settings["resolution"] for each in listed.datasets if "resolution" in each.settings]
     if sizes and len(sizes) == len(listed.datasets) and "resolution" not in reading.values:
@@ -101,12 +105,14 @@ def _reading(foreign: Foreign, base: Path) -> tuple[Reading, ReadDatasets]:
 
 
 def _refusal(problems: list[Problem]) -> ConfigError:
-    """Return one error for all problems, under the code of the first."""
+    """Return one error for all problems, as far as a person reads on, under the code of the first."""
     if len(problems) == 1:
         return ConfigError(problems[0].what, fix=problems[0].fix, code=problems[0].code)
+    told = problems[:_MOST_TOLD]
+    more = f"\n  and {len(problems) - len(told)} more" if len(problems) > len(told) else ""
     return ConfigError(
-        f"{len(problems)} problems:" + "".join(f"\n  [{problem.code}] {problem.what}" for problem in problems),
-        fix="; ".join(dict.fromkeys(problem.fix for problem in problems)),
+        f"{len(problems)} problems:" + "".join(f"\n  [{problem.code}] {problem.what}" for problem in told) + more,
+        fix="; ".join(dict.fromkeys(problem.fix for problem in told)),
         code=problems[0].code,
     )
 

@@ -45,16 +45,21 @@ class Told:
         self.corrections: list[Correction] = []
         self.places: dict[str, tuple[str, int]] = {}
         """Where the keys stand that can be corrected: as they are written, and which of several."""
+        self.names: dict[str, str] = {}
+        """What the file calls keys that have another name there."""
         self._text = text
         self._lines: dict[str, int] | None = None
         """Where each key stands last; None: not looked up yet."""
 
     def _where(self, key: str) -> str:
-        """Return the line of a key in words, as far as it is found."""
+        """Return the line of a key in words, as far as it is found, and its name there if it is another one."""
         if self._lines is None:
             found = ((_KEY.match(line), number) for number, line in enumerate(self._text.splitlines(), 1))
             self._lines = {match[1]: number for match, number in found if match}
-        return f" (line {self._lines[key]})" if key in self._lines else ""
+        name = self.names.get(key, key)
+        places = [name] if name != key else []
+        places += [f"line {self._lines[name]}"] if name in self._lines else []
+        return f" ({', '.join(places)})" if places else ""
 
     def _warn(self, code: str, what: str, fix: str, *, fixable: bool = False) -> None:
         self.findings.append(Finding(code=code, severity="warning", what=what, fix=fix, fixable=fixable))

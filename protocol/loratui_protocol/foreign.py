@@ -4,7 +4,7 @@ What comes out goes the way of our own TOML: types, unknown keys and what is not
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Foreign:
     """Empty where the file is no text."""
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the file calls those of our keys that have another name there."""
     claims_sdxl: bool | None = None
 
 
@@ -99,12 +101,15 @@ def _of_json(path: Path, text: str) -> Foreign:
 
 def _read(kind: str, settings: Settings, text: str, findings: list[Finding]) -> Foreign:
     settings.read()
+    datasets = {key: settings.values.pop(key) for key in ("datasets",) if key in settings.values}
     return Foreign(
         kind=kind,
-        tables=settings.values,
+        # In a section of their own: a table at the top would pass for one.
+        tables={"": settings.values, **datasets},
         text=text,
         findings=(*findings, *settings.findings),
         problems=tuple(settings.problems),
+        names=settings.names,
         claims_sdxl=settings.claims_sdxl,
     )
 

@@ -60,9 +60,14 @@ class Settings(Told):
                 "nothing is to be done",
             )
 
-    def _set(self, key: str, value: Any) -> None:
-        """Set one of our keys; text that is a number, or a flag, in whole becomes one where the key wants it."""
+    def _set(self, key: str, value: Any, name: str = "") -> None:
+        """Set one of our keys; text that is a number, or a flag, in whole becomes one where the key wants it.
+
+        ``name`` is what the file calls it.
+        """
         self.values[key] = fitting(key, value)
+        if name:
+            self.names[key] = name
 
 
 def fitting(key: str, value: Any) -> Any:

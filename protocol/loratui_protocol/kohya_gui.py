@@ -119,7 +119,9 @@ OTHER_TABS: Mapping[str, str] = {
 _LISTS = ("optimizer_args", "lr_scheduler_args", "network_args")
 _CONVOLUTIONS = frozenset({"conv_dim", "conv_alpha", "conv_block_dims", "conv_block_alphas"})
 _KNOWN = frozenset({*TYPES, *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.SAME, "dataset_config", "network_args"})
-VOCABULARY = frozenset({*_KNOWN, *RENAMED, *GUI_ONLY, *SWITCHES, *OTHER_TABS, "LoRA_type", "epoch", "lr_warmup"})
+VOCABULARY = frozenset(
+    {*_KNOWN, *RENAMED, *GUI_ONLY, *SWITCHES, *OTHER_TABS, "LoRA_type", "epoch", "lr_warmup", "additional_parameters"}
+)
 """By which a file of the GUI is known."""
 
 
@@ -196,7 +198,7 @@ class KohyaGui(Settings):
         if used is None:
             self._idle += [name for name, value in (("epoch", epoch), ("max_train_steps", steps)) if value is not None]
             return
-        self._set(*used)
+        self._set(*used, "" if used[1] is not epoch else "epoch")
         if not is_off(epoch) and used[1] is not epoch and fitting("seed", epoch) != fitting("seed", used[1]):
             self._warn(
                 "config.imported",
@@ -240,8 +242,11 @@ class KohyaGui(Settings):
                 )
         elif not is_off(warmup):
             share = number(warmup)
-            self.values["lr_warmup_steps"] = warmup if share is None else share / 100
-            if share is not None:
+            if share is None or not 0 < share < 100:
+                what = f"lr_warmup = {shown(warmup)} is no share of all steps in per cent"
+                self._refuse("config.value", what, "write a number from 0 to 99, as lr_warmup = 10")
+            else:
+                self.values["lr_warmup_steps"] = share / 100
                 self._note(
                     "config.imported",
                     f"lr_warmup = {shown(warmup)} is read as a share of all steps: lr_warmup_steps = {share / 100:g}",
@@ -301,7 +306,7 @@ class KohyaGui(Settings):
                 f"keep one of {name} and {key}",
             )
         else:
-            self._set(key, value)
+            self._set(key, value, name)
 
     def _words(self, name: str, written: Any) -> Any:
         """Return the words of a field as a list."""

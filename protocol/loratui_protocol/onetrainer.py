@@ -69,11 +69,11 @@ class OneTrainer(Concepts):
         self._take_times()
         for name, key in RENAMED.items():
             if (value := self._take(name)) is not None:
-                self._set(key, value)
+                self._set(key, value, name)
         for name, key in WHEN_SET.items():
             value = self._take(name)
             if not is_off(value):
-                self._set(key, value)
+                self._set(key, value, name)
             elif value is not None:
                 self._idle.append(name)
         self._take_concepts()
@@ -243,9 +243,9 @@ class OneTrainer(Concepts):
                     "set it to 0, or choose COSINE",
                 )
             scheduler = "cosine_with_min_lr"
-            self._set("lr_scheduler_min_lr_ratio", floor)
+            self._set("lr_scheduler_min_lr_ratio", floor, "learning_rate_min_factor")
         if scheduler == "cosine_with_restarts" and cycles is not None:
-            self._set("lr_scheduler_num_cycles", cycles)
+            self._set("lr_scheduler_num_cycles", cycles, "learning_rate_cycles")
         self.values["lr_scheduler"] = scheduler
         if name in OTHERWISE:
             self._warn(
@@ -286,8 +286,9 @@ class OneTrainer(Concepts):
 
     def _take_loss(self) -> None:
         weight, strength = self._take("loss_weight_fn", "CONSTANT"), self._take("loss_weight_strength")
+        self._idle += ["loss_weight_strength"] if strength is not None and weight != "MIN_SNR_GAMMA" else []
         if weight == "MIN_SNR_GAMMA":
-            self._set("min_snr_gamma", 5.0 if strength is None else strength)
+            self._set("min_snr_gamma", 5.0 if strength is None else strength, "loss_weight_strength")
         elif weight == "DEBIASED_ESTIMATION":
             self.values["debiased_estimation_loss"] = True
         elif weight != "CONSTANT":
@@ -297,7 +298,7 @@ class OneTrainer(Concepts):
                 "one of CONSTANT, MIN_SNR_GAMMA, DEBIASED_ESTIMATION can be used",
             )
         else:
-            self._idle += ["loss_weight_fn", "loss_weight_strength"]
+            self._idle.append("loss_weight_fn")
         mse, mae = (
             number(self._take(name, default)) for name, default in (("mse_strength", 1.0), ("mae_strength", 0.0))
         )
@@ -310,7 +311,7 @@ class OneTrainer(Concepts):
             self._refuse("config.unsupported", what, "set one of them to 1 and the other to 0")
         if "clip_grad_norm" in self._left:
             norm = self._left.pop("clip_grad_norm")
-            self._set("max_grad_norm", 0.0 if norm is None else norm)
+            self._set("max_grad_norm", 0.0 if norm is None else norm, "clip_grad_norm")
         if not is_off(self._take("force_epsilon_prediction")):
             self.values["v_parameterization"] = False
         for name, key in (("min_noising_strength", "min_timestep"), ("max_noising_strength", "max_timestep")):
@@ -361,7 +362,7 @@ class OneTrainer(Concepts):
         ):
             every, unit = self._take(count), self._take(unit_name)
             if (key := keys.get(str(unit))) is not None and not is_off(every):
-                self._set(key, every)
+                self._set(key, every, count)
             elif unit in (None, _NEVER) or is_off(every):
                 self._idle += [name for name, value in ((count, every), (unit_name, unit)) if value is not None]
             else:

@@ -1,7 +1,9 @@
 """Configs of other programs are read as they are, and nothing in them is passed over in silence."""
 
+import contextlib
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from loratui_protocol import kohya, kohya_gui, onetrainer_names
 from loratui_protocol.config import KEYS
+from loratui_protocol.config_checks import NETWORK_ARGS
 from loratui_protocol.config_draft import draft
 from loratui_protocol.config_file import Loaded, Partial, parse_config, read_config, read_partial
 from loratui_protocol.errors import LoratuiError
@@ -194,7 +197,9 @@ def test_additional_parameters_count_before_the_settings(tmp_path: Path) -> None
         ({"sd3_checkbox": True}, "Stable Diffusion 3"),
         ({"down_lr_weight": "1,1,1"}, "down_lr_weight"),
         ({"network_dim": "eight"}, "network_dim"),
+        ({"max_resolution": "large"}, "(max_resolution)"),
         ({"epoch": 5, "max_train_steps": 900}, "epoch = 5 has no effect"),
+        ({"lr_warmup": 100}, "no share of all steps"),
         ({"lr_warmup": 10, "lr_warmup_steps": 50}, "lr_warmup = 10 % has no effect"),
         ({"optimizer_type": "Lion"}, "optimizer_type is set more than once"),
     ],
@@ -365,10 +370,9 @@ def keys_of(content: dict[str, Any]) -> list[str]:
 def assert_no_key_is_lost(content: dict[str, Any], partial: Partial) -> None:
     renamed = {**kohya_gui.RENAMED, **onetrainer_names.RENAMED, **onetrainer_names.WHEN_SET, **OTHER_NAMES}
     told = said(partial)
+    words = set(re.findall(r"\w+", told))
     lost = [
-        key
-        for key in keys_of(content)
-        if key not in told and not {key, *renamed.get(key, "").split()} & partial.values.keys()
+        key for key in keys_of(content) if not {key, *renamed.get(key, "").split()} & {*partial.values.keys(), *words}
     ]
     # sd-scripts' own keys that are off, or at their defaults, ask for nothing in TOML either.
     assert [
@@ -384,8 +388,7 @@ def _is_idle_of_kohya(key: str, value: Any) -> bool:
 
 
 OTHER_NAMES = {
-    "conv_dim": "network_args",
-    "conv_alpha": "network_args",
+    **dict.fromkeys(NETWORK_ARGS, "network_args"),
     "sdxl_no_half_vae": "network_module",
     "epoch": "max_train_epochs max_train_steps",
     "lr_warmup": "lr_warmup_steps",
@@ -445,11 +448,19 @@ def test_values_of_any_type_are_read_or_refused(tmp_path: Path, name: str, data:
     content = json.loads((CORPUS / name).read_text("utf-8"))
     for key in data.draw(st.lists(st.sampled_from(sorted(content)), min_size=1, max_size=4)):
         content[key] = data.draw(VALUES)
-    if data.draw(st.booleans()):
-        content[data.draw(st.text(min_size=1, max_size=10))] = data.draw(VALUES)
     path = tmp_path / "mutated.json"
     path.write_text(json.dumps(content), "utf-8")
     assert_read_or_refused(path)
+    with contextlib.suppress(LoratuiError):
+        assert_no_key_is_lost(content, read_partial(path))
+
+
+def test_a_key_that_nobody_knows_is_refused_and_one_that_is_off_is_left_out(tmp_path: Path) -> None:
+    for read in (of_gui, of_onetrainer):
+        assert "[config.unknown_key] of_tomorrow" in said(read(tmp_path, of_tomorrow=3))
+        partial = read(tmp_path, of_tomorrow=False)
+        assert not partial.problems
+        assert "of_tomorrow" in said(partial)
 
 
 @settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
