@@ -1,5 +1,7 @@
 """Writes what a file says as our own config although something is missing in it, which a person fills in."""
 
+from typing import Any
+
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import Partial
 from loratui_protocol.config_write import to_toml
@@ -21,7 +23,8 @@ def draft(partial: Partial) -> str | None:
     missing = [key for key in _EXAMPLES if key not in partial.values]
     if partial.values["datasets"] and "train_data_dir" in missing:
         missing.remove("train_data_dir")
-    lines = to_toml(TrainingConfig(**partial.values, **{key: _EXAMPLES[key] for key in missing})).split("\n")
+    values: dict[str, Any] = {**partial.values, **{key: _EXAMPLES[key] for key in missing}}
+    lines = to_toml(TrainingConfig(**values)).split("\n")
     empty = {f'{key} = "{_EXAMPLES[key]}"': f'# {key} = "{_MARK}"  # to be filled in' for key in missing}
     return "\n".join(empty.get(line, line) for line in lines)
 

@@ -1,6 +1,6 @@
 """Files that are no training config, and are given as one: known by what is in them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from loratui_protocol.errors import ConfigError
@@ -30,6 +30,13 @@ _TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a config of ai-toolkit", ("job", "config")),
 )
 """What a file is that has all of these among the keys at its top."""
+_SURE = frozenset(
+    {
+        *("pretrained_model_name_or_path", "train_data_dir", "dataset_config", "network_dim", "train_batch_size"),
+        *("batch_size", "learning_rate", "network_module", "training_method"),
+    }
+)
+"""Keys of a training config alone, whose sections may have any names."""
 _LINES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a config of accelerate", ("compute_environment:", "distributed_type:")),
     ("a config of ai-toolkit", ("job:", "config:")),
@@ -88,8 +95,12 @@ def check_size(path: Path, size: int, most: int, start: bytes) -> None:
         raise not_a_config(path, what)
 
 
-def named_by_keys(keys: Collection[str]) -> str:
-    """Return what a file with these keys at its top is; empty: not known."""
+def named_by_keys(content: Mapping[str, object]) -> str:
+    """Return what a file with these keys at its top is; empty: not known, or it has settings of a training."""
+    keys = content.keys()
+    inner = (each.keys() for each in content.values() if isinstance(each, dict))
+    if not _SURE.isdisjoint(keys) or any(not _SURE.isdisjoint(each) for each in inner):
+        return ""
     return next((what for what, wanted in _TABLES if all(key in keys for key in wanted)), "")
 
 

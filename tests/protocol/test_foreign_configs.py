@@ -153,6 +153,12 @@ def test_a_file_is_known_by_what_is_in_it(tmp_path: Path, suffix: str) -> None:
     assert read_config(path).config.network_dim == 8
 
 
+def test_a_section_of_a_training_config_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[project]\npretrained_model_name_or_path = "builtin:tiny"\n[tool]\ntrain_data_dir = "x"\n')
+    assert read_config(path).config.train_data_dir == str(tmp_path / "x")
+
+
 # --- kohya's GUI ------------------------------------------------------------------------------------------------------
 
 
