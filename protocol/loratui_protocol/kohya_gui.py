@@ -3,6 +3,7 @@
 Its keys are those of its widgets: mostly sd-scripts' names, numbers partly as text, and "" or 0 for what is not set.
 """
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -215,6 +216,9 @@ class KohyaGui(Settings):
     def _take_rates(self) -> None:
         """Take the learning rates: where one part has none of its own while the other has, it is left out."""
         unet, text = self._take("unet_lr"), self._take("text_encoder_lr")
+        if isinstance(text, str) and len(rates := re.split(r"[\s,]+", text.strip(" []"))) > 1:
+            # SDXL's two, as sd-scripts takes them on its command line.
+            text = [fitting("unet_lr", rate) for rate in rates]
         for key, value in (("unet_lr", unet), ("text_encoder_lr", text)):
             if not is_off(value):
                 self._set(key, value)

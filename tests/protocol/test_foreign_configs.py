@@ -176,6 +176,12 @@ def test_the_gui_is_read_as_it_would_start_sd_scripts() -> None:
     assert config.train_data_dir == str(CORPUS / "training_data")
 
 
+def test_two_rates_of_text_encoders_are_one_field(tmp_path: Path) -> None:
+    for written in ("1e-5 2e-5", "[1e-5, 2e-5]"):
+        assert of_gui(tmp_path, text_encoder_lr=written).values["text_encoder_lr"] == (1e-5, 2e-5)
+    assert "text_encoder_lr" in "".join(each.what for each in of_gui(tmp_path, text_encoder_lr="1e-5 x").problems)
+
+
 def test_locon_has_convolutions_and_multires_noise_no_offset() -> None:
     config = read_config(CORPUS / "gui_locon_old.json").config
     assert config.network_args == {"conv_dim": 8, "conv_alpha": 4}

@@ -44,6 +44,16 @@ def test_a_fixed_config_of_the_gui_is_our_own_file(folder: Path, capsys: pytest.
     assert fixed == read_config(folder / "gui_standard.json").config
 
 
+def test_secrets_in_a_config_of_the_gui_are_not_shown(folder: Path, capsys: pytest.CaptureFixture[str]):
+    content = json.loads((CORPUS / "gui_standard.json").read_text("utf-8"))
+    content |= {"wandb_api_key": "hush-one", "additional_parameters": "--huggingface_token hush-two"}
+    for indent in (2, None):
+        (folder / "gui.json").write_text(json.dumps(content, indent=indent), "utf-8")
+        assert main(["check", "gui.json", "--fix"]) == 0
+        said = capsys.readouterr()
+        assert "hush" not in said.out + said.err
+
+
 def test_a_file_that_is_no_config_is_one_finding(folder: Path, capsys: pytest.CaptureFixture[str]):
     shutil.copy(CORPUS / "comfy_workflow.json", folder)
     assert main(["check", "comfy_workflow.json", "--json"]) == 1
