@@ -138,6 +138,21 @@ Of a file that is written for sd-scripts it is told what would become of it ther
 `caption_extension` (`config.caption_default`), and without `save_state` no run can be resumed (`config.save_state`).
 A file that has no key of a training config at all is refused as one (`config.not_a_config`).
 
+## Configs of other programs
+
+Any command that takes a config reads these as they are, and knows them by what is in them:
+
+- what kohya's GUI saves in its LoRA tab, as JSON: numbers as text, `""` and `0` for what is not set, `epoch`,
+  `max_resolution`, `lr_warmup` in per cent, and the options in `additional_parameters`;
+- OneTrainer's configs, as JSON, with the files of concepts and samples that they name. What one leaves out has
+  OneTrainer's default, which is told;
+- a LoRA's `.safetensors`, with the `ss_*` metadata that says how it was trained. Where its pictures are it doesn't say:
+  `loratui convert LORA --to native -o my.toml` writes the rest, with a line to fill in.
+
+Each of their keys ends as a setting here, in a finding (`config.imported` where it means something else,
+`config.gui_keys` for all that say nothing to a training) or in a refusal (`config.unsupported`, `config.unknown_key`).
+A config has 1 MB at most.
+
 `loratui check CONFIG --fix` writes what it has read into a new file beside the config; `loratui convert` writes a
 config as our own file, or as one for sd-scripts. What `check` says beside this is about what goes together, and what
 spoils a LoRA.

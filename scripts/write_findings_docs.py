@@ -150,7 +150,11 @@ class _Module:
             severities = [self._defaults[name]]
         if not severities:
             severities = [
-                "warning" if "warn" in name.lower() else "info" if "info" in name or "tell" in name else "error"
+                "warning"
+                if "warn" in name.lower()
+                else "info"
+                if any(word in name for word in ("info", "tell", "note"))
+                else "error"
             ]
         rest = [part for part in rest if self._is_text(part)] or rest
         whats = named.get("what") or named.get("message") or (rest[0] if rest else None)

@@ -21,7 +21,8 @@ _KEY = re.compile(r"""\s*(?:"([^"\\]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*=""")
 _MOST_LINES = 2000
 """Of one statement: each of its lines costs a reading of all before it."""
 SECRETS = ("wandb_api_key", "huggingface_token")
-_SECRET = re.compile(rf"""^(.*?["']?({"|".join(SECRETS)})["']?\s*=).*""")
+# In TOML, in JSON, and as options of a command line; OneTrainer has some of its own.
+_SECRET = re.compile(rf"""^(.*?["']?\b({"|".join(SECRETS)}|api_key|password)["']?(?:\s*[=:]|\s)).*""")
 
 
 @dataclass(slots=True)

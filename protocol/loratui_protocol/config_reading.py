@@ -17,6 +17,7 @@ from loratui_protocol.config_checks import BLOCKS, NETWORK_ARGS
 from loratui_protocol.config_told import as_written
 from loratui_protocol.config_traps import Traps
 from loratui_protocol.config_write import toml_value
+from loratui_protocol.harmless import MAX_INT
 from loratui_protocol.known_models import current_address
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
@@ -119,7 +120,7 @@ class Reading(Traps):
 
     def _unknown(self, key: str) -> None:
         known = (*self.keys, "dataset_config", *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
-        close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+        close = difflib.get_close_matches(key[:_MAX_SHOWN_CHARS].lower(), known, n=1, cutoff=0.6)
         meant = kohya.LIKELY.get(close[0], close[0]) if close else ""
         fix = f"did you mean {meant}?" if meant else "remove it, or see docs/config.md for the keys there are"
         self._refuse("config.unknown_key", f"{key}{self._where(key)} is no key of a training config", fix)
@@ -131,8 +132,11 @@ class Reading(Traps):
         accepted = self.types[key]
         if value == "" and types.NoneType in accepted:
             return None
-        if type(value) in accepted and (type(value) is not float or math.isfinite(value)):
+        if type(value) in accepted and _is_in_range(value):
             return value
+        if type(value) is int and abs(value) > MAX_INT:
+            self._refuse("config.value", f"{key}{self._where(key)} is out of range", f"write a smaller {key}")
+            return None
         if type(value) is int and float in accepted:
             return float(value)
         if bool in accepted and type(value) is int and value in (0, 1):
@@ -150,7 +154,11 @@ class Reading(Traps):
     def _read_resolution(self, value: Any) -> tuple[int, int] | None:
         sides = value
         if isinstance(value, str):
-            sides = [int(side) for side in value.split(",")] if re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)?", value) else None
+            sides = (
+                [int(side) for side in value.split(",")]
+                if re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)?", value)
+                else None
+            )
         elif type(value) is int:
             sides = [value]
             self._warn(
@@ -161,7 +169,11 @@ class Reading(Traps):
                     "resolution", f'resolution = "{value},{value}"', "sd-scripts stops at an integer"
                 ),
             )
-        if isinstance(sides, list) and len(sides) in (1, 2) and all(type(side) is int for side in sides):
+        if (
+            isinstance(sides, list)
+            and len(sides) in (1, 2)
+            and all(type(side) is int and abs(side) < MAX_INT for side in sides)
+        ):
             return sides[0], sides[-1]
         self._wrong_type("resolution", value, 'a width and a height, as "512,512" or [512, 512]', "[512, 512]")
         return None
@@ -372,6 +384,10 @@ class Reading(Traps):
         except RuntimeError:  # "~name" of a user who is not there
             path = Path(value)
         return str(path) if path.is_absolute() else str((self._base / path).resolve())
+
+
+def _is_in_range(value: Any) -> bool:
+    return abs(value) <= MAX_INT if type(value) is int else type(value) is not float or math.isfinite(value)
 
 
 def _exists(path: str) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 
+_KEY = re.compile(r"""\s*["']?([^\s"'=.:#\[]+)["']?\s*[=.:]""")
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -43,16 +45,21 @@ class Told:
         self.corrections: list[Correction] = []
         self.places: dict[str, tuple[str, int]] = {}
         """Where the keys stand that can be corrected: as they are written, and which of several."""
+        self.names: dict[str, str] = {}
+        """What the file calls keys that have another name there."""
         self._text = text
+        self._lines: dict[str, int] | None = None
+        """Where each key stands last; None: not looked up yet."""
 
     def _where(self, key: str) -> str:
-        """Return the line of a key in words, as far as it is found."""
-        lines = [
-            number
-            for number, line in enumerate(self._text.splitlines(), 1)
-            if re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[=.]""", line)
-        ]
-        return f" (line {lines[-1]})" if lines else ""
+        """Return the line of a key in words, as far as it is found, and its name there if it is another one."""
+        if self._lines is None:
+            found = ((_KEY.match(line), number) for number, line in enumerate(self._text.splitlines(), 1))
+            self._lines = {match[1]: number for match, number in found if match}
+        name = self.names.get(key, key)
+        places = [name] if name != key else []
+        places += [f"line {self._lines[name]}"] if name in self._lines else []
+        return f" ({', '.join(places)})" if places else ""
 
     def _warn(self, code: str, what: str, fix: str, *, fixable: bool = False) -> None:
         self.findings.append(Finding(code=code, severity="warning", what=what, fix=fix, fixable=fixable))
@@ -92,7 +99,7 @@ def as_written(value: Any, wanted: type) -> str:
         return "true" if str(bare).lower() in ("true", "yes", "on", "1") else "false"
     try:
         number = float(bare)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return "16" if wanted is int else "0.0001"
     if wanted is int and math.isfinite(number):
         return str(round(number))

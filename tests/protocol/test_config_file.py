@@ -345,7 +345,7 @@ def test_a_file_that_is_missing_a_folder_or_no_toml_is_named(tmp_path: Path) -> 
         tmp_path: "config.missing",
         broken: "config.syntax",
         latin: "config.syntax",
-        gui: "config.unsupported",
+        gui: "config.missing_key",
     }
     for path, code in cases.items():
         with pytest.raises(ConfigError) as caught:

@@ -143,3 +143,21 @@ def test_several_files_need_a_name(config: Path, capsys: pytest.CaptureFixture[s
 def test_convert_where_nothing_can_be_written(config: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["convert", str(config), "--to", "native", "-o", "nowhere/x.toml"]) == 1
     assert "[disk.write]" in capsys.readouterr().err
+
+
+def test_a_lora_is_converted_into_a_config_to_be_filled_in(config: Path, capsys: pytest.CaptureFixture[str]):
+    metadata = {"ss_network_module": "networks.lora", "ss_network_dim": "8", "ss_sd_model_name": "base.safetensors"}
+    write_header(config.with_name("cat.safetensors"), {"lora_unet_x.lora_down.weight": (8, 8)}, metadata=metadata)
+    assert main(["convert", "cat.safetensors", "--to", "native", "-o", "mine.toml"]) == 0
+    assert "[config.missing_key] train_data_dir is missing" in capsys.readouterr().err
+    text = config.with_name("mine.toml").read_text("utf-8")
+    assert '# train_data_dir = "..."  # to be filled in' in text
+    assert tomllib.loads(text)["network"]["network_dim"] == 8
+    assert main(["convert", "cat.safetensors", "--to", "kohya"]) == 3
+    assert "loratui convert cat.safetensors --to native" in capsys.readouterr().err
+
+
+def test_what_cannot_be_trained_is_not_converted(config: Path, capsys: pytest.CaptureFixture[str]):
+    config.with_name("loha.json").write_text('{"LoRA_type": "LyCORIS/LoHa", "network_dim": 8}', "utf-8")
+    assert main(["convert", "loha.json", "--to", "native"]) == 3
+    assert "LyCORIS/LoHa" in capsys.readouterr().err

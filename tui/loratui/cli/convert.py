@@ -9,10 +9,11 @@ from loratui.cli.check import print_findings
 from loratui.cli.new_files import write_new
 from loratui.sessions.base_kind import prediction_told_here
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import read_config
+from loratui_protocol.config_draft import draft, draft_findings
+from loratui_protocol.config_file import read_config, read_partial
 from loratui_protocol.config_write import to_toml
 from loratui_protocol.dataset_folders import folders
-from loratui_protocol.errors import DatasetError, UsageError
+from loratui_protocol.errors import ConfigError, DatasetError, UsageError
 from loratui_protocol.kohya_write import Written, to_kohya
 from loratui_protocol.subsets import DatasetConfig, Subset
 
@@ -20,17 +21,15 @@ from loratui_protocol.subsets import DatasetConfig, Subset
 def convert(arguments: Arguments) -> int:
     """Write a config in another form, to standard output or into new files; findings go to stderr.
 
+    As our own file it is written also where another program's doesn't say what to train, or on what.
+
     Raises:
         ConfigError: it can't be read.
         UsageError: it needs several files and none is named, or one of them is there already.
     """
-    loaded = read_config(arguments.config)
-    if arguments.to == "native":
-        written = Written(text=to_toml(loaded.config))
-    else:
-        written = to_kohya(_for_sd_scripts(loaded.config), (arguments.to_file or Path("config.toml")).absolute())
+    written = _written(arguments)
     # Before anything is written: what is said stands above what it is about.
-    print_findings([*loaded.findings, *written.findings])
+    print_findings(written.findings)
     if arguments.to_file is None:
         if written.others:
             raise UsageError(
@@ -42,6 +41,24 @@ def convert(arguments: Arguments) -> int:
         return 0
     _write(arguments.to_file, written)
     return 0
+
+
+def _written(arguments: Arguments) -> Written:
+    try:
+        loaded = read_config(arguments.config)
+    except ConfigError as error:
+        if arguments.to != "native" or error.code != "config.missing_key":
+            raise
+        partial = read_partial(arguments.config)
+        text = draft(partial)
+        if text is None:
+            raise
+        return Written(text=text, findings=tuple(draft_findings(partial)))
+    if arguments.to == "native":
+        return Written(text=to_toml(loaded.config), findings=loaded.findings)
+    place = (arguments.to_file or Path("config.toml")).absolute()
+    written = to_kohya(_for_sd_scripts(loaded.config), place)
+    return replace(written, findings=(*loaded.findings, *written.findings))
 
 
 def _write(path: Path, written: Written) -> None:
