@@ -5,9 +5,10 @@ Three layouts are understood: kohya's parent of ``N_concept`` folders, one such 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from loratui_protocol.caption_files import CaptionReader
 from loratui_protocol.config import TrainingConfig
@@ -181,14 +182,18 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """Return a sha256 over names, contents, captions, repeats, subsets and masks: equal means the same data."""
+def fingerprint(dataset: Dataset, originals: Mapping[Path, str] = MappingProxyType({})) -> str:
+    """Return a sha256 over names, contents, captions, repeats, subsets and masks: equal means the same data.
+
+    ``originals`` has the hashes of what those files were that are copies.
+    """
     digest = hashlib.sha256()
     for picture in dataset.pictures:
-        fields = [picture.name, picture.sha256(), picture.caption, str(picture.num_repeats), str(picture.is_reg)]
+        content = originals.get(picture.path) or picture.sha256()
+        fields = [picture.name, content, picture.caption, str(picture.num_repeats), str(picture.is_reg)]
         fields.append(str(picture.subset))
         if picture.mask is not None:
-            fields.append(_sha256(picture.mask))
+            fields.append(originals.get(picture.mask) or _sha256(picture.mask))
         for field in fields:
             digest.update(len(field.encode()).to_bytes(8, "little") + field.encode())
     return digest.hexdigest()

@@ -23,6 +23,7 @@ class Setting:
     read: Callable[[str], Any]
     default: Callable[[], str]
     is_number: bool = False
+    is_switch: bool = False
     env: str = ""
     in_file: bool = True
 
@@ -46,6 +47,18 @@ def text_there(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty")
     return text.strip()
+
+
+def switch(text: str) -> bool:
+    """Return whether something is on.
+
+    Raises:
+        ValueError: the text is neither true nor false.
+    """
+    word = text.strip().casefold()
+    if word not in ("true", "false"):
+        raise ValueError(text)
+    return word == "true"
 
 
 def author() -> str:

@@ -26,6 +26,7 @@ from loratui.setting import (
     some_minutes,
     some_money,
     some_seconds,
+    switch,
     text_there,
 )
 from loratui_protocol.errors import ConfigError, LoratuiError
@@ -189,6 +190,13 @@ SETTINGS = (
         is_number=True,
     ),
     Setting(
+        key="upload.copies",
+        meaning="whether large pictures are sent as smaller copies, from which the same is learned; true or false",
+        read=switch,
+        default=lambda: "true",
+        is_switch=True,
+    ),
+    Setting(
         key="downloads.policy",
         meaning="which files of a run are fetched as they appear: all, final (no samples but small ones, and no "
         "checkpoint but the last of a run that ended without a result), none; with final and none no saved state comes "
@@ -252,6 +260,7 @@ class Settings:
     runpod_graphql_url: str
     rental_ask_every_s: float
     rental_look_every_s: float
+    upload_copies: bool
     downloads: DownloadPolicy
     shown: tuple[Shown, ...] = ()
 
@@ -264,6 +273,11 @@ class Settings:
     def database(self) -> Path:
         """Return the file of the run database."""
         return self.state_dir / "loratui.sqlite3"
+
+    @property
+    def copies_dir(self) -> Path:
+        """Return the folder of the smaller copies that are sent, which may be removed while nothing is."""
+        return self.state_dir / "cache" / "copies"
 
     def run_folder(self, run_id: str) -> Path:
         """Return where the files of a run are kept on this machine."""
@@ -312,6 +326,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         runpod_graphql_url=values["providers.runpod.graphql_url"],
         rental_ask_every_s=values["rental.ask_every_s"],
         rental_look_every_s=values["rental.look_every_s"],
+        upload_copies=values["upload.copies"],
         downloads=DownloadPolicy(
             which=values["downloads.policy"],
             max_mbit_s=values["downloads.max_mbit_s"],
@@ -366,14 +381,15 @@ def _file_texts(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 def _file_text(setting: Setting, value: Any, path: Path) -> str:
-    wanted = (int, Decimal) if setting.is_number else (str,)
+    wanted = (bool,) if setting.is_switch else (int, Decimal) if setting.is_number else (str,)
     if type(value) not in wanted:
+        kind = "true or false" if setting.is_switch else "a number" if setting.is_number else "a string"
         raise ConfigError(
-            f"{setting.key} in {path} must be a {'number' if setting.is_number else 'string'}, it is {value!r}",
+            f"{setting.key} in {path} must be {kind}, it is {value!r}",
             fix=setting.meaning,
             code="config.type",
         )
-    return str(value)
+    return str(value).casefold() if setting.is_switch else str(value)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -33,6 +33,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, scan_config
 from loratui_protocol.effective_lr import rates_of
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.originals import originals_of
 from loratui_protocol.plan import Plan, Schedule, plan
 from loratui_protocol.subsets import largest_resolution
 
@@ -134,7 +135,8 @@ def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs:
     dataset = scan_config(config, verify=True)
     planned = plan(config, dataset.pictures)
     base = base_hash(model)
-    identity = identity_of(job.config, dataset, base.sha256, seed, starting.start_sha256(start))
+    start_sha256 = starting.start_sha256(start)
+    identity = identity_of(job.config, dataset, base.sha256, seed, start_sha256, originals_of(job.folder))
     check_newest_state(job.checkpoints, identity, planned.steps)
     reporter.emit(messages.Setup(phase="load_model", message="loading the base model"))
     precision = _precision(config)

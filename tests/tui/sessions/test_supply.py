@@ -73,9 +73,9 @@ async def test_the_lora_file_that_a_run_goes_on_from_travels(tmp_path, config):
     there, folder = await at_the_box(supply, tmp_path / "home")
     assert there.network_weights == str(folder / "inputs/start/lora.safetensors")
     assert (folder / "inputs/start/lora.safetensors").read_bytes() == b"some weights"
-    assert changed_pictures(config, supply.manifest) == []
+    assert changed_pictures(config, supply) == []
     start.write_bytes(b"other weight")
-    assert changed_pictures(config, supply.manifest) == ["start/lora.safetensors"]
+    assert changed_pictures(config, supply) == ["start/lora.safetensors"]
     without = dataclasses.replace(config, network_weights=None)
     assert supply_size(config, None) - supply_size(without, None) == len(b"some weights")
     assert plan_supply(without, environment=ENVIRONMENT).config_toml.count("network_weights") == 0
@@ -105,10 +105,10 @@ async def test_the_folders_of_several_datasets_travel_once_each_with_their_names
     assert sum(name.startswith("mask/") for name in sent) == 2
     assert {Path(each.image_dir).name for each in subsets_of(there)} == {"1_cat"}
     assert all(each.image_dir.startswith(str(folder / "inputs")) for each in subsets_of(there))
-    assert changed_pictures(config, supply.manifest) == []
+    assert changed_pictures(config, supply) == []
     (masks / "0.png").write_bytes((cats / "1.png").read_bytes())
     (others / "0.tags").write_text("another caption")
-    assert [name.rpartition("/")[2] for name in changed_pictures(config, supply.manifest)] == ["0.png", "0.tags"]
+    assert [name.rpartition("/")[2] for name in changed_pictures(config, supply)] == ["0.png", "0.tags"]
 
 
 async def test_a_flat_folder_a_numbered_one_and_odd_captions_are_the_same_there(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from loratui.cli.arguments import Arguments
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.domain import formatting, signals
+from loratui.sessions.copies import NO_COPIES, Copies
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
 from loratui_protocol.base_model import BUILTIN_PREFIX
@@ -33,6 +34,8 @@ class Checked:
     findings: tuple[Finding, ...]
     resumed: Resumed | None = None
     """What it goes on from; None: it begins at its first step."""
+    copies: Copies = NO_COPIES
+    """What is sent of its pictures; none were made yet where it stays on this machine, or is only looked at."""
 
     @property
     def plan_left(self) -> Plan:

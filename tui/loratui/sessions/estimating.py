@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from loratui.domain.base_kinds import BaseKind, KnownBase
 from loratui.domain.disk_need import DiskNeed
@@ -15,6 +16,7 @@ from loratui.domain.ledger import Phase
 from loratui.domain.offers import Offer, OfferQuery
 from loratui.providers.base import Provider
 from loratui.sessions.base_kind import kind_told_here
+from loratui.sessions.copy_cache import Copy
 from loratui.sessions.market import PROVIDERS, Answered, offers_of
 from loratui.sessions.prepare import model_source
 from loratui.sessions.supply import supply_size
@@ -59,9 +61,10 @@ def work_for(
     preferences: Settings,
     base: KnownBase,
     *,
+    copies: Mapping[Path, Copy] = MappingProxyType({}),
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
 ) -> Work:
-    """Return what a config comes to.
+    """Return what a config comes to; without the ``copies`` that would be sent, the upload is the most it can be.
 
     Raises:
         DatasetError, ModelError: what would have to travel is not here.
@@ -71,7 +74,7 @@ def work_for(
         config,
         plan,
         base.kind,
-        upload_bytes=supply_size(config, model),
+        upload_bytes=supply_size(config, model, copies),
         base_model_bytes=base.num_bytes if model else 0,
         environment=environment,
         brings_states=preferences.downloads.which == "all",
