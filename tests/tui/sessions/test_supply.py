@@ -11,15 +11,11 @@ import pytest
 from loratui.domain.transfer_cost import TransferLimits
 from loratui.remote import upload as uploads
 from loratui.sessions.supply import Supply, bring, changed_pictures, plan_supply, supply_size
-from loratui_agent.provision import provision
-from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import parse_config
 from loratui_protocol.dataset import fingerprint, scan_config
 from loratui_protocol.errors import DatasetError, HostError, LoratuiError, ModelError, ProtocolError, StorageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec, ModelKind, ModelSource
-from loratui_protocol.paths import AgentHome
 from loratui_protocol.subsets import DatasetConfig, Subset, subsets_of
-from support.local_box import LocalBox, receive_argv
+from support.local_box import LocalBox, at_the_box, receive_argv
 from support.model_server import model_files
 from support.small_dataset import small_config, write_small_dataset
 
@@ -33,15 +29,6 @@ def config(tmp_path):
 
 def names(supply: Supply) -> list[str]:
     return [file.name for file in supply.manifest.files]
-
-
-async def at_the_box(supply: Supply, home: Path) -> tuple[TrainingConfig, Path]:
-    """Bring the supply, lay it out as the agent does, and return the config as the trainer there reads it."""
-    await bring(LocalBox(), receive_argv(home), supply)
-    folder = home / "jobs" / "job"
-    folder.mkdir(parents=True)
-    await provision(folder, supply.inputs, AgentHome(home), lambda _: None)
-    return parse_config(supply.config_toml, folder).config, folder
 
 
 async def test_the_box_sees_the_same_dataset_and_the_same_names(tmp_path, config):
