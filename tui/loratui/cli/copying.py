@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from loratui.cli.check import Checked
 from loratui.cli.following import say
-from loratui.sessions.copies import make_copies
+from loratui.sessions.copies import copies_for
 from loratui.settings import Settings
 
 _SAY_EVERY_S = 5.0
@@ -14,9 +14,7 @@ _SAY_EVERY_S = 5.0
 
 def with_copies(checked: Checked, preferences: Settings) -> Checked:
     """Return the config with the copies that are sent of its pictures, or as it is where the settings say so."""
-    if not preferences.upload_copies:
-        return checked
-    copies = make_copies(checked.config, preferences.copies_dir, _progress())
+    copies = copies_for(checked.config, preferences, _progress())
     if copies.num_copied:
         say(f"to send: {copies.sentence}; the originals stay as they are")
     return replace(checked, copies=copies)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from loratui.domain import formatting
 from loratui.sessions.copy_cache import Copy, CopyCache, Kept, Wanted, num_workers
+from loratui.settings import Settings
 from loratui_protocol.buckets import Placement, cover, place
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import scan_config
@@ -38,7 +39,7 @@ class Copies:
 
     @property
     def sentence(self) -> str:
-        """Return what travels: "48 pictures, 31 as smaller copies: 62.0 MB instead of 240.1 MB"."""
+        """Return what travels: "48 pictures, 31 as smaller copies: 62 MB instead of 240 MB"."""
         instead = f"{formatting.size(self.bytes)} instead of {formatting.size(self.original_bytes)}"
         return f"{self.num_pictures} pictures, {self.num_copied} as smaller copies: {instead}"
 
@@ -54,6 +55,17 @@ class _Use:
     mask: Path | None
     has_alpha_mask: bool
     allows_copy: bool
+
+
+def copies_for(
+    config: TrainingConfig, settings: Settings, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Copies:
+    """Return the copies that are sent for a run with this config, none where the settings say so; as ``make_copies``.
+
+    Raises:
+        ConfigError, DatasetError: as in ``plan``.
+    """
+    return make_copies(config, settings.copies_dir, progress) if settings.upload_copies else NO_COPIES
 
 
 def make_copies(

@@ -22,7 +22,7 @@ from loratui.remote.address import agent_argv
 from loratui.remote.bootstrap import agent_python, raise_if_error, run_program
 from loratui.remote.box import Box
 from loratui.remote.environment_files import environment_files
-from loratui.sessions.copies import NO_COPIES, make_copies
+from loratui.sessions.copies import copies_for
 from loratui.sessions.machine import Machine
 from loratui.sessions.supply import Supply, plan_supply
 from loratui.settings import Settings
@@ -143,10 +143,8 @@ async def prepare(
     )
     model = model_source(config.pretrained_model_name_or_path, settings.remote_hub_url)
     files = await environment_files(choice, facts, settings.state_dir / "cache")
-    copies = NO_COPIES
-    if settings.upload_copies:
-        # Made before anything was rented; now they are found, of the pictures as they are now.
-        copies = await asyncio.to_thread(make_copies, config, settings.copies_dir)
+    # Made before anything was rented; now they are found again, of the pictures as they are now.
+    copies = await asyncio.to_thread(copies_for, config, settings)
     supply = await asyncio.to_thread(
         plan_supply,
         config,
