@@ -15,8 +15,11 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset_folders import folders, leaf, masks_in, pictures_in
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
+from loratui_protocol.originals import Original
 from loratui_protocol.picture_sizes import picture_sizes, size_findings
 from loratui_protocol.subsets import TrainedSubset, subsets_of
+
+_ALL_AS_THEY_ARE: Mapping[Path, Original] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +40,19 @@ class Picture:
     """Index of its dataset: a file in two of them is two pictures, each with a size of its own."""
     subset: int = 0
     """Index of its subset among all."""
+    original: Original | None = None
+    """What the file is a copy of: it holds just what is trained. The size above is the original's."""
+    mask_original: Original | None = None
 
     def sha256(self) -> str:
-        """Return the hash of the file, read now."""
-        return _sha256(self.path)
+        """Return the hash of the file, read now; of a copy its original's."""
+        return self.original.sha256 if self.original else _sha256(self.path)
+
+    def mask_sha256(self) -> str:
+        """Return the hash of the mask in the same way, empty where there is none."""
+        if self.mask is None:
+            return ""
+        return self.mask_original.sha256 if self.mask_original else _sha256(self.mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,23 +63,25 @@ class Dataset:
     findings: tuple[Finding, ...] = ()
 
 
-def scan_config(config: TrainingConfig, *, verify: bool = False) -> Dataset:
-    """Return the pictures of all folders that the config names; errors as in ``scan``."""
+def scan_config(
+    config: TrainingConfig, *, verify: bool = False, originals: Mapping[Path, Original] = _ALL_AS_THEY_ARE
+) -> Dataset:
+    """Return the pictures of all folders that the config names; errors and ``originals`` as in ``scan``."""
     subsets = subsets_of(config)
     pictures: list[Picture] = []
     findings: list[Finding] = []
     verified: set[str] = set()
     for index, subset in enumerate(subsets):
-        scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified)
+        scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified, originals=originals)
         verified.add(subset.image_dir)
         pictures += [replace(picture, dataset=subset.dataset, subset=index) for picture in scanned.pictures]
         findings += scanned.findings
-    masked = _masked(pictures, subsets, verify=verify)
+    masked = _masked(pictures, subsets, verify=verify, originals=originals)
     # A folder that two datasets share is spoken of once.
     return Dataset(pictures=tuple(masked), findings=tuple(dict.fromkeys(findings)))
 
 
-def _scan_subset(subset: TrainedSubset, *, verify: bool) -> Dataset:
+def _scan_subset(subset: TrainedSubset, *, verify: bool, originals: Mapping[Path, Original]) -> Dataset:
     config = subset.config
     return scan(
         Path(subset.image_dir),
@@ -78,6 +92,7 @@ def _scan_subset(subset: TrainedSubset, *, verify: bool) -> Dataset:
         verify=verify,
         num_repeats=subset.num_repeats,
         class_tokens=subset.class_tokens,
+        originals=originals,
     )
 
 
@@ -91,12 +106,14 @@ def scan(
     verify: bool = False,
     num_repeats: int | None = None,
     class_tokens: str = "",
+    originals: Mapping[Path, Original] = _ALL_AS_THEY_ARE,
 ) -> Dataset:
     """Return the pictures under a folder.
 
     ``num_repeats`` None means that names of folders say how often their pictures are shown, and what they show.
     ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
-    much are reported. ``verify`` decodes every picture, which takes about 10 ms each.
+    much are reported. ``verify`` decodes every picture, which takes about 10 ms each. Files that are copies count with
+    the sizes of their ``originals``.
 
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.
@@ -118,7 +135,11 @@ def scan(
             fix="check the path and its permissions",
             code="dataset.unreadable",
         ) from error
-    sizes = picture_sizes([path for path, _, _ in files], verify=verify)
+    copied = [originals.get(path) for path, _, _ in files]
+    sizes = [
+        (original.width, original.height) if original else size
+        for original, size in zip(copied, picture_sizes([path for path, _, _ in files], verify=verify), strict=True)
+    ]
     pictures = tuple(
         Picture(
             path=path,
@@ -128,15 +149,22 @@ def scan(
             caption=caption,
             num_repeats=repeats,
             is_reg=is_reg,
+            original=original,
         )
-        for (path, repeats, caption), (width, height) in zip(files, sizes, strict=True)
+        for (path, repeats, caption), (width, height), original in zip(files, sizes, copied, strict=True)
     )
     findings += captions.findings(train_data_dir)
     findings += size_findings([path for path, _, _ in files], sizes, resolution)
     return Dataset(pictures=pictures, findings=tuple(findings))
 
 
-def _masked(pictures: Iterable[Picture], subsets: Sequence[TrainedSubset], *, verify: bool) -> list[Picture]:
+def _masked(
+    pictures: Iterable[Picture],
+    subsets: Sequence[TrainedSubset],
+    *,
+    verify: bool,
+    originals: Mapping[Path, Original],
+) -> list[Picture]:
     """Return the pictures with their masks, where their subset has a folder of them.
 
     A mask has its picture's name without the suffix, in the same folder or loose.
@@ -152,7 +180,7 @@ def _masked(pictures: Iterable[Picture], subsets: Sequence[TrainedSubset], *, ve
         if folder is not None:
             name = Path(picture.name).with_suffix("")
             mask = found[folder].get(name.as_posix(), found[folder].get(name.name))
-            masked.append(replace(picture, mask=mask))
+            masked.append(replace(picture, mask=mask, mask_original=originals.get(mask) if mask else None))
             if mask is None:
                 lacking.append((picture.name, folder))
         else:
@@ -182,18 +210,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(dataset: Dataset, originals: Mapping[Path, str] = MappingProxyType({})) -> str:
-    """Return a sha256 over names, contents, captions, repeats, subsets and masks: equal means the same data.
-
-    ``originals`` has the hashes of what those files were that are copies.
-    """
+def fingerprint(dataset: Dataset) -> str:
+    """Return a sha256 over names, contents, captions, repeats, subsets and masks: equal means the same data."""
     digest = hashlib.sha256()
     for picture in dataset.pictures:
-        content = originals.get(picture.path) or picture.sha256()
-        fields = [picture.name, content, picture.caption, str(picture.num_repeats), str(picture.is_reg)]
+        fields = [picture.name, picture.sha256(), picture.caption, str(picture.num_repeats), str(picture.is_reg)]
         fields.append(str(picture.subset))
         if picture.mask is not None:
-            fields.append(originals.get(picture.mask) or _sha256(picture.mask))
+            fields.append(picture.mask_sha256())
         for field in fields:
             digest.update(len(field.encode()).to_bytes(8, "little") + field.encode())
     return digest.hexdigest()

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from pathlib import Path
 
 from torch import Tensor
 
@@ -64,19 +63,13 @@ _OUTSIDE_IDENTITY = frozenset(
 
 
 def identity_of(
-    config: TrainingConfig,
-    dataset: Dataset,
-    base_sha256: str,
-    seed: int,
-    start_sha256: str,
-    originals: Mapping[Path, str],
+    config: TrainingConfig, dataset: Dataset, base_sha256: str, seed: int, start_sha256: str
 ) -> dict[str, str]:
     """Return all that decides the weights: a saved state only continues its own run.
 
-    It is the same on every machine: neither paths nor a precision that the config leaves open are part of it, and
-    copies of pictures count as their ``originals``.
+    It is the same on every machine: neither paths nor a precision that the config leaves open are part of it.
     """
-    hashes = dict(zip(HASHED, (base_sha256, fingerprint(dataset, originals), start_sha256), strict=True))
+    hashes = dict(zip(HASHED, (base_sha256, fingerprint(dataset), start_sha256), strict=True))
     decisive = {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _OUTSIDE_IDENTITY}
     subsets = [subset.in_effect() for subset in subsets_of(config)] if config.datasets else []
     return {**hashes, "seed": str(seed), **decisive, "datasets": repr(subsets)}

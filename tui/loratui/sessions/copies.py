@@ -14,16 +14,14 @@ from types import MappingProxyType
 from loratui.domain import formatting
 from loratui.sessions.copy_cache import Copy, CopyCache, Kept, Wanted, num_workers
 from loratui.settings import Settings
-from loratui_protocol.buckets import Placement, cover, place
+from loratui_protocol.buckets import Placement
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.schedule import Layout
-from loratui_protocol.subsets import datasets_of, subsets_of
+from loratui_protocol.subsets import subsets_of
 
 _LEAST_SAVED_BYTES = 100_000
 _LEAST_SAVED = 0.3
-_SMALL_BUCKET = 0.5
-"""Of the resolution's area: a copy of this size would be taken for a picture that is too small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +49,15 @@ NO_COPIES = Copies()
 class _Use:
     """How a file is trained on; a file that is used in two ways can't be one copy."""
 
+    width: int
+    height: int
     placement: Placement
     mask: Path | None
     has_alpha_mask: bool
-    allows_copy: bool
+
+    def wanted(self, path: Path, kept: Kept) -> Wanted:
+        """Return the copy of the picture, or of its mask, that would do."""
+        return Wanted(path, self.width, self.height, self.placement, kept)
 
 
 def copies_for(
@@ -107,18 +110,17 @@ def make_copies(
 
 def _uses(config: TrainingConfig) -> dict[Path, set[_Use]]:
     """Return in which ways each picture is trained on."""
-    pictures, subsets, datasets = scan_config(config).pictures, subsets_of(config), datasets_of(config)
+    pictures, subsets = scan_config(config).pictures, subsets_of(config)
     uses: dict[Path, set[_Use]] = defaultdict(set)
     for picture, placement in zip(pictures, Layout(config, pictures).placements, strict=True):
         subset = subsets[picture.subset]
         has_alpha_mask = subset.is_masked and subset.config.alpha_mask and picture.mask is None
-        allows_copy = placement.scale <= 1 and _stays(placement, datasets[picture.dataset])
-        uses[picture.path].add(_Use(placement, picture.mask, has_alpha_mask, allows_copy))
+        uses[picture.path].add(_Use(picture.width, picture.height, placement, picture.mask, has_alpha_mask))
     return uses
 
 
 def _candidates(config: TrainingConfig, uses: Mapping[Path, set[_Use]]) -> Iterator[tuple[Path, _Use]]:
-    """Yield the pictures that are trained on in one way alone, in which their copies would be too."""
+    """Yield the pictures that are trained on in one way alone."""
     if config.min_resolution is not None:
         # In the middle of the run the originals may be needed at another size.
         return
@@ -132,16 +134,7 @@ def _candidates(config: TrainingConfig, uses: Mapping[Path, set[_Use]]) -> Itera
         [use] = each
         if use.mask and (use.mask in uses or owners[use.mask] > 1):
             continue
-        if use.allows_copy:
-            yield path, use
-
-
-def _stays(placement: Placement, dataset: TrainingConfig) -> bool:
-    """Return whether a picture of the bucket's size is trained as it is."""
-    width, height = bucket = placement.bucket
-    if width * height < _SMALL_BUCKET * dataset.resolution[0] * dataset.resolution[1]:
-        return False
-    return place([bucket], dataset) == (cover(width, height, bucket),)
+        yield path, use
 
 
 def _copied(cache: CopyCache, path: Path, use: _Use) -> dict[Path, Copy]:
@@ -150,12 +143,12 @@ def _copied(cache: CopyCache, path: Path, use: _Use) -> dict[Path, Copy]:
     if original < _LEAST_SAVED_BYTES:
         return {}
     kept = Kept.OPAQUE_PICTURE if use.has_alpha_mask else Kept.PICTURE
-    picture = cache.copy(Wanted(path, use.placement, kept))
+    picture = cache.copy(use.wanted(path, kept))
     if picture is None or not _is_worth_it(original, picture.size):
         return {}
     if use.mask is None:
         return {path: picture}
-    mask = cache.copy(Wanted(use.mask, use.placement, Kept.MASK))
+    mask = cache.copy(use.wanted(use.mask, Kept.MASK))
     if mask is None or not _is_worth_it(original + _size(use.mask), picture.size + mask.size):
         return {}
     return {path: picture, use.mask: mask}

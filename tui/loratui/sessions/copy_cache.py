@@ -14,7 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from loratui_protocol.buckets import Placement, cover
+from loratui_protocol.buckets import Placement, as_it_is
+from loratui_protocol.originals import Original
 from loratui_protocol.picture_pixels import mask_pixels, picture_pixels
 
 if TYPE_CHECKING:
@@ -45,9 +46,11 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A copy that would do instead of the file at ``path``."""
+    """A copy that would do instead of the file at ``path``; ``width`` and ``height`` are its picture's, as seen."""
 
     path: Path
+    width: int
+    height: int
     placement: Placement
     kept: Kept
 
@@ -58,7 +61,7 @@ class Copy:
 
     path: Path
     size: int
-    original_sha256: str
+    original: Original
 
 
 def num_workers() -> int:
@@ -90,7 +93,8 @@ class CopyCache:
         # What Pillow raises on damaged files, and a full disk: then the original travels, and the trainer has its say.
         except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, DecompressionBombError):
             return None
-        return Copy(path, facts.st_size, sha256) if facts.st_size else None
+        original = Original(sha256, wanted.width, wanted.height)
+        return Copy(path, facts.st_size, original) if facts.st_size else None
 
     def _keep(self, path: Path, content: bytes, wanted: Wanted) -> None:
         """Put there what ``_encoded`` returns; nothing is put there as an empty file, not to be tried again."""
@@ -156,7 +160,7 @@ def _encoded(content: bytes, wanted: Wanted) -> bytes:
     if not is_mask and len(copy) >= len(content):
         return b""
     # As the trainer on the other machine will read it.
-    again = _pixels(io.BytesIO(copy), cover(bucket.width, bucket.height, bucket), wanted.kept)
+    again = _pixels(io.BytesIO(copy), as_it_is(bucket), wanted.kept)
     return copy if (again.size, again.tobytes()) == (pixels.size, pixels.tobytes()) else b""
 
 

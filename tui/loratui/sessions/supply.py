@@ -39,6 +39,7 @@ from loratui_protocol.inputs import (
     make_manifest,
     parse_manifest,
 )
+from loratui_protocol.originals import Original
 from loratui_protocol.single_file import local_model
 from loratui_protocol.state_files import SavedState
 from loratui_protocol.subsets import Kind, moved, subsets_of
@@ -60,8 +61,8 @@ class Supply:
     inputs: JobInputs
     manifest: Manifest
     blobs: Mapping[str, LocalBlob] = field(repr=False)
-    originals: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The hashes of the originals of what travels as a copy, by name."""
+    originals: Mapping[str, Original] = field(default_factory=dict, repr=False)
+    """The originals of what travels as a copy, by name."""
 
     @property
     def size(self) -> int:
@@ -80,7 +81,7 @@ class Supply:
             "inputs": dataclasses.asdict(self.inputs),
             "manifest": self.manifest.to_bytes().decode("ascii"),
             "files": files,
-            "originals": dict(self.originals),
+            "originals": originals.to_bytes(self.originals).decode("ascii"),
         }
         return json.dumps(document)
 
@@ -101,7 +102,7 @@ class Supply:
             }
             config_toml = str(document["config_toml"])
             # Of runs that an earlier version started there were none.
-            copied = {str(name): str(sha256) for name, sha256 in document.get("originals", {}).items()}
+            copied = originals.parse(document.get("originals", "{}").encode("ascii"))
         except (ValueError, TypeError, KeyError, AttributeError, ProtocolError) as error:
             raise StorageError(
                 "what this run was to be sent is written down damaged; what the machine has already stays there",
@@ -151,7 +152,7 @@ def plan_supply(
         ProtocolError: a file has a name that can't travel.
     """
     found, model = _inputs(config, model)
-    copied = {each.name: copies[each.path].original_sha256 for each in found if each.path in copies}
+    copied = {each.name: copies[each.path].original for each in found if each.path in copies}
     found = [_Found(each.name, copies[each.path].path) if each.path in copies else each for each in found]
     if state is not None:
         found += [_Found(f"{state_below(state)}/{path.name}", path) for path in state.paths]
@@ -192,7 +193,7 @@ def changed_pictures(config: TrainingConfig, sent: Supply) -> list[str]:
     found = [*_dataset(config), *_start(config)]
     now = {each.name: _hash_one(each.path)[0] for each in found}
     then = {
-        file.name: sent.originals.get(file.name, file.sha256)
+        file.name: (sent.originals.get(file.name) or file).sha256
         for file in sent.manifest.files
         if file.name.startswith(("train/", "reg/", "mask/", "start/"))
     }
@@ -256,7 +257,7 @@ def _blob_of(content: bytes) -> dict[str, LocalBlob]:
     return {hashlib.sha256(content).hexdigest(): LocalBlob(size=len(content), content=content)}
 
 
-def _originals_blob(copied: Mapping[str, str]) -> dict[str, LocalBlob]:
+def _originals_blob(copied: Mapping[str, Original]) -> dict[str, LocalBlob]:
     return _blob_of(originals.to_bytes(copied)) if copied else {}
 
 
