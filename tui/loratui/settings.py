@@ -20,6 +20,7 @@ from loratui.setting import (
     Setting,
     author,
     endpoints,
+    file_text,
     folder_there,
     minutes,
     path,
@@ -377,19 +378,7 @@ def _file_texts(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
                 fix=f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}",
                 code="config.unknown_key",
             )
-        yield key, (_file_text(_BY_KEY[key], value, path), str(path))
-
-
-def _file_text(setting: Setting, value: Any, path: Path) -> str:
-    wanted = (bool,) if setting.is_switch else (int, Decimal) if setting.is_number else (str,)
-    if type(value) not in wanted:
-        kind = "true or false" if setting.is_switch else "a number" if setting.is_number else "a string"
-        raise ConfigError(
-            f"{setting.key} in {path} must be {kind}, it is {value!r}",
-            fix=setting.meaning,
-            code="config.type",
-        )
-    return str(value).casefold() if setting.is_switch else str(value)
+        yield key, (file_text(_BY_KEY[key], value, path), str(path))
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
