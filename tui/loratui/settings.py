@@ -275,11 +275,6 @@ class Settings:
         """Return the file of the run database."""
         return self.state_dir / "loratui.sqlite3"
 
-    @property
-    def copies_dir(self) -> Path:
-        """Return the folder of the smaller copies that are sent, which may be removed while nothing is."""
-        return self.state_dir / "cache" / "copies"
-
     def run_folder(self, run_id: str) -> Path:
         """Return where the files of a run are kept on this machine."""
         return self.state_dir / "runs" / run_id

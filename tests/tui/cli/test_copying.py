@@ -45,7 +45,7 @@ def test_what_travels_is_told_and_no_copy_is_made_where_the_settings_say_so(
     checked = check_config(config)
     off = preferences_of(tmp_path, LORATUI_UPLOAD__COPIES="false")
     assert with_copies(checked, off) == checked
-    assert not off.copies_dir.exists()
+    assert not off.state_dir.exists()
     copied = with_copies(checked, preferences_of(tmp_path)).copies
     assert copied.num_copied == 2
     told = capsys.readouterr().err

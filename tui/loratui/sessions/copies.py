@@ -68,7 +68,9 @@ def copies_for(
     Raises:
         ConfigError, DatasetError: as in ``plan``.
     """
-    return make_copies(config, settings.copies_dir, progress) if settings.upload_copies else NO_COPIES
+    return (
+        make_copies(config, settings.state_dir / "cache" / "copies", progress) if settings.upload_copies else NO_COPIES
+    )
 
 
 def make_copies(
