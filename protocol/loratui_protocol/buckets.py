@@ -112,6 +112,11 @@ def cover(width: int, height: int, bucket: Bucket) -> Placement:
     return Placement(bucket=bucket, resized=resized, crop=crop, scale=scale)
 
 
+def as_it_is(bucket: Bucket) -> Placement:
+    """Return the placement of a picture that has the bucket's size: nothing is done to it."""
+    return cover(bucket.width, bucket.height, bucket)
+
+
 def place(sizes: Sequence[tuple[int, int]], config: TrainingConfig) -> tuple[Placement, ...]:
     """Return a placement for each picture size (width, height), by the config's bucket settings.
 

@@ -5,17 +5,21 @@ Three layouts are understood: kohya's parent of ``N_concept`` folders, one such 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from loratui_protocol.caption_files import CaptionReader
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset_folders import folders, leaf, masks_in, pictures_in
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
+from loratui_protocol.originals import Original
 from loratui_protocol.picture_sizes import Unusable, picture_sizes, refuse, size_findings
 from loratui_protocol.subsets import TrainedSubset, subsets_of
+
+_ALL_AS_THEY_ARE: Mapping[Path, Original] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +40,19 @@ class Picture:
     """Index of its dataset: a file in two of them is two pictures, each with a size of its own."""
     subset: int = 0
     """Index of its subset among all."""
+    original: Original | None = None
+    """What the file is a copy of: it holds just what is trained. The size above is the original's."""
+    mask_original: Original | None = None
 
     def sha256(self) -> str:
-        """Return the hash of the file, read now."""
-        return _sha256(self.path)
+        """Return the hash of the file, read now; of a copy its original's."""
+        return self.original.sha256 if self.original else _sha256(self.path)
+
+    def mask_sha256(self) -> str:
+        """Return the hash of the mask in the same way, empty where there is none."""
+        if self.mask is None:
+            return ""
+        return self.mask_original.sha256 if self.mask_original else _sha256(self.mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +65,13 @@ class Dataset:
     """Pictures and masks that can't be trained on and are left out, where that is no refusal."""
 
 
-def scan_config(config: TrainingConfig, *, verify: bool = False, tell_all: bool = False) -> Dataset:
+def scan_config(
+    config: TrainingConfig,
+    *,
+    verify: bool = False,
+    tell_all: bool = False,
+    originals: Mapping[Path, Original] = _ALL_AS_THEY_ARE,
+) -> Dataset:
     """Return the pictures of all folders that the config names; options and errors as in ``scan``."""
     subsets = subsets_of(config)
     pictures: list[Picture] = []
@@ -60,12 +79,13 @@ def scan_config(config: TrainingConfig, *, verify: bool = False, tell_all: bool 
     unusable: list[Unusable] = []
     verified: set[str] = set()
     for index, subset in enumerate(subsets):
-        scanned = _scan_subset(subset, verify=verify and subset.image_dir not in verified, tell_all=tell_all)
+        shared = subset.image_dir in verified
+        scanned = _scan_subset(subset, verify=verify and not shared, tell_all=tell_all, originals=originals)
         verified.add(subset.image_dir)
         pictures += [replace(picture, dataset=subset.dataset, subset=index) for picture in scanned.pictures]
         findings += scanned.findings
         unusable += scanned.unusable
-    masked, without = _masked(pictures, subsets, verify=verify, tell_all=tell_all)
+    masked, without = _masked(pictures, subsets, verify=verify, tell_all=tell_all, originals=originals)
     # A folder that two datasets share is spoken of once.
     return Dataset(
         pictures=tuple(masked),
@@ -74,7 +94,7 @@ def scan_config(config: TrainingConfig, *, verify: bool = False, tell_all: bool 
     )
 
 
-def _scan_subset(subset: TrainedSubset, *, verify: bool, tell_all: bool) -> Dataset:
+def _scan_subset(subset: TrainedSubset, *, verify: bool, tell_all: bool, originals: Mapping[Path, Original]) -> Dataset:
     config = subset.config
     return scan(
         Path(subset.image_dir),
@@ -86,6 +106,7 @@ def _scan_subset(subset: TrainedSubset, *, verify: bool, tell_all: bool) -> Data
         tell_all=tell_all,
         num_repeats=subset.num_repeats,
         class_tokens=subset.class_tokens,
+        originals=originals,
     )
 
 
@@ -100,6 +121,7 @@ def scan(
     tell_all: bool = False,
     num_repeats: int | None = None,
     class_tokens: str = "",
+    originals: Mapping[Path, Original] = _ALL_AS_THEY_ARE,
 ) -> Dataset:
     """Return the pictures under a folder.
 
@@ -107,7 +129,7 @@ def scan(
     ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
     much are reported. ``verify`` decodes every picture, which takes about 10 ms each. ``tell_all`` looks on
     where training refuses: captions that can't be read are findings of severity error, and empty; pictures that can't
-    be trained on are ``unusable``.
+    be trained on are ``unusable``. Files that are copies count with the sizes of their ``originals``.
 
     Raises:
         DatasetError: the folder is missing or has no pictures, or a picture or caption can't be read.
@@ -130,6 +152,7 @@ def scan(
             code="dataset.unreadable",
         ) from error
     sizes, unusable = _usable([path for path, _, _ in files], verify=verify, tell_all=tell_all)
+    sizes |= {path: (each.width, each.height) for path in sizes if (each := originals.get(path))}
     pictures = tuple(
         Picture(
             path=path,
@@ -139,6 +162,7 @@ def scan(
             caption=caption,
             num_repeats=repeats,
             is_reg=is_reg,
+            original=originals.get(path),
         )
         for path, repeats, caption in files
         if path in sizes
@@ -164,6 +188,7 @@ def _masked(
     *,
     verify: bool,
     tell_all: bool,
+    originals: Mapping[Path, Original],
 ) -> tuple[list[Picture], list[Unusable]]:
     """Return the pictures with their masks, where their subset has a folder of them, and masks that are no use.
 
@@ -180,7 +205,7 @@ def _masked(
         if folder is not None:
             name = Path(picture.name).with_suffix("")
             mask = found[folder].get(name.as_posix(), found[folder].get(name.name))
-            masked.append(replace(picture, mask=mask))
+            masked.append(replace(picture, mask=mask, mask_original=originals.get(mask) if mask else None))
             if mask is None:
                 lacking.append((picture.name, folder))
         else:
@@ -217,7 +242,7 @@ def fingerprint(dataset: Dataset) -> str:
         fields = [picture.name, picture.sha256(), picture.caption, str(picture.num_repeats), str(picture.is_reg)]
         fields.append(str(picture.subset))
         if picture.mask is not None:
-            fields.append(_sha256(picture.mask))
+            fields.append(picture.mask_sha256())
         for field in fields:
             digest.update(len(field.encode()).to_bytes(8, "little") + field.encode())
     return digest.hexdigest()

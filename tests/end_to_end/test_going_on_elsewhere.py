@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from loratui_protocol.config_file import to_toml
 from support.agent_process import wait_until
 from support.local_cli import LocalCli, local_cli
 from support.remote_cli import RemoteHost, remote_host
 from support.rented_world import World, write_config
 from support.sshd import needs_sshd
 from support.terminal import Terminal
-from support.tiny_training import demo_config
+from support.tiny_training import demo_config, tiny_config, write_pictures
 
 pytestmark = [needs_sshd, pytest.mark.torch, pytest.mark.timeout(400)]
 
@@ -132,3 +134,53 @@ def test_a_machine_that_is_kept_is_ended_before_its_run_goes_on_elsewhere_or_not
         assert b"the rental is gone, as vast shows" in terminal.received
     [rental] = world.rentals()
     assert (rental.proven_gone, rental.why) == (True, "you ended it, to go on elsewhere")
+
+
+def large_pictures(folder: Path) -> Path:
+    """Write pictures that are far larger than what is trained of them; return the parent of their folder."""
+    concept = write_pictures(folder) / "1_zorbix"
+    for index, path in enumerate(sorted(concept.glob("*.png"))):
+        with Image.open(path) as opened:
+            large = opened.resize((640, 500 + 40 * index))
+        path.unlink()
+        if index:
+            large.save(path.with_suffix(".bmp"))
+        else:
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            grain = Image.effect_noise(large.size, 90)
+            Image.merge("RGB", [grain, *large.split()[1:]]).save(path.with_suffix(".jpg"), quality=97, exif=exif)
+    return folder
+
+
+def test_a_host_that_is_sent_smaller_copies_learns_what_the_originals_teach_and_hands_over_to_them(
+    tmp_path: Path,
+) -> None:
+    pictures = large_pictures(tmp_path / "dataset")
+    settings = {"max_train_steps": 120, "checkpoint_every_n_steps": 10, "flip_aug": True, "output_dir": None}
+    config = tmp_path / "tiny.toml"
+    config.write_text(to_toml(tiny_config(pictures, **settings)), "utf-8")
+    before = {path: path.read_bytes() for path in pictures.rglob("*.*")}
+    with (
+        local_cli(tmp_path / "local") as here,
+        remote_host(tmp_path / "h") as host,
+        host.laptop(tmp_path / "laptop") as laptop,
+    ):
+        undisturbed = here.start("train", config, "--on", "local", "--json", "--yes")
+        train = laptop.start(*laptop.on_host("train", config, "--json", "--yes"))
+        wait_until(lambda: states_on(laptop), "a saved state to be on the laptop", 100)
+        assert laptop.run("stop").finish() == 0
+        assert train.finish() == 0, train.errors
+        [told] = [line for line in train.errors if "as smaller copies" in line]
+        assert told.startswith("to send: 4 pictures, 4 as smaller copies: ")
+        sent = [path for path in host.home.glob("jobs/*/inputs/train/*/1_zorbix/*") if path.suffix in (".bmp", ".jpg")]
+        assert len(sent) == 4
+        assert sum(path.stat().st_size for path in sent) < 100_000
+        resume = laptop.run("resume", "--on", "local", "--json", "--yes")
+        assert resume.finish() == 0, resume.errors
+        assert undisturbed.finish() == 0, undisturbed.errors
+    trained = {event["step"] for event in resume.events() if event["event"] == "step"}
+    assert max(trained) == 120
+    assert min(trained) > 10
+    assert sha256_of(lora_of(resume.events())) == sha256_of(lora_of(undisturbed.events()))
+    assert {path: path.read_bytes() for path in pictures.rglob("*.*")} == before

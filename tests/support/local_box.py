@@ -12,8 +12,13 @@ from typing import Any
 import loratui_agent
 import loratui_protocol
 from loratui.remote.box import command_line
+from loratui.sessions.supply import Supply, bring
+from loratui_agent.provision import provision
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import HostError
 from loratui_protocol.framing import FrameFinder
+from loratui_protocol.paths import AgentHome
 
 
 def receive_argv(home: Path) -> list[str]:
@@ -23,6 +28,15 @@ def receive_argv(home: Path) -> list[str]:
         *("/usr/bin/env", f"PYTHONPATH={roots}", sys.executable),
         *("-m", "loratui_agent.cli", "receive", "--home", str(home)),
     ]
+
+
+async def at_the_box(supply: Supply, home: Path) -> tuple[TrainingConfig, Path]:
+    """Bring the supply, lay it out as the agent does, and return the config as the trainer there reads it."""
+    await bring(LocalBox(), receive_argv(home), supply)
+    folder = home / "jobs" / "job"
+    folder.mkdir(parents=True)
+    await provision(folder, supply.inputs, AgentHome(home), lambda _: None)
+    return parse_config(supply.config_toml, folder).config, folder
 
 
 class LocalProcess:

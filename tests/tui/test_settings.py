@@ -43,6 +43,21 @@ def test_price_is_read_exactly(tmp_path: Path, text: str) -> None:
     assert settings.load({}, nested).local_price_microusd_per_h == 1_250_000
 
 
+@pytest.mark.parametrize(
+    ("text", "is_on"), [("", True), ("[upload]\ncopies = false", False), ("upload.copies = true", True)]
+)
+def test_a_switch_is_true_or_false_and_nothing_else(tmp_path: Path, text: str, is_on: bool) -> None:
+    write(tmp_path, text)
+    assert settings.load({}, environ(tmp_path)).upload_copies is is_on
+    assert settings.load({}, environ(tmp_path, LORATUI_UPLOAD__COPIES="False")).upload_copies is False
+    write(tmp_path, "upload.copies = 'false'")
+    with pytest.raises(ConfigError, match="must be true or false"):
+        settings.load({}, environ(tmp_path))
+    write(tmp_path, text)
+    with pytest.raises(ConfigError, match="LORATUI_UPLOAD__COPIES"):
+        settings.load({}, environ(tmp_path, LORATUI_UPLOAD__COPIES="no"))
+
+
 def test_folders_lie_below_the_state_folder(tmp_path: Path) -> None:
     loaded = settings.load({"state_dir": str(tmp_path)}, environ(tmp_path))
     assert loaded.database.parent == tmp_path

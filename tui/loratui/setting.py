@@ -4,11 +4,13 @@ import getpass
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from loratui.domain.download_policy import read_amount
 from loratui.domain.formatting import parse_microusd
+from loratui_protocol.errors import ConfigError
 
 PORT_PROBE = "portquiz.net:20022, portquiz.net:40022"
 """A host that listens on every port for whoever wants to try this; docs/decisions.md says why it is asked."""
@@ -23,6 +25,7 @@ class Setting:
     read: Callable[[str], Any]
     default: Callable[[], str]
     is_number: bool = False
+    is_switch: bool = False
     env: str = ""
     in_file: bool = True
 
@@ -30,6 +33,23 @@ class Setting:
     def env_name(self) -> str:
         """Return the environment variable: dots of the key become ``__``."""
         return self.env or "LORATUI_" + self.key.upper().replace(".", "__")
+
+
+def file_text(setting: Setting, value: Any, path: Path) -> str:
+    """Return a value of the file at ``path`` as the text that its setting reads.
+
+    Raises:
+        ConfigError: it is of another type.
+    """
+    wanted = (bool,) if setting.is_switch else (int, Decimal) if setting.is_number else (str,)
+    if type(value) not in wanted:
+        kind = "true or false" if setting.is_switch else "a number" if setting.is_number else "a string"
+        raise ConfigError(
+            f"{setting.key} in {path} must be {kind}, it is {value!r}",
+            fix=setting.meaning,
+            code="config.type",
+        )
+    return str(value).casefold() if setting.is_switch else str(value)
 
 
 def path(text: str) -> Path:
@@ -46,6 +66,18 @@ def text_there(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty")
     return text.strip()
+
+
+def switch(text: str) -> bool:
+    """Return whether something is on.
+
+    Raises:
+        ValueError: the text is neither true nor false.
+    """
+    word = text.strip().casefold()
+    if word not in ("true", "false"):
+        raise ValueError(text)
+    return word == "true"
 
 
 def author() -> str:

@@ -20,12 +20,14 @@ from loratui.setting import (
     Setting,
     author,
     endpoints,
+    file_text,
     folder_there,
     minutes,
     path,
     some_minutes,
     some_money,
     some_seconds,
+    switch,
     text_there,
 )
 from loratui_protocol.errors import ConfigError, LoratuiError
@@ -189,6 +191,13 @@ SETTINGS = (
         is_number=True,
     ),
     Setting(
+        key="upload.copies",
+        meaning="whether large pictures are sent as smaller copies, from which the same is learned; true or false",
+        read=switch,
+        default=lambda: "true",
+        is_switch=True,
+    ),
+    Setting(
         key="downloads.policy",
         meaning="which files of a run are fetched as they appear: all, final (no samples but small ones, and no "
         "checkpoint but the last of a run that ended without a result), none; with final and none no saved state comes "
@@ -252,6 +261,7 @@ class Settings:
     runpod_graphql_url: str
     rental_ask_every_s: float
     rental_look_every_s: float
+    upload_copies: bool
     downloads: DownloadPolicy
     shown: tuple[Shown, ...] = ()
 
@@ -312,6 +322,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         runpod_graphql_url=values["providers.runpod.graphql_url"],
         rental_ask_every_s=values["rental.ask_every_s"],
         rental_look_every_s=values["rental.look_every_s"],
+        upload_copies=values["upload.copies"],
         downloads=DownloadPolicy(
             which=values["downloads.policy"],
             max_mbit_s=values["downloads.max_mbit_s"],
@@ -362,18 +373,7 @@ def _file_texts(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
                 fix=f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}",
                 code="config.unknown_key",
             )
-        yield key, (_file_text(_BY_KEY[key], value, path), str(path))
-
-
-def _file_text(setting: Setting, value: Any, path: Path) -> str:
-    wanted = (int, Decimal) if setting.is_number else (str,)
-    if type(value) not in wanted:
-        raise ConfigError(
-            f"{setting.key} in {path} must be a {'number' if setting.is_number else 'string'}, it is {value!r}",
-            fix=setting.meaning,
-            code="config.type",
-        )
-    return str(value)
+        yield key, (file_text(_BY_KEY[key], value, path), str(path))
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from PIL import Image, ImageOps
 from torch import Tensor
 
-from loratui_protocol.buckets import Bucket, Placement
+from loratui_protocol.buckets import Bucket, Placement, as_it_is
 from loratui_protocol.dataset import Picture
+from loratui_protocol.picture_pixels import mask_pixels, picture_pixels
 from loratui_protocol.subsets import TrainedSubset
 
 
@@ -63,29 +63,19 @@ def load_mask(picture: Picture, placement: Placement, *, alpha: bool) -> Tensor:
     """Return what counts of the picture, shape (1, H, W) in pixels of its bucket, 0 to 1."""
     if picture.mask is None and not alpha:
         return torch.ones(1, placement.bucket.height, placement.bucket.width)
-    with Image.open(picture.mask or picture.path) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        shown = upright.convert("RGBA").getchannel("A") if picture.mask is None else upright.convert("L")
-        resized = shown.resize(placement.resized, Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.asarray(resized.crop(placement.crop), np.float32)).unsqueeze(0) / 255
+    shown = mask_pixels(picture.mask or picture.path, _way_of_file(picture, placement), alpha=picture.mask is None)
+    return torch.from_numpy(np.asarray(shown, np.float32)).unsqueeze(0) / 255
 
 
 def load_picture(picture: Picture, placement: Placement) -> Tensor:
     """Return the picture turned upright, resized to cover its bucket and cropped: (3, H, W) in [-1, 1]."""
-    with Image.open(picture.path) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        resized = _without_alpha(upright).resize(placement.resized, Image.Resampling.LANCZOS)
-    pixels = np.asarray(resized.crop(placement.crop), np.float32)
+    pixels = np.asarray(picture_pixels(picture.path, _way_of_file(picture, placement)), np.float32)
     return torch.from_numpy(pixels).permute(2, 0, 1) / 127.5 - 1
 
 
-def _without_alpha(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        # White, as sd-scripts and most viewers show transparency.
-        opaque = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        opaque.alpha_composite(picture.convert("RGBA"))
-        return opaque.convert("RGB")
-    return picture.convert("RGB")
+def _way_of_file(picture: Picture, placement: Placement) -> Placement:
+    """Return how the files of a picture and its mask get into the bucket: copies have gone that way already."""
+    return placement if picture.original is None else as_it_is(placement.bucket)
 
 
 @torch.no_grad()

@@ -33,6 +33,7 @@ from loratui_protocol.dataset import Dataset, scan_config
 from loratui_protocol.effective_lr import rates_of
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.memory_ladder import Fit, Reserves
+from loratui_protocol.originals import originals_of
 from loratui_protocol.plan import Plan, Schedule, plan
 from loratui_protocol.subsets import largest_resolution
 
@@ -131,7 +132,7 @@ def set_up(job: Job, reporter: Reporter, ranks: Ranks | None = None, *, configs:
     config = fit.fitted(job.config)
     seed = fixed_seed(job)
     reporter.emit(messages.Setup(phase="dataset", message="reading the dataset"))
-    dataset = scan_config(config, verify=True)
+    dataset = scan_config(config, verify=True, originals=originals_of(job.folder))
     planned = plan(config, dataset.pictures)
     base = base_hash(model)
     identity = identity_of(job.config, dataset, base.sha256, seed, starting.start_sha256(start))

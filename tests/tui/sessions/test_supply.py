@@ -11,15 +11,11 @@ import pytest
 from loratui.domain.transfer_cost import TransferLimits
 from loratui.remote import upload as uploads
 from loratui.sessions.supply import Supply, bring, changed_pictures, plan_supply, supply_size
-from loratui_agent.provision import provision
-from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import parse_config
 from loratui_protocol.dataset import fingerprint, scan_config
 from loratui_protocol.errors import DatasetError, HostError, LoratuiError, ModelError, ProtocolError, StorageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec, ModelKind, ModelSource
-from loratui_protocol.paths import AgentHome
 from loratui_protocol.subsets import DatasetConfig, Subset, subsets_of
-from support.local_box import LocalBox, receive_argv
+from support.local_box import LocalBox, at_the_box, receive_argv
 from support.model_server import model_files
 from support.small_dataset import small_config, write_small_dataset
 
@@ -33,15 +29,6 @@ def config(tmp_path):
 
 def names(supply: Supply) -> list[str]:
     return [file.name for file in supply.manifest.files]
-
-
-async def at_the_box(supply: Supply, home: Path) -> tuple[TrainingConfig, Path]:
-    """Bring the supply, lay it out as the agent does, and return the config as the trainer there reads it."""
-    await bring(LocalBox(), receive_argv(home), supply)
-    folder = home / "jobs" / "job"
-    folder.mkdir(parents=True)
-    await provision(folder, supply.inputs, AgentHome(home), lambda _: None)
-    return parse_config(supply.config_toml, folder).config, folder
 
 
 async def test_the_box_sees_the_same_dataset_and_the_same_names(tmp_path, config):
@@ -73,9 +60,9 @@ async def test_the_lora_file_that_a_run_goes_on_from_travels(tmp_path, config):
     there, folder = await at_the_box(supply, tmp_path / "home")
     assert there.network_weights == str(folder / "inputs/start/lora.safetensors")
     assert (folder / "inputs/start/lora.safetensors").read_bytes() == b"some weights"
-    assert changed_pictures(config, supply.manifest) == []
+    assert changed_pictures(config, supply) == []
     start.write_bytes(b"other weight")
-    assert changed_pictures(config, supply.manifest) == ["start/lora.safetensors"]
+    assert changed_pictures(config, supply) == ["start/lora.safetensors"]
     without = dataclasses.replace(config, network_weights=None)
     assert supply_size(config, None) - supply_size(without, None) == len(b"some weights")
     assert plan_supply(without, environment=ENVIRONMENT).config_toml.count("network_weights") == 0
@@ -105,10 +92,10 @@ async def test_the_folders_of_several_datasets_travel_once_each_with_their_names
     assert sum(name.startswith("mask/") for name in sent) == 2
     assert {Path(each.image_dir).name for each in subsets_of(there)} == {"1_cat"}
     assert all(each.image_dir.startswith(str(folder / "inputs")) for each in subsets_of(there))
-    assert changed_pictures(config, supply.manifest) == []
+    assert changed_pictures(config, supply) == []
     (masks / "0.png").write_bytes((cats / "1.png").read_bytes())
     (others / "0.tags").write_text("another caption")
-    assert [name.rpartition("/")[2] for name in changed_pictures(config, supply.manifest)] == ["0.png", "0.tags"]
+    assert [name.rpartition("/")[2] for name in changed_pictures(config, supply)] == ["0.png", "0.tags"]
 
 
 async def test_a_flat_folder_a_numbered_one_and_odd_captions_are_the_same_there(tmp_path):

@@ -45,7 +45,9 @@ def ask_quotes(
         DatasetError, ModelError: what would have to travel is not here.
     """
     runs = ((checked, base), *others)
-    works = [work_for(run.config, run.plan_left, preferences, known) for run, known in runs]
+    works = [
+        work_for(run.config, run.plan_left, preferences, known, copies=run.copies.by_original) for run, known in runs
+    ]
     work = joined(works, len({run.config.pretrained_model_name_or_path for run, _ in runs}))
     on_box = sum(needed_bytes(run.config, run.plan, known.kind)[0] for run, known in runs)
     disk = disk_need(work, on_box)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import check_all, print_findings
+from loratui.cli.copying import with_copies
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, say, watch
 from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
@@ -62,6 +63,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     limit_s = max_runtime_s(arguments, price, "ssh.price_usd_per_h")
     check_space([(preferences.state_dir, needed_bytes(run.config, run.plan)[1]) for run in runs])
     token = token_of(next(filter(None, models), None)) if arguments.ask_token else ""
+    runs = [with_copies(run, preferences) for run in runs]
     with hosting(preferences) as host:
         options, run_ids, rights = host_options(arguments), list[str](), list[str]()
         for checked, model in zip(runs, models, strict=True):

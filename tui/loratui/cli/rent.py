@@ -7,6 +7,7 @@ from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import before_renting, question
 from loratui.cli.check import check_all
+from loratui.cli.copying import with_copies
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import stay_while_needed, token_of
@@ -57,7 +58,10 @@ def train_on_market(arguments: Arguments, target: str) -> int:
         before_renting(preferences, run.checked, run.model, token, arguments.accept, is_first=run is runs[0])
         for run in runs
     ]
-    runs = [replace(run, base=each.base) for run, each in zip(runs, ready, strict=True)]
+    runs = [
+        replace(run, base=each.base, checked=with_copies(run.checked, preferences))
+        for run, each in zip(runs, ready, strict=True)
+    ]
     choice, asked_ts = choose_offers(preferences, PROVIDERS if target == CHEAPEST else (target,), runs, arguments)
     best, limits = choice.best, choice.limits
     tell_choice(choice, arguments.keep)

@@ -170,7 +170,7 @@ def _check_dataset(run: StoredRun, base: Path) -> None:
     if not run.supply:
         return
     loaded = parse_config(run.config_toml, base).config
-    changed = changed_pictures(loaded, Supply.from_json(run.supply).manifest)
+    changed = changed_pictures(loaded, Supply.from_json(run.supply))
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise JobError(

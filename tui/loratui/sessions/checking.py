@@ -12,6 +12,7 @@ from loratui.preflight.fixes import FIXES
 from loratui.preflight.look import look_at_pictures
 from loratui.preflight.workers import Progress
 from loratui.sessions.base_kind import kind_told_here, prediction_told_here
+from loratui.sessions.copies import NO_COPIES, Copies
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
 from loratui_protocol.base_model import BUILTIN_PREFIX
@@ -40,6 +41,8 @@ class Checked:
     findings: tuple[Finding, ...]
     resumed: Resumed | None = None
     """What it goes on from; None: it begins at its first step."""
+    copies: Copies = NO_COPIES
+    """What is sent of its pictures; none were made yet where it stays on this machine, or is only looked at."""
 
     @property
     def plan_left(self) -> Plan:

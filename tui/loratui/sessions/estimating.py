@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 from loratui.domain.base_kinds import BaseKind, KnownBase
 from loratui.domain.disk_need import DiskNeed
@@ -18,6 +19,7 @@ from loratui.domain.offers import Offer, OfferQuery
 from loratui.domain.seen_before import MOST_RUNS
 from loratui.providers.base import Provider
 from loratui.sessions.base_kind import kind_told_here
+from loratui.sessions.copy_cache import Copy
 from loratui.sessions.market import PROVIDERS, Answered, offers_of
 from loratui.sessions.prepare import model_source
 from loratui.sessions.supply import supply_size
@@ -63,9 +65,10 @@ def work_for(
     preferences: Settings,
     base: KnownBase,
     *,
+    copies: Mapping[Path, Copy] = MappingProxyType({}),
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
 ) -> Work:
-    """Return what a config comes to.
+    """Return what a config comes to; without the ``copies`` that would be sent, the upload is the most it can be.
 
     Raises:
         DatasetError, ModelError: what would have to travel is not here.
@@ -75,7 +78,7 @@ def work_for(
         config,
         plan,
         base.kind,
-        upload_bytes=supply_size(config, model),
+        upload_bytes=supply_size(config, model, copies),
         base_model_bytes=base.num_bytes if model else 0,
         environment=environment,
         brings_states=preferences.downloads.which == "all",

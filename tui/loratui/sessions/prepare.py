@@ -22,6 +22,7 @@ from loratui.remote.address import agent_argv
 from loratui.remote.bootstrap import agent_python, raise_if_error, run_program
 from loratui.remote.box import Box
 from loratui.remote.environment_files import environment_files
+from loratui.sessions.copies import copies_for
 from loratui.sessions.machine import Machine
 from loratui.sessions.supply import Supply, plan_supply
 from loratui.settings import Settings
@@ -142,6 +143,8 @@ async def prepare(
     )
     model = model_source(config.pretrained_model_name_or_path, settings.remote_hub_url)
     files = await environment_files(choice, facts, settings.state_dir / "cache")
+    # Made before anything was rented; now they are found again, of the pictures as they are now.
+    copies = await asyncio.to_thread(copies_for, config, settings)
     supply = await asyncio.to_thread(
         plan_supply,
         config,
@@ -149,6 +152,7 @@ async def prepare(
         model=model,
         extra_blobs=files.blobs,
         state=state,
+        copies=copies.by_original,
         progress=progress,
     )
     needed = supply.size + run_bytes + choice.disk_bytes

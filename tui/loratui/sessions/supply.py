@@ -1,5 +1,6 @@
 """What a run on another machine is sent: its dataset, a local base model, lock files; planned first, then brought.
 
+Smaller copies of pictures go under their originals' names, with a file that says what they are copies of.
 A plan can be written down, so that a client that was killed goes on uploading at its next attach.
 """
 
@@ -12,10 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from loratui.domain.transfer_cost import TransferLimits, Worth, transfer_cost
 from loratui.remote.box import Box
 from loratui.remote.upload import LocalBlob, Uploaded, upload
+from loratui.sessions.copy_cache import Copy
+from loratui_protocol import originals
 from loratui_protocol.architecture import architecture_of_folder
 from loratui_protocol.base_model import BUILTIN_PREFIX, files_of_model, parts_of
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
@@ -35,6 +39,7 @@ from loratui_protocol.inputs import (
     make_manifest,
     parse_manifest,
 )
+from loratui_protocol.originals import Original
 from loratui_protocol.single_file import local_model
 from loratui_protocol.state_files import SavedState
 from loratui_protocol.subsets import Kind, moved, subsets_of
@@ -56,6 +61,8 @@ class Supply:
     inputs: JobInputs
     manifest: Manifest
     blobs: Mapping[str, LocalBlob] = field(repr=False)
+    originals: Mapping[str, Original] = field(default_factory=dict, repr=False)
+    """The originals of what travels as a copy, by name."""
 
     @property
     def size(self) -> int:
@@ -74,6 +81,7 @@ class Supply:
             "inputs": dataclasses.asdict(self.inputs),
             "manifest": self.manifest.to_bytes().decode("ascii"),
             "files": files,
+            "originals": originals.to_bytes(self.originals).decode("ascii"),
         }
         return json.dumps(document)
 
@@ -93,6 +101,8 @@ class Supply:
                 for sha256, (path, size, mtime_ns) in document["files"].items()
             }
             config_toml = str(document["config_toml"])
+            # Of runs that an earlier version started there were none.
+            copied = originals.parse(document.get("originals", "{}").encode("ascii"))
         except (ValueError, TypeError, KeyError, AttributeError, ProtocolError) as error:
             raise StorageError(
                 "what this run was to be sent is written down damaged; what the machine has already stays there",
@@ -100,7 +110,11 @@ class Supply:
                 code="supply.damaged",
             ) from error
         return cls(
-            config_toml=config_toml, inputs=inputs, manifest=manifest, blobs={**_manifest_blob(manifest), **files}
+            config_toml=config_toml,
+            inputs=inputs,
+            manifest=manifest,
+            blobs={**_blob_of(manifest.to_bytes()), **_originals_blob(copied), **files},
+            originals=copied,
         )
 
 
@@ -124,19 +138,22 @@ def plan_supply(
     model: ModelSource | None = None,
     extra_blobs: Sequence[Path] = (),
     state: SavedState | None = None,
+    copies: Mapping[Path, Copy] = MappingProxyType({}),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Supply:
     """Find and hash everything that a run with this config needs of this machine. Takes a thread's time.
 
     ``model`` None: the config's base model is a folder here, or built in, and travels. ``extra_blobs`` are files that
     ``environment`` names by their hash (lock files, uv). ``progress`` is told bytes hashed and bytes in all.
-    ``state`` is what the run goes on from.
+    ``state`` is what the run goes on from, ``copies`` what travels instead of pictures and masks.
 
     Raises:
         DatasetError, ModelError: a folder is missing, or has not what a training needs.
         ProtocolError: a file has a name that can't travel.
     """
     found, model = _inputs(config, model)
+    copied = {each.name: copies[each.path].original for each in found if each.path in copies}
+    found = [_Found(each.name, copies[each.path].path) if each.path in copies else each for each in found]
     if state is not None:
         found += [_Found(f"{state_below(state)}/{path.name}", path) for path in state.paths]
     places = _places(config)
@@ -149,13 +166,15 @@ def plan_supply(
     paths = list(dict.fromkeys([*extra_blobs, *(each.path for each in found)]))
     hashed = dict(zip(paths, _hash(paths, progress), strict=True))
     files = [InputFile(name=each.name, size=hashed[each.path][1].size, sha256=hashed[each.path][0]) for each in found]
+    of_originals = _originals_blob(copied)
+    files += [InputFile(name=originals.FILE, size=blob.size, sha256=sha256) for sha256, blob in of_originals.items()]
     manifest = make_manifest(files)
-    blobs = _manifest_blob(manifest)
+    blobs = {**_blob_of(manifest.to_bytes()), **of_originals}
     blobs |= dict(hashed[path] for path in extra_blobs)
     # Small ones first: should the link be cut, more of them are whole.
     blobs |= dict(sorted((hashed[each.path] for each in found), key=lambda each: each[1].size))
     inputs = JobInputs(manifest_sha256=manifest.sha256(), model=model, environment=environment)
-    return Supply(config_toml=to_toml(on_the_box), inputs=inputs, manifest=manifest, blobs=blobs)
+    return Supply(config_toml=to_toml(on_the_box), inputs=inputs, manifest=manifest, blobs=blobs, originals=copied)
 
 
 def state_below(state: SavedState) -> str:
@@ -163,8 +182,8 @@ def state_below(state: SavedState) -> str:
     return f"state/{state.folder.name}"
 
 
-def changed_pictures(config: TrainingConfig, sent: Manifest) -> list[str]:
-    """Return the names of pictures, captions, masks and of a LoRA to go on from that are not what ``sent`` lists.
+def changed_pictures(config: TrainingConfig, sent: Supply) -> list[str]:
+    """Return the names of pictures, captions, masks and of a LoRA to go on from that are not what was sent, or copied.
 
     Takes a thread's time.
 
@@ -174,18 +193,23 @@ def changed_pictures(config: TrainingConfig, sent: Manifest) -> list[str]:
     found = [*_dataset(config), *_start(config)]
     now = {each.name: _hash_one(each.path)[0] for each in found}
     then = {
-        file.name: file.sha256 for file in sent.files if file.name.startswith(("train/", "reg/", "mask/", "start/"))
+        file.name: (sent.originals.get(file.name) or file).sha256
+        for file in sent.manifest.files
+        if file.name.startswith(("train/", "reg/", "mask/", "start/"))
     }
     return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
 
 
-def supply_size(config: TrainingConfig, model: ModelSource | None) -> int:
+def supply_size(
+    config: TrainingConfig, model: ModelSource | None, copies: Mapping[Path, Copy] = MappingProxyType({})
+) -> int:
     """Return the bytes of what a run with this config needs of this machine, lock files aside; nothing is read.
 
-    ``model`` as in ``plan_supply``, whose errors this raises.
+    ``model`` and ``copies`` as in ``plan_supply``, whose errors this raises.
     """
     found, _ = _inputs(config, model)
-    return sum(_stat(path)[0] for path in dict.fromkeys(each.path for each in found))
+    paths = dict.fromkeys(copies[each.path].path if each.path in copies else each.path for each in found)
+    return sum(_stat(path)[0] for path in paths)
 
 
 async def bring(
@@ -229,9 +253,12 @@ async def bring(
     await upload(box, argv, supply.blobs, watch)
 
 
-def _manifest_blob(manifest: Manifest) -> dict[str, LocalBlob]:
-    content = manifest.to_bytes()
-    return {manifest.sha256(): LocalBlob(size=len(content), content=content)}
+def _blob_of(content: bytes) -> dict[str, LocalBlob]:
+    return {hashlib.sha256(content).hexdigest(): LocalBlob(size=len(content), content=content)}
+
+
+def _originals_blob(copied: Mapping[str, Original]) -> dict[str, LocalBlob]:
+    return _blob_of(originals.to_bytes(copied)) if copied else {}
 
 
 def _inputs(config: TrainingConfig, model: ModelSource | None) -> tuple[list[_Found], ModelSource]:
