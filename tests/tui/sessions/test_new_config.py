@@ -14,6 +14,7 @@ from loratui.sessions.presets import SHIPPED, preset_of_run, save_own, settings_
 from loratui.settings import Settings, load
 from loratui_protocol.errors import UsageError
 from support.checkpoint_headers import sd15, sdxl, write_header
+from support.drawn_pictures import photo
 
 # Guide, section 4.4: learning rate x alpha / rank of the UNet, least and most of each row.
 OF_CHARACTERS = {"sd15": (5e-5, 2.5e-4), "sdxl": (2e-5, 5e-5), "sdxl-anime": (1e-4, 5e-4)}
@@ -34,9 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("new")
     pictures = folder / "pictures"
     pictures.mkdir()
-    Image.new("RGB", (1024, 1024), "red").save(pictures / "0.png")
     for number in range(NUM_PICTURES):
-        (pictures / f"{number}.png").write_bytes((pictures / "0.png").read_bytes())
+        photo(number, (1024, 1024)).save(pictures / f"{number}.jpg", quality=95)
         (pictures / f"{number}.txt").write_text(f"sks, tag {number}", "utf-8")
     write_header(folder / "sd15.safetensors", sd15())
     for name in ("sdxl", "illustrious"):
