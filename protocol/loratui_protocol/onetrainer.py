@@ -183,10 +183,11 @@ class OneTrainer(Concepts):
         after, epochs = number(given.get("stop_training_after")), number(self._left.get("epochs"))
         unit = given.get("stop_training_after_unit", _NEVER)
         if trains and after and unit != _NEVER and not (unit == _EPOCH and epochs is not None and after >= epochs):
-            self._refuse(
-                "config.unsupported",
-                f"{name} learns for {after:g} {shown(unit)} alone, which is not supported: what learns does to the end",
-                f"set stop_training_after_unit of {name} to NEVER, or its train to false",
+            # Its own presets stop text encoders early: a refusal would turn away most of its files.
+            self._warn(
+                "config.imported",
+                f"{name} learns for {after:g} {shown(unit)} alone there; here what learns does so to the end",
+                f"set a lower learning_rate of {name}, or its train to false",
             )
         return trains, rate
 
