@@ -145,6 +145,8 @@ class Concepts(Settings):
         lines = [_line(each) for each in given if isinstance(each, dict) and not is_off(each.get("enabled", True))]
         if any(lines):
             self.values["sample_prompts"] = [line for line in lines if line]
+        else:
+            self._idle.append("samples" if name is None else "sample_definition_file_name")
 
     def _file(self, name: Any) -> Any:
         """Return what a file says that the config names; None: it can't be read."""
