@@ -27,6 +27,7 @@ class Settings(Told):
         self.claims_sdxl: bool | None = None
         self._left = dict(given)
         self._idle: list[str] = []
+        self._off: list[str] = []
 
     def read(self) -> None:
         """Fill ``values``, ``findings`` and ``problems``."""
@@ -37,6 +38,8 @@ class Settings(Told):
         if self._left.get(name) in (None, ""):
             self._pass_over([name])
             return default
+        if is_off(self._left[name]):
+            self._off.append(name)
         return self._left.pop(name)
 
     def _pass_over(self, names: Iterable[str]) -> None:
@@ -50,7 +53,9 @@ class Settings(Told):
         self._pass_over([name for name, value in self._left.items() if value is None or value in ("", [], {})])
 
     def _tell_idle(self) -> None:
-        """Tell once of all the keys that say nothing to a training here."""
+        """Tell once of all the keys that say nothing to a training here, of what is off as far as it set nothing."""
+        used = {*self.values, *self.names.values()}
+        self._idle += [name for name in self._off if name not in used]
         if self._idle:
             names = ", ".join(dict.fromkeys(self._idle))
             self._note(
@@ -80,9 +85,9 @@ def fitting(key: str, value: Any) -> Any:
     if value.strip().lower() in _FLAGS and bool in accepted:
         return _FLAGS[value.strip().lower()]
     if _WHOLE.fullmatch(value) and (int in accepted or float in accepted):
-        return int(value)
+        return int(value.strip())
     if _NUMBER.fullmatch(value):
-        number = float(value)
+        number = float(value.strip())
         if float in accepted:
             return number
         if int in accepted and number.is_integer():
@@ -93,7 +98,7 @@ def fitting(key: str, value: Any) -> Any:
 def number(value: Any) -> float | None:
     """Return the number that a value is, as one or as text; None: it is none, or not finite."""
     if isinstance(value, str) and len(value) <= _MAX_NUMBER_CHARS and _NUMBER.fullmatch(value):
-        value = float(value)
+        value = float(value.strip())
     try:
         found = float(value) if type(value) in (int, float) else math.inf
     except OverflowError:

@@ -197,7 +197,6 @@ class KohyaGui(Settings):
         given = [("max_train_epochs", epochs), ("max_train_steps", steps), ("max_train_epochs", epoch)]
         used = next(((key, value) for key, value in given if not is_off(value)), None)
         if used is None:
-            self._idle += [name for name, value in (("epoch", epoch), ("max_train_steps", steps)) if value is not None]
             return
         self._set(*used, "" if used[1] is not epoch else "epoch")
         if not is_off(epoch) and used[1] is not epoch and fitting("seed", epoch) != fitting("seed", used[1]):

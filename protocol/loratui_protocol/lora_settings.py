@@ -133,7 +133,7 @@ class LoraSettings(Settings):
         if not name:
             return
         is_bare = "/" not in name and "\\" not in name and not name.startswith("builtin:")
-        beside = self._path.with_name(name) if is_bare and "\0" not in name else None
+        beside = self._path.parent / name if is_bare and "\0" not in name and name not in (".", "..") else None
         if beside is not None and not _is_there(beside):
             self._refuse(
                 "config.missing_key",

@@ -288,7 +288,9 @@ class OneTrainer(Concepts):
     def _take_loss(self) -> None:
         weight, strength = self._take("loss_weight_fn", "CONSTANT"), self._take("loss_weight_strength")
         self._idle += ["loss_weight_strength"] if strength is not None and weight != "MIN_SNR_GAMMA" else []
-        if weight == "MIN_SNR_GAMMA":
+        if weight == "MIN_SNR_GAMMA" and strength is not None and (is_off(strength) or number(strength) == 0):
+            self._idle += ["loss_weight_fn", "loss_weight_strength"]
+        elif weight == "MIN_SNR_GAMMA":
             self._set("min_snr_gamma", 5.0 if strength is None else strength, "loss_weight_strength")
         elif weight == "DEBIASED_ESTIMATION":
             self.values["debiased_estimation_loss"] = True

@@ -18,6 +18,7 @@ from loratui_protocol.config_checks import NETWORK_ARGS
 from loratui_protocol.config_draft import draft
 from loratui_protocol.config_file import Loaded, Partial, parse_config, read_config, read_partial
 from loratui_protocol.errors import LoratuiError
+from loratui_protocol.foreign_settings import number
 from support.checkpoint_headers import sd15, write_header
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -396,7 +397,8 @@ def _is_idle_of_kohya(key: str, value: Any) -> bool:
     known = (
         key in kohya.WITHOUT_EFFECT or key in kohya.UNSUPPORTED or kohya_gui.RENAMED.get(key) in kohya.WITHOUT_EFFECT
     )
-    return known and value in (None, False, 0, "", "0", 0.0, [], kohya.UNSUPPORTED.get(key, (None, ""))[0])
+    off = (None, False, 0, "", [], kohya.UNSUPPORTED.get(key, (None, ""))[0])
+    return known and (value in off or number(value) == 0)
 
 
 OTHER_NAMES = {
