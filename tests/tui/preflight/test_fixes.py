@@ -46,6 +46,18 @@ def renamed(root: Path, name: str, new_name: str) -> None:
     (root / "1_cat" / name).rename(root / "1_cat" / new_name)
 
 
+def test_pictures_that_cant_be_decoded_are_set_aside_with_their_captions(root):
+    (root / "1_cat" / "empty.png").write_bytes(b"")
+    (root / "1_cat" / "empty.txt").write_text("a cat")
+    whole = (root / "1_cat" / "0.png").read_bytes()
+    (root / "1_cat" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    assert fixed(root, "picture.truncated") == 3
+    assert {"empty.png", "empty.txt", "cut.png"} <= {
+        path.name for path in (root.parent / "pictures.set-aside").rglob("*.*")
+    }
+    assert (root / "1_cat" / "0.png").exists()
+
+
 @pytest.mark.parametrize("odd", ["0.png.txt", "0.TXT", "0.caption.txt", "0.tags", "0.text", "0.PNG.TXT"])
 def test_a_caption_with_an_odd_name_gets_the_one_that_is_read(root, odd):
     renamed(root, "0.txt", odd)

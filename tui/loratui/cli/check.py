@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import LoratuiError, UsageError
 from loratui_protocol.findings import Finding
 from loratui_protocol.plan import Plan
+
+_SEVERITIES = ("info", "warning", "error")
 
 
 def check_all(arguments: Arguments) -> list[Checked]:
@@ -79,15 +82,28 @@ def check(arguments: Arguments) -> int:
             document |= {"fixed": [str(each.path) for each in fixed], "diff": diff, "edits": edits}
         print(json.dumps(document))
     else:
-        print_findings(findings)
+        # What matters most is read last, above the prompt.
+        print_findings(sorted(findings, key=lambda each: _SEVERITIES.index(each.severity)))
         for each in fixed:
             print(f"{each.diff}\nwritten: {each.path}")
         if arguments.fix and not (fixed or edits):
             print("nothing in it can be fixed by itself")
-        print("this can't be trained" if failed else "no errors")
+        print(_verdict(findings))
     if arguments.crops is not None:
         show_crops(cropped, arguments.crops)
     return 1 if failed else 0
+
+
+def _verdict(findings: list[Finding]) -> str:
+    """Return in one line what it comes to, and how much of it ``--fix`` does."""
+    counts = Counter(each.severity for each in findings)
+    counted = [
+        f"{counts[each]} {each}{'s' if counts[each] > 1 else ''}" for each in ("error", "warning") if counts[each]
+    ]
+    fixable = sum(each.fixable for each in findings)
+    said = "this can't be trained" if counts["error"] else "no errors"
+    told = f" ({', '.join(counted)})" if counted else ""
+    return f"{said}{told}" + (f"; {fixable} of what was found --fix can set right, shown first" if fixable else "")
 
 
 def _check_path(path: Path, *, is_quiet: bool) -> tuple[list[Finding], Checked | None]:

@@ -15,14 +15,20 @@ from loratui.preflight.caption_words import has_trigger
 from loratui.preflight.captioned import Captioned, Pictures, caption_bytes
 from loratui.preflight.changes import Change, Edit, WriteFile
 from loratui.preflight.encodings import guessed
+from loratui.preflight.facts import Fault
 from loratui.preflight.kept_marks import with_marks
 from loratui.preflight.places import side_folder
 from loratui.preflight.relocation import relocated, with_captions
 from loratui.preflight.stray_captions import elsewhere, oddly_named, orphans
+from loratui.preflight.workers import Wanted, measure_all
 from loratui_protocol.dataset_folders import pictures_in, repeats_of
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
 """What no name may have on one system or another."""
+
+
+_BROKEN = (Fault.EMPTY, Fault.TRUNCATED, Fault.UNDECODABLE)
+"""Faults of files that no program shows whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,12 @@ def _set_duplicates_aside(pictures: Pictures, _: Told) -> Edit:
     return _aside(pictures, "copies of pictures set aside", with_captions(copies))
 
 
+def _set_broken_aside(pictures: Pictures, _: Told) -> Edit:
+    facts = measure_all([Wanted(each.picture) for each in pictures.all])
+    broken = [each.picture for each, found in zip(pictures.all, facts, strict=True) if found.fault in _BROKEN]
+    return _aside(pictures, "pictures that can't be decoded set aside", with_captions(broken))
+
+
 def _insert_trigger(pictures: Pictures, told: Told) -> Edit:
     if not told.trigger:
         return Edit(title="trigger", changes=())
@@ -111,6 +123,9 @@ FIXES: Mapping[str, Fix] = {
     "caption.bom": _drop_marks,
     "dataset.caption_encoding": _recode,
     "caption.orphan": _set_orphans_aside,
+    "picture.empty_file": _set_broken_aside,
+    "picture.truncated": _set_broken_aside,
+    "picture.undecodable": _set_broken_aside,
     "picture.duplicate": _set_duplicates_aside,
     "dataset.loose_pictures": _take_in_loose,
     "caption.trigger_missing": _insert_trigger,

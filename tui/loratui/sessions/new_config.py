@@ -67,9 +67,10 @@ def pictures_of(data: Path) -> tuple[Picture, ...]:
     """Return the pictures of a folder, undecoded.
 
     Raises:
-        DatasetError: it is missing or has no pictures, or one can't be read.
+        DatasetError: it is missing or has no pictures.
     """
-    return scan(data).pictures
+    # What can't be read is for the check to name, which comes next.
+    return scan(data, tell_all=True).pictures
 
 
 def likely_trigger(pictures: tuple[Picture, ...]) -> str:
