@@ -68,6 +68,12 @@ class Me:
         """Return the names of the files that are finished on the machine, by their hashes."""
         return hashes(path for box in self.machines.running.values() for path in results_on(box))
 
+    def has_fetched(self, finished: dict[str, str]) -> bool:
+        """Fetch what there is, and return whether these files are among it."""
+        fetched = self.world.cli.run("download")
+        assert fetched.finish() == 0, fetched.errors
+        return finished.keys() <= hashes(path for path in self.world.cli.folder.rglob("*") if path.is_file()).keys()
+
 
 def results_on(box: Sshd) -> list[Path]:
     return [path for path in box.home.glob(".loratui/jobs/*/artifacts/*") if not path.name.startswith(".")]
@@ -239,8 +245,8 @@ def test_a_client_that_is_killed_costs_nothing_past_the_deadline_and_no_finished
         finished |= me.finished()
         client.kill()
     if training in states:
-        fetched = world.cli.run("download")
-        assert fetched.finish() == 0, fetched.errors
+        # A file is there a moment before it is announced.
+        wait_until(lambda: me.has_fetched(finished), "everything that was finished to be fetched", 60)
     ended(me)
     assert world.num_living() == 0
     assert not {*me.machines.running}

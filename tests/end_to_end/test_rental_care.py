@@ -275,6 +275,8 @@ def test_an_upload_that_fails_when_nobody_stays_says_what_bills_on(world: World,
     config = write_config(tmp_path)
     picture = tmp_path / "dataset" / "1_zorbix" / "large.png"
     Image.effect_noise((900, 900), 100).convert("RGB").save(picture, compress_level=0)
+    # A smaller copy, made before, would travel instead of what is spoilt here.
+    world.cli.environment["LORATUI_UPLOAD__COPIES"] = "false"
     world.vast_machines.lines.append({"bytes_per_s": 600_000})
     train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--detach")
     wait_until(lambda: train.said("steps on vast"), "the run to begin", 120)
