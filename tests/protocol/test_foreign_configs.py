@@ -456,7 +456,7 @@ VALUES = st.one_of(
 
 
 @pytest.mark.parametrize("name", ["gui_standard.json", "onetrainer_sd15.json"])
-@settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_values_of_any_type_are_read_or_refused(tmp_path: Path, name: str, data: st.DataObject) -> None:
     content = json.loads((CORPUS / name).read_text("utf-8"))
@@ -477,14 +477,14 @@ def test_a_key_that_nobody_knows_is_refused_and_one_that_is_off_is_left_out(tmp_
         assert "of_tomorrow" in said(partial)
 
 
-@settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from(sorted(METADATA)), st.text(max_size=30), max_size=4))
 def test_metadata_of_any_text_is_read_or_refused(tmp_path: Path, changes: dict[str, str]) -> None:
     assert_read_or_refused(lora(tmp_path, **changes))
 
 
 @pytest.mark.parametrize("name", [*READ, *REFUSED, "cat.safetensors"])
-@settings(max_examples=12, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_damaged_files_are_read_or_refused(tmp_path: Path, name: str, seed: int) -> None:
     drawn = random.Random(seed)

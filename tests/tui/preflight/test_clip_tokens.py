@@ -121,9 +121,10 @@ def test_a_token_is_known_by_its_number() -> None:
 
 
 def test_a_word_as_long_as_a_file_is_counted_in_moments() -> None:
-    began = time.perf_counter()
+    # Of processor time, which says nothing of what else the machine does: quadratic work would take minutes.
+    began = time.process_time()
     assert count_tokens("!?" * 30_000 + " " + "abcdefghij" * 6_000) > 1000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 20
 
 
 def test_the_merges_are_those_that_their_notice_names() -> None:
