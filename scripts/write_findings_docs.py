@@ -88,14 +88,23 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
             yield from _own(child)
 
 
-def _assigned(nodes: list[ast.AST]) -> dict[str, ast.expr]:
-    found: dict[str, ast.expr] = {}
+def _assigned(nodes: list[ast.AST]) -> dict[str, list[ast.expr]]:
+    """Return what each name is set to, in the order of the lines."""
+    found: dict[str, list[ast.expr]] = defaultdict(list)
     for node in nodes:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            found.setdefault(node.targets[0].id, node.value)
+            found[node.targets[0].id].append(node.value)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-            found.setdefault(node.target.id, node.value)
-    return found
+            found[node.target.id].append(node.value)
+    return {name: sorted(values, key=lambda value: value.lineno) for name, values in found.items()}
+
+
+def _at(named: dict[str, list[ast.expr]], line: int) -> dict[str, ast.expr]:
+    """Return what each name stands for in a line: what it was set to last before it, or else first."""
+    return {
+        name: next((value for value in reversed(values) if value.lineno <= line), values[0])
+        for name, values in named.items()
+    }
 
 
 class _Module:
@@ -115,14 +124,14 @@ class _Module:
     def made(self) -> Iterator[Made]:
         yield from self._within(self._tree, {})
 
-    def _within(self, scope: ast.AST, outer: dict[str, ast.expr]) -> Iterator[Made]:
+    def _within(self, scope: ast.AST, outer: dict[str, list[ast.expr]]) -> Iterator[Made]:
         """Yield what is made in a module or function, whose own names come before those around it."""
         inner = list(_own(scope))
         named = {**outer, **_assigned(inner)}
-        self._named = named
+        self._named = {name: values[0] for name, values in named.items()}
         around = self._severities_of_code(inner)
         for node in inner:
-            self._named = named
+            self._named = _at(named, getattr(node, "lineno", 0))
             if isinstance(node, ast.Call):
                 yield from self._of_call(node)
             elif isinstance(node, ast.Tuple):

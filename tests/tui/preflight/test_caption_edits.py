@@ -209,9 +209,15 @@ def test_what_editors_write_is_told_apart(encoding):
     assert guessed(text.encode(encoding)) == text
 
 
-@pytest.mark.parametrize("encoding", ["shift-jis", "cp1251", "cp1255", "gbk"])
+@pytest.mark.parametrize("encoding", ["shift-jis", "cp1251", "cp1255", "gbk", "cp1250"])
 def test_what_is_no_western_text_is_not_guessed(encoding):
-    text = {"shift-jis": "青い目の猫", "cp1251": "кошка, девушка", "cp1255": "חתול כחול", "gbk": "蓝眼睛的猫"}[encoding]
+    text = {
+        "shift-jis": "青い目の猫",
+        "cp1251": "кошка, девушка",
+        "cp1255": "חתול כחול",
+        "gbk": "蓝眼睛的猫",
+        "cp1250": "ulica w Łodzi",
+    }[encoding]
     assert guessed(text.encode(encoding)) is None
 
 

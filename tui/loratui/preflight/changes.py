@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from loratui.domain.formatting import size
 from loratui.preflight.draft_marks import FILE_NAME
-from loratui.preflight.encodings import guessed
+from loratui.preflight.encodings import guessed, is_utf8
 from loratui_protocol.harmless import clean
 
 _LINE_CHARS = 1000
@@ -123,10 +123,13 @@ def _lines(change: Change) -> Iterator[str]:
     match change:
         case WriteFile(path, old, new):
             before, after = _text(old), _text(new)
-            if before == after:
+            if before != after:
+                yield from _diff(_shown(path), _shown(path), before, after)
+            elif is_utf8(old):
                 yield f"{_shown(path)}: {size(len(old))} -> {size(len(new))} for the same text"
             else:
-                yield from _diff(_shown(path), _shown(path), before, after)
+                # Which encoding it was is a guess: whoever wrote the caption sees at once if it is wrong.
+                yield f"{_shown(path)}: {size(len(old))} -> {size(len(new))}, read as {clean(after, _LINE_CHARS)!r}"
         case CreateFile(path, content):
             yield from _diff("/dev/null", _shown(path), "", _text(content))
         case Move(path, to):

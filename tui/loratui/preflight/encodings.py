@@ -14,8 +14,11 @@ _MARKED = (
 _FOREIGN = re.compile(rb"[\x80-\xff]{3}")
 """Western languages have letters with accents one or two at a time. More in a row are another script's."""
 _WESTERN = re.compile(
-    "[\x00-\x7f\u00a0-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u2013-\u201e\u2020-\u2026\u20ac]*"
+    "[\x00-\x7f\u00a0\u00a1\u00ab\u00b0\u00b4\u00b7\u00bb\u00c0-\u00cf\u00d1-\u00d6\u00d8-\u00dc\u00df-\u00ef\u00f1-\u00f6"
+    "\u00f8-\u00fc\u0152\u0153\u0160\u0161\u017d\u017e\u2013\u2014\u2018-\u201e\u2026\u20ac]*"
 )
+"""Letters with accents, and the marks that people write around them. Signs as £ and ¹ in a caption are letters of an
+encoding of Central Europe."""
 
 
 def guessed(content: bytes) -> str | None:
@@ -33,6 +36,12 @@ def guessed(content: bytes) -> str | None:
         return text
     text = _decoded(content, "cp1252")
     return text if text is not None and _WESTERN.fullmatch(text) else None
+
+
+def is_utf8(content: bytes) -> bool:
+    """Return whether the bytes are text as it is read in training."""
+    text = _decoded(content, "utf-8")
+    return text is not None and "\0" not in text
 
 
 def _decoded(content: bytes, encoding: str) -> str | None:

@@ -14,7 +14,7 @@ from loratui.preflight.caption_edits import Wishes, caption_edit
 from loratui.preflight.caption_words import has_trigger
 from loratui.preflight.captioned import Captioned, Pictures, caption_bytes
 from loratui.preflight.changes import Change, Edit, WriteFile
-from loratui.preflight.encodings import guessed
+from loratui.preflight.encodings import guessed, is_utf8
 from loratui.preflight.facts import Fault
 from loratui.preflight.kept_marks import with_marks
 from loratui.preflight.places import side_folder
@@ -65,11 +65,11 @@ def move_captions(pictures: Pictures) -> Edit:
 
 
 def _drop_marks(pictures: Pictures, _: Told) -> Edit:
-    return _rewritten(pictures, "byte order marks removed", is_utf8=True)
+    return _rewritten(pictures, "byte order marks removed", may_be_utf8=True)
 
 
 def _recode(pictures: Pictures, _: Told) -> Edit:
-    return _rewritten(pictures, "captions rewritten as UTF-8", is_utf8=False)
+    return _rewritten(pictures, "captions rewritten as UTF-8", may_be_utf8=False)
 
 
 def _set_orphans_aside(pictures: Pictures, _: Told) -> Edit:
@@ -140,22 +140,15 @@ def _edit(pictures: Pictures, title: str, changes: Iterable[Change]) -> Edit:
     return Edit(title=title, changes=with_marks(pictures.root, tuple(changes)))
 
 
-def _rewritten(pictures: Pictures, title: str, *, is_utf8: bool) -> Edit:
+def _rewritten(pictures: Pictures, title: str, *, may_be_utf8: bool) -> Edit:
     """Return the edit that writes captions as plain UTF-8: those that are UTF-8 with a mark, or all others."""
     changes = []
     for path in pictures.caption_files:
         content = caption_bytes(path)
         text = guessed(content)
-        if text is not None and (new := text.encode()) != content and _is_utf8(content) is is_utf8:
+        if text is not None and (new := text.encode()) != content and is_utf8(content) is may_be_utf8:
             changes.append(WriteFile(pictures.name(path), content, new))
     return _edit(pictures, title, changes)
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        return "\0" not in content.decode()
-    except UnicodeDecodeError:
-        return False
 
 
 def _aside(pictures: Pictures, title: str, groups: list[list[Path]]) -> Edit:
