@@ -16,6 +16,8 @@ _MOVED = {"runwayml/stable-diffusion-v1-5": _SD15}
 _SMALL_FILE = "v1-5-pruned-emaonly.safetensors"
 _SAME_FILES = ("v1-5-pruned.safetensors", "v1-5-pruned.ckpt", "v1-5-pruned-emaonly.ckpt")
 """Of 7.7 GB, with every weight of the UNet twice, or pickles; to train with, the small one has all."""
+_WHOLE_FILES = ("v1-5-pruned", "sd_xl_base_1.0")
+"""How the files begin that are all of a model, in the places of ``_KINDS``."""
 LARGE_GB, SMALL_GB = 7.7, 4.27
 """Of what is larger than needed, and of the small file."""
 _LARGE = re.compile(r"(?:^|.*[/\\])v1-5-pruned\.(?:safetensors|ckpt)(?:[?#].*)?")
@@ -26,8 +28,11 @@ _FILE = re.compile(
 
 
 def known_architecture(name: str) -> Architecture | None:
-    """Return the kind of a base model that is known by its hub id, whatever its revision."""
-    return _KINDS.get(name.partition("@")[0])
+    """Return the kind of a base model that is known by its hub id, or by the address of its file there."""
+    file = _FILE.fullmatch(name)
+    if file is None:
+        return _KINDS.get(name.partition("@")[0])
+    return _KINDS.get(_MOVED.get(file[1], file[1])) if file[3].startswith(_WHOLE_FILES) else None
 
 
 def smaller_instead(name: str) -> str | None:

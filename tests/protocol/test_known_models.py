@@ -68,3 +68,6 @@ def test_the_kind_of_what_many_name_is_known():
     assert known_architecture(f"{SD15}@main") is SD1
     assert known_architecture("stabilityai/stable-diffusion-xl-base-1.0") is SDXL
     assert known_architecture("org/name") is None
+    place = "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/resolve/main"
+    assert known_architecture(f"{place}/sd_xl_base_1.0.safetensors#sha256=00") is SDXL
+    assert known_architecture(f"{place}/sd_xl_offset_example-lora_1.0.safetensors") is None

@@ -35,7 +35,7 @@ def test_fix_shows_what_differs_and_writes_it_beside_the_original(config: Path, 
     assert "-batch_size = 2" in said.out
     assert "+train_batch_size = 2  # was batch_size" in said.out
     assert f"written: {fixed}" in said.out
-    assert "[config.kohya_name]" in said.err
+    assert "[config.kohya_name]" in said.out
     assert config.read_bytes() == before
     assert read_config(fixed).config == read_config(config).config
     assert not any(finding.fixable for finding in check_config(fixed).findings)
@@ -71,7 +71,7 @@ def test_fix_keeps_the_ends_of_lines_and_shows_no_secret(config: Path, capsys: p
 def test_a_config_that_can_not_be_read_is_not_fixed(config: Path, capsys: pytest.CaptureFixture[str]):
     config.write_text("learning_rate = [", "utf-8")
     assert main(["check", str(config), "--fix"]) == 1
-    assert "[config.syntax]" in capsys.readouterr().err
+    assert "[config.syntax]" in capsys.readouterr().out
     assert [path.name for path in config.parent.glob("*.toml")] == ["training_config.toml"]
 
 
@@ -79,7 +79,7 @@ def test_convert_to_our_own_form_on_standard_output(config: Path, capsys: pytest
     assert main(["convert", str(config), "--to", "native"]) == 0
     said = capsys.readouterr()
     assert tomllib.loads(said.out)["training"]["train_batch_size"] == 2
-    assert "[config.kohya_name]" in said.err
+    assert "[config.kohya_name]" in said.out
     native = config.with_name("native.toml")
     native.write_text(said.out, "utf-8")
     assert read_config(native).config == read_config(config).config

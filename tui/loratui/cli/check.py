@@ -35,13 +35,14 @@ def check_all(arguments: Arguments) -> list[Checked]:
     ]
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
-    """Tell a person on stderr."""
+def print_findings(findings: Iterable[Finding], *, on_stdout: bool = False) -> None:
+    """Tell a person; ``on_stdout`` where they are what was asked for."""
+    file = sys.stdout if on_stdout else sys.stderr
     for finding in findings:
         where = f" ({finding.path})" if finding.path else ""
-        print(f"{finding.severity}: [{finding.code}] {finding.what}{where}", file=sys.stderr)
+        print(f"{finding.severity}: [{finding.code}] {finding.what}{where}", file=file)
         if finding.fix:
-            print(f"  fix: {finding.fix}", file=sys.stderr)
+            print(f"  fix: {finding.fix}", file=file)
 
 
 def check(arguments: Arguments) -> int:
@@ -83,7 +84,7 @@ def check(arguments: Arguments) -> int:
         print(json.dumps(document))
     else:
         # What matters most is read last, above the prompt.
-        print_findings(sorted(findings, key=lambda each: _SEVERITIES.index(each.severity)))
+        print_findings(sorted(findings, key=lambda each: _SEVERITIES.index(each.severity)), on_stdout=True)
         for each in fixed:
             print(f"{each.diff}\nwritten: {each.path}")
         if arguments.fix and not (fixed or edits):
