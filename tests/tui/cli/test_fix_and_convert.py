@@ -79,7 +79,7 @@ def test_convert_to_our_own_form_on_standard_output(config: Path, capsys: pytest
     assert main(["convert", str(config), "--to", "native"]) == 0
     said = capsys.readouterr()
     assert tomllib.loads(said.out)["training"]["train_batch_size"] == 2
-    assert "[config.kohya_name]" in said.out
+    assert "[config.kohya_name]" in said.err
     native = config.with_name("native.toml")
     native.write_text(said.out, "utf-8")
     assert read_config(native).config == read_config(config).config
