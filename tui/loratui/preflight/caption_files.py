@@ -1,20 +1,16 @@
 """Caption files as they lie in their folders: which belong to no picture, have names that are not read, or are two."""
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from loratui.preflight import draft_marks
-from loratui.preflight.naming import first
+from loratui.preflight.naming import LIKE_CAPTIONS, alike, bare_stem, first
 from loratui.preflight.trained_folders import Told, TrainedFolder
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
-from loratui_protocol.dataset_folders import PICTURE_EXTENSIONS
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
-
-_LIKE_CAPTIONS = (*CAPTION_EXTENSIONS, ".text", ".captions", ".tags", ".cap")
 
 
 def caption_file_findings(folders: Iterable[TrainedFolder]) -> Iterator[Finding]:
@@ -34,12 +30,12 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
     read = {path for picture in pictures for ext in looked_for if (path := picture.with_suffix(ext)).is_file()}
     # A system may take a.TXT for a.txt.
     read_names = {path.name.casefold() for path in read}
-    captions = [path for path in files if path.suffix.lower() in _LIKE_CAPTIONS and path not in read]
-    other_stems = {path.stem for path in files if path.suffix.lower() not in _LIKE_CAPTIONS}
-    by_stem = {_alike(picture.stem): picture for picture in pictures}
+    captions = [path for path in files if path.suffix.lower() in LIKE_CAPTIONS and path not in read]
+    other_stems = {path.stem for path in files if path.suffix.lower() not in LIKE_CAPTIONS}
+    by_stem = {alike(picture.stem): picture for picture in pictures}
     odd, orphans = [], []
     for path in captions:
-        picture = by_stem.get(_alike(_bare_stem(path)))
+        picture = by_stem.get(alike(bare_stem(path)))
         wanted = None if picture is None else picture.with_suffix(extensions[0])
         if wanted is not None and path.name != wanted.name and wanted.name.casefold() not in read_names:
             odd.append((path, wanted))
@@ -61,19 +57,6 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
             orphans[0],
         )
     yield from _twice(folder, extensions)
-
-
-def _bare_stem(path: Path) -> str:
-    """Return the name of a file without all that looks like an extension: of ``a.jpg.txt`` and ``a.caption.txt`` a."""
-    name = path.stem
-    while Path(name).suffix.lower() in (*PICTURE_EXTENSIONS, *_LIKE_CAPTIONS):
-        name = Path(name).stem
-    return name
-
-
-def _alike(stem: str) -> str:
-    """Return what names have in common that differ by case, or by how a system writes an accent."""
-    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def _twice(folder: TrainedFolder, extensions: tuple[str, ...]) -> Iterator[Finding]:

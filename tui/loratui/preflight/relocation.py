@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loratui.domain.local_names import numbered
 from loratui.preflight.changes import Change, MakeFolder, Move
-from loratui.preflight.stray_captions import LIKE_CAPTIONS
+from loratui.preflight.naming import LIKE_CAPTIONS
 from loratui_protocol.dataset_folders import PICTURE_EXTENSIONS
 
 

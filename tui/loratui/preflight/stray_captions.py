@@ -1,17 +1,15 @@
 """Captions that are not beside their pictures under the name that is read, and those that belong to none."""
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from loratui.preflight.captioned import Pictures
 from loratui.preflight.changes import Move
+from loratui.preflight.naming import LIKE_CAPTIONS, alike, bare_stem
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
-from loratui_protocol.dataset_folders import PICTURE_EXTENSIONS, pictures_in
+from loratui_protocol.dataset_folders import pictures_in
 
-LIKE_CAPTIONS = (*CAPTION_EXTENSIONS, ".text", ".captions", ".tags", ".cap")
-"""What captions' names end in, also where no trainer reads them."""
 _NO_CAPTIONS = ("readme", "license", "licence", "prompts", "sample_prompts", "classes")
 """Texts that lie beside pictures and are none of theirs."""
 
@@ -33,13 +31,13 @@ def orphans(pictures: Pictures) -> list[Path]:
     found = []
     for folder in pictures.folders:
         files = _files_in(folder)
-        stems = {_alike(path.stem) for path in files if path.suffix.lower() not in LIKE_CAPTIONS}
+        stems = {alike(path.stem) for path in files if path.suffix.lower() not in LIKE_CAPTIONS}
         found += [
             path
             for path in files
             if path.suffix.lower() in CAPTION_EXTENSIONS
-            and not stems.intersection((_alike(path.stem), _alike(_bare_stem(path))))
-            and _alike(path.stem) not in _NO_CAPTIONS
+            and not stems.intersection((alike(path.stem), alike(bare_stem(path))))
+            and alike(path.stem) not in _NO_CAPTIONS
         ]
     return found
 
@@ -57,7 +55,7 @@ def _to_pictures(pictures: Pictures, looked_in: Callable[[Path], Iterable[Path]]
         for folder in looked_in(each.picture):
             if folder not in by_folder:
                 by_folder[folder] = _captions_by_stem(folder)
-            found += [path for path in by_folder[folder].get(_alike(each.picture.stem), ()) if path not in used]
+            found += [path for path in by_folder[folder].get(alike(each.picture.stem), ()) if path not in used]
         if len(found) == 1 and found[0] not in moves:
             moves[found[0]] = wanted
     return [Move(pictures.name(path), pictures.name(to)) for path, to in moves.items()]
@@ -67,21 +65,8 @@ def _captions_by_stem(folder: Path) -> dict[str, list[Path]]:
     by_stem = defaultdict(list)
     for path in _files_in(folder):
         if path.suffix.lower() in LIKE_CAPTIONS:
-            by_stem[_alike(_bare_stem(path))].append(path)
+            by_stem[alike(bare_stem(path))].append(path)
     return by_stem
-
-
-def _bare_stem(path: Path) -> str:
-    """Return the name of a file without all that looks like an extension: of ``a.jpg.txt`` and ``a.caption.txt`` a."""
-    name = path.stem
-    while Path(name).suffix.lower() in (*PICTURE_EXTENSIONS, *LIKE_CAPTIONS):
-        name = Path(name).stem
-    return name
-
-
-def _alike(stem: str) -> str:
-    """Return what names have in common that differ by case, or by how a system writes an accent."""
-    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def _files_in(folder: Path) -> list[Path]:
