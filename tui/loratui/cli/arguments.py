@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from loratui.cli.beginning_options import draft_options, new_options
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
+from loratui.cli.new_options import new_options
 from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
@@ -276,7 +276,6 @@ def build_parser() -> argparse.ArgumentParser:
     convert_options(convert)
     caption = add("caption", "caption:caption", "edit the captions of a folder in bulk, or let a model draft them")
     caption_options(caption)
-    draft_options(caption)
     plan = add("plan", "plan:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan_options(plan)
     new = add("new", "new:new", "ask a few questions and write a training config, each setting with its reason")

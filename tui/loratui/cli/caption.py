@@ -32,7 +32,7 @@ def caption(arguments: Arguments) -> int:
         )
     wishes = _wishes(arguments)
     if arguments.captioner is not None:
-        return _draft(arguments, replace(wishes, trigger=None))
+        return _draft(arguments, arguments.captioner, replace(wishes, trigger=None))
     single = [arguments.undo, arguments.review, arguments.list_captions, arguments.move_captions]
     if sum(single) + wishes.any != 1:
         raise UsageError(
@@ -50,7 +50,7 @@ def caption(arguments: Arguments) -> int:
     return _edit(arguments, move_captions(pictures) if arguments.move_captions else caption_edit(pictures, wishes))
 
 
-def _draft(arguments: Arguments, others: Wishes) -> int:
+def _draft(arguments: Arguments, captioner_name: str, others: Wishes) -> int:
     """Let a model draft captions; nothing else is done with them at once."""
     single = [arguments.undo, arguments.review, arguments.list_captions, arguments.move_captions]
     if any(single) or others.any or arguments.dry_run:
@@ -61,7 +61,7 @@ def _draft(arguments: Arguments, others: Wishes) -> int:
     # What runs models takes a while to load.
     from loratui.cli.draft import draft
 
-    return draft(arguments)
+    return draft(arguments, captioner_name)
 
 
 def _wishes(arguments: Arguments) -> Wishes:

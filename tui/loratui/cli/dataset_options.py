@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from loratui.cli.values import positive, share
+from loratui.captioning.captioner import KINDS
+from loratui.cli.values import positive, reliability, share
 
 
 def check_options(parser: argparse.ArgumentParser) -> None:
@@ -91,3 +92,26 @@ def caption_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="ask nothing")
     parser.add_argument("--dry-run", action="store_true", help="show everything and change nothing")
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    _draft_options(parser)
+
+
+def _draft_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``caption --with`` can be told."""
+    drafts = parser.add_argument_group("or drafts by a model, for pictures without a caption of yours")
+    drafts.add_argument(
+        "--with",
+        dest="captioner",
+        choices=tuple(KINDS),
+        help="wd14 writes Danbooru's tags; florence2 and blip write sentences, and need torch on this machine; "
+        "--trigger comes first, --yes downloads the model without asking",
+    )
+    drafts.add_argument(
+        "--model", metavar="PATH|ID", help="a folder or file of this machine, or a hub id (org/name@revision)"
+    )
+    drafts.add_argument(
+        "--threshold",
+        type=reliability,
+        metavar="0.35",
+        help="how sure wd14 must be of a tag; of a character's name at least 0.85",
+    )
+    drafts.add_argument("--overwrite", action="store_true", help="replace captions that a person wrote, too")

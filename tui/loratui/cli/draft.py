@@ -25,9 +25,9 @@ _MIB = 1 << 20
 _TOLD_EVERY_BYTES = 50 * _MIB
 
 
-def draft(arguments: Arguments) -> int:
+def draft(arguments: Arguments, captioner_name: str) -> int:
     """Draft the captions of a dataset, tell of each, and return 1 if one could not be drafted."""
-    kind = KINDS[arguments.captioner or ""]
+    kind = KINDS[captioner_name]
     if arguments.threshold is not None and not kind.writes_tags:
         raise UsageError(f"{kind.name} writes no tags, so --threshold has no effect", fix="leave it out")
     trigger = clean(arguments.trigger or "").strip()

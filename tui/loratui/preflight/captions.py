@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from loratui.preflight.caption_files import caption_file_findings
+from loratui.preflight.caption_scripts import script_findings
+from loratui.preflight.caption_tags import tag_findings
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.folders import folder_findings
-from loratui.preflight.generic import is_generic, words_of
+from loratui.preflight.generic_captions import is_generic, words_of
 from loratui.preflight.naming import first, quoted
-from loratui.preflight.tags import tag_findings
 from loratui.preflight.trained_folders import Told, told_once, trained_folders
 from loratui.preflight.trains_on import trains_on_findings
 from loratui.preflight.triggers import trigger_findings
-from loratui.preflight.writing import script_findings
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset

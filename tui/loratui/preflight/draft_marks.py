@@ -6,13 +6,13 @@ caption that was changed since is a person's, whatever the file says.
 
 import hashlib
 import json
-import os
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from loratui.preflight.safe_files import put
 from loratui_protocol.caption_files import MAX_CAPTION_BYTES
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.harmless import clean
@@ -113,27 +113,17 @@ def _sha256(path: Path) -> str:
 
 def _write(folder: Path, drafts: Mapping[str, Draft]) -> None:
     path = folder / FILE_NAME
-    temporary = path.with_name(f"{FILE_NAME}.{os.getpid()}.tmp")
     try:
-        if not drafts:
+        if drafts:
+            put(path, file_of(drafts))
+        else:
             path.unlink(missing_ok=True)
-            return
-        temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:
-            file.write(file_of(drafts))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DatasetError(
             f"{path} can't be written ({error.strerror or error}): drafts would pass for captions of yours",
             fix="check the folder's permissions and the room on its disk",
             code="caption.draft_marks",
         ) from error
-    finally:
-        # Whoever is interrupted in between leaves nothing half there, either.
-        temporary.unlink(missing_ok=True)
 
 
 def _unreadable(path: Path, why: str) -> DatasetError:

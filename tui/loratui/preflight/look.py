@@ -10,7 +10,7 @@ from loratui.preflight.faults import fault_findings
 from loratui.preflight.looked import Looked, counted, first, shown
 from loratui.preflight.pictures import picture_findings
 from loratui.preflight.relative import relative_findings
-from loratui.preflight.spread import spread_findings
+from loratui.preflight.variety import spread_findings
 from loratui.preflight.workers import LIMIT_S, Progress, Wanted, measure_all
 from loratui_protocol.dataset import Picture
 from loratui_protocol.findings import Finding

@@ -16,6 +16,20 @@ def write_over(path: Path, content: bytes, scratch: Path) -> None:
     unfinished.replace(path)
 
 
+def put(path: Path, content: bytes) -> None:
+    """Write a file in one piece: whatever comes between, it holds all of this or what it held before."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
+    try:
+        unfinished.unlink(missing_ok=True)
+        with unfinished.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def create(path: Path, content: bytes, scratch: Path) -> None:
     """Write a file that is not there yet.
 

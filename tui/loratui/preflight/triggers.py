@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from loratui.preflight.caption_scripts import foreign_script
 from loratui.preflight.clip_tokens import token_id, word_tokens, words
-from loratui.preflight.generic import is_generic
+from loratui.preflight.generic_captions import is_generic
 from loratui.preflight.naming import first, quoted
 from loratui.preflight.trained_folders import Told
-from loratui.preflight.writing import foreign_script
 from loratui_protocol.findings import Finding, Severity
 from loratui_protocol.harmless import clean
 

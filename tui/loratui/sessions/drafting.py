@@ -1,7 +1,6 @@
 """Lets a model draft the captions of a dataset. A caption of a person stays, unless it is said that it may go."""
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from loratui.captioning.captioner import Captioner
 from loratui.preflight.changes import Edit, WriteFile
 from loratui.preflight.draft_marks import Draft, mark, read
 from loratui.preflight.edits import apply
+from loratui.preflight.safe_files import put
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS, MAX_CAPTION_BYTES
 from loratui_protocol.dataset_folders import folders, pictures_in
 from loratui_protocol.errors import DatasetError, StorageError
@@ -140,18 +140,11 @@ def _put(path: Path, caption: str, by: str) -> None:
     """Write a draft in one piece, marked first: whatever comes between, it does not pass for a person's caption."""
     content = _text(caption)
     mark(path.parent, {path.name: _marked(content, by)})
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        put(path, content)
     except OSError as error:
         raise StorageError(
             f"{path} can't be written: {error.strerror or error}",
             fix="check the folder's permissions and the room on its disk",
             code="disk.unwritable",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
