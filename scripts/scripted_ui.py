@@ -50,8 +50,9 @@ def main() -> int:
         source.add(Warn(code="said", message=arguments.say))
     # After prepare: Textual reads its environment when it is imported.
     from loratui.ui.app import run_app
+    from loratui.ui.desk import SoleRun
 
-    return run_app(source, options=options)
+    return run_app(SoleRun(source), options=options, source=source).status
 
 
 if __name__ == "__main__":

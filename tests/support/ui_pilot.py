@@ -8,8 +8,9 @@ from textual.events import Key
 from textual.pilot import Pilot
 
 from loratui.ui.app import LoratuiApp
+from loratui.ui.desk import Desk, SoleRun
 from loratui.ui.environment import UiOptions
-from loratui.ui.screens.run import RunScreen
+from loratui.ui.shell import Shell
 from support.scripted_source import HandClock, ScriptedSource
 
 NAMES = {"?": "question_mark", "+": "plus", "-": "minus", "[": "left_square_bracket", "]": "right_square_bracket"}
@@ -25,9 +26,9 @@ class Shown:
     clock: HandClock
 
     @property
-    def screen(self) -> RunScreen:
+    def screen(self) -> Shell:
         screen = self.app.screen
-        assert isinstance(screen, RunScreen)
+        assert isinstance(screen, Shell)
         return screen
 
     async def press(self, *keys: str) -> None:
@@ -62,11 +63,14 @@ async def showing(
     size: tuple[int, int] = (80, 24),
     app_class: type[LoratuiApp] = LoratuiApp,
     options: UiOptions | None = None,
+    desk: Desk | None = None,
+    is_open: bool = True,
 ) -> AsyncIterator[Shown]:
-    """Show a run, a scripted one if none is given."""
+    """Show a run, a scripted one if none is given; with ``is_open`` False the home screen of a desk."""
     clock = clock or HandClock()
     source = source or ScriptedSource(clock)
-    app = app_class(source, options=options or UiOptions(), clock=clock)
+    desk = desk or SoleRun(source)
+    app = app_class(desk, options=options or UiOptions(), clock=clock, source=source if is_open else None)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         yield Shown(app, pilot, source, clock)

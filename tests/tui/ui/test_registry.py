@@ -3,8 +3,12 @@
 import pytest
 
 from loratui.ui.actions import ACTIONS
+from loratui.ui.app import LoratuiApp
+from loratui.ui.places import PLACES
 from loratui.ui.registry import Action, Danger, KeyConflictError, Registry, Scope, shown
-from loratui.ui.screens.run import RunScreen
+from loratui.ui.screens import PAGES
+from loratui.ui.screens.run import RunPage
+from loratui.ui.shell import Shell
 
 
 def action(key: str, scope: Scope = Scope.RUN, danger: Danger = Danger.SAFE, **more: object) -> Action:
@@ -21,6 +25,13 @@ def test_one_key_can_not_mean_two_things_at_once() -> None:
 def test_a_global_key_is_taken_everywhere() -> None:
     with pytest.raises(KeyConflictError, match="share k"):
         Registry([action("k", Scope.GLOBAL), action("k", Scope.STOP_STRIP)])
+
+
+def test_a_key_of_all_screens_is_not_one_of_theirs() -> None:
+    with pytest.raises(KeyConflictError, match="share k"):
+        Registry([action("k", Scope.PAGES), action("k", Scope.OFFERS)])
+    with pytest.raises(KeyConflictError, match="share k"):
+        Registry([action("k", Scope.LIST), action("k", Scope.OFFERS)])
 
 
 def test_scopes_that_never_meet_may_use_the_same_key() -> None:
@@ -65,8 +76,16 @@ def test_keys_are_shown_as_people_read_them() -> None:
 
 
 def test_every_action_can_be_done() -> None:
+    always = (RunPage, Shell, LoratuiApp)
     for entry in ACTIONS:
-        assert callable(getattr(RunScreen, f"do_{entry.id}")), entry.id
+        pages = [page for page in PAGES if entry.scope in page.own_scopes or entry.scope is Scope.LIST]
+        does = f"do_{entry.id}"
+        assert entry.id.startswith("go_") or any(hasattr(owner, does) for owner in (*pages, *always)), entry.id
+
+
+def test_every_screen_has_its_key() -> None:
+    assert [place.name for place in PLACES] == [page.place for page in PAGES]
+    assert len({place.key for place in PLACES}) == len(PLACES)
 
 
 def test_every_irreversible_action_is_asked_first() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.following import hosting, let_agent_know, print_run, say, take_up, wants_interface, watch
+from loratui.cli.following import hosting, let_agent_know, print_run, say, show, take_up, wants_interface, watch
 from loratui.cli.runs import choose
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import LOGGED, PlainPrinter
@@ -24,13 +24,20 @@ There is no run yet.
 
 
 def open_interface(arguments: Arguments) -> int:
-    """Open the only active run, else the newest; say how to begin when there is none."""
-    with Store(settings.load().database) as store:
-        has_runs = bool(store.runs())
-    if has_runs:
+    """Open the home screen, or the only active run; where there is no terminal to draw on, follow a run as lines."""
+    preferences = settings.load()
+    with Store(preferences.database) as store:
+        runs = store.runs()
+    if not wants_interface(arguments):
+        if runs:
+            return attach(arguments)
+        print(_HOW_TO_BEGIN)
+        return 0
+    active = [run for run in runs if not run.state.is_final]
+    if len(active) == 1:
         return attach(arguments)
-    print(_HOW_TO_BEGIN)
-    return 0
+    with hosting(preferences, minds=True) as host:
+        return show(host, preferences, arguments)
 
 
 def attach(arguments: Arguments) -> int:

@@ -20,6 +20,7 @@ from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up
 from loratui.headless.json_lines import print_line, to_json
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.checking import Checked
+from loratui.sessions.desk import HostDesk
 from loratui.sessions.export import output_folder
 from loratui.sessions.host import SessionHost
 from loratui.sessions.rented import rental_label
@@ -159,6 +160,16 @@ def _leave_rental(host: SessionHost, preferences: Settings, view: RunView, narra
 
 
 def _show(host: SessionHost, preferences: Settings, run_id: str, arguments: Arguments) -> int:
+    """Show a run in the interface until the user leaves; return the exit status."""
+    status = show(host, preferences, arguments, run_id)
+    view = host.view(run_id)
+    if not status and view.given_up is not None and not view.is_settled:
+        raise view.given_up
+    return status
+
+
+def show(host: SessionHost, preferences: Settings, arguments: Arguments, run_id: str = "") -> int:
+    """Open the interface on a run, or on its home screen, until the user leaves; return the exit status."""
     # Textual reads its environment when it is imported, so that has to be settled first.
     from loratui.ui.environment import UiOptions, prepare
 
@@ -179,14 +190,13 @@ def _show(host: SessionHost, preferences: Settings, run_id: str, arguments: Argu
 
     # What is said of the way to a machine would land in the picture.
     host.hush()
-    with kept_signals():
-        status = run_app(HostRunSource(host, run_id), options=options)
-    view = host.view(run_id)
-    if status != HUNG_UP and not view.is_settled:
+    with kept_signals(), HostDesk(host, preferences) as desk:
+        left = run_app(desk, options=options, source=HostRunSource(host, run_id) if run_id else None)
+    if left.run_id and left.status != HUNG_UP and not (view := host.view(left.run_id)).is_settled:
         print(farewell(view, time.monotonic()))
-    if not status and view.given_up is not None and not view.is_settled:
-        raise view.given_up
-    return status
+    for errand in left.errands if left.status != HUNG_UP else ():
+        print(f"{errand.name} goes on by itself (loratui {shlex.join(errand.argv)}). What it says: {errand.words}")
+    return left.status
 
 
 def print_run(

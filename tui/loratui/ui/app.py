@@ -1,4 +1,4 @@
-"""The Textual application: one run on one screen, and the ways out of it.
+"""The Textual application: its shell, and the ways out of it.
 
 Import this only after ``environment.prepare``: Textual reads its environment when it is imported.
 """
@@ -6,13 +6,18 @@ Import this only after ``environment.prepare``: Textual reads its environment wh
 import asyncio
 import signal
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from loratui.domain.run_source import RunSource
 from loratui.ui.clock import Clock, SystemClock
+from loratui.ui.desk import Desk
 from loratui.ui.environment import UiOptions
+from loratui.ui.errands import Errand
+from loratui.ui.questions import ask_leave, ask_stop
+from loratui.ui.registry import Scope
 from loratui.ui.render.diffed_app import DiffedApp
-from loratui.ui.screens.run import RunScreen
+from loratui.ui.shell import Shell
 
 TICK_S = 1.0
 EXIT_HANG_UP = 129
@@ -21,22 +26,23 @@ _ENDING_SIGNALS = {"SIGHUP": EXIT_HANG_UP, "SIGTERM": EXIT_INTERRUPTED}
 
 
 class LoratuiApp(DiffedApp):
-    """Shows a run. Closing it, by whatever way, never touches the run."""
+    """Shows runs and what is there for them. Closing it, by whatever way, never touches a run."""
 
     CSS_PATH = Path(__file__).with_name("loratui.tcss")
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
 
-    def __init__(self, source: RunSource, *, options: UiOptions, clock: Clock) -> None:
+    def __init__(self, desk: Desk, *, options: UiOptions, clock: Clock, source: RunSource | None = None) -> None:
+        """``source``: the run that is open at first; None: the home screen is shown."""
         super().__init__(frame_diff=options.frame_diff)
         self.title = options.title
-        self._source = source
-        self._options = options
-        self._clock = clock
+        self.shell = Shell(desk, options, clock, "home" if source is None else "run")
+        if source is not None:
+            self.shell.take(source)
 
-    def get_default_screen(self) -> RunScreen:
-        """Return the run screen."""
-        return RunScreen(self._source, self._options, self._clock)
+    def get_default_screen(self) -> Shell:
+        """Return the shell, which holds all screens."""
+        return self.shell
 
     def on_mount(self) -> None:
         """Listen for signals and start looking at the run."""
@@ -58,22 +64,66 @@ class LoratuiApp(DiffedApp):
 
     def _tick(self) -> None:
         # At the end there is a moment without any screen.
-        screen = next(reversed(self.screen_stack), None)
-        if isinstance(screen, RunScreen):
-            screen.tick()
+        if self.shell in self.screen_stack:
+            self.shell.tick()
 
-    def on_run_screen_redraw(self) -> None:
+    def on_shell_redraw(self) -> None:
         """Paint everything again."""
         self.repaint()
 
+    # --- leaving -----------------------------------------------------------------------------------------------------
 
-def run_app(source: RunSource, *, options: UiOptions) -> int:
-    """Show the run until the user leaves, and return the exit status.
+    def do_leave(self) -> None:
+        """Leave at once when no run is open, or the open one, or its machine, is over; ask while it lasts."""
+        view = self.shell.frame().run
+        if view is None or view.state.is_final or view.is_machine_gone:
+            self.exit(0)
+        else:
+            self.shell.ask(Scope.DETACH_STRIP, ask_leave)
 
-    0: left or detached; 129: the terminal hung up; 130: interrupted; 1: the interface broke, and its traceback was
-    printed. The run goes on in every case. ``source`` stays open: who made it closes it. What to print afterwards
-    says ``farewell``; after 129 nobody is there to read it.
+    def do_leave_detach(self) -> None:
+        """Leave; the run goes on."""
+        self.exit(0)
+
+    def do_leave_stop(self) -> None:
+        """Ask how to stop instead."""
+        self.shell.ask(Scope.STOP_STRIP, ask_stop)
+
+    def do_leave_cancel(self) -> None:
+        """Close the question."""
+        self.shell.stop_asking()
+
+    def do_detach(self) -> None:
+        """Leave without a question."""
+        self.exit(0)
+
+    def do_interrupt(self) -> None:
+        """Leave as a shell expects it after ^c."""
+        self.exit(EXIT_INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """How the interface was left, and on which run; empty: none was open."""
+
+    status: int
+    run_id: str
+    errands: tuple[Errand, ...] = ()
+    """Commands that were sent out and go on."""
+
+
+def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) -> Left:
+    """Show a run, or the home screen, until the user leaves.
+
+    The status is 0: left or detached; 129: the terminal hung up; 130: interrupted; 1: the interface broke, and its
+    traceback was printed. Runs go on in every case. ``source`` stays open: who made it closes it. What to print
+    afterwards says ``farewell``; after 129 nobody is there to read it.
     """
-    app = LoratuiApp(source, options=options, clock=SystemClock())
+    app = LoratuiApp(desk, options=options, clock=SystemClock(), source=source)
     status = app.run(mouse=options.mouse)
-    return app.return_code or 0 if status is None else status
+    open_run = app.shell.source
+    return Left(
+        status=(app.return_code or 0) if status is None else status,
+        run_id="" if open_run is None else open_run.run_id,
+        errands=tuple(app.shell.errands.under_way),
+    )

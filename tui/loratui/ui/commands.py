@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from loratui.domain import formatting
 from loratui.domain.run import CommandKind
 from loratui.domain.run_source import RunSource
-from loratui.ui.actions import EXTENSION_S, UNDO_S, resumes
+from loratui.ui.actions.run import EXTENSION_S, UNDO_S, resumes
 from loratui.ui.frame import Frame
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult

@@ -1,26 +1,48 @@
 """What the screen shows at one instant: all that rows of text are made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from loratui.domain.overview import Overview
 from loratui.domain.run import LinkState, RunView
 from loratui.ui.environment import UiOptions
+from loratui.ui.errands import Errand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """A run and a moment: ``now_s`` monotonic, as the times in the view, and ``wall``, the local time."""
+    """A moment: ``now_s`` monotonic, as the times in the run's view, and ``wall``, the local time."""
 
-    view: RunView
+    run: RunView | None
+    """The run that is open; None: none is."""
     now_s: float
     wall: datetime
+    overview: Overview = field(default_factory=Overview)
+    errands: tuple[Errand, ...] = ()
+    """Commands that were sent out and are under way."""
     options: UiOptions = field(default_factory=UiOptions)
+    place: str = "run"
+    """The name of the screen that is shown."""
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    """Ids of actions that the screen shown can't do now, and why."""
     notice: str = ""
     """What the last action came to; shown for a few seconds in place of the key hints."""
 
     @property
+    def view(self) -> RunView:
+        """Return the open run, for rows that are shown only while there is one.
+
+        Raises:
+            LookupError: none is open.
+        """
+        if self.run is None:
+            raise LookupError("no run is open")
+        return self.run
+
+    @property
     def is_current(self) -> bool:
-        """Return whether the numbers are fresh; otherwise they are shown with ≈ or with the time they are from."""
+        """Return whether the run's numbers are fresh; else they are shown with ≈ or with the time they are from."""
         return self.view.link is LinkState.UP or self.view.state.is_final
 
     @property

@@ -36,18 +36,45 @@ class Scope(Enum):
     """Where an action's keys work. A scope that is modal takes all keys but the global ones."""
 
     GLOBAL = "Everywhere"
+    PAGES = "Every screen"
+    LIST = "Lists"
+    HOME = "Home"
+    DATA = "Data"
+    CONFIG = "Config"
+    OFFERS = "Offers"
     RUN = "Run"
     CHART = "Chart"
-    LOG = "Log"
-    PICTURES = "Pictures"
+    LOG = "Log of the run"
+    QUEUE = "Queue"
+    FILES = "Files"
+    SAMPLES = "Samples"
+    LOG_PAGE = "Log"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:
         """Return whether one key could mean an action of either scope."""
-        page = (Scope.RUN, Scope.CHART, Scope.LOG)
-        return self is other or Scope.GLOBAL in (self, other) or (self in page and other in page)
+        return (
+            self is other or Scope.GLOBAL in (self, other) or any(self in page and other in page for page in _TOGETHER)
+        )
+
+
+_PAGES_WITH_A_LIST = (
+    Scope.HOME,
+    Scope.DATA,
+    Scope.CONFIG,
+    Scope.OFFERS,
+    Scope.QUEUE,
+    Scope.FILES,
+    Scope.LOG_PAGE,
+)
+_TOGETHER = (
+    *((Scope.PAGES, Scope.LIST, page) for page in _PAGES_WITH_A_LIST),
+    (Scope.PAGES, Scope.RUN, Scope.CHART, Scope.LOG),
+    (Scope.PAGES, Scope.SAMPLES),
+)
+"""Scopes whose keys work at the same time."""
 
 
 class Danger(IntEnum):
@@ -55,6 +82,7 @@ class Danger(IntEnum):
 
     SAFE = 0
     REVERSIBLE = 1
+    SPENDS = 2
     IRREVERSIBLE = 3
 
 
@@ -64,7 +92,8 @@ class Action:
 
     ``keys`` are named as they are typed ("p", "+", "ctrl+p", "left"); the first is the one shown. ``footer`` is the
     short form for the footer, empty when it has no place there. ``why_not`` returns why it can't be done now, in a
-    few words, or nothing. ``opens`` is the strip in which the action asks before it is done.
+    few words, or nothing. ``opens`` is the strip in which the action asks before it is done. ``command`` is what does
+    the same from a shell, empty for what only changes the view.
     """
 
     id: str
@@ -76,6 +105,7 @@ class Action:
     danger: Danger = Danger.SAFE
     opens: Scope | None = None
     why_not: Callable[[Frame], str] = lambda _: ""
+    command: str = ""
 
     @property
     def key(self) -> str:
@@ -131,18 +161,18 @@ def _check_alone(action: Action) -> None:
     for key in action.keys:
         if key in _FORBIDDEN or key.startswith(_FORBIDDEN_CHORDS):
             raise KeyConflictError(f"{action.id}: {key} does not reach a program on every terminal")
-        if action.danger is Danger.IRREVERSIBLE and key in ("enter", "space"):
+        if action.danger >= Danger.SPENDS and key in ("enter", "space"):
             raise KeyConflictError(f"{action.id}: {key} is pressed without thinking")
 
 
 def _check_together(action: Action, other: Action) -> None:
-    irreversible = action.danger is Danger.IRREVERSIBLE
+    harmful = action.danger >= Danger.SPENDS
     if action.scope.overlaps(other.scope):
         if shared := set(action.keys) & set(other.keys):
             raise KeyConflictError(f"{action.id} and {other.id} share {shared.pop()}")
-        if irreversible and other.danger is not Danger.IRREVERSIBLE:
+        if harmful and other.danger < Danger.SPENDS:
             for key in action.keys:
                 if len(key) == 1 and key.swapcase() != key and key.swapcase() in other.keys:
                     raise KeyConflictError(f"{action.id} ({key}) and {other.id} differ only by shift")
-    if irreversible and other.opens is action.scope and set(action.keys) & set(other.keys):
+    if harmful and other.opens is action.scope and set(action.keys) & set(other.keys):
         raise KeyConflictError(f"{action.id} is confirmed with the key that {other.id} is asked with")

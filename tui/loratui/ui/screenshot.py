@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loratui.domain.run import CommandKind, RunView
 from loratui.ui.app import LoratuiApp
+from loratui.ui.desk import SoleRun
 from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import CommandResult
 
@@ -47,7 +48,7 @@ def save_svg(view: RunView, path: Path, size: tuple[int, int] = (120, 40), *, no
 
 async def _svg(view: RunView, size: tuple[int, int], now_s: float, wall: datetime) -> str:
     still = _Still(view, now_s, wall)
-    app = LoratuiApp(still, options=UiOptions(), clock=still)
+    app = LoratuiApp(SoleRun(still), options=UiOptions(), clock=still, source=still)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         svg = app.export_screenshot(title=f"{app.title} · {view.name}", simplify=True)

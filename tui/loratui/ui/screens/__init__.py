@@ -1,1 +1,8 @@
-"""Screens: which widgets stand where, and what the keys do."""
+"""The screens, each with its page: what lies between the tabs and the footer."""
+
+from loratui.ui.page import Page
+from loratui.ui.screens.home import HomePage
+from loratui.ui.screens.run import RunPage
+from loratui.ui.screens.samples import SamplesPage
+
+PAGES: tuple[type[Page], ...] = (HomePage, RunPage, SamplesPage)

@@ -1,6 +1,7 @@
 """The last row: the keys of this screen, or for a few seconds what an action came to."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.events import Click
 from textual.message import Message
@@ -10,6 +11,9 @@ from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Scope
 from loratui.ui.text import Role, Row, row_width, spread
 from loratui.ui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
 
 
 class Footer(Rows):
@@ -21,8 +25,9 @@ class Footer(Rows):
 
         action: Action
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(self, shell: "Shell", *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
+        self._shell = shell
         self._places: list[tuple[range, Action]] = []
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always one row
@@ -34,9 +39,9 @@ class Footer(Rows):
             # What may bill ends with what to do about it, which must not be cut.
             return [spread(notice, right if row_width([*notice, *right]) < width else [], width)]
         left: Row = []
-        for action in ACTIONS.within(Scope.RUN):
+        for action in ACTIONS.within(*self._shell.page.scopes, Scope.PAGES):
             label = action.footer(frame)
-            hint = _hint(action, label, off=bool(action.why_not(frame)))
+            hint = _hint(action, label, off=bool(self._shell.why_not(action, frame)))
             start, end = row_width(left), row_width(left) + row_width(hint)
             if label and end + row_width(right) < width:
                 left += hint

@@ -92,7 +92,7 @@ class PicturesPane(Pane):
 
     def turn(self, by: int) -> None:
         """Show the samples of an earlier or a later step."""
-        if self.frame is None:
+        if self.frame is None or self.frame.run is None:
             return
         steps = sample_steps(self.frame.view)
         if steps:
@@ -103,7 +103,7 @@ class PicturesPane(Pane):
 
     def title(self, frame: Frame) -> list[Span]:
         """Return the step and its place among all that have samples."""
-        steps = sample_steps(frame.view)
+        steps = [] if frame.run is None else sample_steps(frame.run)
         if not steps:
             return [("samples", Role.TITLE)]
         step = self.step if self.step in steps else steps[-1]
@@ -115,6 +115,8 @@ class PicturesPane(Pane):
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return the pictures."""
+        if frame.run is None:
+            return [[(" no run is open", Role.DIM)]]
         step = self.step
         samples = latest_samples(frame.view) if step is None else samples_of(frame.view, step)
         if not samples:

@@ -1,18 +1,26 @@
 """All keys on one page, read from the registry."""
 
+from typing import TYPE_CHECKING
+
 from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Scope, shown
 from loratui.ui.text import Role, Row, Span, pad
 from loratui.ui.widgets.pane import Pane
 
-_PAGE = (Scope.RUN, Scope.CHART, Scope.LOG, Scope.PICTURES, Scope.GLOBAL)
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
+
 _KEYS = 9
 _TWO_COLUMNS = 70
 
 
 class HelpPane(Pane):
-    """Shown over the body; the status rows stay in sight."""
+    """Shown over the page, whose keys come first; the status rows stay in sight."""
+
+    def __init__(self, shell: "Shell", *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._shell = shell
 
     def title(self, _: Frame) -> list[Span]:
         """Return the name of the page."""
@@ -25,7 +33,7 @@ class HelpPane(Pane):
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - the same at all times
         """Return the actions by scope, in two columns where there is room."""
         entries: list[Row] = []
-        for scope in _PAGE:
+        for scope in (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
             entries.append([(f" {scope.value}", Role.STRONG)])
             entries += [_entry(action) for action in ACTIONS.within(scope)]
         if width < _TWO_COLUMNS:

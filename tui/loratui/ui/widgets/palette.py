@@ -1,20 +1,25 @@
 """The command palette: every action by name, with its key; one that can't be done now says why."""
 
+from typing import TYPE_CHECKING
+
 from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Scope
 from loratui.ui.text import Role, Row, Span, spread
 from loratui.ui.widgets.pane import Pane
 
-_SCOPES = (Scope.RUN, Scope.CHART, Scope.LOG, Scope.GLOBAL)
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
+
 _LONGEST_QUERY = 60
 
 
 class Palette(Pane):
     """Shown over the body; takes all printable keys while it is open."""
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(self, shell: "Shell", *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
+        self._shell = shell
         self._query = ""
         self._chosen = 0
 
@@ -38,7 +43,8 @@ class Palette(Pane):
         return None
 
     def _found(self) -> list[Action]:
-        actions = [action for action in ACTIONS.within(*_SCOPES) if action.id != "palette"]
+        scopes = (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL)
+        actions = [action for action in ACTIONS.within(*scopes) if action.id != "palette"]
         ranked = [(rank, action) for action in actions if (rank := _rank(self._query, action)) is not None]
         return [action for _, action in sorted(ranked, key=lambda pair: pair[0])]
 
@@ -57,13 +63,12 @@ class Palette(Pane):
             return [[(" nothing matches", Role.DIM)]]
         first = max(0, self._chosen - height + 1)
         return [
-            _entry(frame, action, width, chosen=index == self._chosen)
+            _entry(action, self._shell.why_not(action, frame), width, chosen=index == self._chosen)
             for index, action in enumerate(found[first : first + height], first)
         ]
 
 
-def _entry(frame: Frame, action: Action, width: int, *, chosen: bool) -> Row:
-    reason = action.why_not(frame)
+def _entry(action: Action, reason: str, width: int, *, chosen: bool) -> Row:
     role = Role.DIM if reason else Role.STRONG if chosen else Role.TEXT
     about = f"not now: {reason}" if reason else action.help
     left: Row = [(" > " if chosen else "   ", Role.KEY), (f"{action.label:<24}", role), (about, Role.DIM)]

@@ -10,7 +10,7 @@ from loratui.ui.text import Role, Row, Span, cells, fit, row_width, spread
 from loratui.ui.widgets.rows import Rows
 from loratui_protocol.messages import JobState
 
-_WORDS: dict[JobState, tuple[str, Role]] = {
+STATE_WORDS: dict[JobState, tuple[str, Role]] = {
     JobState.QUEUED: ("○ QUEUED", Role.TEXT),
     JobState.PREPARING: ("◐ PREPARING", Role.TEXT),
     JobState.RUNNING: ("● TRAINING", Role.GOOD),
@@ -32,12 +32,51 @@ class StatusRows(Rows):
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always two rows
         """Return the row of the state and the row of the money."""
+        if frame.run is None:
+            return [_idle_row(frame, width), _all_money_row(frame, width)]
         return [_state_row(frame, width), _money_row(frame, width)]
+
+
+def _idle_row(frame: Frame, limit: int) -> Row:
+    """Return the row of the state while no run is open: what bills is said even then."""
+    overview = frame.overview
+    if overview.trouble:
+        words: Span = ("! WHAT IS RENTED IS NOT KNOWN", Role.ALARM)
+    elif overview.rentals:
+        words = (f"! {len(overview.rentals)} RENTED, MAY BILL", Role.ALARM)
+    elif overview.is_read:
+        words = ("○ IDLE (nothing billing)", Role.TEXT)
+    else:
+        words = ("○ reading…", Role.DIM)
+    return spread([(f" {frame.options.title}", Role.STRONG), _gap(), words], _right(frame), limit)
+
+
+def _all_money_row(frame: Frame, limit: int) -> Row:
+    overview = frame.overview
+    if not overview.is_read or overview.trouble:
+        return []
+    price = formatting.hourly_price(overview.price_microusd_per_h) if overview.rentals else "$0.00/h"
+    return spread(
+        [(f" {price}", Role.STRONG), (f" · this month {formatting.money(overview.month_microusd)}", Role.TEXT)],
+        [("no run is open ", Role.DIM)],
+        limit,
+    )
+
+
+def _right(frame: Frame, link: str = "") -> Row:
+    """Return the right end of the first row."""
+    clock = f"{frame.wall:%H:%M}" if frame.options.slow else f"{frame.wall:%H:%M:%S}"
+    return [
+        (f"{link}  " if link else "", Role.DIM),
+        ("slow  " if frame.options.slow else "", Role.DIM),
+        ("read-only  " if frame.options.readonly else "", Role.DIM),
+        (f"{clock} ", Role.TEXT),
+    ]
 
 
 def state_words(frame: Frame) -> Span:
     """Return the state as a glyph and a word: never as a colour alone."""
-    text, role = _WORDS[frame.view.state]
+    text, role = STATE_WORDS[frame.view.state]
     if frame.view.is_machine_gone:
         return f"was {text}", Role.DIM
     if frame.view.state is JobState.PAUSED and frame.view.price_microusd_per_h:
@@ -55,7 +94,6 @@ def machine(frame: Frame) -> str:
 
 def _state_row(frame: Frame, limit: int) -> Row:
     view = frame.view
-    clock = f"{frame.wall:%H:%M}" if frame.options.slow else f"{frame.wall:%H:%M:%S}"
     name: Span = (view.name, Role.STRONG)
     lost = _lost(frame)
     if lost:
@@ -66,13 +104,7 @@ def _state_row(frame: Frame, limit: int) -> Row:
             [(as_of, Role.WARN)],
             limit,
         )
-    link = _link(frame)
-    right: Row = [
-        (f"{link}  " if link else "", Role.DIM),
-        ("slow  " if frame.options.slow else "", Role.DIM),
-        ("read-only  " if frame.options.readonly else "", Role.DIM),
-        (f"{clock} ", Role.TEXT),
-    ]
+    right = _right(frame, _link(frame))
     words = state_words(frame)
     place = machine(frame)
     head: Row = [(f" {frame.options.title} · ", Role.DIM)]

@@ -1,0 +1,68 @@
+"""Everything at a glance: the runs that are known here, what is rented now, and what this month has cost."""
+
+from dataclasses import dataclass
+
+from loratui_protocol.messages import JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLine:
+    """A run in the list of all. ``ts`` epoch seconds; what is not followed now is as it was when last heard of."""
+
+    id: str
+    name: str
+    target: str
+    state: JobState
+    step: int
+    total: int
+    spent_microusd: int
+    created_ts: float
+    ended_ts: float | None = None
+    gpu: str = ""
+    is_machine_gone: bool = False
+    """Whether it was on a rented machine that was shown to be gone before the run was over."""
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing more will come of it."""
+        return self.state.is_final or self.is_machine_gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RentalLine:
+    """Something rented that is not proven gone, and so may bill. Amounts in micro-dollars, ``ts`` epoch seconds."""
+
+    label: str
+    provider: str
+    instance_id: str
+    gpu: str
+    state: str
+    price_microusd_per_h: int
+    spent_microusd: int
+    created_ts: float
+    deadline_ts: float | None
+    is_minded: bool
+    """Whether a loratui of this machine looks after it now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What the client's own records say. ``runs`` newest first, ``rentals`` what may bill."""
+
+    runs: tuple[RunLine, ...] = ()
+    rentals: tuple[RentalLine, ...] = ()
+    month_microusd: int = 0
+    """What the time of rentals has cost since the first of this month."""
+    trouble: str = ""
+    """Why the records can't be read; then nothing said here is known to be whole."""
+    is_read: bool = False
+    """Whether the records were read at all yet."""
+
+    @property
+    def price_microusd_per_h(self) -> int:
+        """Return what everything that may bill costs an hour."""
+        return sum(rental.price_microusd_per_h for rental in self.rentals)
+
+    def run(self, run_id: str) -> RunLine | None:
+        """Return the run of this id."""
+        return next((line for line in self.runs if line.id == run_id), None)

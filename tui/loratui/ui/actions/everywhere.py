@@ -1,0 +1,44 @@
+"""What can be done on every screen."""
+
+from loratui.ui.actions.run import no_stop
+from loratui.ui.places import PLACES
+from loratui.ui.registry import Action, Scope
+
+EVERYWHERE = (
+    *(
+        Action(
+            id=f"go_{place.name}",
+            keys=(place.key,),
+            label=place.title,
+            help=f"show {place.about}",
+            scope=Scope.PAGES,
+        )
+        for place in PLACES
+    ),
+    Action(
+        id="leave",
+        keys=("q",),
+        label="Leave",
+        help="close the interface; runs go on",
+        scope=Scope.PAGES,
+        footer=lambda _: "Leave",
+    ),
+    Action(id="leave_detach", keys=("d",), label="Detach", help="the run goes on", scope=Scope.DETACH_STRIP),
+    Action(
+        id="leave_stop",
+        keys=("x",),
+        label="Stop…",
+        help="ask how to stop the run",
+        scope=Scope.DETACH_STRIP,
+        opens=Scope.STOP_STRIP,
+        why_not=no_stop,
+        command="loratui stop RUN",
+    ),
+    Action(id="leave_cancel", keys=("escape",), label="Stay", help="close the question", scope=Scope.DETACH_STRIP),
+    Action(id="help_close", keys=("escape", "q"), label="Close", help="close the help", scope=Scope.HELP),
+    Action(id="palette", keys=("ctrl+p", "f2"), label="Commands", help="find any action by name", scope=Scope.GLOBAL),
+    Action(id="help", keys=("?", "f1"), label="Help", help="all keys", scope=Scope.GLOBAL),
+    Action(id="redraw", keys=("ctrl+l",), label="Redraw", help="paint the screen again", scope=Scope.GLOBAL),
+    Action(id="detach", keys=("ctrl+q",), label="Detach at once", help="runs go on", scope=Scope.GLOBAL),
+    Action(id="interrupt", keys=("ctrl+c",), label="Interrupt", help="detach, exit status 130", scope=Scope.GLOBAL),
+)

@@ -1,0 +1,104 @@
+"""Commands that the interface sends out: real ``loratui`` processes, which go on when the interface is closed.
+
+What spends money or takes long is done by the very command that a person would type, so that there is one way to do
+it. Its words go into a file: a process whose reader has gone away must not break on the next line that it says.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loratui.settings import Settings
+
+_MOST_BYTES = 65_536
+_NUM_KEPT = 20
+_FOLDER = "errands"
+
+
+@dataclass(eq=False)
+class Errand:
+    """One command on its way. ``name`` is what people call it: "rent", "download style-3"."""
+
+    name: str
+    argv: tuple[str, ...]
+    words: Path
+    """The file that its output goes into, stdout and stderr together."""
+    process: "subprocess.Popen[bytes]" = field(repr=False)
+    started_s: float
+    is_told: bool = False
+
+    @property
+    def status(self) -> int | None:
+        """Return its exit status; None while it runs."""
+        return self.process.poll()
+
+    def lines(self) -> list[str]:
+        """Return what it has said, of a long speech the end."""
+        try:
+            with self.words.open("rb") as file:
+                file.seek(max(0, self.words.stat().st_size - _MOST_BYTES))
+                return file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return []
+
+    def last_line(self) -> str:
+        """Return the last line that says something."""
+        return next((line.strip() for line in reversed(self.lines()) if line.strip()), "")
+
+
+class Errands:
+    """All commands that this interface has sent out, newest last."""
+
+    def __init__(self, preferences: Settings) -> None:
+        self._preferences = preferences
+        self.all: list[Errand] = []
+
+    def send(self, name: str, *argv: str) -> Errand:
+        """Start ``loratui`` with these arguments, in a session of its own: no hang-up of this terminal reaches it.
+
+        Raises:
+            OSError: the disk or the system has no room for it.
+        """
+        folder = self._preferences.state_dir / _FOLDER
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _tidy(folder)
+        words = folder / f"{time.time_ns()}.log"
+        environ = os.environ | {
+            "LORATUI_CONFIG_DIR": str(self._preferences.config_dir),
+            "LORATUI_STATE_DIR": str(self._preferences.state_dir),
+            "LORATUI_HOME": str(self._preferences.local_home),
+            "PYTHONUNBUFFERED": "1",
+        }
+        with os.fdopen(os.open(words, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "loratui.cli", *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environ,
+                start_new_session=True,
+            )
+        errand = Errand(name=name, argv=argv, words=words, process=process, started_s=time.monotonic())
+        self.all.append(errand)
+        return errand
+
+    @property
+    def under_way(self) -> Sequence[Errand]:
+        """Return those that have not ended."""
+        return [errand for errand in self.all if errand.status is None]
+
+    def collect(self) -> list[Errand]:
+        """Return those that have ended since the last call."""
+        ended = [errand for errand in self.all if not errand.is_told and errand.status is not None]
+        for errand in ended:
+            errand.is_told = True
+        return ended
+
+
+def _tidy(folder: Path) -> None:
+    for old in sorted(folder.glob("*.log"))[: -_NUM_KEPT + 1]:
+        old.unlink(missing_ok=True)

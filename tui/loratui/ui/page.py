@@ -1,0 +1,103 @@
+"""A screen between the tabs and the footer: what it shows, where its keys work, and what they do."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.containers import Container
+
+from loratui.ui.errands import Errand
+from loratui.ui.frame import Frame
+from loratui.ui.registry import Scope
+from loratui.ui.widgets.list_pane import ListPane
+from loratui.ui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
+
+
+class Page(Container):
+    """A subclass sets ``place`` and ``scopes`` and has a method ``do_<id>`` for each action of those scopes.
+
+    Only the page that is in sight is shown frames. A page with one list at its heart names it as ``main_list``, and
+    gets the keys of lists.
+    """
+
+    place: ClassVar[str]
+    """Its name in ``places``."""
+    own_scopes: ClassVar[tuple[Scope, ...]]
+    main_list: ListPane[Any] | None = None
+
+    def __init__(self, shell: "Shell") -> None:
+        super().__init__(id=f"page-{self.place}", classes="page")
+        self.shell = shell
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Return where the keys work now."""
+        return (*self.own_scopes, Scope.LIST) if self.main_list is not None else self.own_scopes
+
+    def refusals(self) -> Mapping[str, str]:
+        """Return the ids of actions that can't be done now, and why in a few words."""
+        return {}
+
+    def entered(self) -> None:
+        """Take up what was parked: called when the page comes into sight."""
+
+    def left(self) -> None:
+        """Park: called when another page comes into sight."""
+
+    def show(self, frame: Frame) -> None:
+        """Show a moment in every row."""
+        for rows in self.query(Rows):
+            rows.show(frame)
+
+    def errand_ended(self, errand: Errand) -> None:
+        """Take note that a command which was sent out has ended."""
+
+    def kept(self) -> dict[str, str]:
+        """Return what of the page is to be found again when the interface is opened the next time."""
+        return {}
+
+    def restore(self, kept: Mapping[str, str]) -> None:
+        """Take up what ``kept`` returned in an earlier session; it may be damaged, and then is left alone."""
+
+    # --- the main list -----------------------------------------------------------------------------------------------
+
+    def do_list_down(self) -> None:
+        """Choose the next entry."""
+        self._move(1)
+
+    def do_list_up(self) -> None:
+        """Choose the entry before."""
+        self._move(-1)
+
+    def do_list_page_down(self) -> None:
+        """Go a page further."""
+        self._move(self.main_list.page if self.main_list else 0)
+
+    def do_list_page_up(self) -> None:
+        """Go a page back."""
+        self._move(-self.main_list.page if self.main_list else 0)
+
+    def do_list_first(self) -> None:
+        """Choose the first entry."""
+        self._move(-len(self.main_list.found) if self.main_list else 0)
+
+    def do_list_last(self) -> None:
+        """Choose the last entry."""
+        self._move(len(self.main_list.found) if self.main_list else 0)
+
+    def do_mark(self) -> None:
+        """Mark the chosen entry, or unmark it."""
+        if self.main_list is not None:
+            self.main_list.mark()
+
+    def do_filter(self) -> None:
+        """Let the keys type the filter."""
+        if self.main_list is not None:
+            self.main_list.is_filtering = True
+            self.main_list.rebuild()
+
+    def _move(self, by: int) -> None:
+        if self.main_list is not None:
+            self.main_list.move(by)

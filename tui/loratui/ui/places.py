@@ -1,0 +1,20 @@
+"""The screens and their keys, in the order of the tabs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A screen. ``about`` says in a few words what is to be seen there."""
+
+    key: str
+    name: str
+    title: str
+    about: str
+
+
+PLACES = (
+    Place(key="1", name="home", title="Home", about="all runs, and what bills"),
+    Place(key="5", name="run", title="Run", about="the run that is open"),
+    Place(key="8", name="samples", title="Samples", about="the sample pictures of the open run"),
+)

@@ -1,0 +1,365 @@
+"""What stays the same on every screen: status and money above, tabs, footer, questions, help and palette; and the keys.
+
+The pages show and steer; the shell tells them when, hands them their keys, and leaves the program.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.events import Key, Resize
+from textual.message import Message
+from textual.screen import Screen
+
+from loratui.domain.countdown import bell
+from loratui.domain.run_source import RunSource
+from loratui.ui.actions import ACTIONS
+from loratui.ui.clock import Clock
+from loratui.ui.commands import Commands
+from loratui.ui.desk import Desk
+from loratui.ui.environment import UiOptions
+from loratui.ui.errands import Errand, Errands
+from loratui.ui.frame import Frame
+from loratui.ui.page import Page
+from loratui.ui.registry import Action, Scope
+from loratui.ui.screens import PAGES
+from loratui.ui.widgets.confirm_strip import Ask, ConfirmStrip
+from loratui.ui.widgets.enlarge import Enlarge
+from loratui.ui.widgets.footer import Footer
+from loratui.ui.widgets.help import HelpPane
+from loratui.ui.widgets.palette import Palette
+from loratui.ui.widgets.rows import Rows
+from loratui.ui.widgets.status import StatusRows
+from loratui.ui.widgets.tabs import TabsRow
+from loratui_protocol.errors import LoratuiError
+
+log = logging.getLogger(__name__)
+NOTICE_S = 5.0
+ALARM_S = 30.0
+"""For so long what may bill elsewhere takes the place of the key hints, unless a key has something to say."""
+SLOW_BODY_S = 5.0
+
+
+class Over(StrEnum):
+    """What covers the page."""
+
+    NOTHING = ""
+    HELP = "help"
+    PALETTE = "palette"
+
+
+class Shell(Screen[None], inherit_bindings=False):
+    """Shows the newest of everything in the page that is in sight, and does what the keys say; it waits for nothing."""
+
+    class Redraw(Message):
+        """What the terminal shows may be wrong: paint everything again."""
+
+    def __init__(self, desk: Desk, options: UiOptions, clock: Clock, place: str = "home") -> None:
+        super().__init__(id="shell")
+        self.desk = desk
+        self.options = options
+        self.clock = clock
+        self.source: RunSource | None = None
+        self.commands: Commands | None = None
+        self.errands = Errands(desk.preferences)
+        self._place = place
+        self._over = Over.NOTHING
+        self._notice = f"! {options.alarm}" if options.alarm else ""
+        self._notice_until_s = clock.monotonic_s() + ALARM_S
+        self._body_at_s = float("-inf")
+        self._left_s: float | None = None
+        self._shown: Frame | None = None
+
+        self.pages: dict[str, Page] = {page.place: page(self) for page in PAGES}
+        self._status = StatusRows(id="status")
+        self._tabs = TabsRow(id="tabs")
+        self._enlarge = Enlarge(id="enlarge")
+        self._help = HelpPane(self, id="help")
+        self._palette = Palette(self, id="palette")
+        self._strip = ConfirmStrip(id="strip")
+        self._footer = Footer(self, id="footer")
+
+    def compose(self) -> ComposeResult:
+        """Stack the rows; the style sheet places them by size."""
+        yield self._status
+        yield self._tabs
+        with Container(id="body"):
+            yield from self.pages.values()
+        yield self._enlarge
+        yield self._help
+        yield self._palette
+        yield self._footer
+        yield self._strip
+
+    def on_mount(self) -> None:
+        """Show the first frame before the terminal gets anything."""
+        self._sight()
+        self.refresh_view()
+
+    def on_resize(self, event: Resize) -> None:
+        """Choose the layout for the new size."""
+        width, height = event.size
+        tiny = width < 60 or height < 16
+        self.set_class(tiny, "-tiny")
+        self.set_class(not tiny and (width < 80 or height < 22), "-compact")
+        self.set_class(width >= 110 and height >= 32, "-wide")
+        self.refresh_view()
+
+    # --- pages and the run -------------------------------------------------------------------------------------------
+
+    @property
+    def page(self) -> Page:
+        """Return the page that is in sight."""
+        return self.pages[self._place]
+
+    def go(self, place: str) -> None:
+        """Bring a page into sight."""
+        if place != self._place:
+            self.page.left()
+            self._place = place
+            self._sight()
+        self.lay_over(Over.NOTHING)
+
+    def _sight(self) -> None:
+        for name, page in self.pages.items():
+            page.display = name == self._place
+        self.page.entered()
+
+    def take(self, source: RunSource) -> None:
+        """Let the pages of a run show this one."""
+        self.source, self.commands = source, Commands(source)
+        self._left_s = None
+        if self.is_mounted:
+            self.refresh_view()
+
+    def open_run(self, run_id: str) -> None:
+        """Follow a run that is known here, and show it; its history is read by a thread of its own."""
+        if self.source is not None and self.source.run_id == run_id:
+            self.go("run")
+            return
+        self.say("opening the run…")
+
+        def follow() -> None:
+            source = self.desk.open_run(run_id)
+            self.app.call_from_thread(self._opened, source)
+
+        self.work(follow, "opening the run")
+
+    def _opened(self, source: RunSource) -> None:
+        self.take(source)
+        self.say("")
+        self.go("run")
+
+    def work(self, function: Callable[[], None], what: str) -> None:
+        """Do something in a thread; that it failed is said, and ends nothing else."""
+
+        def guarded() -> None:
+            try:
+                function()
+            except LoratuiError as error:
+                self.app.call_from_thread(self.say, f"! {what}: {error.what}")
+            except Exception as error:
+                # The thread's boundary: a fault of ours is told, and the interface goes on.
+                log.exception("%s broke", what)
+                self.app.call_from_thread(self.say, f"! {what} broke: {type(error).__name__}: {error}")
+
+        self.run_worker(guarded, thread=True, exit_on_error=False)
+
+    # --- frames ------------------------------------------------------------------------------------------------------
+
+    def frame(self) -> Frame:
+        """Return this moment."""
+        now_s = self.clock.monotonic_s()
+        return Frame(
+            run=None if self.source is None else self.source.view(),
+            now_s=now_s,
+            wall=self.clock.local(),
+            overview=self.desk.overview(),
+            errands=tuple(self.errands.under_way),
+            options=self.options,
+            place=self._place,
+            refusals=self.page.refusals(),
+            notice=self._notice if now_s < self._notice_until_s else "",
+        )
+
+    def tick(self) -> None:
+        """Look again: once a second, at the body less often on a slow line."""
+        if self.commands is not None and (refused := self.commands.collect()):
+            self.say(refused)
+        for errand in self.errands.collect():
+            self._tell_end(errand)
+        before, frame = self._shown, self.frame()
+        calm = before is not None and _standing(before) == _standing(frame)
+        if self.options.slow and calm and frame.now_s - self._body_at_s < SLOW_BODY_S:
+            self._show(frame, self._around)
+        else:
+            self.refresh_view()
+        left_s = None if frame.run is None else frame.run.deadline_left_s(frame.now_s)
+        if bell(self._left_s, left_s) is not None:
+            self.app.bell()
+        self._left_s = left_s
+
+    def send_out(self, name: str, *argv: str) -> Errand | None:
+        """Send a ``loratui`` command out, which goes on when the interface is closed; its end will be told."""
+        try:
+            return self.errands.send(name, *argv)
+        except OSError as error:
+            self.say(f"! {name}: not started, {error.strerror}")
+            return None
+
+    def _tell_end(self, errand: Errand) -> None:
+        self.desk.look()
+        self.page.errand_ended(errand)
+        how = "done" if errand.status == 0 else f"ended with {errand.status}"
+        self.say(f"{'' if errand.status == 0 else '! '}{errand.name}: {errand.last_line() or how}", ALARM_S)
+
+    @property
+    def _around(self) -> tuple[Rows, ...]:
+        return (self._status, self._tabs, self._footer, self._strip)
+
+    def refresh_view(self) -> None:
+        """Show this moment in every row that is in sight."""
+        frame = self.frame()
+        self._body_at_s = frame.now_s
+        self.set_class(frame.run is not None and frame.run.state.is_final, "-final")
+        self._show(frame, (*self._around, self._enlarge, *self._covering()))
+        self.page.show(frame)
+
+    def _covering(self) -> Iterable[Rows]:
+        over: dict[Over, tuple[Rows, ...]] = {Over.HELP: (self._help,), Over.PALETTE: (self._palette,)}
+        return over.get(self._over, ())
+
+    def _show(self, frame: Frame, widgets: Iterable[Rows]) -> None:
+        self._shown = frame
+        for widget in widgets:
+            widget.show(frame)
+
+    def say(self, notice: str, seconds: float = NOTICE_S) -> None:
+        """Show a notice in place of the key hints."""
+        self._notice, self._notice_until_s = notice, self.clock.monotonic_s() + seconds
+        self._show(self.frame(), (self._status, self._footer))
+
+    # --- keys --------------------------------------------------------------------------------------------------------
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Return where the keys work now, beside the global ones."""
+        if self._strip.scope is not None:
+            return (self._strip.scope,)
+        if self._over is Over.HELP:
+            return (Scope.HELP,)
+        return (*self.page.scopes, Scope.PAGES)
+
+    def on_key(self, event: Key) -> None:
+        """Do what the key means here; a key without a meaning does nothing."""
+        event.stop()
+        event.prevent_default()
+        typed = event.character if event.is_printable and event.character != " " else None
+        key = typed or event.key
+        is_asked = self._strip.scope is not None
+        if is_asked and self._strip.is_guarded(self.clock.monotonic_s()):
+            return
+        if self._over is Over.PALETTE and not is_asked:
+            self._palette_key(event)
+            return
+        if not is_asked and self._over is Over.NOTHING and self._is_typed(event):
+            return
+        action = ACTIONS.find(key, self.scopes)
+        if action is not None:
+            self.perform(action)
+
+    def _is_typed(self, event: Key) -> bool:
+        """Return whether the key belonged to a text that is being typed; then it is taken."""
+        main_list = self.page.main_list
+        if main_list is not None and main_list.is_filtering:
+            if main_list.press(event.key, event.character if event.is_printable else None):
+                self._show(self.frame(), (self._footer,))
+                return True
+            return False
+        # In a field, only keys that type nothing mean something; the field itself has had them first.
+        return self.focused is not None and event.is_printable
+
+    def on_footer_chosen(self, message: Footer.Chosen) -> None:
+        """Do what was clicked; a question that is open is answered by keys alone."""
+        if self._strip.scope is None:
+            self.perform(message.action)
+
+    def on_tabs_row_chosen(self, message: TabsRow.Chosen) -> None:
+        """Show the screen that was clicked."""
+        if self._strip.scope is None:
+            self.go(message.place)
+
+    def _palette_key(self, event: Key) -> None:
+        if event.key == "escape":
+            self.lay_over(Over.NOTHING)
+        elif not event.is_printable and (action := ACTIONS.find(event.key, ())) is not None:
+            self.perform(action)
+        elif (chosen := self._palette.press(event.key, event.character)) is not None:
+            self.lay_over(Over.NOTHING)
+            self.perform(chosen)
+
+    def why_not(self, action: Action, frame: Frame) -> str:
+        """Return why an action can't be done now; nothing where it can."""
+        return action.why_not(frame) or frame.refusals.get(action.id, "")
+
+    def perform(self, action: Action) -> None:
+        """Do an action, or say why it can't be done now."""
+        reason = self.why_not(action, self.frame())
+        if reason:
+            self._strip.close()
+            self.say(f"{action.label}: not now, {reason}")
+        else:
+            self._doer(action.id)()
+
+    def _doer(self, action_id: str) -> Callable[[], None]:
+        if action_id.startswith("go_"):
+            return lambda: self.go(action_id.removeprefix("go_"))
+        name = f"do_{action_id}"
+        # The open run can be stopped from every page.
+        owners = (self.page, self.pages["run"], self, self.app)
+        doer: Callable[[], None] = next(getattr(owner, name) for owner in owners if hasattr(owner, name))
+        return doer
+
+    def lay_over(self, over: Over) -> None:
+        """Cover the page, or lay it bare."""
+        self._over = over
+        self._strip.close()
+        for kind in (Over.HELP, Over.PALETTE):
+            self.set_class(over is kind, f"-over-{kind.value}")
+        self.refresh_view()
+
+    def ask(self, scope: Scope, question: Ask) -> None:
+        """Open the strip with a question that the actions of ``scope`` answer."""
+        self._strip.open(scope, question, self.frame())
+
+    def stop_asking(self) -> None:
+        """Close the question."""
+        self._strip.close()
+
+    def do_help(self) -> None:
+        """Show all keys, or go back."""
+        self.lay_over(Over.NOTHING if self._over is Over.HELP else Over.HELP)
+
+    def do_help_close(self) -> None:
+        """Go back to the page."""
+        self.lay_over(Over.NOTHING)
+
+    def do_palette(self) -> None:
+        """Search all actions, or go back."""
+        if self._over is Over.PALETTE:
+            self.lay_over(Over.NOTHING)
+            return
+        self.lay_over(Over.PALETTE)
+        self._palette.open(self.frame())
+
+    def do_redraw(self) -> None:
+        """Paint everything again, whatever the terminal shows now."""
+        self.post_message(self.Redraw())
+
+
+def _standing(frame: Frame) -> tuple[object, ...]:
+    """Return what is shown at once when it changes, however slow the line is."""
+    of_run = () if frame.run is None else (frame.run.run_id, frame.run.state, frame.run.link)
+    return (frame.place, *of_run)
