@@ -5,7 +5,6 @@ The pages show and steer; the shell tells them when, hands them their keys, and 
 
 import logging
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -15,21 +14,22 @@ from textual.screen import Screen
 
 from loratui.domain.countdown import bell
 from loratui.domain.run_source import RunSource
-from loratui.ui.actions import ACTIONS
 from loratui.ui.clock import Clock
 from loratui.ui.commands import Commands
 from loratui.ui.desk import Desk
 from loratui.ui.environment import UiOptions
 from loratui.ui.errands import Errand, Errands
 from loratui.ui.frame import Frame
+from loratui.ui.keyboard import Keyboard, Over
 from loratui.ui.page import Page
-from loratui.ui.registry import Action, Scope
+from loratui.ui.registry import Scope
 from loratui.ui.screens import PAGES
 from loratui.ui.widgets.confirm_strip import Ask, ConfirmStrip
 from loratui.ui.widgets.enlarge import Enlarge
 from loratui.ui.widgets.footer import Footer
 from loratui.ui.widgets.help import HelpPane
 from loratui.ui.widgets.palette import Palette
+from loratui.ui.widgets.prompt import Prompt
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.status import StatusRows
 from loratui.ui.widgets.tabs import TabsRow
@@ -42,16 +42,10 @@ ALARM_S = 30.0
 SLOW_BODY_S = 5.0
 
 
-class Over(StrEnum):
-    """What covers the page."""
-
-    NOTHING = ""
-    HELP = "help"
-    PALETTE = "palette"
-
-
 class Shell(Screen[None], inherit_bindings=False):
     """Shows the newest of everything in the page that is in sight, and does what the keys say; it waits for nothing."""
+
+    AUTO_FOCUS = ""
 
     class Redraw(Message):
         """What the terminal shows may be wrong: paint everything again."""
@@ -63,9 +57,10 @@ class Shell(Screen[None], inherit_bindings=False):
         self.clock = clock
         self.source: RunSource | None = None
         self.commands: Commands | None = None
+        self.keyboard = Keyboard(self)
         self.errands = Errands(desk.preferences)
         self._place = place
-        self._over = Over.NOTHING
+        self.over = Over.NOTHING
         self._notice = f"! {options.alarm}" if options.alarm else ""
         self._notice_until_s = clock.monotonic_s() + ALARM_S
         self._body_at_s = float("-inf")
@@ -77,8 +72,9 @@ class Shell(Screen[None], inherit_bindings=False):
         self._tabs = TabsRow(id="tabs")
         self._enlarge = Enlarge(id="enlarge")
         self._help = HelpPane(self, id="help")
-        self._palette = Palette(self, id="palette")
-        self._strip = ConfirmStrip(id="strip")
+        self.palette = Palette(self, id="palette")
+        self.strip = ConfirmStrip(id="strip")
+        self.prompt = Prompt(id="prompt")
         self._footer = Footer(self, id="footer")
 
     def compose(self) -> ComposeResult:
@@ -89,9 +85,10 @@ class Shell(Screen[None], inherit_bindings=False):
             yield from self.pages.values()
         yield self._enlarge
         yield self._help
-        yield self._palette
+        yield self.palette
         yield self._footer
-        yield self._strip
+        yield self.strip
+        yield self.prompt
 
     def on_mount(self) -> None:
         """Show the first frame before the terminal gets anything."""
@@ -217,7 +214,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     @property
     def _around(self) -> tuple[Rows, ...]:
-        return (self._status, self._tabs, self._footer, self._strip)
+        return (self._status, self._tabs, self._footer, self.strip)
 
     def refresh_view(self) -> None:
         """Show this moment in every row that is in sight."""
@@ -228,8 +225,8 @@ class Shell(Screen[None], inherit_bindings=False):
         self.page.show(frame)
 
     def _covering(self) -> Iterable[Rows]:
-        over: dict[Over, tuple[Rows, ...]] = {Over.HELP: (self._help,), Over.PALETTE: (self._palette,)}
-        return over.get(self._over, ())
+        over: dict[Over, tuple[Rows, ...]] = {Over.HELP: (self._help,), Over.PALETTE: (self.palette,)}
+        return over.get(self.over, ())
 
     def _show(self, frame: Frame, widgets: Iterable[Rows]) -> None:
         self._shown = frame
@@ -241,106 +238,48 @@ class Shell(Screen[None], inherit_bindings=False):
         self._notice, self._notice_until_s = notice, self.clock.monotonic_s() + seconds
         self._show(self.frame(), (self._status, self._footer))
 
-    # --- keys --------------------------------------------------------------------------------------------------------
-
-    @property
-    def scopes(self) -> tuple[Scope, ...]:
-        """Return where the keys work now, beside the global ones."""
-        if self._strip.scope is not None:
-            return (self._strip.scope,)
-        if self._over is Over.HELP:
-            return (Scope.HELP,)
-        return (*self.page.scopes, Scope.PAGES)
+    # --- keys and questions ------------------------------------------------------------------------------------------
 
     def on_key(self, event: Key) -> None:
         """Do what the key means here; a key without a meaning does nothing."""
         event.stop()
         event.prevent_default()
-        typed = event.character if event.is_printable and event.character != " " else None
-        key = typed or event.key
-        is_asked = self._strip.scope is not None
-        if is_asked and self._strip.is_guarded(self.clock.monotonic_s()):
-            return
-        if self._over is Over.PALETTE and not is_asked:
-            self._palette_key(event)
-            return
-        if not is_asked and self._over is Over.NOTHING and self._is_typed(event):
-            return
-        action = ACTIONS.find(key, self.scopes)
-        if action is not None:
-            self.perform(action)
-
-    def _is_typed(self, event: Key) -> bool:
-        """Return whether the key belonged to a text that is being typed; then it is taken."""
-        main_list = self.page.main_list
-        if main_list is not None and main_list.is_filtering:
-            if main_list.press(event.key, event.character if event.is_printable else None):
-                self._show(self.frame(), (self._footer,))
-                return True
-            return False
-        # In a field, only keys that type nothing mean something; the field itself has had them first.
-        return self.focused is not None and event.is_printable
+        self.keyboard.press(event)
 
     def on_footer_chosen(self, message: Footer.Chosen) -> None:
         """Do what was clicked; a question that is open is answered by keys alone."""
-        if self._strip.scope is None:
-            self.perform(message.action)
+        if self.strip.scope is None:
+            self.keyboard.perform(message.action)
 
     def on_tabs_row_chosen(self, message: TabsRow.Chosen) -> None:
         """Show the screen that was clicked."""
-        if self._strip.scope is None:
+        if self.strip.scope is None:
             self.go(message.place)
-
-    def _palette_key(self, event: Key) -> None:
-        if event.key == "escape":
-            self.lay_over(Over.NOTHING)
-        elif not event.is_printable and (action := ACTIONS.find(event.key, ())) is not None:
-            self.perform(action)
-        elif (chosen := self._palette.press(event.key, event.character)) is not None:
-            self.lay_over(Over.NOTHING)
-            self.perform(chosen)
-
-    def why_not(self, action: Action, frame: Frame) -> str:
-        """Return why an action can't be done now; nothing where it can."""
-        return action.why_not(frame) or frame.refusals.get(action.id, "")
-
-    def perform(self, action: Action) -> None:
-        """Do an action, or say why it can't be done now."""
-        reason = self.why_not(action, self.frame())
-        if reason:
-            self._strip.close()
-            self.say(f"{action.label}: not now, {reason}")
-        else:
-            self._doer(action.id)()
-
-    def _doer(self, action_id: str) -> Callable[[], None]:
-        if action_id.startswith("go_"):
-            return lambda: self.go(action_id.removeprefix("go_"))
-        name = f"do_{action_id}"
-        # The open run can be stopped from every page.
-        owners = (self.page, self.pages["run"], self, self.app)
-        doer: Callable[[], None] = next(getattr(owner, name) for owner in owners if hasattr(owner, name))
-        return doer
 
     def lay_over(self, over: Over) -> None:
         """Cover the page, or lay it bare."""
-        self._over = over
-        self._strip.close()
+        self.over = over
+        self.strip.close()
         for kind in (Over.HELP, Over.PALETTE):
             self.set_class(over is kind, f"-over-{kind.value}")
         self.refresh_view()
 
     def ask(self, scope: Scope, question: Ask) -> None:
         """Open the strip with a question that the actions of ``scope`` answer."""
-        self._strip.open(scope, question, self.frame())
+        self.strip.open(scope, question, self.frame())
+
+    def ask_text(self, label: str, done: Callable[[str], None], value: str = "", *, is_secret: bool = False) -> None:
+        """Let a text be typed in the place of the footer; ``done`` gets it, unless escape is pressed."""
+        self.strip.close()
+        self.prompt.open(label, value, done, self.frame(), is_secret=is_secret)
 
     def stop_asking(self) -> None:
         """Close the question."""
-        self._strip.close()
+        self.strip.close()
 
     def do_help(self) -> None:
         """Show all keys, or go back."""
-        self.lay_over(Over.NOTHING if self._over is Over.HELP else Over.HELP)
+        self.lay_over(Over.NOTHING if self.over is Over.HELP else Over.HELP)
 
     def do_help_close(self) -> None:
         """Go back to the page."""
@@ -348,11 +287,11 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def do_palette(self) -> None:
         """Search all actions, or go back."""
-        if self._over is Over.PALETTE:
+        if self.over is Over.PALETTE:
             self.lay_over(Over.NOTHING)
             return
         self.lay_over(Over.PALETTE)
-        self._palette.open(self.frame())
+        self.palette.open(self.frame())
 
     def do_redraw(self) -> None:
         """Paint everything again, whatever the terminal shows now."""

@@ -41,7 +41,7 @@ class Footer(Rows):
         left: Row = []
         for action in ACTIONS.within(*self._shell.page.scopes, Scope.PAGES):
             label = action.footer(frame)
-            hint = _hint(action, label, off=bool(self._shell.why_not(action, frame)))
+            hint = _hint(action, label, off=bool(self._shell.keyboard.why_not(action, frame)))
             start, end = row_width(left), row_width(left) + row_width(hint)
             if label and end + row_width(right) < width:
                 left += hint

@@ -63,7 +63,7 @@ class Palette(Pane):
             return [[(" nothing matches", Role.DIM)]]
         first = max(0, self._chosen - height + 1)
         return [
-            _entry(action, self._shell.why_not(action, frame), width, chosen=index == self._chosen)
+            _entry(action, self._shell.keyboard.why_not(action, frame), width, chosen=index == self._chosen)
             for index, action in enumerate(found[first : first + height], first)
         ]
 

@@ -1,0 +1,55 @@
+"""A text that is asked for in the place of the footer."""
+
+from pathlib import Path
+
+from support.ui_effects.home import on_home
+from support.ui_pilot import Shown
+
+
+def row_of_prompt(shown: Shown) -> str:
+    return shown.rows()[-1]
+
+
+async def test_what_is_typed_is_handed_over(tmp_path: Path) -> None:
+    taken: list[str] = []
+    async with on_home(tmp_path) as shown:
+        shown.screen.ask_text("folder", taken.append, "/data")
+        await shown.pilot.pause()
+        assert row_of_prompt(shown).startswith(" folder /data")
+        await shown.type("/q1?")
+        assert row_of_prompt(shown).startswith(" folder /data/q1?"), "no key means anything else meanwhile"
+        await shown.press("enter")
+
+        assert taken == ["/data/q1?"]
+        assert "Help" in row_of_prompt(shown)
+
+
+async def test_escape_hands_nothing_over(tmp_path: Path) -> None:
+    taken: list[str] = []
+    async with on_home(tmp_path) as shown:
+        shown.screen.ask_text("folder", taken.append)
+        await shown.type("x")
+        await shown.press("escape")
+        await shown.press("5")
+
+        assert taken == []
+        assert "▌5Run▐" in shown.text()
+
+
+async def test_a_secret_is_not_shown(tmp_path: Path) -> None:
+    taken: list[str] = []
+    async with on_home(tmp_path) as shown:
+        shown.screen.ask_text("key", taken.append, is_secret=True)
+        await shown.type("hunter2")
+        assert "hunter2" not in shown.text()
+        await shown.press("enter")
+
+        assert taken == ["hunter2"]
+
+
+async def test_control_c_leaves_even_while_a_text_is_typed(tmp_path: Path) -> None:
+    async with on_home(tmp_path) as shown:
+        shown.screen.ask_text("folder", lambda _: None)
+        await shown.press("ctrl+c")
+
+        assert shown.app.return_value == 130

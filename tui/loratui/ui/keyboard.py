@@ -1,0 +1,99 @@
+"""What a key means at this moment, and who does it."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from textual.events import Key
+
+from loratui.ui.actions import ACTIONS
+from loratui.ui.frame import Frame
+from loratui.ui.registry import Action, Scope
+
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
+
+
+class Over(StrEnum):
+    """What covers the page."""
+
+    NOTHING = ""
+    HELP = "help"
+    PALETTE = "palette"
+
+
+class Keyboard:
+    """Finds the action of a key: a question takes all keys, then the palette, a text that is typed, and the page."""
+
+    def __init__(self, shell: "Shell") -> None:
+        self._shell = shell
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Return where the keys work now, beside the global ones."""
+        if self._shell.strip.scope is not None:
+            return (self._shell.strip.scope,)
+        if self._shell.prompt.is_open:
+            return ()
+        if self._shell.over is Over.HELP:
+            return (Scope.HELP,)
+        return (*self._shell.page.scopes, Scope.PAGES)
+
+    def press(self, event: Key) -> None:
+        """Do what the key means now."""
+        typed = event.character if event.is_printable and event.character != " " else None
+        key = typed or event.key
+        if self._shell.prompt.is_open and event.key == "escape":
+            self._shell.prompt.close()
+            return
+        is_asked = self._shell.strip.scope is not None
+        if is_asked and self._shell.strip.is_guarded(self._shell.clock.monotonic_s()):
+            return
+        if self._shell.over is Over.PALETTE and not is_asked:
+            self._palette_key(event)
+            return
+        if not is_asked and self._shell.over is Over.NOTHING and self._is_typed(event):
+            return
+        action = ACTIONS.find(key, self.scopes)
+        if action is not None:
+            self.perform(action)
+
+    def _is_typed(self, event: Key) -> bool:
+        """Return whether the key belonged to a text that is being typed; then it is taken."""
+        main_list = self._shell.page.main_list
+        if main_list is not None and main_list.is_filtering:
+            return main_list.press(event.key, event.character if event.is_printable else None)
+        # In a field, only keys that type nothing mean something; the field itself has had them first.
+        return self._shell.focused is not None and event.is_printable
+
+    def _palette_key(self, event: Key) -> None:
+        if event.key == "escape":
+            self._shell.lay_over(Over.NOTHING)
+        elif not event.is_printable and (action := ACTIONS.find(event.key, ())) is not None:
+            self.perform(action)
+        elif (chosen := self._shell.palette.press(event.key, event.character)) is not None:
+            self._shell.lay_over(Over.NOTHING)
+            self.perform(chosen)
+
+    def why_not(self, action: Action, frame: Frame) -> str:
+        """Return why an action can't be done now; nothing where it can."""
+        return action.why_not(frame) or frame.refusals.get(action.id, "")
+
+    def perform(self, action: Action) -> None:
+        """Do an action, or say why it can't be done now."""
+        reason = self.why_not(action, self._shell.frame())
+        if reason:
+            self._shell.strip.close()
+            self._shell.say(f"{action.label}: not now, {reason}")
+        else:
+            self._doer(action.id)()
+
+    def _doer(self, action_id: str) -> Callable[[], None]:
+        if action_id.startswith("go_"):
+            return lambda: self._shell.go(action_id.removeprefix("go_"))
+        name = f"do_{action_id}"
+        # The open run can be stopped from every page.
+        shell = self._shell
+        owners = (shell.page, shell.pages["run"], shell, shell.app)
+        doer: Callable[[], None] = next(getattr(owner, name) for owner in owners if hasattr(owner, name))
+        return doer

@@ -1,0 +1,80 @@
+"""One line to type something into, in the place of the footer; enter takes it, escape does not."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import Input
+
+from loratui.ui.frame import Frame
+from loratui.ui.text import Role, Row, cells, plain
+from loratui.ui.widgets.rows import Rows
+
+_WITHOUT = ("copy", "cut", "paste")
+"""^c leaves the program everywhere; what a terminal pastes comes as text."""
+
+
+class Field(Input, inherit_bindings=False):
+    """A line of text without anything that blinks."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        binding for binding in Input.BINDINGS if not (isinstance(binding, Binding) and binding.action in _WITHOUT)
+    ]
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id, compact=True, select_on_focus=False)
+        self.cursor_blink = False
+
+
+class _Label(Rows):
+    text = ""
+
+    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - one row
+        return [[(f" {self.text} ", Role.TITLE)]]
+
+
+class Prompt(Horizontal):
+    """Asks for one text at a time."""
+
+    is_open = False
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._label = _Label(id="prompt-label")
+        self._field = Field(id="prompt-field")
+        self._done: Callable[[str], None] = lambda _: None
+
+    def compose(self) -> ComposeResult:
+        """Put the label before the field."""
+        yield self._label
+        yield self._field
+
+    def open(
+        self, label: str, value: str, done: Callable[[str], None], frame: Frame, *, is_secret: bool = False
+    ) -> None:
+        """Ask; ``done`` gets the text, which is hidden while it is typed if ``is_secret``."""
+        self._label.text = plain(label)
+        self._label.styles.width = cells(self._label.text) + 2
+        self._field.password = is_secret
+        self._field.value = plain(value)
+        self._field.cursor_position = len(self._field.value)
+        self._done = done
+        self.is_open = self.display = True
+        self._label.show(frame)
+        self._field.focus()
+
+    def close(self) -> None:
+        """Stop asking, and forget what was typed."""
+        self.is_open = self.display = False
+        self._field.value = ""
+        if self.screen.focused is self._field:
+            self.screen.set_focus(None)
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Hand the text over."""
+        message.stop()
+        done, text = self._done, message.value
+        self.close()
+        done(text)
