@@ -1,0 +1,61 @@
+"""Write docs/keys.md from the registry of actions: write_keys_docs.py.
+
+The registry is what the interface itself reads; a test fails when the file is not up to date.
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from loratui.ui.actions import ACTIONS
+from loratui.ui.places import PLACES
+from loratui.ui.registry import Action, Danger, Scope, shown
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "keys.md"
+
+INTRODUCTION = """\
+# Keys
+
+<!-- Written by scripts/write_keys_docs.py from tui/loratui/ui/actions; change the actions instead. -->
+
+`?` shows these keys on the screen, and `^p` finds any action by its name. `^` is the control key. While a text is
+typed, only control and function keys mean something. What is asked at the foot of the screen is never answered by
+Enter, and keys typed ahead of a question are ignored. The last column is what does the same from a shell.
+"""
+
+_DANGERS = {
+    Danger.SAFE: "",
+    Danger.REVERSIBLE: "can be undone",
+    Danger.SPENDS: "spends money: asked before",
+    Danger.IRREVERSIBLE: "can't be taken back: asked before",
+}
+
+
+def document() -> str:
+    """Return the whole document."""
+    tabs = ", ".join(f"`{place.key}` {place.title} ({place.about})" for place in PLACES)
+    parts = [INTRODUCTION, f"\nThe screens: {tabs}.\n"]
+    parts += (_section(scope) for scope in Scope if ACTIONS.within(scope))
+    return "".join(parts)
+
+
+def _section(scope: Scope) -> str:
+    head = f"\n## {scope.value}\n\n| Keys | Action | | | Command |\n| --- | --- | --- | --- | --- |\n"
+    return head + "".join(_rows(ACTIONS.within(scope)))
+
+
+def _rows(actions: Iterable[Action]) -> Iterable[str]:
+    for action in actions:
+        keys = " ".join(f"`{shown(key)}`" for key in action.keys)
+        command = f"`{action.command}`" if action.command else ""
+        yield f"| {keys} | {action.label} | {action.help} | {_DANGERS[action.danger]} | {command} |\n"
+
+
+def main() -> int:
+    """Write the document."""
+    DOCUMENT.write_text(document(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
