@@ -33,19 +33,30 @@ class Keyboard:
         """Return where the keys work now, beside the global ones."""
         if self._shell.strip.scope is not None:
             return (self._shell.strip.scope,)
-        if self._shell.prompt.is_open:
-            return ()
         if self._shell.over is Over.HELP:
             return (Scope.HELP,)
         return (*self._shell.page.scopes, Scope.PAGES)
 
-    def press(self, event: Key) -> None:
-        """Do what the key means now."""
+    def press(self, event: Key) -> bool:
+        """Do what the key means now; return whether it is used up. Else it may mean something to a field."""
+        if self._shell.focused is not None:
+            return self._pressed_in_field(event)
+        self._press(event)
+        return True
+
+    def _pressed_in_field(self, event: Key) -> bool:
+        """Keep all keys but those that type nothing and mean the same everywhere."""
+        if event.key == "escape":
+            self._shell.leave_field()
+            return True
+        action = None if event.is_printable else ACTIONS.find(event.key, ())
+        if action is not None:
+            self.perform(action)
+        return action is not None
+
+    def _press(self, event: Key) -> None:
         typed = event.character if event.is_printable and event.character != " " else None
         key = typed or event.key
-        if self._shell.prompt.is_open and event.key == "escape":
-            self._shell.prompt.close()
-            return
         is_asked = self._shell.strip.scope is not None
         if is_asked and self._shell.strip.is_guarded(self._shell.clock.monotonic_s()):
             return
@@ -63,8 +74,7 @@ class Keyboard:
         main_list = self._shell.page.main_list
         if main_list is not None and main_list.is_filtering:
             return main_list.press(event.key, event.character if event.is_printable else None)
-        # In a field, only keys that type nothing mean something; the field itself has had them first.
-        return self._shell.focused is not None and event.is_printable
+        return False
 
     def _palette_key(self, event: Key) -> None:
         if event.key == "escape":

@@ -242,9 +242,9 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def on_key(self, event: Key) -> None:
         """Do what the key means here; a key without a meaning does nothing."""
-        event.stop()
-        event.prevent_default()
-        self.keyboard.press(event)
+        if self.keyboard.press(event):
+            event.stop()
+            event.prevent_default()
 
     def on_footer_chosen(self, message: Footer.Chosen) -> None:
         """Do what was clicked; a question that is open is answered by keys alone."""
@@ -259,6 +259,7 @@ class Shell(Screen[None], inherit_bindings=False):
     def lay_over(self, over: Over) -> None:
         """Cover the page, or lay it bare."""
         self.over = over
+        self.leave_field()
         self.strip.close()
         for kind in (Over.HELP, Over.PALETTE):
             self.set_class(over is kind, f"-over-{kind.value}")
@@ -266,16 +267,22 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def ask(self, scope: Scope, question: Ask) -> None:
         """Open the strip with a question that the actions of ``scope`` answer."""
+        self.leave_field()
         self.strip.open(scope, question, self.frame())
 
     def ask_text(self, label: str, done: Callable[[str], None], value: str = "", *, is_secret: bool = False) -> None:
         """Let a text be typed in the place of the footer; ``done`` gets it, unless escape is pressed."""
-        self.strip.close()
+        self.stop_asking()
         self.prompt.open(label, value, done, self.frame(), is_secret=is_secret)
 
     def stop_asking(self) -> None:
         """Close the question."""
         self.strip.close()
+
+    def leave_field(self) -> None:
+        """Take the keys away from the field that has them; a prompt is closed, and hands nothing over."""
+        self.prompt.close()
+        self.set_focus(None)
 
     def do_help(self) -> None:
         """Show all keys, or go back."""

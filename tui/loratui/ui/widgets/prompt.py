@@ -69,12 +69,11 @@ class Prompt(Horizontal):
         """Stop asking, and forget what was typed."""
         self.is_open = self.display = False
         self._field.value = ""
-        if self.screen.focused is self._field:
-            self.screen.set_focus(None)
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Hand the text over."""
         message.stop()
         done, text = self._done, message.value
+        self.screen.set_focus(None)
         self.close()
         done(text)
