@@ -106,11 +106,10 @@ def _contents(folder: TrainedFolder) -> Iterator[Finding]:
     unseen = [told for told in folder.told if told.file is not None and _has_unseen(told)]
     if unseen and unseen[0].file is not None:
         names = first(told.file for told in unseen if told.file is not None)
-        is_utf16 = any("\0" in told.picture.caption for told in unseen)
         yield _warning(
             "caption.unseen_characters",
-            f"{len(unseen)} captions hold control characters or ones that turn or hide text ({names}); each is a token"
-            + (" or more, and NULs are what UTF-16 leaves" if is_utf16 else ""),
+            f"{len(unseen)} captions hold control characters or ones that turn or hide text ({names}); each is a token "
+            "or more",
             "write them anew, as plain UTF-8 text",
             unseen[0].file,
         )
