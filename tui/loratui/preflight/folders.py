@@ -7,9 +7,10 @@ from pathlib import Path
 
 from loratui.preflight.naming import first
 from loratui.preflight.trained_folders import TrainedFolder
+from loratui.preflight.untrained import untrained_findings
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
-from loratui_protocol.dataset_folders import pictures_in, repeats_of
+from loratui_protocol.dataset_folders import repeats_of
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
@@ -32,6 +33,7 @@ def folder_findings(
     pictures: Sequence[Picture], folders: Sequence[TrainedFolder], config: TrainingConfig, plan: Plan | None
 ) -> Iterator[Finding]:
     """Yield what there is to say of folders and counts; without a plan nothing about a whole run."""
+    yield from untrained_findings(folders)
     yield from _layout(folders, config)
     if all(picture.is_reg for picture in pictures):
         return
@@ -45,22 +47,7 @@ def folder_findings(
 
 
 def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterator[Finding]:
-    """Yield pictures that lie too deep to be read, folders without a number, and numbers that are no repeats."""
-    used = {folder.path for folder in folders}
-    masks = {folder.subset.config.conditioning_data_dir for folder in folders}
-    for path in sorted(used):
-        children = [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]
-        unused = [child for child in children if child not in used and str(child) not in masks]
-        inside = {child: found for child in sorted(unused) if (found := pictures_in(child))}
-        if inside:
-            yield Finding(
-                code="dataset.inner_skipped",
-                severity="warning",
-                what=f"{sum(map(len, inside.values()))} pictures in folders inside {clean(path.name)} are not read "
-                f"({first(inside)})",
-                fix=f"move them into {clean(path.name)}, or give them a numbered folder beside it",
-                path=str(next(iter(inside))),
-            )
+    """Yield folders without a number, and numbers that are no repeats."""
     if config.datasets:
         return
     for folder in folders:
