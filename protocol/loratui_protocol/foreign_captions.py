@@ -45,7 +45,8 @@ def foreign_findings(foreign: Sequence[Foreign]) -> Iterator[Finding]:
     for likely, those in by_encoding.items():
         path, content = those[0]
         are, names, it = _counted(those)
-        as_told, fix = "", "open each in the program that wrote it, and save it as UTF-8"
+        as_told = "; it holds NULs, which no text has" if b"\0" in content and likely is None else ""
+        fix = "open each in the program that wrote it, and save it as UTF-8"
         if likely is not None:
             looks = "it looks" if len(those) == 1 else "they look"
             read_as = f"{it} reads {_quoted(content.decode(likely.encoding))}"

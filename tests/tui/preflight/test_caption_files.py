@@ -148,6 +148,12 @@ def test_drafts_that_nobody_has_read_are_told_until_they_are_reviewed(tmp_path: 
     assert look(tmp_path)["caption.draft_marks"].severity == "warning"
 
 
+def test_a_folder_that_is_called_like_a_caption_is_told(tmp_path: Path) -> None:
+    folder = write_captioned(tmp_path / "1_z", {"a": TEXT, "b": None})
+    (folder / "b.txt").mkdir()
+    assert look(tmp_path)["caption.is_folder"].what.startswith("1 folders have the name of a caption (first: b.txt)")
+
+
 # --- hostile ones -----------------------------------------------------------------------------------------------------
 
 

@@ -169,3 +169,52 @@ def test_sentences_are_not_taken_for_tags(tmp_path: Path) -> None:
     sentence = "Photo of zorbix, a woman with short hair, wearing a blue sweater, smiling, number {}."
     write_captioned(tmp_path / "1_z", varied(5, sentence))
     assert not look(tmp_path).keys() & {"caption.tags", "caption.tags_in_all"}
+
+
+# --- what is no description -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("caption", "kind", "part"),
+    [
+        ("zorbix, <lora:detail:0.8>, in a field", "names of LoRAs", "<lora:detail:0.8>"),
+        ("(zorbix in red:1.3), in a field", "weights", "(zorbix in red:1.3)"),
+        ("zorbix, ((masterpiece)), in a field", "weights", "((masterpiece))"),
+        ("zorbix in a {red|blue} hat", "choices", "{red|blue}"),
+        ("zorbix in a __color__ hat", "choices", "__color__"),
+        ("zorbix, embedding:easyneg, in a field", "embeddings", "embedding:easyneg"),
+        ("zorbix BREAK in a field", "words for a program", "BREAK"),
+        ("zorbix \\(toy\\) in a field", "escaped brackets", "\\("),
+        ("# about the third one", "comments", "# about the third one"),
+        ("zorbix &amp; a dog", "HTML", "&amp;"),
+        ('{"caption": "zorbix"}', "JSON", '{"'),
+    ],
+)
+def test_what_is_meant_for_a_program_is_told_since_it_is_trained_as_it_stands(
+    tmp_path: Path, caption: str, kind: str, part: str
+) -> None:
+    write_captioned(tmp_path / "1_z", {"a": LONG, "b": caption})
+    found = look(tmp_path)["caption.prompt_syntax"]
+    assert found.what == (
+        f"1 of 2 captions hold what is no description: {kind} in 1, as {part!r} in b. It is trained letter by letter"
+    )
+    assert found.path.endswith("b.txt")
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "zorbix_(toy), >_<, a break at 12:30 (16:9), looking [up]",
+        "a sign that says <3 & nothing else; 2 > 1",
+        "the #1 zorbix (a toy: see the first)",
+        "\U0001f600 smiling, \u05e9\u05dc\u05d5\u05dd",
+    ],
+)
+def test_marks_that_people_write_are_no_syntax(tmp_path: Path, caption: str) -> None:
+    write_captioned(tmp_path / "1_z", {"a": caption})
+    assert "caption.prompt_syntax" not in look(tmp_path)
+
+
+def test_choices_are_meant_where_wildcards_are_on(tmp_path: Path) -> None:
+    write_captioned(tmp_path / "1_z", {"a": "zorbix in a {red|blue} hat"})
+    assert "caption.prompt_syntax" not in look(tmp_path, enable_wildcard=True)

@@ -40,6 +40,7 @@ def test_one_that_is_nowhere_is_told_with_the_setting_that_puts_it_everywhere(tm
     found = look(with_trigger(tmp_path), trigger_word="quuxol")
     assert triggers(found) == {"trigger_missing"}
     assert 'set caption_prefix = "quuxol,"' in found["caption.trigger_missing"].fix
+    assert f"loratui check {tmp_path / '1_z'} --fix --trigger quuxol" in found["caption.trigger_missing"].fix
     assert triggers(look(tmp_path, trigger_word="quuxol", caption_prefix="quuxol,")) == set()
 
 

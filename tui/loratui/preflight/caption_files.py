@@ -1,5 +1,6 @@
 """Caption files as they lie in their folders: which belong to no picture, have names that are not read, or are two."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -55,6 +56,14 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
             f"{len(orphans)} caption files belong to no picture ({first(orphans)})",
             "name each as its picture, or remove it",
             orphans[0],
+        )
+    named_so = [path for picture in pictures for ext in looked_for if (path := picture.with_suffix(ext)).is_dir()]
+    if named_so:
+        yield _warning(
+            "caption.is_folder",
+            f"{len(named_so)} folders have the name of a caption ({first(named_so)}): nothing in them is read",
+            "put the caption in a file of that name",
+            named_so[0],
         )
     yield from _twice(folder, extensions)
 
@@ -134,7 +143,8 @@ def _drafts(folder: TrainedFolder) -> Iterator[Finding]:
         yield _warning(
             "caption.draft",
             f"{len(files)} of {len(folder.told)} captions are drafts by {models} that nobody has read ({first(files)})",
-            "read them and correct what is wrong, then say so: loratui caption DIR --review",
+            "read them and correct what is wrong, then say so: "
+            f"loratui caption {shlex.quote(clean(str(folder.path)))} --review",
             files[0],
         )
 

@@ -11,6 +11,7 @@ from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.folders import folder_findings
 from loratui.preflight.generic_captions import is_generic, words_of
 from loratui.preflight.naming import first, quoted
+from loratui.preflight.prompt_syntax import syntax_findings
 from loratui.preflight.trained_folders import Told, told_once, trained_folders
 from loratui.preflight.trains_on import trains_on_findings
 from loratui.preflight.trigger_places import place_findings
@@ -53,6 +54,7 @@ def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None
             *trigger_findings(trigger, told, told_reg, separator, counts_tokens=is_clip),
             *(place_findings(trigger, folders, has_word) if is_clip else ()),
             *tag_findings(told, separator, trigger),
+            *syntax_findings([*told, *told_reg]),
             *folder_findings(dataset.pictures, folders, config, plan),
         ]
         # A folder that two datasets share is spoken of once.

@@ -1,5 +1,6 @@
 """Folders and their repeats: how often each picture is shown, what outweighs what, and whether there are enough."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterato
                 severity="info",
                 what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its {len(folder.told)} "
                 "pictures once, and one without a caption has none; sd-scripts reads only folders as 10_zorbix",
-                fix="to show each 10 times: loratui check DIR --fix --repeats 10, which makes a folder 10_name",
+                fix=f"to show each 10 times: loratui check {shlex.quote(clean(str(folder.path)))} --fix --repeats 10 "
+                "makes a numbered folder in it",
                 path=str(folder.path),
             )
         elif named[0] > _MANY_REPEATS and folder.path != root:

@@ -2,7 +2,9 @@
 
 import difflib
 import functools
+import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -117,6 +119,7 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
 
 
 def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
+    command = _command(trigger, told) if told else ""
     lacking = [each for each in told if not has_word(trigger, each.text)]
     spelled = {each.picture.path: other for each in lacking if (other := _otherwise(trigger, each.text))}
     is_in_case = {path: other.casefold() == trigger.casefold() for path, other in spelled.items()}
@@ -136,7 +139,7 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
                 severity,
                 f"{len(group)} of {len(told)} captions spell the trigger {quoted(trigger)} as {shown} "
                 f"({first(each.file or each.picture.path for each in group)}): {means}",
-                f"write {clean(trigger)} everywhere: loratui check CONFIG --fix shows it and does it",
+                f"write {clean(trigger)} everywhere: {command} shows it and does it",
                 group,
             )
     missing = [each for each in lacking if each.picture.path not in spelled]
@@ -145,8 +148,7 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
             "caption.trigger_missing",
             "warning",
             f"the trigger {quoted(trigger)} is in none of the {len(told)} captions: nothing teaches it",
-            f"begin every caption with it, as loratui check CONFIG --fix does, or set caption_prefix = "
-            f"{_toml(trigger + ',')}",
+            f"begin every caption with it, as {command} does, or set caption_prefix = {_toml(trigger + ',')}",
             missing,
         )
     elif missing:
@@ -155,7 +157,7 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
             "caption.trigger_not_in_all",
             "warning",
             f"{len(missing)} of {len(told)} captions lack the trigger {quoted(trigger)} ({names})",
-            "begin them with it",
+            f"begin them with it, as {command} does",
             missing,
         )
 
@@ -191,6 +193,11 @@ def _is_near(word: str, trigger: str) -> bool:
 
 def _squashed(text: str) -> str:
     return re.sub(r"[\W_]+", "", text)
+
+
+def _command(trigger: str, told: Sequence[Told]) -> str:
+    folder = os.path.commonpath([each.picture.path.parent for each in told]) or "."
+    return f"loratui check {shlex.quote(clean(folder))} --fix --trigger {shlex.quote(clean(trigger))}"
 
 
 def _toml(text: str) -> str:
