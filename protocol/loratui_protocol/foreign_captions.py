@@ -26,7 +26,10 @@ def foreign_error(foreign: Sequence[Foreign]) -> DatasetError:
 
 def foreign_findings(foreign: Sequence[Foreign]) -> Iterator[Finding]:
     """Yield what to do with such captions: first those that ``check --fix`` rewrites, then the others."""
-    certain = [each for each in foreign if guessed(each[1]) is not None]
+    certain: list[Foreign] = []
+    unsure: list[Foreign] = []
+    for each in foreign:
+        (unsure if guessed(each[1]) is None else certain).append(each)
     if certain:
         are, names, it = _counted(certain)
         read_as = _quoted(guessed(certain[0][1]) or "")
@@ -38,7 +41,6 @@ def foreign_findings(foreign: Sequence[Foreign]) -> Iterator[Finding]:
             fix=f"loratui check {shlex.quote(folder)} --fix shows how each is read and rewrites it",
             path=str(certain[0][0]),
         )
-    unsure = [each for each in foreign if guessed(each[1]) is None]
     by_encoding: dict[Likely | None, list[Foreign]] = {}
     for each, likely in zip(unsure, likely_encodings([content for _, content in unsure]), strict=True):
         by_encoding.setdefault(likely, []).append(each)

@@ -1,9 +1,11 @@
 """A trigger word is one that can be taught, and it is in every caption as it is written."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from loratui.cli import main
 from support.captioned import look, write_captioned
 
 PLACES = ("a field", "a forest", "a street", "a kitchen", "the snow", "the rain")
@@ -74,6 +76,17 @@ def test_a_word_that_the_base_knows_is_no_good_trigger(tmp_path: Path, trigger: 
 @pytest.mark.parametrize("trigger", ["woman", "armchair", "fantasy art"])
 def test_that_a_word_is_known_and_that_no_caption_has_it_are_both_told(tmp_path: Path, trigger: str) -> None:
     assert triggers(look(with_trigger(tmp_path), trigger_word=trigger)) == {"trigger_common", "trigger_missing"}
+
+
+def test_a_folder_is_checked_for_the_trigger_that_is_given_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_trigger(tmp_path)
+    assert main(["check", str(tmp_path), "--trigger", "woman", "--json"]) == 0
+    codes = {each["code"] for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert {"caption.trigger_common", "caption.trigger_missing"} <= codes
+    assert main(["check", str(tmp_path), "--trigger", "zorbix", "--json"]) == 0
+    assert "caption.trigger" not in capsys.readouterr().out
 
 
 def test_a_word_that_has_the_trigger_in_it_is_another_word(tmp_path: Path) -> None:
