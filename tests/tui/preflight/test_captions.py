@@ -165,6 +165,19 @@ def test_tags_are_counted_and_those_in_every_caption_named(tmp_path: Path) -> No
     assert found["caption.tags_in_all"].what.startswith("in every caption: '1girl', 'blue eyes'; what they name")
 
 
+def test_tags_joined_by_underscores_are_told_with_the_command_that_writes_spaces(tmp_path: Path) -> None:
+    folder = write_captioned(tmp_path / "1_z", varied(4, "zorbix{}, 1girl, long_hair, blue_eyes, sofa"))
+    found = look(tmp_path)["caption.underscores"]
+    assert found.what.startswith("tags in 4 of 4 captions have underscores, as 'long_hair': ")
+    assert found.fix.startswith(f"loratui caption {folder} --replace _ ' '")
+    # A command that would spoil others is not told.
+    write_captioned(tmp_path / "1_z", varied(4, "zorbix{}, score_9, long_hair, o_o, sofa"))
+    assert "--replace" not in look(tmp_path)["caption.underscores"].fix
+    for tags in ("score_9, rating_safe, o_o, sofa", "long_hair, 1girl, sofa, grass", "long hair, 1girl, sofa, grass"):
+        write_captioned(tmp_path / "1_z", varied(4, f"zorbix{{}}, {tags}"))
+        assert "caption.underscores" not in look(tmp_path, trigger_word="long_hair")
+
+
 def test_sentences_are_not_taken_for_tags(tmp_path: Path) -> None:
     sentence = "Photo of zorbix, a woman with short hair, wearing a blue sweater, smiling, number {}."
     write_captioned(tmp_path / "1_z", varied(5, sentence))

@@ -120,6 +120,15 @@ def test_pictures_at_any_depth_are_counted_and_their_folders_named(tmp_path: Pat
     ]
 
 
+def test_a_folder_of_numbered_folders_beside_them_may_be_one_of_regularisation_pictures(tmp_path: Path) -> None:
+    fill(tmp_path / "2_z", 3)
+    fill(tmp_path / "reg" / "1_dog", 2)
+    assert [fix for _, fix in skipped(tmp_path)] == [
+        "set reg_data_dir to reg if they are regularisation pictures; else move its folders out of it"
+    ]
+    assert skipped(tmp_path, reg_data_dir=str(tmp_path / "reg")) == []
+
+
 def test_pictures_in_folders_of_a_flat_one_are_counted_together(tmp_path: Path) -> None:
     fill(tmp_path / "mine", 3)
     fill(tmp_path / "mine" / "a", 1)

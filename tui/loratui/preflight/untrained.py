@@ -41,6 +41,8 @@ def _too_deep(root: Path, unused: Sequence[Path], *, is_flat: bool) -> Iterator[
             fix = f"move them into {name}"
         elif repeats_of(top.name):
             fix = f"move them into {name}, or give them a numbered folder beside it"
+        elif any(repeats_of(path.name) for path in counts):
+            fix = f"set reg_data_dir to {name} if they are regularisation pictures; else move its folders out of it"
         else:
             fix = f"move them into a folder beside it whose name begins with their repeats, as 1_{name}"
         listed = ", ".join(clean(path.relative_to(top).as_posix()) for path in [*counts][:_SHOWN])
