@@ -67,8 +67,8 @@ def _underscores(told: Sequence[Told], trigger: str) -> Iterator[Finding]:
     yield Finding(
         code="caption.underscores",
         severity="info",
-        what=f"tags in {len(found)} of {len(told)} captions have underscores, as {quoted(example)}: each underscore is a "
-        "token of its own, and base models have read these tags with spaces",
+        what=f"tags in {len(found)} of {len(told)} captions have underscores, as {quoted(example)}: each underscore is "
+        "a token of its own, and base models have read these tags with spaces",
         fix=f"{command} writes spaces, and shows it first" if is_all else "write spaces, where no model wants them so",
         path=str(found[0][0].file),
     )
