@@ -165,6 +165,19 @@ def test_tags_are_counted_and_those_in_every_caption_named(tmp_path: Path) -> No
     assert found["caption.tags_in_all"].what.startswith("in every caption: '1girl', 'blue eyes'; what they name")
 
 
+def test_sentences_that_are_shuffled_are_told(tmp_path: Path) -> None:
+    write_captioned(
+        tmp_path / "1_z", varied(4, "A photo of zorbix{} standing in a field, wearing a red hat. It is noon.")
+    )
+    assert look(tmp_path, shuffle_caption=True)["caption.shuffled_sentences"].what == (
+        "4 of 4 captions are sentences (first: p00.png, p01.png, p02.png), and shuffle_caption cuts them at each ',' "
+        "and mixes the parts"
+    )
+    assert "caption.shuffled_sentences" not in look(tmp_path)
+    write_captioned(tmp_path / "1_z", varied(4, "zorbix{}, standing in a field, red hat, noon"))
+    assert "caption.shuffled_sentences" not in look(tmp_path, shuffle_caption=True)
+
+
 def test_tags_joined_by_underscores_are_told_with_the_command_that_writes_spaces(tmp_path: Path) -> None:
     folder = write_captioned(tmp_path / "1_z", varied(4, "zorbix{}, 1girl, long_hair, blue_eyes, sofa"))
     found = look(tmp_path)["caption.underscores"]

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from loratui.preflight.naming import quoted
-from loratui.preflight.trained_folders import Told
+from loratui.preflight.naming import first, quoted
+from loratui.preflight.trained_folders import Told, TrainedFolder
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
 
@@ -50,6 +50,29 @@ def tag_findings(told: Sequence[Told], separator: str, trigger: str) -> Iterator
             f"told from what {called} names",
             fix=f"remove those that always belong to it, and {called} alone will call them; keep what is to be varied",
         )
+
+
+def shuffled_findings(folders: Sequence[TrainedFolder]) -> Iterator[Finding]:
+    """Yield which sentences are cut at their commas and shuffled, as only tags are meant to be."""
+    for folder in folders:
+        config = folder.subset.config
+        written = [each for each in folder.told if each.file is not None and each.text]
+        cut = [each for each in written if _is_sentence(each.text, config.caption_separator)]
+        if config.shuffle_caption and len(cut) * 2 > len(written):
+            names = first(each.picture.path for each in cut)
+            yield Finding(
+                code="caption.shuffled_sentences",
+                severity="warning",
+                what=f"{len(cut)} of {len(folder.told)} captions are sentences ({names}), and "
+                f"shuffle_caption cuts them at each {quoted(config.caption_separator)} and mixes the parts",
+                fix="set shuffle_caption = false: it is for lists of tags",
+                path=str(cut[0].file),
+            )
+
+
+def _is_sentence(text: str, separator: str) -> bool:
+    parts = _tags(text, separator)
+    return len(parts) > 1 and fmean(len(part.split()) for part in parts) > _MAX_WORDS
 
 
 def _underscores(told: Sequence[Told], trigger: str) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from statistics import median
 
 from loratui.preflight.caption_files import caption_file_findings
 from loratui.preflight.caption_scripts import script_findings
-from loratui.preflight.caption_tags import tag_findings
+from loratui.preflight.caption_tags import shuffled_findings, tag_findings
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.folders import folder_findings
 from loratui.preflight.generic_captions import is_generic, words_of
@@ -54,6 +54,7 @@ def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None
             *trigger_findings(trigger, told, told_reg, separator, counts_tokens=is_clip),
             *(place_findings(trigger, folders, has_word) if is_clip else ()),
             *tag_findings(told, separator, trigger),
+            *shuffled_findings(folders),
             *syntax_findings([*told, *told_reg]),
             *folder_findings(dataset.pictures, folders, config, plan),
         ]
