@@ -1,10 +1,11 @@
 """Reads the caption beside each picture and collects what is worth saying about all of them."""
 
-import codecs
 from pathlib import Path
 
+from loratui_protocol.encodings import is_utf8
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
+from loratui_protocol.foreign_captions import Foreign, foreign_error, foreign_findings
 
 CAPTION_EXTENSIONS = (".txt", ".caption")
 MAX_CAPTION_BYTES = 64 << 10
@@ -24,6 +25,7 @@ class CaptionReader:
         self._enable_wildcard = enable_wildcard
         self._tell_all = tell_all
         self._refused: dict[tuple[str, str], list[tuple[Path, DatasetError]]] = {}
+        self._foreign: list[Foreign] = []
         self._num_read = 0
         self._missing: list[tuple[Path, str]] = []
         self._empty: list[Path] = []
@@ -43,12 +45,18 @@ class CaptionReader:
             return class_tokens
         self._num_read += 1
         try:
-            text = _text(path)
+            content = _content(path)
         except DatasetError as error:
             if not self._tell_all:
                 raise
             self._refused.setdefault((error.code, error.fix), []).append((path, error))
             return ""
+        if not is_utf8(content):
+            self._foreign.append((path, content))
+            if not self._tell_all:
+                raise foreign_error(self._foreign)
+            return ""
+        text = content.decode("utf-8-sig")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines:
             self._empty.append(path)
@@ -62,7 +70,7 @@ class CaptionReader:
     def findings(self, root: Path) -> list[Finding]:
         """Return what there is to say about the captions read so far."""
         total = self._num_read + len(self._missing)
-        findings = [_refusal(refused) for refused in self._refused.values()]
+        findings = [*foreign_findings(self._foreign), *map(_refusal, self._refused.values())]
         if self._missing:
             used = sorted({tokens for _, tokens in self._missing})
             named = ", ".join(repr(tokens) if tokens else "an empty caption" for tokens in used)
@@ -107,7 +115,7 @@ def _extensions(extension: str | None) -> tuple[str, ...]:
     return (extension,) if extension else CAPTION_EXTENSIONS
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_CAPTION_BYTES:
             raise DatasetError(
@@ -115,26 +123,13 @@ def _text(path: Path) -> str:
                 fix="put a sentence or some tags there",
                 code="dataset.caption_too_long",
             )
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"the caption file {path} is not UTF-8 text (byte {error.start})",
-            fix=f"save it as UTF-8{_looks_like(error.object)}",
-            code="dataset.caption_encoding",
-        ) from error
+        return path.read_bytes()
     except OSError as error:
         raise DatasetError(
             f"the caption file {path} can't be read: {error.strerror or error}",
             fix="check its permissions",
             code="dataset.unreadable",
         ) from error
-
-
-def _looks_like(content: bytes) -> str:
-    """Return what else it may be; what is neither is bytes of no text at all."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ": it is UTF-16 now"
-    return "" if b"\0" in content else ": it may be Latin-1 now, as older editors for Windows write it"
 
 
 def _refusal(refused: list[tuple[Path, DatasetError]]) -> Finding:

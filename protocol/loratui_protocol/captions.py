@@ -33,6 +33,11 @@ class Captions:
         """Return a caption with nothing dropped or shuffled; of what there is to choose from the longest."""
         return self._separated(self._chosen(caption, lambda choices: max(choices, key=len)))
 
+    def kept(self, caption: str) -> list[str]:
+        """Return the tags of a caption that are neither shuffled nor left out."""
+        first, _, last = self._split(self._chosen(caption, lambda choices: max(choices, key=len)))
+        return [*first, *last]
+
     @property
     def vary(self) -> bool:
         """Return whether a picture's caption is another one from step to step, but for whole captions dropped."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
+from loratui_protocol.inner_folders import broken_links, inner_folders
 
 PICTURE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _OTHER_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".svg", ".psd")
@@ -83,6 +84,11 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in _files(folder) if path.suffix.lower() in PICTURE_EXTENSIONS)
 
 
+def like_pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures directly in a folder, those of kinds that are not read among them, by name."""
+    return sorted(path for path in _files(folder) if path.suffix.lower() in (*PICTURE_EXTENSIONS, *_OTHER_PICTURES))
+
+
 def masks_in(folder: Path) -> list[Path]:
     """Return the pictures in a folder and in the folders in it, by name."""
     inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
@@ -99,15 +105,17 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator[Finding]:
     """Yield what lies beside the numbered folders and is not trained."""
+    # A link may lead to one of them, or back to where it lies.
+    elsewhere = {path.resolve() for path in (root, *root.resolve().parents, *numbered)}
     for child in children:
-        if child not in numbered and _has_pictures(child):
+        if child not in numbered and child.resolve() not in elsewhere and (count := len(like_pictures_in(child))):
             number, _, words = child.name.partition("_")
             is_number = number.removeprefix("-").isdecimal()
             why = f"means {number} repeats" if is_number else "does not start with a number of repeats"
             yield Finding(
                 code="dataset.folder_skipped",
                 severity="warning",
-                what=f"{child.name} is skipped: its name {why}",
+                what=f"{child.name} is skipped, with {count} pictures: its name {why}",
                 fix=f"rename it to 1_{words if is_number else child.name}",
                 path=str(child),
             )
@@ -119,7 +127,7 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
             fix="move them into one of the folders",
             path=str(root),
         )
-    for folder in numbered:
+    for folder in (root, *numbered):
         yield from _other_kinds(folder)
 
 
@@ -140,23 +148,35 @@ def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
     """Return the error for a folder without pictures; ``key`` names it in the config."""
     here = Counter(path.suffix.lower() or "no extension" for path in _files(root))
     looked_for = ", ".join(PICTURE_EXTENSIONS)
-    fix = f"put pictures there ({looked_for}), or set {key} to the folder that has them"
-    with_pictures = [child for child in children if _has_pictures(child)]
-    if with_pictures and key == "image_dir":
-        fix = f"set image_dir to {with_pictures[0]}"
-    elif with_pictures:
-        first = with_pictures[0].name
-        fix = f"rename {first} to 1_{first} (repeats first), or set train_data_dir to {with_pictures[0]}"
-    else:
-        for child in children:
-            if any(_has_pictures(path) for path in child.iterdir() if path.is_dir() and repeats_of(path.name)):
-                fix = f"set train_data_dir to {child}"
-    found = [*([_counts(here)] if here else []), *(f"{child.name}/" for child in children[:_CHILDREN_SHOWN])]
+    broken = len([*broken_links(root)])
+    found = [
+        *([_counts(here)] if here else []),
+        *([f"{broken} links that lead to nothing"] if broken else []),
+        *(f"{child.name}/" for child in children[:_CHILDREN_SHOWN]),
+    ]
     return DatasetError(
         f"no pictures in {root}: looked for {looked_for}, found {', '.join(found) or 'nothing'}",
-        fix=fix,
+        fix=_where_they_are(root, key)
+        or f"put pictures there ({looked_for}), or set {key} to the folder that has them",
         code="dataset.empty",
     )
+
+
+def _where_they_are(root: Path, key: str) -> str:
+    """Return what to do if the pictures lie deeper inside, nothing if there are none."""
+    inside = [folder for folder in inner_folders(root) if _has_pictures(folder)]
+    if not inside:
+        return ""
+    if key == "image_dir":
+        return f"set image_dir to {inside[0]}"
+    if child := next((folder for folder in inside if folder.parent == root), None):
+        return f"rename {child.name} to 1_{child.name} (repeats first), or set train_data_dir to {child}"
+    if numbered := next((folder for folder in inside if repeats_of(folder.name)), None):
+        return f"set train_data_dir to {numbered.parent}"
+    top = root / inside[0].relative_to(root).parts[0]
+    if repeats_of(top.name):
+        return f"move the pictures of {inside[0]} into {top}"
+    return f"set train_data_dir to {inside[0]}"
 
 
 def _counts(extensions: Counter[str]) -> str:

@@ -81,6 +81,7 @@ def test_folders_without_a_number_and_loose_pictures_are_reported(tmp_path: Path
     skipped = [found for found in dataset.findings if found.code == "dataset.folder_skipped"]
     assert [Path(found.path).name for found in skipped] == ["0_zero", "cat"]
     assert skipped[1].fix == "rename it to 1_cat"
+    assert skipped[1].what.startswith("cat is skipped, with 1 pictures: ")
     assert finding(dataset, "dataset.loose_pictures").what.startswith("1 pictures")
 
 
@@ -90,6 +91,9 @@ def test_pictures_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None
         (tmp_path / "2_dog" / name).write_bytes(b"x")
     assert "1 .gif, 2 .heic" in finding(scan(tmp_path), "dataset.kind_skipped").what
     assert "1 .gif, 2 .heic" in finding(scan(tmp_path / "2_dog"), "dataset.kind_skipped").what
+    for name in ("b.heic", "c.HEIC", "d.gif"):
+        (tmp_path / "2_dog" / name).rename(tmp_path / name)
+    assert "1 .gif, 2 .heic" in finding(scan(tmp_path), "dataset.kind_skipped").what
 
 
 def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
@@ -123,6 +127,16 @@ def test_an_unnumbered_or_too_deep_folder_is_named_in_the_fix(tmp_path: Path) ->
     assert "rename dog to 1_dog" in refusal(tmp_path / "one").fix
     make(tmp_path / "two" / "img" / "3_dog" / "a.png")
     assert refusal(tmp_path / "two").fix == f"set train_data_dir to {tmp_path / 'two' / 'img'}"
+    make(tmp_path / "three" / "10_dog" / "a" / "b" / "a.png")
+    folder = tmp_path / "three" / "10_dog"
+    assert refusal(tmp_path / "three").fix == f"move the pictures of {folder / 'a' / 'b'} into {folder}"
+    make(tmp_path / "four" / "a" / "b" / "a.png")
+    assert refusal(tmp_path / "four").fix == f"set train_data_dir to {tmp_path / 'four' / 'a' / 'b'}"
+
+
+def test_a_folder_of_links_that_lead_to_nothing_is_told_apart_from_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to("gone.png")
+    assert refusal(tmp_path).what.endswith("found 1 links that lead to nothing")
 
 
 def test_every_unreadable_picture_is_named(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from loratui.preflight.captioned import captioned_pictures
 from loratui.preflight.changes import CreateFile
 from loratui.preflight.draft_marks import Draft
 from loratui.preflight.edits import apply, undo
-from loratui.preflight.encodings import guessed
 from loratui_protocol.caption_files import MAX_CAPTION_BYTES
 from loratui_protocol.dataset import scan
+from loratui_protocol.encodings import guessed
 from loratui_protocol.errors import DatasetError
 from support.small_dataset import write_small_dataset
 from support.trees import tree

@@ -165,7 +165,82 @@ def test_tags_are_counted_and_those_in_every_caption_named(tmp_path: Path) -> No
     assert found["caption.tags_in_all"].what.startswith("in every caption: '1girl', 'blue eyes'; what they name")
 
 
+def test_sentences_that_are_shuffled_are_told(tmp_path: Path) -> None:
+    write_captioned(
+        tmp_path / "1_z", varied(4, "A photo of zorbix{} standing in a field, wearing a red hat. It is noon.")
+    )
+    assert look(tmp_path, shuffle_caption=True)["caption.shuffled_sentences"].what == (
+        "4 of 4 captions are sentences (first: p00.png, p01.png, p02.png), and shuffle_caption cuts them at each ',' "
+        "and mixes the parts"
+    )
+    assert "caption.shuffled_sentences" not in look(tmp_path)
+    write_captioned(tmp_path / "1_z", varied(4, "zorbix{}, standing in a field, red hat, noon"))
+    assert "caption.shuffled_sentences" not in look(tmp_path, shuffle_caption=True)
+
+
+def test_tags_joined_by_underscores_are_told_with_the_command_that_writes_spaces(tmp_path: Path) -> None:
+    folder = write_captioned(tmp_path / "1_z", varied(4, "zorbix{}, 1girl, long_hair, blue_eyes, sofa"))
+    found = look(tmp_path)["caption.underscores"]
+    assert found.what.startswith("tags in 4 of 4 captions have underscores, as 'long_hair': ")
+    assert found.fix.startswith(f"loratui caption {folder} --replace _ ' '")
+    # A command that would spoil others is not told.
+    write_captioned(tmp_path / "1_z", varied(4, "zorbix{}, score_9, long_hair, o_o, sofa"))
+    assert "--replace" not in look(tmp_path)["caption.underscores"].fix
+    for tags in ("score_9, rating_safe, o_o, sofa", "long_hair, 1girl, sofa, grass", "long hair, 1girl, sofa, grass"):
+        write_captioned(tmp_path / "1_z", varied(4, f"zorbix{{}}, {tags}"))
+        assert "caption.underscores" not in look(tmp_path, trigger_word="long_hair")
+
+
 def test_sentences_are_not_taken_for_tags(tmp_path: Path) -> None:
     sentence = "Photo of zorbix, a woman with short hair, wearing a blue sweater, smiling, number {}."
     write_captioned(tmp_path / "1_z", varied(5, sentence))
     assert not look(tmp_path).keys() & {"caption.tags", "caption.tags_in_all"}
+
+
+# --- what is no description -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("caption", "kind", "part"),
+    [
+        ("zorbix, <lora:detail:0.8>, in a field", "names of LoRAs", "<lora:detail:0.8>"),
+        ("(zorbix in red:1.3), in a field", "weights", "(zorbix in red:1.3)"),
+        ("zorbix, ((masterpiece)), in a field", "weights", "((masterpiece))"),
+        ("zorbix in a {red|blue} hat", "choices", "{red|blue}"),
+        ("zorbix in a __color__ hat", "choices", "__color__"),
+        ("zorbix, embedding:easyneg, in a field", "embeddings", "embedding:easyneg"),
+        ("zorbix BREAK in a field", "words for a program", "BREAK"),
+        ("zorbix \\(toy\\) in a field", "escaped brackets", "\\("),
+        ("# about the third one", "comments", "# about the third one"),
+        ("zorbix &amp; a dog", "HTML", "&amp;"),
+        ('{"caption": "zorbix"}', "JSON", '{"'),
+    ],
+)
+def test_what_is_meant_for_a_program_is_told_since_it_is_trained_as_it_stands(
+    tmp_path: Path, caption: str, kind: str, part: str
+) -> None:
+    write_captioned(tmp_path / "1_z", {"a": LONG, "b": caption})
+    found = look(tmp_path)["caption.prompt_syntax"]
+    assert found.what == (
+        f"1 of 2 captions hold what is no description: {kind} in 1, as {part!r} in b. It is trained letter by letter"
+    )
+    assert found.path.endswith("b.txt")
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "zorbix_(toy), >_<, a break at 12:30 (16:9), looking [up]",
+        "a sign that says <3 & nothing else; 2 > 1",
+        "the #1 zorbix (a toy: see the first)",
+        "\U0001f600 smiling, \u05e9\u05dc\u05d5\u05dd",
+    ],
+)
+def test_marks_that_people_write_are_no_syntax(tmp_path: Path, caption: str) -> None:
+    write_captioned(tmp_path / "1_z", {"a": caption})
+    assert "caption.prompt_syntax" not in look(tmp_path)
+
+
+def test_choices_are_meant_where_wildcards_are_on(tmp_path: Path) -> None:
+    write_captioned(tmp_path / "1_z", {"a": "zorbix in a {red|blue} hat"})
+    assert "caption.prompt_syntax" not in look(tmp_path, enable_wildcard=True)

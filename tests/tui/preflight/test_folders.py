@@ -1,6 +1,7 @@
 """How often each picture is shown, what outweighs what, what is not read, and whether there are enough."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,87 @@ def test_pictures_deeper_inside_are_told_and_masks_are_none(tmp_path: Path) -> N
     assert "dataset.inner_skipped" not in look(tmp_path, masked_loss=True, conditioning_data_dir=str(masks))
 
 
+def skipped(root: Path, **settings: Any) -> list[tuple[str, str]]:
+    """Return what is said of pictures that are not read: the fact and the fix."""
+    return [(each.what, each.fix) for each in look_all(root, **settings) if each.code == "dataset.inner_skipped"]
+
+
+def test_pictures_at_any_depth_are_counted_and_their_folders_named(tmp_path: Path) -> None:
+    fill(tmp_path / "2_z", 3)
+    fill(tmp_path / "2_z" / "one" / "two" / "three", 4)
+    fill(tmp_path / "5_y" / "only deep", 2)
+    (tmp_path / "raw" / "camera").mkdir(parents=True)
+    (tmp_path / "raw" / "camera" / "a.HEIC").write_bytes(b"x")
+    assert skipped(tmp_path) == [
+        (
+            "4 pictures in folders inside 2_z are not read (first: one/two/three)",
+            "move them into 2_z, or give them a numbered folder beside it",
+        ),
+        (
+            "2 pictures in folders inside 5_y are not read (first: only deep)",
+            "move them into 5_y, or give them a numbered folder beside it",
+        ),
+        (
+            "1 pictures in folders inside raw are not read (first: camera)",
+            "move them into a folder beside it whose name begins with their repeats, as 1_raw",
+        ),
+    ]
+
+
+def test_a_folder_of_numbered_folders_beside_them_may_be_one_of_regularisation_pictures(tmp_path: Path) -> None:
+    fill(tmp_path / "2_z", 3)
+    fill(tmp_path / "reg" / "1_dog", 2)
+    assert [fix for _, fix in skipped(tmp_path)] == [
+        "set reg_data_dir to reg if they are regularisation pictures; else move its folders out of it"
+    ]
+    assert skipped(tmp_path, reg_data_dir=str(tmp_path / "reg")) == []
+
+
+def test_pictures_in_folders_of_a_flat_one_are_counted_together(tmp_path: Path) -> None:
+    fill(tmp_path / "mine", 3)
+    fill(tmp_path / "mine" / "a", 1)
+    fill(tmp_path / "mine" / "b" / "c", 2)
+    told = ("3 pictures in folders inside mine are not read (first: a, b/c)", "move them into mine")
+    assert skipped(tmp_path / "mine") == [told]
+    subsets = (Subset(image_dir=str(tmp_path / "mine")),)
+    assert skipped(None, datasets=(DatasetConfig(subsets=subsets),)) == [told]
+    # What another subset trains is not skipped; what lies in it is told once, of that one.
+    fill(tmp_path / "mine" / "a" / "x", 1)
+    both = (*subsets, Subset(image_dir=str(tmp_path / "mine" / "a")))
+    assert [what for what, _ in skipped(None, datasets=(DatasetConfig(subsets=both),))] == [
+        "2 pictures in folders inside mine are not read (first: b/c)",
+        "1 pictures in folders inside a are not read (first: x)",
+    ]
+
+
+def test_a_link_that_leads_back_hides_nothing_and_is_nothing(tmp_path: Path) -> None:
+    fill(tmp_path / "data" / "2_z", 3)
+    fill(tmp_path, 1)
+    before = look_all(tmp_path / "data")
+    for name, to in (("2_z/loop", "."), ("2_z/up", ".."), ("2_z/top", tmp_path), ("again", "2_z"), ("self", ".")):
+        (tmp_path / "data" / name).symlink_to(to)
+    assert look_all(tmp_path / "data") == before
+    fill(tmp_path / "elsewhere" / "deep", 2)
+    (tmp_path / "data" / "2_z" / "more").symlink_to(tmp_path / "elsewhere")
+    assert [what for what, _ in skipped(tmp_path / "data")] == [
+        "2 pictures in folders inside 2_z are not read (first: more/deep)"
+    ]
+
+
+def test_links_that_lead_to_nothing_are_counted_and_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "2_z", 3)
+    (folder / "gone.png").symlink_to("/nowhere/gone.png")
+    (folder / "round.png").symlink_to("round.png")
+    (tmp_path / "5_y").symlink_to("old")
+    (folder / ".hidden").symlink_to("nowhere")
+    found = look(tmp_path)["dataset.broken_link"]
+    assert (found.severity, found.path) == ("warning", str(tmp_path / "5_y"))
+    assert found.what == (
+        "3 links lead to nothing, and are not read "
+        "(first: 5_y -> old, 2_z/gone.png -> /nowhere/gone.png, 2_z/round.png -> round.png)"
+    )
+
+
 def test_a_flat_folder_is_told_what_it_means(tmp_path: Path) -> None:
     fill(tmp_path / "mine", 3)
     found = look(tmp_path / "mine", trigger_word="zorbix")["dataset.flat"]
@@ -105,7 +187,7 @@ def test_numbers_that_are_no_count_of_repeats_are_told(tmp_path: Path) -> None:
     fill(tmp_path / "0_zero", 2)
     found = look(tmp_path)
     assert "2,024 repeats" in found["dataset.repeats"].what
-    assert found["dataset.folder_skipped"].what == "0_zero is skipped: its name means 0 repeats"
+    assert found["dataset.folder_skipped"].what == "0_zero is skipped, with 2 pictures: its name means 0 repeats"
     assert found["dataset.folder_skipped"].fix == "rename it to 1_zero"
 
 

@@ -1,9 +1,11 @@
 """A trigger word is one that can be taught, and it is in every caption as it is written."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from loratui.cli import main
 from support.captioned import look, write_captioned
 
 PLACES = ("a field", "a forest", "a street", "a kitchen", "the snow", "the rain")
@@ -40,6 +42,7 @@ def test_one_that_is_nowhere_is_told_with_the_setting_that_puts_it_everywhere(tm
     found = look(with_trigger(tmp_path), trigger_word="quuxol")
     assert triggers(found) == {"trigger_missing"}
     assert 'set caption_prefix = "quuxol,"' in found["caption.trigger_missing"].fix
+    assert f"loratui check {tmp_path / '1_z'} --fix --trigger quuxol" in found["caption.trigger_missing"].fix
     assert triggers(look(tmp_path, trigger_word="quuxol", caption_prefix="quuxol,")) == set()
 
 
@@ -63,11 +66,32 @@ def test_the_folders_words_count_for_pictures_without_a_caption(tmp_path: Path) 
     assert triggers(look(tmp_path, trigger_word="zorbix")) == set()
 
 
-@pytest.mark.parametrize("trigger", ["dog", "woman", "wizard", "Dog"])
+@pytest.mark.parametrize("trigger", ["dog", "woman", "wizard", "Dog", "armchair"])
 def test_a_word_that_the_base_knows_is_no_good_trigger(tmp_path: Path, trigger: str) -> None:
     found = look(with_trigger(tmp_path, trigger=trigger), trigger_word=trigger)["caption.trigger_common"]
     assert found.severity == "warning"
     assert "of 49,408" in found.what
+
+
+@pytest.mark.parametrize("trigger", ["woman", "armchair", "fantasy art"])
+def test_that_a_word_is_known_and_that_no_caption_has_it_are_both_told(tmp_path: Path, trigger: str) -> None:
+    assert triggers(look(with_trigger(tmp_path), trigger_word=trigger)) == {"trigger_common", "trigger_missing"}
+
+
+def test_a_folder_is_checked_for_the_trigger_that_is_given_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_trigger(tmp_path)
+    assert main(["check", str(tmp_path), "--trigger", "woman", "--json"]) == 0
+    codes = {each["code"] for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert {"caption.trigger_common", "caption.trigger_missing"} <= codes
+    assert main(["check", str(tmp_path), "--trigger", "zorbix", "--json"]) == 0
+    assert "caption.trigger" not in capsys.readouterr().out
+
+
+def test_a_word_that_has_the_trigger_in_it_is_another_word(tmp_path: Path) -> None:
+    found = look(with_trigger(tmp_path, trigger="risks"), trigger_word="sks")
+    assert triggers(found) == {"trigger_missing"}
 
 
 @pytest.mark.parametrize("trigger", ["sks", "ohwx", "zorbix", "sks dog"])
@@ -113,3 +137,65 @@ def test_what_every_caption_begins_with_is_suggested_where_no_trigger_is_set(tmp
 def test_an_ordinary_beginning_is_not_suggested(tmp_path: Path, start: str) -> None:
     write_captioned(tmp_path / "1_z", {f"p{n}": f"{start} in {place}, noon" for n, place in enumerate(PLACES)})
     assert "caption.trigger_unset" not in look(tmp_path)
+
+
+# --- where it stands --------------------------------------------------------------------------------------------------
+
+
+def tagged(tmp_path: Path, caption: str) -> Path:
+    write_captioned(tmp_path / "1_z", {f"p{n}": caption.format(place) for n, place in enumerate(PLACES)})
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("caption", "settings", "severity"),
+    [
+        ("1girl, solo, zorbix, {}", {"shuffle_caption": True, "keep_tokens": 1}, "info"),
+        ("zorbix, 1girl, {}", {"shuffle_caption": True}, "info"),
+        ("1girl, zorbix woman, {}", {"caption_tag_dropout_rate": 0.2}, "warning"),
+    ],
+)
+def test_a_trigger_among_tags_that_move_or_are_left_out_is_told(
+    tmp_path: Path, caption: str, settings: dict, severity: str
+) -> None:
+    found = look(tagged(tmp_path, caption), trigger_word="zorbix", **settings)["caption.trigger_not_kept"]
+    assert found.severity == severity
+    assert found.what.startswith("in 6 of 6 captions the trigger 'zorbix' is not among the tags that stay in place")
+    assert found.fix == "begin each caption with it, and set keep_tokens = 1"
+
+
+@pytest.mark.parametrize(
+    ("caption", "settings"),
+    [
+        ("1girl, zorbix, {}", {}),
+        ("zorbix, 1girl, {}", {"shuffle_caption": True, "keep_tokens": 1}),
+        ("1girl, {}, zorbix ||| solo", {"caption_tag_dropout_rate": 0.2, "keep_tokens_separator": "|||"}),
+        ("1girl, {}", {"shuffle_caption": True, "caption_prefix": "zorbix,", "keep_tokens": 1}),
+    ],
+)
+def test_one_that_stays_in_place_is_not(tmp_path: Path, caption: str, settings: dict) -> None:
+    assert triggers(look(tagged(tmp_path, caption), trigger_word="zorbix", **settings)) == set()
+
+
+def test_a_folders_name_that_captions_make_unused_is_told(tmp_path: Path) -> None:
+    folder = write_captioned(tmp_path / "10_ohwx woman", {f"p{n}": f"a photo in {at}" for n, at in enumerate(PLACES)})
+    found = look(tmp_path)["caption.folder_words"]
+    assert found.what == (
+        "the folder's name says 'ohwx woman', and every picture in it has a caption of its own: then the name teaches "
+        "nothing, and 'ohwx' is in none of the 6 captions"
+    )
+    assert {"trigger_missing"} <= triggers(look(tmp_path, trigger_word="ohwx"))
+    # Captions that name something else, or the same, leave nothing to be said of it.
+    assert "caption.folder_words" not in look(tmp_path, trigger_word="photo")
+    (folder / "p0.txt").write_text("a photo of Ohwx", "utf-8")
+    assert "caption.folder_words" not in look(tmp_path)
+    folder.rename(tmp_path / "10_photos")
+    assert "caption.folder_words" not in look(tmp_path)
+
+
+def test_the_folders_words_are_suggested_where_they_are_all_that_pictures_are_told(tmp_path: Path) -> None:
+    folder = write_captioned(tmp_path / "10_ohwx woman", {"a": None, "b": None})
+    assert look(tmp_path)["caption.trigger_unset"].fix.startswith('set trigger_word = "ohwx woman"')
+    assert triggers(look(tmp_path, trigger_word="ohwx woman")) == set()
+    folder.rename(tmp_path / "10_woman")
+    assert triggers(look(tmp_path)) == set()

@@ -13,10 +13,10 @@ from loratui.preflight.captioned import Captioned, captioned_pictures
 from loratui.preflight.changes import Edit
 from loratui.preflight.draft_marks import Draft, unreviewed
 from loratui.preflight.edits import undo
-from loratui.preflight.encodings import guessed
 from loratui.preflight.fixes import move_captions
 from loratui.preflight.undo_records import has_records
 from loratui_protocol.caption_files import MAX_CAPTION_BYTES
+from loratui_protocol.encodings import guessed
 from loratui_protocol.errors import UsageError
 from loratui_protocol.harmless import clean
 

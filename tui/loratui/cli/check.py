@@ -58,7 +58,7 @@ def check(arguments: Arguments) -> int:
     for path in arguments.path:
         edits += fix_dataset(path, arguments) if arguments.fix else ()
         try:
-            found, checked = _check_path(path, is_quiet=arguments.json)
+            found, checked = _check_path(path, arguments)
         except UsageError:
             raise
         except DatasetRefusedError as error:
@@ -107,10 +107,10 @@ def _verdict(findings: list[Finding]) -> str:
     return f"{said}{told}" + (f"; {fixable} of what was found --fix can set right, shown first" if fixable else "")
 
 
-def _check_path(path: Path, *, is_quiet: bool) -> tuple[list[Finding], Checked | None]:
-    progress = picture_progress(is_quiet=is_quiet)
+def _check_path(path: Path, arguments: Arguments) -> tuple[list[Finding], Checked | None]:
+    progress = picture_progress(is_quiet=arguments.json)
     if path.is_dir():
-        return check_folder(path, progress)[1], None
+        return check_folder(path, progress, trigger=arguments.trigger)[1], None
     if not path.exists():
         raise UsageError(f"{path} does not exist", fix="give a config or a folder of pictures", code="usage.path")
     checked = check_config(path, progress=progress)

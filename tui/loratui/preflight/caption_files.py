@@ -1,5 +1,6 @@
 """Caption files as they lie in their folders: which belong to no picture, have names that are not read, or are two."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -56,6 +57,14 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
             "name each as its picture, or remove it",
             orphans[0],
         )
+    named_so = [path for picture in pictures for ext in looked_for if (path := picture.with_suffix(ext)).is_dir()]
+    if named_so:
+        yield _warning(
+            "caption.is_folder",
+            f"{len(named_so)} folders have the name of a caption ({first(named_so)}): nothing in them is read",
+            "put the caption in a file of that name",
+            named_so[0],
+        )
     yield from _twice(folder, extensions)
 
 
@@ -106,11 +115,10 @@ def _contents(folder: TrainedFolder) -> Iterator[Finding]:
     unseen = [told for told in folder.told if told.file is not None and _has_unseen(told)]
     if unseen and unseen[0].file is not None:
         names = first(told.file for told in unseen if told.file is not None)
-        is_utf16 = any("\0" in told.picture.caption for told in unseen)
         yield _warning(
             "caption.unseen_characters",
-            f"{len(unseen)} captions hold control characters or ones that turn or hide text ({names}); each is a token"
-            + (" or more, and NULs are what UTF-16 leaves" if is_utf16 else ""),
+            f"{len(unseen)} captions hold control characters or ones that turn or hide text ({names}); each is a token "
+            "or more",
             "write them anew, as plain UTF-8 text",
             unseen[0].file,
         )
@@ -135,7 +143,8 @@ def _drafts(folder: TrainedFolder) -> Iterator[Finding]:
         yield _warning(
             "caption.draft",
             f"{len(files)} of {len(folder.told)} captions are drafts by {models} that nobody has read ({first(files)})",
-            "read them and correct what is wrong, then say so: loratui caption DIR --review",
+            "read them and correct what is wrong, then say so: "
+            f"loratui caption {shlex.quote(clean(str(folder.path)))} --review",
             files[0],
         )
 

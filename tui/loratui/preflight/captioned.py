@@ -1,17 +1,16 @@
 """The pictures of a dataset's folder with the caption files that lie beside them, as edits need them."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from loratui.preflight.places import opened
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS, MAX_CAPTION_BYTES
 from loratui_protocol.dataset_folders import folders, pictures_in
+from loratui_protocol.encodings import is_utf8
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.harmless import clean
-
-_NAMES_SHOWN = 3
+from loratui_protocol.foreign_captions import foreign_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +87,13 @@ def caption_texts(files: Iterable[Path]) -> dict[Path, tuple[bytes, str]]:
     texts, foreign = {}, []
     for path in files:
         content = caption_bytes(path)
-        try:
+        if is_utf8(content):
             texts[path] = content, content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            foreign.append(path)
+        else:
+            foreign.append((path, content))
     if foreign:
-        raise DatasetError(
-            f"{len(foreign)} captions are not UTF-8 text: nothing was changed (first: {named(foreign)})",
-            fix=f"loratui check {foreign[0].parent} --fix writes them anew",
-            code="dataset.caption_encoding",
-        )
+        error = foreign_error(foreign)
+        raise DatasetError(f"nothing was changed: {error.what}", fix=error.fix, code=error.code)
     return texts
 
 
@@ -117,11 +113,6 @@ def caption_bytes(path: Path) -> bytes:
         fix="put a sentence or some tags there",
         code="dataset.caption_too_long",
     )
-
-
-def named(paths: Sequence[Path]) -> str:
-    """Return the names of the first few files."""
-    return ", ".join(clean(path.name, 80) for path in paths[:_NAMES_SHOWN])
 
 
 def _caption_of(picture: Path, extensions: Iterable[str]) -> Path | None:

@@ -6,14 +6,16 @@ from statistics import median
 
 from loratui.preflight.caption_files import caption_file_findings
 from loratui.preflight.caption_scripts import script_findings
-from loratui.preflight.caption_tags import tag_findings
+from loratui.preflight.caption_tags import shuffled_findings, tag_findings
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.folders import folder_findings
 from loratui.preflight.generic_captions import is_generic, words_of
 from loratui.preflight.naming import first, quoted
+from loratui.preflight.prompt_syntax import syntax_findings
 from loratui.preflight.trained_folders import Told, told_once, trained_folders
 from loratui.preflight.trains_on import trains_on_findings
-from loratui.preflight.triggers import trigger_findings
+from loratui.preflight.trigger_places import place_findings
+from loratui.preflight.triggers import has_word, trigger_findings
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset
@@ -50,7 +52,10 @@ def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None
             *(_too_long([*told, *told_reg], config.max_token_length or _CHUNK_TOKENS) if is_clip else ()),
             *(script_findings([*told, *told_reg]) if is_clip else ()),
             *trigger_findings(trigger, told, told_reg, separator, counts_tokens=is_clip),
+            *(place_findings(trigger, folders, has_word) if is_clip else ()),
             *tag_findings(told, separator, trigger),
+            *shuffled_findings(folders),
+            *syntax_findings([*told, *told_reg]),
             *folder_findings(dataset.pictures, folders, config, plan),
         ]
         # A folder that two datasets share is spoken of once.

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from loratui.domain.formatting import size
 from loratui.preflight.draft_marks import FILE_NAME
-from loratui.preflight.encodings import guessed, is_utf8
+from loratui_protocol.encodings import guessed, is_utf8
 from loratui_protocol.harmless import clean
 
 _LINE_CHARS = 1000

@@ -14,7 +14,6 @@ from loratui.preflight.caption_edits import Wishes, caption_edit
 from loratui.preflight.caption_words import has_trigger
 from loratui.preflight.captioned import Captioned, Pictures, caption_bytes
 from loratui.preflight.changes import Change, Edit, WriteFile
-from loratui.preflight.encodings import guessed, is_utf8
 from loratui.preflight.facts import Fault
 from loratui.preflight.kept_marks import with_marks
 from loratui.preflight.places import side_folder
@@ -22,6 +21,7 @@ from loratui.preflight.relocation import relocated, with_captions
 from loratui.preflight.stray_captions import elsewhere, oddly_named, orphans
 from loratui.preflight.workers import Wanted, measure_all
 from loratui_protocol.dataset_folders import pictures_in, repeats_of
+from loratui_protocol.encodings import guessed, is_utf8
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
 """What no name may have on one system or another."""

@@ -1,5 +1,6 @@
 """Folders and their repeats: how often each picture is shown, what outweighs what, and whether there are enough."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,10 @@ from pathlib import Path
 
 from loratui.preflight.naming import first
 from loratui.preflight.trained_folders import TrainedFolder
+from loratui.preflight.untrained import untrained_findings
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
-from loratui_protocol.dataset_folders import pictures_in, repeats_of
+from loratui_protocol.dataset_folders import repeats_of
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
@@ -32,6 +34,7 @@ def folder_findings(
     pictures: Sequence[Picture], folders: Sequence[TrainedFolder], config: TrainingConfig, plan: Plan | None
 ) -> Iterator[Finding]:
     """Yield what there is to say of folders and counts; without a plan nothing about a whole run."""
+    yield from untrained_findings(folders)
     yield from _layout(folders, config)
     if all(picture.is_reg for picture in pictures):
         return
@@ -45,22 +48,7 @@ def folder_findings(
 
 
 def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterator[Finding]:
-    """Yield pictures that lie too deep to be read, folders without a number, and numbers that are no repeats."""
-    used = {folder.path for folder in folders}
-    masks = {folder.subset.config.conditioning_data_dir for folder in folders}
-    for path in sorted(used):
-        children = [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]
-        unused = [child for child in children if child not in used and str(child) not in masks]
-        inside = {child: found for child in sorted(unused) if (found := pictures_in(child))}
-        if inside:
-            yield Finding(
-                code="dataset.inner_skipped",
-                severity="warning",
-                what=f"{sum(map(len, inside.values()))} pictures in folders inside {clean(path.name)} are not read "
-                f"({first(inside)})",
-                fix=f"move them into {clean(path.name)}, or give them a numbered folder beside it",
-                path=str(next(iter(inside))),
-            )
+    """Yield folders without a number, and numbers that are no repeats."""
     if config.datasets:
         return
     for folder in folders:
@@ -72,7 +60,8 @@ def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterato
                 severity="info",
                 what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its {len(folder.told)} "
                 "pictures once, and one without a caption has none; sd-scripts reads only folders as 10_zorbix",
-                fix="to show each 10 times: loratui check DIR --fix --repeats 10, which makes a folder 10_name",
+                fix=f"to show each 10 times: loratui check {shlex.quote(clean(str(folder.path)))} --fix --repeats 10 "
+                "makes a numbered folder in it",
                 path=str(folder.path),
             )
         elif named[0] > _MANY_REPEATS and folder.path != root:

@@ -10,6 +10,7 @@ from loratui_protocol.captions import Captions
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset, Picture
 from loratui_protocol.dataset_folders import repeats_of
+from loratui_protocol.encodings import is_utf8
 from loratui_protocol.subsets import TrainedSubset, subsets_of
 
 
@@ -77,7 +78,6 @@ def _marks(file: Path | None) -> dict[str, bool]:
         content = file.read_bytes() if file.stat().st_size <= MAX_CAPTION_BYTES else None
         if content is None:
             return {"is_readable": False}
-        content.decode()
-        return {"has_bom": content.startswith(codecs.BOM_UTF8)}
-    except (OSError, ValueError):
+        return {"is_readable": is_utf8(content), "has_bom": content.startswith(codecs.BOM_UTF8)}
+    except OSError:
         return {"is_readable": False}

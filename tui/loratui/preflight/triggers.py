@@ -2,13 +2,16 @@
 
 import difflib
 import functools
+import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from loratui.preflight.caption_scripts import foreign_script
-from loratui.preflight.clip_tokens import token_id, word_tokens, words
+from loratui.preflight.clip_tokens import word_tokens, words
 from loratui.preflight.generic_captions import is_generic
+from loratui.preflight.known_words import known_ids
 from loratui.preflight.naming import first, quoted
 from loratui.preflight.trained_folders import Told
 from loratui_protocol.findings import Finding, Severity
@@ -16,8 +19,6 @@ from loratui_protocol.harmless import clean
 
 _BEFORE, _BEHIND = r"(?<![^\W_])", r"(?![^\W_])"
 """No letter or digit; an underscore, as in zorbix_(toy), is a word of its own to CLIP."""
-_COMMON_ID = 40_000
-"""Tokens below it are ordinary words and parts of them; of the last 9,000 most are rare: sks is 48136."""
 _MAX_TOKENS = 3
 _ALIKE = 0.8
 _WORDS_SEARCHED = 300
@@ -41,7 +42,7 @@ def trigger_findings(
     if counts_tokens:
         yield from _as_a_word(trigger)
     yield from _in_captions(trigger, told)
-    stray = [each for each in told_reg if _has(trigger, each.text)]
+    stray = [each for each in told_reg if has_word(trigger, each.text)]
     if stray:
         yield _finding(
             "caption.trigger_in_reg",
@@ -56,6 +57,15 @@ def trigger_findings(
 def _unset(told: Sequence[Told], separator: str) -> Iterator[Finding]:
     """Suggest what captions begin with, where there are enough of them and all do."""
     texts = {each.text for each in told if each.file is not None}
+    named = {each.text for each in told}
+    if not texts and len(named) == 1 and not known_ids(text := named.pop()) and text:
+        yield Finding(
+            code="caption.trigger_unset",
+            severity="info",
+            what=f"every picture is told to be {quoted(text)}, as the folder is called, and no trigger_word is set: "
+            "nobody who has the file is told",
+            fix=f"set trigger_word = {_toml(text)} if that calls the concept",
+        )
     if len(texts) < _MIN_TEXTS:
         return
     starts = {text.split(separator)[0].strip() for text in texts}
@@ -88,9 +98,7 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
             fix="write a made-up word in Latin letters, in the captions too",
         )
         return
-    ids = [token_id(of_word[0]) for of_word in tokens if len(of_word) == 1]
-    known = [number for number in ids if number is not None and number < _COMMON_ID]
-    if tokens and len(known) == len(tokens):
+    if known := known_ids(trigger):
         is_one = len(tokens) == 1
         numbers = " and ".join(f"{number:,}" for number in known)
         yield Finding(
@@ -111,7 +119,8 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
 
 
 def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
-    lacking = [each for each in told if not _has(trigger, each.text)]
+    command = _command(trigger, told) if told else ""
+    lacking = [each for each in told if not has_word(trigger, each.text)]
     spelled = {each.picture.path: other for each in lacking if (other := _otherwise(trigger, each.text))}
     is_in_case = {path: other.casefold() == trigger.casefold() for path, other in spelled.items()}
     in_case = [each for each in lacking if is_in_case.get(each.picture.path) is True]
@@ -130,7 +139,7 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
                 severity,
                 f"{len(group)} of {len(told)} captions spell the trigger {quoted(trigger)} as {shown} "
                 f"({first(each.file or each.picture.path for each in group)}): {means}",
-                f"write {clean(trigger)} everywhere: loratui check CONFIG --fix shows it and does it",
+                f"write {clean(trigger)} everywhere: {command} shows it and does it",
                 group,
             )
     missing = [each for each in lacking if each.picture.path not in spelled]
@@ -139,8 +148,7 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
             "caption.trigger_missing",
             "warning",
             f"the trigger {quoted(trigger)} is in none of the {len(told)} captions: nothing teaches it",
-            f"begin every caption with it, as loratui check CONFIG --fix does, or set caption_prefix = "
-            f"{_toml(trigger + ',')}",
+            f"begin every caption with it, as {command} does, or set caption_prefix = {_toml(trigger + ',')}",
             missing,
         )
     elif missing:
@@ -149,12 +157,13 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
             "caption.trigger_not_in_all",
             "warning",
             f"{len(missing)} of {len(told)} captions lack the trigger {quoted(trigger)} ({names})",
-            "begin them with it",
+            f"begin them with it, as {command} does",
             missing,
         )
 
 
-def _has(trigger: str, text: str) -> bool:
+def has_word(trigger: str, text: str) -> bool:
+    """Return whether it is in a text as it is written, and not as a part of other words."""
     return re.search(rf"{_BEFORE}{re.escape(trigger)}{_BEHIND}", text) is not None
 
 
@@ -184,6 +193,11 @@ def _is_near(word: str, trigger: str) -> bool:
 
 def _squashed(text: str) -> str:
     return re.sub(r"[\W_]+", "", text)
+
+
+def _command(trigger: str, told: Sequence[Told]) -> str:
+    folder = os.path.commonpath([each.picture.path.parent for each in told]) or "."
+    return f"loratui check {shlex.quote(clean(folder))} --fix --trigger {shlex.quote(clean(trigger))}"
 
 
 def _toml(text: str) -> str:

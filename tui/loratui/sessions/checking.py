@@ -111,8 +111,12 @@ def check_config(
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
 
 
-def check_folder(folder: Path, progress: Progress | None = None) -> tuple[Dataset, list[Finding]]:
+def check_folder(
+    folder: Path, progress: Progress | None = None, *, trigger: str | None = None
+) -> tuple[Dataset, list[Finding]]:
     """Return a folder's pictures and what there is to say of them, whatever they will be trained with.
+
+    ``trigger`` None: which word is to call the concept isn't known.
 
     Raises:
         DatasetError: the folder is missing or has no pictures.
@@ -120,7 +124,7 @@ def check_folder(folder: Path, progress: Progress | None = None) -> tuple[Datase
     dataset = scan(folder, tell_all=True)
     of_pictures = look_at_pictures(dataset.pictures, dataset.unusable, progress=progress).findings
     # A folder says nothing of a base model; of those there are, almost all read CLIP's tokens.
-    config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(folder))
+    config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(folder), trigger_word=trigger)
     return dataset, _marked((*dataset.findings, *of_pictures, *look_at_captions(dataset, config, None)))
 
 
