@@ -14,7 +14,8 @@ from loratui_protocol.errors import ConfigError, ModelError
 from loratui_protocol.findings import Finding
 from loratui_protocol.foreign_settings import Settings
 from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json, parse_toml
-from loratui_protocol.kohya_gui import VOCABULARY, KohyaGui
+from loratui_protocol.kohya_gui import KohyaGui
+from loratui_protocol.kohya_gui_names import VOCABULARY
 from loratui_protocol.lora_settings import PREFIX, LoraSettings
 from loratui_protocol.onetrainer import OneTrainer, is_onetrainer
 from loratui_protocol.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, read_header
