@@ -16,6 +16,7 @@ from loratui_protocol.foreign_settings import Settings
 from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json, parse_toml
 from loratui_protocol.kohya_gui import KohyaGui
 from loratui_protocol.kohya_gui_names import VOCABULARY
+from loratui_protocol.kohya_gui_toml import HandedToSdScripts, flat, is_saved_by_gui
 from loratui_protocol.lora_settings import PREFIX, LoraSettings
 from loratui_protocol.onetrainer import OneTrainer, is_onetrainer
 from loratui_protocol.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, read_header
@@ -83,7 +84,16 @@ def _of_toml(path: Path, text: str) -> Foreign:
     if seems := not_configs.named_by_keys(content):
         raise not_configs.not_a_config(path, f"it seems to be {seems}")
     _check_count(path, content)
-    return Foreign(kind="toml", tables=content, text=text)
+    return of_toml(content, text)
+
+
+def of_toml(content: dict[str, Any], text: str) -> Foreign:
+    """Return what parsed TOML says: a training config's, or kohya's GUI's."""
+    if is_saved_by_gui(content):
+        return _read("kohya_gui", KohyaGui(dict(flat(content)), text), text, [])
+    handed = HandedToSdScripts(content, text)
+    handed.read()
+    return Foreign(kind="toml", tables=handed.tables, text=text, findings=tuple(handed.findings))
 
 
 def _of_json(path: Path, text: str) -> Foreign:

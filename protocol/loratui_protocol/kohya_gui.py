@@ -18,10 +18,31 @@ _CONVOLUTIONS = frozenset({"conv_dim", "conv_alpha"})
 """Which the GUI hands on for Kohya LoCon alone."""
 
 
-class KohyaGui(Settings):
-    """Reads one file of the GUI."""
+EARLY_STOPS = ("stop_text_encoder_training", "stop_text_encoder_training_pct")
+
+
+class OfGui(Settings):
+    """Takes what the GUI writes into all of its files."""
 
     program = "kohya's GUI"
+
+    def _take_early_stop(self, name: str) -> None:
+        """Take when the text encoder stops to learn, in per cent of the steps or in steps."""
+        end = self._take(name)
+        if end is None or is_off(end) or number(end) in (0, -1):
+            self._idle += [name] if end is not None else []
+            return
+        self._warn(
+            "config.imported",
+            f"{name} = {shown(end)} has no effect: the text encoder learns to the end, as with the GUI, which "
+            "ignores it for a LoRA",
+            "set a lower text_encoder_lr to slow the text encoder down, or 0 to leave it out",
+        )
+
+
+class KohyaGui(OfGui):
+    """Reads one file of the GUI."""
+
     _is_lora = False
     _epochs: Any = None
     """What the field epoch says."""
@@ -75,17 +96,8 @@ class KohyaGui(Settings):
         sdxl = self._take("sdxl")
         if sdxl is not None:
             self.claims_sdxl = not is_off(sdxl)
-        for name in ("stop_text_encoder_training", "stop_text_encoder_training_pct"):
-            share = self._take(name)
-            if share is None or is_off(share) or number(share) in (0, -1):
-                self._idle += [name] if share is not None else []
-            else:
-                self._warn(
-                    "config.imported",
-                    f"{name} = {shown(share)} has no effect: the text encoder learns to the end, as in the GUI, which "
-                    "ignores it for a LoRA",
-                    "set a lower text_encoder_lr to slow the text encoder down, or 0 to leave it out",
-                )
+        for name in EARLY_STOPS:
+            self._take_early_stop(name)
 
     def _take_length(self) -> None:
         """Take how long the training is: epochs in their own field, else steps, else epochs."""

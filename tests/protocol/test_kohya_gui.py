@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from loratui_protocol.config_file import Partial, read_partial
+from loratui_protocol.config_file import Partial, parse_config, read_config, read_partial
+from loratui_protocol.config_fix import fixed_text
 
 STANDARD: dict[str, Any] = {
     "LoRA_type": "Standard",
@@ -98,3 +99,67 @@ def test_flags_among_additional_parameters_count(tmp_path: Path) -> None:
     assert partial.values["optimizer_args"] == {"weight_decay": 0.45}
     by_class = '--lr_scheduler_type "CosineAnnealingLR" --lr_scheduler_args "T_max=30"'
     assert [each.code for each in of_gui(tmp_path, additional_parameters=by_class).problems] == ["config.unsupported"]
+
+
+# --- its TOML ---------------------------------------------------------------------------------------------------------
+
+
+HANDED = """
+epoch = 8
+highvram = true
+lr_scheduler = "cosine"
+max_train_steps = 1600
+network_args = []
+network_alpha = 16
+network_dim = 32
+network_module = "networks.lora"
+noise_offset_type = "Original"
+pretrained_model_name_or_path = "builtin:tiny"
+resolution = "512,512"
+text_encoder_lr = 4e-5
+train_data_dir = "pictures"
+"""
+"""As the GUI hands it to sd-scripts: sd-scripts' keys, and some that sd-scripts passes over."""
+
+
+def test_what_the_gui_hands_to_sd_scripts_means_what_it_means_there(tmp_path: Path) -> None:
+    path = tmp_path / "config_lora.toml"
+    path.write_text(HANDED + "stop_text_encoder_training = 400\nlowvram = true\n", "utf-8")
+    partial = read_partial(path)
+    assert not partial.problems
+    assert partial.values["max_train_steps"] == 1600
+    assert "max_train_epochs" not in partial.values
+    # In a file of the GUI's own that would leave the UNet out.
+    assert "network_train_text_encoder_only" not in partial.values
+    left_out = next(each.what for each in partial.findings if each.code == "config.gui_keys")
+    assert all(name in left_out for name in ("epoch", "lowvram", "noise_offset_type"))
+    assert "[warning] stop_text_encoder_training = 400 has no effect" in told(partial)
+
+
+@pytest.mark.parametrize("line", ['additional_parameters = "--min_snr_gamma=5"', "some_new_thing = 1"])
+def test_what_would_be_lost_of_it_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "config_lora.toml"
+    path.write_text(f"{HANDED}{line}\n", "utf-8")
+    assert [problem.code for problem in read_partial(path).problems] == ["config.unknown_key"]
+
+
+def test_without_steps_the_epochs_of_such_a_file_are_not_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "config_lora.toml"
+    path.write_text(HANDED.replace("max_train_steps = 1600", ""), "utf-8")
+    problem = read_partial(path).problems[0]
+    assert (problem.what.partition(" ")[0], problem.fix) == ("epoch", "did you mean max_train_epochs?")
+
+
+def test_the_guis_own_names_in_toml_are_read_as_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "gui.toml"
+    path.write_text("[lora]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in STANDARD.items()), "utf-8")
+    assert read_partial(path).values == of_gui(tmp_path).values
+
+
+def test_a_file_of_the_gui_is_set_right_with_its_keys_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "config_lora.toml"
+    path.write_text(HANDED, "utf-8")
+    fixed = fixed_text(read_config(path), tmp_path)
+    assert "epoch = 8" in fixed
+    assert "\nhighvram" not in fixed
+    assert parse_config(fixed, tmp_path).config == read_config(path).config
