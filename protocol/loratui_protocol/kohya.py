@@ -153,6 +153,7 @@ LIKELY: dict[str, str] = {
     "data_dir": "train_data_dir",
     "dataset_path": "train_data_dir",
     "image_dir": "train_data_dir",
+    "lr_restart_cycles": "lr_scheduler_num_cycles",
     "max_resolution": "resolution",
     "lr_warmup": "lr_warmup_steps",
     "width": "resolution",

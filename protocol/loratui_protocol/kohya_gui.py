@@ -11,7 +11,16 @@ from typing import Any
 from loratui_protocol import kohya
 from loratui_protocol.config_checks import NETWORK_ARGS
 from loratui_protocol.foreign_settings import Settings, fitting, is_off, number, shown
-from loratui_protocol.kohya_gui_names import GUI_ONLY, KNOWN, LORAS, OTHER_TABS, RENAMED, SWITCHES, ZERO_IS_UNSET
+from loratui_protocol.kohya_gui_names import (
+    GUI_ONLY,
+    KNOWN,
+    LORAS,
+    OLD_SWITCHES,
+    OTHER_TABS,
+    RENAMED,
+    SWITCHES,
+    ZERO_IS_UNSET,
+)
 
 _LISTS = ("optimizer_args", "lr_scheduler_args", "network_args")
 _CONVOLUTIONS = frozenset({"conv_dim", "conv_alpha"})
@@ -58,6 +67,7 @@ class KohyaGui(OfGui):
         self._take_noise()
         self._take_network()
         self._take_prompts()
+        self._take_old_switches()
         parameters = self._take("additional_parameters", "")
         for name in ("optimizer_args", "lr_scheduler_args"):
             if (written := self._take(name)) is not None:
@@ -231,6 +241,14 @@ class KohyaGui(OfGui):
         # Its first versions had no other kind, and no LoRA_type.
         if (self._is_lora or "network_dim" in self._left) and "network_module" not in self._left:
             self.values["network_module"] = "networks.lora"
+
+    def _take_old_switches(self) -> None:
+        """Take the optimizer from what chose it before there was a list of them."""
+        for name, optimizer in OLD_SWITCHES.items():
+            if not is_off(self._take(name)) and is_off(self._left.get("optimizer")):
+                self.values["optimizer_type"] = optimizer
+                what = f"{name} is read as optimizer {optimizer}, as there was no list of them then"
+                self._note("config.imported", what, "nothing is to be done")
 
     def _take_prompts(self) -> None:
         """Take the prompts, which are a field of several lines."""

@@ -94,6 +94,8 @@ GUI_ONLY = frozenset(
     }
 )
 """What says nothing to a training of a LoRA here."""
+OLD_SWITCHES: Mapping[str, str] = {"use_8bit_adam": "AdamW8bit", "use_lion_optimizer": "Lion"}
+"""What chose an optimizer, and which."""
 LORAS: Mapping[str, bool] = {"Standard": False, "Kohya LoCon": True, "LoCon": True}
 """Kinds that are trained here, and whether convolutions are among their layers."""
 SWITCHES: Mapping[str, str] = {

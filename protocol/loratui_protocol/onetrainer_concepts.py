@@ -62,9 +62,17 @@ class Concepts(Settings):
                 "save the config in OneTrainer again",
             )
             return
-        subsets = [subset for number, each in enumerate(given, 1) if (subset := self._subset(number, each))]
-        if subsets:
-            self.values["datasets"] = [{"subsets": subsets}]
+        datasets: dict[tuple[int, ...], list[dict[str, Any]]] = {}
+        for place, each in enumerate(given, 1):
+            if subset := self._subset(place, each):
+                datasets.setdefault(self._resolution(place, each), []).append(subset)
+        # One that overrides the resolution is in a dataset of its own, with those of the same.
+        self.values["datasets"] = [
+            {**({"resolution": list(sides)} if sides else {}), "subsets": subsets}
+            for sides, subsets in datasets.items()
+        ]
+        if not datasets:
+            del self.values["datasets"]
 
     def _subset(self, place: int, concept: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return a concept as a subset; None: it is not trained on."""
@@ -93,6 +101,22 @@ class Concepts(Settings):
             subset |= {"caption_separator": text["tag_delimiter"]} if text.get("tag_delimiter") else {}
         return subset
 
+    def _resolution(self, place: int, concept: Mapping[str, Any]) -> tuple[int, ...]:
+        """Return a concept's own resolution; empty: it has that of all."""
+        image = concept.get("image")
+        if not isinstance(image, dict) or is_off(image.get("enable_resolution_override")):
+            return ()
+        written = image.get("resolution_override", "512")
+        if (sides := sides_of(written)) is None:
+            self._refuse(
+                "config.unsupported",
+                f"resolution_override {shown(written)!r} of concept {place} asks for what is not supported: several of "
+                "them for one concept",
+                "write one, as 768, or list the folder once for each",
+            )
+            return ()
+        return tuple(sides)
+
     def _refuse_of_concept(
         self, name: str, concept: Mapping[str, Any], text: Mapping[str, Any], image: Mapping[str, Any]
     ) -> None:
@@ -100,8 +124,8 @@ class Concepts(Settings):
         asked += [key for key in _IN_TEXT if not is_off(text.get(key))]
         asked += ["loss_weight"] if number(concept.get("loss_weight", 1.0)) != 1 else []
         asked += ["include_subdirectories"] if not is_off(concept.get("include_subdirectories")) else []
-        if text.get("prompt_source", "sample") != "sample":
-            asked.append("prompt_source")
+        asked += ["prompt_source"] if text.get("prompt_source", "sample") != "sample" else []
+        asked += ["PRIOR_PREDICTION"] if concept.get("type") == "PRIOR_PREDICTION" else []
         if asked:
             self._refuse(
                 "config.unsupported",
@@ -162,6 +186,14 @@ class Concepts(Settings):
             except (OSError, ValueError, ConfigError):
                 continue
         return None
+
+
+def sides_of(written: Any) -> list[int] | None:
+    """Return the width and height that "512" or "512x768" means; None: it is neither."""
+    sides = str(written).lower().split("x")
+    if len(sides) > 2 or not all(each.strip().isdecimal() and len(each) < 6 for each in sides):
+        return None
+    return [int(sides[0]), int(sides[-1])]
 
 
 def _line(sample: Mapping[str, Any]) -> str:

@@ -163,3 +163,9 @@ def test_a_file_of_the_gui_is_set_right_with_its_keys_in_it(tmp_path: Path) -> N
     assert "epoch = 8" in fixed
     assert "\nhighvram" not in fixed
     assert parse_config(fixed, tmp_path).config == read_config(path).config
+
+
+def test_the_old_switch_of_an_optimizer_counts_where_there_is_no_list(tmp_path: Path) -> None:
+    assert of_gui(tmp_path, use_8bit_adam=True).values["optimizer_type"] == "AdamW8bit"
+    assert of_gui(tmp_path, use_8bit_adam=True, optimizer="Lion").values["optimizer_type"] == "Lion"
+    assert "optimizer_type" not in of_gui(tmp_path, use_8bit_adam=False).values
