@@ -11,7 +11,7 @@ from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json
 _AUGMENTATIONS = (
     *("enable_random_rotate", "enable_fixed_rotate", "enable_random_brightness", "enable_fixed_brightness"),
     *("enable_random_contrast", "enable_fixed_contrast", "enable_random_saturation", "enable_fixed_saturation"),
-    *("enable_random_hue", "enable_fixed_hue", "enable_fixed_flip", "enable_resolution_override"),
+    *("enable_random_hue", "enable_fixed_hue", "enable_fixed_flip"),
     *("enable_random_circular_mask_shrink", "enable_random_mask_rotate_crop"),
 )
 """Of a concept's pictures, and not supported."""
