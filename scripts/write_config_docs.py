@@ -149,6 +149,7 @@ Any command that takes a config reads these as they are, and knows them by what 
 - what kohya's GUI saves in its LoRA tab, as JSON: numbers as text, `""` and `0` for what is not set, `epoch`,
   `max_resolution`, `lr_warmup` in per cent, and the options in `additional_parameters`; also as TOML, and the
   `config_lora-*.toml` that it hands to sd-scripts, with the keys in it that sd-scripts itself passes over;
+- what LoRA Easy Training Scripts saves, as TOML, with its subsets;
 - OneTrainer's configs, as JSON, with the files of concepts and samples that they name. What one leaves out has
   OneTrainer's default, which is told;
 - a LoRA's `.safetensors`, with the `ss_*` metadata that says how it was trained. Where its pictures are it doesn't say:

@@ -17,6 +17,7 @@ from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json, parse_
 from loratui_protocol.kohya_gui import KohyaGui
 from loratui_protocol.kohya_gui_names import VOCABULARY
 from loratui_protocol.kohya_gui_toml import HandedToSdScripts, flat, is_saved_by_gui
+from loratui_protocol.lora_easy import LoraEasy, is_lora_easy
 from loratui_protocol.lora_settings import PREFIX, LoraSettings
 from loratui_protocol.onetrainer import OneTrainer, is_onetrainer
 from loratui_protocol.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, read_header
@@ -30,7 +31,7 @@ class Foreign:
     """A file's settings under our keys, before they are judged, and what there is to say of how they got there."""
 
     kind: str
-    """"toml", "kohya_gui", "onetrainer" or "lora"."""
+    """"toml", "kohya_gui", "lora_easy", "onetrainer" or "lora"."""
     tables: dict[str, Any]
     text: str
     """Empty where the file is no text."""
@@ -88,7 +89,9 @@ def _of_toml(path: Path, text: str) -> Foreign:
 
 
 def of_toml(content: dict[str, Any], text: str) -> Foreign:
-    """Return what parsed TOML says: a training config's, or kohya's GUI's."""
+    """Return what parsed TOML says: a training config's, or another program's with sd-scripts' keys."""
+    if is_lora_easy(content):
+        return _read("lora_easy", LoraEasy(content, text), text, [])
     if is_saved_by_gui(content):
         return _read("kohya_gui", KohyaGui(dict(flat(content)), text), text, [])
     handed = HandedToSdScripts(content, text)

@@ -8,13 +8,20 @@ from loratui_protocol.errors import ConfigError
 from loratui_protocol.foreign_settings import Settings, is_off, number, shown
 from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json
 
-_AUGMENTATIONS = (
-    *("enable_random_rotate", "enable_fixed_rotate", "enable_random_brightness", "enable_fixed_brightness"),
-    *("enable_random_contrast", "enable_fixed_contrast", "enable_random_saturation", "enable_fixed_saturation"),
-    *("enable_random_hue", "enable_fixed_hue", "enable_fixed_flip"),
-    *("enable_random_circular_mask_shrink", "enable_random_mask_rotate_crop"),
-)
-"""Of a concept's pictures, and not supported."""
+_STRENGTHS: Mapping[str, str] = {
+    "rotate": "random_rotate_max_angle",
+    "brightness": "random_brightness_max_strength",
+    "contrast": "random_contrast_max_strength",
+    "saturation": "random_saturation_max_strength",
+    "hue": "random_hue_max_strength",
+}
+"""How much pictures are changed, by what; not supported, and none where it is 0."""
+_IDLE: Mapping[str, str] = {
+    "enable_random_circular_mask_shrink": "there are no masks",
+    "enable_random_mask_rotate_crop": "there are no masks",
+    "enable_crop_jitter": "pictures are cropped to the centre",
+}
+"""What has no effect on a concept's pictures, and why."""
 _IN_TEXT = ("tag_dropout_enable", "caps_randomize_enable")
 _MAX_CONCEPTS = 200
 _SAMPLE_OPTIONS: Mapping[str, str] = {
@@ -120,7 +127,13 @@ class Concepts(Settings):
     def _refuse_of_concept(
         self, name: str, concept: Mapping[str, Any], text: Mapping[str, Any], image: Mapping[str, Any]
     ) -> None:
-        asked = [key for key in _AUGMENTATIONS if not is_off(image.get(key))]
+        asked = [
+            key
+            for what, strength in _STRENGTHS.items()
+            for key in (f"enable_random_{what}", f"enable_fixed_{what}")
+            if not is_off(image.get(key)) and number(image.get(strength, 1)) != 0
+        ]
+        asked += ["enable_fixed_flip"] if not is_off(image.get("enable_fixed_flip")) else []
         asked += [key for key in _IN_TEXT if not is_off(text.get(key))]
         asked += ["loss_weight"] if number(concept.get("loss_weight", 1.0)) != 1 else []
         asked += ["include_subdirectories"] if not is_off(concept.get("include_subdirectories")) else []
@@ -132,12 +145,9 @@ class Concepts(Settings):
                 f"{name} asks for what is not supported: {', '.join(asked)}",
                 "switch it off; captions are .txt files beside the pictures",
             )
-        if not is_off(image.get("enable_crop_jitter")):
-            self._note(
-                "config.imported",
-                f"enable_crop_jitter of {name} has no effect: pictures are cropped to the centre",
-                "nothing is to be done",
-            )
+        for key, why in _IDLE.items():
+            if not is_off(image.get(key)):
+                self._note("config.imported", f"{key} of {name} has no effect: {why}", "nothing is to be done")
 
     def _repeats(self, name: str, concept: Mapping[str, Any]) -> int:
         given = number(concept.get("balancing", concept.get("repeats", 1.0)))

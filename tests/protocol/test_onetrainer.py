@@ -101,3 +101,13 @@ def test_arguments_of_other_optimizers_ask_for_nothing(tmp_path: Path) -> None:
 
 def test_turned_pictures_are_refused(tmp_path: Path) -> None:
     assert "random_rotate_and_crop" in of_onetrainer(tmp_path, random_rotate_and_crop=True).problems[0].what
+
+
+def test_a_change_of_no_strength_changes_nothing(tmp_path: Path) -> None:
+    image = {"enable_random_rotate": True, "random_rotate_max_angle": 0.0, "enable_random_circular_mask_shrink": True}
+    partial = of_onetrainer(tmp_path, concepts=[{"path": "a", "image": image}])
+    assert not partial.problems
+    assert "enable_random_circular_mask_shrink of concept 1 has no effect" in told(partial)
+    turned = {**image, "random_rotate_max_angle": 10.0}
+    problem = of_onetrainer(tmp_path, concepts=[{"path": "a", "image": turned}]).problems[0]
+    assert "enable_random_rotate" in problem.what
