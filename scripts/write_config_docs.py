@@ -152,8 +152,10 @@ Any command that takes a config reads these as they are, and knows them by what 
 - what LoRA Easy Training Scripts saves, as TOML, with its subsets;
 - OneTrainer's configs, as JSON, with the files of concepts and samples that they name. What one leaves out has
   OneTrainer's default, which is told;
-- a LoRA's `.safetensors`, with the `ss_*` metadata that says how it was trained. Where its pictures are it doesn't say:
-  `loratui convert LORA --to native -o my.toml` writes the rest, with a line to fill in.
+- a LoRA's `.safetensors`, with the `ss_*` metadata that says how it was trained, or the config that OneTrainer writes
+  into its own. Ranks that are not told are those of its layers, and what else decides a training and is not told is
+  named. Where its pictures are it doesn't say: `loratui convert LORA --to native -o my.toml` writes the rest, with a
+  line to fill in.
 
 Each of their keys ends as a setting here, in a finding (`config.imported` where it means something else,
 `config.gui_keys` for all that say nothing to a training) or in a refusal (`config.unsupported`, `config.unknown_key`).

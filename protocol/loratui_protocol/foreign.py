@@ -18,6 +18,7 @@ from loratui_protocol.kohya_gui import KohyaGui
 from loratui_protocol.kohya_gui_names import VOCABULARY
 from loratui_protocol.kohya_gui_toml import HandedToSdScripts, flat, is_saved_by_gui
 from loratui_protocol.lora_easy import LoraEasy, is_lora_easy
+from loratui_protocol.lora_ranks import ranks_of
 from loratui_protocol.lora_settings import PREFIX, LoraSettings
 from loratui_protocol.onetrainer import OneTrainer, is_onetrainer
 from loratui_protocol.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, read_header
@@ -139,8 +140,29 @@ def _of_lora(path: Path) -> Foreign:
         header = read_header(path)
     except ModelError as error:
         raise ConfigError(error.what, fix=error.fix, code=error.code) from error
+    if (config := _within(header.metadata)) is not None:
+        return _read("onetrainer", OneTrainer(config, "", path.resolve().parent), "", [])
     if any(key.startswith(PREFIX) for key in header.metadata):
         return _read("lora", LoraSettings(header.metadata, header.tensors, path), "", [])
-    is_lora = any("lora_" in name for name in header.tensors)
-    what = "a LoRA that doesn't say how it was trained" if is_lora else "a model"
-    raise not_configs.not_a_config(path, f"it seems to be {what}: it has no ss_ metadata")
+    if not any("lora_" in name for name in header.tensors):
+        raise not_configs.not_a_config(path, "it seems to be a model: it has no ss_ metadata")
+    dim = ranks_of(path, header.tensors).dim
+    what = "it seems to be a LoRA that doesn't say how it was trained: it has no ss_ metadata"
+    layers, line = (f", and layers of rank {dim}", f", and write network_dim = {dim} there") if dim else ("", "")
+    raise ConfigError(
+        f"{path} is no training config: {what}{layers}",
+        fix=f"start with `loratui new`{line}",
+        code="config.not_a_config",
+    )
+
+
+def _within(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the config that OneTrainer has written into a file; None: there is none, or it can't be read."""
+    written = metadata.get("ot_config", "")
+    if not written or len(written) > MAX_BYTES:
+        return None
+    try:
+        content, _ = parse_json(written)
+    except ConfigError:
+        return None
+    return content if isinstance(content, dict) and is_onetrainer(content) else None
