@@ -112,6 +112,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     "metadata_is_negative_embedding": "a LoRA is no embedding",
     "metadata_merged_from": "the file is trained, not merged",
     "metadata_thumbnail": "the thumbnail is a sample picture",
+    "model_train_type": "the base model's own files say what it is",
     "config_file": "this is the file",
     "output_config": "the resolved config is kept with the run",
 }

@@ -15,6 +15,8 @@ from loratui_protocol.kohya_gui_names import (
     GUI_ONLY,
     KNOWN,
     LORAS,
+    LYCORIS_LOCON,
+    LYCORIS_SWITCHES,
     OLD_SWITCHES,
     OTHER_TABS,
     RENAMED,
@@ -80,6 +82,13 @@ class KohyaGui(OfGui):
 
     def _refuse_other_kinds(self) -> None:
         kind = self._take("LoRA_type")
+        if kind == LYCORIS_LOCON and not is_off(self._left.get("conv_dim")) and not self._own_of_lycoris():
+            self._note(
+                "config.imported",
+                f"LoRA_type {kind} is read as Kohya LoCon, which makes the same",
+                "nothing is to be done",
+            )
+            kind = "Kohya LoCon"
         self._is_lora = str(kind) in LORAS
         self._with_convolutions = LORAS.get(str(kind), False)
         if kind is not None and str(kind) not in LORAS:
@@ -95,7 +104,8 @@ class KohyaGui(OfGui):
                 f"the file asks for what is not supported: it trains {' or '.join(sorted(trained))}",
                 "save the settings in the GUI's LoRA tab, and give that file",
             )
-        self._pass_over([name for name in OTHER_TABS if kind is None or is_off(self._left.get(name))])
+        # What other tabs train says nothing to a LoRA, and is refused by now where it is none.
+        self._pass_over(OTHER_TABS)
         for name, model in SWITCHES.items():
             if not is_off(self._take(name)):
                 self._refuse(
@@ -108,6 +118,11 @@ class KohyaGui(OfGui):
             self.claims_sdxl = not is_off(sdxl)
         for name in EARLY_STOPS:
             self._take_early_stop(name)
+
+    def _own_of_lycoris(self) -> list[str]:
+        """Return the keys that ask LyCORIS for what networks.lora doesn't make."""
+        asked = [name for name in LYCORIS_SWITCHES if not is_off(self._left.get(name))]
+        return asked + (["LyCORIS_preset"] if self._left.get("LyCORIS_preset", "full") not in ("full", "") else [])
 
     def _take_length(self) -> None:
         """Take how long the training is: epochs in their own field, else steps, else epochs."""
@@ -123,6 +138,12 @@ class KohyaGui(OfGui):
                 "config.imported",
                 f"epoch = {shown(epoch)} has no effect: {used[0]} = {shown(used[1])} is set, and counts in the GUI",
                 f"keep one of epoch and {used[0]}",
+            )
+        if used[1] is epoch and not is_off(self._left.get("dataset_config")):
+            self._warn(
+                "config.imported",
+                f"epoch = {shown(epoch)} counts here; with a dataset_config the GUI makes 1600 steps instead",
+                "write max_train_steps = 1600 for as many",
             )
         if used[1] is epochs and not is_off(steps):
             self._warn(

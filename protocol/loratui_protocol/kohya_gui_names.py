@@ -94,6 +94,12 @@ GUI_ONLY = frozenset(
     }
 )
 """What says nothing to a training of a LoRA here."""
+LYCORIS_LOCON = "LyCORIS/LoCon"
+"""LyCORIS' own, which makes what Kohya LoCon makes, but for these and other presets."""
+LYCORIS_SWITCHES = (
+    *("use_cp", "use_tucker", "use_scalar", "train_norm", "dora_wd", "bypass_mode", "rank_dropout_scale"),
+    *("decompose_both", "rescaled"),
+)
 OLD_SWITCHES: Mapping[str, str] = {"use_8bit_adam": "AdamW8bit", "use_lion_optimizer": "Lion"}
 """What chose an optimizer, and which."""
 LORAS: Mapping[str, bool] = {"Standard": False, "Kohya LoCon": True, "LoCon": True}
@@ -110,6 +116,7 @@ OTHER_TABS: Mapping[str, str] = {
     "num_vectors_per_token": "an embedding (textual inversion)",
     "learning_rate_te": "a whole model (DreamBooth)",
     "learning_rate_te1": "a whole model (DreamBooth)",
+    "learning_rate_te2": "a whole model (DreamBooth)",
     "full_path": "a whole model (fine-tuning)",
     "train_text_encoder": "a whole model (fine-tuning)",
     "image_folder": "a whole model (fine-tuning)",

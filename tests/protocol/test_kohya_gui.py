@@ -8,6 +8,7 @@ import pytest
 
 from loratui_protocol.config_file import Partial, parse_config, read_config, read_partial
 from loratui_protocol.config_fix import fixed_text
+from loratui_protocol.errors import ConfigError
 
 STANDARD: dict[str, Any] = {
     "LoRA_type": "Standard",
@@ -169,3 +170,43 @@ def test_the_old_switch_of_an_optimizer_counts_where_there_is_no_list(tmp_path: 
     assert of_gui(tmp_path, use_8bit_adam=True).values["optimizer_type"] == "AdamW8bit"
     assert of_gui(tmp_path, use_8bit_adam=True, optimizer="Lion").values["optimizer_type"] == "Lion"
     assert "optimizer_type" not in of_gui(tmp_path, use_8bit_adam=False).values
+
+
+def test_locon_of_lycoris_is_locon_unless_it_asks_for_more(tmp_path: Path) -> None:
+    locon = {
+        "LoRA_type": "LyCORIS/LoCon",
+        "LyCORIS_preset": "full",
+        "conv_dim": 8,
+        "conv_alpha": 4,
+        "use_tucker": False,
+    }
+    partial = of_gui(tmp_path, **locon)
+    assert not partial.problems
+    assert partial.values["network_args"] == {"conv_dim": 8, "conv_alpha": 4}
+    for more in ({"use_tucker": True}, {"LyCORIS_preset": "attn-mlp"}, {"dora_wd": True}):
+        assert "LyCORIS/LoCon" in of_gui(tmp_path, **{**locon, **more}).problems[0].what
+
+
+def test_epochs_of_a_dataset_config_count_here_alone(tmp_path: Path) -> None:
+    assert "with a dataset_config the GUI makes 1600 steps instead" in told(of_gui(tmp_path, dataset_config="set.toml"))
+    steps = of_gui(tmp_path, dataset_config="set.toml", max_train_steps=900)
+    assert "1600" not in told(steps)
+
+
+def test_rates_of_the_dreambooth_tab_say_nothing_to_a_lora(tmp_path: Path) -> None:
+    assert not of_gui(tmp_path, learning_rate_te=1e-5, learning_rate_te1=1e-5, learning_rate_te2=1e-5).problems
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ({"configuration": {}, "dataset_preparation": {}, "model": {"train_data_dir": "x"}}, "kohya's GUI itself"),
+        ({"model_family": "sdxl", "data_backend_config": "x.json", "learning_rate": 1e-4}, "SimpleTuner"),
+    ],
+)
+def test_files_of_others_with_some_of_the_same_keys_are_named(
+    tmp_path: Path, content: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(ConfigError, match=what) as caught:
+        of_gui(tmp_path, content)
+    assert caught.value.code == "config.not_a_config"
