@@ -26,6 +26,8 @@ READ = {
     "gui_standard.json": {"config.gui_keys", "config.imported", "config.without_effect"},
     "gui_locon_old.json": {"config.gui_keys", "config.imported"},
     "onetrainer_sd15.json": {"config.gui_keys", "config.imported"},
+    "gui_handed.toml": {"config.gui_keys", "config.imported"},
+    "lora_easy.toml": {"config.gui_keys", "config.without_effect"},
     "bom.json": {"config.gui_keys"},
     "twice.json": {"config.duplicate_key"},
 }

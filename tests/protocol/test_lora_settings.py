@@ -1,14 +1,17 @@
 """A LoRA of any program gives what it says of its training, and what it doesn't say is told."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from loratui_protocol.config_draft import draft
 from loratui_protocol.config_file import Partial, read_config, read_partial
-from loratui_protocol.errors import ConfigError
+from loratui_protocol.errors import ConfigError, LoratuiError
 from support.checkpoint_headers import Shape, write_header
 
 KOHYA: dict[str, Shape] = {
@@ -110,3 +113,26 @@ def test_a_base_elsewhere_is_named_as_it_is_written(tmp_path: Path) -> None:
     assert "pretrained_model_name_or_path is D:\\models\\base.safetensors, a path of another machine" in told(partial)
     with pytest.raises(ConfigError):
         read_config(tmp_path / "cat.safetensors")
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["subsets", "algo", "conv_dim", "keep_tokens", "resolution"]), inner, max_size=3
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(datasets=JSON, args=JSON, module=st.sampled_from(["networks.lora", "lycoris.kohya"]))
+def test_any_json_in_the_metadata_is_read_or_refused(
+    tmp_path: Path, datasets: object, args: object, module: str
+) -> None:
+    written = {"ss_datasets": json.dumps(datasets), "ss_network_args": json.dumps(args), "ss_network_module": module}
+    of_lora(tmp_path, written)
+    with contextlib.suppress(LoratuiError):
+        of_lora(tmp_path, {"ot_config": json.dumps({"training_method": "LORA", "concepts": datasets, "unet": args})})
