@@ -4,7 +4,7 @@ What comes out goes the way of our own TOML: types, unknown keys and what is not
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,15 @@ def _of_lora(path: Path) -> Foreign:
     except ModelError as error:
         raise ConfigError(error.what, fix=error.fix, code=error.code) from error
     if (config := _within(header.metadata)) is not None:
-        return _read("onetrainer", OneTrainer(config, "", path.resolve().parent), "", [])
+        found = _read("onetrainer", OneTrainer(config, "", path.resolve().parent), "", [])
+        if "datasets" in found.tables:
+            return found
+        missing = Problem(
+            "config.missing_key",
+            "train_data_dir is missing: OneTrainer's config in this LoRA has no concepts in it",
+            f'run `loratui convert {path.name} --to native -o my.toml`, and write there train_data_dir = "…"',
+        )
+        return replace(found, problems=(missing, *(each for each in found.problems if each.code != missing.code)))
     if any(key.startswith(PREFIX) for key in header.metadata):
         return _read("lora", LoraSettings(header.metadata, header.tensors, path), "", [])
     if not any("lora_" in name for name in header.tensors):
