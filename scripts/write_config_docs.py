@@ -28,6 +28,10 @@ A TOML file. The keys are those of kohya's sd-scripts, so a `training_config.tom
 The sections are for people: a key means the same in any of them, or in none. Relative paths count from the folder of
 the file. `pretrained_model_name_or_path` is required, and `train_data_dir` or [datasets](#datasets).
 
+A path with a drive or a server in front was written on Windows: on another machine it is refused as one of elsewhere
+(`config.other_machine`), but for `output_dir`, which is left out then. In a relative path a `\\` is read as `/` there
+(`config.backslash`).
+
 What sd-scripts swallows in silence is an error here, with a stable code and the line to write instead: a key that does
 not exist (`config.unknown_key`), a value of the wrong type (`config.type`), an impossible value (`config.value`), a
 missing required key (`config.missing_key`), a setting that is not supported yet (`config.unsupported`), a file that is
@@ -143,11 +147,15 @@ A file that has no key of a training config at all is refused as one (`config.no
 Any command that takes a config reads these as they are, and knows them by what is in them:
 
 - what kohya's GUI saves in its LoRA tab, as JSON: numbers as text, `""` and `0` for what is not set, `epoch`,
-  `max_resolution`, `lr_warmup` in per cent, and the options in `additional_parameters`;
+  `max_resolution`, `lr_warmup` in per cent, and the options in `additional_parameters`; also as TOML, and the
+  `config_lora-*.toml` that it hands to sd-scripts, with the keys in it that sd-scripts itself passes over;
+- what LoRA Easy Training Scripts saves, as TOML, with its subsets;
 - OneTrainer's configs, as JSON, with the files of concepts and samples that they name. What one leaves out has
   OneTrainer's default, which is told;
-- a LoRA's `.safetensors`, with the `ss_*` metadata that says how it was trained. Where its pictures are it doesn't say:
-  `loratui convert LORA --to native -o my.toml` writes the rest, with a line to fill in.
+- a LoRA's `.safetensors`, with the `ss_*` metadata that says how it was trained, or the config that OneTrainer writes
+  into its own. Ranks that are not told are those of its layers, and what else decides a training and is not told is
+  named. Where its pictures are it doesn't say: `loratui convert LORA --to native -o my.toml` writes the rest, with a
+  line to fill in.
 
 Each of their keys ends as a setting here, in a finding (`config.imported` where it means something else,
 `config.gui_keys` for all that say nothing to a training) or in a refusal (`config.unsupported`, `config.unknown_key`).

@@ -3,20 +3,23 @@
 import difflib
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS
+from loratui_protocol.config_paths import is_elsewhere
 from loratui_protocol.config_reading import TYPES, Reading
 from loratui_protocol.config_told import Problem
 from loratui_protocol.findings import Finding
+from loratui_protocol.harmless import clean
 from loratui_protocol.subsets import DATASET_KEYS, SUBSET_KEYS, DatasetConfig, Subset
 
 _OWN = {"image_dir": (str,), "num_repeats": (int,), "is_reg": (bool,), "class_tokens": (str,)}
 """What a subset has and a training config has not."""
 _FOR_ALL = ("num_repeats", "class_tokens")
 """Of these, what a dataset may say for all of its subsets."""
+_MAX_SHOWN_CHARS = 200
 _WRITTEN = {"batch_size": "train_batch_size"}
 """Keys that have another name in a training config."""
 
@@ -48,6 +51,11 @@ def read_datasets(tables: dict[str, Any], text: str, base: Path) -> ReadDatasets
         del tables["datasets"]
         fix = "keep one of them"
         read.problems.append(Problem("config.value", "there are [[datasets]] and a dataset_config", fix))
+    elif isinstance(name, str) and is_elsewhere(name):
+        what = f"dataset_config is {clean(name, _MAX_SHOWN_CHARS)}, a path of another machine, which has Windows"
+        example = PureWindowsPath(clean(name, _MAX_SHOWN_CHARS)).name or "dataset.toml"
+        fix = f'write dataset_config = "{example}" if it lies beside the config here, and otherwise its whole path here'
+        read.problems.append(Problem("config.other_machine", what, fix))
     elif isinstance(name, str):
         _read_file(read, name, base)
     else:

@@ -9,6 +9,8 @@ from loratui_protocol.findings import Finding
 
 _EXAMPLES = {"pretrained_model_name_or_path": "builtin:tiny", "train_data_dir": "dataset"}
 _MISSING = "config.missing_key"
+FILLED_IN = (_MISSING, "config.other_machine")
+"""Codes of what keeps a file from being trained until a person writes what is so here."""
 _MARK = "..."
 
 
@@ -18,7 +20,7 @@ def draft(partial: Partial) -> str | None:
     Raises:
         ConfigError: its values don't go together.
     """
-    if partial.kind == "toml" or any(problem.code != _MISSING for problem in partial.problems):
+    if partial.kind == "toml" or any(problem.code not in FILLED_IN for problem in partial.problems):
         return None
     missing = [key for key in _EXAMPLES if key not in partial.values]
     if partial.values["datasets"] and "train_data_dir" in missing:
@@ -32,7 +34,13 @@ def draft(partial: Partial) -> str | None:
 def draft_findings(partial: Partial) -> list[Finding]:
     """Return what there is to say of a draft, what is missing in it before all."""
     missing = [
-        Finding(code="config.missing_key", severity="error", what=problem.what, fix="fill it in, in the line with a #")
+        Finding(code=_MISSING, severity="error", what=problem.what, fix="fill it in, in the line with a #")
         for problem in partial.problems
+        if problem.code == _MISSING
     ]
-    return [*missing, *partial.findings]
+    moved = [
+        Finding(code="config.other_machine", severity="error", what=problem.what, fix=problem.fix)
+        for problem in partial.problems
+        if problem.code != _MISSING
+    ]
+    return [*missing, *moved, *partial.findings]

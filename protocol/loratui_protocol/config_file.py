@@ -17,7 +17,7 @@ from loratui_protocol.config_told import Correction, Problem
 from loratui_protocol.config_write import to_toml
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.findings import Finding
-from loratui_protocol.foreign import Foreign, tables
+from loratui_protocol.foreign import Foreign, of_toml, tables
 from loratui_protocol.foreign_text import parse_toml
 
 _MOST_TOLD = 50
@@ -60,7 +60,7 @@ def read_config(path: Path) -> Loaded:
 
 def parse_config(text: str, base: Path) -> Loaded:
     """Return the config in ``text``, which is TOML; paths count from ``base``. Errors as in ``read_config``."""
-    return _loaded(Foreign(kind="toml", tables=parse_toml(text), text=text), base)
+    return _loaded(of_toml(parse_toml(text), text), base)
 
 
 def read_partial(path: Path) -> Partial:

@@ -14,15 +14,14 @@ from typing import Any
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_checks import BLOCKS, NETWORK_ARGS
+from loratui_protocol.config_paths import Paths, absolute
 from loratui_protocol.config_told import as_written
 from loratui_protocol.config_traps import Traps
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.harmless import MAX_INT
-from loratui_protocol.known_models import current_address
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
 
-_PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "network_weights", "output_dir")
 _MAX_SHOWN_CHARS = 40
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
@@ -38,7 +37,7 @@ def _field_types() -> dict[str, tuple[type, ...]]:
 TYPES = _field_types()
 
 
-class Reading(Traps):
+class Reading(Traps, Paths):
     """Turns the tables of one file into values, findings and problems."""
 
     keys: tuple[str, ...] = tuple(key for key in KEYS if key != "datasets")
@@ -322,7 +321,8 @@ class Reading(Traps):
         if not isinstance(value, str):
             self._wrong_type("sample_prompts", value, "a list of texts or the path of a text file", '["a cat"]')
             return None
-        return self._prompt_file(self._absolute(value)) if value else ()
+        path = self._here("sample_prompts", value)
+        return None if path is None else self._prompt_file(absolute(path, self._base)) if path else ()
 
     def _prompt_file(self, path: str) -> tuple[str, ...] | None:
         if path.lower().endswith((".toml", ".json")):
@@ -356,42 +356,6 @@ class Reading(Traps):
                 "--d (seed), --s (steps) and --l (guidance)",
             )
 
-    # --- paths --------------------------------------------------------------------------------------------------------
-
-    def _path(self, key: str, value: Any) -> Any:
-        if key in _PATH_KEYS:
-            return self._absolute(value)
-        if key == "pretrained_model_name_or_path" and not value.startswith("builtin:"):
-            absolute = self._absolute(value)
-            # A hub id looks like a relative path; it is one if there is something at it.
-            return absolute if value.startswith((".", "~")) or _exists(absolute) else self._address(key, value)
-        return value
-
-    def _address(self, key: str, value: str) -> str:
-        current = current_address(value)
-        if current != value:
-            self._warn(
-                "model.moved",
-                f"{key}{self._where(key)} is read as {current}: {value.partition('#')[0]} is gone, or a page",
-                f'write {key} = "{current}"',
-                fixable=self._correct(key, f"{key} = {toml_value(current)}", "the old address is gone, or a page"),
-            )
-        return current
-
-    def _absolute(self, value: str) -> str:
-        try:
-            path = Path(value).expanduser() if value.startswith("~") else Path(value)
-        except RuntimeError:  # "~name" of a user who is not there
-            path = Path(value)
-        return str(path) if path.is_absolute() else str((self._base / path).resolve())
-
 
 def _is_in_range(value: Any) -> bool:
     return abs(value) <= MAX_INT if type(value) is int else type(value) is not float or math.isfinite(value)
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except OSError:  # too long to be a path
-        return False

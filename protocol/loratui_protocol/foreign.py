@@ -4,7 +4,7 @@ What comes out goes the way of our own TOML: types, unknown keys and what is not
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,13 @@ from loratui_protocol import not_configs
 from loratui_protocol.config_told import Problem
 from loratui_protocol.errors import ConfigError, ModelError
 from loratui_protocol.findings import Finding
-from loratui_protocol.foreign_settings import Settings
+from loratui_protocol.foreign_settings import Settings, shown
 from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json, parse_toml
-from loratui_protocol.kohya_gui import VOCABULARY, KohyaGui
+from loratui_protocol.kohya_gui import KohyaGui
+from loratui_protocol.kohya_gui_names import VOCABULARY
+from loratui_protocol.kohya_gui_toml import HandedToSdScripts, flat, is_saved_by_gui
+from loratui_protocol.lora_easy import LoraEasy, is_lora_easy
+from loratui_protocol.lora_ranks import ranks_of
 from loratui_protocol.lora_settings import PREFIX, LoraSettings
 from loratui_protocol.onetrainer import OneTrainer, is_onetrainer
 from loratui_protocol.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, read_header
@@ -28,7 +32,7 @@ class Foreign:
     """A file's settings under our keys, before they are judged, and what there is to say of how they got there."""
 
     kind: str
-    """"toml", "kohya_gui", "onetrainer" or "lora"."""
+    """"toml", "kohya_gui", "lora_easy", "onetrainer" or "lora"."""
     tables: dict[str, Any]
     text: str
     """Empty where the file is no text."""
@@ -82,7 +86,18 @@ def _of_toml(path: Path, text: str) -> Foreign:
     if seems := not_configs.named_by_keys(content):
         raise not_configs.not_a_config(path, f"it seems to be {seems}")
     _check_count(path, content)
-    return Foreign(kind="toml", tables=content, text=text)
+    return of_toml(content, text)
+
+
+def of_toml(content: dict[str, Any], text: str) -> Foreign:
+    """Return what parsed TOML says: a training config's, or another program's with sd-scripts' keys."""
+    if is_lora_easy(content):
+        return _read("lora_easy", LoraEasy(content, text), text, [])
+    if is_saved_by_gui(content):
+        return _read("kohya_gui", KohyaGui(dict(flat(content)), text), text, [])
+    handed = HandedToSdScripts(content, text)
+    handed.read()
+    return Foreign(kind="toml", tables=handed.tables, text=text, findings=tuple(handed.findings))
 
 
 def _of_json(path: Path, text: str) -> Foreign:
@@ -125,8 +140,37 @@ def _of_lora(path: Path) -> Foreign:
         header = read_header(path)
     except ModelError as error:
         raise ConfigError(error.what, fix=error.fix, code=error.code) from error
+    if (config := _within(header.metadata)) is not None:
+        found = _read("onetrainer", OneTrainer(config, "", path.resolve().parent), "", [])
+        if "datasets" in found.tables:
+            return found
+        missing = Problem(
+            "config.missing_key",
+            "train_data_dir is missing: OneTrainer's config in this LoRA has no concepts in it",
+            f'run `loratui convert {shown(path.name)} --to native -o my.toml`, and write there train_data_dir = "…"',
+        )
+        return replace(found, problems=(missing, *(each for each in found.problems if each.code != missing.code)))
     if any(key.startswith(PREFIX) for key in header.metadata):
         return _read("lora", LoraSettings(header.metadata, header.tensors, path), "", [])
-    is_lora = any("lora_" in name for name in header.tensors)
-    what = "a LoRA that doesn't say how it was trained" if is_lora else "a model"
-    raise not_configs.not_a_config(path, f"it seems to be {what}: it has no ss_ metadata")
+    if not any("lora_" in name for name in header.tensors):
+        raise not_configs.not_a_config(path, "it seems to be a model: it has no ss_ metadata")
+    dim = ranks_of(path, header.tensors).dim
+    what = "it seems to be a LoRA that doesn't say how it was trained: it has no ss_ metadata"
+    layers, line = (f", and layers of rank {dim}", f", and write network_dim = {dim} there") if dim else ("", "")
+    raise ConfigError(
+        f"{path} is no training config: {what}{layers}",
+        fix=f"start with `loratui new`{line}",
+        code="config.not_a_config",
+    )
+
+
+def _within(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the config that OneTrainer has written into a file; None: there is none, or it can't be read."""
+    written = metadata.get("ot_config", "")
+    if not written or len(written) > MAX_BYTES:
+        return None
+    try:
+        content, _ = parse_json(written)
+    except ConfigError:
+        return None
+    return content if isinstance(content, dict) and is_onetrainer(content) else None

@@ -5,132 +5,58 @@ Its keys are those of its widgets: mostly sd-scripts' names, numbers partly as t
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from loratui_protocol import kohya
 from loratui_protocol.config_checks import NETWORK_ARGS
-from loratui_protocol.config_reading import TYPES
 from loratui_protocol.foreign_settings import Settings, fitting, is_off, number, shown
+from loratui_protocol.kohya_gui_names import (
+    GUI_ONLY,
+    KNOWN,
+    LORAS,
+    LYCORIS_LOCON,
+    LYCORIS_SWITCHES,
+    OLD_SWITCHES,
+    OTHER_TABS,
+    RENAMED,
+    SWITCHES,
+    ZERO_IS_UNSET,
+)
 
-RENAMED: Mapping[str, str] = {
-    "max_resolution": "resolution",
-    "optimizer": "optimizer_type",
-    "lora_network_weights": "network_weights",
-    "sdxl_no_half_vae": "no_half_vae",
-    "sdxl_cache_text_encoder_outputs": "cache_text_encoder_outputs",
-}
-"""What sd-scripts calls what the GUI has another name for."""
-ZERO_IS_UNSET = frozenset(
-    {
-        *("learning_rate", "unet_lr", "text_encoder_lr", "network_alpha", "network_dropout", "scale_weight_norms"),
-        *("max_train_steps", "max_train_epochs", "seed", "clip_skip", "max_timestep", "max_token_length"),
-        *("noise_offset", "multires_noise_iterations", "multires_noise_discount", "ip_noise_gamma"),
-        *(
-            "min_snr_gamma",
-            "v_pred_like_loss",
-            "lr_scheduler_num_cycles",
-            "lr_scheduler_power",
-            "lr_scheduler_timescale",
-        ),
-        *("lr_scheduler_min_lr_ratio", "save_every_n_steps", "save_every_n_epochs", "save_last_n_steps"),
-        *("save_last_n_epochs", "sample_every_n_steps", "sample_every_n_epochs", "validation_split"),
-        *("validate_every_n_steps", "validate_every_n_epochs", "validation_seed", "huber_c", "huber_scale"),
-        *("v_parameterization", "zero_terminal_snr"),
-    }
-)
-"""What the GUI doesn't hand on when it is 0 or unticked, which it writes for what nobody has set."""
-GUI_ONLY = frozenset(
-    {
-        # The GUI's own window and lists.
-        *("model_list", "save_as_bool", "headless", "use_shell", "config_presets", "training_preset", "LyCORIS_preset"),
-        *("extra_accelerate_launch_args", "additional_launch_parameters", "create_caption", "create_buckets"),
-        # accelerate launch.
-        *("num_cpu_threads_per_process", "num_processes", "num_machines", "multi_gpu", "gpu_ids", "main_process_port"),
-        *("dynamo_backend", "dynamo_mode", "dynamo_use_dynamic", "dynamo_use_fullgraph"),
-        # Logging and uploads.
-        *("logging_dir", "log_with", "log_prefix", "log_tracker_name", "log_tracker_config", "log_config", "use_wandb"),
-        *("wandb_run_name", "huggingface_repo_id", "huggingface_repo_type", "huggingface_repo_visibility"),
-        *("huggingface_path_in_repo", "save_state_to_huggingface", "resume_from_huggingface", "async_upload"),
-        # Other kinds of training than LoRA, which LoRA_type, v2, flux1_checkbox and sd3_checkbox switch on.
-        *("algo", "unit", "factor", "use_cp", "use_tucker", "use_scalar", "train_norm", "decompose_both", "constrain"),
-        *("rescaled", "train_on_input", "rank_dropout_scale", "bypass_mode", "dora_wd", "no_token_padding"),
-        *("train_lora_ggpo", "ggpo_sigma", "ggpo_beta", "ae", "clip_l", "clip_g", "t5xxl", "t5xxl_lr", "t5xxl_device"),
-        *(
-            "t5xxl_dtype",
-            "t5xxl_max_token_length",
-            "split_mode",
-            "split_qkv",
-            "train_blocks",
-            "train_t5xxl",
-            "guidance_scale",
-        ),
-        *("discrete_flow_shift", "model_prediction_type", "timestep_sampling", "sigmoid_scale", "apply_t5_attn_mask"),
-        *(
-            "enable_all_linear",
-            "img_attn_dim",
-            "img_mlp_dim",
-            "img_mod_dim",
-            "txt_attn_dim",
-            "txt_mlp_dim",
-            "txt_mod_dim",
-        ),
-        *("in_dims", "single_dim", "single_mod_dim", "train_double_block_indices", "train_single_block_indices"),
-        *("blocks_to_swap", "single_blocks_to_swap", "double_blocks_to_swap", "mode_scale", "logit_mean", "logit_std"),
-        *("weighting_scheme", "sd3_cache_text_encoder_outputs", "sd3_cache_text_encoder_outputs_to_disk"),
-        *(
-            "sd3_clip_l",
-            "sd3_clip_g",
-            "sd3_t5xxl",
-            "sd3_clip_l_dropout_rate",
-            "sd3_clip_g_dropout_rate",
-            "sd3_t5_dropout_rate",
-        ),
-        *("sd3_text_encoder_batch_size", "sd3_fused_backward_pass", "sd3_disable_mmap_load_safetensors"),
-        *("sd3_enable_scaled_pos_embed", "sd3_pos_emb_random_crop_rate", "save_clip", "save_t5xxl"),
-        *(
-            "flux1_cache_text_encoder_outputs",
-            "flux1_cache_text_encoder_outputs_to_disk",
-            "flux1_t5xxl",
-            "flux1_clip_l",
-        ),
-        *("flux_fused_backward_pass", "cpu_offload_checkpointing", "mem_eff_save", "loraplus_lr_ratio_checkbox"),
-    }
-)
-"""What says nothing to a training of a LoRA here."""
-LORAS: Mapping[str, bool] = {"Standard": False, "Kohya LoCon": True, "LoCon": True}
-"""Kinds that are trained here, and whether convolutions are among their layers."""
-SWITCHES: Mapping[str, str] = {
-    "flux1_checkbox": "FLUX.1",
-    "sd3_checkbox": "Stable Diffusion 3",
-    "lumina_checkbox": "Lumina",
-}
-"""What choose another kind of base model."""
-OTHER_TABS: Mapping[str, str] = {
-    "token_string": "an embedding (textual inversion)",
-    "init_word": "an embedding (textual inversion)",
-    "num_vectors_per_token": "an embedding (textual inversion)",
-    "learning_rate_te": "a whole model (DreamBooth)",
-    "learning_rate_te1": "a whole model (DreamBooth)",
-    "full_path": "a whole model (fine-tuning)",
-    "train_text_encoder": "a whole model (fine-tuning)",
-    "image_folder": "a whole model (fine-tuning)",
-}
-"""What the GUI's other tabs write, and what they train."""
 _LISTS = ("optimizer_args", "lr_scheduler_args", "network_args")
-_CONVOLUTIONS = frozenset({"conv_dim", "conv_alpha", "conv_block_dims", "conv_block_alphas"})
-_KNOWN = frozenset({*TYPES, *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.SAME, "dataset_config", "network_args"})
-VOCABULARY = frozenset(
-    {*_KNOWN, *RENAMED, *GUI_ONLY, *SWITCHES, *OTHER_TABS, "LoRA_type", "epoch", "lr_warmup", "additional_parameters"}
-)
-"""By which a file of the GUI is known."""
+_CONVOLUTIONS = frozenset({"conv_dim", "conv_alpha"})
+"""Which the GUI hands on for Kohya LoCon alone."""
 
 
-class KohyaGui(Settings):
-    """Reads one file of the GUI."""
+EARLY_STOPS = ("stop_text_encoder_training", "stop_text_encoder_training_pct")
+
+
+class OfGui(Settings):
+    """Takes what the GUI writes into all of its files."""
 
     program = "kohya's GUI"
+
+    def _take_early_stop(self, name: str) -> None:
+        """Take when the text encoder stops to learn, in per cent of the steps or in steps."""
+        end = self._take(name)
+        if end is None or is_off(end) or number(end) in (0, -1):
+            self._idle += [name] if end is not None else []
+            return
+        self._warn(
+            "config.imported",
+            f"{name} = {shown(end)} has no effect: the text encoder learns to the end, as with the GUI, which "
+            "ignores it for a LoRA",
+            "set a lower text_encoder_lr to slow the text encoder down, or 0 to leave it out",
+        )
+
+
+class KohyaGui(OfGui):
+    """Reads one file of the GUI."""
+
     _is_lora = False
+    _epochs: Any = None
+    """What the field epoch says."""
     _with_convolutions = False
 
     def read(self) -> None:
@@ -139,9 +65,11 @@ class KohyaGui(Settings):
         self._pass_over(GUI_ONLY)
         self._take_length()
         self._take_rates()
+        self._take_schedule()
         self._take_noise()
         self._take_network()
         self._take_prompts()
+        self._take_old_switches()
         parameters = self._take("additional_parameters", "")
         for name in ("optimizer_args", "lr_scheduler_args"):
             if (written := self._take(name)) is not None:
@@ -154,6 +82,13 @@ class KohyaGui(Settings):
 
     def _refuse_other_kinds(self) -> None:
         kind = self._take("LoRA_type")
+        if kind == LYCORIS_LOCON and not is_off(self._left.get("conv_dim")) and not self._own_of_lycoris():
+            self._note(
+                "config.imported",
+                f"LoRA_type {kind} is read as Kohya LoCon, which makes the same",
+                "nothing is to be done",
+            )
+            kind = "Kohya LoCon"
         self._is_lora = str(kind) in LORAS
         self._with_convolutions = LORAS.get(str(kind), False)
         if kind is not None and str(kind) not in LORAS:
@@ -169,7 +104,8 @@ class KohyaGui(Settings):
                 f"the file asks for what is not supported: it trains {' or '.join(sorted(trained))}",
                 "save the settings in the GUI's LoRA tab, and give that file",
             )
-        self._pass_over([name for name in OTHER_TABS if kind is None or is_off(self._left.get(name))])
+        # What other tabs train says nothing to a LoRA, and is refused by now where it is none.
+        self._pass_over(OTHER_TABS)
         for name, model in SWITCHES.items():
             if not is_off(self._take(name)):
                 self._refuse(
@@ -180,20 +116,18 @@ class KohyaGui(Settings):
         sdxl = self._take("sdxl")
         if sdxl is not None:
             self.claims_sdxl = not is_off(sdxl)
-        for name in ("stop_text_encoder_training", "stop_text_encoder_training_pct"):
-            share = self._take(name)
-            self._idle += [name] if share is not None and (is_off(share) or number(share) == -1) else []
-            if not is_off(share) and number(share) != -1:
-                self._refuse(
-                    "config.unsupported",
-                    f"{name} = {shown(share)} asks for what is not supported: a text encoder that learns for a part of "
-                    "the training",
-                    f"set {name} to 0; text_encoder_lr slows it down instead",
-                )
+        for name in EARLY_STOPS:
+            self._take_early_stop(name)
+
+    def _own_of_lycoris(self) -> list[str]:
+        """Return the keys that ask LyCORIS for what networks.lora doesn't make."""
+        asked = [name for name in LYCORIS_SWITCHES if not is_off(self._left.get(name))]
+        return asked + (["LyCORIS_preset"] if self._left.get("LyCORIS_preset", "full") not in ("full", "") else [])
 
     def _take_length(self) -> None:
         """Take how long the training is: epochs in their own field, else steps, else epochs."""
         epoch, epochs, steps = (self._take(name) for name in ("epoch", "max_train_epochs", "max_train_steps"))
+        self._epochs = epoch
         given = [("max_train_epochs", epochs), ("max_train_steps", steps), ("max_train_epochs", epoch)]
         used = next(((key, value) for key, value in given if not is_off(value)), None)
         if used is None:
@@ -204,6 +138,12 @@ class KohyaGui(Settings):
                 "config.imported",
                 f"epoch = {shown(epoch)} has no effect: {used[0]} = {shown(used[1])} is set, and counts in the GUI",
                 f"keep one of epoch and {used[0]}",
+            )
+        if used[1] is epoch and not is_off(self._left.get("dataset_config")):
+            self._warn(
+                "config.imported",
+                f"epoch = {shown(epoch)} counts here; with a dataset_config the GUI makes 1600 steps instead",
+                "write max_train_steps = 1600 for as many",
             )
         if used[1] is epochs and not is_off(steps):
             self._warn(
@@ -233,9 +173,19 @@ class KohyaGui(Settings):
                 f"set {left_out[0]} to train that part as well",
             )
 
-    def _take_noise(self) -> None:
-        warmup, steps = self._take("lr_warmup"), self._take("lr_warmup_steps")
-        if not is_off(steps):
+    def _take_schedule(self) -> None:
+        """Take the warm-up and the cycles, which depend on the schedule in the GUI."""
+        scheduler = self._left.get("lr_scheduler")
+        both = [(name, self._take(name)) for name in ("lr_warmup", "lr_warmup_steps")]
+        warmup, steps = (value for _, value in both)
+        given = [f"{name} = {shown(value)}" for name, value in both if not is_off(value)]
+        if scheduler == "constant" and given:
+            self._note(
+                "config.imported",
+                f"{' and '.join(given)} has no effect: in the GUI lr_scheduler constant has no warm-up",
+                "choose constant_with_warmup for one",
+            )
+        elif not is_off(steps):
             self._set("lr_warmup_steps", steps)
             if not is_off(warmup):
                 self._warn(
@@ -244,19 +194,36 @@ class KohyaGui(Settings):
                     "keep one of the two",
                 )
         elif not is_off(warmup):
-            share = number(warmup)
-            if share is None or not 0 < share < 100:
-                what = f"lr_warmup = {shown(warmup)} is no share of all steps in per cent"
-                self._refuse("config.value", what, "write a number from 0 to 99, as lr_warmup = 10")
-            else:
-                self.values["lr_warmup_steps"] = share / 100
-                self._note(
-                    "config.imported",
-                    f"lr_warmup = {shown(warmup)} is read as a share of all steps: lr_warmup_steps = {share / 100:g}",
-                    "nothing is to be done",
-                )
+            self._take_warmup(warmup)
         elif steps is not None or warmup is not None:
             self._idle.append("lr_warmup")
+        if scheduler == "cosine_with_restarts" and self._left.get("lr_scheduler_num_cycles") == "":
+            cycles = fitting("lr_scheduler_num_cycles", self._epochs)
+            if type(cycles) is int and cycles > 0:
+                self._take("lr_scheduler_num_cycles")
+                self.values["lr_scheduler_num_cycles"] = cycles
+                self._note(
+                    "config.imported",
+                    f"lr_scheduler_num_cycles is empty: it is {cycles}, the epoch, as the GUI does",
+                    "write another number there for fewer restarts",
+                )
+
+    def _take_warmup(self, warmup: Any) -> None:
+        """Take a warm-up in per cent of all steps."""
+        share = number(warmup)
+        if share is None or not 0 < share < 100:
+            what = f"lr_warmup = {shown(warmup)} is no share of all steps in per cent"
+            self._refuse("config.value", what, "write a number from 0 to 99, as lr_warmup = 10")
+            return
+        self.values["lr_warmup_steps"] = share / 100
+        self._note(
+            "config.imported",
+            f"lr_warmup = {shown(warmup)} is read as a share of all steps: lr_warmup_steps = {share / 100:g}",
+            "nothing is to be done",
+        )
+
+    def _take_noise(self) -> None:
+        """Take what kind of noise is added, as far as it is chosen."""
         kind = self._take("noise_offset_type")
         unused = {
             "Original": ("multires_noise_iterations", "multires_noise_discount"),
@@ -274,10 +241,16 @@ class KohyaGui(Settings):
                 self._idle.append(name)
         if kind is not None:
             self._idle.append("noise_offset_type")
+        if is_off(self._left.get("noise_offset")) or "noise_offset" not in self._left:
+            # Both say how the offset is made, and there is none.
+            self._pass_over(["noise_offset_random_strength", "adaptive_noise_scale"])
 
     def _take_network(self) -> None:
         """Take what is an argument of the network, as far as it is set."""
         items = self._words("network_args", self._take("network_args", []))
+        for old, new in RENAMED.items():
+            if new in NETWORK_ARGS and old in self._left:
+                self._left.setdefault(new, self._left.pop(old))
         names = {*NETWORK_ARGS, *kohya.UNSUPPORTED_NETWORK_ARGS} & self._left.keys()
         idle = {name for name in names if is_off(self._left[name])}
         idle |= set() if self._with_convolutions else names & _CONVOLUTIONS
@@ -286,8 +259,17 @@ class KohyaGui(Settings):
             items += [f"{name}={self._left.pop(name)}" for name in sorted(names - idle)]
         if items:
             self.values["network_args"] = items
-        if self._is_lora and "network_module" not in self._left:
+        # Its first versions had no other kind, and no LoRA_type.
+        if (self._is_lora or "network_dim" in self._left) and "network_module" not in self._left:
             self.values["network_module"] = "networks.lora"
+
+    def _take_old_switches(self) -> None:
+        """Take the optimizer from what chose it before there was a list of them."""
+        for name, optimizer in OLD_SWITCHES.items():
+            if not is_off(self._take(name)) and is_off(self._left.get("optimizer")):
+                self.values["optimizer_type"] = optimizer
+                what = f"{name} is read as optimizer {optimizer}, as there was no list of them then"
+                self._note("config.imported", what, "nothing is to be done")
 
     def _take_prompts(self) -> None:
         """Take the prompts, which are a field of several lines."""
@@ -300,7 +282,7 @@ class KohyaGui(Settings):
 
     def _take_plain(self, name: str) -> None:
         value, key = self._left.pop(name), RENAMED.get(name, name)
-        if is_off(value) and (key in ZERO_IS_UNSET or key not in _KNOWN):
+        if is_off(value) and (key in ZERO_IS_UNSET or key not in KNOWN):
             self._idle.append(name)
         elif key in self.values:
             self._warn(

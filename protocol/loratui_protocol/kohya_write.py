@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loratui_protocol.architecture import SDXL
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import KEYS, SECTIONS, TrainingConfig
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding, Severity
-from loratui_protocol.known_models import current_address
+from loratui_protocol.known_models import current_address, known_architecture
 from loratui_protocol.kohya_datasets import dataset_tables, datasets_text
 from loratui_protocol.sd_scripts_arguments import ARGUMENTS
 
@@ -171,6 +172,12 @@ def _told(config: TrainingConfig) -> Iterator[Finding]:
     if is_asked and not config.sample_prompts:
         what = "without sample_prompts samples are made of captions; sd-scripts makes none"
         yield _found("config.left_out", "warning", what, 'write sample_prompts = ["a cat"]')
+    if config.sample_every_n_steps and config.sample_every_n_epochs:
+        what = "sd-scripts makes samples every so many epochs alone where sample_every_n_steps is set as well"
+        yield _found("config.left_out", "warning", what, "keep one of sample_every_n_steps and sample_every_n_epochs")
+    if known_architecture(model) is SDXL:
+        what = f"{model} is SDXL: sd-scripts trains it with sdxl_train_network.py alone, and not with train_network.py"
+        yield _found("config.script", "info", what, "start sdxl_train_network.py with this file")
     if lost := sum(not prompt_line(prompt) for prompt in config.sample_prompts):
         what = f"{lost} of the sample_prompts are left out: empty, or with a # in front, which is a comment there"
         yield _found("config.left_out", "warning", what, "write them otherwise")

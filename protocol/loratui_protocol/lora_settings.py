@@ -4,18 +4,22 @@ Every value is text there, and "None" is unset. What the file was trained on it 
 """
 
 import ast
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loratui_protocol import kohya
+from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_reading import TYPES
-from loratui_protocol.foreign_settings import Settings, is_off, shown
+from loratui_protocol.config_write import toml_value
+from loratui_protocol.foreign_settings import is_off, number, shown
 from loratui_protocol.foreign_text import MAX_KEY_CHARS
 from loratui_protocol.harmless import clean
+from loratui_protocol.lora_datasets import MAX_JSON_CHARS, OfDatasets, json_of
+from loratui_protocol.lora_ranks import ranks_of
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS
+from loratui_protocol.safetensors_header import TensorInfo
 
 PREFIX = "ss_"
 RENAMED: Mapping[str, str] = {
@@ -47,34 +51,30 @@ IDLE = frozenset(
 """What says nothing to another training."""
 BASES: Mapping[str, bool] = {"sdxl": True, "sd_v1": False, "sd1": False, "sd_1": False}
 """What base models are called there that can be trained, and whether they are SDXL's."""
-_OF_DATASETS: Mapping[str, str] = {
-    "batch_size_per_device": "train_batch_size",
-    "resolution": "resolution",
-    "enable_bucket": "enable_bucket",
-    "min_bucket_reso": "min_bucket_reso",
-    "max_bucket_reso": "max_bucket_reso",
-    "bucket_no_upscale": "bucket_no_upscale",
-}
-_MAX_JSON_CHARS = 1 << 20
+_LYCORIS = "lycoris.kohya"
+_OF_LORAS = frozenset({("algo", "lora"), ("algo", "locon"), ("preset", "full")})
+"""Arguments of LyCORIS by which it makes what networks.lora makes."""
+_DECIDING = ("learning_rate", "optimizer_type", "lr_scheduler", "max_train_steps", "train_batch_size", "resolution")
+_INSTEAD: Mapping[str, tuple[str, ...]] = {"learning_rate": ("unet_lr",), "max_train_steps": ("max_train_epochs",)}
+_DEFAULTS = {name: field.default for name, field in TrainingConfig.__dataclass_fields__.items()}
 _MAX_CALL_CHARS = 2000
-_FOLDERS = 3
 _FILE_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 
-class LoraSettings(Settings):
+class LoraSettings(OfDatasets):
     """Reads one file's metadata; those keys of it that are not about the training are not given."""
 
     program = "the LoRA's metadata"
 
-    def __init__(self, metadata: Mapping[str, str], tensors: Iterable[str], path: Path) -> None:
-        """``tensors`` are the names of the file's; ``path`` is its own, beside which its base model may lie."""
+    def __init__(self, metadata: Mapping[str, str], tensors: Mapping[str, TensorInfo], path: Path) -> None:
+        """``tensors`` are the file's; ``path`` is its own, beside which its base model may lie."""
         of_training = {
-            clean(key.removeprefix(PREFIX), MAX_KEY_CHARS): clean(value, _MAX_JSON_CHARS)
+            clean(key.removeprefix(PREFIX), MAX_KEY_CHARS): clean(value, MAX_JSON_CHARS)
             for key, value in metadata.items()
             if key.startswith(PREFIX)
         }
         super().__init__(of_training, "")
-        self._tensors = list(tensors)
+        self._tensors = tensors
         self._path = path
 
     def read(self) -> None:
@@ -86,6 +86,7 @@ class LoraSettings(Settings):
         self._tell_dataset()
         self._take_models()
         self._take_network_args()
+        self._take_ranks()
         self._take_optimizer()
         self._take_first_dataset()
         self._pass_over(IDLE)
@@ -98,39 +99,56 @@ class LoraSettings(Settings):
                 "another's own",
                 f"train with one of {', '.join(LR_SCHEDULERS)}",
             )
+        self._tell_unsaid()
         self._tell_idle()
 
     def _refuse_other_kinds(self) -> None:
-        module, base = self._left.get("network_module"), str(self._left.get("base_model_version", "sd_v1"))
-        if module not in (None, "networks.lora"):
+        module = self._left.get("network_module")
+        algorithm = ""
+        if module == _LYCORIS:
+            given = json_of(self._left.get("network_args"))
+            algorithm = str(given.get("algo", "lora")) if isinstance(given, dict) else "lora"
+        if ("algo", algorithm.lower()) in _OF_LORAS:
+            self._note(
+                "config.imported",
+                f"ss_network_module {_LYCORIS} with {algorithm} is read as networks.lora, which makes the same",
+                "nothing is to be done",
+            )
+        elif module not in (None, "networks.lora"):
+            kind = f"{shown(module)} with {shown(algorithm)}" if algorithm else shown(module)
             self._refuse(
                 "config.unsupported",
-                f"ss_network_module {shown(module)!r} asks for what is not supported: another kind than LoRA and LoCon",
+                f"ss_network_module {kind!r} asks for what is not supported: another kind than LoRA and LoCon",
                 "give a LoRA that was trained with networks.lora",
             )
-        self.claims_sdxl = next((is_sdxl for name, is_sdxl in BASES.items() if base.startswith(name)), None)
-        if self.claims_sdxl is None or self._left.get("v2") == "True":
-            model = "Stable Diffusion 2.x" if self._left.get("v2") == "True" else shown(base)
+        written = self._left.get("base_model_version")
+        if written is None:
+            # Old files don't say it; SDXL's have two text encoders.
+            is_sdxl = any(name.startswith(("lora_te1_", "lora_te2_")) for name in self._tensors)
+            self.claims_sdxl = True if is_sdxl else False if self._left.get("v2") == "False" else None
+        else:
+            self.claims_sdxl = next((is_sdxl for name, is_sdxl in BASES.items() if written.startswith(name)), None)
+        if self._left.get("v2") == "True" or (written is not None and self.claims_sdxl is None):
+            model = "Stable Diffusion 2.x" if self._left.get("v2") == "True" else shown(written)
             self._refuse(
                 "config.unsupported",
                 f"the LoRA asks for what is not supported: its base model is {model}",
                 "give a LoRA of Stable Diffusion 1.x or SDXL",
             )
-        for name in kohya.UNSUPPORTED.keys() & self._left.keys():
-            value = self._left.pop(name)
-            if is_off(value) or value == str(kohya.UNSUPPORTED[name][0]):
-                self._idle.append(name)
-            else:
-                self._warn(
-                    "config.imported",
-                    f"ss_{name} = {shown(value)} is left out: it asks for {kohya.UNSUPPORTED[name][1]}",
-                    "nothing can be done: the LoRA was trained so",
-                )
+        for name in sorted(kohya.UNSUPPORTED.keys() & self._left.keys()):
+            self._leave_out(name, self._left.pop(name))
 
     def _take_base(self) -> None:
         """Take the base model where it can be found; mostly the file knows no more than its name."""
         name = str(self._left.get("sd_model_name", ""))
         if not name:
+            kinds = {None: "", True: ", but that it was SDXL's", False: ", but that it was of SD 1.x"}
+            self._refuse(
+                "config.missing_key",
+                f"pretrained_model_name_or_path is missing: the LoRA doesn't say what its base was"
+                f"{kinds[self.claims_sdxl]}",
+                f'{self._how()} pretrained_model_name_or_path = "…"',
+            )
             return
         is_bare = "/" not in name and "\\" not in name and not name.startswith("builtin:")
         beside = self._path.parent / name if is_bare and "\0" not in name and name not in (".", "..") else None
@@ -143,24 +161,6 @@ class LoraSettings(Settings):
         else:
             self.values["pretrained_model_name_or_path"] = name
 
-    def _tell_dataset(self) -> None:
-        folders = _json(self._left.get("dataset_dirs"))
-        listed = (
-            [
-                f"{shown(name)} ({shown(each.get('img_count', '?'))} pictures)"
-                for name, each in list(folders.items())[:_FOLDERS]
-                if isinstance(each, dict)
-            ]
-            if isinstance(folders, dict)
-            else []
-        )
-        of = f"; it was trained on {', '.join(listed)}" if listed else ""
-        self._refuse(
-            "config.missing_key",
-            f"train_data_dir is missing: a LoRA doesn't say where its pictures are{of}",
-            f'{self._how()} train_data_dir = "…"',
-        )
-
     def _take_models(self) -> None:
         """Take which models have learnt, which the metadata doesn't say."""
         of_unet, of_text = (any(name.startswith(part) for name in self._tensors) for part in ("lora_unet_", "lora_te"))
@@ -171,19 +171,44 @@ class LoraSettings(Settings):
                 "config.imported", f"{key} is set: the file has no layers of another model", "nothing is to be done"
             )
 
-    def _how(self) -> str:
-        return f"run `loratui convert {shown(self._path.name)} --to native -o my.toml`, and write there"
-
     def _take_network_args(self) -> None:
         written = self._take("network_args")
-        given = _json(written)
+        given = json_of(written)
         if isinstance(given, dict):
-            items = [f"{name}={value}" for name, value in given.items() if not is_off(value)]
+            is_lycoris = self._left.get("network_module") == _LYCORIS
+            items = [
+                f"{name}={value}"
+                for name, value in given.items()
+                if not is_off(value) and not (is_lycoris and (name, str(value).lower()) in _OF_LORAS)
+            ]
             if items:
                 self.values["network_args"] = items
             self._idle += [] if items else ["network_args"]
         elif written is not None:
             self._warn("config.imported", "ss_network_args can't be read, and is left out", "write network_args anew")
+
+    def _take_ranks(self) -> None:
+        """Take ranks and alphas from the file's layers, where the metadata has none."""
+        written = self._left.get("network_dim")
+        if written is not None and str(written).strip().isdecimal():
+            if self._left.get("network_module") == _LYCORIS and not _has_convolutions(self.values):
+                # Without a rank of their own they have that of all there, and none here.
+                items = ranks_of(self._path, self._tensors).convolutions()
+                self.values["network_args"] = [*self.values.get("network_args", []), *items]
+            return
+        ranks = ranks_of(self._path, self._tensors)
+        self._pass_over(["network_dim"] if ranks.dim else [])
+        found = {key: value for key, value in ranks.settings().items() if key not in self.values}
+        if "network_alpha" in found and number(self._left.get("network_alpha")) is None:
+            self._pass_over(["network_alpha"])
+        self.values |= {key: value for key, value in found.items() if key not in self._left}
+        if found:
+            told = "" if ranks.are_all_alike else "; they differ, and most have this one"
+            self._note(
+                "config.imported",
+                f"network_dim = {ranks.dim} is that of the file's layers: its metadata doesn't say{told}",
+                "nothing is to be done",
+            )
 
     def _take_optimizer(self) -> None:
         """Take the optimizer, which is written as a call of its class."""
@@ -224,20 +249,16 @@ class LoraSettings(Settings):
         if items:
             self.values["optimizer_args"] = items
 
-    def _take_first_dataset(self) -> None:
-        """Take what a training with a dataset_config says of its first dataset, where it says it of all otherwise."""
-        listed = _json(self._left.get("datasets"))
-        if not isinstance(listed, list) or not listed or not isinstance(listed[0], dict):
-            return
-        for name, key in _OF_DATASETS.items():
-            value = listed[0].get(name)
-            if value is not None and name not in self._left:
-                self.values[key] = value
-        if len(listed) > 1:
+    def _tell_unsaid(self) -> None:
+        """Tell what decides a training and is not told: it is ours, then."""
+        unsaid = [key for key in _DECIDING if key not in self.values]
+        unsaid = [key for key in unsaid if not any(other in self.values for other in _INSTEAD.get(key, ()))]
+        if unsaid:
+            listed = ", ".join(f"{key} = {toml_value(_DEFAULTS[key])}" for key in unsaid)
             self._warn(
                 "config.imported",
-                f"the LoRA was trained with {len(listed)} datasets; resolution and batch are those of the first",
-                "write [[datasets]] for settings of their own",
+                f"the LoRA doesn't say all of how it was trained; where it doesn't, our own defaults stand: {listed}",
+                "set what you know to be otherwise",
             )
 
     def _take_plain(self, name: str) -> None:
@@ -263,20 +284,15 @@ class LoraSettings(Settings):
             )
 
 
+def _has_convolutions(values: Mapping[str, Any]) -> bool:
+    return any(str(item).startswith("conv_dim=") for item in values.get("network_args", []))
+
+
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:  # too long to be a path
         return False
-
-
-def _json(written: Any) -> Any:
-    if not isinstance(written, str) or len(written) > _MAX_JSON_CHARS:
-        return None
-    try:
-        return json.loads(written)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _literal(written: Any) -> Any:

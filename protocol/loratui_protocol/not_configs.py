@@ -30,6 +30,14 @@ _TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a config of ai-toolkit", ("job", "config")),
 )
 """What a file is that has all of these among the keys at its top."""
+_OF_OTHERS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("a config of SimpleTuner", ("model_family", "data_backend_config")),
+    ("a config of SimpleTuner", ("--model_family", "--data_backend_config")),
+    ("a config of SimpleTuner", ("model_family", "lora_type")),
+    ("the settings of kohya's GUI itself, not of a training", ("configuration", "dataset_preparation")),
+    ("the settings of kohya's GUI itself, not of a training", ("configuration", "folders", "advanced")),
+)
+"""The same, of files that have keys of a training config as well."""
 _SURE = frozenset(
     {
         *("pretrained_model_name_or_path", "train_data_dir", "dataset_config", "network_dim", "train_batch_size"),
@@ -98,6 +106,8 @@ def check_size(path: Path, size: int, most: int, start: bytes) -> None:
 def named_by_keys(content: Mapping[str, object]) -> str:
     """Return what a file with these keys at its top is; empty: not known, or it has settings of a training."""
     keys = content.keys()
+    if other := next((what for what, wanted in _OF_OTHERS if all(key in keys for key in wanted)), ""):
+        return other
     inner = (each.keys() for each in content.values() if isinstance(each, dict))
     if not _SURE.isdisjoint(keys) or any(not _SURE.isdisjoint(each) for each in inner):
         return ""

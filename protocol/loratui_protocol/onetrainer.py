@@ -8,10 +8,11 @@ from pathlib import PureWindowsPath
 from typing import Any
 
 from loratui_protocol.foreign_settings import is_off, number, shown
-from loratui_protocol.onetrainer_concepts import Concepts
+from loratui_protocol.onetrainer_concepts import Concepts, sides_of
 from loratui_protocol.onetrainer_names import (
     ARGUMENTS,
     DEFAULTS,
+    EARLY_STOP,
     IDLE,
     MODELS,
     MUST_BE,
@@ -22,23 +23,8 @@ from loratui_protocol.onetrainer_names import (
     TYPES_OF_FLOAT,
     WHEN_SET,
 )
+from loratui_protocol.onetrainer_old import brought_up_to_date
 
-_OLD_PARTS: Mapping[str, tuple[str, str]] = {
-    "train_unet": ("unet", "train"),
-    "unet_learning_rate": ("unet", "learning_rate"),
-    "train_text_encoder": ("text_encoder", "train"),
-    "text_encoder_learning_rate": ("text_encoder", "learning_rate"),
-    "train_text_encoder_2": ("text_encoder_2", "train"),
-    "text_encoder_2_learning_rate": ("text_encoder_2", "learning_rate"),
-}
-"""Keys of before version 2, and where they are now."""
-_OLD_NAMES: Mapping[str, str] = {
-    "lora_layers": "layer_filter",
-    "lora_layer_preset": "layer_filter_preset",
-    "save_after": "save_every",
-    "save_after_unit": "save_every_unit",
-}
-_OPTIMIZER_PREFIX = "optimizer_"
 _EPOCH, _STEP, _NEVER = "EPOCH", "STEP", "NEVER"
 _NUM_TIMESTEPS = 1000
 
@@ -55,7 +41,7 @@ class OneTrainer(Concepts):
 
     def read(self) -> None:
         """Fill ``values``, ``findings`` and ``problems``."""
-        self._bring_up_to_date()
+        self._left = brought_up_to_date(self._left)
         self._refuse_other_kinds()
         self.values["network_module"] = "networks.lora"
         self._fill_in()
@@ -86,21 +72,6 @@ class OneTrainer(Concepts):
             else:
                 self.values[name] = value
         self._tell_idle()
-
-    def _bring_up_to_date(self) -> None:
-        for old, new in _OLD_NAMES.items():
-            if old in self._left:
-                self._left.setdefault(new, self._left.pop(old))
-        for old, (part, key) in _OLD_PARTS.items():
-            if old in self._left:
-                table = self._left.setdefault(part, {})
-                value = self._left.pop(old)
-                if isinstance(table, dict):
-                    self._left[part] = {key: value, **table}
-        if isinstance(self._left.get("optimizer"), str):
-            names = [name for name in self._left if name.startswith(_OPTIMIZER_PREFIX) and name != "optimizer_defaults"]
-            given = {name.removeprefix(_OPTIMIZER_PREFIX): self._left.pop(name) for name in names}
-            self._left["optimizer"] = {"optimizer": self._left["optimizer"], **given}
 
     def _refuse_other_kinds(self) -> None:
         method, model = self._take("training_method", "FINE_TUNE"), self._take("model_type", "STABLE_DIFFUSION_15")
@@ -179,6 +150,8 @@ class OneTrainer(Concepts):
             return True, None
         if given.get("gradient_checkpointing") is True and name == "unet":
             self.values.setdefault("gradient_checkpointing", True)
+        if name != "unet":
+            given = {**EARLY_STOP, **given}
         trains, rate = not is_off(given.get("train", True)), number(given.get("learning_rate"))
         after, epochs = number(given.get("stop_training_after")), number(self._left.get("epochs"))
         unit = given.get("stop_training_after_unit", _NEVER)
@@ -186,7 +159,7 @@ class OneTrainer(Concepts):
             # Its own presets stop text encoders early: a refusal would turn away most of its files.
             self._warn(
                 "config.imported",
-                f"{name} learns for {after:g} {shown(unit)} alone there; here what learns does so to the end",
+                f"{name} learns for {after:g} {shown(unit).lower()}s alone there; here what learns does so to the end",
                 f"set a lower learning_rate of {name}, or its train to false",
             )
         return trains, rate
@@ -277,13 +250,6 @@ class OneTrainer(Concepts):
             items.append(f"eps={given['eps']},{given['eps2']}")
         if items:
             self.values["optimizer_args"] = items
-        for key in ("use_cautious", "cautious", "use_schedulefree", "kourkoutas_beta", "orthogonal_gradient"):
-            if not is_off(given.get(key)):
-                self._refuse(
-                    "config.unsupported",
-                    f"{key} of the optimizer asks for what is not supported",
-                    f"set {key} to false",
-                )
 
     def _take_loss(self) -> None:
         weight, strength = self._take("loss_weight_fn", "CONSTANT"), self._take("loss_weight_strength")
@@ -339,9 +305,8 @@ class OneTrainer(Concepts):
         if not is_off(checkpointing):
             self.values["gradient_checkpointing"] = True
         written = self._take("resolution", "512")
-        sides = str(written).lower().split("x")
-        if all(each.strip().isdecimal() and len(each) < 6 for each in sides) and len(sides) <= 2:
-            self.values["resolution"] = [int(sides[0]), int(sides[-1])]
+        if (sides := sides_of(written)) is not None:
+            self.values["resolution"] = sides
         else:
             self._refuse(
                 "config.unsupported",

@@ -8,13 +8,20 @@ from loratui_protocol.errors import ConfigError
 from loratui_protocol.foreign_settings import Settings, is_off, number, shown
 from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json
 
-_AUGMENTATIONS = (
-    *("enable_random_rotate", "enable_fixed_rotate", "enable_random_brightness", "enable_fixed_brightness"),
-    *("enable_random_contrast", "enable_fixed_contrast", "enable_random_saturation", "enable_fixed_saturation"),
-    *("enable_random_hue", "enable_fixed_hue", "enable_fixed_flip", "enable_resolution_override"),
-    *("enable_random_circular_mask_shrink", "enable_random_mask_rotate_crop"),
-)
-"""Of a concept's pictures, and not supported."""
+_STRENGTHS: Mapping[str, str] = {
+    "rotate": "random_rotate_max_angle",
+    "brightness": "random_brightness_max_strength",
+    "contrast": "random_contrast_max_strength",
+    "saturation": "random_saturation_max_strength",
+    "hue": "random_hue_max_strength",
+}
+"""How much pictures are changed, by what; not supported, and none where it is 0."""
+_IDLE: Mapping[str, str] = {
+    "enable_random_circular_mask_shrink": "there are no masks",
+    "enable_random_mask_rotate_crop": "there are no masks",
+    "enable_crop_jitter": "pictures are cropped to the centre",
+}
+"""What has no effect on a concept's pictures, and why."""
 _IN_TEXT = ("tag_dropout_enable", "caps_randomize_enable")
 _MAX_CONCEPTS = 200
 _SAMPLE_OPTIONS: Mapping[str, str] = {
@@ -62,9 +69,17 @@ class Concepts(Settings):
                 "save the config in OneTrainer again",
             )
             return
-        subsets = [subset for number, each in enumerate(given, 1) if (subset := self._subset(number, each))]
-        if subsets:
-            self.values["datasets"] = [{"subsets": subsets}]
+        datasets: dict[tuple[int, ...], list[dict[str, Any]]] = {}
+        for place, each in enumerate(given, 1):
+            if subset := self._subset(place, each):
+                datasets.setdefault(self._resolution(place, each), []).append(subset)
+        # One that overrides the resolution is in a dataset of its own, with those of the same.
+        self.values["datasets"] = [
+            {**({"resolution": list(sides)} if sides else {}), "subsets": subsets}
+            for sides, subsets in datasets.items()
+        ]
+        if not datasets:
+            del self.values["datasets"]
 
     def _subset(self, place: int, concept: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return a concept as a subset; None: it is not trained on."""
@@ -93,27 +108,46 @@ class Concepts(Settings):
             subset |= {"caption_separator": text["tag_delimiter"]} if text.get("tag_delimiter") else {}
         return subset
 
+    def _resolution(self, place: int, concept: Mapping[str, Any]) -> tuple[int, ...]:
+        """Return a concept's own resolution; empty: it has that of all."""
+        image = concept.get("image")
+        if not isinstance(image, dict) or is_off(image.get("enable_resolution_override")):
+            return ()
+        written = image.get("resolution_override", "512")
+        if (sides := sides_of(written)) is None:
+            self._refuse(
+                "config.unsupported",
+                f"resolution_override {shown(written)!r} of concept {place} asks for what is not supported: several of "
+                "them for one concept",
+                "write one, as 768, or list the folder once for each",
+            )
+            return ()
+        return tuple(sides)
+
     def _refuse_of_concept(
         self, name: str, concept: Mapping[str, Any], text: Mapping[str, Any], image: Mapping[str, Any]
     ) -> None:
-        asked = [key for key in _AUGMENTATIONS if not is_off(image.get(key))]
+        asked = [
+            key
+            for what, strength in _STRENGTHS.items()
+            for key in (f"enable_random_{what}", f"enable_fixed_{what}")
+            if not is_off(image.get(key)) and number(image.get(strength, 1)) != 0
+        ]
+        asked += ["enable_fixed_flip"] if not is_off(image.get("enable_fixed_flip")) else []
         asked += [key for key in _IN_TEXT if not is_off(text.get(key))]
         asked += ["loss_weight"] if number(concept.get("loss_weight", 1.0)) != 1 else []
         asked += ["include_subdirectories"] if not is_off(concept.get("include_subdirectories")) else []
-        if text.get("prompt_source", "sample") != "sample":
-            asked.append("prompt_source")
+        asked += ["prompt_source"] if text.get("prompt_source", "sample") != "sample" else []
+        asked += ["PRIOR_PREDICTION"] if concept.get("type") == "PRIOR_PREDICTION" else []
         if asked:
             self._refuse(
                 "config.unsupported",
                 f"{name} asks for what is not supported: {', '.join(asked)}",
                 "switch it off; captions are .txt files beside the pictures",
             )
-        if not is_off(image.get("enable_crop_jitter")):
-            self._note(
-                "config.imported",
-                f"enable_crop_jitter of {name} has no effect: pictures are cropped to the centre",
-                "nothing is to be done",
-            )
+        for key, why in _IDLE.items():
+            if not is_off(image.get(key)):
+                self._note("config.imported", f"{key} of {name} has no effect: {why}", "nothing is to be done")
 
     def _repeats(self, name: str, concept: Mapping[str, Any]) -> int:
         given = number(concept.get("balancing", concept.get("repeats", 1.0)))
@@ -162,6 +196,14 @@ class Concepts(Settings):
             except (OSError, ValueError, ConfigError):
                 continue
         return None
+
+
+def sides_of(written: Any) -> list[int] | None:
+    """Return the width and height that "512" or "512x768" means; None: it is neither."""
+    sides = str(written).lower().split("x")
+    if len(sides) > 2 or not all(each.strip().isdecimal() and len(each) < 6 for each in sides):
+        return None
+    return [int(sides[0]), int(sides[-1])]
 
 
 def _line(sample: Mapping[str, Any]) -> str:

@@ -36,6 +36,8 @@ DEFAULTS: Mapping[str, Any] = {
     "layer_filter_preset": "full",
 }
 """OneTrainer's, where ours are others."""
+EARLY_STOP: Mapping[str, Any] = {"stop_training_after": 30, "stop_training_after_unit": "EPOCH"}
+"""OneTrainer's, of text encoders that say nothing of it."""
 TYPES_OF_FLOAT: Mapping[str, tuple[str, str]] = {
     "FLOAT_32": ("no", "float"),
     "TFLOAT_32": ("no", "float"),
@@ -89,6 +91,9 @@ MUST_BE: Mapping[str, tuple[Any, str]] = {
     "log_cosh_strength": (0.0, "a log-cosh loss"),
     "huber_strength": (0.0, "a Huber loss in part; loss_type is one of them"),
     "force_circular_padding": (False, "circular padding"),
+    "circular_mask_generation": (False, "masks that change by themselves"),
+    "random_rotate_and_crop": (False, "pictures that are turned; pictures are cropped to the centre"),
+    "align_prop": (False, "a training on rewards"),
     "masked_training": (False, "masks beside the pictures; name their folder as conditioning_data_dir"),
     "custom_conditioning_image": (False, "pictures as a condition"),
     "additional_embeddings": ([], "embeddings beside the LoRA"),
@@ -159,6 +164,15 @@ IDLE = frozenset(
         *("lokr_full_matrix", "lokr_vec_trick", "optimizer_defaults", "sample_skip_first", "sample_image_format"),
         *("sample_video_format", "sample_audio_format", "samples_to_tensorboard", "non_ema_sampling", "backup_after"),
         *("backup_after_unit", "rolling_backup", "rolling_backup_count", "backup_before_save", "save_skip_first"),
+        *(
+            "latent_caching_epochs",
+            "token_count",
+            "initial_embedding_text",
+            "embedding_model_names",
+            "extra_model_name",
+        ),
+        *("align_prop_probability", "align_prop_loss", "align_prop_weight", "align_prop_steps"),
+        *("align_prop_truncate_steps", "align_prop_cfg_scale"),
         *("save_filename_prefix", "weight_dtype", "scheduler_params", "validate_after", "validate_after_unit"),
     }
 )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loratui_protocol import kohya, kohya_gui, onetrainer_names
+from loratui_protocol import kohya, kohya_gui_names, onetrainer_names
 from loratui_protocol.config import KEYS
 from loratui_protocol.config_checks import NETWORK_ARGS
 from loratui_protocol.config_draft import draft
@@ -26,6 +26,8 @@ READ = {
     "gui_standard.json": {"config.gui_keys", "config.imported", "config.without_effect"},
     "gui_locon_old.json": {"config.gui_keys", "config.imported"},
     "onetrainer_sd15.json": {"config.gui_keys", "config.imported"},
+    "gui_handed.toml": {"config.gui_keys", "config.imported"},
+    "lora_easy.toml": {"config.gui_keys", "config.without_effect"},
     "bom.json": {"config.gui_keys"},
     "twice.json": {"config.duplicate_key"},
 }
@@ -204,7 +206,6 @@ def test_additional_parameters_count_before_the_settings(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"stop_text_encoder_training": 20}, "for a part of the training"),
         ({"LoRA_type": "LyCORIS/LoKr"}, "LyCORIS/LoKr"),
         ({"v2": True}, "Stable Diffusion 2.x"),
         ({"sd3_checkbox": True}, "Stable Diffusion 3"),
@@ -381,7 +382,7 @@ def keys_of(content: dict[str, Any]) -> list[str]:
 
 
 def assert_no_key_is_lost(content: dict[str, Any], partial: Partial) -> None:
-    renamed = {**kohya_gui.RENAMED, **onetrainer_names.RENAMED, **onetrainer_names.WHEN_SET, **OTHER_NAMES}
+    renamed = {**kohya_gui_names.RENAMED, **onetrainer_names.RENAMED, **onetrainer_names.WHEN_SET, **OTHER_NAMES}
     told = said(partial)
     words = set(re.findall(r"\w+", told))
     lost = [
@@ -394,11 +395,9 @@ def assert_no_key_is_lost(content: dict[str, Any], partial: Partial) -> None:
 
 
 def _is_idle_of_kohya(key: str, value: Any) -> bool:
-    known = (
-        key in kohya.WITHOUT_EFFECT or key in kohya.UNSUPPORTED or kohya_gui.RENAMED.get(key) in kohya.WITHOUT_EFFECT
-    )
+    known = {key, kohya_gui_names.RENAMED.get(key, key)} & {*kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED}
     off = (None, False, 0, "", [], kohya.UNSUPPORTED.get(key, (None, ""))[0])
-    return known and (value in off or number(value) == 0)
+    return bool(known) and (value in off or number(value) == 0)
 
 
 OTHER_NAMES = {

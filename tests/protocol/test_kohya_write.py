@@ -218,3 +218,71 @@ def test_what_is_kept_of_other_defaults_agrees_with_the_list():
     of_datasets = {**DATASET_ARGUMENTS, **SHARED_ARGUMENTS, "metadata_file": Argument((str,))}
     for key, (default, _) in kohya.UNSUPPORTED.items():
         assert {**of_datasets, **ARGUMENTS}[key].default == default, key
+
+
+OF_SUBSETS = DatasetConfig(
+    subsets=(
+        Subset(image_dir="/a", num_repeats=10, settings={"keep_tokens": 2, "caption_extension": ".caption"}),
+        Subset(image_dir="/b", is_reg=True, class_tokens="a cat"),
+    ),
+    settings={"train_batch_size": 3, "shuffle_caption": True, "resolution": (768, 768)},
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "there"),
+    [
+        ({"learning_rate": 3e-5}, {"learning_rate": 3e-5, "unet_lr": None, "text_encoder_lr": None}),
+        ({"unet_lr": 2e-4, "text_encoder_lr": 1e-5}, {"unet_lr": 2e-4, "text_encoder_lr": [1e-5]}),
+        ({"text_encoder_lr": (1e-5, 0.0)}, {"text_encoder_lr": [1e-5, 0.0]}),
+        ({"unet_lr": 0.0}, {"unet_lr": 0.0}),
+        ({"network_train_unet_only": True}, {"network_train_unet_only": True}),
+        ({"network_dim": 32}, {"network_dim": 32, "network_alpha": 32}),
+        ({"network_dim": 32, "network_alpha": 1.0}, {"network_dim": 32, "network_alpha": 1.0}),
+        ({"network_args": {"conv_dim": 8.0}}, {"network_args": ["conv_dim=8"]}),
+        ({"caption_extension": ".caption", "keep_tokens": 3}, {"caption_extension": ".caption", "keep_tokens": 3}),
+        ({"lr_warmup_steps": 0.1, "lr_scheduler": "cosine"}, {"lr_warmup_steps": 0.1, "lr_scheduler": "cosine"}),
+        ({"lr_scheduler": "cosine_with_restarts", "lr_scheduler_num_cycles": 3}, {"lr_scheduler_num_cycles": 3}),
+        ({"max_train_epochs": 7}, {"max_train_epochs": 7}),
+        ({"max_grad_norm": 0.0}, {"max_grad_norm": 0.0}),
+        ({"resolution": (640, 512), "enable_bucket": False}, {"resolution": "640,512", "enable_bucket": False}),
+        ({"max_token_length": 225, "clip_skip": 2}, {"max_token_length": 225, "clip_skip": 2}),
+        ({"mixed_precision": "no", "save_precision": "float"}, {"mixed_precision": "no", "save_precision": "float"}),
+        ({"min_snr_gamma": 5.0, "noise_offset": 0.05}, {"min_snr_gamma": 5.0, "noise_offset": 0.05}),
+        ({"optimizer_type": "Prodigy", "learning_rate": 1.0}, {"optimizer_type": "Prodigy", "learning_rate": 1.0}),
+        ({"trigger_word": "ohwx", "seed": 0}, {"metadata_trigger_phrase": "ohwx", "seed": 0}),
+        ({"train_data_dir": None, "datasets": (OF_SUBSETS,)}, {"train_data_dir": None}),
+    ],
+)
+def test_a_setting_stands_there_as_sd_scripts_reads_it(settings: dict[str, Any], there: dict[str, Any]) -> None:
+    found = flat(to_kohya(plain_config(**settings), PLACE).text)
+    # What is not there has sd-scripts' own default.
+    said = {key: found.get(key, ARGUMENTS[key].default) for key in there}
+    assert said == there
+    assert [key for key, value in said.items() if value is not None and not ARGUMENTS[key].takes(value)] == []
+
+
+def test_subsets_stand_in_a_file_of_their_own_as_sd_scripts_reads_them() -> None:
+    written = to_kohya(plain_config(datasets=(OF_SUBSETS,), caption_extension=".txt"), PLACE)
+    [dataset] = tomllib.loads(written.others[Path(flat(written.text)["dataset_config"])])["datasets"]
+    assert (dataset["batch_size"], dataset["resolution"]) == (3, [768, 768])
+    assert dataset["subsets"] == [
+        {
+            "image_dir": "/a",
+            "num_repeats": 10,
+            "shuffle_caption": True,
+            "keep_tokens": 2,
+            "caption_extension": ".caption",
+        },
+        {"image_dir": "/b", "num_repeats": 1, "is_reg": True, "class_tokens": "a cat", "shuffle_caption": True},
+    ]
+
+
+def test_what_sd_scripts_does_otherwise_with_the_same_keys_is_told() -> None:
+    both = plain_config(sample_prompts=("a cat",), sample_every_n_steps=50, sample_every_n_epochs=1)
+    assert "every so many epochs alone" in " ".join(each.what for each in to_kohya(both, PLACE).findings)
+    steps = plain_config(sample_prompts=("a cat",), sample_every_n_steps=50)
+    assert "every so many epochs alone" not in " ".join(each.what for each in to_kohya(steps, PLACE).findings)
+    sdxl = plain_config(pretrained_model_name_or_path="stabilityai/stable-diffusion-xl-base-1.0")
+    assert "config.script" in {each.code for each in to_kohya(sdxl, PLACE).findings}
+    assert "config.script" not in {each.code for each in to_kohya(plain_config(), PLACE).findings}

@@ -9,7 +9,7 @@ from loratui.cli.check import print_findings
 from loratui.cli.new_files import write_new
 from loratui.sessions.base_kind import prediction_told_here
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_draft import draft, draft_findings
+from loratui_protocol.config_draft import FILLED_IN, draft, draft_findings
 from loratui_protocol.config_file import read_config, read_partial
 from loratui_protocol.config_write import to_toml
 from loratui_protocol.dataset_folders import folders
@@ -47,7 +47,7 @@ def _written(arguments: Arguments) -> Written:
     try:
         loaded = read_config(arguments.config)
     except ConfigError as error:
-        if arguments.to != "native" or error.code != "config.missing_key":
+        if arguments.to != "native" or error.code not in FILLED_IN:
             raise
         partial = read_partial(arguments.config)
         text = draft(partial)
