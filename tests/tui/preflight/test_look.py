@@ -58,15 +58,56 @@ def folder(photos: Path, tmp_path: Path) -> Path:
 # --- sets in which there is nothing to find ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("draw", [photo, soft, line_art, night, product])
+@pytest.mark.parametrize("draw", [photo, line_art, night, product])
 def test_a_style_is_no_fault(tmp_path: Path, draw: Callable[[int], Image.Image]) -> None:
     write_set(tmp_path, draw)
     assert codes(look(tmp_path)) == set()
 
 
+def test_a_soft_style_is_told_and_no_fault(tmp_path: Path) -> None:
+    write_set(tmp_path, soft)
+    report = look(tmp_path)
+    assert codes(report) == {"picture.soft"}
+    found = finding(report, "picture.soft")
+    assert found.severity == "info"
+    assert found.what.startswith("10 pictures are without a sharp edge, of 10")
+
+
 def test_a_set_of_half_soft_and_half_sharp_pictures_has_no_blurred_ones(tmp_path: Path) -> None:
     write_set(tmp_path, lambda seed: soft(seed) if seed % 2 else photo(seed))
-    assert codes(look(tmp_path)) == set()
+    assert codes(look(tmp_path)) == {"picture.soft"}
+
+
+def before_a_soft_ground(seed: int) -> Image.Image:
+    picture = photo(seed, (700, 700))
+    thing = picture.crop((230, 230, 470, 470))
+    picture = picture.filter(ImageFilter.GaussianBlur(14))
+    picture.paste(thing, (230, 230))
+    return picture
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [before_a_soft_ground, lambda seed: line_art(seed).resize((700, 700)), lambda seed: noisy(photo(seed), 4)],
+    ids=["a sharp thing before a soft ground", "lines", "grain"],
+)
+def test_what_is_smooth_or_grainy_and_sharp_is_not_called_blurred(
+    photos: Path, tmp_path: Path, draw: Callable[[int], Image.Image]
+) -> None:
+    write_set(tmp_path, draw, 3)
+    for path in photos.iterdir():
+        (tmp_path / f"photo{path.name}").hardlink_to(path)
+    assert not {"picture.blurred", "picture.soft"} & codes(look(tmp_path))
+
+
+@pytest.mark.parametrize(("side", "radius"), [(700, 3), (1024, 3), (700, 6), (700, 16)])
+def test_what_is_clearly_blurred_is_named_at_training_size(tmp_path: Path, side: int, radius: int) -> None:
+    write_set(tmp_path, photo, 4)
+    picture = photo(50, (side, side)).filter(ImageFilter.GaussianBlur(radius))
+    picture.save(tmp_path / "x.jpg", quality=85)
+    ImageOps.expand(picture, (0, side // 8), "black").save(tmp_path / "y.png")
+    report = look(tmp_path)
+    assert finding(report, "picture.blurred").what.startswith("2 pictures are far less sharp")
 
 
 def test_pictures_of_one_plain_colour_are_no_copies_of_each_other(tmp_path: Path) -> None:

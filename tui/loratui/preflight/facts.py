@@ -29,7 +29,7 @@ class Pixels:
     """What a reduced copy shows, upright and on white, as training would have it."""
 
     sharpness: float
-    """Mean of the Laplacian in the sharpest tenth of the copy, over the deviation of its greys; 0: nothing is there."""
+    """Mean of the Laplacian over that of the steps, in the sharpest tenth of what has edges; 0: nothing has."""
     noise: float
     """Standard deviation in grey levels, of 255, in the calmest quarter of the copy."""
     black_share: float
