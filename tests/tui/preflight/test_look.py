@@ -113,7 +113,26 @@ def test_what_is_clearly_blurred_is_named_at_training_size(tmp_path: Path, side:
 def test_pictures_of_one_plain_colour_are_no_copies_of_each_other(tmp_path: Path) -> None:
     for seed in range(12):
         Image.new("RGB", (64, 64), (20 * seed, 90, 30)).save(tmp_path / f"{seed}.png")
-    assert codes(look(tmp_path)) == set()
+    assert codes(look(tmp_path)) == {"picture.blank"}
+
+
+def test_pictures_that_show_nothing_are_named_with_their_colour_and_for_nothing_else(folder: Path) -> None:
+    Image.new("RGB", (400, 300)).save(folder / "black.png")
+    noisy(Image.new("RGB", (400, 300), "white"), 3).save(folder / "white.jpg", quality=70)
+    Image.new("L", (300, 400), 128).save(folder / "grey.png")
+    Image.new("RGBA", (300, 300), (200, 30, 30, 0)).save(folder / "transparent.png")
+    dot = Image.new("RGB", (400, 400), "white")
+    dot.paste("black", (200, 200, 210, 210))
+    dot.save(folder / "dot.png")
+    night(1).point([level // 8 for level in range(256)] * 3).save(folder / "night.png")
+    report = look(folder)
+    what = finding(report, "picture.blank").what
+    assert what.startswith(
+        "4 pictures are of one colour and nothing else: first: black.png (black), grey.png (#808080)"
+    )
+    assert codes(report) - {"picture.outlier", "picture.transparent", "picture.underexposed"} == {"picture.blank"}
+    outliers = [each.what for each in report.findings if each.code == "picture.outlier"]
+    assert not any(name in what for what in outliers for name in ("black.png", "white.jpg", "grey.png"))
 
 
 # --- files that can't be trained on -----------------------------------------------------------------------------------

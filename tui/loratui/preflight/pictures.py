@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import fmean
 
-from loratui.preflight.facts import PictureFacts
+from loratui.preflight.facts import BLANK, PictureFacts
 from loratui.preflight.looked import Looked, about, counted, first, shown
 from loratui_protocol.findings import Finding
 
@@ -23,6 +24,7 @@ SMALL = ((512, "SD 1.5"), (1024, "SDXL"))
 def picture_findings(looked: Sequence[Looked], resolution: tuple[int, int] | None) -> Iterator[Finding]:
     """Yield what is to be said of pictures that can be decoded; ``resolution`` None: it isn't known yet."""
     whole = [each for each in looked if not each.facts.fault and not each.is_mask]
+    yield from _blank(whole)
     yield from _kinds(whole)
     yield from _shapes(whole, resolution)
     yield from _compressed(whole, resolution)
@@ -31,6 +33,22 @@ def picture_findings(looked: Sequence[Looked], resolution: tuple[int, int] | Non
 
 def _those(looked: Iterable[Looked], has: Callable[[PictureFacts], bool]) -> list[Looked]:
     return [each for each in looked if has(each.facts)]
+
+
+def _blank(looked: Sequence[Looked]) -> Iterator[Finding]:
+    if those := _those(looked, lambda facts: facts.is_blank):
+        notes = [_colour(each.facts) for each in those]
+        what = "of one colour and nothing else"
+        yield about("picture.blank", "warning", what, those, "replace them, or leave them out", notes=notes)
+
+
+def _colour(facts: PictureFacts) -> str:
+    if facts.pixels is None:
+        return ""
+    levels = [round(fmean(facts.pixels.thumb[channel::3])) for channel in range(3)]
+    if max(levels) <= BLANK:
+        return "black"
+    return "white" if min(levels) >= 255 - BLANK else f"#{bytes(levels).hex()}"
 
 
 def _kinds(looked: Sequence[Looked]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from loratui.preflight.facts import GREYS_PX, THUMB_PX, Pixels
 
 COPY_PX = 768
 """Longest side of the copy: about what SD 1.5 and SDXL are trained at, and a third of the time of a megapixel."""
+_PLACE_PX = 4
 _TILES = 8
 """Tiles a side that blur and noise are looked for in: a sharp face before a soft ground is sharp."""
 _SHARPEST = 0.9
@@ -75,6 +76,8 @@ def look(copy: Image.Image, scale: float) -> Pixels:
     left, top, right, bottom = (round(side * scale) for side in bars)
     black_share, white_share = _clipped(_within(grey, bars))
     return Pixels(
+        # Of places, not pixels: grain is averaged, and the smallest drawing is more than one place.
+        spread=max(round(high - low) for low, high in ImageStat.Stat(copy.reduce(_PLACE_PX)).extrema),
         sharpness=round(sharpness, 4),
         noise=round(noise, 2),
         black_share=round(black_share, 4),

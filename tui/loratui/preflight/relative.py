@@ -19,10 +19,9 @@ _DEVIATIONS = 4.0
 FEWEST_SHARP = 4
 """Pictures: sharpness has a measure of its own, and only asks whether the set is soft by style."""
 BLURRED = 0.2
-"""Sharpness of edges that are blurred by two pixels or more on the copy, three at 1024. Of 89 sharp pictures (photographs
-of faces, textures and depth, painted and flat ones, night, fog, JPEGs of quality 30, grain) none is below, the least has
-0.21; blurred by 2.25 pixels 88 are, by 3 all. Under grain of two levels on the copy a blur of 3 is seen in one of four,
-and a hand that shook along a line is not, as edges along that line stay sharp."""
+"""Sharpness of edges that are blurred by two pixels or more on the copy, three at 1024. Of 89 sharp pictures, smooth
+and flat ones among them, none is below; blurred by 2.25 pixels 88 are, by 3 all (docs/decisions.md). Under grain of two
+levels on the copy a blur of 3 is seen in one of four, and a hand that shook along a line is not."""
 _NONE_LEFT = 50
 """Times softer than the median: what is measured there is rounding."""
 LESS_SHARP = 2.0
@@ -44,7 +43,9 @@ class _Set(NamedTuple):
 
 def relative_findings(looked: Sequence[Looked]) -> Iterator[Finding]:
     """Yield what sets pictures off from the rest of the training pictures; of very small sets nothing."""
-    judged = [(each, each.facts.pixels) for each in looked if each.facts.pixels and not each.is_reg]
+    judged = [
+        (each, each.facts.pixels) for each in looked if each.facts.pixels and not (each.is_reg or each.facts.is_blank)
+    ]
     yield from _blurred(judged)
     if len(judged) < FEWEST:
         return
