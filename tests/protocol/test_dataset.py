@@ -204,14 +204,21 @@ def test_pictures_of_every_colour_mode_are_measured(tmp_path: Path, mode: str) -
     assert (one.width, one.height) == (50, 70)
 
 
-def test_pictures_much_smaller_than_the_resolution_are_reported_with_the_factor(tmp_path: Path) -> None:
-    make(tmp_path / "small.png", size=(128, 128))
-    make(tmp_path / "tiny.png", size=(64, 64))
-    make(tmp_path / "large.png", size=(400, 400))
+def test_pictures_smaller_than_the_resolution_are_counted_with_the_factor(tmp_path: Path) -> None:
+    make(tmp_path / "large.png", size=(600, 500))
+    make(tmp_path / "nearly.png", size=(508, 508))
+    make(tmp_path / "small.png", size=(400, 400))
     found = finding(scan(tmp_path, resolution=(512, 512)), "dataset.small_pictures")
-    assert found.what == "2 of 3 pictures are much smaller than 512x512; tiny.png (64x64) is enlarged 8.0 times"
-    assert found.path == str(tmp_path / "tiny.png")
+    assert found.severity == "info"
+    assert found.what == "1 of 3 pictures are smaller than 512x512; small.png (400x400) is enlarged 1.28 times"
     assert scan(tmp_path).findings == ()
+    make(tmp_path / "tiny.png", size=(64, 64))
+    found = finding(scan(tmp_path, resolution=(512, 512)), "dataset.small_pictures")
+    assert found.severity == "warning"
+    assert found.what == (
+        "2 of 4 pictures are smaller than 512x512, 1 of them much; tiny.png (64x64) is enlarged 8.0 times"
+    )
+    assert found.path == str(tmp_path / "tiny.png")
 
 
 def test_a_config_that_never_enlarges_has_nothing_to_report(tmp_path: Path) -> None:
