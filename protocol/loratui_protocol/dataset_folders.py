@@ -6,8 +6,8 @@ from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
+from loratui_protocol.picture_names import PICTURE_EXTENSIONS, misnamed, misnamed_findings, renaming
 
-PICTURE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _OTHER_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".svg", ".psd")
 _HEIC = (".heic", ".heif")
 _CHILDREN_SHOWN = 20
@@ -124,7 +124,11 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
 
 
 def _other_kinds(folder: Path) -> Iterator[Finding]:
-    others = Counter(path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES)
+    """Yield what is a picture in a folder and is not read."""
+    odd = dict(misnamed(folder))
+    others = Counter(
+        path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES and path not in odd
+    )
     if others:
         how = " (HEIC on macOS: sips -s format jpeg FILE --out FILE.jpg)" if others.keys() & set(_HEIC) else ""
         yield Finding(
@@ -134,6 +138,7 @@ def _other_kinds(folder: Path) -> Iterator[Finding]:
             fix=f"convert them to one of {', '.join(PICTURE_EXTENSIONS)}{how}",
             path=str(folder),
         )
+    yield from misnamed_findings(folder, [*odd.items()])
 
 
 def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
@@ -142,7 +147,10 @@ def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
     looked_for = ", ".join(PICTURE_EXTENSIONS)
     fix = f"put pictures there ({looked_for}), or set {key} to the folder that has them"
     with_pictures = [child for child in children if _has_pictures(child)]
-    if with_pictures and key == "image_dir":
+    looked_in = [root, *(child for child in children if key != "image_dir" and repeats_of(child.name))]
+    if any(True for folder in looked_in for _ in misnamed(folder)):
+        fix = f"there are pictures under names that are not read; to rename them: {renaming(root)}"
+    elif with_pictures and key == "image_dir":
         fix = f"set image_dir to {with_pictures[0]}"
     elif with_pictures:
         first = with_pictures[0].name
