@@ -1,12 +1,13 @@
 """Where the pictures of a dataset lie: kohya's numbered folders and the layouts that people have instead."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
-from loratui_protocol.picture_names import PICTURE_EXTENSIONS, misnamed, misnamed_findings, renaming
+from loratui_protocol.picture_names import PICTURE_EXTENSIONS, misnamed, misnamed_findings
 
 _OTHER_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".svg", ".psd")
 _HEIC = (".heic", ".heif")
@@ -149,7 +150,8 @@ def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
     with_pictures = [child for child in children if _has_pictures(child)]
     looked_in = [root, *(child for child in children if key != "image_dir" and repeats_of(child.name))]
     if any(True for folder in looked_in for _ in misnamed(folder)):
-        fix = f"there are pictures under names that are not read; to rename them: {renaming(root)}"
+        command = f"loratui check {shlex.quote(str(root))} --fix"
+        fix = f"there are pictures under names that are not read; to rename them: {command}"
     elif with_pictures and key == "image_dir":
         fix = f"set image_dir to {with_pictures[0]}"
     elif with_pictures:

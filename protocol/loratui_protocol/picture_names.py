@@ -51,15 +51,11 @@ def misnamed_findings(folder: Path, found: Sequence[tuple[Path, str]]) -> Iterat
         severity="warning",
         what=f"{len(found)} {are} skipped, as only names that end in {', '.join(PICTURE_EXTENSIONS)} are read: "
         f"{names}{more}",
-        fix=f"rename them, the first to {clean(found[0][1], _NAME_CHARS)!r}; all: {renaming(folder)}",
+        fix=f"rename them, the first to {clean(found[0][1], _NAME_CHARS)!r}; all: "
+        f"loratui check {shlex.quote(str(folder))} --fix",
         path=str(found[0][0]),
         fixable=True,
     )
-
-
-def renaming(folder: Path) -> str:
-    """Return the command that gives pictures in a folder names that are read."""
-    return f"loratui check {shlex.quote(str(folder))} --fix"
 
 
 def _extension(path: Path) -> str:
