@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from loratui.preflight.facts import Fault
 from loratui.preflight.faults import CODES
@@ -271,6 +271,17 @@ def test_a_picture_with_a_defect_is_named_for_it_and_no_other(
     assert (found.severity, found.path) == (severity, str(folder / name))
     assert name in found.what
     assert "00.png" not in found.what
+
+
+def test_the_grain_of_a_film_is_named_like_noise(tmp_path: Path) -> None:
+    def clean(seed: int) -> Image.Image:
+        return photo(seed).filter(ImageFilter.GaussianBlur(1))
+
+    write_set(tmp_path, clean)
+    # Coarser than a pixel: between neighbours there is next to nothing of it.
+    grain = noisy(Image.new("RGB", clean(50).size, (128, 128, 128)), 40).filter(ImageFilter.GaussianBlur(0.8))
+    ImageChops.add(clean(50), grain, offset=-128).save(tmp_path / "x.png")
+    assert finding(look(tmp_path), "picture.noisy").what.startswith("1 picture is far noisier")
 
 
 def test_alpha_that_the_config_takes_for_a_mask_is_not_complained_of(folder: Path) -> None:

@@ -36,6 +36,8 @@ class Pixels:
     """Mean of the Laplacian over that of the steps, in the sharpest tenth of what has edges; 0: nothing has."""
     noise: float
     """Standard deviation in grey levels, of 255, in the calmest quarter of the copy."""
+    grain: float
+    """The same of half the size and its calmest sixteenth: of what is coarser than noise."""
     black_share: float
     """Of pixels at the bottom of the range; 0 where they are a background."""
     white_share: float

@@ -14,8 +14,9 @@ SHOWS_TRANSPARENT = 0.01
 """Share of transparent pixels: less is the soft rim of a picture that fills its frame."""
 POOR_QUALITY = 50
 """JPEG quality at which blocks begin to show in flat places; cameras save at 90, sites at 75 and more."""
-STRONG_BLOCKING = 1.7
-"""Steps at every eighth pixel over those between. Photographs have 1.0 to 1.3, JPEGs of quality 20 have 1.7 to 2.3."""
+STRONG_BLOCKING = 1.5
+"""Steps at every eighth pixel over those between. Of 84 pictures without blocks none is above, nor of 31 JPEGs of
+quality 90 saved anew; of those of quality 50 a third is, of 30 half, of 10 five in six: texture hides some."""
 _AVERAGED = 2.0
 """Blocks that shrink to less than half are averaged away before training sees them."""
 SMALL = ((512, "SD 1.5"), (1024, "SDXL"))
@@ -138,7 +139,7 @@ def _compressed(looked: Sequence[Looked], resolution: tuple[int, int] | None) ->
     those, notes = [], []
     for each in looked:
         facts = each.facts
-        if math.sqrt(facts.width * facts.height / (width * height)) >= _AVERAGED:
+        if facts.is_blank or math.sqrt(facts.width * facts.height / (width * height)) >= _AVERAGED:
             continue
         if facts.jpeg_quality is not None and facts.jpeg_quality < POOR_QUALITY:
             those.append(each)

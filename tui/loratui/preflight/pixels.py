@@ -18,7 +18,8 @@ _PLACE_PX = 4
 _TILES = 8
 """Tiles a side that blur and noise are looked for in: a sharp face before a soft ground is sharp."""
 _SHARPEST = 0.9
-_CALMEST = 0.25
+_CALMEST, _CALMEST_OF_GRAIN = 0.25, 0.06
+"""Grain is everywhere, and what has its size in a picture nearly everywhere: less of it is asked."""
 _PLAIN = 1.0
 """Deviation of greys below which there is nothing that could be sharp."""
 _CONTRASTED = 10.0
@@ -80,6 +81,8 @@ def look(copy: Image.Image, scale: float) -> Pixels:
         spread=max(round(high - low) for low, high in ImageStat.Stat(copy.reduce(_PLACE_PX)).extrema),
         sharpness=round(sharpness, 4),
         noise=round(noise, 2),
+        # Averaged over 2 x 2, grain of two pixels is what noise of one pixel was before.
+        grain=round(_noise(_within(grey, bars).reduce(2), _CALMEST_OF_GRAIN), 2),
         black_share=round(black_share, 4),
         white_share=round(white_share, 4),
         borders=(left, top, right, bottom),
@@ -109,8 +112,7 @@ def _detail(grey: Image.Image) -> tuple[float, float]:
     width, height = grey.size
     # The outermost pixels have no neighbours: filters copy them.
     inner = (1, 1, width - 1, height - 1)
-    residue = _tile_means(grey.filter(_NOISE).crop(inner).point(_FROM_128))
-    noise = math.sqrt(math.pi / 2) * sorted(residue)[int(len(residue) * _CALMEST)]
+    noise = _noise(grey, _CALMEST)
     least = min(_MOST_WAVE, _LEAST_WAVE + _WAVES_OF_NOISE * noise)
     waves = _tile_means(grey.filter(_LAPLACIAN).crop(inner).point([each * (each >= least) for each in _FROM_128]))
     across, down = (
@@ -126,6 +128,14 @@ def _detail(grey: Image.Image) -> tuple[float, float]:
     if edged:
         return max(_DULLEST, edged[int(len(edged) * _SHARPEST)]), noise
     return (_DULLEST if deviation > _CONTRASTED else 0.0), noise
+
+
+def _noise(grey: Image.Image, calmest: float) -> float:
+    """Return the deviation of what is between neighbours and no edge, in so calm a share of the picture."""
+    if min(grey.size) < 4 * _TILES:
+        return 0.0
+    residue = _tile_means(grey.filter(_NOISE).crop((1, 1, grey.width - 1, grey.height - 1)).point(_FROM_128))
+    return math.sqrt(math.pi / 2) * sorted(residue)[int(len(residue) * calmest)]
 
 
 def _tile_means(levels: Image.Image) -> Sequence[float]:

@@ -28,8 +28,8 @@ LESS_SHARP = 2.0
 """Times less than the middle of the set at least, where all are a little soft."""
 NOISY = 3.0
 """Times the noise of the median."""
-VISIBLE_NOISE = 6.0
-"""Grey levels; less is not seen at training size."""
+VISIBLE_NOISE, VISIBLE_GRAIN = 6.0, 4.0
+"""Grey levels; less is not seen at training size. Grain was averaged before it was measured."""
 CLIPPED = 0.2
 """More of a picture is clipped than of the median one: a fifth of it shows nothing."""
 
@@ -90,18 +90,28 @@ def _less(times: float) -> str:
 
 
 def _noisy(judged: Sequence[tuple[Looked, Pixels]]) -> Iterator[Finding]:
-    usual = _set_of([pixels.noise for _, pixels in judged])
-    limit = max(VISIBLE_NOISE, NOISY * usual.median, usual.median + _DEVIATIONS * usual.deviation)
-    those = [(each, pixels.noise) for each, pixels in judged if pixels.noise > limit]
+    noise, grain = [pixels.noise for _, pixels in judged], [pixels.grain for _, pixels in judged]
+    limits = _noise_limit(noise, VISIBLE_NOISE), _noise_limit(grain, VISIBLE_GRAIN)
+    those = [
+        (each, max(pixels.noise, pixels.grain))
+        for each, pixels in judged
+        if pixels.noise > limits[0] or pixels.grain > limits[1]
+    ]
     if those:
         yield about(
             "picture.noisy",
             "warning",
-            f"far noisier, or finer in texture, than the rest, whose median is {usual.median:.1f} grey levels",
+            "far noisier, or finer in texture, than the rest, whose median is "
+            f"{statistics.median(map(max, noise, grain)):.1f} grey levels",
             [each for each, _ in those],
             "use cleaner copies, or leave them out: grain that goes in comes out",
-            notes=[f"{noise:.0f} levels" for _, noise in those],
+            notes=[f"{levels:.0f} levels" for _, levels in those],
         )
+
+
+def _noise_limit(values: Sequence[float], visible: float) -> float:
+    usual = _set_of(values)
+    return max(visible, NOISY * usual.median, usual.median + _DEVIATIONS * usual.deviation)
 
 
 def _clipped(judged: Sequence[tuple[Looked, Pixels]]) -> Iterator[Finding]:
