@@ -1,5 +1,6 @@
 """Where the pictures of a dataset lie: kohya's numbered folders and the layouts that people have instead."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
 from loratui_protocol.inner_folders import broken_links, inner_folders
+from loratui_protocol.picture_names import PICTURE_EXTENSIONS, misnamed, misnamed_findings
 
-PICTURE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _OTHER_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".svg", ".psd")
 _HEIC = (".heic", ".heif")
 _CHILDREN_SHOWN = 20
@@ -132,7 +133,11 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
 
 
 def _other_kinds(folder: Path) -> Iterator[Finding]:
-    others = Counter(path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES)
+    """Yield what is a picture in a folder and is not read."""
+    odd = dict(misnamed(folder))
+    others = Counter(
+        path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES and path not in odd
+    )
     if others:
         how = " (HEIC on macOS: sips -s format jpeg FILE --out FILE.jpg)" if others.keys() & set(_HEIC) else ""
         yield Finding(
@@ -142,6 +147,7 @@ def _other_kinds(folder: Path) -> Iterator[Finding]:
             fix=f"convert them to one of {', '.join(PICTURE_EXTENSIONS)}{how}",
             path=str(folder),
         )
+    yield from misnamed_findings(folder, [*odd.items()])
 
 
 def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
@@ -163,7 +169,11 @@ def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
 
 
 def _where_they_are(root: Path, key: str) -> str:
-    """Return what to do if the pictures lie deeper inside, nothing if there are none."""
+    """Return what to do if there are pictures under names that are not read, or deeper inside; nothing if not."""
+    children = (child for child in sorted(root.iterdir()) if child.is_dir() and repeats_of(child.name))
+    if any(True for folder in (root, *(children if key != "image_dir" else ())) for _ in misnamed(folder)):
+        command = f"loratui check {shlex.quote(str(root))} --fix"
+        return f"there are pictures under names that are not read; to rename them: {command}"
     inside = [folder for folder in inner_folders(root) if _has_pictures(folder)]
     if not inside:
         return ""

@@ -15,7 +15,8 @@ from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
 
 _NAMES_SHOWN = 20
-_MUCH_SMALLER = 1.5
+_SMALLER, _MUCH_SMALLER = 1.02, 1.5
+"""Times a side is enlarged: below the first it can't be seen, from the second on it is."""
 _NARROWEST = 16
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 """What the files may be, whatever their names say."""
@@ -102,20 +103,23 @@ def _refusal(code: str, what: str, named: list[str], fix: str) -> DatasetError:
 def size_findings(
     paths: Sequence[Path], sizes: Sequence[tuple[int, int]], resolution: tuple[int, int] | None
 ) -> Iterator[Finding]:
-    """Yield a warning if pictures are much smaller than the resolution (None: they are never enlarged)."""
+    """Yield how many pictures are smaller than the resolution, a warning if much (None: they are never enlarged)."""
     if resolution is None or not sizes:
         return
     area = resolution[0] * resolution[1]
     factors = [math.sqrt(area / (width * height)) for width, height in sizes]
+    smaller = sum(factor >= _SMALLER for factor in factors)
+    if not smaller:
+        return
+    much = sum(factor >= _MUCH_SMALLER for factor in factors)
+    how_many = f", {much} of them much" if much else ""
     worst = max(range(len(factors)), key=factors.__getitem__)
-    if factors[worst] >= _MUCH_SMALLER:
-        count = sum(factor >= _MUCH_SMALLER for factor in factors)
-        width, height = sizes[worst]
-        yield Finding(
-            code="dataset.small_pictures",
-            severity="warning",
-            what=f"{count} of {len(sizes)} pictures are much smaller than {resolution[0]}x{resolution[1]}; "
-            f"{paths[worst].name} ({width}x{height}) is enlarged {factors[worst]:.1f} times",
-            fix="use larger pictures, a lower resolution, or bucket_no_upscale = true",
-            path=str(paths[worst]),
-        )
+    width, height = sizes[worst]
+    yield Finding(
+        code="dataset.small_pictures",
+        severity="warning" if much else "info",
+        what=f"{smaller} of {len(sizes)} pictures are smaller than {resolution[0]}x{resolution[1]}{how_many}; "
+        f"{paths[worst].name} ({width}x{height}) is enlarged {factors[worst]:.{1 if much else 2}f} times",
+        fix="use larger pictures, a lower resolution, or bucket_no_upscale = true",
+        path=str(paths[worst]),
+    )

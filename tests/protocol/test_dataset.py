@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from loratui_protocol.dataset import Dataset, fingerprint, scan, scan_config
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
+from loratui_protocol.picture_names import misnamed
 from support.protocol_strategies import plain_config
 
 
@@ -218,14 +219,21 @@ def test_pictures_of_every_colour_mode_are_measured(tmp_path: Path, mode: str) -
     assert (one.width, one.height) == (50, 70)
 
 
-def test_pictures_much_smaller_than_the_resolution_are_reported_with_the_factor(tmp_path: Path) -> None:
-    make(tmp_path / "small.png", size=(128, 128))
-    make(tmp_path / "tiny.png", size=(64, 64))
-    make(tmp_path / "large.png", size=(400, 400))
+def test_pictures_smaller_than_the_resolution_are_counted_with_the_factor(tmp_path: Path) -> None:
+    make(tmp_path / "large.png", size=(600, 500))
+    make(tmp_path / "nearly.png", size=(508, 508))
+    make(tmp_path / "small.png", size=(400, 400))
     found = finding(scan(tmp_path, resolution=(512, 512)), "dataset.small_pictures")
-    assert found.what == "2 of 3 pictures are much smaller than 512x512; tiny.png (64x64) is enlarged 8.0 times"
-    assert found.path == str(tmp_path / "tiny.png")
+    assert found.severity == "info"
+    assert found.what == "1 of 3 pictures are smaller than 512x512; small.png (400x400) is enlarged 1.28 times"
     assert scan(tmp_path).findings == ()
+    make(tmp_path / "tiny.png", size=(64, 64))
+    found = finding(scan(tmp_path, resolution=(512, 512)), "dataset.small_pictures")
+    assert found.severity == "warning"
+    assert found.what == (
+        "2 of 4 pictures are smaller than 512x512, 1 of them much; tiny.png (64x64) is enlarged 8.0 times"
+    )
+    assert found.path == str(tmp_path / "tiny.png")
 
 
 def test_a_config_that_never_enlarges_has_nothing_to_report(tmp_path: Path) -> None:
@@ -234,6 +242,55 @@ def test_a_config_that_never_enlarges_has_nothing_to_report(tmp_path: Path) -> N
     assert finding(scan_config(config), "dataset.small_pictures")
     unscaled = plain_config(train_data_dir=str(tmp_path), resolution=(512, 512), bucket_no_upscale=True)
     assert scan_config(unscaled).findings == ()
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_under_names_that_are_not_read_are_named_with_the_name_to_give_them(tmp_path: Path) -> None:
+    make(tmp_path / "a.png")
+    for number, name in enumerate(("b.JPG ", "c.jfif", "d.jpg_large", "e", "f.webp?w=80", "a.PNG_orig")):
+        kind = ("JPEG", "JPEG", "JPEG", "PNG", "WEBP", "BMP")[number]
+        Image.new("RGB", (60, 60)).save(tmp_path / name, kind)
+    for name in ("a.png~", "g.bak", ".hidden"):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes())
+    (tmp_path / "BMW").write_text("BM, but no picture at all")
+    (tmp_path / "notes").write_text("notes")
+    assert [(path.name, name) for path, name in misnamed(tmp_path)] == [
+        ("a.PNG_orig", "a.bmp"),
+        ("b.JPG ", "b.JPG"),
+        ("c.jfif", "c.jpg"),
+        ("d.jpg_large", "d.jpg"),
+        ("e", "e.png"),
+        ("f.webp?w=80", "f.webp"),
+    ]
+    found = finding(scan(tmp_path), "dataset.picture_names")
+    assert (found.severity, found.fixable) == ("warning", True)
+    assert "6 pictures are skipped" in found.what
+    assert "'a.PNG_orig', 'b.JPG ', 'c.jfif' and 3 more" in found.what
+
+
+def test_a_picture_whose_name_would_be_taken_gets_a_number(tmp_path: Path) -> None:
+    make(tmp_path / "a.jpg")
+    for name in ("a.jfif", "a.jpg_large"):
+        Image.new("RGB", (60, 60)).save(tmp_path / name, "JPEG")
+    assert [name for _, name in misnamed(tmp_path)] == ["a-2.jpg", "a-3.jpg"]
+
+
+def test_a_jpeg_called_heic_is_to_be_renamed_and_not_converted(tmp_path: Path) -> None:
+    make(tmp_path / "a.png")
+    Image.new("RGB", (60, 60)).save(tmp_path / "b.HEIC", "JPEG")
+    assert {each.code for each in scan(tmp_path).findings} == {"dataset.picture_names"}
+    assert dict(misnamed(tmp_path)) == {tmp_path / "b.HEIC": "b.jpg"}
+
+
+@pytest.mark.parametrize("place", [".", "10_cat"])
+def test_a_folder_that_has_only_such_pictures_says_so(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(exist_ok=True)
+    Image.new("RGB", (60, 60)).save(tmp_path / place / "a.jfif", "JPEG")
+    with pytest.raises(DatasetError, match="no pictures in") as refused:
+        scan(tmp_path)
+    assert refused.value.fix.endswith(f"to rename them: loratui check {tmp_path} --fix")
 
 
 # --- captions ---------------------------------------------------------------------------------------------------------

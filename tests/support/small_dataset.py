@@ -13,7 +13,10 @@ def write_small_dataset(folder: Path, num_pictures: int = 4) -> Path:
     concept = folder / "1_cat"
     concept.mkdir(parents=True, exist_ok=True)
     for index in range(num_pictures):
-        Image.new("RGB", (64, 64), (40 * index, 90, 30)).save(concept / f"{index}.png")
+        picture = Image.new("RGB", (64, 64), (40 * index % 256, 90, 30))
+        # One colour alone would be a finding of its own.
+        picture.paste("white", (8 + 5 * index % 40, 10, 20 + 5 * index % 40, 30))
+        picture.save(concept / f"{index}.png")
         (concept / f"{index}.txt").write_text("a cat\n", "utf-8")
     return folder
 

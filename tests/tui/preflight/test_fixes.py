@@ -4,6 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from loratui.preflight import draft_marks
 from loratui.preflight.captioned import captioned_pictures
@@ -11,6 +12,7 @@ from loratui.preflight.draft_marks import Draft
 from loratui.preflight.edits import apply, undo
 from loratui.preflight.fixes import FIXES, Told, move_captions
 from loratui_protocol.dataset import scan
+from support.drawn_pictures import photo
 from support.small_dataset import write_small_dataset
 from support.trees import tree
 
@@ -56,6 +58,19 @@ def test_pictures_that_cant_be_decoded_are_set_aside_with_their_captions(root):
         path.name for path in (root.parent / "pictures.set-aside").rglob("*.*")
     }
     assert (root / "1_cat" / "0.png").exists()
+
+
+def test_pictures_that_show_nothing_are_set_aside_unless_none_shows_more(root):
+    folder = root / "1_cat"
+    for name in "0123":
+        photo(int(name), (64, 64)).save(folder / f"{name}.png")
+    Image.new("RGB", (64, 64)).save(folder / "black.png")
+    (folder / "black.txt").write_text("a cat")
+    assert fixed(root, "picture.blank") == 2
+    assert (root.parent / "pictures.set-aside" / "1_cat" / "black.png").exists()
+    for path in folder.glob("*.png"):
+        Image.new("RGB", (64, 64), "white").save(path)
+    assert fixed(root, "picture.blank") == 0
 
 
 @pytest.mark.parametrize("odd", ["0.png.txt", "0.TXT", "0.caption.txt", "0.tags", "0.text", "0.PNG.TXT"])

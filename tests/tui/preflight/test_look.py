@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from loratui.preflight.facts import Fault
 from loratui.preflight.faults import CODES
@@ -58,21 +58,81 @@ def folder(photos: Path, tmp_path: Path) -> Path:
 # --- sets in which there is nothing to find ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("draw", [photo, soft, line_art, night, product])
+@pytest.mark.parametrize("draw", [photo, line_art, night, product])
 def test_a_style_is_no_fault(tmp_path: Path, draw: Callable[[int], Image.Image]) -> None:
     write_set(tmp_path, draw)
     assert codes(look(tmp_path)) == set()
 
 
+def test_a_soft_style_is_told_and_no_fault(tmp_path: Path) -> None:
+    write_set(tmp_path, soft)
+    report = look(tmp_path)
+    assert codes(report) == {"picture.soft"}
+    found = finding(report, "picture.soft")
+    assert found.severity == "info"
+    assert found.what.startswith("10 pictures are without a sharp edge, of 10")
+
+
 def test_a_set_of_half_soft_and_half_sharp_pictures_has_no_blurred_ones(tmp_path: Path) -> None:
     write_set(tmp_path, lambda seed: soft(seed) if seed % 2 else photo(seed))
-    assert codes(look(tmp_path)) == set()
+    assert codes(look(tmp_path)) == {"picture.soft"}
+
+
+def before_a_soft_ground(seed: int) -> Image.Image:
+    picture = photo(seed, (700, 700))
+    thing = picture.crop((230, 230, 470, 470))
+    picture = picture.filter(ImageFilter.GaussianBlur(14))
+    picture.paste(thing, (230, 230))
+    return picture
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [before_a_soft_ground, lambda seed: line_art(seed).resize((700, 700)), lambda seed: noisy(photo(seed), 4)],
+    ids=["a sharp thing before a soft ground", "lines", "grain"],
+)
+def test_what_is_smooth_or_grainy_and_sharp_is_not_called_blurred(
+    photos: Path, tmp_path: Path, draw: Callable[[int], Image.Image]
+) -> None:
+    write_set(tmp_path, draw, 3)
+    for path in photos.iterdir():
+        (tmp_path / f"photo{path.name}").hardlink_to(path)
+    assert not {"picture.blurred", "picture.soft"} & codes(look(tmp_path))
+
+
+@pytest.mark.parametrize(("side", "radius"), [(700, 3), (1024, 3), (700, 6), (700, 16)])
+def test_what_is_clearly_blurred_is_named_at_training_size(tmp_path: Path, side: int, radius: int) -> None:
+    write_set(tmp_path, photo, 4)
+    picture = photo(50, (side, side)).filter(ImageFilter.GaussianBlur(radius))
+    picture.save(tmp_path / "x.jpg", quality=85)
+    ImageOps.expand(picture, (0, side // 8), "black").save(tmp_path / "y.png")
+    report = look(tmp_path)
+    assert finding(report, "picture.blurred").what.startswith("2 pictures are far less sharp")
 
 
 def test_pictures_of_one_plain_colour_are_no_copies_of_each_other(tmp_path: Path) -> None:
     for seed in range(12):
         Image.new("RGB", (64, 64), (20 * seed, 90, 30)).save(tmp_path / f"{seed}.png")
-    assert codes(look(tmp_path)) == set()
+    assert codes(look(tmp_path)) == {"picture.blank"}
+
+
+def test_pictures_that_show_nothing_are_named_with_their_colour_and_for_nothing_else(folder: Path) -> None:
+    Image.new("RGB", (400, 300)).save(folder / "black.png")
+    noisy(Image.new("RGB", (400, 300), "white"), 3).save(folder / "white.jpg", quality=70)
+    Image.new("L", (300, 400), 128).save(folder / "grey.png")
+    Image.new("RGBA", (300, 300), (200, 30, 30, 0)).save(folder / "transparent.png")
+    dot = Image.new("RGB", (400, 400), "white")
+    dot.paste("black", (200, 200, 210, 210))
+    dot.save(folder / "dot.png")
+    night(1).point([level // 8 for level in range(256)] * 3).save(folder / "night.png")
+    report = look(folder)
+    what = finding(report, "picture.blank").what
+    assert what.startswith(
+        "4 pictures are of one colour and nothing else: first: black.png (black), grey.png (#808080)"
+    )
+    assert codes(report) - {"picture.outlier", "picture.transparent", "picture.underexposed"} == {"picture.blank"}
+    outliers = [each.what for each in report.findings if each.code == "picture.outlier"]
+    assert not any(name in what for what in outliers for name in ("black.png", "white.jpg", "grey.png"))
 
 
 # --- files that can't be trained on -----------------------------------------------------------------------------------
@@ -211,6 +271,17 @@ def test_a_picture_with_a_defect_is_named_for_it_and_no_other(
     assert (found.severity, found.path) == (severity, str(folder / name))
     assert name in found.what
     assert "00.png" not in found.what
+
+
+def test_the_grain_of_a_film_is_named_like_noise(tmp_path: Path) -> None:
+    def clean(seed: int) -> Image.Image:
+        return photo(seed).filter(ImageFilter.GaussianBlur(1))
+
+    write_set(tmp_path, clean)
+    # Coarser than a pixel: between neighbours there is next to nothing of it.
+    grain = noisy(Image.new("RGB", clean(50).size, (128, 128, 128)), 40).filter(ImageFilter.GaussianBlur(0.8))
+    ImageChops.add(clean(50), grain, offset=-128).save(tmp_path / "x.png")
+    assert finding(look(tmp_path), "picture.noisy").what.startswith("1 picture is far noisier")
 
 
 def test_alpha_that_the_config_takes_for_a_mask_is_not_complained_of(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """``check --fix`` for datasets: what can be set right is shown, asked about and done, one edit after the other."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.editing import carry_out, counted, edit_fields, is_somebody_there, show
 from loratui.preflight.captioned import Pictures, captioned_pictures
 from loratui.preflight.changes import Edit
-from loratui.preflight.fixes import FIXES, Told
+from loratui.preflight.fixes import FIXES, Fix, Told
+from loratui.preflight.picture_renames import picture_renames
 from loratui_protocol.config_file import read_config
 from loratui_protocol.errors import ConfigError, DatasetError, LoratuiError
 from loratui_protocol.harmless import clean
@@ -38,15 +39,30 @@ def fix_dataset(path: Path, arguments: Arguments) -> list[dict[str, Any]]:
     check.
     """
     edits = []
+    # First of all: a folder whose pictures have no name that is read can't be looked at.
+    for place in _named(path, arguments):
+        edits += _tried(_renames, place, arguments)
     for place in _places(path, arguments):
         for fix in dict.fromkeys(FIXES.values()):
-            try:
-                edit = fix(place.look(), place.told)
-                if edit.changes:
-                    edits.append(_done(edit, place.folder, arguments))
-            except LoratuiError as error:
-                print(f"not set right: {error}", file=sys.stderr)
+            edits += _tried(_looking(fix), place, arguments)
     return edits
+
+
+def _renames(place: _Place) -> Edit:
+    return picture_renames(place.folder, is_leaf=place.is_leaf)
+
+
+def _looking(fix: Fix) -> Callable[[_Place], Edit]:
+    return lambda place: fix(place.look(), place.told)
+
+
+def _tried(made: Callable[[_Place], Edit], place: _Place, arguments: Arguments) -> list[dict[str, Any]]:
+    try:
+        edit = made(place)
+        return [_done(edit, place.folder, arguments)] if edit.changes else []
+    except LoratuiError as error:
+        print(f"not set right: {error}", file=sys.stderr)
+        return []
 
 
 def _done(edit: Edit, folder: Path, arguments: Arguments) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from loratui.sessions.new_config import Made, Wanted, base_kind, likely_trigger,
 from loratui.sessions.presets import SHIPPED, all_presets, preset_of_run, save_own, write_new
 from loratui.settings import Settings
 from loratui.store import Store
-from loratui_protocol.dataset_folders import PICTURE_EXTENSIONS
 from loratui_protocol.errors import UsageError
 from loratui_protocol.harmless import clean
 from loratui_protocol.messages import JobState
+from loratui_protocol.picture_names import PICTURE_EXTENSIONS
 
 _LIKELY_FOLDERS = ("training_data", "pictures", "images", "dataset", "data", "train")
 _NO_NAME = re.compile(r"[^\w.-]+")

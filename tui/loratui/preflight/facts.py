@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+BLANK = 8
+"""Levels of 255: JPEG varies one colour by 2 to 4, and the noise of black frames is averaged to as much."""
 GREYS_PX, THUMB_PX = 16, 8
 """Sides of the two thumbnails that are kept of a picture."""
 
@@ -28,10 +30,14 @@ class Fault(StrEnum):
 class Pixels:
     """What a reduced copy shows, upright and on white, as training would have it."""
 
+    spread: int
+    """Levels between the darkest and the brightest place in the channel that varies most."""
     sharpness: float
-    """Mean of the Laplacian in the sharpest tenth of the copy, over the deviation of its greys; 0: nothing is there."""
+    """Mean of the Laplacian over that of the steps, in the sharpest tenth of what has edges; 0: nothing has."""
     noise: float
     """Standard deviation in grey levels, of 255, in the calmest quarter of the copy."""
+    grain: float
+    """The same of half the size and its calmest sixteenth: of what is coarser than noise."""
     black_share: float
     """Of pixels at the bottom of the range; 0 where they are a background."""
     white_share: float
@@ -77,6 +83,11 @@ class PictureFacts:
     """How much larger the steps at every eighth pixel are than between; None: only a reduced copy was decoded."""
     pixels: Pixels | None = None
     """None: they can't be looked at."""
+
+    @property
+    def is_blank(self) -> bool:
+        """Return whether it shows nothing: one colour, and what a compressor or a covered lens adds to it."""
+        return self.pixels is not None and self.pixels.spread <= BLANK
 
 
 def facts_from(fields_told: dict[str, Any]) -> PictureFacts:

@@ -83,8 +83,13 @@ def _set_duplicates_aside(pictures: Pictures, _: Told) -> Edit:
 
 def _set_broken_aside(pictures: Pictures, _: Told) -> Edit:
     facts = measure_all([Wanted(each.picture) for each in pictures.all])
-    broken = [each.picture for each, found in zip(pictures.all, facts, strict=True) if found.fault in _BROKEN]
-    return _aside(pictures, "pictures that can't be decoded set aside", with_captions(broken))
+    found = dict(zip((each.picture for each in pictures.all), facts, strict=True))
+    broken = [path for path, each in found.items() if each.fault in _BROKEN]
+    blank = [path for path, each in found.items() if each.is_blank]
+    if len(broken) + len(blank) == len(found):
+        # Plain colours are what it is about, or somebody has to look why there is nothing else.
+        blank = []
+    return _aside(pictures, "pictures that can't be decoded or show nothing set aside", with_captions(broken + blank))
 
 
 def _insert_trigger(pictures: Pictures, told: Told) -> Edit:
@@ -126,6 +131,7 @@ FIXES: Mapping[str, Fix] = {
     "picture.empty_file": _set_broken_aside,
     "picture.truncated": _set_broken_aside,
     "picture.undecodable": _set_broken_aside,
+    "picture.blank": _set_broken_aside,
     "picture.duplicate": _set_duplicates_aside,
     "dataset.loose_pictures": _take_in_loose,
     "caption.trigger_missing": _insert_trigger,

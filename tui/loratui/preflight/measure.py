@@ -25,7 +25,7 @@ _TRANSPARENT = 250
 _GRID_PX = 512
 """Side of the middle part that a grid of blocks is looked for in."""
 _GRID = 8
-_PLAIN = 0.3
+_PLAIN = 0.1
 """Mean step in grey levels below which a picture is too plain for a grid to be told from its own lines."""
 
 # What Pillow raises on damaged files, found by damaging files of every kind.

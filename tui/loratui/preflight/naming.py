@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
-from loratui_protocol.dataset_folders import PICTURE_EXTENSIONS
 from loratui_protocol.harmless import clean
+from loratui_protocol.picture_names import PICTURE_EXTENSIONS
 
 LIKE_CAPTIONS = (*CAPTION_EXTENSIONS, ".text", ".captions", ".tags", ".cap")
 """What captions' names end in, also where no trainer reads them."""

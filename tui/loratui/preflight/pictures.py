@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import fmean
 
-from loratui.preflight.facts import PictureFacts
+from loratui.preflight.facts import BLANK, PictureFacts
 from loratui.preflight.looked import Looked, about, counted, first, shown
 from loratui_protocol.findings import Finding
 
@@ -13,8 +14,9 @@ SHOWS_TRANSPARENT = 0.01
 """Share of transparent pixels: less is the soft rim of a picture that fills its frame."""
 POOR_QUALITY = 50
 """JPEG quality at which blocks begin to show in flat places; cameras save at 90, sites at 75 and more."""
-STRONG_BLOCKING = 1.7
-"""Steps at every eighth pixel over those between. Photographs have 1.0 to 1.3, JPEGs of quality 20 have 1.7 to 2.3."""
+STRONG_BLOCKING = 1.5
+"""Steps at every eighth pixel over those between. Of 84 pictures without blocks none is above, nor of 31 JPEGs of
+quality 90 saved anew; of those of quality 50 a third is, of 30 half, of 10 five in six: texture hides some."""
 _AVERAGED = 2.0
 """Blocks that shrink to less than half are averaged away before training sees them."""
 SMALL = ((512, "SD 1.5"), (1024, "SDXL"))
@@ -23,6 +25,7 @@ SMALL = ((512, "SD 1.5"), (1024, "SDXL"))
 def picture_findings(looked: Sequence[Looked], resolution: tuple[int, int] | None) -> Iterator[Finding]:
     """Yield what is to be said of pictures that can be decoded; ``resolution`` None: it isn't known yet."""
     whole = [each for each in looked if not each.facts.fault and not each.is_mask]
+    yield from _blank(whole)
     yield from _kinds(whole)
     yield from _shapes(whole, resolution)
     yield from _compressed(whole, resolution)
@@ -31,6 +34,22 @@ def picture_findings(looked: Sequence[Looked], resolution: tuple[int, int] | Non
 
 def _those(looked: Iterable[Looked], has: Callable[[PictureFacts], bool]) -> list[Looked]:
     return [each for each in looked if has(each.facts)]
+
+
+def _blank(looked: Sequence[Looked]) -> Iterator[Finding]:
+    if those := _those(looked, lambda facts: facts.is_blank):
+        notes = [_colour(each.facts) for each in those]
+        what = "of one colour and nothing else"
+        yield about("picture.blank", "warning", what, those, "replace them, or leave them out", notes=notes)
+
+
+def _colour(facts: PictureFacts) -> str:
+    if facts.pixels is None:
+        return ""
+    levels = [round(fmean(facts.pixels.thumb[channel::3])) for channel in range(3)]
+    if max(levels) <= BLANK:
+        return "black"
+    return "white" if min(levels) >= 255 - BLANK else f"#{bytes(levels).hex()}"
 
 
 def _kinds(looked: Sequence[Looked]) -> Iterator[Finding]:
@@ -120,7 +139,7 @@ def _compressed(looked: Sequence[Looked], resolution: tuple[int, int] | None) ->
     those, notes = [], []
     for each in looked:
         facts = each.facts
-        if math.sqrt(facts.width * facts.height / (width * height)) >= _AVERAGED:
+        if facts.is_blank or math.sqrt(facts.width * facts.height / (width * height)) >= _AVERAGED:
             continue
         if facts.jpeg_quality is not None and facts.jpeg_quality < POOR_QUALITY:
             those.append(each)

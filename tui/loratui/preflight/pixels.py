@@ -14,16 +14,25 @@ from loratui.preflight.facts import GREYS_PX, THUMB_PX, Pixels
 
 COPY_PX = 768
 """Longest side of the copy: about what SD 1.5 and SDXL are trained at, and a third of the time of a megapixel."""
+_PLACE_PX = 4
 _TILES = 8
 """Tiles a side that blur and noise are looked for in: a sharp face before a soft ground is sharp."""
 _SHARPEST = 0.9
-_CALMEST = 0.25
-_LEAST_DEVIATION = 10.0
-"""Of greys, in levels: what fog or a plain wall has. Below it rounding would pass for sharpness."""
+_CALMEST, _CALMEST_OF_GRAIN = 0.25, 0.06
+"""Grain is everywhere, and what has its size in a picture nearly everywhere: less of it is asked."""
 _PLAIN = 1.0
 """Deviation of greys below which there is nothing that could be sharp."""
+_CONTRASTED = 10.0
+"""Deviation that takes edges; where it comes without any, they are blurred away."""
+_STEPPED = 1.0
+"""Mean step in levels, over two pixels, of a tile that has edges."""
+_LEAST_STEP = 2
+"""One of a level is rounding."""
 _DULLEST = 0.0005
-"""Where rounding leaves nothing of what is blurred: a hundredth of a level."""
+"""Where nothing is left of what is blurred."""
+_LEAST_WAVE, _WAVES_OF_NOISE, _MOST_WAVE = 4, 7.0, 30
+"""Levels of the Laplacian that count: more than rounding and JPEG leave, and more than most of the noise that there is.
+Grain has no scale and would pass for sharpness; with more than the last, the strongest edges would be lost with it."""
 _BLACK, _WHITE = 2, 253
 """JPEG moves a clipped pixel by a level or two."""
 _CORNER = 16
@@ -50,6 +59,7 @@ _LAPLACIAN = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, o
 # Immerkaer's: blind to edges and slopes, so what it leaves is noise. Its gain is 6.
 _NOISE = ImageFilter.Kernel((3, 3), (1, -2, 1, -2, 4, -2, 1, -2, 1), scale=6, offset=128)
 _FROM_128 = [abs(level - 128) for level in range(256)]
+_STEPS = [step * (step >= _LEAST_STEP) for step in range(256)]
 _COSINES = [
     [math.cos(math.pi * (2 * at + 1) * frequency / (2 * _HASH_PX)) for at in range(_HASH_PX)]
     for frequency in range(_HASH_BITS)
@@ -58,16 +68,21 @@ _COSINES = [
 
 def look(copy: Image.Image, scale: float) -> Pixels:
     """Return what the copy shows, an RGB picture; ``scale`` is pixels of the picture to one of the copy."""
+    # Bars are looked for in half the size: four times faster, and to two pixels as exact as needs be.
+    bars = tuple(2 * side for side in _borders(copy.reduce(2)))
     grey = copy.convert("L")
-    sharpness, noise = _detail(grey)
+    sharpness, noise = _detail(_within(grey, bars))
     small = grey.resize((_HASH_PX, _HASH_PX), Image.Resampling.BOX)
     coefficients = _cosine_transform(small.tobytes())
-    # Bars are looked for in half the size: four times faster, and to two pixels as exact as needs be.
-    left, top, right, bottom = (round(2 * side * scale) for side in _borders(copy.reduce(2)))
-    black_share, white_share = _clipped(grey)
+    left, top, right, bottom = (round(side * scale) for side in bars)
+    black_share, white_share = _clipped(_within(grey, bars))
     return Pixels(
+        # Of places, not pixels: grain is averaged, and the smallest drawing is more than one place.
+        spread=max(round(high - low) for low, high in ImageStat.Stat(copy.reduce(_PLACE_PX)).extrema),
         sharpness=round(sharpness, 4),
         noise=round(noise, 2),
+        # Averaged over 2 x 2, grain of two pixels is what noise of one pixel was before.
+        grain=round(_noise(_within(grey, bars).reduce(2), _CALMEST_OF_GRAIN), 2),
         black_share=round(black_share, 4),
         white_share=round(white_share, 4),
         borders=(left, top, right, bottom),
@@ -81,17 +96,46 @@ def look(copy: Image.Image, scale: float) -> Pixels:
     )
 
 
+def _within(grey: Image.Image, bars: Sequence[int]) -> Image.Image:
+    """Return what the bars leave, without their own edge: it is sharp whatever the picture is."""
+    if not any(bars):
+        return grey
+    left, top, right, bottom = (side and side + _RINGING for side in bars)
+    return grey.crop((left, top, grey.width - right, grey.height - bottom))
+
+
 def _detail(grey: Image.Image) -> tuple[float, float]:
     """Return sharpness and noise."""
     deviation = ImageStat.Stat(grey).stddev[0]
     if min(grey.size) < 4 * _TILES or deviation < _PLAIN:
         return 0.0, 0.0
+    width, height = grey.size
     # The outermost pixels have no neighbours: filters copy them.
-    inner = (1, 1, grey.width - 1, grey.height - 1)
-    waves, residue = (_tile_means(grey.filter(kernel).crop(inner).point(_FROM_128)) for kernel in (_LAPLACIAN, _NOISE))
-    sharpness = sorted(waves)[int(len(waves) * _SHARPEST)] / max(_LEAST_DEVIATION, deviation)
-    noise = math.sqrt(math.pi / 2) * sorted(residue)[int(len(residue) * _CALMEST)]
-    return max(_DULLEST, sharpness), noise
+    inner = (1, 1, width - 1, height - 1)
+    noise = _noise(grey, _CALMEST)
+    least = min(_MOST_WAVE, _LEAST_WAVE + _WAVES_OF_NOISE * noise)
+    waves = _tile_means(grey.filter(_LAPLACIAN).crop(inner).point([each * (each >= least) for each in _FROM_128]))
+    across, down = (
+        _tile_means(ImageChops.difference(grey.crop(one), grey.crop(other)).point(_STEPS))
+        for one, other in (
+            ((2, 1, width, height - 1), (0, 1, width - 2, height - 1)),
+            ((1, 2, width - 1, height), (1, 0, width - 1, height - 2)),
+        )
+    )
+    steps = [one + other for one, other in zip(across, down, strict=True)]
+    # An edge that is twice as wide has half the Laplacian for the same steps, however strong it is.
+    edged = sorted(wave / step for wave, step in zip(waves, steps, strict=True) if step > _STEPPED)
+    if edged:
+        return max(_DULLEST, edged[int(len(edged) * _SHARPEST)]), noise
+    return (_DULLEST if deviation > _CONTRASTED else 0.0), noise
+
+
+def _noise(grey: Image.Image, calmest: float) -> float:
+    """Return the deviation of what is between neighbours and no edge, in so calm a share of the picture."""
+    if min(grey.size) < 4 * _TILES:
+        return 0.0
+    residue = _tile_means(grey.filter(_NOISE).crop((1, 1, grey.width - 1, grey.height - 1)).point(_FROM_128))
+    return math.sqrt(math.pi / 2) * sorted(residue)[int(len(residue) * calmest)]
 
 
 def _tile_means(levels: Image.Image) -> Sequence[float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from loratui.domain.local_names import numbered
 from loratui.preflight.changes import Change, MakeFolder, Move
 from loratui.preflight.naming import LIKE_CAPTIONS
-from loratui_protocol.dataset_folders import PICTURE_EXTENSIONS
+from loratui_protocol.picture_names import PICTURE_EXTENSIONS
 
 
 def with_captions(pictures: Iterable[Path]) -> list[list[Path]]:

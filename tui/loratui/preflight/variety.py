@@ -24,7 +24,11 @@ _MOST_COMPARED = 600
 
 def spread_findings(looked: Sequence[Looked]) -> Iterator[Finding]:
     """Yield the variety of the training pictures and those that stand apart, in sets of some size."""
-    judged = [(each, _place(each.facts.pixels)) for each in looked if each.facts.pixels and not each.is_reg]
+    judged = [
+        (each, _place(each.facts.pixels))
+        for each in looked
+        if each.facts.pixels and not (each.is_reg or each.facts.is_blank)
+    ]
     if len(judged) < FEWEST:
         return
     step = -(-len(judged) // _MOST_COMPARED)
