@@ -146,14 +146,20 @@ def test_a_dataset_that_is_missing_empty_or_damaged_is_status_3(cli):
     assert not cli.home.path.exists()
 
 
-def test_a_base_model_that_is_not_here_is_status_3_and_a_warning_of_check(cli):
-    path = config_file(cli, pretrained_model_name_or_path="some/model")
+def test_a_base_model_that_is_not_here_is_status_3_and_an_error_of_check(cli):
+    path = config_file(cli, pretrained_model_name_or_path="/some/model")
     refused(cli.run("train", path, "--on", "local"), 3, "model.missing")
     assert not cli.home.path.exists()
     checked = cli.run("check", path, "--json")
-    assert checked.process.returncode == 0
+    assert checked.process.returncode == 1
     [finding] = [finding for finding in json.loads(checked.lines[0])["findings"] if finding["code"] == "model.missing"]
-    assert (finding["severity"], finding["path"]) == ("warning", str(path))
+    assert (finding["severity"], finding["path"]) == ("error", str(path))
+
+
+def test_a_hubs_model_is_nothing_to_mend_and_can_not_be_trained_on_here(cli):
+    path = config_file(cli, pretrained_model_name_or_path="some/model")
+    refused(cli.run("train", path, "--on", "local"), 3, "model.missing")
+    assert cli.run("check", path).process.returncode == 0
 
 
 def test_a_state_folder_that_can_not_be_made_is_named_with_what_to_do(cli):
