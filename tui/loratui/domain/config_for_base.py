@@ -56,6 +56,10 @@ def _of_kind(config: TrainingConfig, kind: BaseKind | None, claims_sdxl: bool | 
         yield _found("config.base_kind", "warning", what, "name the base model that is meant")
     yield from _resolution(config, kind)
     if kind is SD1:
+        [(_, num_layers)] = kind.network.text_encoders
+        if (config.clip_skip or 1) > num_layers:
+            what = f"clip_skip = {config.clip_skip}, and the text encoder of {kind.name} has {num_layers} layers"
+            yield _found("config.clip_skip", "error", what, "write clip_skip = 2, or remove it")
         return
     if config.clip_skip is not None and config.clip_skip != 2:
         what = f"clip_skip = {config.clip_skip} has no effect: SDXL is made for the last layer but one of its encoders"

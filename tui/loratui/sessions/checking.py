@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loratui.domain.config_figures import against_plan
 from loratui.domain.config_for_base import for_base
 from loratui.domain.config_hints import hints, mirrored
 from loratui.preflight.captions import look_at_captions
@@ -114,7 +115,7 @@ def check_config(
         raise DatasetRefusedError(errors, (*of_config, *of_dataset, *of_captions))
     planned = make_plan(config, dataset.pictures)
     of_captions = _marked(look_at_captions(dataset, config, planned))
-    findings = (*of_config, *of_dataset, *of_captions, *planned.findings)
+    findings = (*of_config, *of_dataset, *of_captions, *planned.findings, *against_plan(config, planned))
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
 
 
