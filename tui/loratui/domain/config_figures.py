@@ -41,7 +41,7 @@ class _Span:
 
 
 _SPANS = (
-    _Span("noise_offset", (0, 0.2), (0, 1), "noise_offset = 0.05", "it shifts whole pictures by that much, beside 1"),
+    _Span("noise_offset", (0, 0.2), (0, 1), "noise_offset = 0.05", "noise itself has a strength of 1"),
     _Span(
         "ip_noise_gamma", (0, 0.3), (0, 1), "ip_noise_gamma = 0.1", "noise that is not to be found hides the picture"
     ),
@@ -97,8 +97,8 @@ def too_fast(config: TrainingConfig) -> dict[str, Finding]:
         if rate < TOO_FAST or (name.endswith(PLUS) and rate_key(config, name) in found):
             continue
         what = (
-            f"{key} has the {name.replace('_', ' ')} learn at {rate:g}: {config.optimizer_type} moves each weight by "
-            "about that much in a step, and those of a LoRA are smaller, so it is noise after a few"
+            f"{key} makes the learning rate {rate:g}: {config.optimizer_type} moves each weight by about that much in "
+            "a step, and those of a LoRA are smaller, so it is noise after a few"
         )
         found.setdefault(key, _found("config.learning_rate", "error", what, f"write {right}"))
     return found

@@ -172,7 +172,10 @@ def _model_findings(config: TrainingConfig, folder: Path) -> list[Finding]:
             return _about_download(name, folder)
         check_base_model(config)
     except ModelError as error:
-        return [Finding(code=error.code, severity="error", what=error.what, fix=error.fix)]
+        also = (
+            "; other machines download a hub id (org/name) or an https address" if error.code == "model.missing" else ""
+        )
+        return [Finding(code=error.code, severity="error", what=error.what, fix=f"{error.fix}{also}")]
     return []
 
 
@@ -187,6 +190,8 @@ def _about_download(name: str, folder: Path) -> list[Finding]:
         what = f"{name} is taken for a model of the hub: {parent} is there, and has no {name.partition('/')[2]}"
         fix = f"correct the path if a model of yours is meant; if it is the hub's, move {parent} elsewhere"
         return [Finding(code="model.missing", severity="warning", what=what, fix=fix)]
-    what = f"{name} is not on this machine: the one that trains downloads it, which is tried before one is rented"
+    what = (
+        f"{name} is not on this machine: the one that trains downloads it, and its server is asked before one is rented"
+    )
     fix = "nothing is to be done for a rented machine or a host; to train here, download it and give its path"
     return [Finding(code="model.downloaded", severity="info", what=what, fix=fix)]
