@@ -10,6 +10,9 @@ from loratui_protocol.subsets import DATASET_KEYS, SUBSET_KEYS, DatasetConfig, s
 
 _DEFAULTS = {name: field.default for name, field in TrainingConfig.__dataclass_fields__.items()}
 
+_PRODIGY_RATES = (0.1, 2.0)
+"""What its factor is set to, apart from 1; a rate as for AdamW, or a guess at one, is far beyond."""
+
 
 def advice(config: TrainingConfig) -> list[Finding]:
     """Return the findings about the config as a whole, in the order of its keys."""
@@ -55,12 +58,13 @@ def advice(config: TrainingConfig) -> list[Finding]:
             for folder, count in folders.items()
             if count > 1
         ]
-    if config.optimizer_type == "Prodigy" and config.effective_unet_lr < 0.1:
+    rate = max(config.effective_unet_lr, *config.effective_text_encoder_lrs)
+    if config.optimizer_type == "Prodigy" and not _PRODIGY_RATES[0] <= rate <= _PRODIGY_RATES[1]:
         findings.append(
             Finding(
                 code="config.prodigy",
                 severity="warning",
-                what="Prodigy multiplies the learning rate that it finds by the one that is set, which is below 0.1",
+                what=f"Prodigy multiplies the learning rate that it finds by the one that is set, {rate:g}: 1 is right",
                 fix="write learning_rate = 1, and no unet_lr or text_encoder_lr",
             )
         )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS, misfits, sets_own_rate, step_rules
+from loratui_protocol.optimizers import LR_SCHEDULERS, OPTIMIZERS, are_possible, misfits, sets_own_rate, step_rules
 
 if TYPE_CHECKING:
     from loratui_protocol.config import TrainingConfig
@@ -87,6 +87,11 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             f"what {config.optimizer_type} takes: {', '.join(OPTIMIZERS.get(config.optimizer_type, ()))}",
         ),
         (
+            are_possible(config.optimizer_args),
+            "optimizer_args",
+            "finite: weight_decay, eps, d0 and d_coef from 0, momentum and betas from 0 to below 1",
+        ),
+        (
             config.optimizer_type != "Prodigy"
             or len({config.effective_unet_lr, *config.effective_text_encoder_lrs} - {0.0}) == 1,
             "text_encoder_lr",
@@ -142,6 +147,9 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "max_token_length",
             f"one of {', '.join(map(str, MAX_TOKEN_LENGTHS))}",
         ),
+        (config.keep_tokens >= 0, "keep_tokens", "0 or more"),
+        (config.lr_scheduler_power >= 0, "lr_scheduler_power", "0 or more"),
+        (config.noise_offset is None or config.noise_offset >= 0, "noise_offset", "0 or more"),
         (bool(config.caption_separator), "caption_separator", "at least a character"),
         (config.network_alpha is None or config.network_alpha > 0, "network_alpha", "above 0"),
         (

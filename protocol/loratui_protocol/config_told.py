@@ -87,6 +87,8 @@ def shown(value: Any) -> str:
     """Return a value as it is written, and what kind of value that is."""
     kind = {str: "a text", bool: "a flag", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
     name = kind.get(type(value), "a date")
+    if isinstance(value, float) and not math.isfinite(value):
+        name = "no finite number"
     return name if isinstance(value, dict) else f"{toml_value(value)[:80]}, {name}"
 
 

@@ -1,5 +1,6 @@
 """Which optimizers and schedules can be named, in sd-scripts' words, and what each takes as an argument."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 
@@ -64,6 +65,9 @@ ARGUMENTS: Mapping[str, frozenset[type]] = {
     for name in sorted({name for taken in OPTIMIZERS.values() for name in taken})
 }
 """Of any optimizer."""
+_FROM_0 = frozenset({"weight_decay", "eps", "d0", "d_coef"})
+_SHARES = frozenset({"betas", "beta1", "beta3", "momentum"})
+"""Of a running average, how much of it stays."""
 _NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
 _STEP_RULES = re.compile(rf"step_rules=((?:{_NUMBER}:\d+,)*{_NUMBER})")
 LR_SCHEDULERS = (
@@ -85,6 +89,19 @@ def misfits(optimizer_type: str, arguments: Mapping[str, Argument]) -> list[str]
     """Return the names among ``arguments`` that the optimizer does not take, or not as such a value."""
     taken = OPTIMIZERS[optimizer_type]
     return [name for name, value in arguments.items() if type(value) not in taken.get(name, ())]
+
+
+def are_possible(arguments: Mapping[str, Argument]) -> bool:
+    """Return whether an optimizer would start with these values, as far as they are numbers."""
+    for name, value in arguments.items():
+        numbers = value if isinstance(value, tuple) else (float(value),)
+        if not all(math.isfinite(each) for each in numbers):
+            return False
+        if name in _FROM_0 | _SHARES and min(numbers) < 0:
+            return False
+        if name in _SHARES and max(numbers) >= 1:
+            return False
+    return True
 
 
 def step_rules(arguments: Iterable[str]) -> str:

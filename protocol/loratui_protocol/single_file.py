@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from loratui_protocol.architecture import (
     CHANNELS,
@@ -129,8 +130,12 @@ def local_prediction(path: str) -> "Prediction":
 
 
 def folder_prediction(model: Path) -> "Prediction":
-    """Return the same of a diffusers folder; what it leaves out is as in diffusers."""
-    scheduler = local_configs(model).get(SCHEDULER, {})
+    """Return the same of a diffusers folder."""
+    return scheduler_prediction(local_configs(model).get(SCHEDULER, {}))
+
+
+def scheduler_prediction(scheduler: Mapping[str, Any]) -> "Prediction":
+    """Return what the config of a scheduler says; what it leaves out is as in diffusers."""
     return Prediction(
         is_v=scheduler.get("prediction_type") in _V,
         is_zero_snr=scheduler.get("rescale_betas_zero_snr") is True,

@@ -150,6 +150,19 @@ def test_a_policy_that_fetches_nothing_is_refused_before_it_costs_a_whole_run(
     assert "downloads.policy" not in said(cli, config_file(cli), *UNPAID)[1]
 
 
+def test_what_the_hub_says_of_the_models_prediction_is_held_against_the_config_before_any_provider_is_asked(
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod, hub: ModelServer
+) -> None:
+    hub.model["scheduler/scheduler_config.json"] = b'{"prediction_type": "v_prediction"}'
+    config = config_file(cli, pretrained_model_name_or_path="org/name", v_parameterization=False)
+    assert cli.run("check", config).process.returncode == 0, "here nobody knows it"
+    status, told = said(cli, config, *UNPAID)
+    assert (status, "[model.prediction]" in told, "org/name predicts v" in told) == (3, True, True), told
+    assert num_asked(vast, runpod) == 0
+    right = config_file(cli, pretrained_model_name_or_path="org/name", v_parameterization=True)
+    assert "[budget.too_low]" in said(cli, right, *UNPAID)[1]
+
+
 def test_an_open_port_among_those_that_are_tried_is_enough(cli: LocalCli, blocked: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         cli.environment["LORATUI_NETWORK__PORT_PROBE"] = f"{blocked}, 127.0.0.1:{listener.getsockname()[1]}"

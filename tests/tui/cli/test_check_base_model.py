@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,10 @@ from support.pickles import detonate, live_pickles
 from support.small_dataset import small_config, write_small_dataset
 
 
-def findings(folder: Path, model: Path) -> list[Finding]:
+def findings(folder: Path, model: Path | str, **changes: Any) -> list[Finding]:
     """Return what ``check`` says of the model."""
-    config = small_config(write_small_dataset(folder / "pictures"), pretrained_model_name_or_path=str(model))
+    pictures = write_small_dataset(folder / "pictures")
+    config = small_config(pictures, pretrained_model_name_or_path=str(model), **changes)
     path = folder / "config.toml"
     path.write_text(to_toml(config), "utf-8")
     return [finding for finding in check_config(path).findings if finding.code.startswith("model.")]
@@ -34,9 +36,74 @@ def test_an_inpainting_model_is_an_error_because_it_trains_nowhere(tmp_path: Pat
     assert "an inpainting model" in finding.what
 
 
-def test_a_file_that_is_not_here_is_a_warning_because_another_machine_may_have_it(tmp_path: Path):
-    [finding] = findings(tmp_path, tmp_path / "x.safetensors")
+@pytest.mark.parametrize(
+    "name", ["/nowhere/x.safetensors", "models/x.safetensors", "x", "~/x", "a/b/c", r"C:\m\x.ckpt"]
+)
+def test_what_would_travel_from_here_and_is_not_here_is_an_error_because_nothing_can_train_it(
+    tmp_path: Path, name: str
+):
+    [finding] = findings(tmp_path, name)
+    assert (finding.code, finding.severity) == ("model.missing", "error")
+    assert name.removeprefix("~") in finding.what
+
+
+@pytest.mark.parametrize("name", ["org/name", "org/name@fp16", "https://models.example/x.safetensors"])
+def test_what_another_machine_downloads_need_not_be_here(tmp_path: Path, name: str):
+    [finding] = findings(tmp_path, name)
+    assert (finding.code, finding.severity) == ("model.downloaded", "info")
+    assert "downloads it" in finding.what
+
+
+@pytest.mark.parametrize("name", ["stabilityai/stable-diffusion-xl-base-1.0", "Laxhar/noobai-XL-Vpred-1.0"])
+def test_of_a_model_that_is_known_nothing_is_said(tmp_path: Path, name: str):
+    assert findings(tmp_path, name) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("black-forest-labs/FLUX.1-dev", "a Flux model"),
+        ("https://huggingface.co/stabilityai/stable-diffusion-2-1", "a Stable Diffusion 2.x model"),
+        ("stabilityai/stable-diffusion-xl-refiner-1.0", "an SDXL refiner"),
+    ],
+)
+def test_a_hub_model_of_another_kind_is_an_error_before_anybody_is_asked(tmp_path: Path, name: str, kind: str):
+    [finding] = [each for each in findings(tmp_path, name) if each.code != "model.moved"]
+    assert (finding.code, finding.severity) == ("model.unsupported", "error")
+    assert kind in finding.what
+
+
+def test_a_name_that_is_half_a_path_here_is_a_warning_because_a_hub_may_have_it(tmp_path: Path):
+    (tmp_path / "models").mkdir()
+    [finding] = findings(tmp_path, "models/sd15")
     assert (finding.code, finding.severity) == ("model.missing", "warning")
+    assert str(tmp_path / "models") in finding.what
+
+
+@pytest.mark.parametrize("name", ["http://models.example/x.safetensors", "https://models.example/x?token=secret"])
+def test_an_address_that_no_machine_would_be_sent_to_is_an_error(tmp_path: Path, name: str):
+    [finding] = findings(tmp_path, name)
+    assert (finding.code, finding.severity) == ("model.address", "error")
+    assert "=secret" not in finding.what
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("Laxhar/noobai-XL-Vpred-1.0", {"v_parameterization": False}, "predicts v"),
+        ("Laxhar/noobai-XL-Vpred-1.0", {"zero_terminal_snr": False}, "all noise"),
+        ("stabilityai/stable-diffusion-xl-base-1.0", {"v_parameterization": True}, "predicts epsilon"),
+        ("stabilityai/stable-diffusion-xl-base-1.0", {"zero_terminal_snr": True}, "predicts epsilon"),
+    ],
+)
+def test_what_a_hub_model_predicts_is_held_against_the_config(
+    tmp_path: Path, name: str, changes: dict[str, bool], said: str
+):
+    [finding] = findings(tmp_path, name, **changes)
+    assert (finding.code, finding.severity) == ("model.prediction", "error")
+    assert said in finding.what
+    right = {key: not value for key, value in changes.items()}
+    assert findings(tmp_path, name, **right) == []
 
 
 def test_training_does_not_begin_with_a_pickle(tmp_path: Path):

@@ -146,14 +146,27 @@ def test_a_dataset_that_is_missing_empty_or_damaged_is_status_3(cli):
     assert not cli.home.path.exists()
 
 
-def test_a_base_model_that_is_not_here_is_status_3_and_a_warning_of_check(cli):
-    path = config_file(cli, pretrained_model_name_or_path="some/model")
+def test_a_base_model_that_is_not_here_is_status_3_and_an_error_of_check(cli):
+    path = config_file(cli, pretrained_model_name_or_path="/some/model")
     refused(cli.run("train", path, "--on", "local"), 3, "model.missing")
     assert not cli.home.path.exists()
     checked = cli.run("check", path, "--json")
-    assert checked.process.returncode == 0
+    assert checked.process.returncode == 1
     [finding] = [finding for finding in json.loads(checked.lines[0])["findings"] if finding["code"] == "model.missing"]
-    assert (finding["severity"], finding["path"]) == ("warning", str(path))
+    assert (finding["severity"], finding["path"]) == ("error", str(path))
+
+
+def test_a_hubs_model_is_nothing_to_mend_and_can_not_be_trained_on_here(cli):
+    path = config_file(cli, pretrained_model_name_or_path="some/model")
+    refused(cli.run("train", path, "--on", "local"), 3, "model.missing")
+    assert cli.run("check", path).process.returncode == 0
+
+
+def test_what_would_be_for_nothing_does_not_start(cli):
+    path = config_file(cli, learning_rate=0.5, noise_offset=5.0)
+    refused(cli.run("train", path, "--on", "local", "--yes"), 3, "config.learning_rate")
+    refused(cli.run("train", path, "--on", "ssh://root@127.0.0.1:1", "--yes"), 3, "config.learning_rate")
+    assert not cli.home.path.exists()
 
 
 def test_a_state_folder_that_can_not_be_made_is_named_with_what_to_do(cli):
@@ -162,7 +175,8 @@ def test_a_state_folder_that_can_not_be_made_is_named_with_what_to_do(cli):
 
 
 def test_a_disk_that_is_too_small_is_named_before_anything_starts(cli):
-    refused(cli.run("train", config_file(cli, network_dim=10_000_000), "--on", "local"), 1, "disk.too_small")
+    many = config_file(cli, network_dim=64, max_train_steps=10**9, save_every_n_steps=1000)
+    refused(cli.run("train", many, "--on", "local"), 1, "disk.too_small")
     assert not cli.home.path.exists()
 
 

@@ -9,7 +9,7 @@ import pytest
 from loratui.cli import main
 from loratui.sessions.checking import check_config
 from loratui_protocol.config_file import read_config
-from support.checkpoint_headers import sdxl, write_header
+from support.checkpoint_headers import sd15, sdxl, write_header
 from support.small_dataset import write_small_dataset
 
 GUIDE = Path(__file__).parents[2] / "support" / "public_guide.toml"
@@ -17,12 +17,15 @@ GUIDE = Path(__file__).parents[2] / "support" / "public_guide.toml"
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the public guide's config beside its pictures, with a home of its own."""
+    """Return the public guide's config beside its base model and some pictures, with a home of its own."""
     for name in ("STATE", "DATA", "CONFIG"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
     write_small_dataset(tmp_path / "training_data")
+    (tmp_path / "models" / "sd").mkdir(parents=True)
+    write_header(tmp_path / "models" / "sd" / "v1-5-pruned.safetensors", sd15())
     path = tmp_path / "training_config.toml"
-    path.write_text(GUIDE.read_text("utf-8"), "utf-8")
+    # As many steps as these few pictures have room for.
+    path.write_text(GUIDE.read_text("utf-8").replace("lr_warmup_steps = 100", "lr_warmup_steps = 10"), "utf-8")
     monkeypatch.chdir(tmp_path)
     return path
 

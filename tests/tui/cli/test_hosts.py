@@ -6,7 +6,8 @@ from loratui.cli import terms
 from loratui.domain.box import BoxFacts
 from loratui.domain.environment_choice import EnvironmentChoice
 from loratui.remote.upload import LocalBlob
-from loratui.sessions.prepare import Prepared, WeighedModel, model_source
+from loratui.sessions.model_source import model_source
+from loratui.sessions.prepare import Prepared, WeighedModel
 from loratui.sessions.supply import Supply
 from loratui_protocol.errors import HostError, ModelError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec, JobInputs, Manifest, ModelKind, ModelSource

@@ -19,6 +19,7 @@ from loratui_protocol.architecture import SDXL as SDXL_ARCHITECTURE
 from loratui_protocol.errors import ModelError
 from loratui_protocol.inputs import ModelKind, ModelSource
 from loratui_protocol.paths import AgentHome
+from loratui_protocol.single_file import Prediction
 from support.checkpoint_headers import Shape, header_bytes, sd15, sdxl
 from support.model_server import ModelServer, model_files, model_server, sdxl_files
 
@@ -135,7 +136,16 @@ async def test_a_file_says_of_which_kind_it_is_whether_or_not_its_server_says_ho
     server.files["/a.safetensors"] = content
     server.ignores_ranges = server.is_unsized = not is_sized
     found = await look_at_model(https(f"{server.url}/a.safetensors"))
-    assert found == KnownBase(num_bytes=len(content) if is_sized else None, kind=kind)
+    epsilon = Prediction(is_v=False)
+    assert found == KnownBase(num_bytes=len(content) if is_sized else None, kind=kind, prediction=epsilon)
+
+
+async def test_what_a_model_predicts_is_read_where_it_lies(server: ModelServer) -> None:
+    said = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    server.model = {**model_files(), "scheduler/scheduler_config.json": json.dumps(said).encode()}
+    server.files["/a.safetensors"] = checkpoint({**sdxl(), "v_pred": (1,), "ztsnr": (1,)})
+    for source in (hub(server), https(f"{server.url}/a.safetensors")):
+        assert (await look_at_model(source)).prediction == Prediction(is_v=True, is_zero_snr=True)
 
 
 async def test_of_sdxl_on_a_hub_the_kind_and_the_size_in_half_precision_are_known(server: ModelServer) -> None:

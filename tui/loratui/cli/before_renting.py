@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from loratui.cli.check import print_findings
 from loratui.cli.hosts import matters
 from loratui.domain.base_kinds import LARGEST, KnownBase
+from loratui.domain.config_for_base import for_prediction
 from loratui.remote.model_hub import look_at_model
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import Checked
+from loratui.sessions.model_source import model_source
 from loratui.sessions.preconditions import look_before_renting, refuse
-from loratui.sessions.prepare import model_source
 from loratui.settings import Settings
 from loratui_protocol.errors import ModelError
 from loratui_protocol.findings import Finding
@@ -60,6 +61,8 @@ def before_renting(
     name = checked.config.pretrained_model_name_or_path
     looked = asyncio.run(look_before_renting(preferences, name, model, token, is_first=is_first))
     found = [each for each in checked.findings if each.severity == "error" or matters(each, model)]
+    # What was not known when the config was checked: the model's own server says it.
+    found += [each for each in for_prediction(checked.config, looked.base.prediction) if each not in found]
     if looked.base.kind is None and not _is_refused(looked.findings, accepted):
         looked = replace(looked, findings=(*looked.findings, _about_estimate(name)))
     can_accept = {each.code for each in looked.findings}.intersection(accepted)

@@ -17,7 +17,7 @@ from loratui.preflight.bucket_table import BucketRow, bucket_table
 from loratui.sessions.checking import Checked, DatasetRefusedError, check_config, check_folder
 from loratui_protocol.buckets import Placement
 from loratui_protocol.dataset import Picture
-from loratui_protocol.errors import LoratuiError, UsageError
+from loratui_protocol.errors import ConfigError, LoratuiError, ModelError, UsageError
 from loratui_protocol.findings import Finding
 from loratui_protocol.plan import Plan
 
@@ -33,6 +33,19 @@ def check_all(arguments: Arguments) -> list[Checked]:
         )
         for path in arguments.configs
     ]
+
+
+def refuse_errors(runs: Iterable[Checked]) -> None:
+    """Return if nothing was found for which a run would fail, or be for nothing.
+
+    Raises:
+        ConfigError, ModelError: it was; all of it is named, under the code of the first.
+    """
+    errors = [each for checked in runs for each in checked.findings if each.severity == "error"]
+    if errors:
+        kind = ModelError if errors[0].code.startswith("model.") else ConfigError
+        told = "\n  ".join([errors[0].what, *(f"[{each.code}] {each.what}" for each in errors[1:])])
+        raise kind(told, fix="; ".join(dict.fromkeys(each.fix for each in errors)), code=errors[0].code)
 
 
 def print_findings(findings: Iterable[Finding], *, on_stdout: bool = False) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import check_all, print_findings
+from loratui.cli.check import check_all, print_findings, refuse_errors
 from loratui.cli.copying import with_copies
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, say, watch
@@ -23,7 +23,8 @@ from loratui.sessions.adopt import adopt, runs_on
 from loratui.sessions.checking import Checked, check_base_model
 from loratui.sessions.host import SessionHost
 from loratui.sessions.machine import HostOptions
-from loratui.sessions.prepare import Prepared, give_token, model_source, prepare
+from loratui.sessions.model_source import model_source
+from loratui.sessions.prepare import Prepared, give_token, prepare
 from loratui.sessions.start_run import start_run
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
@@ -59,6 +60,8 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     for checked, model in zip(runs, models, strict=True):
         if model is None:
             check_base_model(checked.config)
+    refuse_errors(runs)
+    for checked, model in zip(runs, models, strict=True):
         print_findings(finding for finding in checked.findings if matters(finding, model))
     limit_s = max_runtime_s(arguments, price, "ssh.price_usd_per_h")
     check_space([(preferences.state_dir, needed_bytes(run.config, run.plan)[1]) for run in runs])

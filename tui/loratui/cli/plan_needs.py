@@ -18,7 +18,7 @@ from loratui.domain.plan_money import steps_a_picture
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import Checked
 from loratui.sessions.estimating import known_facts, work_for
-from loratui.sessions.prepare import model_source
+from loratui.sessions.model_source import model_source
 from loratui.sessions.rights import Rights, rights_of
 from loratui.settings import Settings
 from loratui_protocol.config import TrainingConfig

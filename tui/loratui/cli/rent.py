@@ -25,7 +25,7 @@ from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.checking import check_base_model
 from loratui.sessions.host import SessionHost
 from loratui.sessions.market import CHEAPEST, PROVIDERS, opened
-from loratui.sessions.prepare import model_source
+from loratui.sessions.model_source import model_source
 from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import box_start, sign_in
 from loratui.sessions.renting import Wanted, rent

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.cli.check import check_all, print_findings
+from loratui.cli.check import check_all, print_findings, refuse_errors
 from loratui.cli.disk import check_space, needed_bytes
 from loratui.cli.following import announce, hosting, watch
 from loratui.cli.limits import agrees, check_accepted, max_runtime_s
@@ -45,6 +45,7 @@ def train(arguments: Arguments) -> int:
     runs = check_all(arguments)
     for checked in runs:
         check_base_model(checked.config)
+    refuse_errors(runs)
     warnings = [finding for checked in runs for finding in checked.findings if finding.severity == "warning"]
     print_findings(warnings)
     number = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from loratui_protocol import architecture
 from loratui_protocol.architecture import Architecture
 from loratui_protocol.lora_size import SD1_NETWORK, SDXL_NETWORK, TINY_NETWORK, Network
+from loratui_protocol.single_file import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,8 @@ class KnownBase:
     """What the machine downloads; 0: nothing, None: nobody knows how much."""
     kind: BaseKind | None
     """None: nobody knows."""
+    prediction: Prediction | None = None
+    """What its scheduler or its file says that it predicts; None: nobody knows."""
 
 
 NOTHING_KNOWN = KnownBase(num_bytes=None, kind=None)

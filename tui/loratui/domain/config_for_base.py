@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from loratui.domain.base_kinds import SD1, SDXL, BaseKind
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.single_file import Prediction
 from loratui_protocol.subsets import datasets_of
 
 _TOO_SMALL, _TOO_LARGE = 0.5, 3.0
@@ -13,24 +14,38 @@ _TOO_SMALL, _TOO_LARGE = 0.5, 3.0
 
 
 def for_base(
-    config: TrainingConfig, kind: BaseKind | None, *, is_v: bool | None = None, claims_sdxl: bool | None = None
+    config: TrainingConfig,
+    kind: BaseKind | None,
+    *,
+    prediction: Prediction | None = None,
+    claims_sdxl: bool | None = None,
 ) -> list[Finding]:
     """Return what doesn't go together.
 
-    ``kind`` None: nobody knows here. ``is_v``: whether the model's files say that it predicts v; None: nobody knows.
+    ``kind`` None: nobody knows here. ``prediction``: what the model predicts; None: nobody knows.
     ``claims_sdxl``: what the config's own file says of it.
     """
-    return [*_prediction(config, is_v), *_of_kind(config, kind, claims_sdxl)]
+    return [*for_prediction(config, prediction), *_of_kind(config, kind, claims_sdxl)]
 
 
-def _prediction(config: TrainingConfig, is_v: bool | None) -> Iterator[Finding]:
-    said = config.v_parameterization
-    if is_v is not None and said not in (None, is_v):
+def for_prediction(config: TrainingConfig, prediction: Prediction | None) -> Iterator[Finding]:
+    """Yield what of a config is against what its base model predicts."""
+    if prediction is None:
+        return
+    name, said = config.pretrained_model_name_or_path, config.v_parameterization
+    if said not in (None, prediction.is_v):
         what = (
-            f"v_parameterization is {str(said).lower()}, but the files of {config.pretrained_model_name_or_path} say "
-            f"that it predicts {'v' if is_v else 'epsilon'}: trained so, the LoRA would be noise"
+            f"v_parameterization is {str(said).lower()}, but {name} predicts {'v' if prediction.is_v else 'epsilon'}: "
+            "trained so, the LoRA would be noise"
         )
-        yield _found("model.prediction", "error", what, "leave v_parameterization out: its files are heeded")
+        yield _found("model.prediction", "error", what, "leave v_parameterization out: what the model says is heeded")
+    if config.zero_terminal_snr is False and prediction.is_zero_snr:
+        what = f"zero_terminal_snr is false, but the last timestep of {name} is all noise"
+        yield _found("model.prediction", "error", what, "leave zero_terminal_snr out: what the model says is heeded")
+    if config.zero_terminal_snr and not prediction.is_v:
+        # All noise, and the noise to be found: there is nothing to learn from (arXiv 2305.08891, section 3.2).
+        what = f"zero_terminal_snr is true, but {name} predicts epsilon, which has no meaning where all is noise"
+        yield _found("model.prediction", "error", what, "leave zero_terminal_snr out: it is for models that predict v")
 
 
 def _of_kind(config: TrainingConfig, kind: BaseKind | None, claims_sdxl: bool | None) -> Iterator[Finding]:
@@ -41,6 +56,10 @@ def _of_kind(config: TrainingConfig, kind: BaseKind | None, claims_sdxl: bool | 
         yield _found("config.base_kind", "warning", what, "name the base model that is meant")
     yield from _resolution(config, kind)
     if kind is SD1:
+        [(_, num_layers)] = kind.network.text_encoders
+        if (config.clip_skip or 1) > num_layers:
+            what = f"clip_skip = {config.clip_skip}, and the text encoder of {kind.name} has {num_layers} layers"
+            yield _found("config.clip_skip", "error", what, "write clip_skip = 2, or remove it")
         return
     if config.clip_skip is not None and config.clip_skip != 2:
         what = f"clip_skip = {config.clip_skip} has no effect: SDXL is made for the last layer but one of its encoders"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from loratui.domain.config_figures import HIGHEST_SCALE, LOWEST_SCALE, WIDEST, figures, rate_key, too_fast
 from loratui_protocol.buckets import Bucket, choose, ladder
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
@@ -26,7 +27,7 @@ _SMALL_LINE_BYTES_PER_S = 50e6 / 8
 
 def hints(config: TrainingConfig) -> list[Finding]:
     """Return what is worth knowing, whatever base model it is."""
-    return [*_left_to_chance(config), *_rates(config), *_buckets(config), *_large_file(config)]
+    return [*_left_to_chance(config), *figures(config), *_rates(config), *_buckets(config), *_large_file(config)]
 
 
 def mirrored(config: TrainingConfig, pictures: Sequence[Picture]) -> list[Finding]:
@@ -56,7 +57,15 @@ def _left_to_chance(config: TrainingConfig) -> Iterator[Finding]:
 
 
 def _rates(config: TrainingConfig) -> Iterator[Finding]:
+    if config.network_dim > WIDEST:
+        # Said already, and all of the following is reckoned with it.
+        return
     scale = config.alpha / config.network_dim
+    if config.network_weights is None and not LOWEST_SCALE <= scale <= HIGHEST_SCALE:
+        what = f"network_alpha {config.alpha:g} at rank {config.network_dim} scales all that is learned by {scale:.2g}"
+        fix = f"write network_alpha = {config.network_dim}, or half of it"
+        yield _found("config.network_alpha", "error", what, fix)
+        return
     if scale > 1 and config.network_weights is None:
         what = f"network_alpha {config.alpha:g} is above the rank {config.network_dim}: all is scaled by {scale:g}"
         fix = f"write network_alpha = {config.network_dim} at most, and raise the learning rate instead"
@@ -65,15 +74,18 @@ def _rates(config: TrainingConfig) -> Iterator[Finding]:
         config.optimizer_type, config.optimizer_args
     ):
         return
+    hopeless = too_fast(config)
     for name, rate in effective_lrs(config, planned_rates(config)).items():
         is_unet = name == "unet"
         # Of convolutions, and of what LoRA+ lets learn faster, there are no figures. Text encoders may learn slowly.
         if name.endswith(PLUS) or not (is_unet or name.startswith("text_encoder")):
             continue
+        if rate_key(config, name) in hopeless:
+            continue
         if rate > HIGHEST_RATE * 1.001 or (is_unet and rate < LOWEST_RATE * 0.999):
             yield _out_of_range(config, "unet_lr" if is_unet else "text_encoder_lr", rate)
     slowest = min(config.effective_text_encoder_lrs)
-    if 0 < config.effective_unet_lr <= slowest:
+    if 0 < config.effective_unet_lr <= slowest and not hopeless:
         what = f"the text encoder learns at {slowest:g}, as fast as the UNet ({config.effective_unet_lr:g}) or faster"
         fix = f"write text_encoder_lr = {config.effective_unet_lr / 10:g}, or network_train_unet_only = true"
         yield _found("config.text_encoder_lr", "info", f"{what}: it overfits first, and no loss shows it", fix)

@@ -19,10 +19,10 @@ from loratui_protocol.base_model import files_of_hub_model, parts_of
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import ModelError
 from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource
-from loratui_protocol.model_configs import TELLING, check_configs, check_is_base, unreadable
+from loratui_protocol.model_configs import SCHEDULER, TELLING, check_configs, check_is_base, unreadable
 from loratui_protocol.model_refusals import refusal
 from loratui_protocol.safetensors_header import LENGTH_BYTES, PICKLED_SUFFIXES, header_length, parse_header
-from loratui_protocol.single_file import check_kind
+from loratui_protocol.single_file import check_kind, prediction_of, scheduler_prediction
 
 LIMIT_S = 15.0
 NO_ANSWER = "model.network"
@@ -99,7 +99,11 @@ async def _hub_model(client: httpx.AsyncClient, source: ModelSource, *, has_toke
     named = files_of_hub_model(source.address, sizes)
     check_configs(source.address, configs)
     architecture = architecture_of_folder(parts_of(named), source.address)
-    return KnownBase(num_bytes=sum(sizes[name] for name in set(named.values())), kind=kind_of(architecture))
+    return KnownBase(
+        num_bytes=sum(sizes[name] for name in set(named.values())),
+        kind=kind_of(architecture),
+        prediction=scheduler_prediction(configs.get(SCHEDULER, {})),
+    )
 
 
 async def _listed(client: httpx.AsyncClient, source: ModelSource, url: str, has_token: bool) -> dict[str, int]:
@@ -143,7 +147,8 @@ async def _file_model(client: httpx.AsyncClient, source: ModelSource, *, has_tok
         whole = await _up_to(stream, start, LENGTH_BYTES + length)
         text = whole[LENGTH_BYTES : LENGTH_BYTES + length]
         header = parse_header(shown, text, None if size is None else size - LENGTH_BYTES - length)
-        return KnownBase(num_bytes=size, kind=kind_of(check_kind(header, shown)))
+        kind = kind_of(check_kind(header, shown))
+        return KnownBase(num_bytes=size, kind=kind, prediction=prediction_of(header, shown))
 
 
 async def _up_to(stream: AsyncIterator[bytes], start: bytes, size: int) -> bytes:

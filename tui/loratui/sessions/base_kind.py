@@ -5,7 +5,7 @@ from pathlib import Path
 from loratui.domain.base_kinds import TINY, BaseKind, kind_of
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import ModelError
-from loratui_protocol.known_models import known_architecture
+from loratui_protocol.known_models import known_architecture, known_prediction
 from loratui_protocol.single_file import Prediction, local_architecture, local_prediction
 
 
@@ -23,9 +23,11 @@ def kind_told_here(name: str) -> BaseKind | None:
 
 
 def prediction_told_here(name: str) -> Prediction | None:
-    """Return what a base model predicts, as its files say; None where they are not here, or not clear."""
-    if name.startswith(BUILTIN_PREFIX) or not Path(name).expanduser().exists():
+    """Return what a base model predicts, as its files say or as it is known to; None: it would have to be asked."""
+    if name.startswith(BUILTIN_PREFIX):
         return None
+    if not Path(name).expanduser().exists():
+        return known_prediction(name)
     try:
         return local_prediction(name)
     except ModelError:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loratui.domain.config_figures import against_plan
 from loratui.domain.config_for_base import for_base
 from loratui.domain.config_hints import hints, mirrored
 from loratui.preflight.captions import look_at_captions
@@ -13,15 +14,17 @@ from loratui.preflight.look import look_at_pictures
 from loratui.preflight.workers import Progress
 from loratui.sessions.base_kind import kind_told_here, prediction_told_here
 from loratui.sessions.copies import NO_COPIES, Copies
+from loratui.sessions.model_source import is_downloaded
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
+from loratui_protocol.architecture import TRAINABLE
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import Loaded, parse_config, read_config, to_toml
 from loratui_protocol.dataset import Dataset, Picture, scan, scan_config
 from loratui_protocol.errors import DatasetError, ModelError
-from loratui_protocol.findings import Finding, Severity
-from loratui_protocol.known_models import known_architecture
+from loratui_protocol.findings import Finding
+from loratui_protocol.known_models import known_architecture, known_other
 from loratui_protocol.plan import Plan
 from loratui_protocol.plan import plan as make_plan
 from loratui_protocol.single_file import local_architecture
@@ -100,14 +103,19 @@ def check_config(
         alpha_masked={index for index, each in enumerate(subsets_of(config)) if each.config.alpha_mask},
         progress=progress,
     ).findings
-    of_config = (*loaded.findings, *of_start, *_advice(loaded, config), *mirrored(config, dataset.pictures))
+    of_config = (
+        *loaded.findings,
+        *of_start,
+        *_advice(loaded, config, path.resolve().parent),
+        *mirrored(config, dataset.pictures),
+    )
     of_dataset = [_unless_accepted(each, accepted) for each in _marked((*dataset.findings, *of_pictures))]
     if errors := [each for each in of_dataset if each.severity == "error"]:
         of_captions = _marked(look_at_captions(dataset, config, None))
         raise DatasetRefusedError(errors, (*of_config, *of_dataset, *of_captions))
     planned = make_plan(config, dataset.pictures)
     of_captions = _marked(look_at_captions(dataset, config, planned))
-    findings = (*of_config, *of_dataset, *of_captions, *planned.findings)
+    findings = (*of_config, *of_dataset, *of_captions, *planned.findings, *against_plan(config, planned))
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
 
 
@@ -151,24 +159,43 @@ def check_base_model(config: TrainingConfig) -> None:
         local_architecture(config.pretrained_model_name_or_path)
 
 
-def _advice(loaded: Loaded, config: TrainingConfig) -> list[Finding]:
-    """Return what is worth knowing of a config, and whether its base model is there and goes with it."""
+def _advice(loaded: Loaded, config: TrainingConfig, folder: Path) -> list[Finding]:
+    """Return what is worth knowing of a config in a ``folder``, and whether its base model is there and fits it."""
     name = config.pretrained_model_name_or_path
-    told = prediction_told_here(name)
-    of_base = for_base(config, kind_told_here(name), is_v=told.is_v if told else None, claims_sdxl=loaded.claims_sdxl)
-    return [*hints(config), *of_base, *_model_findings(config)]
+    of_base = for_base(
+        config, kind_told_here(name), prediction=prediction_told_here(name), claims_sdxl=loaded.claims_sdxl
+    )
+    return [*hints(config), *of_base, *_model_findings(config, folder)]
 
 
-def _model_findings(config: TrainingConfig) -> list[Finding]:
-    """Return a warning if the base model is not here: another machine may have it. One of a wrong kind is an error.
-
-    What is known by its hub id needs to be nowhere: the machine that trains fetches it.
-    """
+def _model_findings(config: TrainingConfig, folder: Path) -> list[Finding]:
+    """Return what is wrong with the base model; what is not downloaded travels from here, and has to be here."""
+    name = config.pretrained_model_name_or_path
     try:
+        if is_downloaded(name):
+            return _about_download(name, folder)
         check_base_model(config)
     except ModelError as error:
-        if error.code == "model.missing" and known_architecture(config.pretrained_model_name_or_path):
-            return []
-        severity: Severity = "warning" if error.code == "model.missing" else "error"
-        return [Finding(code=error.code, severity=severity, what=error.what, fix=error.fix)]
+        also = (
+            "; other machines download a hub id (org/name) or an https address" if error.code == "model.missing" else ""
+        )
+        return [Finding(code=error.code, severity="error", what=error.what, fix=f"{error.fix}{also}")]
     return []
+
+
+def _about_download(name: str, folder: Path) -> list[Finding]:
+    """Return what is known of a base model that another machine downloads; nobody is asked."""
+    if other := known_other(name):
+        return [Finding(code="model.unsupported", severity="error", what=f"{name} is {other}", fix=TRAINABLE)]
+    if known_architecture(name):
+        return []
+    parent = folder / name.partition("/")[0]
+    if not name.startswith("https://") and parent.is_dir():
+        what = f"{name} is taken for a model of the hub: {parent} is there, and has no {name.partition('/')[2]}"
+        fix = f"correct the path if a model of yours is meant; if it is the hub's, move {parent} elsewhere"
+        return [Finding(code="model.missing", severity="warning", what=what, fix=fix)]
+    what = (
+        f"{name} is not on this machine: the one that trains downloads it, and its server is asked before one is rented"
+    )
+    fix = "nothing is to be done for a rented machine or a host; to train here, download it and give its path"
+    return [Finding(code="model.downloaded", severity="info", what=what, fix=fix)]

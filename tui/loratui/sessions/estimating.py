@@ -21,7 +21,7 @@ from loratui.providers.base import Provider
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.copy_cache import Copy
 from loratui.sessions.market import PROVIDERS, Answered, offers_of
-from loratui.sessions.prepare import model_source
+from loratui.sessions.model_source import model_source
 from loratui.sessions.supply import supply_size
 from loratui.settings import Settings
 from loratui.store import Store

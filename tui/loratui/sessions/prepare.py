@@ -7,12 +7,9 @@ looks how large that is and how fast it comes. What can't work is refused.
 import asyncio
 import dataclasses
 import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 from loratui.domain.box import BoxFacts, Disk
 from loratui.domain.box_home import choose_home
@@ -24,18 +21,15 @@ from loratui.remote.box import Box
 from loratui.remote.environment_files import environment_files
 from loratui.sessions.copies import copies_for
 from loratui.sessions.machine import Machine
+from loratui.sessions.model_source import model_source
 from loratui.sessions.supply import Supply, plan_supply
 from loratui.settings import Settings
-from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.errors import HostError, ModelError
+from loratui_protocol.errors import HostError
 from loratui_protocol.framing import MARK, new_nonce
-from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource, is_sha256
+from loratui_protocol.inputs import MAX_FILE_BYTES, ModelSource
 from loratui_protocol.state_files import SavedState
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._/-]+)?")
-_HTTPS = "https://"
-_SAFETENSORS = ".safetensors"
 _DOWNLOADED_MODEL_BYTES = 7 << 30
 """Room for a base model whose size only its hub knows: of SDXL 6.94 GB in 16 bits are downloaded."""
 
@@ -50,8 +44,6 @@ _POWER_ANSWERS = {
     4: "this user is not root there, and sudo asks for a password",
     5: "it is a container, which has no power to switch off: a rental goes on, and bills",
 }
-_IN_QUERY = re.compile(r"(?i)(api[_-]?)?(key|token)|auth|password|secret")
-_SHA256_FRAGMENT = "sha256="
 _FASTEST_BYTES_PER_S = 1e12
 _WORTH_MEASURING_BYTES = 20_000_000
 _MEASURED_BYTES = (128 << 10, 512 << 10, 2 << 20, 8 << 20)
@@ -84,31 +76,6 @@ class WeighedModel:
     size: int | None
     bytes_per_s: float | None
     """Measured just now, there."""
-
-
-def model_source(name: str, hub_url: str) -> ModelSource | None:
-    """Return where another machine downloads the base model from, None where it travels from this one.
-
-    Raises:
-        ModelError: it is an address that is not https, or one with a secret in it.
-    """
-    if name.startswith("http://"):
-        raise ModelError(
-            f"{name} is no https address: anyone on the way could change the model",
-            fix="write https://",
-            code="model.address",
-        )
-    if name.startswith(_HTTPS):
-        name, sha256 = _with_hash(name)
-        last = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(name).path.rstrip("/").rpartition("/")[2])[:80].strip(".-")
-        file_name = last if last.endswith(_SAFETENSORS) else f"{last or 'model'}{_SAFETENSORS}"
-        return ModelSource(kind=ModelKind.HTTPS, name=file_name, address=name, sha256=sha256, hub_url=hub_url)
-    if name.startswith(BUILTIN_PREFIX) or Path(name).exists() or not _HUB_ID.fullmatch(name):
-        return None
-    hub_id, _, revision = name.partition("@")
-    return ModelSource(
-        kind=ModelKind.HUB, name=hub_id.partition("/")[2], address=hub_id, revision=revision, hub_url=hub_url
-    )
 
 
 async def prepare(
@@ -198,26 +165,6 @@ async def give_token(machine: Machine, host: str, token: str) -> None:
         await process.write(token.encode() + b"\n")
         await process.write_eof()
         raise_if_error(machine.box, await process.frame())
-
-
-def _with_hash(address: str) -> tuple[str, str]:
-    """Return the address alone, and the SHA-256 that was written behind it: ``https://…#sha256=…``."""
-    parts = urlsplit(address)
-    secret = next((key for key, _ in parse_qsl(parts.query) if _IN_QUERY.fullmatch(key)), "")
-    if secret:
-        raise ModelError(
-            f"the address of the base model has a secret in it ({secret}=…), which would be written into the run",
-            fix="leave it out, and give --ask-token: the host shows the token to that server, and keeps it nowhere",
-            code="model.address",
-        )
-    sha256 = parts.fragment.removeprefix(_SHA256_FRAGMENT).lower()
-    if parts.fragment and (not parts.fragment.startswith(_SHA256_FRAGMENT) or not is_sha256(sha256)):
-        raise ModelError(
-            "what stands behind the # of the base model's address is no SHA-256",
-            fix="write https://…/model.safetensors#sha256=<64 hex digits>, or nothing",
-            code="model.address",
-        )
-    return parts._replace(fragment="").geturl(), sha256
 
 
 async def _weigh(box: Box, facts: BoxFacts, home: str, model: ModelSource, token: str) -> WeighedModel | None:
