@@ -7,6 +7,7 @@ from loratui.domain.estimate_work import joined, min_vram_mib, units_per_step, w
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.lora_size import SD1_NETWORK, lora_size
+from loratui_protocol.optimizers import STATE_BYTES
 from loratui_protocol.plan import plan
 from loratui_protocol.subsets import DatasetConfig, Subset
 from support.estimates import a_work
@@ -144,6 +145,14 @@ def test_of_sdxl_everything_that_stays_on_the_card_counts(tmp_path):
     assert need(network_args={"conv_dim": 64.0}) > need()
     assert need(mixed_precision="no") > 2 * need() - 3
     assert need(resolution=(768, 768)) < need()
+
+
+def test_an_optimizer_takes_the_memory_that_the_trainer_reckons_with(tmp_path):
+    numbers = lora_size(SDXL.network, small_config(tmp_path)).num_parameters
+    usual = gib(small_config(tmp_path), SDXL)
+    for optimizer, state_bytes in STATE_BYTES.items():
+        more = (state_bytes - STATE_BYTES["AdamW"]) * numbers * 0.93 / 2**30
+        assert gib(small_config(tmp_path, optimizer_type=optimizer), SDXL) - usual == pytest.approx(more, abs=0.002)
 
 
 def test_what_nobody_knows_the_kind_of_is_reckoned_as_the_largest(config):

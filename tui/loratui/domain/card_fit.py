@@ -1,4 +1,4 @@
-"""On which sizes of GPUs a training fits, by our own model of its memory: as configured, or with less. Pure.
+"""On which sizes of GPUs a training fits, by our own model of its memory: as configured, with less, or rewritten. Pure.
 
 It is a lower bound (``estimate_work.min_vram_mib``). What a run really takes is measured on the machine before its
 first step, where the trainer takes the fastest of the ways that fit.
@@ -70,3 +70,37 @@ def given_up(wanted: Fit, fit: Fit) -> list[str]:
     if fit.is_8bit:
         words.append("an 8-bit optimizer")
     return words
+
+
+def fitted(config: TrainingConfig, kind: BaseKind, vram_mib: int) -> TrainingConfig:
+    """Return the config as it is best written for a GPU: the first of these that is small enough, else the smallest.
+
+    The pictures of a step stay as many. Smaller micro-batches come before checkpointing, which takes a third more time.
+    A config with ``[[datasets]]`` only gets or loses the checkpointing: these have batches of their own.
+    """
+    written = _written(config)
+    return next((each for each in written if min_vram_mib(each, kind) <= vram_mib), written[-1])
+
+
+def least_gb(config: TrainingConfig, kind: BaseKind) -> int | None:
+    """Return the memory of the smallest GPU that the config can be written for, None if there is none so large."""
+    needed_mib = min_vram_mib(_written(config)[-1], kind)
+    return next((gb for gb in CARDS_GIB if gb * 1024 >= needed_mib), None)
+
+
+def _written(config: TrainingConfig) -> list[TrainingConfig]:
+    """Return how a config can be written to compute the same, the preferred first; the last needs the least memory."""
+    wanted = config.train_batch_size * config.gradient_accumulation_steps
+    micro_batches = [config.train_batch_size]
+    if not config.datasets:
+        micro_batches = [size for size in range(wanted, 0, -1) if wanted % size == 0]
+    return [
+        replace(
+            config,
+            gradient_checkpointing=is_checkpointed,
+            train_batch_size=size,
+            gradient_accumulation_steps=config.gradient_accumulation_steps if config.datasets else wanted // size,
+        )
+        for is_checkpointed in (False, True)
+        for size in micro_batches
+    ]

@@ -10,6 +10,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.inputs import EnvironmentKind
 from loratui_protocol.lora_size import lora_size
 from loratui_protocol.memory_ladder import Fit, as_configured
+from loratui_protocol.optimizers import STATE_BYTES
 from loratui_protocol.plan import Plan
 from loratui_protocol.subsets import datasets_of
 
@@ -24,9 +25,6 @@ _CHECKPOINTING = 4 / 3
 _MIB_PER_GB = 1000**3 / 2**20
 _LEARNED_BYTES = 8
 """Of each number that is learned: itself and its gradient, in 32 bits."""
-_MOMENT_BYTES = 8
-_SMALL_MOMENT_BYTES = {"adamw8bit": 2, "lion": 4, "lion8bit": 1, "adafactor": 0, "sgdnesterov": 4}
-"""What an optimizer remembers of each; AdamW two numbers. Paged ones may keep it in the machine's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,9 +200,8 @@ def min_vram_mib(config: TrainingConfig, kind: BaseKind, fit: Fit | None = None)
     text_gb = memory.text_gb if learns_text or (captions_vary(config) and not fit.text_aside) else 0.0
     if config.mixed_precision == "no":
         gb, pictures_gb, text_gb = gb + memory.weights_gb, 2 * pictures_gb, 2 * text_gb
-    name = config.optimizer_type.casefold().removeprefix("paged")
-    moments = 0 if name != config.optimizer_type.casefold() else _SMALL_MOMENT_BYTES.get(name, _MOMENT_BYTES)
-    learned_gb = lora_size(kind.network, config).num_parameters * (_LEARNED_BYTES + moments) / 1e9
+    learned_bytes = _LEARNED_BYTES + STATE_BYTES[config.optimizer_type]
+    learned_gb = lora_size(kind.network, config).num_parameters * learned_bytes / 1e9
     return math.floor((gb + pictures_gb + text_gb + learned_gb) * _MIB_PER_GB * VRAM_SHARE)
 
 
