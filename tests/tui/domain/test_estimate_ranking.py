@@ -72,8 +72,8 @@ def test_a_word_says_why():
 
 def test_ranges_are_said_as_estimates():
     estimated = estimate(A_WORK, an_offer())
-    assert cost_range(estimated) == "≈$0.11 to $0.26"
-    assert time_range(estimated) == "≈17 to 38 min"
+    assert cost_range(estimated) == "≈$0.11 to $0.25"
+    assert time_range(estimated) == "≈16 to 36 min"
     assert time_range(estimate(a_work(steps=20_000), an_offer())) == "≈2 h 38 min to 4 h 55 min"
 
 

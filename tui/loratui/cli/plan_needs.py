@@ -163,7 +163,7 @@ def grid_of(checked: Checked, work: Work, known: Known, gpu: str, price_microusd
     prompts = checked.plan.samples.prompts
     load = work.loads[0]
     each = picture_time(gpu, load.kind, load.pixels, known.pictures, known.speeds, known.memory_gb_per_s)
-    if not prompts or each is None:
+    if not prompts or (load.kind is TINY and not each.is_measured):
         return None
     return grid_cost(Grid(num_prompts=len(prompts)), each, price_microusd_per_h)
 

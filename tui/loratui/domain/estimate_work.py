@@ -49,11 +49,6 @@ class Load:
         return self.steps * self.units_per_step + self.num_pictures * self.pixels / self.kind.unit_px
 
     @property
-    def sample_units(self) -> float:
-        """Return the work of all sample pictures."""
-        return self.num_sample_pictures * NUM_INFERENCE_STEPS * self.pixels / self.kind.unit_px
-
-    @property
     def picture_bytes(self) -> int:
         """Return what a sample picture takes as a file."""
         return math.ceil(self.pixels * PICTURE_BYTES_PER_PX)

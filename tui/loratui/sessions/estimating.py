@@ -136,8 +136,9 @@ def known_facts(preferences: Settings, asked: Iterable[tuple[str, BaseKind | Non
     ``asked`` are base models, as configs name them, and their kinds as far as they are known: earlier runs with these
     very models are of these kinds, too.
     """
+    most = preferences.downloads.max_bytes_per_s
     if not preferences.database.exists():
-        return Known()
+        return Known(max_download_bytes_per_s=most)
     phases: list[MeasuredPhase] = []
     models: list[MeasuredModel] = []
     uplink: float | None = None
@@ -163,6 +164,7 @@ def known_facts(preferences: Settings, asked: Iterable[tuple[str, BaseKind | Non
             pictures=pictures,
             uplink_bytes_per_s=uplink,
             downlink_bytes_per_s=store.downlink_bytes_per_s(),
+            max_download_bytes_per_s=most,
         )
 
 
