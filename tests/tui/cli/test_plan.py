@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from loratui.cli.rent_choice import tell_choice
 from loratui.domain.base_kinds import SDXL
-from loratui.domain.estimate_work import min_vram_mib
+from loratui.domain.estimate_limits import Choice, run_limits
+from loratui.domain.estimate_ranking import quotes
+from loratui.domain.memory_need import Rung, min_vram_mib
 from loratui.settings import load
 from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import read_config, to_toml
 from loratui_protocol.memory_ladder import ladder, reserves_told
 from loratui_protocol.messages import Record, Step
+from support.estimates import a_work, an_offer
 from support.fake_runpod import FakeRunPod
 from support.fake_vast import FakeVast
 from support.local_cli import LocalCli
@@ -181,3 +185,25 @@ def test_words_of_a_config_command_no_terminal(cli: LocalCli) -> None:
     path = xl_config(cli, sample_prompts=("a \x1b[2J\u202ecat",), rights_statement="mine\x1b[2J")
     said = cli.run("plan", path)
     assert not any("\x1b" in line or "\u202e" in line for line in said.lines)
+
+
+def test_a_gpu_that_the_run_fits_only_with_less_is_priced_after_the_others_and_says_what_is_given_up(
+    cli: LocalCli,
+) -> None:
+    path = xl_config(cli)
+    said = json.loads(cli.run("plan", path, "--all", "--json").lines[0])["estimates"]
+    tight = [bool(each["given_up"]) for each in said]
+    assert tight == sorted(tight)
+    assert any(tight)
+    assert not all(tight)
+    assert all((each["spare_mib"] < 0) == bool(each["given_up"]) for each in said)
+    texts = [text for _, text in rows(cli, path, "--gpu", "4090")]
+    assert any(text.startswith("24 GiB: short of ≈") and "; fits with 2 of 4 pictures" in text for text in texts)
+
+
+def test_whoever_rents_a_gpu_that_the_run_fits_only_with_less_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    rungs = (Rung(min_vram_mib=12_000, given_up=("1 of 4 pictures at a time",), slowdown=1.0),)
+    [quote] = quotes(a_work(min_vram_mib=48_000, rungs=rungs), [an_offer()])
+    limits = run_limits(quote.estimate, quote.offer)
+    tell_choice(Choice(quotes=(quote,), limits=limits), None)
+    assert "does not fit this GPU; it fits with 1 of 4 pictures at a time" in capsys.readouterr().err

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from loratui.domain.base_kinds import SD1, SDXL
 from loratui.domain.card_fit import CARDS_GIB, card_fit, cards, fitted, least_gb
-from loratui.domain.estimate_work import min_vram_mib
 from loratui.domain.gpu_memory import memory_mib
+from loratui.domain.memory_need import min_vram_mib
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.memory_ladder import ladder, reserves_told
 from support.small_dataset import small_config

@@ -12,7 +12,7 @@ from loratui.domain import formatting
 from loratui.domain.base_kinds import KnownBase
 from loratui.domain.disk_need import DiskNeed, disk_need
 from loratui.domain.estimate import EstimatePart, Take
-from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_range, why
+from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, fit_sentence, time_range, why
 from loratui.domain.estimate_work import joined
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.checking import Checked
@@ -101,8 +101,8 @@ def quote_row(quote: Quote, among: Sequence[Quote]) -> str:
         f"{cost_range(estimated):<17} {time_range(estimated):<21} "
         f"{formatting.hourly_price(offer.price_microusd_per_h):>8}  {offer.provider:<7} {offer.gpu_name:<23} "
         f"{offer.vram_mib / 1024:>3.0f} GiB  {reliable:>7}  {why(quote, among):<11} "
-        f"{offer.availability or offer.region:<8} {offer.id}"
-    )
+        f"{offer.availability or offer.region:<8} {offer.id:<8} {fit_sentence(quote)}"
+    ).rstrip()
 
 
 def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
@@ -112,6 +112,7 @@ def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
         "total_microusd": {"p50": estimated.p50_microusd, "p90": estimated.p90_microusd},
         "total_s": {"p50": estimated.p50_s, "p90": estimated.p90_s},
         "why": why(quote, among),
+        "given_up": quote.given_up,
         "is_speed_known": estimated.is_speed_known,
         "phases": [_part_fields(part) for part in estimated.parts],
     }

@@ -11,9 +11,10 @@ from loratui.domain.card_fit import CardFit, cards
 from loratui.domain.disk_need import DiskNeed, disk_need
 from loratui.domain.estimate import Known, training_s
 from loratui.domain.estimate_speeds import FIGURES, Speed, gpu_key, speed_of
-from loratui.domain.estimate_work import Work, min_vram_mib
+from loratui.domain.estimate_work import Work
 from loratui.domain.grid_cost import SHIPPED_GPU, Grid, GridCost, grid_cost, picture_time
 from loratui.domain.hosted_prices import HostedCost, hosted_costs
+from loratui.domain.memory_need import min_vram_mib
 from loratui.domain.plan_money import steps_a_picture
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import Checked

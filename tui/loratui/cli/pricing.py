@@ -13,7 +13,7 @@ from loratui.cli.offers import offer_fields
 from loratui.cli.plan import print_rows
 from loratui.cli.plan_money import money_fields, money_rows
 from loratui.domain import formatting
-from loratui.domain.estimate_ranking import Quote, cost_range, time_range
+from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range
 from loratui.domain.estimate_speeds import gpu_key
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.checking import Checked
@@ -89,11 +89,14 @@ def _kinds(ranked: Sequence[Quote]) -> list[_Kind]:
 def _rows(kind: _Kind, quoted: Quoted) -> list[tuple[str, str]]:
     offer, estimated = kind.best.offer, kind.best.estimate
     guess = "" if estimated.is_speed_known else "; nobody has measured this GPU"
-    spare = formatting.gib(_spare_mib(kind.best, quoted) / 1024)
+    spare_mib = _spare_mib(kind.best, quoted)
+    spare = f"{formatting.APPROXIMATELY}{formatting.gib(abs(spare_mib) / 1024)}"
+    tight = fit_sentence(kind.best)
+    fits = f"short of {spare}; {tight}" if tight else f"fits with {spare} to spare"
     offers = f"best of {kind.num_offers} offers" if kind.num_offers > 1 else "1 offer"
     rows = [(offer.gpu_name, f"{_takes(kind.best)} ({offers}){guess}")]
     rows += [("", _takes(quote)) for quote in kind.by_provider.values() if quote is not kind.best]
-    return [*rows, ("", f"{offer.vram_mib / 1024:.0f} GiB: fits with {formatting.APPROXIMATELY}{spare} to spare")]
+    return [*rows, ("", f"{offer.vram_mib / 1024:.0f} GiB: {fits}")]
 
 
 def _takes(quote: Quote) -> str:
