@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from loratui.cli.disk import needed_bytes
+from loratui.cli.wrapped import print_wrapped
 from loratui.domain import formatting
 from loratui.domain.base_kinds import KnownBase
 from loratui.domain.disk_need import DiskNeed, disk_need
@@ -23,6 +24,8 @@ from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 
 T = TypeVar("T")
+_PHASE = 17
+"""Columns of a phase's name, and the space around it."""
 
 
 def ask_quotes(
@@ -121,17 +124,17 @@ def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
 def tell_sources(quote: Quote, disk: DiskNeed | None) -> None:
     """Say on stderr what an estimate is made of, and where each figure comes from."""
     offer = quote.offer
-    print(
+    print_wrapped(
         f"{offer.gpu_name} at {formatting.hourly_price(offer.price_microusd_per_h)} ({offer.provider} {offer.id}), "
         "phase by phase; the second figure is for when it goes badly:",
-        file=sys.stderr,
+        sys.stderr,
     )
     for part in quote.estimate.parts:
         time = f"{formatting.duration(part.p50.seconds, exact=False)} to {formatting.duration(part.p90.seconds)}"
         cost = f"{formatting.money(part.p50.microusd, exact=False)} to {formatting.money(part.p90.microusd)}"
-        print(f"  {part.name:<14} {time:<26} {cost:<20} {part.source}", file=sys.stderr)
+        print_wrapped(f"  {part.name:<14} {time:<26} {cost:<20} {part.source}", sys.stderr, indent=_PHASE)
     if disk is not None:
-        print(f"  {'disk':<14} {f'{offer.disk_gb} GB':<47} {disk.sentence}", file=sys.stderr)
+        print_wrapped(f"  {'disk':<14} {f'{offer.disk_gb} GB':<47} {disk.sentence}", sys.stderr, indent=_PHASE)
 
 
 def _part_fields(part: EstimatePart) -> dict[str, object]:
