@@ -227,7 +227,7 @@ def test_check_and_plan_show_each_dataset(cli):
     assert json.loads(cli.run("check", config, "--json").lines[0])["plan"]["steps_per_epoch"] == 5
     lines = [line.split("  ", 1)[0] + ": " + line[25:] for line in cli.run("plan", config).lines]
     assert "buckets of dataset 1: 64x64, 1 a batch; 64x64: 4 in 4 batches" in lines
-    assert "buckets of dataset 2: 96x96, 4 a batch; 64x64: 4 in 1 batches" in lines
+    assert "buckets of dataset 2: 96x96, 4 a batch; 64x64: 4 in 1 batch" in lines
     assert "pictures a step: 4 at most" in lines
 
 

@@ -14,8 +14,8 @@ DAY = HOSTED[0].seen
 [LOAD] = a_work(kind=SDXL, steps=1600, units_per_step=1.0).loads
 
 
-def by_name(epochs: int = 10, *measured: MeasuredSpeed) -> dict[str, HostedCost]:
-    return {cost.price.name: cost for cost in hosted_costs(LOAD, epochs, measured, DAY)}
+def by_name(*measured: MeasuredSpeed) -> dict[str, HostedCost]:
+    return {cost.price.name: cost for cost in hosted_costs(LOAD, measured, DAY)}
 
 
 @pytest.mark.parametrize("price", HOSTED, ids=lambda price: price.name)
@@ -24,7 +24,7 @@ def test_every_price_says_where_and_when_it_was_seen(price: HostedPrice) -> None
     assert bool(price.microusd) != bool(price.microusd_per_s)
     before, after = price.seen + timedelta(days=OLD_DAYS), price.seen + timedelta(days=OLD_DAYS + 1)
     for day, is_old in ((before, False), (after, True)):
-        [cost] = [cost for cost in hosted_costs(LOAD, 10, (), day) if cost.price is price]
+        [cost] = [cost for cost in hosted_costs(LOAD, (), day) if cost.price is price]
         assert cost.is_old is is_old
 
 
@@ -43,20 +43,19 @@ def test_what_is_billed_by_the_second_is_the_time_on_that_very_gpu_at_its_price(
 
 def test_a_run_of_ones_own_on_such_a_gpu_takes_the_place_of_what_was_scaled() -> None:
     ours = MeasuredSpeed(gpu="NVIDIA L40S", kind=SDXL, units_per_s=2.0, units_per_step=1.0, run="cat")
-    gpus = {time.gpu: time for time in by_name(10, ours)["Replicate"].times}
+    gpus = {time.gpu: time for time in by_name(ours)["Replicate"].times}
     assert gpus["L40S"].source == "measured in run cat"
     assert gpus["L40S"].seconds == LOAD.training_units / 2
     assert gpus["A100 80GB"].source.startswith("scaled")
 
 
-def test_where_pages_differ_the_range_has_both_prices() -> None:
-    for epochs, low, high in ((4, 200_000, 500_000), (10, 500_000, 500_000), (30, 500_000, 1_500_000)):
-        cost = by_name(epochs)["Civitai"]
-        assert (cost.low_microusd, cost.high_microusd, cost.times) == (low, high, ())
+def test_a_price_of_a_whole_training_does_not_go_with_its_time() -> None:
+    cost = by_name()["Civitai"]
+    assert (cost.low_microusd, cost.high_microusd, cost.times) == (500_000, 500_000, ())
 
 
 def test_a_model_that_nobody_else_trains_is_not_compared() -> None:
     [tiny] = a_work(kind=TINY).loads
-    assert list(hosted_costs(tiny, 10, (), DAY)) == []
+    assert list(hosted_costs(tiny, (), DAY)) == []
     [small] = a_work(kind=SD1).loads
-    assert len(list(hosted_costs(small, 10, (), DAY))) == len(HOSTED)
+    assert len(list(hosted_costs(small, (), DAY))) == len(HOSTED)

@@ -106,7 +106,7 @@ def _bucket_rows(checked: Checked) -> list[tuple[str, str]]:
     rows = []
     for number, dataset in enumerate(datasets):
         buckets = ", ".join(
-            f"{use.bucket.width}x{use.bucket.height}: {use.num_pictures} in {use.num_batches} batches"
+            f"{use.bucket.width}x{use.bucket.height}: {use.num_pictures} in {_batches(use.num_batches)}"
             f"{table[number, use.bucket.width, use.bucket.height]}"
             for use in checked.plan.buckets
             if use.dataset == number
@@ -115,6 +115,10 @@ def _bucket_rows(checked: Checked) -> list[tuple[str, str]]:
         of = f"{width}x{height}, {dataset.train_batch_size} a batch; " if len(datasets) > 1 else ""
         rows.append((f"buckets of dataset {number + 1}" if of else "buckets", of + (buckets or "none")))
     return rows
+
+
+def _batches(number: int) -> str:
+    return "1 batch" if number == 1 else f"{number} batches"
 
 
 def _pictures(planned: Plan) -> str:

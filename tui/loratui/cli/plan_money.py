@@ -45,7 +45,7 @@ def money_rows(checked: Checked, quoted: Quoted, best: Quote) -> Iterator[Row]:
     )
     if grid := grid_of(checked, work, quoted.known, offer.gpu_name, offer.price_microusd_per_h):
         yield "testing the LoRA", grid_sentence(checked, grid, offer.gpu_name)
-    yield from hosted_rows(hosted_of(checked, work, quoted.known))
+    yield from hosted_rows(hosted_of(work, quoted.known))
 
 
 def money_fields(checked: Checked, quoted: Quoted, best: Quote) -> dict[str, object]:
@@ -58,7 +58,7 @@ def money_fields(checked: Checked, quoted: Quoted, best: Quote) -> dict[str, obj
     return {
         "picture_more": asdict(picture_more(checked.config, checked.plan, work, best)),
         "test_grid": grid and {"gpu": offer.gpu_name, **asdict(grid)},
-        "hosted": [hosted_fields(cost) for cost in hosted_of(checked, work, quoted.known)],
+        "hosted": [hosted_fields(cost) for cost in hosted_of(work, quoted.known)],
         "money": {
             "offer": {"provider": offer.provider, "id": offer.id, "gpu": offer.gpu_name},
             "run_microusd": {"p50": best.estimate.p50_microusd, "p90": best.estimate.p90_microusd},

@@ -39,7 +39,7 @@ def time_rows(checked: Checked, preferences: Settings, gpu: str | None = None) -
     drawn_on = _drawn_on(gpu)
     if grid := grid_of(checked, work, known, drawn_on):
         yield "testing the LoRA", grid_sentence(checked, grid, drawn_on)
-    yield from hosted_rows(hosted_of(checked, work, known))
+    yield from hosted_rows(hosted_of(work, known))
 
 
 def time_fields(checked: Checked, preferences: Settings, gpu: str | None = None) -> dict[str, object]:
@@ -56,7 +56,7 @@ def time_fields(checked: Checked, preferences: Settings, gpu: str | None = None)
             for times in (training_s(work.loads[0], speed),)
         ],
         "test_grid": grid and {"gpu": drawn_on, **asdict(grid)},
-        "hosted": [hosted_fields(cost) for cost in hosted_of(checked, work, known)],
+        "hosted": [hosted_fields(cost) for cost in hosted_of(work, known)],
     }
 
 
@@ -126,9 +126,9 @@ def grid_sentence(checked: Checked, cost: GridCost, gpu: str) -> str:
     return f"{cost.num_pictures} pictures a LoRA file ({shape}): {time}{price} on {gpu} ({cost.source})"
 
 
-def hosted_of(checked: Checked, work: Work, known: Known) -> list[HostedCost]:
+def hosted_of(work: Work, known: Known) -> list[HostedCost]:
     """Return what hosted trainers would take today."""
-    return list(hosted_costs(work.loads[0], checked.plan.epochs, known.speeds, _today()))
+    return list(hosted_costs(work.loads[0], known.speeds, _today()))
 
 
 def _today() -> date:

@@ -21,15 +21,11 @@ _MEMORY_GB_PER_S = {gpu_key(_L40S): 864.0, gpu_key(_A100): 1935.0, gpu_key(COMPA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedPrice:
-    """A price list's lines: so much for a training, or for an epoch of it, or for a second on a GPU.
-
-    Where pages of one trainer differ, both stand here.
-    """
+    """A price list's line: so much for a training, or for a second of a GPU."""
 
     name: str
     microusd: int = 0
     """Of a training, whole."""
-    microusd_per_epoch: int = 0
     microusd_per_s: Mapping[str, int] = field(default_factory=dict)
     """By the GPU that is trained on there; empty: it is not billed by time."""
     terms: str
@@ -41,8 +37,7 @@ HOSTED = (
     HostedPrice(
         name="Civitai",
         microusd=500_000,
-        microusd_per_epoch=50_000,
-        terms="500 Buzz a training or 50 an epoch, as its pages differ; $5 for 5,000",
+        terms="500 Buzz at $5 for 5,000; another version of its page has 50 an epoch",
         source="developer.civitai.com/orchestration/recipes/training-sdxl-sd1",
         seen=date(2026, 2, 9),
     ),
@@ -83,8 +78,8 @@ class HostedCost:
         return self.age_days > OLD_DAYS
 
 
-def hosted_costs(load: Load, epochs: int, measured: Sequence[MeasuredSpeed], today: date) -> Iterator[HostedCost]:
-    """Yield what the trainers in the table would take for a run of ``epochs``.
+def hosted_costs(load: Load, measured: Sequence[MeasuredSpeed], today: date) -> Iterator[HostedCost]:
+    """Yield what the trainers in the table would take for a run.
 
     What is billed by the second is reckoned for each GPU by the time on that very GPU: as runs of one's own
     (``measured``) had it, else scaled.
@@ -93,8 +88,7 @@ def hosted_costs(load: Load, epochs: int, measured: Sequence[MeasuredSpeed], tod
         return
     for price in HOSTED:
         times = tuple(_time(gpu, load, measured) for gpu in price.microusd_per_s)
-        costs = [round(time.seconds * price.microusd_per_s[time.gpu]) for time in times]
-        costs += [each for each in (price.microusd, price.microusd_per_epoch * epochs) if each]
+        costs = [round(time.seconds * price.microusd_per_s[time.gpu]) for time in times] or [price.microusd]
         yield HostedCost(
             price=price,
             low_microusd=min(costs),
