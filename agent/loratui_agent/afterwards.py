@@ -268,7 +268,7 @@ class Afterwards:
 def _remove_inputs(job: Job) -> None:
     """Remove what was brought here: the machine goes, and who has it next, or owns it, need not find pictures on it."""
     home = AgentHome(job.folder.parent.parent)
-    for folder in (home.blobs, job.folder / "inputs"):
+    for folder in (home.blobs, *home.jobs.glob("*/inputs")):
         shutil.rmtree(folder, ignore_errors=True)
 
 

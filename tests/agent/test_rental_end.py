@@ -340,6 +340,26 @@ async def test_rental_ends_after_the_last_run_once_its_files_are_fetched(tmp_pat
             assert "ends: done" in log_of(tmp_path)
 
 
+async def test_the_next_run_may_be_prepared_for_as_long_as_it_takes_after_one_that_asks_for_no_end(tmp_path, machine):
+    with armed_agent(tmp_path, machine) as agent:
+        async with client_of(agent) as client:
+            first = await client.start(SHORT)
+            await client.until_state(first, "done")
+            await client.command(messages.AckArtifacts, first, artifact_ids=["lora"])
+            await client.receive_until(lambda: agent.state(first)["acked"])
+            # Longer than the second that a client has to end a rental itself.
+            await asyncio.to_thread(wait_rounds, tmp_path, 15)
+            assert not machine.is_gone
+            inputs = agent.home.job(first) / "inputs"
+            inputs.mkdir(exist_ok=True)
+            second = await client.start(SHORT, on_done="end")
+            await client.until_state(second, "done")
+            await client.command(messages.AckArtifacts, second, artifact_ids=["lora"])
+            await client.receive_until(lambda: deeds(client.events(second)))
+        await until(lambda: machine.is_gone, "its end")
+        assert not inputs.exists(), "what the earlier run was sent goes, too"
+
+
 async def test_end_that_was_asked_for_comes_though_the_agent_is_killed_and_the_provider_fails(tmp_path, machine):
     machine.fake.answer("end", 500, b"", times=1)
     with agent_with_reaper(tmp_path) as agent:

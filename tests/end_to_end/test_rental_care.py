@@ -12,6 +12,7 @@ from PIL import Image
 
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
+from loratui.store import Store
 from loratui.store.rentals import Rentals
 from support.agent_process import wait_until
 from support.rented_world import World, write_config
@@ -98,6 +99,9 @@ def test_several_configs_share_one_machine_and_its_set_up(world: World, tmp_path
         assert list((tmp_path / name / "out").glob(f"{name}.safetensors"))
     [rental] = world.rentals()
     assert len(rental.run_ids.split()) == 2
+    with Store(world.database) as store:
+        after = [store.run(run_id).on_done for run_id in rental.run_ids.split()]
+    assert after == ["", "end"], "a first run that is over early ends no machine while the next is prepared"
     assert rental.state is RentalState.GONE
     assert world.num_living() == 0
 

@@ -107,7 +107,7 @@ def test_status_of_a_run_whose_trainer_measured_less_says_null_and_not_0(cli):
 def test_plan_shows_what_the_learning_rate_comes_to(cli):
     path = config_file(cli, learning_rate=1e-3, text_encoder_lr=1e-4, network_dim=8, network_alpha=4.0)
     [row] = [line for line in cli.run("plan", path).lines if line.startswith("effective learning rate")]
-    assert row.endswith("0.0005 unet, 5e-05 text encoder: times alpha / rank")
+    assert row.endswith("0.0005 unet, 5e-05 text encoder: learning rate x alpha / rank")
     planned = json.loads(cli.run("plan", path, "--json").lines[0])
     assert planned["effective_lr"] == {"unet": 5e-4, "text_encoder": 5e-5}
 
@@ -241,7 +241,7 @@ def test_check_and_plan_show_each_dataset(cli):
     assert json.loads(cli.run("check", config, "--json").lines[0])["plan"]["steps_per_epoch"] == 5
     lines = [line.split("  ", 1)[0] + ": " + line[25:] for line in cli.run("plan", config).lines]
     assert "buckets of dataset 1: 64x64, 1 a batch; 64x64: 4 in 4 batches" in lines
-    assert "buckets of dataset 2: 96x96, 4 a batch; 64x64: 4 in 1 batches" in lines
+    assert "buckets of dataset 2: 96x96, 4 a batch; 64x64: 4 in 1 batch" in lines
     assert "pictures a step: 4 at most" in lines
 
 

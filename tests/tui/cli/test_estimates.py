@@ -107,8 +107,18 @@ def test_time_reliability_and_privacy_can_be_asked_for(cli: LocalCli, vast: Fake
 def test_what_the_run_does_not_fit_on_and_what_failed_before_is_left_out(cli: LocalCli) -> None:
     small = listed(cli, "--for", config_file(cli, train_batch_size=1))
     large = listed(cli, "--for", config_file(cli, train_batch_size=24))
-    assert {offer["id"] for offer in large} < {offer["id"] for offer in small}
-    assert min(offer["vram_gib"] for offer in large) > 24.1
+    whole = [offer for offer in large if not offer["given_up"]]
+    assert min(offer["vram_gib"] for offer in whole) > 24.1
+    assert not any(offer["given_up"] for offer in small)
+    tight = large[len(whole) :]
+    assert large[: len(whole)] == whole, "what fits as configured comes first"
+    assert tight
+    assert all(offer["why"] == "tight" and offer["vram_gib"] < 24.1 for offer in tight)
+    assert {tuple(offer["given_up"]) for offer in tight} == {("12 of 24 pictures at a time",)}
+    assert listed(cli, "--for", config_file(cli, train_batch_size=24), "--vram", "40")[-1]["given_up"] == []
+    shown = cli.run("offers", "--for", config_file(cli, train_batch_size=24)).lines
+    assert shown[-1].endswith("fits with 12 of 24 pictures at a time")
+    assert not shown[0].endswith("pictures at a time")
     with Rentals(load(environ=cli.environment).database) as ledger:
         ledger.note_bad_host("vast", "2102", "it never came up", time.time())
     left = listed(cli, "--for", config_file(cli, train_batch_size=1))
@@ -152,7 +162,7 @@ def test_a_provider_that_fails_hides_no_other_and_none_at_all_is_said(
     none = cli.run("plan", config, "--all")
     assert none.process.returncode == 4
     assert any(line.startswith("steps") for line in none.lines)
-    assert "no provider could be asked, so there is no price and no time" in "\n".join(none.errors)
+    assert "no provider could be asked, so there is no price; times are of the steps alone" in "\n".join(none.errors)
 
 
 def test_plan_says_time_and_cost_of_one_gpu_or_of_all(cli: LocalCli) -> None:

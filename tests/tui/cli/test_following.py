@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from loratui_protocol.config_file import to_toml
-from support.agent_process import running_agent
+from support.agent_process import running_agent, wait_until
 from support.local_cli import local_cli
 from support.small_dataset import small_config, write_small_dataset
 
@@ -79,6 +79,24 @@ def test_detach_returns_at_once_and_the_run_is_found_again(trainer):
     status = json.loads(cli.run("status", "--json").lines[0])
     assert (status["run"], status["live"]) == (run_id, True)
     assert cli.run("attach", run_id[:22], "--plain").lines[-1].startswith("report: ")
+
+
+def test_a_run_that_nobody_followed_to_its_end_is_done_and_not_fetched_until_somebody_does(trainer):
+    cli = trainer("steps = 40\nstep_s = 0.02")
+    assert train(cli, "--detach").finish() == 0
+
+    def status():
+        return json.loads(cli.run("status", "--json").lines[0])
+
+    wait_until(lambda: status()["state"] == "done", "the end")
+    assert status()["fetched"] is False
+    lines = cli.run("status").lines
+    assert "cat on local: done, not fetched, step 40 of 40" in lines[0]
+    assert lines[1] == "its last files are on local still: loratui attach cat fetches them"
+    assert "done, not fetched" in cli.run("ls").lines[0]
+    assert cli.run("attach", "cat", "--plain").finish() == 0
+    assert status()["fetched"] is True
+    assert cli.run("status").lines[0].startswith("cat on local: done, step 40 of 40")
 
 
 def test_commands_reach_the_run_and_say_what_came_of_it(trainer):

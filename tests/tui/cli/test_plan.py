@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from loratui.cli.rent_choice import tell_choice
 from loratui.domain.base_kinds import SDXL
-from loratui.domain.estimate_work import min_vram_mib
+from loratui.domain.estimate_limits import Choice, run_limits
+from loratui.domain.estimate_ranking import quotes
+from loratui.domain.memory_need import Rung, min_vram_mib
 from loratui.settings import load
 from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import read_config, to_toml
 from loratui_protocol.memory_ladder import ladder, reserves_told
 from loratui_protocol.messages import Record, Step
+from support.estimates import a_work, an_offer
 from support.fake_runpod import FakeRunPod
 from support.fake_vast import FakeVast
 from support.local_cli import LocalCli
@@ -70,6 +74,7 @@ def test_without_a_price_it_says_what_is_needed_taken_and_given_up_and_asks_nobo
     assert by_name["disk"].startswith("47 GB: image (assumed) 16 GB")
     assert any(name == "time of the steps" and "on RTX 4090 (table: " in text for name, text in said)
     assert by_name["a picture more"].startswith("no step more: max_train_steps holds")
+    assert by_name["price"].startswith(f"loratui plan {path} --gpu 4090 ")
     assert by_name["testing the LoRA"].startswith("40 pictures a LoRA file (4 weights x 5 seeds x 2 prompts): ≈")
     assert "unconfirmed" in by_name["testing the LoRA"]
     assert "look it up" in by_name["at Civitai"]
@@ -121,7 +126,7 @@ def test_with_a_price_it_says_in_words_what_the_money_is_for(cli: LocalCli) -> N
     assert said["a picture more"].count("≈") == 3
     assert "Nobody has to be there for the set-up (≈" in said["your own time"]
     assert "≈$" in said["testing the LoRA"]
-    assert "if it took as long there" in said["at Replicate"]
+    assert "on A100 80GB, scaled from RTX 3090 by the speed of their memory" in said["at Replicate"]
 
 
 def test_programs_get_the_same_in_numbers(cli: LocalCli) -> None:
@@ -170,9 +175,10 @@ def test_on_a_terminal_no_row_is_wider_than_it_and_what_goes_on_stands_under_its
         assert terminal.wait() == 0
         terminal.read(0.2)
         lines = bytes(terminal.received).decode().replace("\r", "").splitlines()
-    begin = next(number for number, line in enumerate(lines) if line.startswith("pictures  "))
-    end = next(number for number, line in enumerate(lines) if "phase by phase" in line)
-    own = [line for line in lines[begin:end] if not line.startswith(("note: ", "warning: ", "  fix: "))]
+    # A path is left whole, for whoever copies it.
+    own = [line for line in lines if not line.startswith("looking at pictures: ") and len(line.split()) > 1]
+    assert any(line.startswith("warning: [") for line in own)
+    assert any("phase by phase" in line for line in own)
     assert max(map(len, own)) <= 80
     assert any(line.startswith(" " * 25) for line in own)
 
@@ -181,3 +187,56 @@ def test_words_of_a_config_command_no_terminal(cli: LocalCli) -> None:
     path = xl_config(cli, sample_prompts=("a \x1b[2J\u202ecat",), rights_statement="mine\x1b[2J")
     said = cli.run("plan", path)
     assert not any("\x1b" in line or "\u202e" in line for line in said.lines)
+
+
+def test_a_gpu_that_the_run_fits_only_with_less_is_priced_after_the_others_and_says_what_is_given_up(
+    cli: LocalCli,
+) -> None:
+    path = xl_config(cli)
+    said = json.loads(cli.run("plan", path, "--all", "--json").lines[0])["estimates"]
+    tight = [bool(each["given_up"]) for each in said]
+    assert tight == sorted(tight)
+    assert any(tight)
+    assert not all(tight)
+    assert all((each["spare_mib"] < 0) == bool(each["given_up"]) for each in said)
+    texts = [text for _, text in rows(cli, path, "--gpu", "4090")]
+    assert any(text.startswith("24 GiB: short of ≈") and "; fits with 2 of 4 pictures" in text for text in texts)
+
+
+def test_whoever_rents_a_gpu_that_the_run_fits_only_with_less_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    rungs = (Rung(min_vram_mib=12_000, given_up=("1 of 4 pictures at a time",), slowdown=1.0),)
+    [quote] = quotes(a_work(min_vram_mib=48_000, rungs=rungs), [an_offer()])
+    limits = run_limits(quote.estimate, quote.offer)
+    tell_choice(Choice(quotes=(quote,), limits=limits), None)
+    assert "does not fit this GPU; it fits with 1 of 4 pictures at a time" in capsys.readouterr().err
+
+
+def test_of_a_gpu_that_nobody_can_be_asked_about_it_still_tells_the_time_the_test_and_the_hosted(
+    cli: LocalCli, vast: FakeVast, runpod: FakeRunPod
+) -> None:
+    path = xl_config(cli)
+    alone = dict(rows(cli, path))
+    vast.answer("offers", 503, b"", times=9)
+    for kind in ("offers", "account"):
+        runpod.answer(kind, 503, b"", times=9)
+    run = cli.run("plan", path, "--gpu", "3090")
+    assert run.finish() == 4
+    said = [(line[:24].strip(), line[25:]) for line in run.lines]
+    [time] = [text for name, text in said if name == "time of the steps"]
+    assert time.endswith("on RTX 3090 (table: kohya_ss #1288: 1.23 s a step, batch 1)")
+    assert "on RTX 3090 (unconfirmed: " in dict(said)["testing the LoRA"]
+    assert {name: dict(said)[name] for name in ("at Civitai", "at Replicate", "a picture more")} == {
+        name: alone[name] for name in ("at Civitai", "at Replicate", "a picture more")
+    }
+
+
+def test_of_a_gpu_that_nobody_offers_it_tells_the_same(cli: LocalCli) -> None:
+    path = xl_config(cli, train_batch_size=1)
+    said = dict(rows(cli, path, "--gpu", "2080 Ti"))
+    assert "on RTX 2080 Ti (table: diffusers documentation" in said["time of the steps"]
+    fields = json.loads(cli.run("plan", path, "--gpu", "2080 Ti", "--json").lines[0])
+    assert fields["estimates"] == []
+    assert [each["gpu"] for each in fields["training_s"]] == ["RTX 2080 Ti"]
+    assert fields["test_grid"]["gpu"] == "RTX 2080 Ti"
+    assert [each["name"] for each in fields["hosted"]] == ["Civitai", "Replicate"]
+    assert "money" not in fields

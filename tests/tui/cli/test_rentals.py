@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from loratui.domain import formatting
+from loratui.domain.ledger import Rates, traffic_microusd
 from loratui.domain.rental import RentalState
+from loratui.store import Store
 from loratui.store.rentals import Rentals
 from support.fake_vast import FakeVast
 from support.left_rented import ledger_of, rented, stored_run
@@ -72,6 +75,31 @@ def test_each_rental_is_yours_or_an_orphan_and_a_sweep_ends_only_orphans(cli: Lo
     ended = cli.run("terminate", "loratui-mine", "--yes")
     assert ended.finish() == 0, ended.errors
     assert all(each.proven_gone and each.is_tidy for each in ledger_of(cli)), "whoever ends it, the ledger knows"
+
+
+@pytest.mark.parametrize("command", [("terminate", "loratui-one", "--yes"), ("rentals", "sweep", "--yes")])
+def test_whoever_ends_a_rental_by_hand_is_told_what_it_has_cost_with_the_traffic_that_is_known(
+    cli: LocalCli, vast: FakeVast, command: tuple[str, ...]
+) -> None:
+    number = rented(cli, vast, "loratui-one", RentalState.BOOTING, "01RUN")
+    stored_run(cli, "01RUN", "loratui-one")
+    database = cli.folder / "state" / "loratui.sqlite3"
+    with Store(database) as store, Rentals(database) as ledger:
+        store.add_state_bytes("01RUN", 10**11)
+        price = traffic_microusd(Rates.of(ledger.rental("loratui-one").offer), 10**11, 0)
+    assert price > 0
+    ended = cli.run(*command)
+    assert ended.finish() == 0, ended.errors
+    [told] = [line for line in ended.errors if "the rental is gone, as vast shows" in line]
+    assert told.startswith(f"vast {number}: ")
+    assert f"traffic {formatting.money(price)}" in told
+
+
+def test_traffic_of_which_nothing_is_known_is_said_not_to_be_counted(cli: LocalCli, vast: FakeVast) -> None:
+    rented(cli, vast, "loratui-one", RentalState.BOOTING)
+    ended = cli.run("terminate", "loratui-one", "--yes")
+    assert ended.finish() == 0, ended.errors
+    assert any("its traffic is billed, too, and not counted" in line for line in ended.errors)
 
 
 def test_every_command_about_work_begins_with_what_may_still_bill_and_asks_nobody_for_it(

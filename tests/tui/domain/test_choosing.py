@@ -7,9 +7,10 @@ import pytest
 from loratui.domain.estimate import estimate
 from loratui.domain.estimate_limits import Choice, RunLimits, choose, run_limits
 from loratui.domain.estimate_ranking import Quote, quotes
+from loratui.domain.memory_need import Rung
 from loratui.domain.offers import Offer
 from loratui_protocol.errors import UsageError
-from support.estimates import A_WORK, an_offer
+from support.estimates import A_WORK, a_work, an_offer
 
 USD = 1_000_000
 
@@ -96,3 +97,14 @@ def test_an_account_that_may_not_spend_so_much_in_an_hour_rents_nothing_above_it
     assert refused.value.code == "balance.spend_limit"
     assert "$0.35/h" in refused.value.what
     assert run_limits(quote.estimate, quote.offer, spend_limit_microusd_per_h=352_800)
+
+
+def test_a_run_that_was_agreed_to_as_configured_is_not_begun_with_less_when_its_gpu_is_gone():
+    rungs = (Rung(min_vram_mib=12_000, given_up=("1 of 4 pictures at a time",), slowdown=1.0),)
+    work = a_work(min_vram_mib=24_000, rungs=rungs)
+    offers = [an_offer(id="a"), an_offer(id="tight", vram_mib=16_000), an_offer(id="b")]
+    assert ids(choose(quotes(work, offers), limits(), 5)) == ["a", "b"]
+    only_tight = choose(quotes(work, offers[1:]), limits(), 5)
+    assert ids(only_tight) == ["tight", "b"], "one that takes it whole gives up nothing"
+    dear = [an_offer(id="dear", price_microusd_per_h=90 * USD), offers[1]]
+    assert ids(choose(quotes(work, dear), limits(), 5)) == ["tight"], "what may not be spent is no choice"

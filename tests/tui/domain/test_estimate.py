@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -25,6 +26,7 @@ from loratui.domain.estimate import (
 )
 from loratui.domain.estimate_speeds import FIGURES, MeasuredSpeed
 from loratui.domain.estimate_work import Work, joined
+from loratui.domain.grid_cost import LOAD_S, SLOW_LOAD_S, Grid, grid_cost, picture_time
 from loratui.domain.offers import Offer
 from loratui_protocol.inputs import EnvironmentKind
 from support.estimates import A_WORK, a_work, an_offer
@@ -288,3 +290,29 @@ def test_saved_states_are_in_the_cost_and_in_what_is_kept_back_for_traffic():
     few = part(estimate(replace(work, num_states=1), offer), STATES)
     assert (few.p50.microusd, few.p90.microusd) == (18_432, 2 * 18_432)
     assert STATES not in [each.name for each in estimate(work, replace(offer, sent_microusd_per_gb=0)).parts]
+
+
+def test_a_training_reckons_its_sample_pictures_as_the_preview_of_a_test_does():
+    for gpu, kind in (("RTX 4090", SDXL), ("RTX 3090", SDXL), ("RTX 5090", SD1), ("RTX 3060", TINY)):
+        work = a_work(kind=kind, num_sample_pictures=40)
+        samples = part(estimate(work, an_offer(gpu_name=gpu)), SAMPLES)
+        grid = grid_cost(Grid(num_prompts=2), picture_time(gpu, kind, work.loads[0].pixels))
+        assert grid.num_pictures == 40
+        assert samples.p50.seconds == pytest.approx(grid.likely_s - LOAD_S, abs=1)
+        assert samples.p90.seconds == pytest.approx(grid.slow_s - SLOW_LOAD_S, abs=1)
+        assert samples.source == grid.source
+
+
+def test_results_come_no_faster_than_the_user_lets_them_and_a_limit_above_the_line_changes_nothing():
+    work, offer = a_work(num_files=10), an_offer(upload_mbit_s=None)
+    line = 50 * 125_000
+    free = part(estimate(work, offer, Known(downlink_bytes_per_s=line)), RESULTS)
+    same = part(estimate(work, offer, Known(downlink_bytes_per_s=line, max_download_bytes_per_s=2 * line)), RESULTS)
+    assert same == free
+    mbit = part(estimate(work, offer, Known(downlink_bytes_per_s=line, max_download_bytes_per_s=125_000)), RESULTS)
+    assert mbit.p50.seconds == math.ceil(10 + work.last_bytes / 125_000)
+    assert mbit.p90.seconds == math.ceil(60 + work.result_bytes / 125_000)
+    assert mbit.p50.time_microusd > free.p50.time_microusd
+    assert mbit.source == "your setting downloads.max_mbit_s = 1"
+    little = part(estimate(work, offer, Known(downlink_bytes_per_s=line, max_download_bytes_per_s=0.9 * line)), RESULTS)
+    assert little.p90 == free.p90, "if it goes badly the line is slower than the limit"

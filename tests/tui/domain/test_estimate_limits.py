@@ -57,9 +57,9 @@ def test_a_budget_below_what_is_likely_is_refused_with_the_numbers():
     with pytest.raises(UsageError) as refused:
         run_limits(ESTIMATE, OFFER, budget_microusd=ESTIMATE.p50_microusd - 1)
     assert refused.value.code == "budget.too_low"
-    assert "the run is likely to cost ≈$0.11 to $0.26" in refused.value.what
+    assert "the run is likely to cost ≈$0.11 to $0.25" in refused.value.what
     assert "Nothing was rented" in refused.value.what
-    assert "--budget 0.27" in refused.value.fix
+    assert "--budget 0.26" in refused.value.fix
     assert run_limits(ESTIMATE, OFFER, budget_microusd=230_000)
 
 

@@ -1,11 +1,14 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loratui.domain.estimate import estimate
-from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, quotes, rank, time_range, why
+from loratui.domain.estimate import TRAINING, estimate
+from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, fit_sentence, quotes, rank, time_range, why
 from loratui.domain.estimate_speeds import FIGURES
+from loratui.domain.estimate_work import joined
+from loratui.domain.memory_need import Rung
 from support.estimates import A_WORK, a_work, an_offer
 
 CHEAP = an_offer(id="cheap", gpu_name="RTX 3090", price_microusd_per_h=170_000, reliability=0.981)
@@ -72,9 +75,9 @@ def test_a_word_says_why():
 
 def test_ranges_are_said_as_estimates():
     estimated = estimate(A_WORK, an_offer())
-    assert cost_range(estimated) == "≈$0.11 to $0.26"
-    assert time_range(estimated) == "≈17 to 38 min"
-    assert time_range(estimate(a_work(steps=20_000), an_offer())) == "≈2 h 38 min to 4 h 55 min"
+    assert cost_range(estimated) == "≈$0.11 to $0.25"
+    assert time_range(estimated) == "≈16 to 36 min"
+    assert time_range(estimate(a_work(steps=20_000), an_offer())) == "≈2 h 37 min to 4 h 53 min"
 
 
 @given(
@@ -103,3 +106,53 @@ def test_no_offer_is_made_up_or_taken_that_is_unreliable_and_unknown_totals_come
         totals = [quote.estimate.p50_microusd for quote in ranked if quote.estimate.is_speed_known]
         assert totals == sorted(totals)
     assert all(why(quote, ranked) for quote in ranked)
+
+
+SMALLER = (
+    Rung(min_vram_mib=16_000, given_up=("2 of 4 pictures at a time",), slowdown=1.0),
+    Rung(min_vram_mib=11_000, given_up=("1 of 4 pictures at a time", "gradient checkpointing"), slowdown=4 / 3),
+)
+
+
+def test_a_gpu_that_the_run_fits_only_with_less_never_comes_before_one_that_takes_it_whole():
+    work = a_work(min_vram_mib=24_000, rungs=SMALLER)
+    tight = replace(CHEAP, id="tight", vram_mib=12_000, price_microusd_per_h=1, machine="3", is_datacenter=True)
+    tiny = replace(tight, id="tiny", vram_mib=8_000)
+    quoted = quotes(work, [tight, tiny, *(replace(offer, is_datacenter=True) for offer in ALL)])
+    for by in SortBy:
+        ranked = rank(quoted, by, min_vram_mib=work.least_vram_mib)
+        assert ids(ranked)[-1] == "tight"
+        assert "tiny" not in ids(ranked)
+        assert [bool(quote.given_up) for quote in ranked] == [False] * 4 + [True]
+    last = ranked[-1]
+    assert why(last, ranked) == "tight"
+    assert fit_sentence(last) == "fits with 1 of 4 pictures at a time and gradient checkpointing"
+    assert fit_sentence(ranked[0]) == ""
+    assert "cheapest" in [why(quote, ranked) for quote in ranked[:-1]]
+
+
+def test_the_time_on_a_gpu_that_takes_less_counts_what_is_computed_twice():
+    work = a_work(min_vram_mib=24_000, rungs=SMALLER, num_sample_pictures=0)
+    whole, halved, checkpointed = (
+        quote.estimate
+        for quote in quotes(work, [an_offer(vram_mib=mib, machine=str(mib)) for mib in (24_000, 16_000, 11_000)])
+    )
+    assert halved.p50_s == whole.p50_s
+    [training, slower] = [
+        next(part.p50.seconds for part in each.parts if part.name == TRAINING) for each in (whole, checkpointed)
+    ]
+    load = work.loads[0]
+    more = load.steps * load.units_per_step / 3 / whole.speeds[0].likely
+    assert slower - training == pytest.approx(more, abs=1)
+
+
+def test_of_several_runs_each_gives_up_what_it_needs_to():
+    first = a_work(min_vram_mib=24_000, rungs=SMALLER)
+    second = a_work(min_vram_mib=14_000, rungs=SMALLER[1:])
+    both = joined([first, second])
+    assert (both.min_vram_mib, both.least_vram_mib) == (24_000, 11_000)
+    assert [both.fitted(mib)[1] for mib in (24_000, 16_000, 12_000)] == [
+        (),
+        ("2 of 4 pictures at a time",),
+        ("1 of 4 pictures at a time", "gradient checkpointing"),
+    ]

@@ -3,10 +3,12 @@ from dataclasses import replace
 import pytest
 
 from loratui.domain.base_kinds import SD1, SDXL, TINY, BaseKind
-from loratui.domain.estimate_work import joined, min_vram_mib, units_per_step, work_of
+from loratui.domain.estimate_work import joined, units_per_step, work_of
+from loratui.domain.memory_need import min_vram_mib
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.lora_size import SD1_NETWORK, lora_size
+from loratui_protocol.optimizers import STATE_BYTES
 from loratui_protocol.plan import plan
 from loratui_protocol.subsets import DatasetConfig, Subset
 from support.estimates import a_work
@@ -74,7 +76,7 @@ def test_recomputing_activations_takes_longer_and_less_memory(config):
 def test_without_prompts_no_picture_is_made(tmp_path):
     config = small_config(write_small_dataset(tmp_path / "pictures"))
     work = work_of(config, plan(config, scan_config(config).pictures), SD1, upload_bytes=0, base_model_bytes=0)
-    assert (work.loads[0].num_sample_pictures, work.loads[0].sample_units) == (0, 0)
+    assert work.loads[0].num_sample_pictures == 0
 
 
 @pytest.mark.parametrize(("batch", "card_mib"), [(1, 8192), (4, 11_264), (16, 24_564)])
@@ -144,6 +146,14 @@ def test_of_sdxl_everything_that_stays_on_the_card_counts(tmp_path):
     assert need(network_args={"conv_dim": 64.0}) > need()
     assert need(mixed_precision="no") > 2 * need() - 3
     assert need(resolution=(768, 768)) < need()
+
+
+def test_an_optimizer_takes_the_memory_that_the_trainer_reckons_with(tmp_path):
+    numbers = lora_size(SDXL.network, small_config(tmp_path)).num_parameters
+    usual = gib(small_config(tmp_path), SDXL)
+    for optimizer, state_bytes in STATE_BYTES.items():
+        more = (state_bytes - STATE_BYTES["AdamW"]) * numbers * 0.93 / 2**30
+        assert gib(small_config(tmp_path, optimizer_type=optimizer), SDXL) - usual == pytest.approx(more, abs=0.002)
 
 
 def test_what_nobody_knows_the_kind_of_is_reckoned_as_the_largest(config):

@@ -255,3 +255,11 @@ def test_work_counts_what_would_really_be_sent(tmp_path: Path, preferences: Sett
     # Equal files travel once, and are counted once each.
     assert files <= work.upload_bytes <= files + 4 * 100
     assert work.base_model_bytes == 0
+
+
+def test_how_fast_the_user_lets_files_come_is_known_with_and_without_earlier_runs(preferences: Settings) -> None:
+    limited = replace(preferences, downloads=replace(preferences.downloads, max_mbit_s=8.0))
+    assert known_facts(limited, []).max_download_bytes_per_s == 1_000_000
+    store_run(preferences, "1", 100.0, steps(2.0))
+    assert known_facts(limited, []).max_download_bytes_per_s == 1_000_000
+    assert known_facts(preferences, []).max_download_bytes_per_s == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loratui.domain.fit_gpu import memory_mib
+from loratui.domain.gpu_memory import memory_mib
 from loratui.domain.presets import BASES
 from loratui.sessions.checking import check_config
 from loratui.sessions.new_config import Wanted, likely_trigger, make, model_of, pictures_of

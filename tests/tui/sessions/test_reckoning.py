@@ -13,11 +13,11 @@ from loratui.domain.base_kinds import LARGEST_MODEL_BYTES
 from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.domain.run import RunView
-from loratui.sessions.reckoning import Reckoning
+from loratui.sessions.reckoning import Reckoning, travelled_for
 from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.codec import decode_record, encode_record
-from loratui_protocol.messages import Event, Record, Setup
+from loratui_protocol.messages import Event, JobState, Record, Setup, State
 from tui.store.test_rentals import OFFER
 
 RUN = "r"
@@ -118,3 +118,25 @@ def test_no_word_of_a_machine_makes_a_base_model_larger_than_was_known(
         it.hear(downloaded(done))
     received = it.reckoning.travelled(rental, {RUN: it.view}).received
     assert 0 <= received <= (LARGEST_MODEL_BYTES if weighed is None else weighed)
+
+
+def test_whoever_follows_no_run_counts_what_was_written_down_of_it(it: Reckoned) -> None:
+    rental = it.rent(model_bytes=4_000_000_000)
+    it.ledger.note_run(LABEL, RUN)
+    it.store.add_state_bytes(RUN, 10**9)
+    it.store.begin_history(RUN, "epoch", reset=True)
+    preparing, running = State(state=JobState.PREPARING), State(state=JobState.RUNNING)
+    events: list[Event] = [preparing, downloaded(4_000_000_000)]
+    it.store.append(RUN, "epoch", [Record(seq=n, ts=1.0, event=each) for n, each in enumerate(events, 1)])
+    found = travelled_for(it.ledger.rental(rental.label), it.ledger, it.store)
+    assert (found.sent, found.received) == (10**9, 4_000_000_000)
+    assert not found.is_exact, "nobody wrote down how far the upload had come"
+    it.store.append(RUN, "epoch", [Record(seq=3, ts=2.0, event=running)])
+    assert travelled_for(it.ledger.rental(rental.label), it.ledger, it.store).is_exact
+
+
+def test_a_rental_without_runs_has_no_traffic_that_is_known(it: Reckoned) -> None:
+    rental = it.rent(model_bytes=None)
+    it.ledger.note_run(LABEL, "never-stored")
+    found = travelled_for(it.ledger.rental(rental.label), it.ledger, it.store)
+    assert (found.sent, found.received, found.is_exact) == (0, 0, True)

@@ -10,6 +10,7 @@ from loratui.domain.ledger import Phase
 from loratui.domain.rental import RentalState
 from loratui.providers.vast import Vast
 from loratui.sessions.ending import OtherAccountError, StillBillingError, end_for_certain, finish
+from loratui.sessions.reckoning import Travelled
 from loratui.sessions.renting_end import finish_rental
 from support.renting import TINY_S, Renter, renter
 
@@ -27,7 +28,12 @@ async def test_an_end_leaves_nothing_and_comes_with_a_receipt(me: Renter) -> Non
     me.ledger.enter(rental.label, Phase.TRAINING, rental.created_ts + 100.0, rental.price_microusd_per_h)
     assert me.fake.account_keys
     receipt = await finish_rental(
-        me.provider, me.ledger, rental.label, "the files are here", first_wait_s=FAST_S, received_bytes=10**9
+        me.provider,
+        me.ledger,
+        rental.label,
+        "the files are here",
+        first_wait_s=FAST_S,
+        count=lambda: Travelled(received=10**9),
     )
     assert me.fake.num_living() == 0
     assert me.fake.account_keys == {}, "our key is off the account"

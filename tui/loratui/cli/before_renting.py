@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from loratui.cli.check import print_findings
 from loratui.cli.hosts import matters
+from loratui.cli.wrapped import print_wrapped
 from loratui.domain.base_kinds import LARGEST, KnownBase
 from loratui.domain.config_for_base import for_prediction
 from loratui.remote.model_hub import look_at_model
@@ -85,9 +86,9 @@ def weigh_base_model(preferences: Settings, checked: Checked) -> KnownBase:
         try:
             base = asyncio.run(look_at_model(model))
         except ModelError as error:
-            print(f"note: [{error.code}] {error.what}", file=sys.stderr)
+            print_wrapped(f"note: [{error.code}] {error.what}", sys.stderr, indent=2)
     if base.kind is None:
-        print(f"note: [{NO_ESTIMATE}] {_about_estimate(name).what}", file=sys.stderr)
+        print_wrapped(f"note: [{NO_ESTIMATE}] {_about_estimate(name).what}", sys.stderr, indent=2)
     return base
 
 

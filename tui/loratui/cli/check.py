@@ -13,6 +13,7 @@ from loratui.cli.crops import check_crops_file, show_crops
 from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.picture_progress import picture_progress
+from loratui.cli.wrapped import print_wrapped
 from loratui.preflight.bucket_table import BucketRow, bucket_table
 from loratui.sessions.checking import Checked, DatasetRefusedError, check_config, check_folder
 from loratui_protocol.buckets import Placement
@@ -53,9 +54,9 @@ def print_findings(findings: Iterable[Finding], *, on_stdout: bool = False) -> N
     file = sys.stdout if on_stdout else sys.stderr
     for finding in findings:
         where = f" ({finding.path})" if finding.path else ""
-        print(f"{finding.severity}: [{finding.code}] {finding.what}{where}", file=file)
+        print_wrapped(f"{finding.severity}: [{finding.code}] {finding.what}{where}", file, indent=2)
         if finding.fix:
-            print(f"  fix: {finding.fix}", file=file)
+            print_wrapped(f"  fix: {finding.fix}", file, indent=7)
 
 
 def check(arguments: Arguments) -> int:

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from loratui.cli.disk import needed_bytes
+from loratui.cli.wrapped import print_wrapped
 from loratui.domain import formatting
 from loratui.domain.base_kinds import KnownBase
 from loratui.domain.disk_need import DiskNeed, disk_need
 from loratui.domain.estimate import EstimatePart, Take
-from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, time_range, why
+from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, fit_sentence, time_range, why
 from loratui.domain.estimate_work import joined
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.checking import Checked
@@ -23,6 +24,8 @@ from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 
 T = TypeVar("T")
+_PHASE = 17
+"""Columns of a phase's name, and the space around it."""
 
 
 def ask_quotes(
@@ -101,8 +104,8 @@ def quote_row(quote: Quote, among: Sequence[Quote]) -> str:
         f"{cost_range(estimated):<17} {time_range(estimated):<21} "
         f"{formatting.hourly_price(offer.price_microusd_per_h):>8}  {offer.provider:<7} {offer.gpu_name:<23} "
         f"{offer.vram_mib / 1024:>3.0f} GiB  {reliable:>7}  {why(quote, among):<11} "
-        f"{offer.availability or offer.region:<8} {offer.id}"
-    )
+        f"{offer.availability or offer.region:<8} {offer.id:<8} {fit_sentence(quote)}"
+    ).rstrip()
 
 
 def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
@@ -112,6 +115,7 @@ def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
         "total_microusd": {"p50": estimated.p50_microusd, "p90": estimated.p90_microusd},
         "total_s": {"p50": estimated.p50_s, "p90": estimated.p90_s},
         "why": why(quote, among),
+        "given_up": quote.given_up,
         "is_speed_known": estimated.is_speed_known,
         "phases": [_part_fields(part) for part in estimated.parts],
     }
@@ -120,17 +124,17 @@ def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
 def tell_sources(quote: Quote, disk: DiskNeed | None) -> None:
     """Say on stderr what an estimate is made of, and where each figure comes from."""
     offer = quote.offer
-    print(
+    print_wrapped(
         f"{offer.gpu_name} at {formatting.hourly_price(offer.price_microusd_per_h)} ({offer.provider} {offer.id}), "
         "phase by phase; the second figure is for when it goes badly:",
-        file=sys.stderr,
+        sys.stderr,
     )
     for part in quote.estimate.parts:
         time = f"{formatting.duration(part.p50.seconds, exact=False)} to {formatting.duration(part.p90.seconds)}"
         cost = f"{formatting.money(part.p50.microusd, exact=False)} to {formatting.money(part.p90.microusd)}"
-        print(f"  {part.name:<14} {time:<26} {cost:<20} {part.source}", file=sys.stderr)
+        print_wrapped(f"  {part.name:<14} {time:<26} {cost:<20} {part.source}", sys.stderr, indent=_PHASE)
     if disk is not None:
-        print(f"  {'disk':<14} {f'{offer.disk_gb} GB':<47} {disk.sentence}", file=sys.stderr)
+        print_wrapped(f"  {'disk':<14} {f'{offer.disk_gb} GB':<47} {disk.sentence}", sys.stderr, indent=_PHASE)
 
 
 def _part_fields(part: EstimatePart) -> dict[str, object]:

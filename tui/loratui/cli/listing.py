@@ -37,6 +37,8 @@ class RunStatus:
     is_machine_gone: bool = False
     """Whether it was on a rented machine that was shown to be gone before the run was over."""
     deadline_s: float | None = None
+    is_unfetched: bool = False
+    """Whether it came to its end while nobody here followed it: its files are not here yet."""
 
 
 def ls(arguments: Arguments) -> int:
@@ -86,6 +88,8 @@ def status(arguments: Arguments) -> int:
     run = now.run
     rental = _rental_fields(preferences, run)
     print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
+    if now.is_unfetched:
+        print(f"its last files are on {run.target} still: {formatting.attach_command(run.name)} fetches them")
     for sentence in _family(run, known):
         print(sentence)
     if last_state is not None and last_state.state is run.state and last_state.detail:
@@ -192,7 +196,8 @@ def _merged(run: StoredRun, answer: JobStatus | None) -> RunStatus:
     if answer is None:
         return RunStatus(run=run, is_live=run.state.is_final)
     now = replace(run, state=answer.state, step=answer.step, total=answer.total, spent_microusd=answer.spent_microusd)
-    return RunStatus(run=now, is_live=True, deadline_s=answer.deadline_s)
+    # Only runs that were not over when they were last followed are asked for.
+    return RunStatus(run=now, is_live=True, deadline_s=answer.deadline_s, is_unfetched=answer.state.is_final)
 
 
 async def _ask_all(preferences: settings.Settings, runs: Iterable[StoredRun]) -> dict[str, JobStatus]:
@@ -240,6 +245,7 @@ def _fields(status: RunStatus) -> dict[str, object]:
         "state": run.state,
         "live": status.is_live,
         "machine_gone": status.is_machine_gone,
+        "fetched": not status.is_unfetched,
         "step": run.step,
         "total": run.total,
         "usd": run.spent_microusd / MICROUSD_PER_USD,
@@ -275,4 +281,6 @@ def _state(status: RunStatus) -> str:
     """Return the state, marked when it may be another by now."""
     if status.is_machine_gone:
         return "machine gone"
+    if status.is_unfetched:
+        return f"{status.run.state}, not fetched"
     return str(status.run.state) if status.is_live else f"{formatting.APPROXIMATELY}{status.run.state}"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from loratui.cli.arguments import Arguments
 from loratui.domain.estimate_ranking import SortBy
-from loratui.domain.estimate_work import VRAM_SHARE
+from loratui.domain.memory_need import VRAM_SHARE
 from loratui.domain.offers import MIN_DISK_GB, Offer, OfferQuery
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError

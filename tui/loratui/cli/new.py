@@ -10,7 +10,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.check import print_findings
 from loratui.cli.plan_size import size_rows
 from loratui.cli.runs import choose
-from loratui.domain.fit_gpu import least_gb
+from loratui.domain.card_fit import least_gb
 from loratui.domain.presets import BASES
 from loratui.sessions.new_config import Made, Wanted, base_kind, likely_trigger, make, model_of, pictures_of
 from loratui.sessions.presets import SHIPPED, all_presets, preset_of_run, save_own, write_new

@@ -1,17 +1,18 @@
 """``plan``: what a config amounts to, said in rows for people and as fields for programs."""
 
 import json
-import shutil
+import shlex
 import sys
-import textwrap
 from collections.abc import Iterable
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import plan_fields, print_findings
 from loratui.cli.picture_progress import picture_progress
-from loratui.cli.plan_needs import needs_fields, needs_rows
+from loratui.cli.plan_needs import needs_fields, needs_rows, rights_rows
 from loratui.cli.plan_size import size_fields, size_rows
+from loratui.cli.plan_times import time_fields, time_rows
+from loratui.cli.wrapped import print_wrapped
 from loratui.domain import formatting, signals
 from loratui.preflight.bucket_table import bucket_table
 from loratui.sessions.checking import Checked, check_config
@@ -35,15 +36,20 @@ def plan(arguments: Arguments) -> int:
         fields = {
             **plan_fields(checked.plan),
             **size_fields(checked.config),
-            **needs_fields(checked, preferences, is_priced=is_priced),
+            **needs_fields(checked, preferences),
         }
         if not is_priced:
-            print(json.dumps(fields))
+            print(json.dumps({**fields, **time_fields(checked, preferences)}))
     else:
         print_findings(finding for finding in checked.findings if finding.severity != "info")
         print_rows(_plan_rows(checked))
         print_rows(size_rows(checked.config))
-        print_rows(needs_rows(checked, preferences, is_priced=is_priced))
+        print_rows(needs_rows(checked, preferences))
+        if not is_priced:
+            print_rows(time_rows(checked, preferences))
+            again = f"loratui plan {shlex.quote(str(arguments.config))}"
+            print_rows([("price", f"{again} --gpu 4090 asks what it costs now; --all every GPU")])
+        print_rows(rights_rows(checked, preferences))
     if not is_priced:
         return 0
     # What asks providers takes a while to load.
@@ -54,13 +60,8 @@ def plan(arguments: Arguments) -> int:
 
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     """Print rows: on a terminal as wide as that is, else each on a line of its own, for programs that look for one."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for name, text in rows:
-        named = clean(f"{name:<{_NAME - 1}} {text}")
-        if width <= _NAME + 20:
-            print(named)
-        else:
-            print(textwrap.fill(named, width, subsequent_indent=" " * _NAME, break_on_hyphens=False))
+        print_wrapped(clean(f"{name:<{_NAME - 1}} {text}"), sys.stdout, indent=_NAME)
 
 
 def _stop_row(planned: Plan) -> list[tuple[str, str]]:
@@ -77,7 +78,7 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
     stays = [point.name for point in planned.save_points if point not in gone]
     stays += ["the best by validation"] if config.keep_best and planned.held_out.indices else []
     return [
-        ("pictures", f"{planned.num_pictures}, and {planned.num_reg_pictures} for regularisation"),
+        ("pictures", f"{planned.num_pictures}, and {planned.num_reg_pictures or 'none'} for regularisation"),
         ("steps", f"{planned.steps} in {planned.epochs} epochs of {planned.steps_per_epoch}"),
         *_stop_row(planned),
         ("pictures a step", f"{planned.effective_batch}" + (" at most" if _batch_sizes(config) > 1 else "")),
@@ -105,7 +106,7 @@ def _bucket_rows(checked: Checked) -> list[tuple[str, str]]:
     rows = []
     for number, dataset in enumerate(datasets):
         buckets = ", ".join(
-            f"{use.bucket.width}x{use.bucket.height}: {use.num_pictures} in {use.num_batches} batches"
+            f"{use.bucket.width}x{use.bucket.height}: {use.num_pictures} in {_batches(use.num_batches)}"
             f"{table[number, use.bucket.width, use.bucket.height]}"
             for use in checked.plan.buckets
             if use.dataset == number
@@ -116,11 +117,15 @@ def _bucket_rows(checked: Checked) -> list[tuple[str, str]]:
     return rows
 
 
+def _batches(number: int) -> str:
+    return "1 batch" if number == 1 else f"{number} batches"
+
+
 def _pictures(planned: Plan) -> str:
     prompts = "; ".join(prompt.text for prompt in planned.samples.prompts)
-    of = "captions" if planned.samples.told else "prompts"
-    counted = f"{planned.num_sample_pictures}, with those of the base alone"
-    return f"{counted}, of {len(planned.samples.prompts)} {of}: {prompts}"
+    number = len(planned.samples.prompts)
+    of = ("caption" if planned.samples.told else "prompt") + ("s" if number > 1 else "")
+    return f"{planned.num_sample_pictures}, with those of the base alone, of {number} {of}: {prompts}"
 
 
 def _effective(planned: Plan, config: TrainingConfig) -> str:
@@ -128,4 +133,4 @@ def _effective(planned: Plan, config: TrainingConfig) -> str:
     if not planned.effective_lr:
         return f"{formatting.UNKNOWN} ({config.optimizer_type} sets it)"
     finds = f"; {config.optimizer_type} multiplies it by what it finds" if config.optimizer_type == "Prodigy" else ""
-    return f"{signals.effective_lrs(planned.effective_lr)}: times alpha / rank{finds}"
+    return f"{signals.effective_lrs(planned.effective_lr)}: learning rate x alpha / rank{finds}"

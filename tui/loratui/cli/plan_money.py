@@ -3,20 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from loratui.cli.plan_needs import (
+from loratui.cli.plan_times import (
     Row,
     grid_of,
     grid_sentence,
     hosted_fields,
+    hosted_of,
     hosted_rows,
     picture_more_sentence,
-    today,
 )
 from loratui.domain import formatting
-from loratui.domain.estimate import training_s
 from loratui.domain.estimate_ranking import Quote, cost_range
-from loratui.domain.estimate_work import Work
-from loratui.domain.hosted_prices import HostedCost, hosted_costs
 from loratui.domain.plan_money import own_time, picture_more, queue_saving
 from loratui.sessions.checking import Checked
 from loratui.sessions.estimating import Quoted
@@ -48,7 +45,7 @@ def money_rows(checked: Checked, quoted: Quoted, best: Quote) -> Iterator[Row]:
     )
     if grid := grid_of(checked, work, quoted.known, offer.gpu_name, offer.price_microusd_per_h):
         yield "testing the LoRA", grid_sentence(checked, grid, offer.gpu_name)
-    yield from hosted_rows(_hosted(work, best))
+    yield from hosted_rows(hosted_of(work, quoted.known))
 
 
 def money_fields(checked: Checked, quoted: Quoted, best: Quote) -> dict[str, object]:
@@ -61,7 +58,7 @@ def money_fields(checked: Checked, quoted: Quoted, best: Quote) -> dict[str, obj
     return {
         "picture_more": asdict(picture_more(checked.config, checked.plan, work, best)),
         "test_grid": grid and {"gpu": offer.gpu_name, **asdict(grid)},
-        "hosted": [hosted_fields(cost) for cost in _hosted(work, best)],
+        "hosted": [hosted_fields(cost) for cost in hosted_of(work, quoted.known)],
         "money": {
             "offer": {"provider": offer.provider, "id": offer.id, "gpu": offer.gpu_name},
             "run_microusd": {"p50": best.estimate.p50_microusd, "p90": best.estimate.p90_microusd},
@@ -70,8 +67,3 @@ def money_fields(checked: Checked, quoted: Quoted, best: Quote) -> dict[str, obj
             "wall_s": {"p50": own.wall_s[0], "p90": own.wall_s[1]},
         },
     }
-
-
-def _hosted(work: Work, best: Quote) -> list[HostedCost]:
-    load = work.loads[0]
-    return list(hosted_costs(load.kind, training_s(load, best.estimate.speeds[0]), today()))

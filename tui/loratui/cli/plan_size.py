@@ -2,7 +2,7 @@
 
 from loratui.domain import formatting
 from loratui.domain.base_kinds import LARGEST
-from loratui.domain.estimate_work import min_vram_mib
+from loratui.domain.memory_need import min_vram_mib
 from loratui.sessions.base_kind import kind_told_here
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.lora_size import lora_size

@@ -12,9 +12,11 @@ from loratui.cli.estimating import ask_quotes, exit_status, quote_fields, tell_f
 from loratui.cli.offers import offer_fields
 from loratui.cli.plan import print_rows
 from loratui.cli.plan_money import money_fields, money_rows
+from loratui.cli.plan_times import time_fields, time_rows
 from loratui.domain import formatting
-from loratui.domain.estimate_ranking import Quote, cost_range, time_range
+from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range
 from loratui.domain.estimate_speeds import gpu_key
+from loratui.domain.estimate_work import Work
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.checking import Checked
 from loratui.sessions.estimating import Quoted
@@ -47,28 +49,38 @@ def price_plan(arguments: Arguments, checked: Checked, plan_fields: Mapping[str,
             }
             for kind in kinds
         ]
-        money = money_fields(checked, quoted, kinds[0].best) if kinds else {}
+        if kinds:
+            money = money_fields(checked, quoted, kinds[0].best)
+        else:
+            money = time_fields(checked, preferences, arguments.gpu)
         print(json.dumps({**plan_fields, "estimates": estimates, **money}))
     else:
         for kind in kinds:
             print_rows(_rows(kind, quoted))
         if kinds:
             print_rows(money_rows(checked, quoted, kinds[0].best))
+        else:
+            print_rows(time_rows(checked, preferences, arguments.gpu))
     status = exit_status(quoted.answers)
     if status:
-        print("no provider could be asked, so there is no price and no time", file=sys.stderr)
+        print("no provider could be asked, so there is no price; times are of the steps alone", file=sys.stderr)
     elif not kinds:
         named = f"{arguments.gpu} " if arguments.gpu else ""
-        needed = formatting.gib(quoted.work.min_vram_mib / 1024) if quoted.work else formatting.UNKNOWN
-        print(
-            f"no {named}GPU that this run fits on is offered now: as configured it needs "
-            f"{formatting.APPROXIMATELY}{needed}",
-            file=sys.stderr,
-        )
+        print(f"no {named}GPU that this run fits on is offered now: {_needs(quoted.work)}", file=sys.stderr)
     elif not arguments.json:
         tell_sources(kinds[0].best, quoted.disk)
     tell_failures(quoted.answers)
     return status
+
+
+def _needs(work: Work | None) -> str:
+    if work is None:
+        return f"what it needs is {formatting.UNKNOWN}"
+    whole, least = (
+        f"{formatting.APPROXIMATELY}{formatting.gib(mib / 1024)}" for mib in (work.min_vram_mib, work.least_vram_mib)
+    )
+    given_up = f", with all given up that can be {least}" if work.least_vram_mib < work.min_vram_mib else ""
+    return f"as configured it needs {whole}{given_up}"
 
 
 def _kinds(ranked: Sequence[Quote]) -> list[_Kind]:
@@ -89,11 +101,14 @@ def _kinds(ranked: Sequence[Quote]) -> list[_Kind]:
 def _rows(kind: _Kind, quoted: Quoted) -> list[tuple[str, str]]:
     offer, estimated = kind.best.offer, kind.best.estimate
     guess = "" if estimated.is_speed_known else "; nobody has measured this GPU"
-    spare = formatting.gib(_spare_mib(kind.best, quoted) / 1024)
+    spare_mib = _spare_mib(kind.best, quoted)
+    spare = f"{formatting.APPROXIMATELY}{formatting.gib(abs(spare_mib) / 1024)}"
+    tight = fit_sentence(kind.best)
+    fits = f"short of {spare}; {tight}" if tight else f"fits with {spare} to spare"
     offers = f"best of {kind.num_offers} offers" if kind.num_offers > 1 else "1 offer"
     rows = [(offer.gpu_name, f"{_takes(kind.best)} ({offers}){guess}")]
     rows += [("", _takes(quote)) for quote in kind.by_provider.values() if quote is not kind.best]
-    return [*rows, ("", f"{offer.vram_mib / 1024:.0f} GiB: fits with {formatting.APPROXIMATELY}{spare} to spare")]
+    return [*rows, ("", f"{offer.vram_mib / 1024:.0f} GiB: {fits}")]
 
 
 def _takes(quote: Quote) -> str:

@@ -13,7 +13,7 @@ from loratui.cli.market_query import query_of, sort_of, tell_untold
 from loratui.cli.rent_start import LINGER_S, WantedRun
 from loratui.domain import formatting
 from loratui.domain.estimate_limits import Choice, RunLimits, choose, run_limits
-from loratui.domain.estimate_ranking import Quote, cost_range, time_range
+from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range
 from loratui.providers.base import Account
 from loratui.sessions.market import Answered, ask_all, opened
 from loratui.settings import Settings
@@ -143,6 +143,8 @@ def tell_choice(choice: Choice, keep_s: float | None) -> None:
         f"{formatting.hourly_price(offer.price_microusd_per_h)} with {offer.disk_gb} GB of disk, "
         f"{offer.region or 'place unknown'}"
     )
+    if tight := fit_sentence(quote):
+        say(f"note: as configured the run does not fit this GPU; it {tight}")
     say(f"the whole run: {cost_range(quote.estimate)}, {time_range(quote.estimate)}")
     if num_others := len(choice.quotes) - 1:
         say(

@@ -137,8 +137,7 @@ def start_on(
             price_microusd_per_h=rental.price_microusd_per_h,
             max_runtime_s=left_s - stored.save_s,
             supply=prepared.supply,
-            # One that is kept waits for its user; it ends with its lease, or at its deadline.
-            on_done="end" if armed.how == "end" and arguments.keep is None else "",
+            on_done=_after(run, runs) if armed.how == "end" and arguments.keep is None else "",
             # Results that are nowhere else are kept until the deadline, whoever comes for them.
             keep_s=None,
             accepted=arguments.accept,
@@ -155,6 +154,15 @@ def start_on(
         announce(run_id, run.checked, target, arguments)
     host.hand_over(rental.label, rental.folder)
     return started
+
+
+def _after(run: WantedRun, runs: list[WantedRun]) -> str:
+    """Return what the machine does once a run is over and fetched: it ends itself after the last one.
+
+    After another it would do so in the middle of a preparation that takes its time. One that is kept, or whose client
+    is lost before the last run has begun, ends with its lease, or at its deadline.
+    """
+    return "end" if run is runs[-1] else ""
 
 
 def _judge_line(prepared: Prepared, line: Line, *, may_move: bool) -> None:

@@ -20,11 +20,13 @@ from loratui.providers.base import Charges
 from loratui.sessions.ending import EndingView
 from loratui.sessions.host import SessionHost
 from loratui.sessions.market import opened
+from loratui.sessions.reckoning import Travelled, travelled_for
 from loratui.sessions.rented import rental_label
 from loratui.sessions.renting_end import Receipt, finish_rental, still_billing
 from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
+from loratui.store import Store
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import MICROUSD_PER_USD
@@ -84,11 +86,23 @@ def finish(preferences: Settings, name: str, label: str, why: str) -> Callable[[
             async with opened(preferences, (name,)) as providers:
                 if not providers:
                     raise still_billing(ledger.rental(label))
-                receipt = await finish_rental(providers[0], ledger, label, why, tell_how)
+                receipt = await finish_rental(
+                    providers[0], ledger, label, why, tell_how, count=lambda: travelled_on(preferences, ledger, label)
+                )
         RentalFolder(preferences.state_dir, label).remove()
         return receipt
 
     return work
+
+
+def travelled_on(preferences: Settings, ledger: Rentals, label: str) -> Travelled:
+    """Return what has travelled for a rental, as far as it was written down.
+
+    Raises:
+        StorageError: that can't be read.
+    """
+    with Store(preferences.database) as store:
+        return travelled_for(ledger.rental(label), ledger, store)
 
 
 def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
@@ -117,16 +131,25 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
             "billed_usd": receipt.billed.total_microusd / MICROUSD_PER_USD if receipt.billed else None,
         }
         print_line(to_json(fields))
+    tell(receipt_sentence(receipt))
+    if rental.cap_microusd is not None and receipt.ours_microusd > rental.cap_microusd:
+        over = formatting.money(receipt.ours_microusd - rental.cap_microusd)
+        tell(f"warning: that is {over} more than the cap of {formatting.money(rental.cap_microusd)}")
+
+
+def receipt_sentence(receipt: Receipt) -> str:
+    """Return what a rental that is gone has cost, and for what."""
+    rental = receipt.rental
     parts = ", ".join(
         f"{str(phase).replace('_', ' ')} {formatting.money(microusd)}"
         for phase, microusd in receipt.phases.items()
         if microusd
     )
-    traffic = (
-        f", traffic {formatting.money(receipt.traffic_microusd, exact=receipt.is_exact)}"
-        if receipt.traffic_microusd
-        else ""
-    )
+    traffic = ""
+    if receipt.traffic_microusd:
+        traffic = f", traffic {formatting.money(receipt.traffic_microusd, exact=receipt.is_exact)}"
+    elif rental.offer.sent_microusd_per_gb or rental.offer.received_microusd_per_gb:
+        traffic = "; its traffic is billed, too, and not counted, since nothing is known of it here"
     disk = f"; {formatting.money(receipt.disk_microusd)} of it for the disk" if receipt.disk_microusd else ""
     by_itself = f" ({rental.why})" if rental.state is RentalState.LOST else ""
     billed = (
@@ -134,13 +157,10 @@ def print_receipt(receipt: Receipt, *, as_json: bool = False) -> None:
         if receipt.billed is None
         else f"; {_bill(rental.provider, receipt.billed)}"
     )
-    tell(
+    return (
         f"the rental is gone, as {rental.provider} shows{by_itself}: {formatting.duration(receipt.seconds)}, "
         f"{formatting.money(receipt.ours_microusd, exact=receipt.is_exact)} ({parts}{traffic}{disk}){billed}"
     )
-    if rental.cap_microusd is not None and receipt.ours_microusd > rental.cap_microusd:
-        over = formatting.money(receipt.ours_microusd - rental.cap_microusd)
-        tell(f"warning: that is {over} more than the cap of {formatting.money(rental.cap_microusd)}")
 
 
 def _bill(provider: str, charges: Charges) -> str:

@@ -9,11 +9,13 @@ from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.leaving import deaf_to_hang_ups, tell
 from loratui.cli.limits import agrees
+from loratui.cli.rental_end import receipt_sentence, travelled_on
 from loratui.domain import formatting
 from loratui.headless.json_lines import to_json
 from loratui.providers.base import Provider, ProviderError
 from loratui.sessions.ending import EndingView, StillBillingError
 from loratui.sessions.market import CONSOLES, PROVIDERS, opened, rentals_of
+from loratui.sessions.renting_end import receipt
 from loratui.sessions.renting_fate import Pace
 from loratui.sessions.renting_orphans import (
     Found,
@@ -99,7 +101,7 @@ async def _sweep(arguments: Arguments) -> int:
             if orphans and not arguments.yes and not await asyncio.to_thread(_agrees, len(orphans)):
                 still += orphans
                 orphans = []
-            still += [found for found in orphans if not await _end(by_name[found.provider], ledger, found)]
+            still += [found for found in orphans if not await _end(preferences, by_name[found.provider], ledger, found)]
             if ledger is not None:
                 for provider in providers:
                     await tidy_all(provider, ledger)
@@ -134,7 +136,9 @@ async def _terminate(arguments: Arguments) -> int:
                 return 0
             still = [found for found in chosen if found not in endable]
             still += [
-                found for found in endable if not await _end(by_name[found.provider], ledger, found, "you ended it")
+                found
+                for found in endable
+                if not await _end(preferences, by_name[found.provider], ledger, found, "you ended it")
             ]
         # What can't be listed was ended all the same where its id is known; another one may be there.
         _refuse_if_billing(still, now.errors)
@@ -196,8 +200,8 @@ def _unminded(now: Reconciled) -> list[Found]:
     return [found for found in now.found if found.standing is not Standing.YOURS]
 
 
-async def _end(provider: Provider, ledger: Rentals | None, found: Found, why: str = "") -> bool:
-    """End one; return whether the provider has shown it gone."""
+async def _end(preferences: Settings, provider: Provider, ledger: Rentals | None, found: Found, why: str = "") -> bool:
+    """End one, and say what it has cost; return whether the provider has shown it gone."""
     name, said = f"{provider.name} {found.id}", ""
 
     def tell_how(view: EndingView) -> None:
@@ -211,6 +215,17 @@ async def _end(provider: Provider, ledger: Rentals | None, found: Found, why: st
     except ProviderError as error:
         tell(f"{name}: {error}")
         return False
+    if ledger is None or found.rental is None:
+        tell(f"{name}: it is gone; what it has cost is not known here, since no ledger that can be read has it")
+        return True
+    label = found.rental.label
+    try:
+        told = await receipt(provider, ledger, label, lambda: travelled_on(preferences, ledger, label))
+    except StorageError as error:
+        # It is gone all the same, and a ledger that can't be read says nothing of its cost.
+        tell(f"{name}: {error}")
+        return True
+    tell(f"{name}: {receipt_sentence(told)}")
     return True
 
 

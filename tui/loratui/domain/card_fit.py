@@ -1,16 +1,10 @@
-"""On which sizes of GPUs a training fits, by our own model of its memory: as configured, or with less. Pure.
+"""On which sizes of GPUs a training fits, by our own model of its memory: as it is, with less, or rewritten. Pure."""
 
-It is a lower bound (``estimate_work.min_vram_mib``). What a run really takes is measured on the machine before its
-first step, where the trainer takes the fastest of the ways that fit.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from loratui.domain.base_kinds import BaseKind
-from loratui.domain.estimate_work import min_vram_mib
+from loratui.domain.memory_need import min_vram_mib, rungs_to_begin_on
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.memory_ladder import Fit, as_configured, ladder, reserves_told
 
 CARDS_GIB = (8, 12, 16, 24, 32, 48, 80)
 """Of GPUs that are rented."""
@@ -39,11 +33,10 @@ def card_fit(config: TrainingConfig, kind: BaseKind, vram_mib: int) -> CardFit:
     spare = vram_mib - min_vram_mib(config, kind)
     if spare >= 0:
         return CardFit(vram_mib=vram_mib, spare_mib=spare)
-    for fit in _ways(config):
-        left = vram_mib - min_vram_mib(config, kind, fit)
+    for rung in rungs_to_begin_on(config, kind):
+        left = vram_mib - rung.min_vram_mib
         if left >= 0:
-            words = tuple(given_up(as_configured(config), fit))
-            return CardFit(vram_mib=vram_mib, spare_mib=spare, given_up=words, spare_then_mib=left)
+            return CardFit(vram_mib=vram_mib, spare_mib=spare, given_up=rung.given_up, spare_then_mib=left)
     return CardFit(vram_mib=vram_mib, spare_mib=spare)
 
 
@@ -52,21 +45,35 @@ def cards(config: TrainingConfig, kind: BaseKind) -> list[CardFit]:
     return [card_fit(config, kind, gib * 1024) for gib in CARDS_GIB]
 
 
-def _ways(config: TrainingConfig) -> Sequence[Fit]:
-    """Return the rungs that a run may begin on: the others are for one that has learned something already."""
-    reserves = replace(reserves_told(config), trains_unet=False)
-    return [fit for fit, _ in ladder(replace(config, min_resolution=None), reserves)]
+def fitted(config: TrainingConfig, kind: BaseKind, vram_mib: int) -> TrainingConfig:
+    """Return the config as it is best written for a GPU: the first of these that is small enough, else the smallest.
+
+    The pictures of a step stay as many. Smaller micro-batches come before checkpointing, which takes a third more time.
+    A config with ``[[datasets]]`` only gets or loses the checkpointing: these have batches of their own.
+    """
+    written = _written(config)
+    return next((each for each in written if min_vram_mib(each, kind) <= vram_mib), written[-1])
 
 
-def given_up(wanted: Fit, fit: Fit) -> list[str]:
-    """Return in a few words what is otherwise."""
-    words = []
-    if fit.pictures_at_once != wanted.pictures_at_once:
-        words.append(f"{fit.pictures_at_once} of {wanted.pictures_at_once} pictures at a time")
-    if fit.checkpointing and not wanted.checkpointing:
-        words.append("gradient checkpointing")
-    if fit.text_aside:
-        words.append("text encoders in RAM")
-    if fit.is_8bit:
-        words.append("an 8-bit optimizer")
-    return words
+def least_gb(config: TrainingConfig, kind: BaseKind) -> int | None:
+    """Return the memory of the smallest GPU that the config can be written for, None if there is none so large."""
+    needed_mib = min_vram_mib(_written(config)[-1], kind)
+    return next((gb for gb in CARDS_GIB if gb * 1024 >= needed_mib), None)
+
+
+def _written(config: TrainingConfig) -> list[TrainingConfig]:
+    """Return how a config can be written to compute the same, the preferred first; the last needs the least memory."""
+    wanted = config.train_batch_size * config.gradient_accumulation_steps
+    micro_batches = [config.train_batch_size]
+    if not config.datasets:
+        micro_batches = [size for size in range(wanted, 0, -1) if wanted % size == 0]
+    return [
+        replace(
+            config,
+            gradient_checkpointing=is_checkpointed,
+            train_batch_size=size,
+            gradient_accumulation_steps=config.gradient_accumulation_steps if config.datasets else wanted // size,
+        )
+        for is_checkpointed in (False, True)
+        for size in micro_batches
+    ]

@@ -13,7 +13,7 @@ from loratui.domain import formatting
 from loratui.domain.base_kinds import LARGEST
 from loratui.domain.estimate_speeds import MeasuredSpeed, Speed, speed_of
 from loratui.domain.estimate_work import Load, Work
-from loratui.domain.grid_cost import MeasuredPicture, picture_time
+from loratui.domain.grid_cost import LOAD_S, SLOW_LOAD_S, MeasuredPicture, picture_time
 from loratui.domain.ledger import Rates, microseconds, time_microusd, traffic_microusd
 from loratui.domain.offers import Offer
 from loratui.domain.saved_states import most_states
@@ -33,7 +33,6 @@ _IMAGE_BYTES, LARGE_IMAGE_BYTES = 4_000_000_000, 16_300_000_000
 """Of pytorch/pytorch, and of runpod/pytorch."""
 _UPLINK_BYTES_PER_S = 10 * _BYTES_PER_MBIT
 _DOWNLINK_BYTES_PER_S = 20 * _BYTES_PER_MBIT
-_LOAD_S, _SLOW_LOAD_S = 20, 60
 _FILE_S, _SLOW_FILE_S = 2, 10
 STEP_S, _SLOW_STEP_S = 0.05, 0.1
 """A step takes that long, however little is in it: small ones wait for the processor, not for the GPU."""
@@ -82,7 +81,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatePart:
-    """One phase. ``source`` begins with "measured", "table", "scaled" or "assumed", or says whose figure it is."""
+    """One phase. ``source`` begins with how a figure came about ("measured", "table", ...), or says whose it is."""
 
     name: str
     p50: Take
@@ -165,6 +164,8 @@ class Known:
     pictures: Sequence[MeasuredPicture] = ()
     uplink_bytes_per_s: float | None = None
     downlink_bytes_per_s: float | None = None
+    max_download_bytes_per_s: float = 0.0
+    """No faster than this the user lets files come; 0: as fast as they can."""
     memory_gb_per_s: Mapping[str, float] = field(default_factory=dict)
     """Of GPUs, by ``gpu_key``."""
 
@@ -185,7 +186,7 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
         _base_model(work, offer, known, bill),
         _upload(work, offer, known, bill),
         _training(work, speeds, bill),
-        _samples(work, offer, speeds, known, bill),
+        _samples(work, offer, known, bill),
         _results(work, offer, known, bill),
     ]
     if offer.sent_microusd_per_gb and work.state_bytes:
@@ -302,39 +303,42 @@ def _training(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
     sources = [speed.source if load.is_kind_known else f"{speed.source}; {_UNKNOWN_KIND}" for load, speed in runs]
     return EstimatePart(
         name=TRAINING,
-        p50=bill.take(len(runs) * _LOAD_S + work.num_files * _FILE_S + p50_s),
-        p90=bill.take(len(runs) * _SLOW_LOAD_S + work.num_files * _SLOW_FILE_S + p90_s),
+        p50=bill.take(len(runs) * LOAD_S + work.num_files * _FILE_S + p50_s),
+        p90=bill.take(len(runs) * SLOW_LOAD_S + work.num_files * _SLOW_FILE_S + p90_s),
         source="; then ".join(dict.fromkeys(sources)),
     )
 
 
-def _samples(work: Work, offer: Offer, speeds: Sequence[Speed], known: Known, bill: _Bill) -> EstimatePart:
-    p50_s, p90_s, sources = 0.0, 0.0, []
-    for load, speed in zip(work.loads, speeds, strict=True):
-        if not load.num_sample_pictures:
-            continue
-        each = picture_time(offer.gpu_name, load.kind, load.pixels, known.pictures)
-        if each is not None and each.is_measured:
-            p50_s += load.num_sample_pictures * each.likely_s
-            p90_s += load.num_sample_pictures * each.slow_s
-            sources.append(each.source)
-        else:
-            p50_s += load.sample_units / speed.likely
-            p90_s += load.sample_units / speed.slow
-            sources.append("reckoned from the training: a denoising step as a picture")
-    source = "; then ".join(dict.fromkeys(sources)) or "none are made"
-    return EstimatePart(name=SAMPLES, p50=bill.take(p50_s), p90=bill.take(p90_s), source=source)
+def _samples(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+    drawn = [
+        (
+            load.num_sample_pictures,
+            picture_time(offer.gpu_name, load.kind, load.pixels, known.pictures, known.speeds, known.memory_gb_per_s),
+        )
+        for load in work.loads
+        if load.num_sample_pictures
+    ]
+    return EstimatePart(
+        name=SAMPLES,
+        p50=bill.take(sum(number * each.likely_s for number, each in drawn)),
+        p90=bill.take(sum(number * each.slow_s for number, each in drawn)),
+        source="; then ".join(dict.fromkeys(each.source for _, each in drawn)) or "none are made",
+    )
 
 
 def _results(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
     ours = known.downlink_bytes_per_s
     source = "measured: this line's downlink" if ours else "assumed: a downlink of 20 Mbit/s"
     rate = min(ours or _DOWNLINK_BYTES_PER_S, _line(offer.upload_mbit_s) or math.inf)
+    slow_rate = rate / _SLOW_LINE
+    if 0 < known.max_download_bytes_per_s < rate:
+        rate, slow_rate = known.max_download_bytes_per_s, min(slow_rate, known.max_download_bytes_per_s)
+        source = f"your setting downloads.max_mbit_s = {rate / _BYTES_PER_MBIT:g}"
     # What appears on the way is fetched meanwhile; if it goes badly, all of it comes in the end.
     return EstimatePart(
         name=RESULTS,
         p50=bill.take(_END_S + work.last_bytes / rate, sent=work.result_bytes),
-        p90=bill.take(_SLOW_END_S + work.result_bytes * _SLOW_LINE / rate, sent=work.result_bytes),
+        p90=bill.take(_SLOW_END_S + work.result_bytes / slow_rate, sent=work.result_bytes),
         source=source,
     )
 

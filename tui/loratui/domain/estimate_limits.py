@@ -58,7 +58,8 @@ def choose(quoted: Sequence[Quote], limits_of: Callable[[Quote, int | None], Run
     """Return the first offer that its limits allow, and up to ``most`` in all on which what is agreed to is enough.
 
     ``limits_of`` gives the limits of an offer under a cap, None: under the user's own. One whose account would lower
-    the cap, or on which the run is not likely to be over at the auto-stop, is not what was agreed to.
+    the cap, or on which the run is not likely to be over at the auto-stop, or gives up more than on the first, is not
+    what was agreed to.
 
     Raises:
         UsageError: none of them is allowed; says why of the first.
@@ -71,7 +72,11 @@ def choose(quoted: Sequence[Quote], limits_of: Callable[[Quote, int | None], Run
             refused = refused or error
             continue
         longest_s = max(limits.auto_stop_s, best.estimate.p50_s)
-        others = (quote for quote in quoted[number + 1 :] if quote.estimate.p50_s <= longest_s)
+        others = (
+            quote
+            for quote in quoted[number + 1 :]
+            if quote.estimate.p50_s <= longest_s and not {*quote.given_up}.difference(best.given_up)
+        )
         fit = [quote for quote in others if _allows(quote, limits.cap_microusd, limits_of)]
         return Choice(quotes=(best, *fit[: most - 1]), limits=limits)
     raise refused or ValueError("nothing to choose from")

@@ -28,13 +28,19 @@ class Quote:
 
     offer: Offer
     estimate: Estimate
+    given_up: tuple[str, ...] = ()
+    """What the run gives up to fit its GPU, in a few words each."""
 
 
 def quotes(work: Work, offers: Iterable[Offer], known: Known = NOTHING_KNOWN) -> list[Quote]:
     """Return what the run would take on each offer, in their order."""
     listed = list(offers)
     known = replace(known, memory_gb_per_s={**memory_speeds(listed), **known.memory_gb_per_s})
-    return [Quote(offer=offer, estimate=estimate(work, offer, known)) for offer in listed]
+    found = []
+    for offer in listed:
+        fitted, given_up = work.fitted(offer.vram_mib)
+        found.append(Quote(offer=offer, estimate=estimate(fitted, offer, known), given_up=given_up))
+    return found
 
 
 def rank(
@@ -48,7 +54,8 @@ def rank(
 ) -> list[Quote]:
     """Return those that may be taken, the best first.
 
-    Those that can't be rented for as long as the run may take are left out, too.
+    Those that can't be rented for as long as the run may take are left out, too. One on which something is given up
+    never comes before one that takes the run as it is configured.
 
     ``bad_hosts``: (provider, machine) that failed before. ``bad_kinds``: (provider, kind) of which one has just failed:
     the next may be another one, so they come last and are not left out. What a provider does not say of its
@@ -64,7 +71,7 @@ def rank(
         and (quote.offer.longest_s is None or quote.offer.longest_s >= quote.estimate.p90_s)
         and (by is not SortBy.PRIVACY or quote.offer.is_datacenter is True)
     ]
-    return sorted(fit, key=lambda quote: ((quote.offer.provider, quote.offer.kind) in bad_kinds, *_key(quote, by)))
+    return sorted(fit, key=lambda quote: (bool(quote.given_up), _is_of(quote, bad_kinds), *_key(quote, by)))
 
 
 def memory_speeds(offers: Iterable[Offer]) -> dict[str, float]:
@@ -79,9 +86,11 @@ def memory_speeds(offers: Iterable[Offer]) -> dict[str, float]:
 
 def why(quote: Quote, among: Sequence[Quote]) -> str:
     """Return in a word what there is to say for an offer among others, or else what costs most there."""
+    if quote.given_up:
+        return "tight"
     if not quote.estimate.is_speed_known:
         return "unknown"
-    known = [each for each in among if each.estimate.is_speed_known]
+    known = [each for each in among if each.estimate.is_speed_known and not each.given_up]
     if quote.estimate.p50_microusd <= min(each.estimate.p50_microusd for each in known):
         return "cheapest"
     if quote.estimate.p50_s <= min(each.estimate.p50_s for each in known):
@@ -97,6 +106,15 @@ def cost_range(estimated: Estimate) -> str:
 def time_range(estimated: Estimate) -> str:
     """Return the likely time, and that if it goes badly, in minutes: "≈14 to 31 min"."""
     return formatting.minutes_range(estimated.p50_s, estimated.p90_s)
+
+
+def fit_sentence(quote: Quote) -> str:
+    """Return what makes the run fit the offer's GPU; empty: it fits as configured."""
+    return f"fits with {' and '.join(quote.given_up)}" if quote.given_up else ""
+
+
+def _is_of(quote: Quote, kinds: AbstractSet[tuple[str, str]]) -> bool:
+    return (quote.offer.provider, quote.offer.kind) in kinds
 
 
 def _key(quote: Quote, by: SortBy) -> tuple[float, ...]:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from loratui.domain.base_kinds import LARGEST, BaseKind
-from loratui_protocol.captions import captions_vary
+from loratui.domain.memory_need import CHECKPOINTING, Rung, min_vram_mib, rungs_to_begin_on
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.inputs import EnvironmentKind
 from loratui_protocol.lora_size import lora_size
-from loratui_protocol.memory_ladder import Fit, as_configured
 from loratui_protocol.plan import Plan
 from loratui_protocol.subsets import datasets_of
 
@@ -19,14 +18,6 @@ NUM_SHEET_PICTURES = 25
 """On the contact sheet, which is drawn in the end of every run with prompts: docs/decisions.md."""
 PICTURE_BYTES_PER_PX = 600_000 / 512**2
 """Of a PNG, at most about."""
-_CHECKPOINTING = 4 / 3
-"""What recomputing activations adds: docs/config.md."""
-_MIB_PER_GB = 1000**3 / 2**20
-_LEARNED_BYTES = 8
-"""Of each number that is learned: itself and its gradient, in 32 bits."""
-_MOMENT_BYTES = 8
-_SMALL_MOMENT_BYTES = {"adamw8bit": 2, "lion": 4, "lion8bit": 1, "adafactor": 0, "sgdnesterov": 4}
-"""What an optimizer remembers of each; AdamW two numbers. Paged ones may keep it in the machine's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +35,26 @@ class Load:
     pixels: int
     """Of one picture."""
     num_sample_pictures: int = 0
+    min_vram_mib: int = 0
+    """Below it the run can't fit as configured."""
+    rungs: tuple[Rung, ...] = ()
+    """What it may give up to fit anyway, each with less memory than the one before."""
+
+    @property
+    def least_vram_mib(self) -> int:
+        """Return the memory below which nothing helps."""
+        return self.rungs[-1].min_vram_mib if self.rungs else self.min_vram_mib
+
+    def given_up_on(self, vram_mib: int) -> Rung | None:
+        """Return what it gives up on a GPU of so much memory; None: nothing, or nothing helps."""
+        if vram_mib >= self.min_vram_mib:
+            return None
+        return next((rung for rung in self.rungs if vram_mib >= rung.min_vram_mib), None)
 
     @property
     def training_units(self) -> float:
         """Return the work of all steps, and of encoding every picture once, which takes less than a step."""
         return self.steps * self.units_per_step + self.num_pictures * self.pixels / self.kind.unit_px
-
-    @property
-    def sample_units(self) -> float:
-        """Return the work of all sample pictures."""
-        return self.num_sample_pictures * NUM_INFERENCE_STEPS * self.pixels / self.kind.unit_px
 
     @property
     def picture_bytes(self) -> int:
@@ -79,8 +80,28 @@ class Work:
     base_model_bytes: int | None = None
     """What the machine downloads; 0: nothing, None: nobody knows how much."""
     environment: EnvironmentKind = EnvironmentKind.OVERLAY
-    min_vram_mib: int = 0
-    """Below it the run can't fit."""
+
+    @property
+    def min_vram_mib(self) -> int:
+        """Return the memory below which not all of it fits as configured."""
+        return max(load.min_vram_mib for load in self.loads)
+
+    @property
+    def least_vram_mib(self) -> int:
+        """Return the memory below which not all of it fits, whatever is given up."""
+        return max(load.least_vram_mib for load in self.loads)
+
+    def fitted(self, vram_mib: int) -> tuple["Work", tuple[str, ...]]:
+        """Return the work as it is on a GPU of so much memory, and what is given up there; () where it fits whole."""
+        rungs = [load.given_up_on(vram_mib) for load in self.loads]
+        if not any(rungs):
+            return self, ()
+        loads = tuple(
+            load if rung is None else replace(load, units_per_step=load.units_per_step * rung.slowdown)
+            for load, rung in zip(self.loads, rungs, strict=True)
+        )
+        words = (word for rung in rungs if rung is not None for word in rung.given_up)
+        return replace(self, loads=loads), tuple(dict.fromkeys(words))
 
     @property
     def model_bytes(self) -> tuple[int, int]:
@@ -129,6 +150,8 @@ def work_of(
         num_pictures=plan.num_pictures + plan.num_reg_pictures,
         pixels=width * height,
         num_sample_pictures=num_samples,
+        min_vram_mib=min_vram_mib(config, reckoned),
+        rungs=tuple(rungs_to_begin_on(config, reckoned)),
     )
     return Work(
         loads=(load,),
@@ -139,7 +162,6 @@ def work_of(
         upload_bytes=upload_bytes,
         base_model_bytes=base_model_bytes,
         environment=environment,
-        min_vram_mib=min_vram_mib(config, reckoned),
     )
 
 
@@ -162,7 +184,6 @@ def joined(works: Sequence[Work], num_models: int = 1) -> Work:
         num_states=sum(states) if len(states) == len(works) else None,
         upload_bytes=sum(work.upload_bytes for work in works),
         base_model_bytes=None if None in models else sum(known[:num_models]),
-        min_vram_mib=max(work.min_vram_mib for work in works),
     )
 
 
@@ -181,32 +202,4 @@ def _average_step(config: TrainingConfig, plan: Plan, kind: BaseKind) -> float:
 def _step_of_dataset(config: TrainingConfig, kind: BaseKind) -> float:
     width, height = config.resolution
     pictures = config.train_batch_size * config.gradient_accumulation_steps
-    return pictures * width * height / kind.unit_px * (_CHECKPOINTING if config.gradient_checkpointing else 1)
-
-
-def min_vram_mib(config: TrainingConfig, kind: BaseKind, fit: Fit | None = None) -> int:
-    """Return the memory below which a GPU is not worth trying, trained as configured, or as ``fit`` has it.
-
-    A lower bound made to agree with what people report (docs/estimates.md), not a measurement. Cards keep a part for
-    their driver, so a little less will do.
-    """
-    fit = fit or as_configured(config)
-    config = fit.fitted(config)
-    memory = kind.memory
-    datasets = datasets_of(config)
-    sizes = (min(fit.pictures_at_once, each.train_batch_size) * math.prod(each.resolution) for each in datasets)
-    pictures = max(sizes) / kind.unit_px
-    gb = memory.base_gb
-    pictures_gb = pictures * (memory.checkpointed_gb if fit.checkpointing else memory.picture_gb)
-    learns_text = any(config.effective_text_encoder_lrs) and fit.learns_text
-    text_gb = memory.text_gb if learns_text or (captions_vary(config) and not fit.text_aside) else 0.0
-    if config.mixed_precision == "no":
-        gb, pictures_gb, text_gb = gb + memory.weights_gb, 2 * pictures_gb, 2 * text_gb
-    name = config.optimizer_type.casefold().removeprefix("paged")
-    moments = 0 if name != config.optimizer_type.casefold() else _SMALL_MOMENT_BYTES.get(name, _MOMENT_BYTES)
-    learned_gb = lora_size(kind.network, config).num_parameters * (_LEARNED_BYTES + moments) / 1e9
-    return math.floor((gb + pictures_gb + text_gb + learned_gb) * _MIB_PER_GB * VRAM_SHARE)
-
-
-VRAM_SHARE = 0.93
-"""Cards of 24 GB say 24 564 MiB, or less: what the driver keeps is not theirs to give."""
+    return pictures * width * height / kind.unit_px * (CHECKPOINTING if config.gradient_checkpointing else 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from loratui.domain.base_kinds import SD1, SDXL, BaseKind
 from loratui.domain.estimate_speeds import MeasuredSpeed, gpu_key, speed_of
+from loratui.domain.estimate_work import NUM_INFERENCE_STEPS
 from loratui.domain.ledger import microseconds, time_microusd
 from loratui.domain.seen_before import slow_of, told_by
 
@@ -15,8 +16,8 @@ SHIPPED_GPU = "RTX 4090"
 _SHIPPED_S: Mapping[str, tuple[float, float]] = {SD1.name: (1, 2), SDXL.name: (4, 6)}
 """Seconds a picture of ``unit_px``. Nobody has confirmed them: samples of a run of one's own take their place."""
 _ELSEWHERE = 0.25
-_LOAD_S, _SLOW_LOAD_S = 20, 60
-"""Until a model is there to draw with: assumed, as in the estimate of a training."""
+LOAD_S, SLOW_LOAD_S = 20, 60
+"""Until a model is there to draw or to train with: assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +74,12 @@ def picture_time(
     pictures: Sequence[MeasuredPicture] = (),
     speeds: Sequence[MeasuredSpeed] = (),
     memory_gb_per_s: Mapping[str, float] | None = None,
-) -> PictureTime | None:
-    """Return how long a GPU draws at a picture; None: of such a base model nothing was ever measured.
+) -> PictureTime:
+    """Return how long a GPU draws at a picture.
 
     ``pictures`` and ``speeds`` are runs of one's own, the newest first. Without one on that GPU the shipped figure is
-    taken, as much slower or faster as the GPU trains.
+    taken, as much slower or faster as the GPU trains. For a base model without one, a denoising step takes what a
+    picture of training takes.
     """
     size = pixels / kind.unit_px
     ours = [each for each in pictures if gpu_key(each.gpu) == gpu_key(gpu) and each.kind is kind]
@@ -89,22 +91,26 @@ def picture_time(
             source=told_by(ours[0].run, len(ours)),
             is_measured=True,
         )
+    this = speed_of(gpu, kind, 1.0, speeds, memory_gb_per_s)
     if kind.name not in _SHIPPED_S:
-        return None
+        units = NUM_INFERENCE_STEPS * size
+        source = "reckoned from the training: a denoising step as a picture"
+        return PictureTime(likely_s=units / this.likely, slow_s=units / this.slow, source=source)
     low, high = _SHIPPED_S[kind.name]
     source = f"unconfirmed: {low:g} to {high:g} s a picture on an {SHIPPED_GPU}"
-    ratio = 1.0
+    ratio = slow_ratio = 1.0
     if gpu_key(gpu) != gpu_key(SHIPPED_GPU):
-        theirs, this = (speed_of(each, kind, 1.0, speeds, memory_gb_per_s) for each in (SHIPPED_GPU, gpu))
+        theirs = speed_of(SHIPPED_GPU, kind, 1.0, speeds, memory_gb_per_s)
         ratio = theirs.likely / this.likely
+        slow_ratio = max(ratio, theirs.slow / this.slow)
         source += f", scaled to {gpu} by how fast both train"
-    return PictureTime(likely_s=low * size * ratio, slow_s=high * size * ratio, source=source)
+    return PictureTime(likely_s=low * size * ratio, slow_s=high * size * slow_ratio, source=source)
 
 
 def grid_cost(grid: Grid, each: PictureTime, price_microusd_per_h: int = 0) -> GridCost:
     """Return what drawing it takes, and costs at a price an hour; 0: on a machine that costs nothing."""
-    likely_s = math.ceil(_LOAD_S + grid.num_pictures * each.likely_s)
-    slow_s = math.ceil(_SLOW_LOAD_S + grid.num_pictures * each.slow_s)
+    likely_s = math.ceil(LOAD_S + grid.num_pictures * each.likely_s)
+    slow_s = math.ceil(SLOW_LOAD_S + grid.num_pictures * each.slow_s)
     return GridCost(
         num_pictures=grid.num_pictures,
         likely_s=likely_s,

@@ -65,7 +65,8 @@ class OwnTime:
 
 def queue_saving(work: Work, quote: Quote, known: Known = NOTHING_KNOWN, num_runs: int = QUEUE) -> QueueSaving:
     """Return what so many runs like this one, with the same base model, save by sharing a machine."""
-    together = estimate(joined([work] * num_runs), quote.offer, known)
+    several, _ = joined([work] * num_runs).fitted(quote.offer.vram_mib)
+    together = estimate(several, quote.offer, known)
     alone = quote.estimate
     return QueueSaving(
         num_runs=num_runs,
@@ -84,7 +85,8 @@ def steps_a_picture(config: TrainingConfig, plan: Plan) -> float:
 
 def picture_more(config: TrainingConfig, plan: Plan, work: Work, quote: Quote) -> PictureMore:
     """Return what a further picture adds to the likely time and cost."""
-    steps, load, speed = steps_a_picture(config, plan), work.loads[0], quote.estimate.speeds[0]
+    fitted, _ = work.fitted(quote.offer.vram_mib)
+    steps, load, speed = steps_a_picture(config, plan), fitted.loads[0], quote.estimate.speeds[0]
     seconds = steps * max(load.units_per_step / speed.likely, STEP_S)
     price = quote.offer.price_microusd_per_h
     return PictureMore(steps=steps, seconds=seconds, microusd=time_microusd(price, microseconds(seconds)))

@@ -95,10 +95,14 @@ async def quoted_offers(
     bad_kinds: frozenset[tuple[str, str]] = frozenset(),
     sort_by: SortBy = SortBy.TOTAL,
 ) -> Quoted:
-    """Ask the providers what they have that ``query`` and the run fit on, and rank it."""
+    """Ask the providers what they have that ``query`` and the run fit on, giving something up perhaps, and rank it."""
+    least_mib = max(query.min_vram_mib, work.least_vram_mib)
     query = replace(query, min_vram_mib=max(query.min_vram_mib, work.min_vram_mib))
     asked = list(providers)
     answers = await offers_of(asked, query)
+    if least_mib < query.min_vram_mib:
+        # Asked for by themselves: providers answer with so many, and small GPUs would crowd out those that fit.
+        answers = _with_more(answers, await offers_of(asked, replace(query, min_vram_mib=least_mib)))
     found = _all(answers)
     memory = {**memory_speeds(found), **known.memory_gb_per_s}
     if lacks_comparison(memory):
@@ -110,10 +114,23 @@ async def quoted_offers(
         sort_by,
         bad_hosts=bad_hosts,
         bad_kinds=bad_kinds,
-        min_vram_mib=query.min_vram_mib,
+        min_vram_mib=least_mib,
         min_reliability=query.min_reliability,
     )
     return Quoted(ranked=ranked, answers=answers, known=known)
+
+
+def _with_more(
+    answers: Iterable[Answered[list[Offer]]], further: Iterable[Answered[list[Offer]]]
+) -> list[Answered[list[Offer]]]:
+    """Return the answers with the offers that only the further ones have; a provider that failed once has failed."""
+    more = {answer.provider: answer.value or [] for answer in further}
+    found = []
+    for answer in answers:
+        seen = {offer.id for offer in answer.value or []}
+        new = [offer for offer in more.get(answer.provider, []) if offer.id not in seen]
+        found.append(answer if answer.value is None else replace(answer, value=[*answer.value, *new]))
+    return found
 
 
 def _all(answers: Iterable[Answered[list[Offer]]]) -> list[Offer]:
@@ -136,8 +153,9 @@ def known_facts(preferences: Settings, asked: Iterable[tuple[str, BaseKind | Non
     ``asked`` are base models, as configs name them, and their kinds as far as they are known: earlier runs with these
     very models are of these kinds, too.
     """
+    most = preferences.downloads.max_bytes_per_s
     if not preferences.database.exists():
-        return Known()
+        return Known(max_download_bytes_per_s=most)
     phases: list[MeasuredPhase] = []
     models: list[MeasuredModel] = []
     uplink: float | None = None
@@ -163,6 +181,7 @@ def known_facts(preferences: Settings, asked: Iterable[tuple[str, BaseKind | Non
             pictures=pictures,
             uplink_bytes_per_s=uplink,
             downlink_bytes_per_s=store.downlink_bytes_per_s(),
+            max_download_bytes_per_s=most,
         )
 
 

@@ -23,7 +23,7 @@ from loratui.sessions.end_due import PATIENCE_S, EndDue
 from loratui.sessions.ending import EndingView, Proofs, StillBillingError, check_account
 from loratui.sessions.market import opened
 from loratui.sessions.moving import hold_to_cap
-from loratui.sessions.reckoning import Reckoning
+from loratui.sessions.reckoning import Reckoning, Travelled
 from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import purge_data
 from loratui.sessions.renting_end import Receipt, finish_rental, noted, receipt, still_billing, tidy_up
@@ -272,16 +272,8 @@ class Minder:
                 async with opened(self._settings, (self._rental.provider,)) as providers:
                     if not providers:
                         raise still_billing(self._rental)
-                    travelled = self._reckoning.travelled(self._rental, self._views())
                     told = await finish_rental(
-                        providers[0],
-                        self._ledger,
-                        self.label,
-                        why,
-                        self._ending,
-                        sent_bytes=travelled.sent,
-                        received_bytes=travelled.received,
-                        is_exact=travelled.is_exact,
+                        providers[0], self._ledger, self.label, why, self._ending, count=self._travelled
                     )
             except LoratuiError as error:
                 self._fails(error)
@@ -317,15 +309,7 @@ class Minder:
         try:
             async with opened(self._settings, (self._rental.provider,)) as providers:
                 if providers:
-                    travelled = self._reckoning.travelled(self._rental, self._views())
-                    told = await receipt(
-                        providers[0],
-                        self._ledger,
-                        self.label,
-                        sent_bytes=travelled.sent,
-                        received_bytes=travelled.received,
-                        is_exact=travelled.is_exact,
-                    )
+                    told = await receipt(providers[0], self._ledger, self.label, self._travelled)
         except LoratuiError as failed:
             log.warning("rental=%s no receipt: %s", self.label, failed)
         if not self.ended.done():
@@ -357,6 +341,9 @@ class Minder:
             trouble=self._trouble,
             notes=tuple(self._notes),
         )
+
+    def _travelled(self) -> Travelled:
+        return self._reckoning.travelled(self._rental, self._views())
 
     def _views(self) -> Mapping[str, RunView]:
         return self._runs.views(self._run_ids)

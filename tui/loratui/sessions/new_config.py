@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from loratui.domain.base_kinds import SD1, SDXL, BaseKind
-from loratui.domain.fit_gpu import fitted, memory_mib
+from loratui.domain.card_fit import fitted
+from loratui.domain.gpu_memory import memory_mib
 from loratui.domain.preset_text import config_text
 from loratui.domain.presets import BASES, MODEL_KEY, Aim, Choice, aim_of, epochs_for
 from loratui.sessions.base_kind import kind_told_here

@@ -9,7 +9,7 @@ rented.
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loratui.domain.base_kinds import LARGEST_MODEL_BYTES
 from loratui.domain.ledger import Phase, Rates, Spent, by_phase, projected, traffic_microusd
@@ -29,7 +29,7 @@ _END_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Travelled:
-    """Bytes from the machine, and to it."""
+    """Bytes from the machine, and to it, as far as they were counted."""
 
     sent: int = 0
     received: int = 0
@@ -45,6 +45,25 @@ class _Needs:
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     model: ModelSource | None = None
+
+
+def travelled_for(rental: StoredRental, ledger: Rentals, store: Store) -> Travelled:
+    """Return what has travelled for a rental as far as it was written down, for whoever does not follow its runs.
+
+    How far an upload had come is not; it counts whole, and as a guess.
+    """
+    views: dict[str, RunView] = {}
+    for run_id in ledger.runs_on(rental):
+        with contextlib.suppress(StorageError):
+            run = store.run(run_id)
+            view = views[run_id] = RunView(run_id=run_id, name=run.name, target=run.target)
+            for record in store.records(run_id):
+                view.apply(record)
+                if view.step:
+                    # What a machine says of its preparation comes before that.
+                    break
+    found = Reckoning(ledger, store).travelled(rental, views)
+    return replace(found, is_exact=found.is_exact and not any(view.may_need_supply for view in views.values()))
 
 
 class Reckoning:

@@ -18,9 +18,10 @@ from loratui.sessions.ending import (
     finish,
 )
 from loratui.sessions.market import CONSOLES
+from loratui.sessions.reckoning import Travelled
 from loratui.sessions.steady_clock import steady_ts
 from loratui.store.rentals import Rentals, StoredRental
-from loratui_protocol.errors import StorageError
+from loratui_protocol.errors import LoratuiError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +52,12 @@ async def finish_rental(
     why: str,
     tell: Callable[[EndingView], None] = lambda _: None,
     *,
-    sent_bytes: int = 0,
-    received_bytes: int = 0,
-    is_exact: bool = True,
+    count: Callable[[], Travelled] = Travelled,
     first_wait_s: float = FIRST_WAIT_S,
 ) -> Receipt:
     """End a rental, whatever interrupts this once; return its receipt when the provider has shown it gone.
+
+    ``count`` says then what has travelled.
 
     Raises:
         StillBillingError: it was interrupted twice, or the key can't end it, or not any more.
@@ -77,9 +78,7 @@ async def finish_rental(
         if is_gone:
             raise
         raise still_billing(rental, failed) from failed
-    return await receipt(
-        provider, ledger, label, sent_bytes=sent_bytes, received_bytes=received_bytes, is_exact=is_exact
-    )
+    return await receipt(provider, ledger, label, count)
 
 
 async def end_rental(
@@ -134,16 +133,19 @@ async def receipt(
     provider: Provider,
     ledger: Rentals,
     label: str,
-    *,
-    sent_bytes: int = 0,
-    received_bytes: int = 0,
-    is_exact: bool = True,
+    count: Callable[[], Travelled] = Travelled,
 ) -> Receipt:
-    """Return what a rental has cost, by the ledger and by its provider."""
+    """Return what a rental has cost, by the ledger and by its provider; ``count`` says what has travelled."""
     rental, spans = ledger.rental(label), ledger.spans(label)
     rates = Rates.of(rental.offer, rental.price_microusd_per_h)
     now_ts = steady_ts()
-    ours = spent(spans, now_ts, rates, sent_bytes=sent_bytes, received_bytes=received_bytes)
+    travelled = Travelled()
+    try:
+        travelled = count()
+    except LoratuiError as error:
+        # It has ended, and that counts.
+        log.warning("rental=%s its traffic could not be counted: %s", label, error.what)
+    ours = spent(spans, now_ts, rates, sent_bytes=travelled.sent, received_bytes=travelled.received)
     billed: Charges | None = None
     if rental.instance_id:
         try:
@@ -157,7 +159,7 @@ async def receipt(
         ours_microusd=ours.total_microusd,
         disk_microusd=ours.disk_microusd,
         traffic_microusd=ours.traffic_microusd,
-        is_exact=is_exact,
+        is_exact=travelled.is_exact,
         billed=billed,
     )
 
