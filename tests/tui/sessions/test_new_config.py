@@ -8,8 +8,9 @@ from PIL import Image
 
 from loratui.domain.fit_gpu import memory_mib
 from loratui.domain.presets import BASES
+from loratui.preflight.likely_trigger import Likely
 from loratui.sessions.checking import check_config
-from loratui.sessions.new_config import Wanted, likely_trigger, make, model_of, pictures_of
+from loratui.sessions.new_config import Wanted, make, model_of, pictures_of, proposed_trigger
 from loratui.sessions.presets import SHIPPED, preset_of_run, save_own, settings_of, write_new
 from loratui.settings import Settings, load
 from loratui_protocol.errors import UsageError
@@ -159,15 +160,15 @@ def test_kinds_of_models_are_told_where_they_can_be(folder: Path) -> None:
     assert model_of("org/name")[1] is None
 
 
-def test_what_all_captions_begin_with_is_the_likely_trigger(folder: Path, tmp_path: Path) -> None:
-    assert likely_trigger(pictures_of(folder / "pictures")) == "sks"
+def test_the_proposed_trigger_is_looked_for_in_captions_and_in_names_of_folders(folder: Path, tmp_path: Path) -> None:
+    data = folder / "pictures"
+    assert proposed_trigger(data, pictures_of(data), "lora") == Likely("sks", "captions")
     named = tmp_path / "5_zwx dog"
     named.mkdir()
     Image.new("RGB", (8, 8)).save(named / "a.png")
-    assert likely_trigger(pictures_of(tmp_path)) == "zwx dog"
-    Image.new("RGB", (8, 8)).save(tmp_path / "b.png")
-    (named / "a.png").unlink()
-    assert likely_trigger(pictures_of(tmp_path)) == ""
+    assert proposed_trigger(tmp_path, pictures_of(tmp_path), "lora").word == "zwx"
+    (named / "a.txt").write_text("a dog", "utf-8")
+    assert proposed_trigger(tmp_path, pictures_of(tmp_path), "lora") == Likely("zwx", "folder")
 
 
 def test_a_run_becomes_a_preset_that_trains_other_pictures_alike(folder: Path, preferences: Settings) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from loratui.preflight.caption_scripts import foreign_script
-from loratui.preflight.clip_tokens import token_id, word_tokens, words
+from loratui.preflight.clip_tokens import COMMON_ID, token_id, word_tokens, words
 from loratui.preflight.generic_captions import is_generic
 from loratui.preflight.naming import first, quoted
 from loratui.preflight.trained_folders import Told
@@ -16,8 +16,6 @@ from loratui_protocol.harmless import clean
 
 _BEFORE, _BEHIND = r"(?<![^\W_])", r"(?![^\W_])"
 """No letter or digit; an underscore, as in zorbix_(toy), is a word of its own to CLIP."""
-_COMMON_ID = 40_000
-"""Tokens below it are ordinary words and parts of them; of the last 9,000 most are rare: sks is 48136."""
 _MAX_TOKENS = 3
 _ALIKE = 0.8
 _WORDS_SEARCHED = 300
@@ -89,7 +87,7 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
         )
         return
     ids = [token_id(of_word[0]) for of_word in tokens if len(of_word) == 1]
-    known = [number for number in ids if number is not None and number < _COMMON_ID]
+    known = [number for number in ids if number is not None and number < COMMON_ID]
     if tokens and len(known) == len(tokens):
         is_one = len(tokens) == 1
         numbers = " and ".join(f"{number:,}" for number in known)

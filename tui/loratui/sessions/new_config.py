@@ -1,7 +1,7 @@
 """Makes a training config out of a preset, a base model and a folder of pictures, which it looks into."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from loratui.domain.base_kinds import SD1, SDXL, BaseKind
 from loratui.domain.fit_gpu import fitted, memory_mib
 from loratui.domain.preset_text import config_text
 from loratui.domain.presets import BASES, MODEL_KEY, Aim, Choice, aim_of, epochs_for
+from loratui.preflight.likely_trigger import Likely, likely_trigger
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.presets import default_model, settings_of
 from loratui.settings import Settings
@@ -23,7 +24,6 @@ _ANIME = ("illustrious", "noob", "pony", "animagine", "anime", "danbooru")
 """What names of SDXL's children that know Danbooru's tags have in them."""
 _NUM_FILES = 8
 """LoRA files and rounds of samples on the way, about: enough to find the best, few enough to look at."""
-_MAX_TRIGGER_CHARS = 60
 _FITTED = ("gradient_checkpointing", "train_batch_size", "gradient_accumulation_steps")
 
 
@@ -73,11 +73,10 @@ def pictures_of(data: Path) -> tuple[Picture, ...]:
     return scan(data, tell_all=True).pictures
 
 
-def likely_trigger(pictures: tuple[Picture, ...]) -> str:
-    """Return what all captions begin with, or the folder's name stands for; empty: nothing."""
-    first = {picture.caption.partition(",")[0].strip() for picture in pictures}
-    only = first.pop() if len(first) == 1 else ""
-    return only if len(only) <= _MAX_TRIGGER_CHARS else ""
+def proposed_trigger(data: Path, pictures: Sequence[Picture], name: str) -> Likely:
+    """Return the word that is likely to call what the pictures of ``data`` show; ``name`` is the LoRA's."""
+    folders = dict.fromkeys(picture.path.parent.name for picture in pictures)
+    return likely_trigger([picture.caption for picture in pictures], (*folders, data.resolve().name), name)
 
 
 def make(wanted: Wanted, target: Path, preferences: Settings) -> Made:
