@@ -1,5 +1,6 @@
 """Caption files as they lie in their folders: which belong to no picture, have names that are not read, or are two."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -135,7 +136,8 @@ def _drafts(folder: TrainedFolder) -> Iterator[Finding]:
         yield _warning(
             "caption.draft",
             f"{len(files)} of {len(folder.told)} captions are drafts by {models} that nobody has read ({first(files)})",
-            "read them and correct what is wrong, then say so: loratui caption DIR --review",
+            f"read them and correct what is wrong, then say so: "
+            f"loratui caption {shlex.quote(str(folder.path))} --review",
             files[0],
         )
 

@@ -1,5 +1,6 @@
 """The pictures of a dataset's folder with the caption files that lie beside them, as edits need them."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def caption_texts(files: Iterable[Path]) -> dict[Path, tuple[bytes, str]]:
     if foreign:
         raise DatasetError(
             f"{len(foreign)} captions are not UTF-8 text: nothing was changed (first: {named(foreign)})",
-            fix=f"loratui check {foreign[0].parent} --fix writes them anew",
+            fix=f"loratui check {shlex.quote(str(foreign[0].parent))} --fix writes them anew",
             code="dataset.caption_encoding",
         )
     return texts

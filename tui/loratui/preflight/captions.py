@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import median
 
 from loratui.preflight.caption_files import caption_file_findings
@@ -29,8 +30,10 @@ _LONGER = 6
 _MUCH_ALIKE = 0.2
 
 
-def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None) -> list[Finding]:
+def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None, *, checked: Path) -> list[Finding]:
     """Return what there is to say of captions, tokens, folders and counts; without a plan nothing of a whole run.
+
+    ``checked`` is the config or the folder as a person has named it, for the commands that set things right.
 
     Raises:
         DatasetError: a folder can't be read any more.
@@ -49,9 +52,9 @@ def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None
             *_identical(told),
             *(_too_long([*told, *told_reg], config.max_token_length or _CHUNK_TOKENS) if is_clip else ()),
             *(script_findings([*told, *told_reg]) if is_clip else ()),
-            *trigger_findings(trigger, told, told_reg, separator, counts_tokens=is_clip),
+            *trigger_findings(trigger, told, told_reg, separator, counts_tokens=is_clip, checked=checked),
             *tag_findings(told, separator, trigger),
-            *folder_findings(dataset.pictures, folders, config, plan),
+            *folder_findings(dataset.pictures, folders, config, plan, checked),
         ]
         # A folder that two datasets share is spoken of once.
         return list(dict.fromkeys(findings))

@@ -3,8 +3,10 @@
 import difflib
 import functools
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from loratui.preflight.caption_scripts import foreign_script
 from loratui.preflight.clip_tokens import COMMON_ID, token_id, word_tokens, words
@@ -26,11 +28,11 @@ _MIN_TEXTS = 3
 
 
 def trigger_findings(
-    trigger: str, told: Sequence[Told], told_reg: Sequence[Told], separator: str, *, counts_tokens: bool
+    trigger: str, told: Sequence[Told], told_reg: Sequence[Told], separator: str, *, counts_tokens: bool, checked: Path
 ) -> Iterator[Finding]:
     """Yield what there is to say of a trigger word, or of the lack of one.
 
-    ``counts_tokens`` is false where the base model's vocabulary is not CLIP's.
+    ``counts_tokens`` is false where the base model's vocabulary is not CLIP's; ``checked`` as in ``look_at_captions``.
     """
     trigger = trigger.strip()
     if not trigger:
@@ -38,7 +40,7 @@ def trigger_findings(
         return
     if counts_tokens:
         yield from _as_a_word(trigger)
-    yield from _in_captions(trigger, told)
+    yield from _in_captions(trigger, told, checked)
     stray = [each for each in told_reg if _has(trigger, each.text)]
     if stray:
         yield _finding(
@@ -108,7 +110,8 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
         )
 
 
-def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
+def _in_captions(trigger: str, told: Sequence[Told], checked: Path) -> Iterator[Finding]:
+    sets_right = f"loratui check {shlex.quote(str(checked))} --fix"
     lacking = [each for each in told if not _has(trigger, each.text)]
     spelled = {each.picture.path: other for each in lacking if (other := _otherwise(trigger, each.text))}
     is_in_case = {path: other.casefold() == trigger.casefold() for path, other in spelled.items()}
@@ -128,7 +131,7 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
                 severity,
                 f"{len(group)} of {len(told)} captions spell the trigger {quoted(trigger)} as {shown} "
                 f"({first(each.file or each.picture.path for each in group)}): {means}",
-                f"write {clean(trigger)} everywhere: loratui check CONFIG --fix shows it and does it",
+                f"write {clean(trigger)} everywhere: {sets_right} shows it and does it",
                 group,
             )
     missing = [each for each in lacking if each.picture.path not in spelled]
@@ -137,8 +140,7 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
             "caption.trigger_missing",
             "warning",
             f"the trigger {quoted(trigger)} is in none of the {len(told)} captions: nothing teaches it",
-            f"begin every caption with it, as loratui check CONFIG --fix does, or set caption_prefix = "
-            f"{_toml(trigger + ',')}",
+            f"begin every caption with it, as {sets_right} does, or set caption_prefix = {_toml(trigger + ',')}",
             missing,
         )
     elif missing:
