@@ -1,5 +1,6 @@
 """Where the pictures of a dataset lie: kohya's numbered folders and the layouts that people have instead."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,19 +24,21 @@ def leaf(folder: Path) -> list[Finding]:
     return [*_other_kinds(folder)]
 
 
-def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
+def folders(root: Path, key: str | None = None) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
     """Return (folder, repeats, class tokens) for each folder with pictures, and what is skipped beside them.
+
+    ``key`` is the config's for the folder; None: a person has named it.
 
     Raises:
         DatasetError: the folder is missing, or has no pictures where they are looked for.
     """
-    _check_there(root, "train_data_dir (or reg_data_dir)")
+    _check_there(root, key)
     children = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     numbered = [(child, *parsed) for child in children if (parsed := repeats_of(child.name))]
     if any(_has_pictures(child) for child, _, _ in numbered):
         return numbered, [*_skipped(root, children, [child for child, _, _ in numbered])]
     if not _has_pictures(root):
-        raise _empty(root, children, "train_data_dir")
+        raise _empty(root, children, key)
     parsed = repeats_of(root.name)
     if parsed is None:
         return [(root, 1, "")], [*_other_kinds(root)]
@@ -50,20 +53,22 @@ def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
     inner = Finding(
         code="dataset.inner_folder",
         severity="info",
-        what=f"train_data_dir (or reg_data_dir) is {root.name} itself: it is trained here; sd-scripts looks for such "
-        "folders inside, and would find no pictures",
+        what=f"{key or 'the folder'} is {root.name} itself: it is trained here; sd-scripts looks for such folders "
+        "inside, and would find no pictures",
         fix=f"for sd-scripts name the folder above: {root.parent}",
         path=str(root),
     )
     return [(root, repeats, class_tokens)], [meaning, inner, *_other_kinds(root)]
 
 
-def _check_there(folder: Path, key: str) -> None:
+def _check_there(folder: Path, key: str | None) -> None:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DatasetError(
             f"the dataset folder {folder} {what}",
-            fix=f"set {key} to a folder of pictures; relative paths count from the config",
+            fix=f"set {key} to a folder of pictures; relative paths count from the config"
+            if key
+            else "name a folder of pictures",
             code="dataset.missing",
         )
 
@@ -124,9 +129,11 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
 
 
 def _other_kinds(folder: Path) -> Iterator[Finding]:
-    others = Counter(path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES)
-    if others:
-        how = " (HEIC on macOS: sips -s format jpeg FILE --out FILE.jpg)" if others.keys() & set(_HEIC) else ""
+    skipped = sorted(path for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES)
+    if skipped:
+        others = Counter(path.suffix.lower() for path in skipped)
+        heic = [path for path in skipped if path.suffix.lower() in _HEIC]
+        how = f" (on macOS: {jpeg_command(heic[0])})" if heic else ""
         yield Finding(
             code="dataset.kind_skipped",
             severity="warning",
@@ -136,21 +143,27 @@ def _other_kinds(folder: Path) -> Iterator[Finding]:
         )
 
 
-def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
-    """Return the error for a folder without pictures; ``key`` names it in the config."""
+def jpeg_command(picture: Path) -> str:
+    """Return what to type on macOS for a picture of another kind to be a JPEG."""
+    return f"sips -s format jpeg {shlex.quote(str(picture))} --out {shlex.quote(str(picture.with_suffix('.jpg')))}"
+
+
+def _empty(root: Path, children: list[Path], key: str | None) -> DatasetError:
+    """Return the error for a folder without pictures; ``key`` as in ``folders``."""
     here = Counter(path.suffix.lower() or "no extension" for path in _files(root))
     looked_for = ", ".join(PICTURE_EXTENSIONS)
-    fix = f"put pictures there ({looked_for}), or set {key} to the folder that has them"
+    name_it = f"set {key} to" if key else "name"
+    fix = f"put pictures there ({looked_for}), or {name_it} the folder that has them"
     with_pictures = [child for child in children if _has_pictures(child)]
     if with_pictures and key == "image_dir":
-        fix = f"set image_dir to {with_pictures[0]}"
+        fix = f"{name_it} {with_pictures[0]}"
     elif with_pictures:
         first = with_pictures[0].name
-        fix = f"rename {first} to 1_{first} (repeats first), or set train_data_dir to {with_pictures[0]}"
+        fix = f"rename {first} to 1_{first} (repeats first), or {name_it} {with_pictures[0]}"
     else:
         for child in children:
             if any(_has_pictures(path) for path in child.iterdir() if path.is_dir() and repeats_of(path.name)):
-                fix = f"set train_data_dir to {child}"
+                fix = f"{name_it} {child}"
     found = [*([_counts(here)] if here else []), *(f"{child.name}/" for child in children[:_CHILDREN_SHOWN])]
     return DatasetError(
         f"no pictures in {root}: looked for {looked_for}, found {', '.join(found) or 'nothing'}",

@@ -6,6 +6,7 @@ Every value is text there, and "None" is unset. What the file was trained on it 
 import ast
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ class LoraSettings(Settings):
             )
 
     def _how(self) -> str:
-        return f"run `loratui convert {shown(self._path.name)} --to native -o my.toml`, and write there"
+        return f"run `loratui convert {shlex.quote(str(self._path))} --to native -o my.toml`, and write there"
 
     def _take_network_args(self) -> None:
         written = self._take("network_args")

@@ -43,7 +43,7 @@ def plan(arguments: Arguments) -> int:
         print_findings(finding for finding in checked.findings if finding.severity != "info")
         print_rows(_plan_rows(checked))
         print_rows(size_rows(checked.config))
-        print_rows(needs_rows(checked, preferences, is_priced=is_priced))
+        print_rows(needs_rows(arguments.config, checked, preferences, is_priced=is_priced))
     if not is_priced:
         return 0
     # What asks providers takes a while to load.

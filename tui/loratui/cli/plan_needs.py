@@ -1,8 +1,10 @@
 """What ``plan`` says of machines and time before any provider is asked: cards, disk, time, test pictures, rights."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from loratui.cli.disk import needed_bytes
 from loratui.domain import formatting
@@ -31,7 +33,7 @@ _COMMON = ("RTX 3090", SHIPPED_GPU)
 _MOST_GPUS = 4
 
 
-def needs_rows(checked: Checked, preferences: Settings, *, is_priced: bool) -> Iterator[Row]:
+def needs_rows(path: Path, checked: Checked, preferences: Settings, *, is_priced: bool) -> Iterator[Row]:
     """Yield it for people; ``is_priced``: what depends on a GPU is told with its price."""
     config = checked.config
     kind = kind_told_here(config.pretrained_model_name_or_path)
@@ -53,7 +55,7 @@ def needs_rows(checked: Checked, preferences: Settings, *, is_priced: bool) -> I
         if grid := grid_of(checked, work, known, SHIPPED_GPU):
             yield "testing the LoRA", grid_sentence(checked, grid, SHIPPED_GPU)
         yield from hosted_rows(_hosted(work, known))
-        yield "price", "loratui plan CONFIG --gpu 4090 asks what it costs now; --all every GPU"
+        yield "price", f"loratui plan {shlex.quote(str(path))} --gpu 4090 asks what it costs now; --all every GPU"
     yield from _rights_rows(rights_of(config, preferences))
 
 
