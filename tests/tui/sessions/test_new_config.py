@@ -143,6 +143,16 @@ def test_captions_of_another_extension_are_found(preferences: Settings, tmp_path
     assert not [finding for finding in made.dataset.findings if finding.code == "dataset.no_caption"]
 
 
+def test_captions_longer_than_is_read_otherwise_are_read_whole(preferences: Settings, tmp_path: Path) -> None:
+    Image.new("RGB", (512, 512)).save(tmp_path / "a.png")
+    this = Wanted(preset="face", base="sd15", model="org/name", data=tmp_path, trigger="sks", name="lora")
+    for words, length in ((60, None), (100, 150), (180, 225), (900, 225)):
+        (tmp_path / "a.txt").write_text("sks " + "dog " * words, "utf-8")
+        made = make(this, tmp_path / "a.toml", preferences)
+        assert made.loaded.config.max_token_length == length
+    assert "The longest caption has 901 tokens" in made.text
+
+
 def test_a_gpu_changes_how_a_step_is_computed_and_not_what_it_learns(folder: Path, preferences: Settings) -> None:
     anime = wanted(folder, "character", "sdxl-anime")
     usual = make(anime, folder / "a.toml", preferences)
@@ -166,7 +176,7 @@ def test_the_proposed_trigger_is_looked_for_in_captions_and_in_names_of_folders(
     named = tmp_path / "5_zwx dog"
     named.mkdir()
     Image.new("RGB", (8, 8)).save(named / "a.png")
-    assert proposed_trigger(tmp_path, pictures_of(tmp_path), "lora").word == "zwx"
+    assert proposed_trigger(tmp_path, pictures_of(tmp_path), "lora") == Likely("zwx", "folder")
     (named / "a.txt").write_text("a dog", "utf-8")
     assert proposed_trigger(tmp_path, pictures_of(tmp_path), "lora") == Likely("zwx", "folder")
 

@@ -10,11 +10,13 @@ from loratui.domain.base_kinds import SD1, SDXL, BaseKind
 from loratui.domain.fit_gpu import fitted, memory_mib
 from loratui.domain.preset_text import config_text
 from loratui.domain.presets import BASES, MODEL_KEY, Aim, Choice, aim_of, epochs_for
+from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.likely_trigger import Likely, likely_trigger
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.presets import default_model, settings_of
 from loratui.settings import Settings
-from loratui_protocol.caption_files import CAPTION_EXTENSIONS
+from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui_protocol.caption_files import CAPTION_EXTENSIONS, caption_file
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import Loaded, parse_config
 from loratui_protocol.dataset import Dataset, Picture, scan, scan_config
@@ -24,6 +26,8 @@ _ANIME = ("illustrious", "noob", "pony", "animagine", "anime", "danbooru")
 """What names of SDXL's children that know Danbooru's tags have in them."""
 _NUM_FILES = 8
 """LoRA files and rounds of samples on the way, about: enough to find the best, few enough to look at."""
+_TOKENS = (75, 150, 225)
+"""How many of a caption can be read."""
 _FITTED = ("gradient_checkpointing", "train_batch_size", "gradient_accumulation_steps")
 
 
@@ -76,7 +80,9 @@ def pictures_of(data: Path) -> tuple[Picture, ...]:
 def proposed_trigger(data: Path, pictures: Sequence[Picture], name: str) -> Likely:
     """Return the word that is likely to call what the pictures of ``data`` show; ``name`` is the LoRA's."""
     folders = dict.fromkeys(picture.path.parent.name for picture in pictures)
-    return likely_trigger([picture.caption for picture in pictures], (*folders, data.resolve().name), name)
+    # Without a file a picture is told its folder's words.
+    captions = [picture.caption for picture in pictures if caption_file(picture.path, None)]
+    return likely_trigger(captions, (*folders, data.resolve().name), name)
 
 
 def make(wanted: Wanted, target: Path, preferences: Settings) -> Made:
@@ -91,6 +97,7 @@ def make(wanted: Wanted, target: Path, preferences: Settings) -> Made:
     aim = aim_of(choices)
     choices = {key: choice for key, choice in choices.items() if key not in ("exposures", "steps", "smoke_steps")}
     choices |= _about_the_run(wanted, choices, target)
+    choices |= _long_captions(choices, target)
     if aim is not None:
         choices |= _length(choices, aim, target)
     if wanted.gpu is not None:
@@ -123,6 +130,20 @@ def _about_the_run(wanted: Wanted, choices: Mapping[str, Choice], target: Path) 
     if "caption_extension" in choices and extensions and choices["caption_extension"].value not in extensions:
         about["caption_extension"] = Choice(extensions[0], "The kind of caption files that these pictures have.")
     return about
+
+
+def _long_captions(choices: Mapping[str, Choice], target: Path) -> dict[str, Choice]:
+    """Return how many tokens are read, where captions have more than would be."""
+    config = _config(choices, target)
+    if config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
+        return {}
+    captions = {picture.caption for picture in scan_config(config, tell_all=True).pictures}
+    most = max((count_tokens(caption) for caption in captions), default=0)
+    if most <= (config.max_token_length or _TOKENS[0]):
+        return {}
+    fits = next((number for number in _TOKENS if most <= number), _TOKENS[-1])
+    why = f"The longest caption has {most} tokens; without this {_TOKENS[0]} are read, and the rest is cut off."
+    return {"max_token_length": Choice(fits, why)}
 
 
 def _as_written(data: Path, target: Path) -> str:
