@@ -10,6 +10,7 @@ _KINDS: Mapping[str, Architecture] = {
     _SD15: SD1,
     "CompVis/stable-diffusion-v1-4": SD1,
     "stabilityai/stable-diffusion-xl-base-1.0": SDXL,
+    "cagliostrolab/animagine-xl-4.0": SDXL,
 }
 _MOVED = {"runwayml/stable-diffusion-v1-5": _SD15}
 """Removed in August 2024; the new place has the same files."""

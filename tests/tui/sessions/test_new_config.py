@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from loratui.domain.base_kinds import SD1, SDXL
 from loratui.domain.fit_gpu import memory_mib
 from loratui.domain.presets import BASES
 from loratui.preflight.likely_trigger import Likely
+from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import check_config
 from loratui.sessions.new_config import Wanted, make, model_of, pictures_of, proposed_trigger
 from loratui.sessions.presets import SHIPPED, preset_of_run, save_own, settings_of, write_new
 from loratui.settings import Settings, load
+from loratui_protocol.base_license import base_license
 from loratui_protocol.errors import UsageError
 from support.checkpoint_headers import sd15, sdxl, write_header
 from support.drawn_pictures import photo
@@ -168,6 +171,14 @@ def test_kinds_of_models_are_told_where_they_can_be(folder: Path) -> None:
     assert model_of("stable-diffusion-v1-5/stable-diffusion-v1-5")[1] == "sd15"
     assert model_of("OnomaAIResearch/Illustrious-xl-early-release-v0")[1] == "sdxl-anime"
     assert model_of("org/name")[1] is None
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_the_base_models_of_presets_are_known_by_name_and_need_not_be_here(base: str) -> None:
+    model, kind = model_of(base)
+    assert kind == base
+    assert kind_told_here(model) is (SD1 if base == "sd15" else SDXL)
+    assert base_license(Path("nowhere"), model)
 
 
 def test_the_proposed_trigger_is_looked_for_in_captions_and_in_names_of_folders(folder: Path, tmp_path: Path) -> None:
