@@ -73,6 +73,13 @@ def test_the_trigger_is_told_with_the_command_that_brings_it_into_captions(cli: 
     assert read_config(cli.folder / "b.toml").config.trigger_word == trigger
 
 
+@pytest.mark.parametrize(("trigger", "code"), [("1girl", "caption.trigger_common"), ("חתול", "caption.trigger_script")])
+def test_a_trigger_that_was_given_and_can_hardly_be_taught_is_warned_of(cli: LocalCli, trigger: str, code: str) -> None:
+    told = cli.run("new", "--yes", "--trigger", trigger)
+    assert told.process.returncode == 0, told.errors
+    assert told.said(f"warning: [{code}]")
+
+
 def test_pictures_without_captions_are_drafted_by_what_suits_the_base(cli: LocalCli) -> None:
     for text in (cli.folder / "pictures").glob("*.txt"):
         text.unlink()

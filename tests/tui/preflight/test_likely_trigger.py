@@ -1,5 +1,7 @@
 """The word that is proposed for a trigger: rare, in front of most captions or in a folder's name, else made up."""
 
+from pathlib import Path
+
 import pytest
 
 from loratui.preflight.likely_trigger import Likely, is_rare, likely_trigger
@@ -52,4 +54,4 @@ def test_a_made_up_word_can_be_taught_and_stays_the_same() -> None:
     assert likely_trigger([], [], "lora 1") == likely_trigger([], [], "lora 1")
     for word in words:
         assert is_rare(word)
-        assert list(trigger_findings(word, [], [], ",", counts_tokens=True)) == []
+        assert list(trigger_findings(word, [], [], ",", counts_tokens=True, checked=Path("a.toml"))) == []

@@ -13,10 +13,12 @@ from loratui.cli.runs import choose
 from loratui.domain.fit_gpu import least_gb
 from loratui.preflight.caption_words import has_trigger
 from loratui.preflight.likely_trigger import Origin
+from loratui.preflight.triggers import trigger_findings
 from loratui.sessions.new_config import Made, Wanted, base_kind, make
 from loratui.sessions.presets import all_presets, preset_of_run, save_own, write_new
 from loratui.settings import Settings
 from loratui.store import Store
+from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import UsageError
 from loratui_protocol.harmless import clean
 from loratui_protocol.messages import JobState
@@ -65,7 +67,9 @@ def _save(run_name: str, name: str, preferences: Settings) -> int:
 def _tell(made: Made, wanted: Wanted, target: Path, origin: Origin | None) -> None:
     """Say what the config comes to, and what to type next."""
     config, plan = made.loaded.config, made.plan
-    worth = [*made.loaded.findings, *made.dataset.findings, *plan.findings]
+    is_clip = not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX)
+    of_trigger = trigger_findings(wanted.trigger, [], [], ",", counts_tokens=is_clip, checked=target)
+    worth = [*made.loaded.findings, *made.dataset.findings, *of_trigger, *plan.findings]
     print_findings(finding for finding in worth if finding.severity != "info")
     rows = [
         ("pictures", f"{plan.num_pictures}, each shown {plan.exposures_per_picture:.0f} times"),

@@ -88,6 +88,8 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
             fix="write a made-up word in Latin letters, in the captions too",
         )
         return
+    # Letters and digits that stand alone are no words of their own.
+    tokens = [of_word for word, of_word in zip(words(trigger), tokens, strict=True) if len(word) > 1] or tokens
     ids = [token_id(of_word[0]) for of_word in tokens if len(of_word) == 1]
     known = [number for number in ids if number is not None and number < COMMON_ID]
     if tokens and len(known) == len(tokens):
