@@ -159,7 +159,7 @@ def _empty(root: Path, children: list[Path], key: str | None) -> DatasetError:
         fix = f"{name_it} {with_pictures[0]}"
     elif with_pictures:
         first = with_pictures[0].name
-        fix = f"rename {first} to 1_{first} (repeats first), or {name_it} {with_pictures[0]}"
+        fix = f"{name_it} {with_pictures[0]}, or rename {first} to 1_{first} (repeats first)"
     else:
         for child in children:
             if any(_has_pictures(path) for path in child.iterdir() if path.is_dir() and repeats_of(path.name)):
