@@ -86,6 +86,7 @@ def test_every_preset_is_checked_without_a_warning_at_the_rate_and_length_of_its
     assert checked.plan.sample_steps
     assert sum("sks" in prompt for prompt in config.sample_prompts) == len(config.sample_prompts) - 1
     assert all("--d " in prompt for prompt in config.sample_prompts)
+    assert base != "sdxl-anime" or all("photo" not in each and " a " not in each for each in config.sample_prompts)
 
 
 @pytest.mark.parametrize("base", BASES)
