@@ -12,6 +12,7 @@ _KNOWN = {
     "stable-diffusion-v1-5/stable-diffusion-v1-5": _OPENRAIL_M,
     "CompVis/stable-diffusion-v1-4": _OPENRAIL_M,
     "stabilityai/stable-diffusion-xl-base-1.0": "CreativeML Open RAIL++-M",
+    "cagliostrolab/animagine-xl-4.0": "CreativeML Open RAIL++-M",
 }
 _ON_HUB = re.compile(r"https://huggingface\.co/([\w.-]+/[\w.-]+)/")
 _CARD = re.compile(r"\A---\n(.*?)^---$", re.DOTALL | re.MULTILINE)

@@ -107,6 +107,7 @@ def _scan_subset(subset: TrainedSubset, *, verify: bool, tell_all: bool, origina
         num_repeats=subset.num_repeats,
         class_tokens=subset.class_tokens,
         originals=originals,
+        key="reg_data_dir" if subset.is_reg else "train_data_dir",
     )
 
 
@@ -122,8 +123,9 @@ def scan(
     num_repeats: int | None = None,
     class_tokens: str = "",
     originals: Mapping[Path, Original] = _ALL_AS_THEY_ARE,
+    key: str | None = None,
 ) -> Dataset:
-    """Return the pictures under a folder.
+    """Return the pictures under a folder. ``key`` is the config's for it; None: a person has named it.
 
     ``num_repeats`` None means that names of folders say how often their pictures are shown, and what they show.
     ``caption_extension`` None means ``.txt``, then ``.caption``. With a ``resolution``, pictures that would be enlarged
@@ -137,7 +139,7 @@ def scan(
     captions = CaptionReader(caption_extension, enable_wildcard=enable_wildcard, tell_all=tell_all)
     try:
         if num_repeats is None:
-            found, findings = folders(train_data_dir)
+            found, findings = folders(train_data_dir, key)
         else:
             found, findings = [(train_data_dir, num_repeats, class_tokens)], leaf(train_data_dir)
         files = [

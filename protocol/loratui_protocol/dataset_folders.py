@@ -25,19 +25,21 @@ def leaf(folder: Path) -> list[Finding]:
     return [*_other_kinds(folder)]
 
 
-def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
+def folders(root: Path, key: str | None = None) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
     """Return (folder, repeats, class tokens) for each folder with pictures, and what is skipped beside them.
+
+    ``key`` is the config's for the folder; None: a person has named it.
 
     Raises:
         DatasetError: the folder is missing, or has no pictures where they are looked for.
     """
-    _check_there(root, "train_data_dir (or reg_data_dir)")
+    _check_there(root, key)
     children = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     numbered = [(child, *parsed) for child in children if (parsed := repeats_of(child.name))]
     if any(_has_pictures(child) for child, _, _ in numbered):
         return numbered, [*_skipped(root, children, [child for child, _, _ in numbered])]
     if not _has_pictures(root):
-        raise _empty(root, children, "train_data_dir")
+        raise _empty(root, children, key)
     parsed = repeats_of(root.name)
     if parsed is None:
         return [(root, 1, "")], [*_other_kinds(root)]
@@ -52,20 +54,22 @@ def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
     inner = Finding(
         code="dataset.inner_folder",
         severity="info",
-        what=f"train_data_dir (or reg_data_dir) is {root.name} itself: it is trained here; sd-scripts looks for such "
-        "folders inside, and would find no pictures",
+        what=f"{key or 'the folder'} is {root.name} itself: it is trained here; sd-scripts looks for such folders "
+        "inside, and would find no pictures",
         fix=f"for sd-scripts name the folder above: {root.parent}",
         path=str(root),
     )
     return [(root, repeats, class_tokens)], [meaning, inner, *_other_kinds(root)]
 
 
-def _check_there(folder: Path, key: str) -> None:
+def _check_there(folder: Path, key: str | None) -> None:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DatasetError(
             f"the dataset folder {folder} {what}",
-            fix=f"set {key} to a folder of pictures; relative paths count from the config",
+            fix=f"set {key} to a folder of pictures; relative paths count from the config"
+            if key
+            else "name a folder of pictures",
             code="dataset.missing",
         )
 
@@ -135,11 +139,11 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
 def _other_kinds(folder: Path) -> Iterator[Finding]:
     """Yield what is a picture in a folder and is not read."""
     odd = dict(misnamed(folder))
-    others = Counter(
-        path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES and path not in odd
-    )
-    if others:
-        how = " (HEIC on macOS: sips -s format jpeg FILE --out FILE.jpg)" if others.keys() & set(_HEIC) else ""
+    skipped = sorted(path for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES and path not in odd)
+    if skipped:
+        others = Counter(path.suffix.lower() for path in skipped)
+        heic = [path for path in skipped if path.suffix.lower() in _HEIC]
+        how = f" (on macOS: {jpeg_command(heic[0])})" if heic else ""
         yield Finding(
             code="dataset.kind_skipped",
             severity="warning",
@@ -150,8 +154,13 @@ def _other_kinds(folder: Path) -> Iterator[Finding]:
     yield from misnamed_findings(folder, [*odd.items()])
 
 
-def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
-    """Return the error for a folder without pictures; ``key`` names it in the config."""
+def jpeg_command(picture: Path) -> str:
+    """Return what to type on macOS for a picture of another kind to be a JPEG."""
+    return f"sips -s format jpeg {shlex.quote(str(picture))} --out {shlex.quote(str(picture.with_suffix('.jpg')))}"
+
+
+def _empty(root: Path, children: list[Path], key: str | None) -> DatasetError:
+    """Return the error for a folder without pictures; ``key`` as in ``folders``."""
     here = Counter(path.suffix.lower() or "no extension" for path in _files(root))
     looked_for = ", ".join(PICTURE_EXTENSIONS)
     broken = len([*broken_links(root)])
@@ -163,12 +172,16 @@ def _empty(root: Path, children: list[Path], key: str) -> DatasetError:
     return DatasetError(
         f"no pictures in {root}: looked for {looked_for}, found {', '.join(found) or 'nothing'}",
         fix=_where_they_are(root, key)
-        or f"put pictures there ({looked_for}), or set {key} to the folder that has them",
+        or f"put pictures there ({looked_for}), or {_name_it(key)} the folder that has them",
         code="dataset.empty",
     )
 
 
-def _where_they_are(root: Path, key: str) -> str:
+def _name_it(key: str | None) -> str:
+    return f"set {key} to" if key else "name"
+
+
+def _where_they_are(root: Path, key: str | None) -> str:
     """Return what to do if there are pictures under names that are not read, or deeper inside; nothing if not."""
     children = (child for child in sorted(root.iterdir()) if child.is_dir() and repeats_of(child.name))
     if any(True for folder in (root, *(children if key != "image_dir" else ())) for _ in misnamed(folder)):
@@ -178,15 +191,15 @@ def _where_they_are(root: Path, key: str) -> str:
     if not inside:
         return ""
     if key == "image_dir":
-        return f"set image_dir to {inside[0]}"
+        return f"{_name_it(key)} {inside[0]}"
     if child := next((folder for folder in inside if folder.parent == root), None):
-        return f"rename {child.name} to 1_{child.name} (repeats first), or set train_data_dir to {child}"
+        return f"rename {child.name} to 1_{child.name} (repeats first), or {_name_it(key)} {child}"
     if numbered := next((folder for folder in inside if repeats_of(folder.name)), None):
-        return f"set train_data_dir to {numbered.parent}"
+        return f"{_name_it(key)} {numbered.parent}"
     top = root / inside[0].relative_to(root).parts[0]
     if repeats_of(top.name):
         return f"move the pictures of {inside[0]} into {top}"
-    return f"set train_data_dir to {inside[0]}"
+    return f"{_name_it(key)} {inside[0]}"
 
 
 def _counts(extensions: Counter[str]) -> str:

@@ -3,6 +3,7 @@
 What comes out goes the way of our own TOML: types, unknown keys and what is not supported are judged there.
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from loratui_protocol import not_configs
 from loratui_protocol.config_told import Problem
 from loratui_protocol.errors import ConfigError, ModelError
 from loratui_protocol.findings import Finding
-from loratui_protocol.foreign_settings import Settings, shown
+from loratui_protocol.foreign_settings import Settings
 from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json, parse_toml
 from loratui_protocol.kohya_gui import KohyaGui
 from loratui_protocol.kohya_gui_names import VOCABULARY
@@ -147,7 +148,8 @@ def _of_lora(path: Path) -> Foreign:
         missing = Problem(
             "config.missing_key",
             "train_data_dir is missing: OneTrainer's config in this LoRA has no concepts in it",
-            f'run `loratui convert {shown(path.name)} --to native -o my.toml`, and write there train_data_dir = "…"',
+            f"run `loratui convert {shlex.quote(str(path))} --to native -o my.toml`, and write there "
+            'train_data_dir = "…"',
         )
         return replace(found, problems=(missing, *(each for each in found.problems if each.code != missing.code)))
     if any(key.startswith(PREFIX) for key in header.metadata):

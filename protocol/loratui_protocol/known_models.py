@@ -11,6 +11,7 @@ _KINDS: Mapping[str, Architecture] = {
     _SD15: SD1,
     "CompVis/stable-diffusion-v1-4": SD1,
     "stabilityai/stable-diffusion-xl-base-1.0": SDXL,
+    "cagliostrolab/animagine-xl-4.0": SDXL,
 }
 _EPSILON = Prediction(is_v=False)
 _V_PREDICTING = (

@@ -1,6 +1,7 @@
 """Reads on what a LoRA was trained, from its ``ss_*`` metadata: which folders, and what is said of them alone."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ class OfDatasets(Settings):
             )
 
     def _how(self) -> str:
-        return f"run `loratui convert {shown(self._path.name)} --to native -o my.toml`, and write there"
+        return f"run `loratui convert {shlex.quote(str(self._path))} --to native -o my.toml`, and write there"
 
 
 def _list(value: Any) -> list[Any]:

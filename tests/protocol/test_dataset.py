@@ -1,5 +1,6 @@
 import contextlib
 import random
+import shlex
 import warnings
 from pathlib import Path
 
@@ -127,17 +128,38 @@ def test_an_unnumbered_or_too_deep_folder_is_named_in_the_fix(tmp_path: Path) ->
     make(tmp_path / "one" / "dog" / "a.png")
     assert "rename dog to 1_dog" in refusal(tmp_path / "one").fix
     make(tmp_path / "two" / "img" / "3_dog" / "a.png")
-    assert refusal(tmp_path / "two").fix == f"set train_data_dir to {tmp_path / 'two' / 'img'}"
+    assert refusal(tmp_path / "two").fix == f"name {tmp_path / 'two' / 'img'}"
     make(tmp_path / "three" / "10_dog" / "a" / "b" / "a.png")
     folder = tmp_path / "three" / "10_dog"
     assert refusal(tmp_path / "three").fix == f"move the pictures of {folder / 'a' / 'b'} into {folder}"
     make(tmp_path / "four" / "a" / "b" / "a.png")
-    assert refusal(tmp_path / "four").fix == f"set train_data_dir to {tmp_path / 'four' / 'a' / 'b'}"
+    assert refusal(tmp_path / "four").fix == f"name {tmp_path / 'four' / 'a' / 'b'}"
 
 
 def test_a_folder_of_links_that_lead_to_nothing_is_told_apart_from_an_empty_one(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to("gone.png")
     assert refusal(tmp_path).what.endswith("found 1 links that lead to nothing")
+
+
+def test_the_fix_speaks_of_the_config_where_that_has_named_the_folder(tmp_path: Path) -> None:
+    for folder, of_a_person, of_a_config in (
+        (tmp_path / "nowhere", "name a folder of pictures", "set train_data_dir to a folder of pictures"),
+        (tmp_path, "or name the folder that has them", "or set train_data_dir to the folder that has them"),
+    ):
+        assert of_a_person in refusal(folder).fix
+        assert "train_data_dir" not in refusal(folder).fix
+        with pytest.raises(DatasetError) as refused:
+            scan_config(plain_config(train_data_dir=str(folder)))
+        assert of_a_config in refused.value.fix
+
+
+def test_a_command_that_converts_pictures_names_them_as_a_shell_takes_them(tmp_path: Path) -> None:
+    folder = tmp_path / "it's mine"
+    make(folder / "a.png")
+    (folder / "b c.heic").write_bytes(b"x")
+    fix = finding(scan(folder), "dataset.kind_skipped").fix
+    command = shlex.split(fix.partition("macOS: ")[2].removesuffix(")"))
+    assert command[-3:] == [str(folder / "b c.heic"), "--out", str(folder / "b c.jpg")]
 
 
 def test_every_unreadable_picture_is_named(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_config_that_onetrainer_wrote_into_its_lora_is_read(tmp_path: Path) ->
     # Nobody can add a key to a LoRA.
     without = {**config, "concepts": None, "concept_file_name": "concepts.json"}
     [problem] = of_lora(tmp_path, {**metadata, "ot_config": json.dumps(without)}).problems
-    assert "convert cat.safetensors --to native" in problem.fix
+    assert "cat.safetensors --to native" in problem.fix
 
 
 def test_what_a_lora_leaves_out_is_told_with_what_stands_for_it(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from support.small_dataset import small_config
 
 BASE = "somebody/sd15"
 """A base model that is not the built-in one: its tokens are CLIP's."""
+CHECKED = Path("my run.toml")
+"""What a person has asked to have checked."""
 
 
 @functools.cache
@@ -46,4 +48,4 @@ def look_all(train_data_dir: Path | None, **settings: Any) -> list[Finding]:
     """Return all that is found, what the scan says included; None: the settings list datasets."""
     config = small_config(train_data_dir or Path(), **{"pretrained_model_name_or_path": BASE, **settings})
     dataset = scan_config(config, tell_all=True)
-    return [*dataset.findings, *look_at_captions(dataset, config, plan(config, dataset.pictures))]
+    return [*dataset.findings, *look_at_captions(dataset, config, plan(config, dataset.pictures), checked=CHECKED)]

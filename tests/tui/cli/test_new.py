@@ -1,5 +1,6 @@
 """``new`` as it is typed, and as it asks at a terminal."""
 
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,11 +56,46 @@ def test_without_a_word_everything_is_as_usual(cli: LocalCli) -> None:
     assert (config.max_train_epochs, config.network_dim) == (100, 16), "as a first run"
 
 
+def test_the_trigger_is_told_with_the_command_that_brings_it_into_captions(cli: LocalCli) -> None:
+    (cli.folder / "pictures").rename(cli.folder / "my 'new' pictures")
+    for text in (cli.folder / "my 'new' pictures").glob("*.txt"):
+        text.write_text(f"1girl, solo, picture {text.stem}, standing", "utf-8")
+    told = cli.run("new", "--yes", "--data", "my 'new' pictures", "-o", "a.toml")
+    trigger = read_config(cli.folder / "a.toml").config.trigger_word
+    assert trigger not in (None, "1girl")
+    assert told.said("made up")
+    assert told.said("missing from 3 of 3 captions")
+    command = next(line for line in told.errors if line.strip().startswith("loratui caption"))
+    typed = shlex.split(command.partition("   puts")[0])
+    assert cli.run(*typed[1:], "--yes").process.returncode == 0
+    again = cli.run("new", "--yes", "--data", "my 'new' pictures", "-o", "b.toml")
+    assert again.said(f"{trigger} (most captions begin with it), in all 3 captions")
+    assert read_config(cli.folder / "b.toml").config.trigger_word == trigger
+
+
+@pytest.mark.parametrize(("trigger", "code"), [("1girl", "caption.trigger_common"), ("חתול", "caption.trigger_script")])
+def test_a_trigger_that_was_given_and_can_hardly_be_taught_is_warned_of(cli: LocalCli, trigger: str, code: str) -> None:
+    told = cli.run("new", "--yes", "--trigger", trigger)
+    assert told.process.returncode == 0, told.errors
+    assert told.said(f"warning: [{code}]")
+
+
+def test_pictures_without_captions_are_drafted_by_what_suits_the_base(cli: LocalCli) -> None:
+    for text in (cli.folder / "pictures").glob("*.txt"):
+        text.unlink()
+    for base, captioner in (("sdxl-anime", "wd14"), ("sdxl", "florence2")):
+        told = cli.run("new", "--yes", "--base", base, "--trigger", "zorbix", "-o", f"{base}.toml")
+        assert told.said(f"loratui caption pictures --with {captioner} --trigger zorbix")
+
+
 def test_what_cant_be_meant_is_refused(cli: LocalCli) -> None:
     for arguments, status in (
         (["--preset", "no-such"], 2),
         (["--base", "org/name"], 2),
         (["--name", "../evil"], 2),
+        (["--base", "nothing"], 2),
+        (["--trigger", "a, b"], 2),
+        (["-o", "pictures"], 2),
         (["--gpu", "RTX 9999"], 2),
         (["--save-preset", "mine"], 2),
         (["--data", "nowhere"], 3),
@@ -72,7 +108,7 @@ def test_what_cant_be_meant_is_refused(cli: LocalCli) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
-def test_at_a_terminal_it_asks_and_takes_what_is_usual_for_nothing(cli: LocalCli) -> None:
+def test_at_a_terminal_it_asks_again_after_a_wrong_answer_and_takes_what_is_usual_for_nothing(cli: LocalCli) -> None:
     argv = [
         sys.executable,
         "-m",
@@ -85,11 +121,16 @@ def test_at_a_terminal_it_asks_and_takes_what_is_usual_for_nothing(cli: LocalCli
     ]
     with Terminal(argv, environ=cli.environment) as terminal:
         for question, answer in (
-            ("What do they show?", "character\n"),
-            ("which base model?", "org/name\n"),
-            ("What kind of model", "\n"),
-            ("What is the LoRA called?", "cat\n"),
-            ("Which word calls it? [sks]", "\n"),
+            ("What do they show?", "no such thing\n"),
+            ("there is no preset", "character\n"),
+            ("which base model?", "nothing\n"),
+            ("is no base model", "org/name\n"),
+            ("What kind of model", "sdx\n"),
+            ("be told from here", "\n"),
+            ("What is the LoRA called?", "../cat\n"),
+            ("be the name of a file", "cat\n"),
+            ("Which word calls it? [sks]", "a, b\n"),
+            ("be a trigger", "\n"),
         ):
             terminal.read_until(lambda received, question=question: question.encode() in received)
             terminal.press(answer)

@@ -75,7 +75,7 @@ def test_two_captions_of_one_picture_and_one_of_two_are_told(tmp_path: Path) -> 
 def test_a_tidy_folder_has_no_warning_about_its_captions(tmp_path: Path) -> None:
     words = ("dog", "tree", "house", "bridge", "river", "road")
     write_captioned(tmp_path / "1_z", {word: f"zorbix stands beside a {word} in the evening light" for word in words})
-    found = look_all(tmp_path, trigger_word="zorbix")
+    found = look_all(tmp_path, trigger_word="zorbix", max_train_epochs=50)
     assert {each.code for each in found if each.severity != "info"} == {"dataset.few_pictures"}
 
 

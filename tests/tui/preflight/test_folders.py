@@ -177,9 +177,60 @@ def test_links_that_lead_to_nothing_are_counted_and_named(tmp_path: Path) -> Non
 def test_a_flat_folder_is_told_what_it_means(tmp_path: Path) -> None:
     fill(tmp_path / "mine", 3)
     found = look(tmp_path / "mine", trigger_word="zorbix")["dataset.flat"]
-    assert (found.severity, "--repeats 10" in found.fix) == ("info", True)
+    assert found.severity == "info"
+    assert "loratui check 'my run.toml' --fix --repeats 10" in found.fix
+    assert "max_train_steps still ends the run after 12" in found.fix
     subsets = (Subset(image_dir=str(tmp_path / "mine")),)
     assert "dataset.flat" not in {each.code for each in look_all(None, datasets=(DatasetConfig(subsets=subsets),))}
+
+
+def test_repeats_for_a_run_by_epochs_are_told_with_what_they_do_to_its_steps(tmp_path: Path) -> None:
+    fill(tmp_path / "mine", 6)
+    found = look(tmp_path / "mine", max_train_epochs=100)["dataset.flat"]
+    assert "divide max_train_epochs by 10, to 10" in found.fix
+    assert "from 300 steps to about 3,000" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "looks", "fix"),
+    [
+        ("1_a", {"max_train_epochs": 600}, "600 times", "write max_train_epochs = 100"),
+        ("60_a", {"max_train_epochs": 10}, "600 times", "write max_train_epochs = 2"),
+        ("1000_a", {"max_train_epochs": 1}, "1,000 times", "write max_train_epochs = 1, and divide the repeats"),
+        ("1_a", {"max_train_steps": 3000}, "600 times", "write max_train_steps = 500"),
+    ],
+)
+def test_far_too_many_looks_are_told_however_they_come_about(
+    tmp_path: Path, name: str, settings: dict[str, int], looks: str, fix: str
+) -> None:
+    fill(tmp_path / name, 10)
+    found = look(tmp_path, **settings)["plan.many_exposures"]
+    assert found.severity == "warning"
+    assert f"each picture of {name} {looks}" in found.what
+    assert "Civitai, article 9148" in found.what
+    assert found.fix.startswith(fix)
+
+
+def test_one_folder_that_is_shown_far_too_often_is_named_with_its_repeats(tmp_path: Path) -> None:
+    fill(tmp_path / "100_few", 2)
+    fill(tmp_path / "1_many", 40)
+    found = look(tmp_path, max_train_epochs=10)["plan.many_exposures"]
+    assert (Path(found.path).name, found.fix) == ("100_few", "divide the repeats of 100_few by 10, for about 100")
+
+
+def test_far_too_few_looks_are_told_unless_the_set_is_large(tmp_path: Path) -> None:
+    fill(tmp_path / "1_a", 20)
+    found = look(tmp_path, max_train_epochs=5)["plan.few_exposures"]
+    assert (found.severity, found.fix.startswith("write max_train_epochs = 100")) == ("warning", True)
+    fill(tmp_path / "1_a", 250)
+    assert "plan.few_exposures" not in look(tmp_path, max_train_epochs=5)
+
+
+def test_usual_numbers_of_looks_and_the_built_in_model_are_not_warned_of(tmp_path: Path) -> None:
+    fill(tmp_path / "1_a", 10)
+    usual = [look(tmp_path, max_train_epochs=epochs) for epochs in (30, 100, 250)]
+    demo = look(tmp_path, max_train_epochs=600, pretrained_model_name_or_path="builtin:tiny")
+    assert not {"plan.many_exposures", "plan.few_exposures"} & {code for each in (*usual, demo) for code in each}
 
 
 def test_numbers_that_are_no_count_of_repeats_are_told(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from loratui.domain.base_kinds import SD1, SDXL
 from loratui.domain.gpu_memory import memory_mib
 from loratui.domain.presets import BASES
+from loratui.preflight.likely_trigger import Likely
+from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import check_config
-from loratui.sessions.new_config import Wanted, likely_trigger, make, model_of, pictures_of
+from loratui.sessions.new_config import Wanted, make, model_of, pictures_of, proposed_trigger
 from loratui.sessions.presets import SHIPPED, preset_of_run, save_own, settings_of, write_new
 from loratui.settings import Settings, load
+from loratui_protocol.base_license import base_license
 from loratui_protocol.errors import UsageError
 from support.checkpoint_headers import sd15, sdxl, write_header
 from support.drawn_pictures import photo
@@ -82,6 +86,7 @@ def test_every_preset_is_checked_without_a_warning_at_the_rate_and_length_of_its
     assert checked.plan.sample_steps
     assert sum("sks" in prompt for prompt in config.sample_prompts) == len(config.sample_prompts) - 1
     assert all("--d " in prompt for prompt in config.sample_prompts)
+    assert base != "sdxl-anime" or all("photo" not in each and " a " not in each for each in config.sample_prompts)
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -142,6 +147,16 @@ def test_captions_of_another_extension_are_found(preferences: Settings, tmp_path
     assert not [finding for finding in made.dataset.findings if finding.code == "dataset.no_caption"]
 
 
+def test_captions_longer_than_is_read_otherwise_are_read_whole(preferences: Settings, tmp_path: Path) -> None:
+    Image.new("RGB", (512, 512)).save(tmp_path / "a.png")
+    this = Wanted(preset="face", base="sd15", model="org/name", data=tmp_path, trigger="sks", name="lora")
+    for words, length in ((60, None), (100, 150), (180, 225), (900, 225)):
+        (tmp_path / "a.txt").write_text("sks " + "dog " * words, "utf-8")
+        made = make(this, tmp_path / "a.toml", preferences)
+        assert made.loaded.config.max_token_length == length
+    assert "The longest caption has 901 tokens" in made.text
+
+
 def test_a_gpu_changes_how_a_step_is_computed_and_not_what_it_learns(folder: Path, preferences: Settings) -> None:
     anime = wanted(folder, "character", "sdxl-anime")
     usual = make(anime, folder / "a.toml", preferences)
@@ -159,15 +174,23 @@ def test_kinds_of_models_are_told_where_they_can_be(folder: Path) -> None:
     assert model_of("org/name")[1] is None
 
 
-def test_what_all_captions_begin_with_is_the_likely_trigger(folder: Path, tmp_path: Path) -> None:
-    assert likely_trigger(pictures_of(folder / "pictures")) == "sks"
+@pytest.mark.parametrize("base", BASES)
+def test_the_base_models_of_presets_are_known_by_name_and_need_not_be_here(base: str) -> None:
+    model, kind = model_of(base)
+    assert kind == base
+    assert kind_told_here(model) is (SD1 if base == "sd15" else SDXL)
+    assert base_license(Path("nowhere"), model)
+
+
+def test_the_proposed_trigger_is_looked_for_in_captions_and_in_names_of_folders(folder: Path, tmp_path: Path) -> None:
+    data = folder / "pictures"
+    assert proposed_trigger(data, pictures_of(data), "lora") == Likely("sks", "captions")
     named = tmp_path / "5_zwx dog"
     named.mkdir()
     Image.new("RGB", (8, 8)).save(named / "a.png")
-    assert likely_trigger(pictures_of(tmp_path)) == "zwx dog"
-    Image.new("RGB", (8, 8)).save(tmp_path / "b.png")
-    (named / "a.png").unlink()
-    assert likely_trigger(pictures_of(tmp_path)) == ""
+    assert proposed_trigger(tmp_path, pictures_of(tmp_path), "lora") == Likely("zwx", "folder")
+    (named / "a.txt").write_text("a dog", "utf-8")
+    assert proposed_trigger(tmp_path, pictures_of(tmp_path), "lora") == Likely("zwx", "folder")
 
 
 def test_a_run_becomes_a_preset_that_trains_other_pictures_alike(folder: Path, preferences: Settings) -> None:

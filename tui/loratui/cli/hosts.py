@@ -2,6 +2,7 @@
 
 import difflib
 import getpass
+import shlex
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -135,7 +136,11 @@ def find_runs(host: SessionHost, store: Store, target: str, arguments: Arguments
     options = host_options(arguments)
     there = host.perform(lambda targets: runs_on(targets.machine(target, options))).result()
     if not there.jobs:
-        raise UsageError(f"there is no run on {target}", fix=f"loratui train CONFIG --on {target}", code="run.none")
+        raise UsageError(
+            f"there is no run on {target}",
+            fix=f"loratui train starts one there: give it a config and --on {shlex.quote(target)}",
+            code="run.none",
+        )
     return adopt(store, str(parse_target(target)), there)
 
 

@@ -1,6 +1,5 @@
 """``new``: asks a handful of questions and writes a training config, or makes a preset of a finished run."""
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -8,21 +7,27 @@ from pathlib import Path
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import print_findings
+from loratui.cli.new_questions import ask_wanted
 from loratui.cli.plan_size import size_rows
 from loratui.cli.runs import choose
 from loratui.domain.card_fit import least_gb
-from loratui.domain.presets import BASES
-from loratui.sessions.new_config import Made, Wanted, base_kind, likely_trigger, make, model_of, pictures_of
-from loratui.sessions.presets import SHIPPED, all_presets, preset_of_run, save_own, write_new
+from loratui.preflight.caption_words import has_trigger
+from loratui.preflight.likely_trigger import Origin
+from loratui.preflight.triggers import trigger_findings
+from loratui.sessions.new_config import Made, Wanted, base_kind, make
+from loratui.sessions.presets import all_presets, preset_of_run, save_own, write_new
 from loratui.settings import Settings
 from loratui.store import Store
+from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import UsageError
 from loratui_protocol.harmless import clean
 from loratui_protocol.messages import JobState
-from loratui_protocol.picture_names import PICTURE_EXTENSIONS
 
-_LIKELY_FOLDERS = ("training_data", "pictures", "images", "dataset", "data", "train")
-_NO_NAME = re.compile(r"[^\w.-]+")
+_WHENCE = {
+    "captions": "most captions begin with it",
+    "folder": "after the folder's name",
+    "made up": "made up, since no rare word begins the captions",
+}
 
 
 def new(arguments: Arguments) -> int:
@@ -36,12 +41,11 @@ def new(arguments: Arguments) -> int:
         return _save(arguments.from_run, arguments.save_preset, preferences)
     if arguments.save_preset is not None or arguments.from_run is not None:
         raise UsageError("--from-run and --save-preset go together", fix="--from-run RUN --save-preset NAME")
-    wanted = _wanted(arguments, preferences)
-    target = arguments.output or Path(f"{wanted.name}.toml")
+    wanted, target, origin = ask_wanted(arguments, preferences)
     made = make(wanted, target, preferences)
     write_new(target, made.text)
     print(target)
-    _tell(made, wanted, target)
+    _tell(made, wanted, target, origin)
     return 0
 
 
@@ -60,73 +64,18 @@ def _save(run_name: str, name: str, preferences: Settings) -> int:
     return 0
 
 
-def _wanted(arguments: Arguments, preferences: Settings) -> Wanted:
-    """Return what is to be trained: as it was typed, else as it is answered, else as is usual."""
-    is_asked = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()
-
-    def ask(question: str, given: str | None, usual: str) -> str:
-        if given is not None:
-            return given
-        if is_asked:
-            print(f"{question} [{usual}] ", end="", file=sys.stderr, flush=True)
-            return clean(sys.stdin.readline()).strip() or usual
-        return usual
-
-    own = [preset.name for preset in all_presets(preferences) if preset.is_own]
-    data = Path(ask("Where are the pictures?", _text(arguments.data), _likely_folder())).expanduser()
-    pictures = pictures_of(data)
-    if is_asked:
-        print(
-            f"  {len(pictures)} pictures, the smallest {min(min(each.width, each.height) for each in pictures)} px",
-            file=sys.stderr,
-        )
-    preset = ask(f"What do they show? {', '.join((*own, *SHIPPED))}", arguments.preset, SHIPPED[0])
-    named = ask(f"Trained on which base model? {', '.join(BASES)}, a hub id or a path", arguments.base, BASES[0])
-    model, base = model_of(named)
-    base = arguments.kind or base
-    if base is None and is_asked:
-        base = ask(f"What kind of model is that? {', '.join(BASES)}", None, "sdxl")
-    if base not in BASES:
-        raise UsageError(
-            f"what kind of model {named!r} is can't be told from here",
-            fix=f"give --kind {'|'.join(BASES)}",
-            code="usage.kind",
-        )
-    folder_name = _NO_NAME.sub("-", data.resolve().name).strip("-.") or "lora"
-    name = ask("What is the LoRA called?", arguments.name, folder_name)
-    if _NO_NAME.search(name) or not name.strip("-."):
-        raise UsageError(
-            f"{name!r} can't be the name of a file", fix="take letters, digits, dots, - and _", code="usage.name"
-        )
-    trigger = ask("Which word calls it?", arguments.trigger, likely_trigger(pictures) or name)
-    return Wanted(
-        preset=preset, base=base, model=model, data=data, trigger=clean(trigger), name=name, gpu=arguments.gpu
-    )
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-def _likely_folder() -> str:
-    """Return a folder here that may have the pictures."""
-    here = [Path(name) for name in _LIKELY_FOLDERS if Path(name).is_dir()]
-    return str(next((each for each in here if _has_pictures(each)), here[0] if here else Path()))
-
-
-def _has_pictures(folder: Path) -> bool:
-    return any(path.suffix.lower() in PICTURE_EXTENSIONS for path in folder.rglob("*"))
-
-
-def _tell(made: Made, wanted: Wanted, target: Path) -> None:
+def _tell(made: Made, wanted: Wanted, target: Path, origin: Origin | None) -> None:
     """Say what the config comes to, and what to type next."""
     config, plan = made.loaded.config, made.plan
-    worth = [*made.loaded.findings, *made.dataset.findings, *plan.findings]
+    is_clip = not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX)
+    of_trigger = trigger_findings(wanted.trigger, [], [], ",", counts_tokens=is_clip)
+    worth = [*made.loaded.findings, *made.dataset.findings, *of_trigger, *plan.findings]
     print_findings(finding for finding in worth if finding.severity != "info")
     rows = [
         ("pictures", f"{plan.num_pictures}, each shown {plan.exposures_per_picture:.0f} times"),
         ("steps", f"{plan.steps} of {plan.effective_batch} pictures, in {plan.epochs} epochs"),
         *size_rows(config),
+        *_trigger_rows(made, wanted, origin),
     ]
     if plan.stop_step < plan.steps:
         rows.append(("first", f"{plan.stop_step} steps, then you look; loratui resume goes on"))
@@ -140,3 +89,23 @@ def _tell(made: Made, wanted: Wanted, target: Path) -> None:
         )
     typed = shlex.quote(str(target))
     print(f"next: loratui check {typed}   then: loratui plan {typed} --all", file=sys.stderr)
+
+
+def _trigger_rows(made: Made, wanted: Wanted, origin: Origin | None) -> list[tuple[str, str]]:
+    """Return where the trigger is from, in how many captions it is, and what brings it into the others."""
+    pictures, trigger = made.dataset.pictures, wanted.trigger
+    lacking = [each for each in pictures if not has_trigger(each.caption, trigger)]
+    said = f"{clean(trigger)}{f' ({_WHENCE[origin]})' if origin else ''}"
+    if not lacking:
+        return [("trigger", f"{said}, in all {len(pictures)} captions")]
+    rows = [("trigger", f"{said}, missing from {len(lacking)} of {len(pictures)} captions; to bring it into them:")]
+    folder, word = shlex.quote(str(wanted.data)), shlex.quote(trigger)
+    if not any(each.caption for each in lacking):
+        captioner = "wd14" if wanted.base == "sdxl-anime" else "florence2"
+        rows.append(
+            ("", f"loratui caption {folder} --with {captioner} --trigger {word}   drafts captions, for you to read")
+        )
+    rows.append(
+        ("", f"loratui caption {folder} --trigger {word}   puts it first where it is missing, and shows that first")
+    )
+    return rows

@@ -1,6 +1,7 @@
 """Which offers a run may be rented on: asked for with the user's keys, within budget, balance and limits, and told."""
 
 import asyncio
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,8 @@ def _quoted(
         if most is None:
             raise UsageError(
                 f"nothing that fits this run can be rented at {' or '.join(names)} now",
-                fix=f"loratui offers --for {arguments.config} shows what there is; --wait-price 0.40 waits",
+                fix=f"loratui offers --for {shlex.quote(str(arguments.config))} shows what there is; "
+                "--wait-price 0.40 waits",
                 code="offers.none",
             )
         if time.monotonic() - said_s >= _SAY_WAITING_S:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -71,7 +72,8 @@ def orphan_sentence(found: Found) -> str:
     fields, price = _fields(found), formatting.hourly_price(_microusd_per_h(found))
     return (
         f"note: {found.provider} {fields['id']} ({fields['label']}) may bill as well, {price}: {found.why}. If nobody "
-        f"needs it: loratui terminate {fields['id']}; loratui rentals sweep shows all such and asks before it ends them"
+        f"needs it: loratui terminate {shlex.quote(str(fields['id']))}; loratui rentals sweep shows all such and asks "
+        "before it ends them"
     )
 
 

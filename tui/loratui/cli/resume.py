@@ -1,5 +1,6 @@
 """``resume``: has a run go on where it is, or as a new one elsewhere, from the newest saved state on this machine."""
 
+import shlex
 import time
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def resume(arguments: Arguments) -> int:
         return send(arguments) if arguments.epochs is None else _go_on_to(arguments, arguments.epochs)
     except LoratuiError as error:
         if error.code in _GONE:
-            run = f" {arguments.run}" if arguments.run else ""
+            run = f" {shlex.quote(arguments.run)}" if arguments.run else ""
             epochs = f" --epochs {arguments.epochs}" if arguments.epochs else ""
             error.fix = f"if that machine is gone: loratui resume{run}{epochs} --on TARGET; else {error.fix}"
         raise
@@ -141,9 +142,10 @@ def _look_there(host: SessionHost, run: StoredRun, epochs: int | None) -> int:
             )
         return view.step
     if not view.state.is_final:
+        name = shlex.quote(run.name)
         raise JobError(
             f"{run.name} is {view.state} on {run.target}, which still has it; nothing was started",
-            fix=f"loratui stop {run.name} first; or let it go on there: loratui resume {run.name}",
+            fix=f"loratui stop {name} first; or let it go on there: loratui resume {name}",
             code="resume.running",
         )
     end_s = time.monotonic() + _STATE_S
@@ -186,6 +188,6 @@ def _nothing_kept(run: StoredRun, step: int, preferences: Settings, config: Path
     done = f"its last known step is {step} of {run.total}" if step else "it had not begun to train"
     return JobError(
         f"no saved state of {run.name} is on this machine{why}; {done}. Nothing was started",
-        fix=f"start it anew, with all of its steps: loratui train {config} --on TARGET",
+        fix=f"start it anew, with all of its steps: loratui train {shlex.quote(str(config))} --on TARGET",
         code="resume.no_state",
     )

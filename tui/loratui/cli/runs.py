@@ -15,7 +15,11 @@ def choose(runs: Sequence[StoredRun], meant: str | None) -> StoredRun:
         UsageError: there is none, or more than one could be meant.
     """
     if not runs:
-        raise UsageError("there is no run yet", fix="loratui demo, or loratui train CONFIG --on local", code="run.none")
+        raise UsageError(
+            "there is no run yet",
+            fix="loratui demo starts one; loratui new writes a config for your own pictures",
+            code="run.none",
+        )
     if meant is None:
         # One that goes on as another is over, though nobody has heard of its end.
         gone_on = {run.resumed_from for run in runs}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import median
 
 from loratui.preflight.caption_files import caption_file_findings
@@ -31,8 +32,10 @@ _LONGER = 6
 _MUCH_ALIKE = 0.2
 
 
-def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None) -> list[Finding]:
+def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None, *, checked: Path) -> list[Finding]:
     """Return what there is to say of captions, tokens, folders and counts; without a plan nothing of a whole run.
+
+    ``checked`` is the config or the folder as a person has named it, for the commands that set things right.
 
     Raises:
         DatasetError: a folder can't be read any more.
@@ -56,7 +59,7 @@ def look_at_captions(dataset: Dataset, config: TrainingConfig, plan: Plan | None
             *tag_findings(told, separator, trigger),
             *shuffled_findings(folders),
             *syntax_findings([*told, *told_reg]),
-            *folder_findings(dataset.pictures, folders, config, plan),
+            *folder_findings(dataset.pictures, folders, config, plan, checked),
         ]
         # A folder that two datasets share is spoken of once.
         return list(dict.fromkeys(findings))

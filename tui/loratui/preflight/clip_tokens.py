@@ -14,6 +14,8 @@ from importlib import resources
 _MERGES = "clip_merges.txt.gz"
 _END = "</w>"
 _NUM_BYTES = 256
+COMMON_ID = 40_000
+"""Tokens below it are ordinary words and parts of them; of the last 9,000 most are rare: sks is 48136."""
 _CACHED_CHARS = 32
 _MARKS = re.compile(r"<\|startoftext\|>|<\|endoftext\|>")
 """Read as the tokens that they name, wherever they stand."""

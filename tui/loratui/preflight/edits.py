@@ -7,6 +7,7 @@ is looked at by itself: one that was not made yet needs nothing, and a file that
 import errno
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -88,7 +89,11 @@ def apply(edit: Edit, folder: Path, told: Callable[[int], None] = lambda _: None
         forget_old(root)
     except OSError as error:
         is_whole = record is None or not record.exists()
-        outcome = "nothing was changed" if is_whole else f"take back what was done: loratui caption {folder} --undo"
+        outcome = (
+            "nothing was changed"
+            if is_whole
+            else f"take back what was done: loratui caption {shlex.quote(str(folder))} --undo"
+        )
         raise _failed(edit.title, error, outcome) from error
     finally:
         _leave_nothing(scratch)

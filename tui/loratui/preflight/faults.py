@@ -61,7 +61,7 @@ def fault_findings(looked: Iterable[Looked]) -> Iterator[Finding]:
             code=words.code,
             severity="error",
             what=f"{_counted(those, words)}: {first([_named(each, fault) for each in those], _NUM_NAMED)}",
-            fix=fix_for(kind) if kind else words.fix,
+            fix=fix_for(kind, those[0].path) if kind else words.fix,
             path=str(those[0].path),
         )
 

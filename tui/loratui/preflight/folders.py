@@ -1,14 +1,16 @@
 """Folders and their repeats: how often each picture is shown, what outweighs what, and whether there are enough."""
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loratui.preflight.exposures import exposure_findings
 from loratui.preflight.naming import first
 from loratui.preflight.trained_folders import TrainedFolder
 from loratui.preflight.untrained import untrained_findings
+from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.dataset_folders import repeats_of
@@ -28,26 +30,51 @@ _MANY = 150
 _MANY_REPEATS = 200
 _UNBALANCED = 5
 _ADDED = 10
+_REPEATS = 10
 
 
 def folder_findings(
-    pictures: Sequence[Picture], folders: Sequence[TrainedFolder], config: TrainingConfig, plan: Plan | None
+    pictures: Sequence[Picture],
+    folders: Sequence[TrainedFolder],
+    config: TrainingConfig,
+    plan: Plan | None,
+    checked: Path,
 ) -> Iterator[Finding]:
-    """Yield what there is to say of folders and counts; without a plan nothing about a whole run."""
+    """Yield what there is to say of folders and counts; without a plan nothing about a whole run.
+
+    ``checked`` as in ``look_at_captions``.
+    """
     yield from untrained_findings(folders)
-    yield from _layout(folders, config)
+    yield from _layout(folders, config, plan, checked)
     if all(picture.is_reg for picture in pictures):
         return
     yield from _count(pictures, config, plan)
     shown = _shown(pictures, folders, config)
     yield from _exposures(shown, plan)
+    if plan is not None and not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
+        yield from exposure_findings(_looks(shown, plan), config, plan)
     yield from _balance(shown)
     yield from _regularisation(shown)
     if plan is not None:
         yield from _small_buckets(pictures, config, plan)
 
 
-def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterator[Finding]:
+def _after_numbering(config: TrainingConfig, plan: Plan | None) -> str:
+    """Return what repeats do to a run, whose length is set already."""
+    if plan is None:
+        return f"an epoch then shows each {_REPEATS} times, so train a {_REPEATS}th of the epochs"
+    if config.max_train_epochs is None:
+        return f"max_train_steps still ends the run after {plan.steps:,}"
+    epochs = max(1, round(config.max_train_epochs / _REPEATS))
+    return (
+        f"then divide max_train_epochs by {_REPEATS}, to {epochs}: as it is, "
+        f"the run would go from {plan.steps:,} steps to about {_REPEATS * plan.steps:,}"
+    )
+
+
+def _layout(
+    folders: Sequence[TrainedFolder], config: TrainingConfig, plan: Plan | None, checked: Path
+) -> Iterator[Finding]:
     """Yield folders without a number, and numbers that are no repeats."""
     if config.datasets:
         return
@@ -60,8 +87,8 @@ def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterato
                 severity="info",
                 what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its {len(folder.told)} "
                 "pictures once, and one without a caption has none; sd-scripts reads only folders as 10_zorbix",
-                fix=f"to show each 10 times: loratui check {shlex.quote(clean(str(folder.path)))} --fix --repeats 10 "
-                "makes a numbered folder in it",
+                fix=f"nothing is needed here; for sd-scripts: loratui check {shlex.quote(str(checked))} --fix "
+                f"--repeats {_REPEATS} moves them into a folder {_REPEATS}_name; {_after_numbering(config, plan)}",
                 path=str(folder.path),
             )
         elif named[0] > _MANY_REPEATS and folder.path != root:
@@ -109,6 +136,8 @@ class _Shown:
 
     folder: TrainedFolder
     num_exposures: int
+    most: int
+    """Of one picture that is not held out."""
 
     @property
     def each(self) -> float:
@@ -119,12 +148,10 @@ class _Shown:
 def _shown(pictures: Sequence[Picture], folders: Sequence[TrainedFolder], config: TrainingConfig) -> list[_Shown]:
     counts = Counter(Layout(config, pictures).exposures)
     of_picture = {(picture.subset, picture.path): counts[index] for index, picture in enumerate(pictures)}
+    of_folders = [[of_picture[told.picture.subset, told.picture.path] for told in folder.told] for folder in folders]
     return [
-        _Shown(
-            folder=folder,
-            num_exposures=sum(of_picture[told.picture.subset, told.picture.path] for told in folder.told),
-        )
-        for folder in folders
+        _Shown(folder=folder, num_exposures=sum(each), most=max(each))
+        for folder, each in zip(folders, of_folders, strict=True)
     ]
 
 
@@ -138,6 +165,15 @@ def _exposures(shown: Sequence[_Shown], plan: Plan | None) -> Iterator[Finding]:
     ]
     in_all = "in the whole run" if plan else "in an epoch"
     yield Finding(code="dataset.exposures", severity="info", what=f"shown {in_all}: {'; '.join(parts)}")
+
+
+def _looks(shown: Sequence[_Shown], plan: Plan) -> dict[Path, float]:
+    """Return how often the whole run shows a picture of each folder that is trained on, in all datasets together."""
+    looks: dict[Path, float] = defaultdict(float)
+    for each in shown:
+        if not each.folder.is_reg:
+            looks[each.folder.path] += each.most * plan.steps / plan.steps_per_epoch
+    return looks
 
 
 def _balance(shown: Sequence[_Shown]) -> Iterator[Finding]:

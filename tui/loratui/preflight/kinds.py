@@ -1,6 +1,10 @@
 """What a file is by its first bytes, whatever its name says: for those that can't be read as a picture."""
 
 import re
+import shlex
+from pathlib import Path
+
+from loratui_protocol.dataset_folders import jpeg_command
 
 HEAD_BYTES = 512
 """Enough for every mark below, a web page's comments before its first tag aside."""
@@ -26,7 +30,6 @@ _STARTS = (
 )
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _PAGE = re.compile(rb"^[\s\xef\xbb\xbf]*<(!doctype|html|head|body|\?xml|svg|!--)", re.IGNORECASE)
-_CONVERT = "save it as JPEG or PNG (macOS: sips -s format jpeg FILE --out FILE.jpg; elsewhere: magick FILE FILE.jpg)"
 
 
 def kind_of(head: bytes) -> str:
@@ -46,10 +49,11 @@ def kind_of(head: bytes) -> str:
     return ""
 
 
-def fix_for(kind: str) -> str:
+def fix_for(kind: str, path: Path) -> str:
     """Return what to do with a file of a kind that training doesn't read."""
     if kind == "a web page":
         return "the download went wrong: download it again, or remove it"
     if kind == "a Git LFS pointer":
         return "run git lfs pull"
-    return _CONVERT
+    elsewhere = f"magick {shlex.quote(str(path))} {shlex.quote(str(path.with_suffix('.jpg')))}"
+    return f"save it as JPEG or PNG (macOS: {jpeg_command(path)}; elsewhere: {elsewhere})"

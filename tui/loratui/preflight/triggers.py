@@ -99,7 +99,7 @@ def _as_a_word(trigger: str) -> Iterator[Finding]:
         )
         return
     if known := known_ids(trigger):
-        is_one = len(tokens) == 1
+        is_one = len(known) == 1
         numbers = " and ".join(f"{number:,}" for number in known)
         yield Finding(
             code="caption.trigger_common",

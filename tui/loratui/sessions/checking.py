@@ -111,10 +111,10 @@ def check_config(
     )
     of_dataset = [_unless_accepted(each, accepted) for each in _marked((*dataset.findings, *of_pictures))]
     if errors := [each for each in of_dataset if each.severity == "error"]:
-        of_captions = _marked(look_at_captions(dataset, config, None))
+        of_captions = _marked(look_at_captions(dataset, config, None, checked=path))
         raise DatasetRefusedError(errors, (*of_config, *of_dataset, *of_captions))
     planned = make_plan(config, dataset.pictures)
-    of_captions = _marked(look_at_captions(dataset, config, planned))
+    of_captions = _marked(look_at_captions(dataset, config, planned, checked=path))
     findings = (*of_config, *of_dataset, *of_captions, *planned.findings, *against_plan(config, planned))
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
 
@@ -133,7 +133,8 @@ def check_folder(
     of_pictures = look_at_pictures(dataset.pictures, dataset.unusable, progress=progress).findings
     # A folder says nothing of a base model; of those there are, almost all read CLIP's tokens.
     config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(folder), trigger_word=trigger)
-    return dataset, _marked((*dataset.findings, *of_pictures, *look_at_captions(dataset, config, None)))
+    of_captions = look_at_captions(dataset, config, None, checked=folder)
+    return dataset, _marked((*dataset.findings, *of_pictures, *of_captions))
 
 
 def _unless_accepted(finding: Finding, accepted: Collection[str]) -> Finding:

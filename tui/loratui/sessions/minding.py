@@ -317,8 +317,8 @@ class Minder:
 
     def _leave(self, why: str) -> None:
         """Have nobody wait for the machine any more."""
-        name = next((shlex.quote(view.name) for view in self._views().values()), "RUN")
-        fix = f"loratui resume {name} --on cheapest goes on from the last state that is on this laptop"
+        name = next((f" {shlex.quote(view.name)}" for view in self._views().values()), "")
+        fix = f"loratui resume{name} --on cheapest goes on from the last state that is on this laptop"
         self._runs.lose(self._run_ids, HostError(f"{why}; what was fetched is here", fix=fix, code=OVER))
 
     def _enter(self, phase: Phase, ts: float) -> None:

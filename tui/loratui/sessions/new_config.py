@@ -1,7 +1,7 @@
 """Makes a training config out of a preset, a base model and a folder of pictures, which it looks into."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +11,13 @@ from loratui.domain.card_fit import fitted
 from loratui.domain.gpu_memory import memory_mib
 from loratui.domain.preset_text import config_text
 from loratui.domain.presets import BASES, MODEL_KEY, Aim, Choice, aim_of, epochs_for
+from loratui.preflight.clip_tokens import count_tokens
+from loratui.preflight.likely_trigger import Likely, likely_trigger
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.presets import default_model, settings_of
 from loratui.settings import Settings
-from loratui_protocol.caption_files import CAPTION_EXTENSIONS
+from loratui_protocol.base_model import BUILTIN_PREFIX
+from loratui_protocol.caption_files import CAPTION_EXTENSIONS, caption_file
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import Loaded, parse_config
 from loratui_protocol.dataset import Dataset, Picture, scan, scan_config
@@ -24,7 +27,8 @@ _ANIME = ("illustrious", "noob", "pony", "animagine", "anime", "danbooru")
 """What names of SDXL's children that know Danbooru's tags have in them."""
 _NUM_FILES = 8
 """LoRA files and rounds of samples on the way, about: enough to find the best, few enough to look at."""
-_MAX_TRIGGER_CHARS = 60
+_TOKENS = (75, 150, 225)
+"""How many of a caption can be read."""
 _FITTED = ("gradient_checkpointing", "train_batch_size", "gradient_accumulation_steps")
 
 
@@ -74,11 +78,12 @@ def pictures_of(data: Path) -> tuple[Picture, ...]:
     return scan(data, tell_all=True).pictures
 
 
-def likely_trigger(pictures: tuple[Picture, ...]) -> str:
-    """Return what all captions begin with, or the folder's name stands for; empty: nothing."""
-    first = {picture.caption.partition(",")[0].strip() for picture in pictures}
-    only = first.pop() if len(first) == 1 else ""
-    return only if len(only) <= _MAX_TRIGGER_CHARS else ""
+def proposed_trigger(data: Path, pictures: Sequence[Picture], name: str) -> Likely:
+    """Return the word that is likely to call what the pictures of ``data`` show; ``name`` is the LoRA's."""
+    folders = dict.fromkeys(picture.path.parent.name for picture in pictures)
+    # Without a file a picture is told its folder's words.
+    captions = [picture.caption for picture in pictures if caption_file(picture.path, None)]
+    return likely_trigger(captions, (*folders, data.resolve().name), name)
 
 
 def make(wanted: Wanted, target: Path, preferences: Settings) -> Made:
@@ -93,6 +98,7 @@ def make(wanted: Wanted, target: Path, preferences: Settings) -> Made:
     aim = aim_of(choices)
     choices = {key: choice for key, choice in choices.items() if key not in ("exposures", "steps", "smoke_steps")}
     choices |= _about_the_run(wanted, choices, target)
+    choices |= _long_captions(choices, target)
     if aim is not None:
         choices |= _length(choices, aim, target)
     if wanted.gpu is not None:
@@ -125,6 +131,20 @@ def _about_the_run(wanted: Wanted, choices: Mapping[str, Choice], target: Path) 
     if "caption_extension" in choices and extensions and choices["caption_extension"].value not in extensions:
         about["caption_extension"] = Choice(extensions[0], "The kind of caption files that these pictures have.")
     return about
+
+
+def _long_captions(choices: Mapping[str, Choice], target: Path) -> dict[str, Choice]:
+    """Return how many tokens are read, where captions have more than would be."""
+    config = _config(choices, target)
+    if config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
+        return {}
+    captions = {picture.caption for picture in scan_config(config, tell_all=True).pictures}
+    most = max((count_tokens(caption) for caption in captions), default=0)
+    if most <= (config.max_token_length or _TOKENS[0]):
+        return {}
+    fits = next((number for number in _TOKENS if most <= number), _TOKENS[-1])
+    why = f"The longest caption has {most} tokens; without this {_TOKENS[0]} are read, and the rest is cut off."
+    return {"max_token_length": Choice(fits, why)}
 
 
 def _as_written(data: Path, target: Path) -> str:

@@ -142,13 +142,21 @@ def write_new(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError as error:
-        raise UsageError(
-            f"{path} is there already, and stays as it is", fix="choose another name", code="usage.exists"
-        ) from error
+        raise _exists(path) from error
     except OSError as error:
         raise StorageError(
             f"{path} can't be written: {error.strerror or error}", fix="choose another folder", code="disk.unwritable"
         ) from error
+
+
+def check_free(path: Path) -> None:
+    """Refuse, before anything is asked, what could not be written in the end; errors as in ``write_new``."""
+    if os.path.lexists(path):
+        raise _exists(path)
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{path} is there already, and stays as it is", fix="choose another name", code="usage.exists")
 
 
 def _own(path: Path) -> Preset:

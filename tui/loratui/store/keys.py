@@ -6,6 +6,7 @@ They stay on this machine: what rented machines hold are keys of their own, whic
 import contextlib
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -94,7 +95,8 @@ def _read_private(path: Path) -> str:
         if os.name == "posix" and (facts.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or facts.st_uid != os.getuid()):
             raise StorageError(
                 f"{path} can be read by others: whoever has the key can rent in your name",
-                fix=f"make a new key at the provider, then: chmod 600 {path}, and enter it with loratui keys",
+                fix=f"make a new key at the provider, then: chmod 600 {shlex.quote(str(path))}, and enter it with "
+                "loratui keys",
                 code="key.public",
             )
         return file.read(8192).strip()
