@@ -1,7 +1,7 @@
 """Writes a config anew as it was read: line by line, so that order, sections and a person's own comments stay.
 
-Nothing that is trained changes by it. What can't be corrected by lines (inline tables, dotted keys, another format) is
-written whole, as our own file.
+Nothing that is trained changes by it; what is refused is mended as far as it is certain what was meant. What can't be
+corrected by lines (inline tables, dotted keys, another format) is written whole, as our own file.
 """
 
 import re
@@ -12,9 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import Loaded, parse_config, to_toml
+from loratui_protocol.config_file import (
+    Loaded,
+    Partial,
+    mendable,
+    once_mended,
+    parse_config,
+    parse_partial,
+    read_partial,
+    to_toml,
+)
 from loratui_protocol.config_told import Correction
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
 
 _KEY = re.compile(r"""\s*(?:"([^"\\]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*=""")
@@ -23,6 +33,16 @@ _MOST_LINES = 2000
 SECRETS = ("wandb_api_key", "huggingface_token")
 # In TOML, in JSON, and as options of a command line; OneTrainer has some of its own.
 _SECRET = re.compile(rf"""^(.*?["']?\b({"|".join(SECRETS)}|api_key|password)["']?(?:\s*[=:]|\s)).*""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """A file as it is to be written."""
+
+    before: str
+    text: str
+    findings: tuple[Finding, ...]
+    """What is set right in it."""
 
 
 @dataclass(slots=True)
@@ -43,6 +63,34 @@ def fixed_text(loaded: Loaded, base: Path) -> str:
         return text if _is_right(text, loaded, base) else _rewritten(loaded)
     except ValueError:
         return _rewritten(loaded)
+
+
+def mended(path: Path) -> Mended | None:
+    """Return how a file is to be written, with all that is fixable in it set right; None where nothing is, or can be.
+
+    Raises:
+        ConfigError: it can't be read at all.
+    """
+    partial, base = read_partial(path), path.resolve().parent
+    try:
+        loaded = once_mended(partial)
+    except ConfigError:
+        return _mended_in_part(partial, base)
+    findings = tuple(each for each in loaded.findings if each.fixable)
+    return Mended(before=loaded.text, text=fixed_text(loaded, base), findings=findings) if findings else None
+
+
+def _mended_in_part(partial: Partial, base: Path) -> Mended | None:
+    """Set right what is fixable in a file that is refused for something else, too; only line by line."""
+    problems = [each for each in partial.problems if not each.fixable]
+    try:
+        text = _edited(partial.text, partial.corrections)
+        again = parse_partial(text, base)
+    except (ValueError, ConfigError):
+        return None
+    fixable = tuple(each for each in (*partial.findings, *mendable(partial)) if each.fixable)
+    is_right = again.values == partial.values and len(again.problems) == len(problems)
+    return Mended(before=partial.text, text=text, findings=fixable) if fixable and is_right else None
 
 
 def without_secrets(line: str) -> str:

@@ -18,6 +18,8 @@ class Problem:
     code: str
     what: str
     fix: str
+    fixable: bool = False
+    """Whether it is certain what is meant; what was read is that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,12 @@ class Told:
         self.corrections.append(Correction(*self.places[key], line, why))
         return True
 
-    def _refuse(self, code: str, what: str, fix: str) -> None:
-        self.problems.append(Problem(code, what, fix))
+    def _refuse(self, code: str, what: str, fix: str, *, fixable: bool = False) -> None:
+        self.problems.append(Problem(code, what, fix, fixable))
 
-    def _wrong_type(self, key: str, value: Any, wanted: str, example: str) -> None:
-        self._refuse(
-            "config.type", f"{key}{self._where(key)} is {shown(value)}; {wanted} is wanted", f"write {key} = {example}"
-        )
+    def _wrong_type(self, key: str, value: Any, wanted: str, example: str, *, fixable: bool = False) -> None:
+        what = f"{key}{self._where(key)} is {shown(value)}; {wanted} is wanted"
+        self._refuse("config.type", what, f"write {key} = {example}", fixable=fixable)
 
 
 def shown(value: Any) -> str:
