@@ -1,7 +1,8 @@
 """``check --fix`` for datasets: what can be set right is shown, asked about and done, one edit after the other."""
 
+import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,21 @@ def fix_dataset(path: Path, arguments: Arguments) -> list[dict[str, Any]]:
             except LoratuiError as error:
                 print(f"not set right: {error}", file=sys.stderr)
     return edits
+
+
+def codes_to_fix(path: Path, codes: Collection[str], arguments: Arguments) -> set[str]:
+    """Return the codes about which there is something that ``fix_dataset`` would do; nothing is changed."""
+    wanted = {code: fix for code, fix in FIXES.items() if code in codes}
+    if not wanted:
+        return set()
+    fixable: set[str] = set()
+    for place in _places(path, arguments):
+        pictures = place.look()
+        for fix in dict.fromkeys(wanted.values()):
+            with contextlib.suppress(LoratuiError):
+                if fix(pictures, place.told).changes:
+                    fixable |= {code for code, each in wanted.items() if each is fix}
+    return fixable
 
 
 def _done(edit: Edit, folder: Path, arguments: Arguments) -> dict[str, Any]:
