@@ -61,6 +61,9 @@ def check(arguments: Arguments) -> int:
         if arguments.fix:
             if not given.is_dir() and (written := fix_config(given, dry_run=arguments.dry_run)):
                 fixed.append(written)
+                if not arguments.json:
+                    print_findings(written.findings, on_stdout=True)
+                    print(f"{written.diff}\n{written.told}", flush=True)
                 # What is judged is what lies there now.
                 path = written.path if written.is_there else given
             edits += fix_dataset(path, arguments)
@@ -94,9 +97,6 @@ def check(arguments: Arguments) -> int:
             }
         print(json.dumps(document))
     else:
-        for each in fixed:
-            print_findings(each.findings, on_stdout=True)
-            print(f"{each.diff}\n{each.told}")
         if arguments.fix and not (fixed or edits):
             print("nothing in it can be fixed by itself")
         # What matters most is read last, above the prompt.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui.cli.arguments import Arguments
-from loratui.cli.editing import carry_out, counted, edit_fields, is_somebody_there, show
+from loratui.cli.editing import carry_out, counted, edit_fields, is_somebody_there, show, told_if_interrupted
 from loratui.preflight.captioned import Pictures, captioned_pictures
 from loratui.preflight.changes import Edit
 from loratui.preflight.fixes import FIXES, Told
@@ -38,15 +38,10 @@ def fix_dataset(path: Path, arguments: Arguments) -> list[dict[str, Any]]:
     Where nobody can be asked and nobody said yes, it is shown what would be done. What can't be read is left to the
     check.
     """
-    edits = []
+    edits: list[dict[str, Any]] = []
     for place in _places(path, arguments):
-        for fix in dict.fromkeys(FIXES.values()):
-            try:
-                edit = fix(place.look(), place.told)
-                if edit.changes:
-                    edits.append(_done(edit, place.folder, arguments))
-            except LoratuiError as error:
-                print(f"not set right: {error}", file=sys.stderr)
+        with told_if_interrupted(place.folder):
+            edits += _fixed(place, arguments)
     return edits
 
 
@@ -63,6 +58,18 @@ def codes_to_fix(path: Path, codes: Collection[str], arguments: Arguments) -> se
                 if fix(pictures, place.told).changes:
                     fixable |= {code for code, each in wanted.items() if each is fix}
     return fixable
+
+
+def _fixed(place: _Place, arguments: Arguments) -> list[dict[str, Any]]:
+    edits = []
+    for fix in dict.fromkeys(FIXES.values()):
+        try:
+            edit = fix(place.look(), place.told)
+            if edit.changes:
+                edits.append(_done(edit, place.folder, arguments))
+        except LoratuiError as error:
+            print(f"not set right: {error}", file=sys.stderr)
+    return edits
 
 
 def _done(edit: Edit, folder: Path, arguments: Arguments) -> dict[str, Any]:
