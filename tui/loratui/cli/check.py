@@ -12,7 +12,7 @@ from loratui.cli.crops import check_crops_file, show_crops
 from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.picture_progress import picture_progress
-from loratui.cli.verdict import Mendable, mendable_in, verdict
+from loratui.cli.verdict import Mendable, judged, verdict
 from loratui.preflight.bucket_table import BucketRow, bucket_table
 from loratui.sessions.checking import Checked, DatasetRefusedError, check_config, check_folder
 from loratui_protocol.buckets import Placement
@@ -75,12 +75,12 @@ def check(arguments: Arguments) -> int:
             found, checked = _of_path(error.findings, path), None
         except LoratuiError as error:
             found, checked = [_as_finding(error, path)], None
+        found, fixable = judged(path, found, arguments)
         findings += found
+        mendable += fixable
         if checked is not None:
             plan_of_last, rows_of_last = checked.plan, bucket_table(checked.plan, checked.pictures)
             cropped += zip(checked.pictures, checked.plan.placements, strict=True)
-        if not arguments.json:
-            mendable += mendable_in(path, found, arguments)
     failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
         document: dict[str, Any] = {

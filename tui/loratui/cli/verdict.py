@@ -1,8 +1,8 @@
 """The last line of ``check``: what it comes to, and how much of it the same call with ``--fix`` would set right."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loratui.cli.arguments import Arguments
@@ -23,13 +23,18 @@ class Mendable:
         return Mendable(in_configs=self.in_configs + other.in_configs, in_folders=self.in_folders + other.in_folders)
 
 
-def mendable_in(path: Path, findings: Collection[Finding], arguments: Arguments) -> Mendable:
-    """Return what ``--fix`` would do about one path, told what this call is told; nothing is changed."""
+def judged(path: Path, findings: Sequence[Finding], arguments: Arguments) -> tuple[list[Finding], Mendable]:
+    """Return the findings of a path, as fixable those that this call with ``--fix`` would set right, and their number.
+
+    Nothing is changed.
+    """
     found = None if path.is_dir() else mendable(path)
-    fixed = codes_to_fix(path, {each.code for each in findings}, arguments)
-    return Mendable(
-        in_configs=len(found.findings) if found else 0, in_folders=sum(each.code in fixed for each in findings)
-    )
+    of_config = {(each.code, each.what) for each in found.findings} if found else set()
+    of_folders = codes_to_fix(path, {each.code for each in findings}, arguments)
+    told = [replace(each, fixable=each.code in of_folders or (each.code, each.what) in of_config) for each in findings]
+    in_folders = sum(each.code in of_folders for each in told)
+    # Of a config that is refused several may be told as one.
+    return told, Mendable(in_configs=len(found.findings) if found else 0, in_folders=in_folders)
 
 
 def verdict(findings: Sequence[Finding], mendable: Mendable, arguments: Arguments) -> str:
