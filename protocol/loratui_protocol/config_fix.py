@@ -8,8 +8,9 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import (
@@ -89,8 +90,13 @@ def _mended_in_part(partial: Partial, base: Path) -> Mended | None:
     except (ValueError, ConfigError):
         return None
     fixable = tuple(each for each in (*partial.findings, *mendable(partial)) if each.fixable)
-    is_right = again.values == partial.values and len(again.problems) == len(problems)
+    is_right = _effective(again) == _effective(partial) and len(again.problems) == len(problems)
     return Mended(before=partial.text, text=text, findings=fixable) if fixable and is_right else None
+
+
+def _effective(partial: Partial) -> dict[str, Any]:
+    """Return the values with those that are added where they are left out."""
+    return {field.name: field.default for field in fields(TrainingConfig)} | partial.values
 
 
 def without_secrets(line: str) -> str:

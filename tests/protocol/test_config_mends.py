@@ -77,6 +77,11 @@ def test_where_it_could_be_something_else_nothing_is_guessed(tmp_path, text):
 
 
 def test_what_is_not_certain_is_left_and_the_rest_mended(tmp_path):
+    path = tmp_path / "y.toml"
+    path.write_text(f"{NEEDED}bogus = 3".replace("network_module", "# network_module"), "utf-8")
+    alone = mended(path)
+    assert alone is not None
+    assert 'network_module = "networks.lora"  # sd-scripts stops without it' in alone.text
     assert new_lines(tmp_path, 'netwrok_dim = 16\nbogus = 3\nbatch_size = 2\nseed = "x"') == [
         "network_dim = 16  # was netwrok_dim",
         "train_batch_size = 2  # was batch_size",
