@@ -121,7 +121,7 @@ def _partial(foreign: Foreign, base: Path) -> Partial:
         findings=(*foreign.findings, *reading.findings, *listed.findings),
         problems=(*reading.problems, *listed.problems),
         text=foreign.text,
-        corrections=tuple(reading.corrections),
+        corrections=(*reading.corrections, *listed.corrections),
         claims_sdxl=reading.claims_sdxl,
     )
 

@@ -23,7 +23,7 @@ from loratui_protocol.config_file import (
     read_partial,
     to_toml,
 )
-from loratui_protocol.config_told import Correction
+from loratui_protocol.config_told import Correction, place_in_datasets
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
@@ -52,7 +52,28 @@ class _Statement:
 
     lines: list[str]
     key: str = ""
-    """Empty where it sets none, or one that is part of a dataset."""
+    """Empty where it sets none; of a dataset as ``place_in_datasets`` says."""
+
+
+class _Datasets:
+    """Knows in which dataset a line stands, by the headers before it."""
+
+    def __init__(self) -> None:
+        self.place = ""
+        self._number = self._inner = 0
+
+    def enter(self, header: dict[str, Any]) -> None:
+        match header:
+            case {"general": {}}:
+                self.place = "[general]"
+            case {"datasets": [*_]}:
+                self._number, self._inner = self._number + 1, 0
+                self.place = f"dataset {self._number}"
+            case {"datasets": {"subsets": [*_]}}:
+                self._inner += 1
+                self.place = f"dataset {self._number}, subset {self._inner}"
+            case _:
+                self.place = ""
 
 
 def fixed_text(loaded: Loaded, base: Path) -> str:
@@ -161,7 +182,7 @@ def _edited(text: str, corrections: Iterable[Correction]) -> str:
 def _statements(text: str) -> Iterator[_Statement]:
     """Yield what the lines say, in order: a statement ends at the first line after which it can be read."""
     lines, start, is_flat = text.split("\n"), 0, True
-    has_datasets = "datasets" in tomllib.loads(text)
+    has_datasets, of_datasets = "datasets" in tomllib.loads(text), _Datasets()
     while start < len(lines):
         end = start + 1
         while not _is_whole(lines[start:end]):
@@ -172,9 +193,11 @@ def _statements(text: str) -> Iterator[_Statement]:
         first = statement.lines[0]
         if first.lstrip().startswith("["):
             table = tomllib.loads(first)
-            is_flat = all(not content for content in table.values()) and not (has_datasets and "general" in table)
-        elif is_flat and (found := _KEY.match(first)):
-            statement.key = next(name for name in found.groups() if name is not None)
+            of_datasets.enter(table if has_datasets else {})
+            is_flat = all(not content for content in table.values()) and not of_datasets.place
+        elif (is_flat or of_datasets.place) and (found := _KEY.match(first)):
+            key = next(name for name in found.groups() if name is not None)
+            statement.key = place_in_datasets(of_datasets.place, key) if of_datasets.place else key
         yield statement
         start = end
 

@@ -103,3 +103,32 @@ def test_what_no_line_can_say_is_written_whole(tmp_path):
     assert found.text.startswith("# netwrok_dim")
     assert parse_config(found.text, tmp_path).config.network_dim == 16
     assert isinstance(parse_config(found.text, tmp_path).config, TrainingConfig)
+
+
+def test_datasets_in_the_config_are_mended_each_where_it_stands(tmp_path):
+    settings = NEEDED.replace('train_data_dir = "data"\n', "")
+    (tmp_path / "x.toml").write_text(
+        f"{settings}[general]\nkeep_tokns = 1\n[[datasets]]\nbatch_size = 2\n[[datasets.subsets]]\nimage_dir = 'a'\n"
+        "num_repeats = 3\n[[datasets]]\nresolution = '512x768'\nbatch_szie = '4'\n[[datasets.subsets]]\n"
+        "image_dir = 'b'\nnum_repeats = 1\n[[datasets.subsets]]\nimage_dir = 'c'\nnum_repeats = '5'  # often\n",
+        "utf-8",
+    )
+    found = mended(tmp_path / "x.toml")
+    assert found is not None
+    assert [line for line in found.text.split("\n") if line not in found.before.split("\n")] == [
+        "keep_tokens = 1  # was keep_tokns",
+        'resolution = [512, 768]  # was "512x768"; sd-scripts stops at text here',
+        'batch_size = 4  # was batch_szie; was "4"',
+        'num_repeats = 5  # was "5"  # often',
+    ]
+    config = parse_config(found.text, tmp_path).config
+    assert [subset.num_repeats for each in config.datasets for subset in each.subsets] == [3, 1, 5]
+
+
+def test_a_dataset_config_of_its_own_is_not_mended_from_here(tmp_path):
+    (tmp_path / "sets.toml").write_text(
+        "[[datasets]]\nresolution = '512,512'\n[[datasets.subsets]]\nimage_dir = 'a'\nflip_ag = true\n",
+        "utf-8",
+    )
+    (tmp_path / "x.toml").write_text(NEEDED.replace('train_data_dir = "data"', 'dataset_config = "sets.toml"'), "utf-8")
+    assert mended(tmp_path / "x.toml") is None
