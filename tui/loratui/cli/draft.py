@@ -12,7 +12,7 @@ from loratui.captioning.captioner import KINDS, Captioner, Kind, check_installed
 from loratui.captioning.download import Hub
 from loratui.cli.arguments import Arguments
 from loratui.cli.editing import undo_command
-from loratui.cli.leaving import tell
+from loratui.cli.leaving import interrupted_at_rest, tell
 from loratui.cli.limits import agrees
 from loratui.domain import formatting
 from loratui.sessions.drafting import Outcome, persons_caption, pictures_of, replace_captions
@@ -50,9 +50,10 @@ def draft(arguments: Arguments, captioner_name: str) -> int:
         drafted = sum(each.path is not None and not each.replaces for each in outcomes)
         tell(f"interrupted: {drafted} captions were drafted, and stay as drafts; none of yours was touched")
         raise
-    # Until here an interruption costs nobody a caption.
-    if replace_captions(arguments.folder, outcomes, captioner.name):
-        print(f"to take back what was of yours: {undo_command(arguments.folder)}", file=sys.stderr)
+    # Until here an interruption costs nobody a caption, and from here on it waits.
+    with interrupted_at_rest():
+        if replace_captions(arguments.folder, outcomes, captioner.name):
+            print(f"to take back what was of yours: {undo_command(arguments.folder)}", file=sys.stderr)
     return _sum_up(arguments, outcomes)
 
 
