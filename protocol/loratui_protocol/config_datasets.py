@@ -8,9 +8,11 @@ from typing import Any
 
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS
+from loratui_protocol.config_mends import misspelt
 from loratui_protocol.config_paths import is_elsewhere
 from loratui_protocol.config_reading import TYPES, Reading
-from loratui_protocol.config_told import Problem
+from loratui_protocol.config_told import Correction, Problem, place_in_datasets
+from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
 from loratui_protocol.subsets import DATASET_KEYS, SUBSET_KEYS, DatasetConfig, Subset
@@ -22,6 +24,7 @@ _FOR_ALL = ("num_repeats", "class_tokens")
 _MAX_SHOWN_CHARS = 200
 _WRITTEN = {"batch_size": "train_batch_size"}
 """Keys that have another name in a training config."""
+_NAMES = {key: written for written, key in _WRITTEN.items()}
 
 
 @dataclass(slots=True)
@@ -31,8 +34,11 @@ class ReadDatasets:
     datasets: tuple[DatasetConfig, ...] = ()
     are_listed: bool = False
     """Also where they are refused."""
+    are_here: bool = False
+    """In the config itself, where they can be set right."""
     findings: list[Finding] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
 
 
 def read_datasets(tables: dict[str, Any], text: str, base: Path) -> ReadDatasets:
@@ -44,6 +50,7 @@ def read_datasets(tables: dict[str, Any], text: str, base: Path) -> ReadDatasets
     name = _take_out(tables, "dataset_config")
     if name is None or name == "":
         if "datasets" in tables:
+            read.are_here = True
             _read(read, {"general": tables.pop("general", {}), "datasets": tables.pop("datasets")}, text, base)
         return read
     read.are_listed = True
@@ -146,15 +153,23 @@ class _Table(Reading):
         self.types = {**TYPES, **_OWN}
         self.findings = read.findings
         self.problems = read.problems
+        self.corrections = read.corrections
         self._place = place
+        self._is_here = read.are_here
 
     def take(self, table: Any) -> dict[str, Any]:
         """Return the values of the table that are right; findings and problems go to the datasets'."""
         if not isinstance(table, dict):
             self._refuse("config.type", f"{self._place} is no table", _EXAMPLE)
             return {}
+        meant = self._misspelt_here(list(table))
         for written, value in table.items():
-            key = _WRITTEN.get(str(written), str(written))
+            named = meant.get(written, str(written))
+            key = _WRITTEN.get(named, named)
+            if self._is_here:
+                self.places[key] = (place_in_datasets(self._place, written), 0)
+            if written in meant:
+                self._read_as(key, written, value)
             if value == "" and key in self.keys and type(None) in self.types[key]:
                 # Unset, whatever is set further out.
                 self.values[key] = None
@@ -175,16 +190,33 @@ class _Table(Reading):
             fix = f"did you mean {close[0]}?" if close else "remove it, or see docs/config.md for the keys there are"
         self._refuse("config.unknown_key", f"{key}{self._where(key)} is no key there", fix)
 
+    def _misspelt_here(self, names: list[str]) -> dict[str, str]:
+        known = {*KEYS, *_OWN, *_WRITTEN, *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY}
+        return misspelt(names, known, {*self.keys, *_WRITTEN} - {_WRITTEN.get(each, each) for each in names})
+
+    def _refuse_unknown(self, key: str, meant: str, *, fixable: bool = False) -> None:
+        named = _NAMES.get(meant, meant)
+        self._refuse(
+            "config.unknown_key", f"{key}{self._where(key)} is no key there", f"did you mean {named}?", fixable=fixable
+        )
+
+    def _correct(self, key: str, line: str, why: str) -> bool:
+        is_named_here = key in _NAMES and line.startswith(f"{key} =")
+        return super()._correct(key, f"{_NAMES[key]}{line.removeprefix(key)}" if is_named_here else line, why)
+
     def _where(self, key: str) -> str:  # noqa: ARG002 - a table of its own needs no line
         return f" in {self._place}"
 
     def _read_resolution(self, value: Any) -> tuple[int, int] | None:
         if type(value) is int:
             return value, value
-        if isinstance(value, str):
+        sides = super()._read_resolution(value)
+        if isinstance(value, str) and sides is not None:
+            line = f"resolution = {toml_value(sides)}"
             self._warn(
                 "config.resolution_form",
                 f"resolution in {self._place} is text",
-                "write a number or [512, 512]: sd-scripts stops at text in a dataset config",
+                f"write {line}: sd-scripts stops at text in a dataset config",
+                fixable=self._correct("resolution", line, "sd-scripts stops at text here"),
             )
-        return super()._read_resolution(value)
+        return sides

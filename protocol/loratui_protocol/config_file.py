@@ -5,7 +5,7 @@ quotes) is an error here, and what it swallows with a meaning that is certain is
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Loaded:
     """Whether the file says that the base model is an SDXL one; None: it doesn't say."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
     """What a file says that may not be enough to train."""
 
@@ -47,6 +47,10 @@ class Partial:
     """By our keys, all of the right types."""
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
+    text: str
+    corrections: tuple[Correction, ...]
+    """As in ``Loaded``."""
+    claims_sdxl: bool | None = None
 
 
 def read_config(path: Path) -> Loaded:
@@ -55,12 +59,12 @@ def read_config(path: Path) -> Loaded:
     Raises:
         ConfigError: the file can't be read, or what it says can't be trained; every problem is named at once.
     """
-    return _loaded(tables(path), path.resolve().parent)
+    return _whole(read_partial(path))
 
 
 def parse_config(text: str, base: Path) -> Loaded:
     """Return the config in ``text``, which is TOML; paths count from ``base``. Errors as in ``read_config``."""
-    return _loaded(of_toml(parse_toml(text), text), base)
+    return _whole(parse_partial(text, base))
 
 
 def read_partial(path: Path) -> Partial:
@@ -69,23 +73,55 @@ def read_partial(path: Path) -> Partial:
     Raises:
         ConfigError: the file can't be read, or is no config.
     """
-    foreign = tables(path)
-    reading, listed = _reading(foreign, path.resolve().parent)
-    values = {**reading.values, "datasets": listed.datasets}
-    findings = (*foreign.findings, *reading.findings, *listed.findings)
-    return Partial(foreign.kind, values, findings, (*reading.problems, *listed.problems))
+    return _partial(tables(path), path.resolve().parent)
 
 
-def _loaded(foreign: Foreign, base: Path) -> Loaded:
-    reading, listed = _reading(foreign, base)
-    if problems := [*reading.problems, *listed.problems]:
-        raise _refusal(problems)
-    config = TrainingConfig(**reading.values, datasets=listed.datasets)
+def parse_partial(text: str, base: Path) -> Partial:
+    """Return what ``text`` says, which is TOML; errors as in ``read_partial``."""
+    return _partial(of_toml(parse_toml(text), text), base)
+
+
+def once_mended(partial: Partial) -> Loaded:
+    """Return the config that a file is once its fixable problems are set right; these are among the findings.
+
+    Raises:
+        ConfigError: there are others.
+    """
+    rest = tuple(each for each in partial.problems if not each.fixable)
+    return _whole(replace(partial, findings=(*partial.findings, *mendable(partial)), problems=rest))
+
+
+def mendable(partial: Partial) -> tuple[Finding, ...]:
+    """Return the problems of a file that are fixable."""
+    return tuple(
+        Finding(code=each.code, severity="error", what=each.what, fix=each.fix, fixable=True)
+        for each in partial.problems
+        if each.fixable
+    )
+
+
+def _whole(partial: Partial) -> Loaded:
+    if partial.problems:
+        raise _refusal(list(partial.problems))
+    config = TrainingConfig(**partial.values)
     return Loaded(
         config=config,
-        findings=(*foreign.findings, *reading.findings, *listed.findings, *advice(config)),
+        findings=(*partial.findings, *advice(config)),
+        text=partial.text,
+        corrections=partial.corrections,
+        claims_sdxl=partial.claims_sdxl,
+    )
+
+
+def _partial(foreign: Foreign, base: Path) -> Partial:
+    reading, listed = _reading(foreign, base)
+    return Partial(
+        kind=foreign.kind,
+        values={**reading.values, "datasets": listed.datasets},
+        findings=(*foreign.findings, *reading.findings, *listed.findings),
+        problems=(*reading.problems, *listed.problems),
         text=foreign.text,
-        corrections=tuple(reading.corrections),
+        corrections=(*reading.corrections, *listed.corrections),
         claims_sdxl=reading.claims_sdxl,
     )
 
@@ -117,4 +153,14 @@ def _refusal(problems: list[Problem]) -> ConfigError:
     )
 
 
-__all__ = ["Loaded", "Partial", "parse_config", "read_config", "read_partial", "to_toml"]
+__all__ = [
+    "Loaded",
+    "Partial",
+    "mendable",
+    "once_mended",
+    "parse_config",
+    "parse_partial",
+    "read_config",
+    "read_partial",
+    "to_toml",
+]

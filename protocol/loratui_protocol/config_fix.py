@@ -1,20 +1,31 @@
 """Writes a config anew as it was read: line by line, so that order, sections and a person's own comments stay.
 
-Nothing that is trained changes by it. What can't be corrected by lines (inline tables, dotted keys, another format) is
-written whole, as our own file.
+Nothing that is trained changes by it; what is refused is mended as far as it is certain what was meant. What can't be
+corrected by lines (inline tables, dotted keys, another format) is written whole, as our own file.
 """
 
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import Loaded, parse_config, to_toml
-from loratui_protocol.config_told import Correction
+from loratui_protocol.config_file import (
+    Loaded,
+    Partial,
+    mendable,
+    once_mended,
+    parse_config,
+    parse_partial,
+    read_partial,
+    to_toml,
+)
+from loratui_protocol.config_told import Correction, place_in_datasets
 from loratui_protocol.errors import ConfigError
+from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
 
 _KEY = re.compile(r"""\s*(?:"([^"\\]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*=""")
@@ -25,13 +36,44 @@ SECRETS = ("wandb_api_key", "huggingface_token")
 _SECRET = re.compile(rf"""^(.*?["']?\b({"|".join(SECRETS)}|api_key|password)["']?(?:\s*[=:]|\s)).*""")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """A file as it is to be written."""
+
+    before: str
+    text: str
+    findings: tuple[Finding, ...]
+    """What is set right in it."""
+
+
 @dataclass(slots=True)
 class _Statement:
     """A key and its value, a header, a comment or a blank, with all its lines."""
 
     lines: list[str]
     key: str = ""
-    """Empty where it sets none, or one that is part of a dataset."""
+    """Empty where it sets none; of a dataset as ``place_in_datasets`` says."""
+
+
+class _Datasets:
+    """Knows in which dataset a line stands, by the headers before it."""
+
+    def __init__(self) -> None:
+        self.place = ""
+        self._number = self._inner = 0
+
+    def enter(self, header: dict[str, Any]) -> None:
+        match header:
+            case {"general": {}}:
+                self.place = "[general]"
+            case {"datasets": [*_]}:
+                self._number, self._inner = self._number + 1, 0
+                self.place = f"dataset {self._number}"
+            case {"datasets": {"subsets": [*_]}}:
+                self._inner += 1
+                self.place = f"dataset {self._number}, subset {self._inner}"
+            case _:
+                self.place = ""
 
 
 def fixed_text(loaded: Loaded, base: Path) -> str:
@@ -43,6 +85,39 @@ def fixed_text(loaded: Loaded, base: Path) -> str:
         return text if _is_right(text, loaded, base) else _rewritten(loaded)
     except ValueError:
         return _rewritten(loaded)
+
+
+def mended(path: Path) -> Mended | None:
+    """Return how a file is to be written, with all that is fixable in it set right; None where nothing is, or can be.
+
+    Raises:
+        ConfigError: it can't be read at all.
+    """
+    partial, base = read_partial(path), path.resolve().parent
+    try:
+        loaded = once_mended(partial)
+    except ConfigError:
+        return _mended_in_part(partial, base)
+    findings = tuple(each for each in loaded.findings if each.fixable)
+    return Mended(before=loaded.text, text=fixed_text(loaded, base), findings=findings) if findings else None
+
+
+def _mended_in_part(partial: Partial, base: Path) -> Mended | None:
+    """Set right what is fixable in a file that is refused for something else, too; only line by line."""
+    problems = [each for each in partial.problems if not each.fixable]
+    try:
+        text = _edited(partial.text, partial.corrections)
+        again = parse_partial(text, base)
+    except (ValueError, ConfigError):
+        return None
+    fixable = tuple(each for each in (*partial.findings, *mendable(partial)) if each.fixable)
+    is_right = _effective(again) == _effective(partial) and len(again.problems) == len(problems)
+    return Mended(before=partial.text, text=text, findings=fixable) if fixable and is_right else None
+
+
+def _effective(partial: Partial) -> dict[str, Any]:
+    """Return the values with those that are added where they are left out."""
+    return {field.name: field.default for field in fields(TrainingConfig)} | partial.values
 
 
 def without_secrets(line: str) -> str:
@@ -107,7 +182,7 @@ def _edited(text: str, corrections: Iterable[Correction]) -> str:
 def _statements(text: str) -> Iterator[_Statement]:
     """Yield what the lines say, in order: a statement ends at the first line after which it can be read."""
     lines, start, is_flat = text.split("\n"), 0, True
-    has_datasets = "datasets" in tomllib.loads(text)
+    has_datasets, of_datasets = "datasets" in tomllib.loads(text), _Datasets()
     while start < len(lines):
         end = start + 1
         while not _is_whole(lines[start:end]):
@@ -118,9 +193,11 @@ def _statements(text: str) -> Iterator[_Statement]:
         first = statement.lines[0]
         if first.lstrip().startswith("["):
             table = tomllib.loads(first)
-            is_flat = all(not content for content in table.values()) and not (has_datasets and "general" in table)
-        elif is_flat and (found := _KEY.match(first)):
-            statement.key = next(name for name in found.groups() if name is not None)
+            of_datasets.enter(table if has_datasets else {})
+            is_flat = all(not content for content in table.values()) and not of_datasets.place
+        elif (is_flat or of_datasets.place) and (found := _KEY.match(first)):
+            key = next(name for name in found.groups() if name is not None)
+            statement.key = place_in_datasets(of_datasets.place, key) if of_datasets.place else key
         yield statement
         start = end
 

@@ -14,16 +14,15 @@ from typing import Any
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_checks import BLOCKS, NETWORK_ARGS
+from loratui_protocol.config_mends import SIZE, WANTED, Mends, all_names, right_name
 from loratui_protocol.config_paths import Paths, absolute
 from loratui_protocol.config_told import as_written
-from loratui_protocol.config_traps import Traps
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.harmless import MAX_INT
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
 
 _MAX_SHOWN_CHARS = 40
-_WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
 
 
 def _field_types() -> dict[str, tuple[type, ...]]:
@@ -37,7 +36,7 @@ def _field_types() -> dict[str, tuple[type, ...]]:
 TYPES = _field_types()
 
 
-class Reading(Traps, Paths):
+class Reading(Mends, Paths):
     """Turns the tables of one file into values, findings and problems."""
 
     keys: tuple[str, ...] = tuple(key for key in KEYS if key != "datasets")
@@ -50,9 +49,9 @@ class Reading(Traps, Paths):
 
     def read(self, tables: dict[str, Any], *, has_datasets: bool = False) -> None:
         """Fill ``values``, ``findings`` and ``problems`` from what ``tomllib`` has parsed, but for the datasets."""
-        flat = self._flatten(tables)
-        if self._is_no_config(flat):
+        if self._is_no_config(all_names(tables)):
             return
+        flat = self._flatten(tables)
         for key, value in self._settle(flat, has_datasets=has_datasets).items():
             self._take(key, value)
         wanted = (("pretrained_model_name_or_path", "builtin:tiny"), ("train_data_dir", "dataset"))
@@ -67,9 +66,10 @@ class Reading(Traps, Paths):
         """Return keys under their right names, once each; the last of several wins, as in sd-scripts."""
         flat: dict[str, Any] = {}
         seen: Counter[str] = Counter()
+        meant = self._misspelt(all_names(tables))
         for name, content in tables.items():
             for written, value in content.items() if isinstance(content, dict) else ((name, content),):
-                key = kohya.CERTAIN.get(written) or kohya.SAME.get(written, written)
+                key = meant.get(written) or right_name(written)
                 place = (written, seen[written])
                 seen[written] += 1
                 if key in flat:
@@ -87,6 +87,8 @@ class Reading(Traps, Paths):
                         f"write {key}: {kohya.MISNAMED[written]}",
                         fixable=self._correct(key, f"{key} = {toml_value(value)}", f"was {written}"),
                     )
+                if written in meant:
+                    self._read_as(key, written, value)
                 flat[key] = value
         return flat
 
@@ -112,17 +114,11 @@ class Reading(Traps, Paths):
         elif isinstance(value, str) and "\0" in value:
             self._refuse("config.value", f"{key}{self._where(key)} holds a NUL character", f"write {key} without it")
         else:
+            value = self._meant(key, value)
             reader = getattr(self, f"_read_{key}", None)
             read = reader(value) if reader else self._scalar(key, value)
             if read is not None:
                 self.values[key] = self._path(key, read)
-
-    def _unknown(self, key: str) -> None:
-        known = (*self.keys, "dataset_config", *kohya.WITHOUT_EFFECT, *kohya.UNSUPPORTED, *kohya.LIKELY)
-        close = difflib.get_close_matches(key[:_MAX_SHOWN_CHARS].lower(), known, n=1, cutoff=0.6)
-        meant = kohya.LIKELY.get(close[0], close[0]) if close else ""
-        fix = f"did you mean {meant}?" if meant else "remove it, or see docs/config.md for the keys there are"
-        self._refuse("config.unknown_key", f"{key}{self._where(key)} is no key of a training config", fix)
 
     # --- values -------------------------------------------------------------------------------------------------------
 
@@ -146,8 +142,8 @@ class Reading(Traps, Paths):
                 fixable=self._correct(key, f"{key} = {toml_value(bool(value))}", f"was {value}"),
             )
             return bool(value)
-        wanted = next(cls for cls in accepted if cls in _WANTED)
-        self._wrong_type(key, value, _WANTED[wanted], as_written(value, wanted))
+        wanted = next(cls for cls in accepted if cls in WANTED)
+        self._wrong_type(key, value, WANTED[wanted], as_written(value, wanted))
         return None
 
     def _read_resolution(self, value: Any) -> tuple[int, int] | None:
@@ -174,7 +170,7 @@ class Reading(Traps, Paths):
             and all(type(side) is int and abs(side) < MAX_INT for side in sides)
         ):
             return sides[0], sides[-1]
-        self._wrong_type("resolution", value, 'a width and a height, as "512,512" or [512, 512]', "[512, 512]")
+        self._wrong_type("resolution", value, SIZE, "[512, 512]")
         return None
 
     def _read_optimizer_type(self, value: Any) -> str | None:

@@ -18,6 +18,8 @@ class Problem:
     code: str
     what: str
     fix: str
+    fixable: bool = False
+    """Whether it is certain what is meant; what was read is that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Correction:
     """How a file is to be written for what it was read as; nothing that is trained changes by it."""
 
     key: str
-    """As it is written there."""
+    """As it is written there; of a dataset as ``place_in_datasets`` says."""
     occurrence: int
     """Which one it is of those with that key, from 0, in the order of the file."""
     line: str
@@ -74,13 +76,17 @@ class Told:
         self.corrections.append(Correction(*self.places[key], line, why))
         return True
 
-    def _refuse(self, code: str, what: str, fix: str) -> None:
-        self.problems.append(Problem(code, what, fix))
+    def _refuse(self, code: str, what: str, fix: str, *, fixable: bool = False) -> None:
+        self.problems.append(Problem(code, what, fix, fixable))
 
-    def _wrong_type(self, key: str, value: Any, wanted: str, example: str) -> None:
-        self._refuse(
-            "config.type", f"{key}{self._where(key)} is {shown(value)}; {wanted} is wanted", f"write {key} = {example}"
-        )
+    def _wrong_type(self, key: str, value: Any, wanted: str, example: str, *, fixable: bool = False) -> None:
+        what = f"{key}{self._where(key)} is {shown(value)}; {wanted} is wanted"
+        self._refuse("config.type", what, f"write {key} = {example}", fixable=fixable)
+
+
+def place_in_datasets(place: str, key: str) -> str:
+    """Return what a key is called in ``Correction`` that stands in [general], a dataset or a subset."""
+    return f"{place}: {key}"
 
 
 def shown(value: Any) -> str:

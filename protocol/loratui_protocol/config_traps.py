@@ -1,6 +1,6 @@
 """What people write into files for sd-scripts, and what sd-scripts makes of it without a word: set right, and told."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from loratui_protocol import kohya
@@ -26,12 +26,13 @@ class Traps(Told):
     claims_sdxl: bool | None = None
     """Whether the file says that the base model is an SDXL one; None: it doesn't say."""
 
-    def _is_no_config(self, flat: Mapping[str, Any]) -> bool:
+    def _is_no_config(self, names: Iterable[str]) -> bool:
         """Refuse a file that is about something else, as one instead of key by key; return whether it is."""
-        if not flat or any(str(key).lower() in _KNOWN for key in flat):
+        keys = list(dict.fromkeys(names))
+        if not keys or any(str(key).lower() in _KNOWN for key in keys):
             return False
-        first = ", ".join(str(key)[:40] for key in list(flat)[:_SHOWN])
-        what = f"this is no training config: none of its {len(flat)} keys is one (first: {first})"
+        first = ", ".join(str(key)[:40] for key in keys[:_SHOWN])
+        what = f"this is no training config: none of its {len(keys)} keys is one (first: {first})"
         self._refuse("config.not_a_config", what, "give a training_config.toml; docs/config.md has the keys there are")
         return True
 

@@ -253,7 +253,7 @@ def test_a_key_like_no_other_says_where_the_keys_are() -> None:
         ("learning_rate = nan", "write learning_rate = 0.0001"),
         ("learning_rate = true", "write learning_rate = 0.0001"),
         ("resolution = 512.5", "write resolution = [512, 512]"),
-        ('resolution = "512x512"', "write resolution = [512, 512]"),
+        ('resolution = "512x512"', 'write resolution = "512,512"'),
         ("resolution = [1, 2, 3]", "write resolution = [512, 512]"),
         ("sample_prompts = [1]", 'write sample_prompts = ["a cat"]'),
         ("seed = 2026-11-24", "write seed = 16"),

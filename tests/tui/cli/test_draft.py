@@ -128,6 +128,7 @@ def test_an_interruption_leaves_whole_captions_alone(cli: LocalCli, pictures: Pa
     assert command.finish() == 130
     written = list(pictures.glob("*.txt"))
     assert 0 < len(written) < 403
+    assert command.said("captions were drafted, and stay as drafts; none of yours was touched")
     assert all(path.read_text("utf-8").endswith("\n") for path in written)
     assert set(unreviewed(pictures)) == {path.name for path in written}
     assert {path.suffix for path in pictures.iterdir()} == {".png", ".txt", Path(FILE_NAME).suffix}

@@ -1,6 +1,7 @@
 """``check --fix`` and ``convert`` write new files, and never over anything."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -53,13 +54,69 @@ def test_fix_takes_the_next_free_name(config: Path):
     assert read_config(config.with_name("training_config.fixed-2.toml")).config == read_config(config).config
 
 
+def test_fix_writes_the_same_file_once(config: Path, capsys: pytest.CaptureFixture[str]):
+    main(["check", str(config), "--fix"])
+    capsys.readouterr()
+    assert main(["check", str(config), "--fix"]) == 0
+    said = capsys.readouterr().out
+    assert "training_config.fixed.toml is just that already: nothing was written" in said
+    assert [path.name for path in config.parent.glob("*.fixed*")] == ["training_config.fixed.toml"]
+    config.write_text(config.read_text("utf-8") + "seed = 5\n", "utf-8")
+    for _ in range(2):
+        main(["check", str(config), "--fix"])
+    assert len(list(config.parent.glob("*.fixed*"))) == 2
+
+
+def test_a_dry_run_writes_no_file(config: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["check", str(config), "--fix", "--dry-run"]) == 0
+    assert "training_config.fixed.toml would be written" in capsys.readouterr().out
+    assert list(config.parent.glob("*.fixed*")) == []
+
+
+def test_a_misspelt_config_is_mended_and_judged_as_it_is_then(config: Path, capsys: pytest.CaptureFixture[str]):
+    text = config.read_text("utf-8").replace("network_dim", "netwrok_dim")
+    config.write_text(text.replace("max_train_epochs = 10", 'max_train_epochs = "10"'), "utf-8")
+    assert main(["check", str(config)]) == 1
+    before = capsys.readouterr().out.splitlines()[-1]
+    assert before.startswith("this can't be trained (1 error); ")
+    assert main(["check", str(config), "--fix"]) == 0
+    said = capsys.readouterr().out
+    assert "error: [config.unknown_key] netwrok_dim (line " in said
+    assert re.search(r"^\+network_dim = \d+  # was netwrok_dim", said, re.MULTILINE)
+    assert said.splitlines()[-1].startswith("no errors")
+    assert "--fix" not in said.splitlines()[-1]
+
+
+def test_the_verdict_counts_what_this_very_call_would_mend(config: Path, capsys: pytest.CaptureFixture[str]):
+    main(["check", str(config), "--fix"])
+    fixed = str(config.with_name("training_config.fixed.toml"))
+    folder = config.parent / "training_data" / "1_cat"
+    (folder / "0.txt").unlink()
+    capsys.readouterr()
+
+    def last_line(*words: str) -> str:
+        main(["check", *words])
+        return capsys.readouterr().out.splitlines()[-1]
+
+    assert "set right" not in last_line(fixed), "of a caption that is nowhere"
+    (folder / "1.txt").rename(folder / "1.png.txt")
+    assert "; 1 of what was found --fix --yes can set right" in last_line(fixed)
+    assert "; 1 of what was found --fix can set right" in last_line(fixed, "--yes")
+    assert "set right" not in last_line(fixed, "--fix", "--yes")
+    flat = str(folder.rename(config.parent / "cats"))
+    assert "set right" not in last_line(flat), "nobody said how often each is shown"
+    assert "; 1 of what was found --fix can set right" in last_line(flat, "--repeats", "3", "--yes")
+
+
 def test_fix_in_one_json_document(config: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["check", str(config), "--fix", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["fixed"] == [str(config.with_name("training_config.fixed.toml"))]
     assert "+train_batch_size = 2" in document["diff"]
-    fixable = {finding["code"] for finding in document["findings"] if finding["fixable"]}
-    assert {"config.kohya_name", "config.resolution_form", "config.network_module"} <= fixable
+    mended = {finding["code"] for finding in document["mended"]}
+    assert {"config.kohya_name", "config.resolution_form", "config.network_module"} <= mended
+    # What is found is what is left of the new file.
+    assert mended.isdisjoint({finding["code"] for finding in document["findings"]})
 
 
 def test_fix_keeps_the_ends_of_lines_and_shows_no_secret(config: Path, capsys: pytest.CaptureFixture[str]):

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from loratui.cli.arguments import Arguments
-from loratui.cli.editing import carry_out, edit_fields, is_somebody_there, show, undo_command
+from loratui.cli.editing import carry_out, edit_fields, is_somebody_there, show, told_if_interrupted, undo_command
+from loratui.cli.leaving import interrupted_at_rest
 from loratui.preflight.caption_edits import Wishes, caption_edit, review_edit
 from loratui.preflight.captioned import Captioned, captioned_pictures
 from loratui.preflight.changes import Edit
 from loratui.preflight.draft_marks import Draft, unreviewed
-from loratui.preflight.edits import undo
+from loratui.preflight.edits import Undone, undo
 from loratui.preflight.fixes import move_captions
 from loratui.preflight.undo_records import has_records
 from loratui_protocol.caption_files import MAX_CAPTION_BYTES
@@ -42,12 +43,17 @@ def caption(arguments: Arguments) -> int:
         )
     if arguments.undo:
         return _undo(arguments)
-    pictures = captioned_pictures(arguments.folder)
     if arguments.list_captions:
-        return _list(arguments, pictures.all)
+        return _list(arguments, captioned_pictures(arguments.folder).all)
+    with told_if_interrupted(arguments.folder):
+        return _edit(arguments, _wanted_edit(arguments, wishes))
+
+
+def _wanted_edit(arguments: Arguments, wishes: Wishes) -> Edit:
+    pictures = captioned_pictures(arguments.folder)
     if arguments.review:
-        return _edit(arguments, review_edit(pictures))
-    return _edit(arguments, move_captions(pictures) if arguments.move_captions else caption_edit(pictures, wishes))
+        return review_edit(pictures)
+    return move_captions(pictures) if arguments.move_captions else caption_edit(pictures, wishes)
 
 
 def _draft(arguments: Arguments, captioner_name: str, others: Wishes) -> int:
@@ -114,7 +120,11 @@ def _edit(arguments: Arguments, edit: Edit) -> int:
 
 
 def _undo(arguments: Arguments) -> int:
-    undone = undo(arguments.folder)
+    with interrupted_at_rest():
+        return _undone(arguments, undo(arguments.folder))
+
+
+def _undone(arguments: Arguments, undone: Undone | None) -> int:
     if undone is None:
         inside = [path for path in sorted(arguments.folder.iterdir()) if path.is_dir() and has_records(path)]
         raise UsageError(

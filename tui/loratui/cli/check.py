@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from loratui.cli.crops import check_crops_file, show_crops
 from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.picture_progress import picture_progress
+from loratui.cli.verdict import Mendable, judged, verdict
 from loratui.cli.wrapped import print_wrapped
 from loratui.preflight.bucket_table import BucketRow, bucket_table
 from loratui.sessions.checking import Checked, DatasetRefusedError, check_config, check_folder
@@ -69,8 +69,18 @@ def check(arguments: Arguments) -> int:
     if arguments.crops is not None:
         check_crops_file(arguments.crops)
     edits: list[dict[str, Any]] = []
-    for path in arguments.path:
-        edits += fix_dataset(path, arguments) if arguments.fix else ()
+    mendable = Mendable()
+    for given in arguments.path:
+        path = given
+        if arguments.fix:
+            if not given.is_dir() and (written := fix_config(given, dry_run=arguments.dry_run)):
+                fixed.append(written)
+                if not arguments.json:
+                    print_findings(written.findings, on_stdout=True)
+                    print(f"{written.diff}\n{written.told}", flush=True)
+                # What is judged is what lies there now.
+                path = written.path if written.is_there else given
+            edits += fix_dataset(path, arguments)
         try:
             found, checked = _check_path(path, arguments)
         except UsageError:
@@ -79,12 +89,12 @@ def check(arguments: Arguments) -> int:
             found, checked = _of_path(error.findings, path), None
         except LoratuiError as error:
             found, checked = [_as_finding(error, path)], None
+        found, fixable = judged(path, found, arguments)
         findings += found
+        mendable += fixable
         if checked is not None:
             plan_of_last, rows_of_last = checked.plan, bucket_table(checked.plan, checked.pictures)
             cropped += zip(checked.pictures, checked.plan.placements, strict=True)
-        if arguments.fix and not path.is_dir() and (written := fix_config(path)):
-            fixed.append(written)
     failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
         document: dict[str, Any] = {
@@ -93,32 +103,22 @@ def check(arguments: Arguments) -> int:
             "buckets": [asdict(row) for row in rows_of_last],
         }
         if arguments.fix:
-            diff = "\n".join(each.diff for each in fixed)
-            document |= {"fixed": [str(each.path) for each in fixed], "diff": diff, "edits": edits}
+            document |= {
+                "fixed": [str(each.path) for each in fixed if each.is_there],
+                "mended": [asdict(finding) for each in fixed for finding in each.findings],
+                "diff": "\n".join(each.diff for each in fixed),
+                "edits": edits,
+            }
         print(json.dumps(document))
     else:
-        # What matters most is read last, above the prompt.
-        print_findings(sorted(findings, key=lambda each: _SEVERITIES.index(each.severity)), on_stdout=True)
-        for each in fixed:
-            print(f"{each.diff}\nwritten: {each.path}")
         if arguments.fix and not (fixed or edits):
             print("nothing in it can be fixed by itself")
-        print(_verdict(findings))
+        # What matters most is read last, above the prompt.
+        print_findings(sorted(findings, key=lambda each: _SEVERITIES.index(each.severity)), on_stdout=True)
+        print(verdict(findings, mendable, arguments))
     if arguments.crops is not None:
         show_crops(cropped, arguments.crops)
     return 1 if failed else 0
-
-
-def _verdict(findings: list[Finding]) -> str:
-    """Return in one line what it comes to, and how much of it ``--fix`` does."""
-    counts = Counter(each.severity for each in findings)
-    counted = [
-        f"{counts[each]} {each}{'s' if counts[each] > 1 else ''}" for each in ("error", "warning") if counts[each]
-    ]
-    fixable = sum(each.fixable for each in findings)
-    said = "this can't be trained" if counts["error"] else "no errors"
-    told = f" ({', '.join(counted)})" if counted else ""
-    return f"{said}{told}" + (f"; {fixable} of what was found --fix can set right, shown first" if fixable else "")
 
 
 def _check_path(path: Path, arguments: Arguments) -> tuple[list[Finding], Checked | None]:

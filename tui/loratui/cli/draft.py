@@ -12,6 +12,7 @@ from loratui.captioning.captioner import KINDS, Captioner, Kind, check_installed
 from loratui.captioning.download import Hub
 from loratui.cli.arguments import Arguments
 from loratui.cli.editing import undo_command
+from loratui.cli.leaving import interrupted_at_rest, tell
 from loratui.cli.limits import agrees
 from loratui.domain import formatting
 from loratui.sessions.drafting import Outcome, persons_caption, pictures_of, replace_captions
@@ -41,12 +42,18 @@ def draft(arguments: Arguments, captioner_name: str) -> int:
     if model is None:
         return 1
     captioner = load(kind, model, arguments.threshold)
-    outcomes = []
-    for number, picture in enumerate(pictures, 1):
-        outcomes.append(_draft_told(arguments, captioner, picture, trigger, f"{number}/{len(pictures)}"))
-    # Until here an interruption costs nobody a caption.
-    if replace_captions(arguments.folder, outcomes, captioner.name):
-        print(f"to take back what was of yours: {undo_command(arguments.folder)}", file=sys.stderr)
+    outcomes: list[Outcome] = []
+    try:
+        for number, picture in enumerate(pictures, 1):
+            outcomes.append(_draft_told(arguments, captioner, picture, trigger, f"{number}/{len(pictures)}"))
+    except KeyboardInterrupt:
+        drafted = sum(each.path is not None and not each.replaces for each in outcomes)
+        tell(f"interrupted: {drafted} captions were drafted, and stay as drafts; none of yours was touched")
+        raise
+    # Until here an interruption costs nobody a caption, and from here on it waits.
+    with interrupted_at_rest():
+        if replace_captions(arguments.folder, outcomes, captioner.name):
+            print(f"to take back what was of yours: {undo_command(arguments.folder)}", file=sys.stderr)
     return _sum_up(arguments, outcomes)
 
 

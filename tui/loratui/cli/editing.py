@@ -1,13 +1,17 @@
 """Shows an edit of a dataset, asks about it, and makes it: what ``caption`` and ``check --fix`` have in common."""
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from loratui.cli.leaving import interrupted_at_rest, tell
 from loratui.cli.limits import agrees
 from loratui.preflight.changes import Edit, Move, WriteFile, preview
 from loratui.preflight.edits import apply
+from loratui.preflight.undo_records import records
 from loratui_protocol.harmless import clean
 
 _FILES_SHOWN = 20
@@ -38,9 +42,30 @@ def carry_out(edit: Edit, folder: Path, *, asks: bool) -> Path | None:
     question = f"{clean(edit.title, 200)}, {counted(edit)}: do it?"
     if asks and not agrees(question, otherwise="nothing was changed"):
         return None
-    record = apply(edit, folder)
-    print(f"{clean(edit.title, 200)}: {counted(edit)}; to take it back: {undo_command(folder)}", file=sys.stderr)
+    with interrupted_at_rest() as at_rest:
+        record = apply(edit, folder, lambda _: at_rest())
+        print(f"{clean(edit.title, 200)}: {counted(edit)}; to take it back: {undo_command(folder)}", file=sys.stderr)
     return record
+
+
+@contextlib.contextmanager
+def told_if_interrupted(folder: Path) -> Iterator[None]:
+    """Say of an interruption in the block which edits of a folder were made, and how they are taken back."""
+    before = records(folder)
+    try:
+        yield
+    except KeyboardInterrupt:
+        number = len(records(folder) - before)
+        if number == 0:
+            tell(f"interrupted: nothing in {folder} was changed")
+        elif number == 1:
+            tell(f"interrupted: one edit of {folder} was made, nothing else; to take it back: {undo_command(folder)}")
+        else:
+            tell(
+                f"interrupted: {number} edits of {folder} were made, nothing else; each of {number} times this takes "
+                f"back the newest: {undo_command(folder)}"
+            )
+        raise
 
 
 def undo_command(folder: Path) -> str:

@@ -1,13 +1,14 @@
 """``check --fix`` for datasets: what can be set right is shown, asked about and done, one edit after the other."""
 
+import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loratui.cli.arguments import Arguments
-from loratui.cli.editing import carry_out, counted, edit_fields, is_somebody_there, show
+from loratui.cli.editing import carry_out, counted, edit_fields, is_somebody_there, show, told_if_interrupted
 from loratui.preflight.captioned import Pictures, captioned_pictures
 from loratui.preflight.changes import Edit
 from loratui.preflight.fixes import FIXES, Fix, Told
@@ -16,6 +17,8 @@ from loratui_protocol.config_file import read_config
 from loratui_protocol.errors import ConfigError, DatasetError, LoratuiError
 from loratui_protocol.harmless import clean
 from loratui_protocol.subsets import subsets_of
+
+_RENAMED = "dataset.picture_names"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +44,30 @@ def fix_dataset(path: Path, arguments: Arguments) -> list[dict[str, Any]]:
     edits = []
     # First of all: a folder whose pictures have no name that is read can't be looked at.
     for place in _named(path, arguments):
-        edits += _tried(_renames, place, arguments)
+        with told_if_interrupted(place.folder):
+            edits += _tried(_renames, place, arguments)
     for place in _places(path, arguments):
-        for fix in dict.fromkeys(FIXES.values()):
-            edits += _tried(_looking(fix), place, arguments)
+        with told_if_interrupted(place.folder):
+            for fix in dict.fromkeys(FIXES.values()):
+                edits += _tried(_looking(fix), place, arguments)
     return edits
+
+
+def codes_to_fix(path: Path, codes: Collection[str], arguments: Arguments) -> set[str]:
+    """Return the codes about which there is something that ``fix_dataset`` would do; nothing is changed."""
+    wanted = {code: fix for code, fix in FIXES.items() if code in codes}
+    fixable: set[str] = set()
+    if _RENAMED in codes and any(_renames(place).changes for place in _named(path, arguments)):
+        fixable.add(_RENAMED)
+    if not wanted:
+        return fixable
+    for place in _places(path, arguments):
+        pictures = place.look()
+        for fix in dict.fromkeys(wanted.values()):
+            with contextlib.suppress(LoratuiError):
+                if fix(pictures, place.told).changes:
+                    fixable |= {code for code, each in wanted.items() if each is fix}
+    return fixable
 
 
 def _renames(place: _Place) -> Edit:

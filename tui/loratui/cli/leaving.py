@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 _ENDING = ("SIGHUP", "SIGTERM")
@@ -59,6 +59,36 @@ def kept_signals() -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def interrupted_at_rest() -> Iterator[Callable[[], None]]:
+    """Have Ctrl-C, a hang-up and a request to end wait, inside the block, until what it is given is called, or its end.
+
+    What is at work on files is then nowhere in the middle of one, nor of taking back what it did.
+    """
+    waiting: list[tuple[int, FrameType | None]] = []
+    numbers = [signal.SIGINT, *_known()] if _is_main_thread() else []
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def at_rest() -> None:
+        if waiting:
+            number, frame = waiting[0]
+            waiting.clear()
+            handler = before[signal.Signals(number)]
+            if callable(handler):
+                handler(number, frame)
+
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, lambda number, frame: waiting.append((number, frame)))
+    try:
+        yield at_rest
+    finally:
+        for number, handler in before.items():
+            if callable(handler):
+                signal.signal(number, handler)
+    at_rest()
 
 
 def tell(text: str) -> None:

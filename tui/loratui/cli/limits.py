@@ -117,8 +117,13 @@ def agrees(question: str, otherwise: str = "nothing was started") -> bool:
     """Return whether the person at the terminal says yes; where there is none, nobody is asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
+        # What is said of it begins a line.
+        print(file=sys.stderr)
+        raise
     if not answer:
         print(otherwise, file=sys.stderr)
     return answer

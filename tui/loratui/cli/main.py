@@ -22,10 +22,12 @@ _FOLLOWING = ("attach:attach", "attach:open_interface", "train:train", "train:de
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv`` (the process's own when None) and return the exit status."""
-    began_ts, arguments = steady_ts(), Arguments()
+    began_ts, arguments, is_begun = steady_ts(), Arguments(), False
     with as_interruptions():
         try:
-            return _run(argv, arguments)
+            command = _command(argv, arguments)
+            is_begun = True
+            return command(arguments)
         except LoratuiError as error:
             tell(f"loratui: {error}")
             if error.exit_status == STILL_BILLING:
@@ -35,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _left_rented(arguments, began_ts, only_new=not is_left) or error.exit_status
         except KeyboardInterrupt as interruption:
             status = HUNG_UP if isinstance(interruption, HungUp) else INTERRUPTED
-            return _left_rented(arguments, began_ts, only_new=True) or status
+            # Modules that were cut off while they were imported can't be used any more, nor was anything rented yet.
+            return (_left_rented(arguments, began_ts, only_new=True) if is_begun else 0) or status
         except Exception as error:  # noqa: BLE001  the process boundary: a bug of ours becomes a file, not a screenful
             if is_unheard(error):
                 # Whoever read our output has gone (`loratui logs | head`). What is followed goes on unseen.
@@ -48,13 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_no_more()
 
 
-def _run(argv: Sequence[str] | None, arguments: Arguments) -> int:
+def _command(argv: Sequence[str] | None, arguments: Arguments) -> Callable[[Arguments], int]:
+    """Return what is to be run, with all that it needs imported."""
     build_parser().parse_args(argv, namespace=arguments)
     if arguments.handler.partition(":")[0] not in _UNREMINDED:
         from loratui.cli.reminder import remind
 
         remind()
-    return _handler(arguments.handler)(arguments)
+    return _handler(arguments.handler)
 
 
 def _left_rented(arguments: Arguments, began_ts: float, *, only_new: bool = False) -> int:

@@ -23,9 +23,11 @@ def write_new(path: Path, text: str, newline: str = "\n") -> bool:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
+    except BaseException as error:
         path.unlink(missing_ok=True)
-        raise _unwritten(path, error) from error
+        if isinstance(error, OSError):
+            raise _unwritten(path, error) from error
+        raise
     return True
 
 

@@ -70,7 +70,7 @@ def newest(root: Path) -> Record | None:
     Raises:
         StorageError: it is no record that can be read.
     """
-    path = max((path for path in _files(root) if not _is_left(path)), key=_number, default=None)
+    path = max(records(root), key=_number, default=None)
     if path is None:
         return None
     try:
@@ -108,7 +108,12 @@ def forget_old(root: Path) -> None:
 
 def has_records(root: Path) -> bool:
     """Return whether there is an edit that can be taken back."""
-    return any(not _is_left(path) for path in _files(root))
+    return bool(records(root))
+
+
+def records(root: Path) -> set[Path]:
+    """Return the records of the edits that can be taken back."""
+    return {path for path in _files(root) if not _is_left(path)}
 
 
 def _files(root: Path) -> list[Path]:
