@@ -21,6 +21,7 @@ from loratui_protocol.harmless import MAX_INT
 from loratui_protocol.known_models import current_address
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
+from loratui_protocol.special_files import check_no_special
 
 _PATH_KEYS = ("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "network_weights", "output_dir")
 _MAX_SHOWN_CHARS = 40
@@ -333,6 +334,7 @@ class Reading(Traps):
             )
             return None
         try:
+            check_no_special(Path(path))
             lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:
             self._refuse(

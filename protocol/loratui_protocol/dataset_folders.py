@@ -6,11 +6,14 @@ from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
 from loratui_protocol.findings import Finding
+from loratui_protocol.harmless import clean
+from loratui_protocol.special_files import special
 
 PICTURE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _OTHER_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".svg", ".psd")
 _HEIC = (".heic", ".heif")
 _CHILDREN_SHOWN = 20
+_SPECIAL_SHOWN = 3
 _MANY_REPEATS = 200
 
 
@@ -119,6 +122,7 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
             fix="move them into one of the folders",
             path=str(root),
         )
+    yield from _special_files(root)
     for folder in numbered:
         yield from _other_kinds(folder)
 
@@ -133,6 +137,21 @@ def _other_kinds(folder: Path) -> Iterator[Finding]:
             what=f"pictures of kinds that are not read are skipped: {_counts(others)}",
             fix=f"convert them to one of {', '.join(PICTURE_EXTENSIONS)}{how}",
             path=str(folder),
+        )
+    yield from _special_files(folder)
+
+
+def _special_files(folder: Path) -> Iterator[Finding]:
+    special_files = [(path, kind) for path in sorted(folder.iterdir()) if (kind := special(path))]
+    if special_files:
+        named = ", ".join(f"{clean(path.name)} is {kind}" for path, kind in special_files[:_SPECIAL_SHOWN])
+        more = f" and {len(special_files) - _SPECIAL_SHOWN} more" if len(special_files) > _SPECIAL_SHOWN else ""
+        yield Finding(
+            code="dataset.special_file",
+            severity="warning",
+            what=f"what is no file is never opened: {named}{more}",
+            fix="remove it, or put a file in its place",
+            path=str(special_files[0][0]),
         )
 
 

@@ -1,6 +1,7 @@
 """``check``: what is wrong with a config or a dataset."""
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -19,9 +20,11 @@ from loratui_protocol.buckets import Placement
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import LoratuiError, UsageError
 from loratui_protocol.findings import Finding
+from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
 
 _SEVERITIES = ("info", "warning", "error")
+_NO_PATH = "usage.path"
 
 
 def check_all(arguments: Arguments) -> list[Checked]:
@@ -56,11 +59,14 @@ def check(arguments: Arguments) -> int:
         check_crops_file(arguments.crops)
     edits: list[dict[str, Any]] = []
     for path in arguments.path:
+        if not os.path.lexists(path):
+            what = f"{clean(str(path))} does not exist"
+            fix = "give a config or a folder of pictures"
+            findings.append(Finding(code=_NO_PATH, severity="error", what=what, fix=fix, path=str(path)))
+            continue
         edits += fix_dataset(path, arguments) if arguments.fix else ()
         try:
             found, checked = _check_path(path, is_quiet=arguments.json)
-        except UsageError:
-            raise
         except DatasetRefusedError as error:
             found, checked = _of_path(error.findings, path), None
         except LoratuiError as error:
@@ -71,7 +77,6 @@ def check(arguments: Arguments) -> int:
             cropped += zip(checked.pictures, checked.plan.placements, strict=True)
         if arguments.fix and not path.is_dir() and (written := fix_config(path)):
             fixed.append(written)
-    failed = any(finding.severity == "error" for finding in findings)
     if arguments.json:
         document: dict[str, Any] = {
             "findings": [asdict(finding) for finding in findings],
@@ -92,7 +97,14 @@ def check(arguments: Arguments) -> int:
         print(_verdict(findings))
     if arguments.crops is not None:
         show_crops(cropped, arguments.crops)
-    return 1 if failed else 0
+    return _status(findings)
+
+
+def _status(findings: Iterable[Finding]) -> int:
+    """Return the exit status of the worst: a path that isn't there is a mistake in what was typed."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    is_mistyped = any(finding.code == _NO_PATH for finding in errors)
+    return UsageError.exit_status if is_mistyped else 1 if errors else 0
 
 
 def _verdict(findings: list[Finding]) -> str:
@@ -111,8 +123,6 @@ def _check_path(path: Path, *, is_quiet: bool) -> tuple[list[Finding], Checked |
     progress = picture_progress(is_quiet=is_quiet)
     if path.is_dir():
         return check_folder(path, progress)[1], None
-    if not path.exists():
-        raise UsageError(f"{path} does not exist", fix="give a config or a folder of pictures", code="usage.path")
     checked = check_config(path, progress=progress)
     return _of_path(checked.findings, path), checked
 
