@@ -2,11 +2,13 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
+from loratui_protocol.impossible import Fault
 
 _KEY = re.compile(r"""\s*["']?([^\s"'=.:#\[]+)["']?\s*[=.:]""")
 
@@ -76,6 +78,12 @@ class Told:
 
     def _refuse(self, code: str, what: str, fix: str) -> None:
         self.problems.append(Problem(code, what, fix))
+
+    def refuse_impossible(self, faults: Iterable[Fault]) -> None:
+        """Refuse values that can't be trained with, each by itself and with its line."""
+        for fault in faults:
+            where = "" if fault.place else self._where(fault.key)
+            self._refuse("config.value", f"{fault.what}{where}", fault.fix)
 
     def _wrong_type(self, key: str, value: Any, wanted: str, example: str) -> None:
         self._refuse(

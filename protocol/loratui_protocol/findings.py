@@ -19,3 +19,8 @@ class Finding:
     fix: str = ""
     path: str = ""
     fixable: bool = False
+
+
+def counted(number: int, what: str) -> str:
+    """Return "1 picture" or "3 pictures"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -91,3 +91,99 @@ def test_a_file_that_is_no_picture_is_named(config: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "0.png (it holds no picture that can be read)" in said
     assert "BufferedReader" not in said
+
+
+def test_every_problem_of_a_config_is_one_finding_and_the_rest_is_judged(
+    config: Path, capsys: pytest.CaptureFixture[str]
+):
+    config.write_text(
+        'pretrained_model_name_or_path = "nosuch.safetensors"\n'
+        'train_data_dir = "pictures"\n'
+        "learning_rat = 1e-4\n"
+        "save_precision = 7\n"
+        "network_dim = 0\n"
+        'optimizer_type = "Adamm"\n'
+        'optimizer_args = ["d_coef=2.0"]\n'
+        "batch_size = 2\n",
+        "utf-8",
+    )
+    (config.parent / "pictures" / "1_cat" / "0.png").write_bytes(b"")
+    status, document = told(capsys, config)
+    assert status == 1
+    errors = [each for each in document["findings"] if each["severity"] == "error"]
+    problems = [each for each in errors if each["code"].startswith("config.")]
+    assert [(each["code"], each["what"].split()[0]) for each in problems] == [
+        ("config.unknown_key", "learning_rat"),
+        ("config.type", "save_precision"),
+        ("config.value", "network_dim"),
+        ("config.value", "optimizer_type"),
+    ]
+    assert all(f"line {number}" in each["what"] for number, each in zip((3, 4, 5, 6), problems, strict=True))
+    assert all(each["fix"] and each["path"] == str(config) for each in problems)
+    found = by_code(document)
+    assert {"config.kohya_name", "model.missing", "picture.empty_file", "dataset.few_pictures"} <= set(found)
+    # Of what is refused nothing else is said: it would be said of a default.
+    assert "config.alpha" not in found
+    assert "config.text_encoder_lr" not in found
+
+
+def test_settings_of_datasets_and_folders_are_judged_each_by_itself(config: Path, capsys: pytest.CaptureFixture[str]):
+    config.write_text(
+        'pretrained_model_name_or_path = "builtin:tiny"\n'
+        "[[datasets]]\nresolution = 8\n"
+        '[[datasets.subsets]]\nimage_dir = "nosuch"\nnum_repeats = 0\n'
+        '[[datasets.subsets]]\nimage_dir = "pictures/1_cat"\nkeep_tokens = "2"\n'
+        "[[datasets]]\n[[datasets.subsets]]\nflip_aug = true\n",
+        "utf-8",
+    )
+    _, document = told(capsys, config)
+    whats = " ".join(each["what"] for each in document["findings"] if each["severity"] == "error")
+    for said in ("dataset 1: resolution", "num_repeats = 0", "nosuch does not exist", "keep_tokens", "image_dir is"):
+        assert said in whats
+    assert "caption.trains_on" in by_code(document)
+
+
+def test_a_missing_folder_for_regularisation_does_not_hide_the_pictures(
+    config: Path, capsys: pytest.CaptureFixture[str]
+):
+    config.write_text(to_toml(small_config(config.parent / "pictures", reg_data_dir="nosuch")), "utf-8")
+    status, document = told(capsys, config)
+    assert status == 1
+    assert "nosuch does not exist" in by_code(document)["dataset.missing"]["what"]
+    assert "caption.trains_on" in by_code(document)
+
+
+def test_missing_masks_do_not_hide_the_pictures(config: Path, capsys: pytest.CaptureFixture[str]):
+    masks = config.parent / "masks"
+    masks.mkdir()
+    masked = small_config(config.parent / "pictures", masked_loss=True, conditioning_data_dir=str(masks))
+    config.write_text(to_toml(masked), "utf-8")
+    status, document = told(capsys, config)
+    assert status == 1
+    assert {"dataset.no_mask", "caption.trains_on"} <= set(by_code(document))
+
+
+def test_a_broken_picture_does_not_hide_plan_and_buckets(config: Path, capsys: pytest.CaptureFixture[str]):
+    (config.parent / "pictures" / "1_cat" / "3.png").write_bytes(b"")
+    status, document = told(capsys, config)
+    assert status == 1
+    assert (document["left_out"], document["plan"]["num_pictures"]) == (1, 3)
+    assert [row["num_pictures"] for row in document["buckets"]] == [3]
+    main(["check", str(config)])
+    said = capsys.readouterr().out
+    assert "3 pictures, counted without 1 picture that can't be trained on" in said
+    assert "buckets: 64x64: 3" in said
+
+
+def test_captions_are_checked_for_the_trigger_that_is_given(config: Path, capsys: pytest.CaptureFixture[str]):
+    for path in (config, config.parent / "pictures"):
+        _, document = told(capsys, path, "--trigger", "zorbix")
+        assert "'zorbix' is in none of the 4 captions" in by_code(document)["caption.trigger_missing"]["what"]
+
+
+@pytest.mark.parametrize("option", [["--repeats", "3"], ["--yes"], ["--dry-run"]])
+def test_what_is_for_fixing_alone_is_refused_without_it(
+    config: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert main(["check", str(config), *option]) == 2
+    assert "[usage.fix]" in capsys.readouterr().err

@@ -15,11 +15,12 @@ from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.picture_progress import picture_progress
 from loratui.preflight.bucket_table import BucketRow, bucket_table
-from loratui.sessions.checking import Checked, DatasetRefusedError, check_config, check_folder
+from loratui.sessions.checking import Checked, check_config, check_folder
+from loratui.sessions.telling import ToldConfig, as_finding, tell_config
 from loratui_protocol.buckets import Placement
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import LoratuiError, UsageError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, counted
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
 
@@ -50,9 +51,12 @@ def print_findings(findings: Iterable[Finding], *, on_stdout: bool = False) -> N
 
 def check(arguments: Arguments) -> int:
     """Print the findings of all paths, and with ``--fix`` what was set right; 1 if one of them is an error."""
+    if not arguments.fix and (arguments.repeats or arguments.dry_run or arguments.yes):
+        what = "--repeats, --dry-run and --yes are for --fix, which isn't there: without it nothing is set right"
+        raise UsageError(what, fix="add --fix, or leave them out", code="usage.fix")
     findings: list[Finding] = []
     fixed: list[Fixed] = []
-    plan_of_last: Plan | None = None
+    last = ToldConfig(findings=())
     rows_of_last: list[BucketRow] = []
     cropped: list[tuple[Picture, Placement]] = []
     if arguments.crops is not None:
@@ -66,21 +70,20 @@ def check(arguments: Arguments) -> int:
             continue
         edits += fix_dataset(path, arguments) if arguments.fix else ()
         try:
-            found, checked = _check_path(path, is_quiet=arguments.json)
-        except DatasetRefusedError as error:
-            found, checked = _of_path(error.findings, path), None
+            told = _tell_path(path, arguments)
         except LoratuiError as error:
-            found, checked = [_as_finding(error, path)], None
-        findings += found
-        if checked is not None:
-            plan_of_last, rows_of_last = checked.plan, bucket_table(checked.plan, checked.pictures)
-            cropped += zip(checked.pictures, checked.plan.placements, strict=True)
+            told = ToldConfig(findings=(as_finding(error),))
+        findings += [replace(finding, path=finding.path or str(path)) for finding in told.findings]
+        if told.plan is not None:
+            last, rows_of_last = told, bucket_table(told.plan, told.pictures)
+            cropped += zip(told.pictures, told.plan.placements, strict=True)
         if arguments.fix and not path.is_dir() and (written := fix_config(path)):
             fixed.append(written)
     if arguments.json:
         document: dict[str, Any] = {
             "findings": [asdict(finding) for finding in findings],
-            "plan": plan_fields(plan_of_last) if plan_of_last else None,
+            "plan": plan_fields(last.plan) if last.plan else None,
+            "left_out": last.num_left_out,
             "buckets": [asdict(row) for row in rows_of_last],
         }
         if arguments.fix:
@@ -94,6 +97,8 @@ def check(arguments: Arguments) -> int:
             print(f"{each.diff}\nwritten: {each.path}")
         if arguments.fix and not (fixed or edits):
             print("nothing in it can be fixed by itself")
+        if last.plan is not None:
+            print(_planned(last.plan, rows_of_last, last.num_left_out))
         print(_verdict(findings))
     if arguments.crops is not None:
         show_crops(cropped, arguments.crops)
@@ -119,20 +124,20 @@ def _verdict(findings: list[Finding]) -> str:
     return f"{said}{told}" + (f"; {fixable} of what was found --fix can set right, shown first" if fixable else "")
 
 
-def _check_path(path: Path, *, is_quiet: bool) -> tuple[list[Finding], Checked | None]:
-    progress = picture_progress(is_quiet=is_quiet)
+def _planned(planned: Plan, rows: Iterable[BucketRow], num_left_out: int) -> str:
+    """Return in two lines what there is to train, and how far it counts."""
+    number = planned.num_pictures + planned.num_reg_pictures + len(planned.held_out.indices)
+    without = f", counted without {counted(num_left_out, 'picture')} that can't be trained on" if num_left_out else ""
+    sizes = ", ".join(f"{row.width}x{row.height}: {row.num_pictures}{row.losses}" for row in rows)
+    steps = f"{counted(planned.steps, 'step')} in {counted(planned.epochs, 'epoch')}"
+    return f"plan: {steps}, {counted(number, 'picture')}{without}\nbuckets: {sizes}"
+
+
+def _tell_path(path: Path, arguments: Arguments) -> ToldConfig:
+    progress = picture_progress(is_quiet=arguments.json)
     if path.is_dir():
-        return check_folder(path, progress)[1], None
-    checked = check_config(path, progress=progress)
-    return _of_path(checked.findings, path), checked
-
-
-def _of_path(findings: Iterable[Finding], path: Path) -> list[Finding]:
-    return [replace(finding, path=finding.path or str(path)) for finding in findings]
-
-
-def _as_finding(error: LoratuiError, path: Path) -> Finding:
-    return Finding(code=error.code, severity="error", what=error.what, fix=error.fix, path=str(path))
+        return ToldConfig(findings=tuple(check_folder(path, progress, trigger=arguments.trigger)[1]))
+    return tell_config(path, trigger=arguments.trigger, progress=progress)
 
 
 def plan_fields(planned: Plan) -> dict[str, object]:
