@@ -41,6 +41,12 @@ INTRODUCTION = """\
 What `loratui check`, `plan` and `train` say of a config, a dataset or a base model. A code is stable: an
 **error** can't be trained, or is certainly wrong; a **warning** trains, and result or cost suffer; an **info** is worth
 knowing. `{…}` stands for what is filled in. What `check --fix` mends by itself is marked *fixable*.
+
+`check --json` prints one object. Each of its `findings` has `code`, `severity`, `what`, `fix`, `path` (what it is
+about), `fixable`, and where it counts pictures or captions `paths`: all of them, relative to their dataset's folder, up
+to 1,000, and in `num_paths` how many there are. `plan` and `buckets` are those of the last config that was given, as
+far as it can be trained, without the `left_out` pictures that can't. The exit status is 1 where there is an error, and
+2 where a path that was given is not there.
 """
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, counted, with_paths
 from loratui_protocol.harmless import clean
 from loratui_protocol.special_files import special
 
@@ -114,45 +114,49 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
                 fix=f"rename it to 1_{words if is_number else child.name}",
                 path=str(child),
             )
-    if loose := len(pictures_in(root)):
-        yield Finding(
+    if loose := pictures_in(root):
+        found = Finding(
             code="dataset.loose_pictures",
             severity="warning",
-            what=f"{loose} pictures beside the numbered folders are skipped",
+            what=f"{counted(len(loose), 'picture')} beside the numbered folders are skipped",
             fix="move them into one of the folders",
             path=str(root),
         )
+        yield with_paths(found, [path.name for path in loose])
     yield from _special_files(root)
     for folder in numbered:
-        yield from _other_kinds(folder)
+        yield from _other_kinds(folder, f"{folder.name}/")
 
 
-def _other_kinds(folder: Path) -> Iterator[Finding]:
-    others = Counter(path.suffix.lower() for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES)
-    if others:
+def _other_kinds(folder: Path, inside: str = "") -> Iterator[Finding]:
+    skipped = sorted(path for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES)
+    if skipped:
+        others = Counter(path.suffix.lower() for path in skipped)
         how = " (HEIC on macOS: sips -s format jpeg FILE --out FILE.jpg)" if others.keys() & set(_HEIC) else ""
-        yield Finding(
+        found = Finding(
             code="dataset.kind_skipped",
             severity="warning",
             what=f"pictures of kinds that are not read are skipped: {_counts(others)}",
             fix=f"convert them to one of {', '.join(PICTURE_EXTENSIONS)}{how}",
             path=str(folder),
         )
-    yield from _special_files(folder)
+        yield with_paths(found, [f"{inside}{path.name}" for path in skipped])
+    yield from _special_files(folder, inside)
 
 
-def _special_files(folder: Path) -> Iterator[Finding]:
+def _special_files(folder: Path, inside: str = "") -> Iterator[Finding]:
     special_files = [(path, kind) for path in sorted(folder.iterdir()) if (kind := special(path))]
     if special_files:
         named = ", ".join(f"{clean(path.name)} is {kind}" for path, kind in special_files[:_SPECIAL_SHOWN])
         more = f" and {len(special_files) - _SPECIAL_SHOWN} more" if len(special_files) > _SPECIAL_SHOWN else ""
-        yield Finding(
+        found = Finding(
             code="dataset.special_file",
             severity="warning",
             what=f"what is no file is never opened: {named}{more}",
             fix="remove it, or put a file in its place",
             path=str(special_files[0][0]),
         )
+        yield with_paths(found, [f"{inside}{path.name}" for path, _ in special_files])
 
 
 def _empty(root: Path, children: list[Path], key: str) -> DatasetError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, with_paths
 
 _NAMES_SHOWN = 20
 _MUCH_SMALLER = 1.5
@@ -100,7 +100,7 @@ def _refusal(code: str, what: str, named: list[str], fix: str) -> DatasetError:
 
 
 def size_findings(
-    paths: Sequence[Path], sizes: Sequence[tuple[int, int]], resolution: tuple[int, int] | None
+    paths: Sequence[Path], names: Sequence[str], sizes: Sequence[tuple[int, int]], resolution: tuple[int, int] | None
 ) -> Iterator[Finding]:
     """Yield a warning if pictures are much smaller than the resolution (None: they are never enlarged)."""
     if resolution is None or not sizes:
@@ -111,7 +111,7 @@ def size_findings(
     if factors[worst] >= _MUCH_SMALLER:
         count = sum(factor >= _MUCH_SMALLER for factor in factors)
         width, height = sizes[worst]
-        yield Finding(
+        found = Finding(
             code="dataset.small_pictures",
             severity="warning",
             what=f"{count} of {len(sizes)} pictures are much smaller than {resolution[0]}x{resolution[1]}; "
@@ -119,3 +119,4 @@ def size_findings(
             fix="use larger pictures, a lower resolution, or bucket_no_upscale = true",
             path=str(paths[worst]),
         )
+        yield with_paths(found, [name for name, factor in zip(names, factors, strict=True) if factor >= _MUCH_SMALLER])

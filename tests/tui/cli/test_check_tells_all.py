@@ -11,6 +11,7 @@ import pytest
 
 from loratui.cli import main
 from loratui_protocol.config_file import to_toml
+from loratui_protocol.findings import MOST_PATHS, Finding, with_paths
 from support.drawn_pictures import photo
 from support.small_dataset import small_config
 
@@ -187,3 +188,35 @@ def test_what_is_for_fixing_alone_is_refused_without_it(
 ):
     assert main(["check", str(config), *option]) == 2
     assert "[usage.fix]" in capsys.readouterr().err
+
+
+def test_a_finding_names_all_its_files_for_programs_and_the_first_for_people(
+    config: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = config.parent / "pictures" / "1_cat"
+    for number in range(6):
+        photo(20 + number, (96, 64)).save(folder / f"x{number}.png")
+        (folder / f"o{number}.txt").write_text("nobody's", "utf-8")
+        (folder / f"b{number}.png").write_bytes(b"")
+        (folder / f"h{number}.heic").write_bytes(b"x")
+    uncaptioned = [f"1_cat/{name}{number}.png" for name in "bx" for number in range(6)]
+    for path in (config, config.parent / "pictures"):
+        found = by_code(told(capsys, path, "--trigger", "zorbix")[1])
+        assert found["dataset.no_caption"]["paths"] == uncaptioned
+        assert found["dataset.no_caption"]["num_paths"] == 12
+        assert found["caption.orphan"]["paths"] == [f"1_cat/o{number}.txt" for number in range(6)]
+        assert found["picture.empty_file"]["paths"] == uncaptioned[:6]
+        assert found["dataset.kind_skipped"]["paths"] == [f"1_cat/h{number}.heic" for number in range(6)]
+        assert found["caption.identical"]["paths"] == [f"1_cat/{number}.txt" for number in range(4)]
+        assert len(found["caption.trigger_missing"]["paths"]) == 10
+        assert found["dataset.few_pictures"]["paths"] == []
+    main(["check", str(config)])
+    said = capsys.readouterr().out
+    assert "first: o0.txt, o1.txt, o2.txt and 3 more" in said
+    assert "o5.txt" not in said
+
+
+def test_the_files_of_a_finding_are_bounded_and_it_says_so():
+    found = with_paths(Finding(code="a.b", severity="info", what="c"), [str(number) for number in range(5000)])
+    assert len(found.paths) == MOST_PATHS
+    assert found.num_paths == 5000

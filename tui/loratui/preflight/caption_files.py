@@ -1,7 +1,7 @@
 """Caption files as they lie in their folders: which belong to no picture, have names that are not read, or are two."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from loratui.preflight import draft_marks
@@ -9,7 +9,7 @@ from loratui.preflight.naming import LIKE_CAPTIONS, alike, bare_stem, first
 from loratui.preflight.trained_folders import Told, TrainedFolder
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, with_paths
 from loratui_protocol.harmless import clean
 
 
@@ -48,6 +48,7 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
             f"{len(odd)} files are not read as captions because of their names ({first(each for each, _ in odd)})",
             f"rename {clean(path.name)} to {clean(wanted.name)}" + (", and the others alike" if odd[1:] else ""),
             path,
+            folder.names(each for each, _ in odd),
         )
     if orphans:
         yield _warning(
@@ -55,6 +56,7 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
             f"{len(orphans)} caption files belong to no picture ({first(orphans)})",
             "name each as its picture, or remove it",
             orphans[0],
+            folder.names(orphans),
         )
     yield from _twice(folder, extensions)
 
@@ -75,6 +77,7 @@ def _twice(folder: TrainedFolder, extensions: tuple[str, ...]) -> Iterator[Findi
             f"({first(double)})",
             f"remove the one that is wrong, or set caption_extension; sd-scripts reads {extensions[-1]}",
             double[0],
+            folder.names(double),
         )
     sharing: dict[Path, list[Path]] = defaultdict(list)
     for told in folder.told:
@@ -89,13 +92,14 @@ def _twice(folder: TrainedFolder, extensions: tuple[str, ...]) -> Iterator[Findi
             f"{len(shared)} caption files are each read for several pictures ({first(shared)}): {names}",
             "rename one of the pictures, and give it a caption of its own",
             file,
+            folder.names(shared),
         )
 
 
 def _contents(folder: TrainedFolder) -> Iterator[Finding]:
     marked = [told.file for told in folder.told if told.has_bom and told.file is not None]
     if marked:
-        yield Finding(
+        found = Finding(
             code="caption.bom",
             severity="info",
             what=f"{len(marked)} caption files begin with a byte order mark ({first(marked)}): it is not read here, "
@@ -103,6 +107,7 @@ def _contents(folder: TrainedFolder) -> Iterator[Finding]:
             fix="save them as UTF-8 without a BOM",
             path=str(marked[0]),
         )
+        yield with_paths(found, folder.names(marked))
     unseen = [told for told in folder.told if told.file is not None and _has_unseen(told)]
     if unseen and unseen[0].file is not None:
         names = first(told.file for told in unseen if told.file is not None)
@@ -113,6 +118,7 @@ def _contents(folder: TrainedFolder) -> Iterator[Finding]:
             + (" or more, and NULs are what UTF-16 leaves" if is_utf16 else ""),
             "write them anew, as plain UTF-8 text",
             unseen[0].file,
+            [told.name for told in unseen],
         )
 
 
@@ -137,8 +143,9 @@ def _drafts(folder: TrainedFolder) -> Iterator[Finding]:
             f"{len(files)} of {len(folder.told)} captions are drafts by {models} that nobody has read ({first(files)})",
             "read them and correct what is wrong, then say so: loratui caption DIR --review",
             files[0],
+            folder.names(files),
         )
 
 
-def _warning(code: str, what: str, fix: str, path: Path) -> Finding:
-    return Finding(code=code, severity="warning", what=what, fix=fix, path=str(path))
+def _warning(code: str, what: str, fix: str, path: Path, names: Sequence[str] = ()) -> Finding:
+    return with_paths(Finding(code=code, severity="warning", what=what, fix=fix, path=str(path)), names)

@@ -10,7 +10,7 @@ from loratui.preflight.trained_folders import TrainedFolder
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.dataset_folders import pictures_in, repeats_of
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, with_paths
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
 from loratui_protocol.schedule import Layout
@@ -51,9 +51,9 @@ def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterato
     for path in sorted(used):
         children = [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]
         unused = [child for child in children if child not in used and str(child) not in masks]
-        inside = {child: found for child in sorted(unused) if (found := pictures_in(child))}
+        inside = {child: files for child in sorted(unused) if (files := pictures_in(child))}
         if inside:
-            yield Finding(
+            found = Finding(
                 code="dataset.inner_skipped",
                 severity="warning",
                 what=f"{sum(map(len, inside.values()))} pictures in folders inside {clean(path.name)} are not read "
@@ -61,6 +61,8 @@ def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterato
                 fix=f"move them into {clean(path.name)}, or give them a numbered folder beside it",
                 path=str(next(iter(inside))),
             )
+            within = [file.relative_to(path).as_posix() for files in inside.values() for file in files]
+            yield with_paths(found, within)
     if config.datasets:
         return
     for folder in folders:
@@ -198,15 +200,17 @@ def _small_buckets(pictures: Sequence[Picture], config: TrainingConfig, plan: Pl
         return
     wanted = {(use.dataset, use.bucket) for use in small}
     inside = [
-        picture.path
+        picture
         for picture, placement in zip(pictures, plan.placements, strict=True)
         if (picture.dataset, placement.bucket) in wanted
     ]
     listed = ", ".join(f"{use.bucket.width}x{use.bucket.height} with {use.num_exposures}" for use in small[:_ADDED])
-    yield Finding(
+    found = Finding(
         code="dataset.small_buckets",
         severity="info",
-        what=f"{len(small)} buckets never fill a batch of {max(sizes)}: an epoch shows {listed} ({first(inside)})",
+        what=f"{len(small)} buckets never fill a batch of {max(sizes)}: an epoch shows {listed} "
+        f"({first(each.path for each in inside)})",
         fix="crop these pictures to common proportions, or raise their repeats",
-        path=str(inside[0]) if inside else "",
+        path=str(inside[0].path) if inside else "",
     )
+    yield with_paths(found, [each.name for each in inside])
