@@ -230,10 +230,21 @@ class _Module:
         if isinstance(node, ast.IfExp):
             return self._text(node.body, depth) or self._text(node.orelse, depth)
         if isinstance(node, ast.FormattedValue):
-            return "{" + _name_of(node.value) + "}"
+            return _plural(node.value) or "{" + _name_of(node.value) + "}"
         if isinstance(node, ast.Name) and node.id in self._named and depth < _MAX_NAMES:
             return self._text(self._named[node.id], depth + 1)
         return "" if node is None else "{" + _name_of(node) + "}"
+
+
+def _plural(node: ast.expr) -> str:
+    """Return what stands for a number of things, and what they do; nothing if it is something else."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("plural", "counted")):
+        return ""
+    number, *rest = node.args
+    words = [part.value for part in rest if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    # Of what one does and several do, the latter; what "counted" is told is what pictures are.
+    things = ["pictures are", *words] if node.func.id == "counted" else [f"{words[0]}s", *words[2:]]
+    return " ".join(["{" + _name_of(number) + "}", *things])
 
 
 def _name_of(node: ast.expr) -> str:

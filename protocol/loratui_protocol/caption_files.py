@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding, with_paths
+from loratui_protocol.findings import Finding, plural, with_paths
 
 CAPTION_EXTENSIONS = (".txt", ".caption")
 MAX_CAPTION_BYTES = 64 << 10
@@ -97,8 +97,8 @@ class CaptionReader:
             findings.append(
                 _warning(
                     "dataset.caption_lines",
-                    f"{len(self._longer)} caption files have several lines; the first one counts, as in sd-scripts "
-                    f"(first: {self._longer[0].name})",
+                    f"{plural(len(self._longer), 'caption file', 'has', 'have')} several lines; the first one counts, "
+                    f"as in sd-scripts (first: {self._longer[0].name})",
                     "join the lines, or set enable_wildcard = true to have one chosen each time",
                     self._longer[0],
                     _names(self._longer, root),

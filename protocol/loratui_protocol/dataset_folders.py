@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding, counted, with_paths
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.harmless import clean
 from loratui_protocol.special_files import special
 
@@ -46,7 +46,7 @@ def folders(root: Path) -> tuple[list[tuple[Path, int, str]], list[Finding]]:
     meaning = Finding(
         code="dataset.repeats",
         severity="warning" if repeats > _MANY_REPEATS else "info",
-        what=f"the folder's name means {repeats} repeats of {class_tokens!r}, as in sd-scripts",
+        what=f"the folder's name means {plural(repeats, 'repeat')} of {class_tokens!r}, as in sd-scripts",
         fix="rename the folder if the number is no count of repeats",
         path=str(root),
     )
@@ -118,7 +118,7 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
         found = Finding(
             code="dataset.loose_pictures",
             severity="warning",
-            what=f"{counted(len(loose), 'picture')} beside the numbered folders are skipped",
+            what=f"skipped: {plural(len(loose), 'picture')} beside the numbered folders",
             fix="move them into one of the folders",
             path=str(root),
         )

@@ -29,10 +29,10 @@ class Finding:
     """How many there are: more than ``paths`` where those are too many to be told."""
 
 
-def counted(number: int, what: str, does: str = "", do: str = "") -> str:
+def plural(number: int, what: str, does: str = "", do: str = "") -> str:
     """Return "1 picture" or "3 pictures", and what it ``does`` or they ``do``."""
     verb = does if number == 1 else do
-    return f"{number:,} {what}{'' if number == 1 else 's'}{f' {verb}' if verb else ''}"
+    return f"{number} {what}{'' if number == 1 else 's'}{f' {verb}' if verb else ''}"
 
 
 def with_paths(finding: Finding, names: Sequence[str]) -> Finding:

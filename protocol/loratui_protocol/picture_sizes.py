@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding, with_paths
+from loratui_protocol.findings import Finding, plural, with_paths
 
 _NAMES_SHOWN = 20
 _MUCH_SMALLER = 1.5
@@ -96,7 +96,7 @@ def _why(path: Path, error: Exception) -> str:
 def _refusal(code: str, what: str, named: list[str], fix: str) -> DatasetError:
     shown = "".join(f"\n  {name}" for name in named[:_NAMES_SHOWN])
     more = f"\n  and {len(named) - _NAMES_SHOWN} more" if len(named) > _NAMES_SHOWN else ""
-    return DatasetError(f"{len(named)} pictures {what}:{shown}{more}", fix=fix, code=code)
+    return DatasetError(f"{plural(len(named), 'picture')} {what}:{shown}{more}", fix=fix, code=code)
 
 
 def size_findings(

@@ -12,7 +12,7 @@ from loratui_protocol.buckets import Bucket, Placement
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.effective_lr import effective_lrs, planned_rates
-from loratui_protocol.findings import Finding, with_paths
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.held_out import HeldOut, validation_steps
 from loratui_protocol.optimizers import sets_own_rate
 from loratui_protocol.sample_prompts import Prompts, prompts_of
@@ -82,7 +82,7 @@ class Plan:
         return bool(self.samples.prompts) and (not self.samples.told or bool(self.sample_steps))
 
     def epoch_of(self, step: int) -> int:
-        """Return the epoch of a step, both counted from 1."""
+        """Return the epoch of a step, both plural from 1."""
         return (step - 1) // self.steps_per_epoch + 1
 
 
@@ -184,8 +184,8 @@ def _findings(
                 Finding(
                     code="plan.reg_unused",
                     severity="warning",
-                    what=f"{len(unused)} regularisation pictures are never shown: an epoch shows as many exposures of "
-                    "them as of training pictures, as in sd-scripts",
+                    what=f"{plural(len(unused), 'regularisation picture', 'is', 'are')} never shown: an epoch shows as "
+                    "many exposures of them as of training pictures, as in sd-scripts",
                     fix="remove some, or raise the repeats of the training folders",
                     path=str(unused[0].path),
                 ),
@@ -202,7 +202,7 @@ def _findings(
                 Finding(
                     code="plan.cropped",
                     severity="warning",
-                    what=f"{len(much)} pictures lose more than {_MUCH_CROPPED:.0%} "
+                    what=f"{plural(len(much), 'picture', 'loses', 'lose')} more than {_MUCH_CROPPED:.0%} "
                     f"to cropping; {pictures[worst].name} loses {cropped[worst]:.0%} at {width}x{height}",
                     fix="crop them yourself, enable buckets, or widen min_bucket_reso and max_bucket_reso",
                     path=str(pictures[worst].path),

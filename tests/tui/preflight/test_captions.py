@@ -32,7 +32,7 @@ def test_each_folder_shows_the_sentence_that_it_trains_on(tmp_path: Path) -> Non
             str(tmp_path / "10_zorbix"),
         ),
         (
-            "2_a house, 1 pictures: all without a caption file with 'photo of zorbix, a house film grain'",
+            "2_a house, 1 picture: all without a caption file with 'photo of zorbix, a house film grain'",
             str(tmp_path / "2_a house"),
         ),
     ]
@@ -60,8 +60,8 @@ def test_subsets_have_a_sentence_each_by_their_own_settings(tmp_path: Path) -> N
         each.what for each in look_all(None, datasets=(DatasetConfig(subsets=subsets),)) if "trains_on" in each.code
     ]
     assert told == [
-        "one, 1 pictures: x.png is trained with 'zorbix a field'",
-        "two (regularisation), 1 pictures: x.png is trained with 'a field plain'",
+        "one, 1 picture: x.png is trained with 'zorbix a field'",
+        "two (regularisation), 1 picture: x.png is trained with 'a field plain'",
     ]
 
 

@@ -20,7 +20,7 @@ from loratui.sessions.telling import ToldConfig, as_finding, tell_config
 from loratui_protocol.buckets import Placement
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import LoratuiError, UsageError
-from loratui_protocol.findings import Finding, counted
+from loratui_protocol.findings import Finding, plural
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
 
@@ -115,22 +115,22 @@ def _status(findings: Iterable[Finding]) -> int:
 def _verdict(findings: list[Finding]) -> str:
     """Return in one line what it comes to, and how much of it ``--fix`` does."""
     counts = Counter(each.severity for each in findings)
-    counted = [
+    plural = [
         f"{counts[each]} {each}{'s' if counts[each] > 1 else ''}" for each in ("error", "warning") if counts[each]
     ]
     fixable = sum(each.fixable for each in findings)
     said = "this can't be trained" if counts["error"] else "no errors"
-    told = f" ({', '.join(counted)})" if counted else ""
+    told = f" ({', '.join(plural)})" if plural else ""
     return f"{said}{told}" + (f"; {fixable} of what was found --fix can set right, shown first" if fixable else "")
 
 
 def _planned(planned: Plan, rows: Iterable[BucketRow], num_left_out: int) -> str:
     """Return in two lines what there is to train, and how far it counts."""
     number = planned.num_pictures + planned.num_reg_pictures + len(planned.held_out.indices)
-    without = f", counted without {counted(num_left_out, 'picture')} that can't be trained on" if num_left_out else ""
+    without = f", plural without {plural(num_left_out, 'picture')} that can't be trained on" if num_left_out else ""
     sizes = ", ".join(f"{row.width}x{row.height}: {row.num_pictures}{row.losses}" for row in rows)
-    steps = f"{counted(planned.steps, 'step')} in {counted(planned.epochs, 'epoch')}"
-    return f"plan: {steps}, {counted(number, 'picture')}{without}\nbuckets: {sizes}"
+    steps = f"{plural(planned.steps, 'step')} in {plural(planned.epochs, 'epoch')}"
+    return f"plan: {steps}, {plural(number, 'picture')}{without}\nbuckets: {sizes}"
 
 
 def _tell_path(path: Path, arguments: Arguments) -> ToldConfig:

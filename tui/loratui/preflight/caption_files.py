@@ -9,7 +9,7 @@ from loratui.preflight.naming import LIKE_CAPTIONS, alike, bare_stem, first
 from loratui.preflight.trained_folders import Told, TrainedFolder
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding, with_paths
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.harmless import clean
 
 
@@ -45,7 +45,8 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
         path, wanted = odd[0]
         yield _warning(
             "caption.odd_name",
-            f"{len(odd)} files are not read as captions because of their names ({first(each for each, _ in odd)})",
+            f"{plural(len(odd), 'file', 'is', 'are')} not read as captions because of their names "
+            f"({first(each for each, _ in odd)})",
             f"rename {clean(path.name)} to {clean(wanted.name)}" + (", and the others alike" if odd[1:] else ""),
             path,
             folder.names(each for each, _ in odd),
@@ -53,7 +54,7 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
     if orphans:
         yield _warning(
             "caption.orphan",
-            f"{len(orphans)} caption files belong to no picture ({first(orphans)})",
+            f"{plural(len(orphans), 'caption file', 'belongs', 'belong')} to no picture ({first(orphans)})",
             "name each as its picture, or remove it",
             orphans[0],
             folder.names(orphans),
@@ -73,8 +74,8 @@ def _twice(folder: TrainedFolder, extensions: tuple[str, ...]) -> Iterator[Findi
         other = next(ext for ext in CAPTION_EXTENSIONS if ext != double[0].suffix)
         yield _warning(
             "caption.double",
-            f"{len(double)} pictures have a {double[0].suffix} and a {other} file; {double[0].suffix} is read "
-            f"({first(double)})",
+            f"{plural(len(double), 'picture', 'has', 'have')} a {double[0].suffix} and a {other} file; "
+            f"{double[0].suffix} is read ({first(double)})",
             f"remove the one that is wrong, or set caption_extension; sd-scripts reads {extensions[-1]}",
             double[0],
             folder.names(double),
@@ -89,7 +90,8 @@ def _twice(folder: TrainedFolder, extensions: tuple[str, ...]) -> Iterator[Findi
         names = " and ".join(clean(picture.name) for picture in pictures)
         yield _warning(
             "caption.shared",
-            f"{len(shared)} caption files are each read for several pictures ({first(shared)}): {names}",
+            f"{plural(len(shared), 'caption file', 'is', 'are each')} read for several pictures "
+            f"({first(shared)}): {names}",
             "rename one of the pictures, and give it a caption of its own",
             file,
             folder.names(shared),
@@ -102,8 +104,8 @@ def _contents(folder: TrainedFolder) -> Iterator[Finding]:
         found = Finding(
             code="caption.bom",
             severity="info",
-            what=f"{len(marked)} caption files begin with a byte order mark ({first(marked)}): it is not read here, "
-            "and sd-scripts takes it for a letter",
+            what=f"{plural(len(marked), 'caption file', 'begins', 'begin')} with a byte order mark "
+            f"({first(marked)}): it is not read here, and sd-scripts takes it for a letter",
             fix="save them as UTF-8 without a BOM",
             path=str(marked[0]),
         )
@@ -114,8 +116,8 @@ def _contents(folder: TrainedFolder) -> Iterator[Finding]:
         is_utf16 = any("\0" in told.picture.caption for told in unseen)
         yield _warning(
             "caption.unseen_characters",
-            f"{len(unseen)} captions hold control characters or ones that turn or hide text ({names}); each is a token"
-            + (" or more, and NULs are what UTF-16 leaves" if is_utf16 else ""),
+            f"{plural(len(unseen), 'caption', 'holds', 'hold')} control characters or ones that turn or "
+            f"hide text ({names}); each is a token" + (" or more, and NULs are what UTF-16 leaves" if is_utf16 else ""),
             "write them anew, as plain UTF-8 text",
             unseen[0].file,
             [told.name for told in unseen],

@@ -10,7 +10,7 @@ from loratui.preflight.trained_folders import TrainedFolder
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.dataset_folders import pictures_in, repeats_of
-from loratui_protocol.findings import Finding, with_paths
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
 from loratui_protocol.schedule import Layout
@@ -53,15 +53,15 @@ def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterato
         unused = [child for child in children if child not in used and str(child) not in masks]
         inside = {child: files for child in sorted(unused) if (files := pictures_in(child))}
         if inside:
+            within = [file.relative_to(path).as_posix() for files in inside.values() for file in files]
             found = Finding(
                 code="dataset.inner_skipped",
                 severity="warning",
-                what=f"{sum(map(len, inside.values()))} pictures in folders inside {clean(path.name)} are not read "
+                what=f"not read: {plural(len(within), 'picture')} in folders inside {clean(path.name)} "
                 f"({first(inside)})",
                 fix=f"move them into {clean(path.name)}, or give them a numbered folder beside it",
                 path=str(next(iter(inside))),
             )
-            within = [file.relative_to(path).as_posix() for files in inside.values() for file in files]
             yield with_paths(found, within)
     if config.datasets:
         return
@@ -72,8 +72,9 @@ def _layout(folders: Sequence[TrainedFolder], config: TrainingConfig) -> Iterato
             yield Finding(
                 code="dataset.flat",
                 severity="info",
-                what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its {len(folder.told)} "
-                "pictures once, and one without a caption has none; sd-scripts reads only folders as 10_zorbix",
+                what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its "
+                f"{plural(len(folder.told), 'picture')} once, and one without a caption has none; "
+                "sd-scripts reads only folders as 10_zorbix",
                 fix="to show each 10 times: loratui check DIR --fix --repeats 10, which makes a folder 10_name",
                 path=str(folder.path),
             )
@@ -93,7 +94,8 @@ def _count(pictures: Sequence[Picture], config: TrainingConfig, plan: Plan | Non
         yield Finding(
             code="dataset.few_pictures",
             severity="warning",
-            what=f"{number} pictures are few: from fewer than {_FEW} a model learns the pictures, not what they show",
+            what=f"{plural(number, 'picture', 'is', 'are')} few: from fewer than {_FEW} a model learns the "
+            "pictures, not what they show",
             fix=f"add some from other sides and in other light; {_SIZES[0][0]} to {_SIZES[0][1]} are usual for a face",
         )
         return
@@ -146,11 +148,16 @@ def _exposures(shown: Sequence[_Shown], plan: Plan | None) -> Iterator[Finding]:
     epochs = plan.steps / plan.steps_per_epoch if plan else 1
     parts = [
         f"{clean(each.folder.path.name)}{' (regularisation)' if each.folder.is_reg else ''} "
-        f"{each.num_exposures / total:.0%}, each of {len(each.folder.told)} pictures {each.each * epochs:.3g} times"
+        f"{each.num_exposures / total:.0%}, each of {plural(len(each.folder.told), 'picture')} "
+        f"{_times(each.each * epochs)}"
         for each in shown
     ]
     in_all = "in the whole run" if plan else "in an epoch"
     yield Finding(code="dataset.exposures", severity="info", what=f"shown {in_all}: {'; '.join(parts)}")
+
+
+def _times(number: float) -> str:
+    return f"{number:.3g} time{'' if number == 1 else 's'}"
 
 
 def _balance(shown: Sequence[_Shown]) -> Iterator[Finding]:
@@ -169,7 +176,8 @@ def _balance(shown: Sequence[_Shown]) -> Iterator[Finding]:
         code="dataset.unbalanced",
         severity="warning",
         what=f"{clean(most.name)} is shown {highest / lowest:.3g} times as often as {clean(least.name)}",
-        fix=f"{round(highest / sizes[least])} repeats of {clean(least.name)} would make them equal, if that is wanted",
+        fix=f"{plural(round(highest / sizes[least]), 'repeat')} of {clean(least.name)} would make them equal, "
+        "if that is wanted",
         path=str(least),
     )
 
@@ -208,8 +216,8 @@ def _small_buckets(pictures: Sequence[Picture], config: TrainingConfig, plan: Pl
     found = Finding(
         code="dataset.small_buckets",
         severity="info",
-        what=f"{len(small)} buckets never fill a batch of {max(sizes)}: an epoch shows {listed} "
-        f"({first(each.path for each in inside)})",
+        what=f"{plural(len(small), 'bucket', 'never fills', 'never fill')} a batch of {max(sizes)}: an epoch "
+        f"shows {listed} ({first(each.path for each in inside)})",
         fix="crop these pictures to common proportions, or raise their repeats",
         path=str(inside[0].path) if inside else "",
     )
