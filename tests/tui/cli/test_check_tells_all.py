@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from loratui.cli import main
+from loratui.cli.finding_lines import by_severity, finding_lines
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.findings import MOST_PATHS, Finding, with_paths
 from support.drawn_pictures import photo
@@ -220,3 +221,40 @@ def test_the_files_of_a_finding_are_bounded_and_it_says_so():
     found = with_paths(Finding(code="a.b", severity="info", what="c"), [str(number) for number in range(5000)])
     assert len(found.paths) == MOST_PATHS
     assert found.num_paths == 5000
+
+
+LONG = "word " * 40
+SAID = [
+    Finding(code="a.info", severity="info", what=LONG, fix="do that"),
+    Finding(code="a.error", severity="error", what=f"{LONG}\x1b[2J", fix=LONG, path="/a/very/" + "long" * 20),
+    Finding(code="a.warning", severity="warning", what="short"),
+]
+
+
+def test_on_a_terminal_findings_are_as_wide_as_that_and_infos_one_line():
+    lines = list(finding_lines(by_severity(SAID), 60))
+    assert [line.split()[1] for line in lines if line.startswith(("error", "warning", "info"))] == [
+        "[a.error]",
+        "[a.warning]",
+        "[a.info]",
+    ]
+    assert all(len(line) <= 60 for line in lines if "long" not in line and "less" not in line)
+    assert f"  (/a/very/{'long' * 20})" in lines
+    assert lines[-2].endswith("…")
+    assert "| less" in lines[-1]
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_elsewhere_each_finding_is_one_line_and_its_fix_another():
+    lines = list(finding_lines(SAID, None))
+    assert len(lines) == 5
+    assert lines[0] == f"info: [a.info] {LONG}"
+
+
+def test_check_says_errors_first(config: Path, capsys: pytest.CaptureFixture[str]):
+    (config.parent / "pictures" / "1_cat" / "0.png").write_bytes(b"")
+    assert main(["check", str(config)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    severities = [line.split(":")[0] for line in lines if line.startswith(("error:", "warning:", "info:"))]
+    assert severities == sorted(severities, key=["error", "warning", "info"].index)
+    assert severities[0] == "error"

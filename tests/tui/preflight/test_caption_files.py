@@ -33,9 +33,7 @@ def test_a_file_that_is_no_caption_by_its_name_alone_is_named_with_the_right_one
     folder = write_captioned(tmp_path / "1_z", {"a": None, "b": TEXT})
     (folder / name).write_text(TEXT)
     found = look(tmp_path)
-    assert found["caption.odd_name"].what == (
-        f"1 file is not read as captions because of their names (first: {name})"
-    )
+    assert found["caption.odd_name"].what == (f"1 file is not read as captions because of their names (first: {name})")
     assert found["caption.odd_name"].fix == f"rename {name} to a.txt"
     assert "caption.orphan" not in found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from loratui.cli.arguments import Arguments
 from loratui.cli.crops import check_crops_file, show_crops
+from loratui.cli.finding_lines import by_severity, columns_of, finding_lines
 from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.picture_progress import picture_progress
@@ -24,7 +25,6 @@ from loratui_protocol.findings import Finding, plural
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
 
-_SEVERITIES = ("info", "warning", "error")
 _NO_PATH = "usage.path"
 
 
@@ -42,11 +42,8 @@ def check_all(arguments: Arguments) -> list[Checked]:
 def print_findings(findings: Iterable[Finding], *, on_stdout: bool = False) -> None:
     """Tell a person; ``on_stdout`` where they are what was asked for."""
     file = sys.stdout if on_stdout else sys.stderr
-    for finding in findings:
-        where = f" ({finding.path})" if finding.path else ""
-        print(f"{finding.severity}: [{finding.code}] {finding.what}{where}", file=file)
-        if finding.fix:
-            print(f"  fix: {finding.fix}", file=file)
+    for line in finding_lines(findings, columns_of(file)):
+        print(line, file=file)
 
 
 def check(arguments: Arguments) -> int:
@@ -91,8 +88,7 @@ def check(arguments: Arguments) -> int:
             document |= {"fixed": [str(each.path) for each in fixed], "diff": diff, "edits": edits}
         print(json.dumps(document))
     else:
-        # What matters most is read last, above the prompt.
-        print_findings(sorted(findings, key=lambda each: _SEVERITIES.index(each.severity)), on_stdout=True)
+        print_findings(by_severity(findings), on_stdout=True)
         for each in fixed:
             print(f"{each.diff}\nwritten: {each.path}")
         if arguments.fix and not (fixed or edits):
@@ -127,7 +123,7 @@ def _verdict(findings: list[Finding]) -> str:
 def _planned(planned: Plan, rows: Iterable[BucketRow], num_left_out: int) -> str:
     """Return in two lines what there is to train, and how far it counts."""
     number = planned.num_pictures + planned.num_reg_pictures + len(planned.held_out.indices)
-    without = f", plural without {plural(num_left_out, 'picture')} that can't be trained on" if num_left_out else ""
+    without = f", counted without {plural(num_left_out, 'picture')} that can't be trained on" if num_left_out else ""
     sizes = ", ".join(f"{row.width}x{row.height}: {row.num_pictures}{row.losses}" for row in rows)
     steps = f"{plural(planned.steps, 'step')} in {plural(planned.epochs, 'epoch')}"
     return f"plan: {steps}, {plural(number, 'picture')}{without}\nbuckets: {sizes}"
