@@ -82,7 +82,7 @@ class Plan:
         return bool(self.samples.prompts) and (not self.samples.told or bool(self.sample_steps))
 
     def epoch_of(self, step: int) -> int:
-        """Return the epoch of a step, both plural from 1."""
+        """Return the epoch of a step, both counted from 1."""
         return (step - 1) // self.steps_per_epoch + 1
 
 

@@ -51,6 +51,8 @@ def check(arguments: Arguments) -> int:
     if not arguments.fix and (arguments.repeats or arguments.dry_run or arguments.yes):
         what = "--repeats, --dry-run and --yes are for --fix, which isn't there: without it nothing is set right"
         raise UsageError(what, fix="add --fix, or leave them out", code="usage.fix")
+    if not any(map(os.path.lexists, arguments.path)):
+        raise _no_path(arguments.path[0])
     findings: list[Finding] = []
     fixed: list[Fixed] = []
     last = ToldConfig(findings=())
@@ -61,9 +63,7 @@ def check(arguments: Arguments) -> int:
     edits: list[dict[str, Any]] = []
     for path in arguments.path:
         if not os.path.lexists(path):
-            what = f"{clean(str(path))} does not exist"
-            fix = "give a config or a folder of pictures"
-            findings.append(Finding(code=_NO_PATH, severity="error", what=what, fix=fix, path=str(path)))
+            findings.append(replace(as_finding(_no_path(path)), path=str(path)))
             continue
         edits += fix_dataset(path, arguments) if arguments.fix else ()
         try:
@@ -101,6 +101,10 @@ def check(arguments: Arguments) -> int:
     return _status(findings)
 
 
+def _no_path(path: Path) -> UsageError:
+    return UsageError(f"{clean(str(path))} does not exist", fix="give a config or a folder of pictures", code=_NO_PATH)
+
+
 def _status(findings: Iterable[Finding]) -> int:
     """Return the exit status of the worst: a path that isn't there is a mistake in what was typed."""
     errors = [finding for finding in findings if finding.severity == "error"]
@@ -111,12 +115,12 @@ def _status(findings: Iterable[Finding]) -> int:
 def _verdict(findings: list[Finding]) -> str:
     """Return in one line what it comes to, and how much of it ``--fix`` does."""
     counts = Counter(each.severity for each in findings)
-    plural = [
+    counted = [
         f"{counts[each]} {each}{'s' if counts[each] > 1 else ''}" for each in ("error", "warning") if counts[each]
     ]
     fixable = sum(each.fixable for each in findings)
     said = "this can't be trained" if counts["error"] else "no errors"
-    told = f" ({', '.join(plural)})" if plural else ""
+    told = f" ({', '.join(counted)})" if counted else ""
     return f"{said}{told}" + (f"; {fixable} of what was found --fix can set right, shown first" if fixable else "")
 
 
