@@ -23,3 +23,14 @@ def test_what_json_has_of_a_finding_is_told():
     introduction = WRITER["INTRODUCTION"]
     assert all(f"`{field.name}`" in introduction for field in fields(Finding))
     assert f"{MOST_PATHS:,}" in introduction
+
+
+def test_severities_constants_and_fixes_are_told_as_they_are() -> None:
+    document = WRITER["document"]()
+    entries = {entry.split("`", 1)[0]: entry for entry in document.split("\n- **`")}
+    # Its severity is an argument of the function that makes it; its fix stands behind two words for what is wrong.
+    assert entries["plan.no_validation"].startswith("plan.no_validation`** (warning or info)")
+    assert "have no bytes at all → copy or download them again" in entries["picture.empty_file"]
+    assert "fewer than 15 a model" in entries["dataset.few_pictures"]
+    assert "{_" not in document
+    assert "{key}{key}" not in document
