@@ -1,10 +1,11 @@
 """Reads the caption beside each picture and collects what is worth saying about all of them."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from loratui_protocol.encodings import is_utf8
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.foreign_captions import Foreign, foreign_error, foreign_findings
 
 CAPTION_EXTENSIONS = (".txt", ".caption")
@@ -70,7 +71,10 @@ class CaptionReader:
     def findings(self, root: Path) -> list[Finding]:
         """Return what there is to say about the captions read so far."""
         total = self._num_read + len(self._missing)
-        findings = [*foreign_findings(self._foreign), *map(_refusal, self._refused.values())]
+        findings = [
+            *foreign_findings(self._foreign, root),
+            *(_refusal(refused, root) for refused in self._refused.values()),
+        ]
         if self._missing:
             used = sorted({tokens for _, tokens in self._missing})
             named = ", ".join(repr(tokens) if tokens else "an empty caption" for tokens in used)
@@ -86,21 +90,29 @@ class CaptionReader:
                     f"{named} is used (first: {self._missing[0][0].name})",
                     fix,
                     root,
+                    _names([picture for picture, _ in self._missing], root),
                 )
             )
         if self._empty:
             what = f"{len(self._empty)} of {total} caption files are empty (first: {self._empty[0].name})"
             findings.append(
-                _warning("dataset.caption_empty", what, "write a caption, or delete the file", self._empty[0])
+                _warning(
+                    "dataset.caption_empty",
+                    what,
+                    "write a caption, or delete the file",
+                    self._empty[0],
+                    _names(self._empty, root),
+                )
             )
         if self._longer:
             findings.append(
                 _warning(
                     "dataset.caption_lines",
-                    f"{len(self._longer)} caption files have several lines; the first one counts, as in sd-scripts "
-                    f"(first: {self._longer[0].name})",
+                    f"{plural(len(self._longer), 'caption file', 'has', 'have')} several lines; the first one counts, "
+                    f"as in sd-scripts (first: {self._longer[0].name})",
                     "join the lines, or set enable_wildcard = true to have one chosen each time",
                     self._longer[0],
+                    _names(self._longer, root),
                 )
             )
         return findings
@@ -132,11 +144,16 @@ def _content(path: Path) -> bytes:
         ) from error
 
 
-def _refusal(refused: list[tuple[Path, DatasetError]]) -> Finding:
+def _refusal(refused: list[tuple[Path, DatasetError]], root: Path) -> Finding:
     (first, error), others = refused[0], [path.name for path, _ in refused[1:]]
     more = f", and {len(others)} more: {', '.join(others[:_NAMES_SHOWN])}" if others else ""
-    return Finding(code=error.code, severity="error", what=f"{error.what}{more}", fix=error.fix, path=str(first))
+    found = Finding(code=error.code, severity="error", what=f"{error.what}{more}", fix=error.fix, path=str(first))
+    return with_paths(found, _names([path for path, _ in refused], root))
 
 
-def _warning(code: str, what: str, fix: str, path: Path) -> Finding:
-    return Finding(code=code, severity="warning", what=what, fix=fix, path=str(path))
+def _warning(code: str, what: str, fix: str, path: Path, names: Sequence[str]) -> Finding:
+    return with_paths(Finding(code=code, severity="warning", what=what, fix=fix, path=str(path)), names)
+
+
+def _names(paths: Iterable[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths]

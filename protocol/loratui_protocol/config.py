@@ -7,7 +7,7 @@ and that have no effect here are listed in ``kohya.WITHOUT_EFFECT``: they are re
 from dataclasses import dataclass, field, fields
 
 from loratui_protocol.config_checks import checks
-from loratui_protocol.errors import ConfigError
+from loratui_protocol.impossible import Fault, ImpossibleError
 from loratui_protocol.optimizers import Argument
 from loratui_protocol.subsets import DatasetConfig, check_datasets
 
@@ -268,10 +268,11 @@ class TrainingConfig:
         """
         wrong = [(key, allowed) for holds, key, allowed in checks(self) if not holds]
         if wrong:
-            raise ConfigError(
-                "; ".join(f"{key} = {getattr(self, key)!r} is not possible" for key, _ in wrong),
-                fix="; ".join(f"{key} must be {allowed}" for key, allowed in wrong),
-                code="config.value",
+            raise ImpossibleError(
+                [
+                    Fault(key, f"{key} = {getattr(self, key)!r} is not possible", f"{key} must be {allowed}")
+                    for key, allowed in wrong
+                ]
             )
         check_datasets(self)
 

@@ -15,6 +15,7 @@ from loratui_protocol.config_told import Correction, Problem, place_in_datasets
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
+from loratui_protocol.special_files import check_no_special
 from loratui_protocol.subsets import DATASET_KEYS, SUBSET_KEYS, DatasetConfig, Subset
 
 _OWN = {"image_dir": (str,), "num_repeats": (int,), "is_reg": (bool,), "class_tokens": (str,)}
@@ -82,6 +83,7 @@ def _take_out(tables: dict[str, Any], key: str) -> Any:
 def _read_file(read: ReadDatasets, name: str, base: Path) -> None:
     try:
         path = (base / Path(name).expanduser()).resolve()
+        check_no_special(path)
         text = path.read_text(encoding="utf-8-sig")
         tables = tomllib.loads(text)
     except (OSError, ValueError, RuntimeError) as error:

@@ -5,14 +5,17 @@ quotes) is an error here, and what it swallows with a meaning that is certain is
 """
 
 import math
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_advice import advice
 from loratui_protocol.config_datasets import ReadDatasets, read_datasets
 from loratui_protocol.config_reading import Reading
+from loratui_protocol.config_remains import remains
 from loratui_protocol.config_told import Correction, Problem
 from loratui_protocol.config_write import to_toml
 from loratui_protocol.errors import ConfigError
@@ -20,6 +23,8 @@ from loratui_protocol.findings import Finding
 from loratui_protocol.foreign import Foreign, of_toml, tables
 from loratui_protocol.foreign_text import parse_toml
 
+_CALLED = {"network_dim": ("rank",), "network_alpha": ("alpha",), "learning_rate": ("unet_lr", "text_encoder_lr")}
+"""How else findings speak of a key's value."""
 _MOST_TOLD = 50
 """Of the problems of one file."""
 
@@ -53,18 +58,29 @@ class Partial:
     claims_sdxl: bool | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """All that can be known of a file."""
+
+    loaded: Loaded
+    """What remains where there are problems, with defaults for what is refused or missing."""
+    problems: tuple[Problem, ...]
+    unknown: frozenset[str]
+    """Keys whose value is refused or missing, so that nothing can be said of it."""
+
+
 def read_config(path: Path) -> Loaded:
     """Return the config in a file, of whatever program; its relative paths count from the file's folder.
 
     Raises:
         ConfigError: the file can't be read, or what it says can't be trained; every problem is named at once.
     """
-    return _whole(read_partial(path))
+    return _loaded(tables(path), path.resolve().parent)
 
 
 def parse_config(text: str, base: Path) -> Loaded:
     """Return the config in ``text``, which is TOML; paths count from ``base``. Errors as in ``read_config``."""
-    return _whole(parse_partial(text, base))
+    return _loaded(of_toml(parse_toml(text), text), base)
 
 
 def read_partial(path: Path) -> Partial:
@@ -126,6 +142,50 @@ def _partial(foreign: Foreign, base: Path) -> Partial:
     )
 
 
+def judge_config(path: Path) -> Judged:
+    """Return all that can be known of a file, trainable or not; paths and errors as in ``read_partial``."""
+    return _judged(tables(path), path.resolve().parent)
+
+
+def _loaded(foreign: Foreign, base: Path) -> Loaded:
+    judged = _judged(foreign, base)
+    if judged.problems:
+        raise _refusal(judged.problems)
+    return judged.loaded
+
+
+def _judged(foreign: Foreign, base: Path) -> Judged:
+    reading, listed = _reading(foreign, base)
+    problems = [*reading.problems, *listed.problems]
+    # One that has no subsets because they are refused is spoken of already.
+    datasets = tuple(each for each in listed.datasets if each.subsets or not problems)
+    left = remains({**reading.values, "datasets": datasets}, _keys_of(problems))
+    reading.refuse_impossible(left.faults)
+    loaded = Loaded(
+        config=left.config,
+        findings=(*foreign.findings, *reading.findings, *listed.findings, *known(advice(left.config), left.unknown)),
+        text=foreign.text,
+        corrections=(*reading.corrections, *listed.corrections),
+        claims_sdxl=reading.claims_sdxl,
+    )
+    return Judged(loaded=loaded, problems=(*reading.problems, *listed.problems), unknown=left.unknown)
+
+
+def _keys_of(problems: Iterable[Problem]) -> set[str]:
+    """Return the keys that problems are about, which are named first, and those that were meant, which are last."""
+    words = (word for each in problems for word in (each.what.split()[0], each.fix.split()[-1].rstrip("?")))
+    return {word for word in words if word in KEYS}
+
+
+def known(findings: Iterable[Finding], unknown: Collection[str]) -> list[Finding]:
+    """Return the findings without those that speak of a key whose value isn't known."""
+    if not unknown:
+        return list(findings)
+    words = {*unknown, *(word for key in unknown for word in _CALLED.get(key, ()))}
+    speaks = re.compile(rf"\b({'|'.join(map(re.escape, words))})\b")
+    return [each for each in findings if not speaks.search(f"{each.what} {each.fix}")]
+
+
 def _reading(foreign: Foreign, base: Path) -> tuple[Reading, ReadDatasets]:
     content = dict(foreign.tables)
     reading, listed = Reading(foreign.text, base), read_datasets(content, foreign.text, base)
@@ -140,7 +200,7 @@ def _reading(foreign: Foreign, base: Path) -> tuple[Reading, ReadDatasets]:
     return reading, listed
 
 
-def _refusal(problems: list[Problem]) -> ConfigError:
+def _refusal(problems: Sequence[Problem]) -> ConfigError:
     """Return one error for all problems, as far as a person reads on, under the code of the first."""
     if len(problems) == 1:
         return ConfigError(problems[0].what, fix=problems[0].fix, code=problems[0].code)
@@ -154,8 +214,11 @@ def _refusal(problems: list[Problem]) -> ConfigError:
 
 
 __all__ = [
+    "Judged",
     "Loaded",
     "Partial",
+    "judge_config",
+    "known",
     "mendable",
     "once_mended",
     "parse_config",

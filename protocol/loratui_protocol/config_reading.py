@@ -21,6 +21,7 @@ from loratui_protocol.config_write import toml_value
 from loratui_protocol.harmless import MAX_INT
 from loratui_protocol.optimizers import ARGUMENTS, LR_SCHEDULERS, OPTIMIZERS, Argument
 from loratui_protocol.sample_prompts import MAX_SIDE_PX, MIN_SIDE_PX, read_prompt
+from loratui_protocol.special_files import check_no_special
 
 _MAX_SHOWN_CHARS = 40
 
@@ -329,6 +330,7 @@ class Reading(Mends, Paths):
             )
             return None
         try:
+            check_no_special(Path(path))
             lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:
             self._refuse(

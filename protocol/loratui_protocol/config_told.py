@@ -2,11 +2,13 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.findings import Finding
+from loratui_protocol.impossible import Fault
 
 _KEY = re.compile(r"""\s*["']?([^\s"'=.:#\[]+)["']?\s*[=.:]""")
 
@@ -82,6 +84,12 @@ class Told:
     def _wrong_type(self, key: str, value: Any, wanted: str, example: str, *, fixable: bool = False) -> None:
         what = f"{key}{self._where(key)} is {shown(value)}; {wanted} is wanted"
         self._refuse("config.type", what, f"write {key} = {example}", fixable=fixable)
+
+    def refuse_impossible(self, faults: Iterable[Fault]) -> None:
+        """Refuse values that can't be trained with, each by itself and with its line."""
+        for fault in faults:
+            where = "" if fault.place else self._where(fault.key)
+            self._refuse("config.value", f"{fault.what}{where}", fault.fix)
 
 
 def place_in_datasets(place: str, key: str) -> str:

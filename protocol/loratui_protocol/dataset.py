@@ -170,7 +170,8 @@ def scan(
         if path in sizes
     )
     findings += captions.findings(train_data_dir)
-    findings += size_findings(list(sizes), list(sizes.values()), resolution)
+    names = [path.relative_to(train_data_dir).as_posix() for path in sizes]
+    findings += size_findings(list(sizes), names, list(sizes.values()), resolution)
     return Dataset(pictures=pictures, findings=tuple(findings), unusable=tuple(unusable))
 
 

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural, with_paths
+from loratui_protocol.harmless import clean
 from loratui_protocol.inner_folders import broken_links, inner_folders
 from loratui_protocol.picture_names import PICTURE_EXTENSIONS, misnamed, misnamed_findings
+from loratui_protocol.special_files import special
 
 _OTHER_PICTURES = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jxl", ".svg", ".psd")
 _HEIC = (".heic", ".heif")
 _CHILDREN_SHOWN = 20
+_SPECIAL_SHOWN = 3
 _MANY_REPEATS = 200
 
 
@@ -47,7 +50,7 @@ def folders(root: Path, key: str | None = None) -> tuple[list[tuple[Path, int, s
     meaning = Finding(
         code="dataset.repeats",
         severity="warning" if repeats > _MANY_REPEATS else "info",
-        what=f"the folder's name means {repeats} repeats of {class_tokens!r}, as in sd-scripts",
+        what=f"the folder's name means {plural(repeats, 'repeat')} of {class_tokens!r}, as in sd-scripts",
         fix="rename the folder if the number is no count of repeats",
         path=str(root),
     )
@@ -124,19 +127,21 @@ def _skipped(root: Path, children: list[Path], numbered: list[Path]) -> Iterator
                 fix=f"rename it to 1_{words if is_number else child.name}",
                 path=str(child),
             )
-    if loose := len(pictures_in(root)):
-        yield Finding(
+    if loose := pictures_in(root):
+        found = Finding(
             code="dataset.loose_pictures",
             severity="warning",
-            what=f"{loose} pictures beside the numbered folders are skipped",
+            what=f"skipped: {plural(len(loose), 'picture')} beside the numbered folders",
             fix="move them into one of the folders",
             path=str(root),
         )
-    for folder in (root, *numbered):
-        yield from _other_kinds(folder)
+        yield with_paths(found, [path.name for path in loose])
+    yield from _other_kinds(root)
+    for folder in numbered:
+        yield from _other_kinds(folder, f"{folder.name}/")
 
 
-def _other_kinds(folder: Path) -> Iterator[Finding]:
+def _other_kinds(folder: Path, inside: str = "") -> Iterator[Finding]:
     """Yield what is a picture in a folder and is not read."""
     odd = dict(misnamed(folder))
     skipped = sorted(path for path in _files(folder) if path.suffix.lower() in _OTHER_PICTURES and path not in odd)
@@ -144,14 +149,33 @@ def _other_kinds(folder: Path) -> Iterator[Finding]:
         others = Counter(path.suffix.lower() for path in skipped)
         heic = [path for path in skipped if path.suffix.lower() in _HEIC]
         how = f" (on macOS: {jpeg_command(heic[0])})" if heic else ""
-        yield Finding(
+        found = Finding(
             code="dataset.kind_skipped",
             severity="warning",
             what=f"pictures of kinds that are not read are skipped: {_counts(others)}",
             fix=f"convert them to one of {', '.join(PICTURE_EXTENSIONS)}{how}",
             path=str(folder),
         )
+        yield with_paths(found, [f"{inside}{path.name}" for path in skipped])
     yield from misnamed_findings(folder, [*odd.items()])
+    yield from _special_files(folder, inside)
+
+
+def _special_files(folder: Path, inside: str) -> Iterator[Finding]:
+    # Links that lead to nothing are told of with all others below the folder.
+    there = (path for path in sorted(folder.iterdir()) if path.exists())
+    special_files = [(path, kind) for path in there if (kind := special(path))]
+    if special_files:
+        named = ", ".join(f"{clean(path.name)} is {kind}" for path, kind in special_files[:_SPECIAL_SHOWN])
+        more = f" and {len(special_files) - _SPECIAL_SHOWN} more" if len(special_files) > _SPECIAL_SHOWN else ""
+        found = Finding(
+            code="dataset.special_file",
+            severity="warning",
+            what=f"what is no file is never opened: {named}{more}",
+            fix="remove it, or put a file in its place",
+            path=str(special_files[0][0]),
+        )
+        yield with_paths(found, [f"{inside}{path.name}" for path, _ in special_files])
 
 
 def jpeg_command(picture: Path) -> str:

@@ -23,6 +23,7 @@ from loratui_protocol.lora_ranks import ranks_of
 from loratui_protocol.lora_settings import PREFIX, LoraSettings
 from loratui_protocol.onetrainer import OneTrainer, is_onetrainer
 from loratui_protocol.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, read_header
+from loratui_protocol.special_files import special
 
 _MOST_KEYS = 1000
 """Of a file; the GUIs write about 300."""
@@ -50,6 +51,8 @@ def tables(path: Path) -> Foreign:
     Raises:
         ConfigError: it can't be read (``config.missing``, ``config.syntax``) or is no config (``config.not_a_config``).
     """
+    if kind := special(path):
+        raise not_configs.not_a_config(path, f"it is {kind}")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

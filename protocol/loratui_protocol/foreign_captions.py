@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loratui_protocol.encodings import guessed
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, with_paths
 from loratui_protocol.harmless import clean
 from loratui_protocol.likely_encodings import Likely, likely_encodings
 
@@ -24,8 +24,11 @@ def foreign_error(foreign: Sequence[Foreign]) -> DatasetError:
     return DatasetError(finding.what, fix=finding.fix, code=finding.code)
 
 
-def foreign_findings(foreign: Sequence[Foreign]) -> Iterator[Finding]:
-    """Yield what to do with such captions: first those that ``check --fix`` rewrites, then the others."""
+def foreign_findings(foreign: Sequence[Foreign], root: Path | None = None) -> Iterator[Finding]:
+    """Yield what to do with such captions: first those that ``check --fix`` rewrites, then the others.
+
+    ``root``: the folder that their names are told from; None: the names alone are.
+    """
     certain: list[Foreign] = []
     unsure: list[Foreign] = []
     for each in foreign:
@@ -34,13 +37,14 @@ def foreign_findings(foreign: Sequence[Foreign]) -> Iterator[Finding]:
         are, names, it = _counted(certain)
         read_as = _quoted(guessed(certain[0][1]) or "")
         folder = os.path.commonpath([path.parent for path, _ in certain]) or "."
-        yield Finding(
+        found = Finding(
             code="dataset.caption_encoding",
             severity="error",
             what=f"{are} not UTF-8 text: {names}; {it} reads {read_as}",
             fix=f"loratui check {shlex.quote(folder)} --fix shows how each is read and rewrites it",
             path=str(certain[0][0]),
         )
+        yield with_paths(found, _names(certain, root))
     by_encoding: dict[Likely | None, list[Foreign]] = {}
     for each, likely in zip(unsure, likely_encodings([content for _, content in unsure]), strict=True):
         by_encoding.setdefault(likely, []).append(each)
@@ -55,13 +59,18 @@ def foreign_findings(foreign: Sequence[Foreign]) -> Iterator[Finding]:
             as_told = f"; {looks} like {likely.language} in {likely.encoding}: {read_as}"
             if command := _command([path for path, _ in those], likely.encoding, is_all=len(those) == len(foreign)):
                 fix = f"if it reads so: {command}"
-        yield Finding(
+        found = Finding(
             code="dataset.caption_encoding_unsure",
             severity="error",
             what=f"{are} not UTF-8 text: {names}{as_told}",
             fix=fix,
             path=str(path),
         )
+        yield with_paths(found, _names(those, root))
+
+
+def _names(foreign: Sequence[Foreign], root: Path | None) -> list[str]:
+    return [path.name if root is None else path.relative_to(root).as_posix() for path, _ in foreign]
 
 
 def _counted(foreign: Sequence[Foreign]) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
-from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.findings import Finding, Severity, plural
 from loratui_protocol.subsets import datasets_of
 
 LEAST = 3
@@ -53,7 +53,7 @@ def _of_dataset(config: TrainingConfig, pictures: Sequence[Picture], trained: Se
         return HeldOut()
     wanted = max(LEAST, round((_SHARE if split is None else split) * len(trained)))
     if split is None and wanted > _MOST_SHARE * len(trained):
-        what = f"{len(trained)} pictures{where} are too few to hold some out of training"
+        what = f"{plural(len(trained), 'picture')}{where} are too few to hold some out of training"
         return HeldOut(findings=(_off(what, "info"),))
     if split is not None and (round(split * len(trained)) < LEAST or wanted >= len(trained)):
         what = f"validation_split = {split:g} of {len(trained)} pictures{where} leaves fewer than {LEAST}"

@@ -7,6 +7,7 @@ from typing import Any
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.foreign_settings import Settings, is_off, number, shown
 from loratui_protocol.foreign_text import MAX_BYTES, decoded, parse_json
+from loratui_protocol.special_files import check_no_special
 
 _STRENGTHS: Mapping[str, str] = {
     "rotate": "random_rotate_max_angle",
@@ -187,6 +188,7 @@ class Concepts(Settings):
         relative = Path(*PureWindowsPath(str(name)).parts) if not Path(str(name)).is_absolute() else Path(str(name))
         for base in (self._base, self._base.parent):
             try:
+                check_no_special(base / relative)
                 with (base / relative).open("rb") as file:
                     content = file.read(MAX_BYTES + 1)
                 if len(content) <= MAX_BYTES:

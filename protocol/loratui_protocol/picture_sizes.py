@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural, with_paths
 
 _NAMES_SHOWN = 20
 _SMALLER, _MUCH_SMALLER = 1.02, 1.5
@@ -97,11 +97,11 @@ def _why(path: Path, error: Exception) -> str:
 def _refusal(code: str, what: str, named: list[str], fix: str) -> DatasetError:
     shown = "".join(f"\n  {name}" for name in named[:_NAMES_SHOWN])
     more = f"\n  and {len(named) - _NAMES_SHOWN} more" if len(named) > _NAMES_SHOWN else ""
-    return DatasetError(f"{len(named)} pictures {what}:{shown}{more}", fix=fix, code=code)
+    return DatasetError(f"{plural(len(named), 'picture')} {what}:{shown}{more}", fix=fix, code=code)
 
 
 def size_findings(
-    paths: Sequence[Path], sizes: Sequence[tuple[int, int]], resolution: tuple[int, int] | None
+    paths: Sequence[Path], names: Sequence[str], sizes: Sequence[tuple[int, int]], resolution: tuple[int, int] | None
 ) -> Iterator[Finding]:
     """Yield how many pictures are smaller than the resolution, a warning if much (None: they are never enlarged)."""
     if resolution is None or not sizes:
@@ -115,7 +115,7 @@ def size_findings(
     how_many = f", {much} of them much" if much else ""
     worst = max(range(len(factors)), key=factors.__getitem__)
     width, height = sizes[worst]
-    yield Finding(
+    found = Finding(
         code="dataset.small_pictures",
         severity="warning" if much else "info",
         what=f"{smaller} of {len(sizes)} pictures are smaller than {resolution[0]}x{resolution[1]}{how_many}; "
@@ -123,3 +123,4 @@ def size_findings(
         fix="use larger pictures, a lower resolution, or bucket_no_upscale = true",
         path=str(paths[worst]),
     )
+    yield with_paths(found, [name for name, factor in zip(names, factors, strict=True) if factor >= _SMALLER])

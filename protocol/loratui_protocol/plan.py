@@ -12,7 +12,7 @@ from loratui_protocol.buckets import Bucket, Placement
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.effective_lr import effective_lrs, planned_rates
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.held_out import HeldOut, validation_steps
 from loratui_protocol.optimizers import sets_own_rate
 from loratui_protocol.sample_prompts import Prompts, prompts_of
@@ -180,27 +180,34 @@ def _findings(
     unused = [picture for index, picture in enumerate(pictures) if not shown[index] and index not in unseen]
     if unused:
         findings.append(
-            Finding(
-                code="plan.reg_unused",
-                severity="warning",
-                what=f"{len(unused)} regularisation pictures are never shown: an epoch shows as many exposures of them "
-                "as of training pictures, as in sd-scripts",
-                fix="remove some, or raise the repeats of the training folders",
-                path=str(unused[0].path),
+            with_paths(
+                Finding(
+                    code="plan.reg_unused",
+                    severity="warning",
+                    what=f"{plural(len(unused), 'regularisation picture', 'is', 'are')} never shown: an epoch shows as "
+                    "many exposures of them as of training pictures, as in sd-scripts",
+                    fix="remove some, or raise the repeats of the training folders",
+                    path=str(unused[0].path),
+                ),
+                [each.name for each in unused],
             )
         )
     cropped = [placement.cropped_share for placement in layout.placements]
     worst = max(range(len(cropped)), key=cropped.__getitem__)
     if cropped[worst] > _MUCH_CROPPED:
         width, height = layout.placements[worst].bucket
+        much = [each.name for each, share in zip(pictures, cropped, strict=True) if share > _MUCH_CROPPED]
         findings.append(
-            Finding(
-                code="plan.cropped",
-                severity="warning",
-                what=f"{sum(share > _MUCH_CROPPED for share in cropped)} pictures lose more than {_MUCH_CROPPED:.0%} "
-                f"to cropping; {pictures[worst].name} loses {cropped[worst]:.0%} at {width}x{height}",
-                fix="crop them yourself, enable buckets, or widen min_bucket_reso and max_bucket_reso",
-                path=str(pictures[worst].path),
+            with_paths(
+                Finding(
+                    code="plan.cropped",
+                    severity="warning",
+                    what=f"{plural(len(much), 'picture', 'loses', 'lose')} more than {_MUCH_CROPPED:.0%} "
+                    f"to cropping; {pictures[worst].name} loses {cropped[worst]:.0%} at {width}x{height}",
+                    fix="crop them yourself, enable buckets, or widen min_bucket_reso and max_bucket_reso",
+                    path=str(pictures[worst].path),
+                ),
+                much,
             )
         )
     short = sum(len(members) % layout.batch_sizes[group.dataset] > 0 for group, members in layout.members.items())

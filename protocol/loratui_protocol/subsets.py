@@ -5,11 +5,11 @@ A setting is looked up in the subset, in its dataset, then in the training confi
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from loratui_protocol.errors import ConfigError
+from loratui_protocol.impossible import Fault, ImpossibleError
 
 if TYPE_CHECKING:
     from loratui_protocol.config import TrainingConfig
@@ -144,22 +144,34 @@ def check_datasets(config: "TrainingConfig") -> None:
     """Return if every listed dataset and subset can be trained.
 
     Raises:
-        ConfigError: naming the first that can't, the key, and what is allowed.
+        ConfigError: naming those that can't, the key, and what is allowed.
     """
-    for number, dataset in enumerate(config.datasets, 1):
-        if not dataset.subsets:
-            raise _refused(f"dataset {number}", "has no subsets", "give it [[datasets.subsets]] with an image_dir")
-        for place, settings in _places(number, dataset):
-            try:
-                _under(config, settings)
-            except ConfigError as error:
-                what, fix = (text.replace("train_batch_size", "batch_size") for text in (error.what, error.fix))
-                raise _refused(place, what, fix) from error
-        for inner, subset in enumerate(dataset.subsets, 1):
-            place = f"dataset {number}, subset {inner}"
-            if subset.num_repeats < 1:
-                what = f"num_repeats = {subset.num_repeats} is not possible"
-                raise _refused(place, what, "num_repeats must be at least 1; to leave a folder out, remove its subset")
+    faults = [fault for number, dataset in enumerate(config.datasets, 1) for fault in _faults(config, number, dataset)]
+    if faults:
+        raise ImpossibleError(faults)
+
+
+def _faults(config: "TrainingConfig", number: int, dataset: DatasetConfig) -> Iterator[Fault]:
+    if not dataset.subsets:
+        yield _fault(
+            f"dataset {number}", "datasets", "has no subsets", "give it [[datasets.subsets]] with an image_dir"
+        )
+    told: set[tuple[str, str]] = set()
+    for place, settings in _places(number, dataset):
+        try:
+            _under(config, settings)
+        except ImpossibleError as error:
+            for each in error.faults:
+                # What a dataset sets counts for its subsets, too, and is one fault.
+                if (each.key, each.what) not in told:
+                    told.add((each.key, each.what))
+                    what, fix = (text.replace("train_batch_size", "batch_size") for text in (each.what, each.fix))
+                    yield _fault(place, each.key, what, fix)
+    for inner, subset in enumerate(dataset.subsets, 1):
+        if subset.num_repeats < 1:
+            what = f"num_repeats = {subset.num_repeats} is not possible"
+            fix = "num_repeats must be at least 1; to leave a folder out, remove its subset"
+            yield _fault(f"dataset {number}, subset {inner}", "num_repeats", what, fix)
 
 
 def moved(config: "TrainingConfig", place: Callable[[Kind, str], str]) -> "TrainingConfig":
@@ -227,5 +239,5 @@ def _under(config: "TrainingConfig", settings: Mapping[str, Any]) -> "TrainingCo
     return replace(config, **{**settings, "masked_loss": masked_loss, "train_data_dir": folder, "datasets": ()})
 
 
-def _refused(place: str, what: str, fix: str) -> ConfigError:
-    return ConfigError(f"{place}: {what}", fix=fix, code="config.value")
+def _fault(place: str, key: str, what: str, fix: str) -> Fault:
+    return Fault(key, f"{place}: {what}", fix, place)

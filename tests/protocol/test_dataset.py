@@ -84,7 +84,7 @@ def test_folders_without_a_number_and_loose_pictures_are_reported(tmp_path: Path
     assert [Path(found.path).name for found in skipped] == ["0_zero", "cat"]
     assert skipped[1].fix == "rename it to 1_cat"
     assert skipped[1].what.startswith("cat is skipped, with 1 pictures: ")
-    assert finding(dataset, "dataset.loose_pictures").what.startswith("1 pictures")
+    assert finding(dataset, "dataset.loose_pictures").what.startswith("skipped: 1 picture ")
 
 
 def test_pictures_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_only_the_first_line_counts_and_more_are_reported(tmp_path: Path) -> Non
     dataset = scan(tmp_path)
     assert [one.caption for one in dataset.pictures] == ["the first", "one line"]
     found = finding(dataset, "dataset.caption_lines")
-    assert found.what.startswith("1 caption files")
+    assert found.what.startswith("1 caption file has ")
     assert "enable_wildcard" in found.fix
 
 

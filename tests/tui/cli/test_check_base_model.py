@@ -36,9 +36,7 @@ def test_an_inpainting_model_is_an_error_because_it_trains_nowhere(tmp_path: Pat
     assert "an inpainting model" in finding.what
 
 
-@pytest.mark.parametrize(
-    "name", ["/nowhere/x.safetensors", "models/x.safetensors", "x", "~/x", "a/b/c", r"C:\m\x.ckpt"]
-)
+@pytest.mark.parametrize("name", ["/nowhere/x.safetensors", "models/x.safetensors", "x", "~/x", "a/b/c"])
 def test_what_would_travel_from_here_and_is_not_here_is_an_error_because_nothing_can_train_it(
     tmp_path: Path, name: str
 ):

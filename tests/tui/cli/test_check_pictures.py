@@ -51,7 +51,8 @@ def test_all_broken_pictures_are_found_at_once_and_everything_else_beside_them(c
         found = {each["code"]: each for each in document["findings"]}
         assert {"picture.truncated", "picture.empty_file", "picture.duplicate", "dataset.no_caption"} <= set(found)
         assert found["picture.truncated"]["path"] == str(folder / "1.png")
-        assert document["plan"] is None
+        # A folder by itself has no plan; a config's is of the pictures that there are.
+        assert (document["plan"] is not None) == (path == config)
 
 
 def test_a_run_with_a_broken_picture_is_refused_by_name(config: Path) -> None:

@@ -212,7 +212,9 @@ def test_check_prints_findings_and_plan_as_one_document(cli):
     [line] = check.lines
     document = json.loads(line)
     assert document["plan"]["steps"] == 12
-    assert all({"code", "severity", "path", "what", "fix", "fixable"} == set(found) for found in document["findings"])
+    fields = {"code", "severity", "path", "what", "fix", "fixable", "paths", "num_paths"}
+    assert all(fields == set(found) for found in document["findings"])
+    assert document["left_out"] == 0
 
 
 def test_check_of_what_cannot_be_trained_is_status_1_with_the_code(cli):

@@ -78,7 +78,7 @@ def test_a_misspelt_config_is_mended_and_judged_as_it_is_then(config: Path, caps
     config.write_text(text.replace("max_train_epochs = 10", 'max_train_epochs = "10"'), "utf-8")
     assert main(["check", str(config)]) == 1
     before = capsys.readouterr().out.splitlines()[-1]
-    assert before.startswith("this can't be trained (1 error); ")
+    assert before.startswith("this can't be trained (2 errors")
     assert main(["check", str(config), "--fix"]) == 0
     said = capsys.readouterr().out
     assert "error: [config.unknown_key] netwrok_dim (line " in said
@@ -198,6 +198,11 @@ def test_several_files_need_a_name(config: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr()
     assert "[usage.several_files]" in said.err
     assert said.out == ""
+    # The fix is the very command.
+    fix = said.err.rpartition("fix: loratui ")[2].split()
+    assert fix == ["convert", str(config), "--to", "kohya", "-o", "training_config.kohya.toml"]
+    assert main(fix) == 0
+    assert read_config(Path("training_config.kohya.toml")).config.sample_prompts == ("a cat",)
 
 
 def test_convert_where_nothing_can_be_written(config: Path, capsys: pytest.CaptureFixture[str]):
@@ -208,7 +213,8 @@ def test_convert_where_nothing_can_be_written(config: Path, capsys: pytest.Captu
 def test_a_lora_is_converted_into_a_config_to_be_filled_in(config: Path, capsys: pytest.CaptureFixture[str]):
     metadata = {"ss_network_module": "networks.lora", "ss_network_dim": "8", "ss_sd_model_name": "base.safetensors"}
     write_header(config.with_name("cat.safetensors"), {"lora_unet_x.lora_down.weight": (8, 8)}, metadata=metadata)
-    assert main(["convert", "cat.safetensors", "--to", "native", "-o", "mine.toml"]) == 0
+    # It is written, and can't be trained yet.
+    assert main(["convert", "cat.safetensors", "--to", "native", "-o", "mine.toml"]) == 1
     assert "[config.missing_key] train_data_dir is missing" in capsys.readouterr().err
     text = config.with_name("mine.toml").read_text("utf-8")
     assert '# train_data_dir = "..."  # to be filled in' in text

@@ -33,9 +33,7 @@ def test_a_file_that_is_no_caption_by_its_name_alone_is_named_with_the_right_one
     folder = write_captioned(tmp_path / "1_z", {"a": None, "b": TEXT})
     (folder / name).write_text(TEXT)
     found = look(tmp_path)
-    assert found["caption.odd_name"].what == (
-        f"1 files are not read as captions because of their names (first: {name})"
-    )
+    assert found["caption.odd_name"].what == (f"1 file is not read as captions because of their names (first: {name})")
     assert found["caption.odd_name"].fix == f"rename {name} to a.txt"
     assert "caption.orphan" not in found
 
@@ -67,7 +65,7 @@ def test_two_captions_of_one_picture_and_one_of_two_are_told(tmp_path: Path) -> 
     (folder / "a.caption").write_text("another")
     (folder / "b.webp").write_bytes(png())
     found = look(tmp_path)
-    assert found["caption.double"].what == ("1 pictures have a .txt and a .caption file; .txt is read (first: a.txt)")
+    assert found["caption.double"].what == ("1 picture has a .txt and a .caption file; .txt is read (first: a.txt)")
     assert "b.png and b.webp" in found["caption.shared"].what
     assert ".caption is read" in look(tmp_path, caption_extension=".caption")["caption.double"].what
 
@@ -129,7 +127,7 @@ def test_a_mark_of_byte_order_and_characters_that_nobody_sees_are_told(tmp_path:
     }
     write_captioned(tmp_path / "1_z", captions)
     found = look(tmp_path)
-    assert found["caption.bom"].what.startswith("1 caption files begin with a byte order mark (first: bom.txt)")
+    assert found["caption.bom"].what.startswith("1 caption file begins with a byte order mark (first: bom.txt)")
     assert "(first: bidi.txt)" in found["caption.unseen_characters"].what
     # It is text by its bytes, each second of which is NUL: nobody means to train that.
     assert found["dataset.caption_encoding"].what == f"1 caption file is not UTF-8 text: nul.txt; it reads {TEXT!r}"
@@ -151,7 +149,7 @@ def test_drafts_that_nobody_has_read_are_told_until_they_are_reviewed(tmp_path: 
 def test_a_folder_that_is_called_like_a_caption_is_told(tmp_path: Path) -> None:
     folder = write_captioned(tmp_path / "1_z", {"a": TEXT, "b": None})
     (folder / "b.txt").mkdir()
-    assert look(tmp_path)["caption.is_folder"].what.startswith("1 folders have the name of a caption (first: b.txt)")
+    assert look(tmp_path)["caption.is_folder"].what.startswith("1 folder has the name of a caption (first: b.txt)")
 
 
 # --- hostile ones -----------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_each_folder_shows_the_sentence_that_it_trains_on(tmp_path: Path) -> Non
             str(tmp_path / "10_zorbix"),
         ),
         (
-            "2_a house, 1 pictures: all without a caption file with 'photo of zorbix, a house film grain'",
+            "2_a house, 1 picture: all without a caption file with 'photo of zorbix, a house film grain'",
             str(tmp_path / "2_a house"),
         ),
     ]
@@ -60,8 +60,8 @@ def test_subsets_have_a_sentence_each_by_their_own_settings(tmp_path: Path) -> N
         each.what for each in look_all(None, datasets=(DatasetConfig(subsets=subsets),)) if "trains_on" in each.code
     ]
     assert told == [
-        "one, 1 pictures: x.png is trained with 'zorbix a field'",
-        "two (regularisation), 1 pictures: x.png is trained with 'a field plain'",
+        "one, 1 picture: x.png is trained with 'zorbix a field'",
+        "two (regularisation), 1 picture: x.png is trained with 'a field plain'",
     ]
 
 
@@ -170,8 +170,8 @@ def test_sentences_that_are_shuffled_are_told(tmp_path: Path) -> None:
         tmp_path / "1_z", varied(4, "A photo of zorbix{} standing in a field, wearing a red hat. It is noon.")
     )
     assert look(tmp_path, shuffle_caption=True)["caption.shuffled_sentences"].what == (
-        "4 of 4 captions are sentences (first: p00.png, p01.png, p02.png), and shuffle_caption cuts them at each ',' "
-        "and mixes the parts"
+        "4 of 4 captions are sentences (first: p00.png, p01.png, p02.png and 1 more), and shuffle_caption cuts them "
+        "at each ',' and mixes the parts"
     )
     assert "caption.shuffled_sentences" not in look(tmp_path)
     write_captioned(tmp_path / "1_z", varied(4, "zorbix{}, standing in a field, red hat, noon"))

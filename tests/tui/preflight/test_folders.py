@@ -74,7 +74,7 @@ def test_buckets_that_never_fill_a_batch_are_named_with_their_pictures(tmp_path:
     folder = fill(tmp_path / "1_z", 8)
     (folder / "wide.png").write_bytes(png(128, 64))
     found = look(tmp_path, train_batch_size=4, bucket_reso_steps=8, min_bucket_reso=32)["dataset.small_buckets"]
-    assert found.what.startswith("1 buckets never fill a batch of 4: an epoch shows ")
+    assert found.what.startswith("1 bucket never fills a batch of 4: an epoch shows ")
     assert "with 1 (first: wide.png)" in found.what
     (tmp_path / "1_z").rename(tmp_path / "4_z")
     assert "dataset.small_buckets" not in look(tmp_path, train_batch_size=4, bucket_reso_steps=8, min_bucket_reso=32)
@@ -85,7 +85,7 @@ def test_pictures_deeper_inside_are_told_and_masks_are_none(tmp_path: Path) -> N
     (folder / "more").mkdir()
     (folder / "more" / "x.png").write_bytes(png())
     found = look(tmp_path)["dataset.inner_skipped"]
-    assert found.what == "1 pictures in folders inside 2_z are not read (first: more)"
+    assert found.what == "1 picture in folders inside 2_z is not read (first: more)"
     masks = folder / "masks"
     (folder / "more").rename(masks)
     for path in folder.glob("*.png"):
@@ -114,7 +114,7 @@ def test_pictures_at_any_depth_are_counted_and_their_folders_named(tmp_path: Pat
             "move them into 5_y, or give them a numbered folder beside it",
         ),
         (
-            "1 pictures in folders inside raw are not read (first: camera)",
+            "1 picture in folders inside raw is not read (first: camera)",
             "move them into a folder beside it whose name begins with their repeats, as 1_raw",
         ),
     ]
@@ -142,7 +142,7 @@ def test_pictures_in_folders_of_a_flat_one_are_counted_together(tmp_path: Path) 
     both = (*subsets, Subset(image_dir=str(tmp_path / "mine" / "a")))
     assert [what for what, _ in skipped(None, datasets=(DatasetConfig(subsets=both),))] == [
         "2 pictures in folders inside mine are not read (first: b/c)",
-        "1 pictures in folders inside a are not read (first: x)",
+        "1 picture in folders inside a is not read (first: x)",
     ]
 
 

@@ -1,6 +1,7 @@
 """``check``: what is wrong with a config or a dataset."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -9,20 +10,22 @@ from typing import Any
 
 from loratui.cli.arguments import Arguments
 from loratui.cli.crops import check_crops_file, show_crops
+from loratui.cli.finding_lines import by_severity, columns_of, finding_lines
 from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.picture_progress import picture_progress
 from loratui.cli.verdict import Mendable, judged, verdict
-from loratui.cli.wrapped import print_wrapped
 from loratui.preflight.bucket_table import BucketRow, bucket_table
-from loratui.sessions.checking import Checked, DatasetRefusedError, check_config, check_folder
+from loratui.sessions.checking import Checked, check_config, check_folder
+from loratui.sessions.telling import ToldConfig, as_finding, tell_config
 from loratui_protocol.buckets import Placement
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import ConfigError, LoratuiError, ModelError, UsageError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural
+from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
 
-_SEVERITIES = ("info", "warning", "error")
+_NO_PATH = "usage.path"
 
 
 def check_all(arguments: Arguments) -> list[Checked]:
@@ -52,18 +55,21 @@ def refuse_errors(runs: Iterable[Checked]) -> None:
 def print_findings(findings: Iterable[Finding], *, on_stdout: bool = False) -> None:
     """Tell a person; ``on_stdout`` where they are what was asked for."""
     file = sys.stdout if on_stdout else sys.stderr
-    for finding in findings:
-        where = f" ({finding.path})" if finding.path else ""
-        print_wrapped(f"{finding.severity}: [{finding.code}] {finding.what}{where}", file, indent=2)
-        if finding.fix:
-            print_wrapped(f"  fix: {finding.fix}", file, indent=7)
+    for line in finding_lines(findings, columns_of(file)):
+        print(line, file=file)
 
 
 def check(arguments: Arguments) -> int:
     """Print the findings of all paths, and with ``--fix`` what was set right; 1 if one of them is an error."""
+    # The verdict counts what --fix would do with --repeats and --yes.
+    if arguments.dry_run and not arguments.fix:
+        what = "--dry-run is for --fix, which isn't there: without it nothing is set right"
+        raise UsageError(what, fix="add --fix, or leave it out", code="usage.fix")
+    if not any(map(os.path.lexists, arguments.path)):
+        raise _no_path(arguments.path[0])
     findings: list[Finding] = []
     fixed: list[Fixed] = []
-    plan_of_last: Plan | None = None
+    last = ToldConfig(findings=())
     rows_of_last: list[BucketRow] = []
     cropped: list[tuple[Picture, Placement]] = []
     if arguments.crops is not None:
@@ -72,6 +78,9 @@ def check(arguments: Arguments) -> int:
     mendable = Mendable()
     for given in arguments.path:
         path = given
+        if not os.path.lexists(path):
+            findings.append(replace(as_finding(_no_path(path)), path=str(path)))
+            continue
         if arguments.fix:
             if not given.is_dir() and (written := fix_config(given, dry_run=arguments.dry_run)):
                 fixed.append(written)
@@ -82,24 +91,21 @@ def check(arguments: Arguments) -> int:
                 path = written.path if written.is_there else given
             edits += fix_dataset(path, arguments)
         try:
-            found, checked = _check_path(path, arguments)
-        except UsageError:
-            raise
-        except DatasetRefusedError as error:
-            found, checked = _of_path(error.findings, path), None
+            told = _tell_path(path, arguments)
         except LoratuiError as error:
-            found, checked = [_as_finding(error, path)], None
+            told = ToldConfig(findings=(as_finding(error),))
+        found = [replace(finding, path=finding.path or str(path)) for finding in told.findings]
         found, fixable = judged(path, found, arguments)
         findings += found
         mendable += fixable
-        if checked is not None:
-            plan_of_last, rows_of_last = checked.plan, bucket_table(checked.plan, checked.pictures)
-            cropped += zip(checked.pictures, checked.plan.placements, strict=True)
-    failed = any(finding.severity == "error" for finding in findings)
+        if told.plan is not None:
+            last, rows_of_last = told, bucket_table(told.plan, told.pictures)
+            cropped += zip(told.pictures, told.plan.placements, strict=True)
     if arguments.json:
         document: dict[str, Any] = {
             "findings": [asdict(finding) for finding in findings],
-            "plan": plan_fields(plan_of_last) if plan_of_last else None,
+            "plan": plan_fields(last.plan) if last.plan else None,
+            "left_out": last.num_left_out,
             "buckets": [asdict(row) for row in rows_of_last],
         }
         if arguments.fix:
@@ -113,30 +119,40 @@ def check(arguments: Arguments) -> int:
     else:
         if arguments.fix and not (fixed or edits):
             print("nothing in it can be fixed by itself")
-        # What matters most is read last, above the prompt.
-        print_findings(sorted(findings, key=lambda each: _SEVERITIES.index(each.severity)), on_stdout=True)
+        print_findings(by_severity(findings), on_stdout=True)
+        if last.plan is not None:
+            print(_planned(last.plan, rows_of_last, last.num_left_out))
         print(verdict(findings, mendable, arguments))
     if arguments.crops is not None:
         show_crops(cropped, arguments.crops)
-    return 1 if failed else 0
+    return _status(findings)
 
 
-def _check_path(path: Path, arguments: Arguments) -> tuple[list[Finding], Checked | None]:
+def _no_path(path: Path) -> UsageError:
+    return UsageError(f"{clean(str(path))} does not exist", fix="give a config or a folder of pictures", code=_NO_PATH)
+
+
+def _status(findings: Iterable[Finding]) -> int:
+    """Return the exit status of the worst: a path that isn't there is a mistake in what was typed."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    is_mistyped = any(finding.code == _NO_PATH for finding in errors)
+    return UsageError.exit_status if is_mistyped else 1 if errors else 0
+
+
+def _planned(planned: Plan, rows: Iterable[BucketRow], num_left_out: int) -> str:
+    """Return in two lines what there is to train, and how far it counts."""
+    number = planned.num_pictures + planned.num_reg_pictures + len(planned.held_out.indices)
+    without = f", counted without {plural(num_left_out, 'picture')} that can't be trained on" if num_left_out else ""
+    sizes = ", ".join(f"{row.width}x{row.height}: {row.num_pictures}{row.losses}" for row in rows)
+    steps = f"{plural(planned.steps, 'step')} in {plural(planned.epochs, 'epoch')}"
+    return f"plan: {steps}, {plural(number, 'picture')}{without}\nbuckets: {sizes}"
+
+
+def _tell_path(path: Path, arguments: Arguments) -> ToldConfig:
     progress = picture_progress(is_quiet=arguments.json)
     if path.is_dir():
-        return check_folder(path, progress, trigger=arguments.trigger)[1], None
-    if not path.exists():
-        raise UsageError(f"{path} does not exist", fix="give a config or a folder of pictures", code="usage.path")
-    checked = check_config(path, progress=progress)
-    return _of_path(checked.findings, path), checked
-
-
-def _of_path(findings: Iterable[Finding], path: Path) -> list[Finding]:
-    return [replace(finding, path=finding.path or str(path)) for finding in findings]
-
-
-def _as_finding(error: LoratuiError, path: Path) -> Finding:
-    return Finding(code=error.code, severity="error", what=error.what, fix=error.fix, path=str(path))
+        return ToldConfig(findings=tuple(check_folder(path, progress, trigger=arguments.trigger)[1]))
+    return tell_config(path, trigger=arguments.trigger, progress=progress)
 
 
 def plan_fields(planned: Plan) -> dict[str, object]:

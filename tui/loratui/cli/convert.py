@@ -1,5 +1,6 @@
 """``convert``: a config, in whatever form it is read, as our own file or as one for sd-scripts."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from loratui_protocol.subsets import DatasetConfig, Subset
 def convert(arguments: Arguments) -> int:
     """Write a config in another form, to standard output or into new files; findings go to stderr.
 
-    As our own file it is written also where another program's doesn't say what to train, or on what.
+    As our own file it is written also where another program's doesn't say what to train, or on what: then it returns 1,
+    because what is written can't be trained as it is.
 
     Raises:
         ConfigError: it can't be read.
@@ -30,17 +32,18 @@ def convert(arguments: Arguments) -> int:
     written = _written(arguments)
     # Before anything is written: what is said stands above what it is about.
     print_findings(written.findings)
-    if arguments.to_file is None:
-        if written.others:
-            raise UsageError(
-                f"this takes several files: {', '.join(each.name for each in written.others)} beside the config",
-                fix="name the config with -o, and the others are written beside it",
-                code="usage.several_files",
-            )
+    if arguments.to_file is not None:
+        _write(arguments.to_file, written)
+    elif written.others:
+        place = _place(arguments)
+        raise UsageError(
+            f"sd-scripts needs several files for this: {', '.join(each.name for each in (place, *written.others))}",
+            fix=f"loratui convert {shlex.quote(str(arguments.config))} --to kohya -o {shlex.quote(place.name)}",
+            code="usage.several_files",
+        )
+    else:
         print(written.text, end="")
-        return 0
-    _write(arguments.to_file, written)
-    return 0
+    return 1 if any(finding.severity == "error" for finding in written.findings) else 0
 
 
 def _written(arguments: Arguments) -> Written:
@@ -56,9 +59,13 @@ def _written(arguments: Arguments) -> Written:
         return Written(text=text, findings=tuple(draft_findings(partial)))
     if arguments.to == "native":
         return Written(text=to_toml(loaded.config), findings=loaded.findings)
-    place = (arguments.to_file or Path("config.toml")).absolute()
-    written = to_kohya(_for_sd_scripts(loaded.config), place)
+    written = to_kohya(_for_sd_scripts(loaded.config), _place(arguments))
     return replace(written, findings=(*loaded.findings, *written.findings))
+
+
+def _place(arguments: Arguments) -> Path:
+    """Return where the new config is to be, or could be."""
+    return (arguments.to_file or Path(f"{arguments.config.stem}.kohya.toml")).absolute()
 
 
 def _write(path: Path, written: Written) -> None:

@@ -18,6 +18,9 @@ def check_options(parser: argparse.ArgumentParser) -> None:
     )
     _fix_options(parser)
     parser.add_argument(
+        "--trigger", metavar="T", help="what is to stand in every caption; by default the config's trigger_word"
+    )
+    parser.add_argument(
         "--crops", type=Path, metavar="FILE.jpg", help="and draw there what of the pictures of a config is cropped away"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -44,9 +47,6 @@ def _fix_options(parser: argparse.ArgumentParser) -> None:
     options = parser.add_argument_group("with --fix, for folders; each edit is shown and asked about")
     options.add_argument("--yes", action="store_true", help="ask nothing")
     options.add_argument("--dry-run", action="store_true", help="show everything and change nothing")
-    options.add_argument(
-        "--trigger", metavar="T", help="what is to stand in every caption; by default the config's trigger_word"
-    )
     options.add_argument(
         "--repeats",
         type=positive,

@@ -9,7 +9,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.effective_lr import PLUS, effective_lrs, planned_rates
 from loratui_protocol.errors import ConfigError
-from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.findings import Finding, Severity, plural, with_paths
 from loratui_protocol.known_models import LARGE_GB, SMALL_GB, smaller_instead
 from loratui_protocol.optimizers import sets_own_rate
 from loratui_protocol.subsets import datasets_of, subsets_of
@@ -36,9 +36,10 @@ def mirrored(config: TrainingConfig, pictures: Sequence[Picture]) -> list[Findin
     sided = [each.name for each in pictures if each.subset in flipped and _SIDES.search(each.caption)]
     if not sided:
         return []
-    what = f"flip_aug shows pictures mirrored, and {len(sided)} captions say left or right"
+    what = f"flip_aug shows pictures mirrored, and {plural(len(sided), 'caption', 'says', 'say')} left or right"
     first = ", ".join(sided[:_SHOWN])
-    return [_found("caption.mirrored", "warning", f"{what} (first: {first})", "write flip_aug = false")]
+    found = _found("caption.mirrored", "warning", f"{what} (first: {first})", "write flip_aug = false")
+    return [with_paths(found, sided)]
 
 
 def _found(code: str, severity: Severity, what: str, fix: str) -> Finding:

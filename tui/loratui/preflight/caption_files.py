@@ -2,7 +2,7 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from loratui.preflight import draft_marks
@@ -10,7 +10,7 @@ from loratui.preflight.naming import LIKE_CAPTIONS, alike, bare_stem, first
 from loratui.preflight.trained_folders import Told, TrainedFolder
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.harmless import clean
 
 
@@ -46,24 +46,29 @@ def _names(folder: TrainedFolder) -> Iterator[Finding]:
         path, wanted = odd[0]
         yield _warning(
             "caption.odd_name",
-            f"{len(odd)} files are not read as captions because of their names ({first(each for each, _ in odd)})",
+            f"{plural(len(odd), 'file', 'is', 'are')} not read as captions because of their names "
+            f"({first(each for each, _ in odd)})",
             f"rename {clean(path.name)} to {clean(wanted.name)}" + (", and the others alike" if odd[1:] else ""),
             path,
+            folder.names(each for each, _ in odd),
         )
     if orphans:
         yield _warning(
             "caption.orphan",
-            f"{len(orphans)} caption files belong to no picture ({first(orphans)})",
+            f"{plural(len(orphans), 'caption file', 'belongs', 'belong')} to no picture ({first(orphans)})",
             "name each as its picture, or remove it",
             orphans[0],
+            folder.names(orphans),
         )
     named_so = [path for picture in pictures for ext in looked_for if (path := picture.with_suffix(ext)).is_dir()]
     if named_so:
         yield _warning(
             "caption.is_folder",
-            f"{len(named_so)} folders have the name of a caption ({first(named_so)}): nothing in them is read",
+            f"{plural(len(named_so), 'folder', 'has', 'have')} the name of a caption ({first(named_so)}): "
+            "nothing in it is read",
             "put the caption in a file of that name",
             named_so[0],
+            folder.names(named_so),
         )
     yield from _twice(folder, extensions)
 
@@ -80,10 +85,11 @@ def _twice(folder: TrainedFolder, extensions: tuple[str, ...]) -> Iterator[Findi
         other = next(ext for ext in CAPTION_EXTENSIONS if ext != double[0].suffix)
         yield _warning(
             "caption.double",
-            f"{len(double)} pictures have a {double[0].suffix} and a {other} file; {double[0].suffix} is read "
-            f"({first(double)})",
+            f"{plural(len(double), 'picture', 'has', 'have')} a {double[0].suffix} and a {other} file; "
+            f"{double[0].suffix} is read ({first(double)})",
             f"remove the one that is wrong, or set caption_extension; sd-scripts reads {extensions[-1]}",
             double[0],
+            folder.names(double),
         )
     sharing: dict[Path, list[Path]] = defaultdict(list)
     for told in folder.told:
@@ -95,32 +101,36 @@ def _twice(folder: TrainedFolder, extensions: tuple[str, ...]) -> Iterator[Findi
         names = " and ".join(clean(picture.name) for picture in pictures)
         yield _warning(
             "caption.shared",
-            f"{len(shared)} caption files are each read for several pictures ({first(shared)}): {names}",
+            f"{plural(len(shared), 'caption file', 'is', 'are each')} read for several pictures "
+            f"({first(shared)}): {names}",
             "rename one of the pictures, and give it a caption of its own",
             file,
+            folder.names(shared),
         )
 
 
 def _contents(folder: TrainedFolder) -> Iterator[Finding]:
     marked = [told.file for told in folder.told if told.has_bom and told.file is not None]
     if marked:
-        yield Finding(
+        found = Finding(
             code="caption.bom",
             severity="info",
-            what=f"{len(marked)} caption files begin with a byte order mark ({first(marked)}): it is not read here, "
-            "and sd-scripts takes it for a letter",
+            what=f"{plural(len(marked), 'caption file', 'begins', 'begin')} with a byte order mark "
+            f"({first(marked)}): it is not read here, and sd-scripts takes it for a letter",
             fix="save them as UTF-8 without a BOM",
             path=str(marked[0]),
         )
+        yield with_paths(found, folder.names(marked))
     unseen = [told for told in folder.told if told.file is not None and _has_unseen(told)]
     if unseen and unseen[0].file is not None:
         names = first(told.file for told in unseen if told.file is not None)
         yield _warning(
             "caption.unseen_characters",
-            f"{len(unseen)} captions hold control characters or ones that turn or hide text ({names}); each is a token "
-            "or more",
+            f"{plural(len(unseen), 'caption', 'holds', 'hold')} control characters or ones that turn or hide text "
+            f"({names}); each is a token or more",
             "write them anew, as plain UTF-8 text",
             unseen[0].file,
+            [told.name for told in unseen],
         )
 
 
@@ -146,8 +156,9 @@ def _drafts(folder: TrainedFolder) -> Iterator[Finding]:
             "read them and correct what is wrong, then say so: "
             f"loratui caption {shlex.quote(clean(str(folder.path)))} --review",
             files[0],
+            folder.names(files),
         )
 
 
-def _warning(code: str, what: str, fix: str, path: Path) -> Finding:
-    return Finding(code=code, severity="warning", what=what, fix=fix, path=str(path))
+def _warning(code: str, what: str, fix: str, path: Path, names: Sequence[str] = ()) -> Finding:
+    return with_paths(Finding(code=code, severity="warning", what=what, fix=fix, path=str(path)), names)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.naming import first, quoted
 from loratui.preflight.trained_folders import Told
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, with_paths
 
 _FOREIGN_SHARE = 0.25
 """Of the letters: a face as "(ω)" among English tags is none."""
@@ -38,7 +38,7 @@ def script_findings(told: Sequence[Told]) -> Iterator[Finding]:
     words = [word for each, _ in foreign for word in _WORD.findall(each.text) if foreign_script(word)]
     counts = [count_tokens(word) for word in words[:_WORDS_COUNTED]]
     scripts = " and ".join(sorted({script for _, script in foreign}))
-    yield Finding(
+    found = Finding(
         code="caption.script",
         severity="warning",
         what=f"{len(foreign)} of {len(told)} captions are written in {scripts} letters, which CLIP hardly reads: "
@@ -47,6 +47,7 @@ def script_findings(told: Sequence[Told]) -> Iterator[Finding]:
         fix="write them in English; names in Latin letters",
         path=str(foreign[0][0].file or foreign[0][0].picture.path),
     )
+    yield with_paths(found, [each.name for each, _ in foreign])
 
 
 def _script(letter: str) -> str:

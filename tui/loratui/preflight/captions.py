@@ -21,7 +21,7 @@ from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Dataset
 from loratui_protocol.errors import DatasetError
-from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.findings import Finding, Severity, with_paths
 from loratui_protocol.plan import Plan
 
 _CHUNK_TOKENS = 75
@@ -134,4 +134,5 @@ def _too_long(told: Sequence[Told], limit: int) -> Iterator[Finding]:
 
 def _told_finding(code: str, severity: Severity, what: str, fix: str, told: Sequence[Told]) -> Finding:
     paths = [each.file or each.picture.path for each in told]
-    return Finding(code=code, severity=severity, what=f"{what} ({first(paths)})", fix=fix, path=str(paths[0]))
+    found = Finding(code=code, severity=severity, what=f"{what} ({first(paths)})", fix=fix, path=str(paths[0]))
+    return with_paths(found, [each.name for each in told])

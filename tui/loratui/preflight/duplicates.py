@@ -5,7 +5,7 @@ from statistics import correlation, fmean
 
 from loratui.preflight.facts import GREYS_PX, THUMB_PX, Pixels
 from loratui.preflight.looked import Looked, first, shown
-from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.findings import Finding, Severity, with_paths
 
 NEAR_BITS = 6
 """Bits of 64 in which hashes of two copies may differ: other sizes and qualities change up to 4, other pictures 20
@@ -66,13 +66,14 @@ def _told(
     if groups:
         named = [" = ".join(_name(each) for each in group[:4]) + (" ..." if len(group) > 4 else "") for group in groups]
         number = "once" if len(groups) == 1 else f"{len(groups)} times"
-        yield Finding(
+        found = Finding(
             code=code,
             severity=severity,
             what=f"{what}, {number}: {first(named)}",
             fix=fix,
             path=str(groups[0][0].path),
         )
+        yield with_paths(found, [each.name for group in groups for each in group])
 
 
 def _name(each: Looked) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from loratui.preflight.facts import Fault
 from loratui.preflight.kinds import fix_for
 from loratui.preflight.looked import Looked, first, shown
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, with_paths
 from loratui_protocol.harmless import clean
 
 _NUM_NAMED = 20
@@ -57,13 +57,14 @@ def fault_findings(looked: Iterable[Looked]) -> Iterator[Finding]:
             by_fault.setdefault((fault, kind), []).append(each)
     for (fault, kind), those in by_fault.items():
         words = _WORDS[fault]
-        yield Finding(
+        found = Finding(
             code=words.code,
             severity="error",
             what=f"{_counted(those, words)}: {first([_named(each, fault) for each in those], _NUM_NAMED)}",
             fix=fix_for(kind, those[0].path) if kind else words.fix,
             path=str(those[0].path),
         )
+        yield with_paths(found, [each.name for each in those])
 
 
 def _counted(those: Sequence[Looked], words: _Words) -> str:

@@ -14,7 +14,7 @@ from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.dataset_folders import repeats_of
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
 from loratui_protocol.schedule import Layout
@@ -85,8 +85,9 @@ def _layout(
             yield Finding(
                 code="dataset.flat",
                 severity="info",
-                what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its {len(folder.told)} "
-                "pictures once, and one without a caption has none; sd-scripts reads only folders as 10_zorbix",
+                what=f"{clean(folder.path.name)} is a flat folder: an epoch shows each of its "
+                f"{plural(len(folder.told), 'picture')} once, and one without a caption has none; "
+                "sd-scripts reads only folders as 10_zorbix",
                 fix=f"nothing is needed here; for sd-scripts: loratui check {shlex.quote(str(checked))} --fix "
                 f"--repeats {_REPEATS} moves them into a folder {_REPEATS}_name; {_after_numbering(config, plan)}",
                 path=str(folder.path),
@@ -107,7 +108,8 @@ def _count(pictures: Sequence[Picture], config: TrainingConfig, plan: Plan | Non
         yield Finding(
             code="dataset.few_pictures",
             severity="warning",
-            what=f"{number} pictures are few: from fewer than {_FEW} a model learns the pictures, not what they show",
+            what=f"{plural(number, 'picture', 'is', 'are')} few: from fewer than {_FEW} a model learns the "
+            "pictures, not what they show",
             fix=f"add some from other sides and in other light; {_SIZES[0][0]} to {_SIZES[0][1]} are usual for a face",
         )
         return
@@ -160,7 +162,8 @@ def _exposures(shown: Sequence[_Shown], plan: Plan | None) -> Iterator[Finding]:
     epochs = plan.steps / plan.steps_per_epoch if plan else 1
     parts = [
         f"{clean(each.folder.path.name)}{' (regularisation)' if each.folder.is_reg else ''} "
-        f"{each.num_exposures / total:.0%}, each of {len(each.folder.told)} pictures {each.each * epochs:.3g} times"
+        f"{each.num_exposures / total:.0%}, each of {plural(len(each.folder.told), 'picture')} "
+        f"{_times(each.each * epochs)}"
         for each in shown
     ]
     in_all = "in the whole run" if plan else "in an epoch"
@@ -174,6 +177,10 @@ def _looks(shown: Sequence[_Shown], plan: Plan) -> dict[Path, float]:
         if not each.folder.is_reg:
             looks[each.folder.path] += each.most * plan.steps / plan.steps_per_epoch
     return looks
+
+
+def _times(number: float) -> str:
+    return f"{number:.3g} time{'' if number == 1 else 's'}"
 
 
 def _balance(shown: Sequence[_Shown]) -> Iterator[Finding]:
@@ -192,7 +199,8 @@ def _balance(shown: Sequence[_Shown]) -> Iterator[Finding]:
         code="dataset.unbalanced",
         severity="warning",
         what=f"{clean(most.name)} is shown {highest / lowest:.3g} times as often as {clean(least.name)}",
-        fix=f"{round(highest / sizes[least])} repeats of {clean(least.name)} would make them equal, if that is wanted",
+        fix=f"{plural(round(highest / sizes[least]), 'repeat')} of {clean(least.name)} would make them equal, "
+        "if that is wanted",
         path=str(least),
     )
 
@@ -223,15 +231,17 @@ def _small_buckets(pictures: Sequence[Picture], config: TrainingConfig, plan: Pl
         return
     wanted = {(use.dataset, use.bucket) for use in small}
     inside = [
-        picture.path
+        picture
         for picture, placement in zip(pictures, plan.placements, strict=True)
         if (picture.dataset, placement.bucket) in wanted
     ]
     listed = ", ".join(f"{use.bucket.width}x{use.bucket.height} with {use.num_exposures}" for use in small[:_ADDED])
-    yield Finding(
+    found = Finding(
         code="dataset.small_buckets",
         severity="info",
-        what=f"{len(small)} buckets never fill a batch of {max(sizes)}: an epoch shows {listed} ({first(inside)})",
+        what=f"{plural(len(small), 'bucket', 'never fills', 'never fill')} a batch of {max(sizes)}: an epoch "
+        f"shows {listed} ({first(each.path for each in inside)})",
         fix="crop these pictures to common proportions, or raise their repeats",
-        path=str(inside[0]) if inside else "",
+        path=str(inside[0].path) if inside else "",
     )
+    yield with_paths(found, [each.name for each in inside])

@@ -13,7 +13,7 @@ from loratui.preflight.relative import relative_findings
 from loratui.preflight.variety import spread_findings
 from loratui.preflight.workers import LIMIT_S, Progress, Wanted, measure_all
 from loratui_protocol.dataset import Picture
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, with_paths
 from loratui_protocol.picture_sizes import Unusable
 
 _NUM_NARROW_NAMED = 20
@@ -94,8 +94,7 @@ def _narrow(narrow: Sequence[Looked]) -> list[Finding]:
         return []
     names = [f"{shown(each.name)} ({each.facts.width}x{each.facts.height})" for each in narrow]
     what = f"{counted(len(narrow), 'too narrow to be trained')}: {first(names, _NUM_NARROW_NAMED)}"
-    return [
-        Finding(
-            code="dataset.too_narrow", severity="error", what=what, fix="crop or remove them", path=str(narrow[0].path)
-        )
-    ]
+    found = Finding(
+        code="dataset.too_narrow", severity="error", what=what, fix="crop or remove them", path=str(narrow[0].path)
+    )
+    return [with_paths(found, [each.name for each in narrow])]

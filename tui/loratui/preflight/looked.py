@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loratui.preflight.facts import PictureFacts
-from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.findings import Finding, Severity, plural, with_paths
 from loratui_protocol.harmless import clean
 
 NUM_NAMED = 3
@@ -40,7 +40,7 @@ def first(named: Sequence[str], num_named: int = NUM_NAMED) -> str:
 
 def counted(number: int, what: str) -> str:
     """Return "1 picture is" or "3 pictures are" and what they are."""
-    return f"{number} picture{'' if number == 1 else 's'} {'is' if number == 1 else 'are'} {what}"
+    return f"{plural(number, 'picture', 'is', 'are')} {what}"
 
 
 def about(
@@ -50,10 +50,11 @@ def about(
     names = [shown(each.name) for each in those]
     if notes:
         names = [f"{name} ({note})" for name, note in zip(names, notes, strict=True)]
-    return Finding(
+    found = Finding(
         code=code,
         severity=severity,
         what=f"{counted(len(those), what)}: {first(names)}",
         fix=fix,
         path=str(those[0].path),
     )
+    return with_paths(found, [each.name for each in those])

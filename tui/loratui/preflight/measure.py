@@ -9,7 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 from statistics import median
 
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
 from loratui.preflight.facts import Fault, PictureFacts
@@ -78,6 +78,9 @@ def _fault(error: Exception, head: bytes, num_bytes: int) -> tuple[Fault, str]:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        # Pillow's own words name the opened file as Python shows it.
+        return "it holds no picture that can be read"
     return f"{type(error).__name__}: {error}"[:WHY_CHARS]
 
 

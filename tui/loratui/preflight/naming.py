@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
@@ -18,8 +17,10 @@ _QUOTED_CHARS = 500
 
 
 def first(paths: Iterable[Path]) -> str:
-    """Return the names of the first few files."""
-    return "first: " + ", ".join(clean(path.name, _NAME_CHARS) for path in islice(paths, _NAMES_SHOWN))
+    """Return the names of the first few files, and how many more there are."""
+    names = [clean(path.name, _NAME_CHARS) for path in paths]
+    rest = len(names) - _NAMES_SHOWN
+    return f"first: {', '.join(names[:_NAMES_SHOWN])}" + (f" and {rest} more" if rest > 0 else "")
 
 
 def quoted(text: str) -> str:

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from loratui.preflight.facts import BLANK, PictureFacts
 from loratui.preflight.looked import Looked, about, counted, first, shown
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, with_paths
 
 EXTREME_ASPECT = 3.0
 """Beyond 1:3 a bucket of an SD model has less than 600 of its 1024 pixels on the short side."""
@@ -124,7 +124,7 @@ def _small(looked: Sequence[Looked]) -> Iterator[Finding]:
     worst = min(fewest[most], key=lambda each: each.facts.width * each.facts.height)
     words = [f"{len(fewest[side])} for {model} ({side}x{side})" for side, model in SMALL if fewest[side]]
     factor = (least if fewest[least] else most) / math.sqrt(worst.facts.width * worst.facts.height)
-    yield Finding(
+    found = Finding(
         code="picture.small",
         severity="warning" if fewest[least] else "info",
         what=f"of {len(looked)} pictures some are too small: {', '.join(words)}; {shown(worst.name)} "
@@ -132,6 +132,7 @@ def _small(looked: Sequence[Looked]) -> Iterator[Finding]:
         fix="use larger originals, or train at a resolution that they have",
         path=str(worst.path),
     )
+    yield with_paths(found, [each.name for each in fewest[most]])
 
 
 def _compressed(looked: Sequence[Looked], resolution: tuple[int, int] | None) -> Iterator[Finding]:
@@ -163,10 +164,11 @@ def _borders(looked: Sequence[Looked]) -> Iterator[Finding]:
         f"{shown(each.name)} ({', '.join(f'{side} ≈{px}' for side, px in zip(sides, borders, strict=True) if px)} px)"
         for each, borders in framed
     ]
-    yield Finding(
+    found = Finding(
         code="picture.borders",
         severity="warning",
         what=f"{counted(len(framed), 'framed by bars of one colour, which the LoRA learns')}: {first(names)}",
         fix="crop the bars off",
         path=str(framed[0][0].path),
     )
+    yield with_paths(found, [each.name for each, _ in framed])

@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from loratui_protocol.caption_files import MAX_CAPTION_BYTES, caption_file
 from loratui_protocol.captions import Captions
@@ -27,6 +27,11 @@ class Told:
     """Whether the file is text; if not, an error says so already."""
     has_bom: bool = False
 
+    @property
+    def name(self) -> str:
+        """Return what the caption's file is called in its subset's folder; without one the picture."""
+        return PurePosixPath(self.picture.name).with_name((self.file or self.picture.path).name).as_posix()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedFolder:
@@ -37,6 +42,11 @@ class TrainedFolder:
     words: str
     """What pictures without a caption file are told to be."""
     told: tuple[Told, ...]
+
+    def names(self, files: Iterable[Path]) -> list[str]:
+        """Return what files in the folder are called in its subset's."""
+        inside = PurePosixPath(self.told[0].picture.name).parent
+        return [(inside / file.name).as_posix() for file in files]
 
     @property
     def is_reg(self) -> bool:

@@ -8,7 +8,7 @@ from loratui.preflight.naming import quoted
 from loratui.preflight.trained_folders import TrainedFolder
 from loratui_protocol.captions import Captions, Moment
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural
 from loratui_protocol.harmless import clean
 
 _AFTER_ALL = Moment(step=2, num_steps=1, epoch=1)
@@ -35,7 +35,7 @@ def trains_on_findings(folders: Iterable[TrainedFolder]) -> Iterator[Finding]:
         yield Finding(
             code="caption.trains_on",
             severity="info",
-            what=f"{name}, {len(folder.told)} pictures: {'; '.join(parts)}",
+            what=f"{name}, {plural(len(folder.told), 'picture')}: {'; '.join(parts)}",
             path=str(folder.path),
         )
 

@@ -14,7 +14,7 @@ from loratui.preflight.generic_captions import is_generic
 from loratui.preflight.known_words import known_ids
 from loratui.preflight.naming import first, quoted
 from loratui.preflight.trained_folders import Told
-from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.findings import Finding, Severity, with_paths
 from loratui_protocol.harmless import clean
 
 _BEFORE, _BEHIND = r"(?<![^\W_])", r"(?![^\W_])"
@@ -206,4 +206,5 @@ def _toml(text: str) -> str:
 
 
 def _finding(code: str, severity: Severity, what: str, fix: str, told: Sequence[Told]) -> Finding:
-    return Finding(code=code, severity=severity, what=what, fix=fix, path=str(told[0].file or told[0].picture.path))
+    found = Finding(code=code, severity=severity, what=what, fix=fix, path=str(told[0].file or told[0].picture.path))
+    return with_paths(found, [each.name for each in told])

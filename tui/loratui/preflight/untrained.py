@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loratui.preflight.trained_folders import TrainedFolder
 from loratui_protocol.dataset_folders import like_pictures_in, repeats_of
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.harmless import clean
 from loratui_protocol.inner_folders import broken_links, inner_folders
 
@@ -46,13 +46,17 @@ def _too_deep(root: Path, unused: Sequence[Path], *, is_flat: bool) -> Iterator[
         else:
             fix = f"move them into a folder beside it whose name begins with their repeats, as 1_{name}"
         listed = ", ".join(clean(path.relative_to(top).as_posix()) for path in [*counts][:_SHOWN])
-        yield Finding(
+        number = sum(counts.values())
+        found = Finding(
             code="dataset.inner_skipped",
             severity="warning",
-            what=f"{sum(counts.values())} pictures in folders inside {name} are not read (first: {listed})",
+            what=f"{plural(number, 'picture')} in folders inside {name} {'is' if number == 1 else 'are'} not read "
+            f"(first: {listed})",
             fix=fix,
             path=str(next(iter(counts))),
         )
+        files = (file for path in counts for file in like_pictures_in(path))
+        yield with_paths(found, [file.relative_to(root).as_posix() for file in files])
 
 
 def _broken(root: Path, folders: Sequence[Path]) -> Iterator[Finding]:
@@ -61,10 +65,12 @@ def _broken(root: Path, folders: Sequence[Path]) -> Iterator[Finding]:
         named = ", ".join(
             f"{clean(link.relative_to(root).as_posix())} -> {clean(str(link.readlink()))}" for link in links[:_SHOWN]
         )
-        yield Finding(
+        found = Finding(
             code="dataset.broken_link",
             severity="warning",
-            what=f"{len(links)} links lead to nothing, and are not read (first: {named})",
+            what=f"{plural(len(links), 'link', 'leads', 'lead')} to nothing, and {'is' if len(links) == 1 else 'are'} "
+            f"not read (first: {named})",
             fix="put the files themselves in their place, or remove the links",
             path=str(links[0]),
         )
+        yield with_paths(found, [link.relative_to(root).as_posix() for link in links])

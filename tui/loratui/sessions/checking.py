@@ -96,6 +96,26 @@ def check_config(
     config = start.config if start else loaded.config
     of_start = start_findings(loaded.config, start) if start else []
     dataset = scan_config(config, tell_all=True)
+    of_dataset = dataset_findings(dataset, config, accepted=accepted, progress=progress)
+    of_config = (
+        *loaded.findings,
+        *of_start,
+        *config_findings(loaded, config, path.resolve().parent),
+        *mirrored(config, dataset.pictures),
+    )
+    if errors := [each for each in of_dataset if each.severity == "error"]:
+        of_captions = marked(look_at_captions(dataset, config, None, checked=path))
+        raise DatasetRefusedError(errors, (*of_config, *of_dataset, *of_captions))
+    planned = make_plan(config, dataset.pictures)
+    of_captions = marked(look_at_captions(dataset, config, planned, checked=path))
+    findings = (*of_config, *of_dataset, *of_captions, *planned.findings, *against_plan(config, planned))
+    return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
+
+
+def dataset_findings(
+    dataset: Dataset, config: TrainingConfig, *, accepted: Collection[str] = (), progress: Progress | None = None
+) -> list[Finding]:
+    """Return what there is to say of files and pictures, captions' texts aside; ``accepted`` as in ``check_config``."""
     of_pictures = look_at_pictures(
         dataset.pictures,
         dataset.unusable,
@@ -103,20 +123,7 @@ def check_config(
         alpha_masked={index for index, each in enumerate(subsets_of(config)) if each.config.alpha_mask},
         progress=progress,
     ).findings
-    of_config = (
-        *loaded.findings,
-        *of_start,
-        *_advice(loaded, config, path.resolve().parent),
-        *mirrored(config, dataset.pictures),
-    )
-    of_dataset = [_unless_accepted(each, accepted) for each in _marked((*dataset.findings, *of_pictures))]
-    if errors := [each for each in of_dataset if each.severity == "error"]:
-        of_captions = _marked(look_at_captions(dataset, config, None, checked=path))
-        raise DatasetRefusedError(errors, (*of_config, *of_dataset, *of_captions))
-    planned = make_plan(config, dataset.pictures)
-    of_captions = _marked(look_at_captions(dataset, config, planned, checked=path))
-    findings = (*of_config, *of_dataset, *of_captions, *planned.findings, *against_plan(config, planned))
-    return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
+    return [_unless_accepted(each, accepted) for each in marked((*dataset.findings, *of_pictures))]
 
 
 def check_folder(
@@ -134,7 +141,7 @@ def check_folder(
     # A folder says nothing of a base model; of those there are, almost all read CLIP's tokens.
     config = TrainingConfig(pretrained_model_name_or_path="any", train_data_dir=str(folder), trigger_word=trigger)
     of_captions = look_at_captions(dataset, config, None, checked=folder)
-    return dataset, _marked((*dataset.findings, *of_pictures, *of_captions))
+    return dataset, marked((*dataset.findings, *of_pictures, *of_captions))
 
 
 def _unless_accepted(finding: Finding, accepted: Collection[str]) -> Finding:
@@ -145,7 +152,7 @@ def _unless_accepted(finding: Finding, accepted: Collection[str]) -> Finding:
     return replace(finding, fix=f"{finding.fix}; to train in spite of it: --accept {finding.code}")
 
 
-def _marked(findings: Iterable[Finding]) -> list[Finding]:
+def marked(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings, with a mark on those that can be set right in the folder."""
     return [replace(each, fixable=each.fixable or each.code in FIXES) for each in findings]
 
@@ -160,7 +167,7 @@ def check_base_model(config: TrainingConfig) -> None:
         local_architecture(config.pretrained_model_name_or_path)
 
 
-def _advice(loaded: Loaded, config: TrainingConfig, folder: Path) -> list[Finding]:
+def config_findings(loaded: Loaded, config: TrainingConfig, folder: Path) -> list[Finding]:
     """Return what is worth knowing of a config in a ``folder``, and whether its base model is there and fits it."""
     name = config.pretrained_model_name_or_path
     of_base = for_base(
