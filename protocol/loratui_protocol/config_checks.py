@@ -38,6 +38,8 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
         "gradient_accumulation_steps",
         "max_train_steps",
         "bucket_reso_steps",
+        "min_bucket_reso",
+        "max_bucket_reso",
         "lr_scheduler_num_cycles",
     )
     optional_counts = (

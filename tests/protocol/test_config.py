@@ -33,6 +33,8 @@ from support.protocol_strategies import plain_config
         ("lr_warmup_steps", -1),
         ("lr_warmup_steps", 10),
         ("output_name", "../evil"),
+        ("min_bucket_reso", 0),
+        ("max_bucket_reso", -64),
         ("output_name", ".hidden"),
         ("output_name", ""),
     ],
