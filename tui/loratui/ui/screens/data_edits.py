@@ -1,6 +1,6 @@
 """Edits of a dataset from the data screen: asked for, shown, made by a thread, and taken back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,7 +101,7 @@ class DataEdits:
     def _propose(self, dataset: OpenDataset, make: Callable[[], Edit]) -> None:
         def work() -> None:
             edit = make()
-            proposed = Proposed(dataset=dataset, edit=edit, shown=tuple(preview(edit, _FILES_SHOWN)))
+            proposed = Proposed(dataset=dataset, edit=edit, shown=tuple(_shown(edit)))
             self._shell.app.call_from_thread(self._ask, proposed)
 
         self._work(work, "looking at the files")
@@ -178,6 +178,17 @@ class DataEdits:
                 self.is_busy = False
 
         self._shell.work(guarded, what)
+
+
+def _shown(edit: Edit) -> Iterator[str]:
+    """Yield what becomes of the first files: the name of each over its lines that go and come."""
+    for change in edit.files[:_FILES_SHOWN]:
+        lines = [*preview(Edit(title=edit.title, changes=(change,)))]
+        if lines and lines[0].startswith("--- "):
+            yield lines[1].removeprefix("+++ ")
+            yield from (line for line in lines[2:] if not line.startswith("@@"))
+        else:
+            yield from lines
 
 
 def _question(proposed: Proposed) -> Question:

@@ -5,11 +5,11 @@ from loratui.ui.text import Role, Row, Span
 from loratui.ui.widgets.data_lists import shortened
 from loratui.ui.widgets.pane import Pane
 
-_LOOKS = {"-": Role.WARN, "+": Role.GOOD, "@": Role.DIM}
+_LOOKS = {"-": Role.WARN, "+": Role.GOOD}
 
 
 class ChangePreview(Pane):
-    """Shows lines as ``changes.preview`` has them."""
+    """Shows names, and lines that go (``-``) and come (``+``)."""
 
     said: tuple[str, ...] = ()
 

@@ -28,6 +28,11 @@ _DAMAGED_INSIDE = (LookupError, TypeError, AttributeError, AssertionError, Runti
 
 @lru_cache(maxsize=64)
 def picture_rows(path: Path, columns: int, rows: int, *, only_ascii: bool = False) -> list[Row]:
+    """Return what ``drawn_picture`` does, of the last few pictures at once."""
+    return drawn_picture(path, columns, rows, only_ascii=only_ascii)
+
+
+def drawn_picture(path: Path, columns: int, rows: int, *, only_ascii: bool = False) -> list[Row]:
     """Return the picture at ``path`` within ``columns`` x ``rows`` cells, its proportions kept.
 
     It stands upright, as EXIF says. A picture that can't be read becomes a sentence.
@@ -56,7 +61,8 @@ def _block_rows(pixels: "Image") -> list[Row]:
 
     def colour(x: int, y: int) -> tuple[int, int, int]:
         at = y * stride + x * 3
-        return data[at], data[at + 1], data[at + 2]
+        # Finer steps are not seen in so few cells, and every pair of colours is an object that is kept.
+        return _step(data[at]), _step(data[at + 1]), _step(data[at + 2])
 
     rows: list[Row] = []
     for y in range(0, pixels.height, 2):
@@ -73,9 +79,19 @@ def _block_rows(pixels: "Image") -> list[Row]:
     return rows
 
 
+def _step(level: int) -> int:
+    """Return the one of 32 levels near it, black and white among them."""
+    return level & 0xF8 | level >> 5
+
+
 @lru_cache(maxsize=4096)
 def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
-    return Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
+    return Style(color=_colour(upper), bgcolor=_colour(lower))
+
+
+@lru_cache(maxsize=4096)
+def _colour(rgb: tuple[int, int, int]) -> Color:
+    return Color.from_rgb(*rgb)
 
 
 def _ascii_rows(pixels: "Image") -> list[Row]:

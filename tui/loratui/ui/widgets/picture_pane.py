@@ -8,13 +8,13 @@ from loratui.sessions.dataset import Found, Listed
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span
 from loratui.ui.widgets.data_lists import ROLES, finding_rows, shortened
-from loratui.ui.widgets.half_block import picture_rows
+from loratui.ui.widgets.half_block import drawn_picture
 from loratui.ui.widgets.pane import Pane
 from loratui.ui.wrap import wrapped
 
 Key = tuple[Path, int, int]
 Work = Callable[[Callable[[], None], str], None]
-_MOST_KEPT = 48
+_MOST_KEPT = 12
 _LEAST_LINES = 4
 _TEXT_LINES = 9
 """Under the picture."""
@@ -88,7 +88,7 @@ class PicturePane(Pane):
         def draw() -> None:
             rows: list[Row] = [[("unreadable picture", Role.WARN)]]
             try:
-                rows = picture_rows(path, columns, lines)
+                rows = drawn_picture(path, columns, lines)
             finally:
                 self.app.call_from_thread(self._take, key, rows)
 
