@@ -38,7 +38,7 @@ class Wanted:
     is_mask: bool = False
 
 
-_Mark = tuple[Path, bool, int, int, int]
+_Mark = tuple[bool, int, int, int, int]
 _known: dict[_Mark, PictureFacts] = {}
 """What was measured already in this process: captions are checked again and again, and pictures stay as they are."""
 
@@ -95,7 +95,7 @@ def _mark(wanted: Wanted) -> _Mark | None:
         facts = wanted.path.stat()
     except OSError:
         return None
-    return wanted.path, wanted.is_mask, facts.st_ino, facts.st_size, facts.st_mtime_ns
+    return wanted.is_mask, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _remember(mark: _Mark | None, wanted: Wanted, facts: PictureFacts) -> None:

@@ -91,8 +91,8 @@ DATA = (
     Action(
         id="data_back",
         keys=("escape",),
-        label="All pictures",
-        help="leave the findings, or the pictures of one finding",
+        label="Back",
+        help="from the pictures of a finding to the findings, from there to all pictures",
         scope=Scope.DATA,
     ),
     Action(

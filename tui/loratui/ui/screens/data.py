@@ -70,6 +70,11 @@ class DataPage(Page):
         self._rounds.begin(path)
         self.shell.refresh_view()
 
+    @property
+    def is_checked(self) -> bool:
+        """Return whether all of what is open has been looked at."""
+        return self._seen is not None and not self._rounds.is_under_way
+
     def entered(self) -> None:
         """Look at what an earlier session had open, once it is wanted."""
         if self._path is not None and self._seen is None and not self._rounds.is_under_way:
@@ -204,6 +209,7 @@ class DataPage(Page):
     def do_data_check(self) -> None:
         """Look at everything anew."""
         if self._path is not None:
+            self.shell.say("looking at all of it again")
             self.open_path(self._path)
 
     def do_data_lists(self) -> None:
@@ -302,5 +308,5 @@ class DataPage(Page):
         self._edits.drop()
 
     def _changed(self, dataset: OpenDataset) -> None:
-        if self._path == dataset.path or self._dataset is dataset:
-            self.do_data_check()
+        if self._path is not None and self._dataset is not None and self._dataset.path == dataset.path:
+            self.open_path(self._path)
