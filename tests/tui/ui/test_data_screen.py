@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from loratui.ui.environment import UiOptions
@@ -72,36 +71,25 @@ async def test_a_finding_shows_its_fix_and_then_its_pictures(tmp_path: Path) -> 
         assert "─ pictures  4" in shown.text()
 
 
-@pytest.mark.parametrize(
-    ("query", "there", "gone"),
-    [
-        ("code:bom", "caption.bom", "dataset.no_caption"),
-        ("missing", "dataset.no_caption", "caption.bom"),
-        ("warning", "dataset.no_caption", "caption.bom"),
-        ("byte order", "caption.bom", "dataset.no_caption"),
-    ],
-)
-async def test_findings_are_filtered_by_severity_code_and_words(
-    query: str, there: str, gone: str, tmp_path: Path
-) -> None:
+async def test_both_lists_are_filtered_by_severity_code_and_words(tmp_path: Path) -> None:
+    of_findings = {
+        "code:bom": {"caption.bom"},
+        "missing": {"dataset.no_caption"},
+        "byte order": {"caption.bom"},
+        "warning no_c": {"dataset.no_caption"},
+    }
+    of_pictures = {"missing": {"d.png"}, "code:bom": {"c.png"}, "zog sky": {"b.png"}}
     async with on_pictures(tmp_path) as shown:
+        findings, pictures = data_page(shown)._findings, data_page(shown)._pictures
+        for query, there in of_pictures.items():
+            pictures.set_query(query)
+            assert {each.name for each in pictures.found} == there
         await shown.press("f", "/")
-        await shown.type(query)
-
-        rows = [row for row in shown.rows() if row[2:].startswith(("error", "warning", "info"))]
-        assert any(there in row for row in rows)
-        assert not any(gone in row for row in rows)
-
-
-@pytest.mark.parametrize(("query", "there"), [("missing", {"d"}), ("code:bom", {"c"}), ("zog sky", {"b"})])
-async def test_pictures_are_filtered_by_what_was_found_and_by_words(
-    query: str, there: set[str], tmp_path: Path
-) -> None:
-    async with on_pictures(tmp_path) as shown:
-        await shown.press("/")
-        await shown.type(query)
-
-        assert {name for name in "abcd" if any(f" {name}.png" in row[:40] for row in shown.rows()[4:])} == there
+        for query, there in of_findings.items():
+            findings.set_query("")
+            await shown.type(query)
+            assert {each.finding.code for each in findings.found} == there
+        assert "/ warning no_c" in shown.text()
 
 
 async def test_a_caption_that_is_typed_anew_is_written_and_taken_back(tmp_path: Path) -> None:
@@ -282,21 +270,28 @@ async def test_hostile_names_and_captions_are_text_in_every_place(tmp_path: Path
     name = HOSTILE.replace("/", "|")
     write_captioned(pictures, {name[:60]: HOSTILE, "a": f"{HOSTILE}\n{HOSTILE}", "b": b"\xff\xfe\x00", "c": None})
     (pictures / f"{name[:50]}.gif").write_bytes(b"GIF")
-    for size in ((120, 40), (60, 16)):
-        async with on_data(tmp_path, pictures, size=size) as shown:
-            for key in ("j", "G", "e", "escape", "s"):
-                await shown.press(key)
-                check(shown, size)
-            await shown.type("x")
-            await shown.press("enter")
-            await until(shown, lambda shown: "Do it" in shown.text() or "!" in shown.rows()[-1])
-            check(shown, size)
+    size = (120, 40)
     async with on_data(tmp_path, pictures, size=size) as shown:
+        for key in ("G", "e", "escape", "s"):
+            await shown.press(key)
+            check(shown, size)
+        await shown.type("x")
+        await shown.press("enter")
+        await until(shown, lambda shown: "Do it" in shown.text() or "!" in shown.rows()[-1])
+        check(shown, size)
+        shown.clock.advance(1)
+        await shown.press("escape", "f")
+        for _ in data_page(shown)._findings.found:
+            await shown.press("enter")
+            check(shown, size)
+            await shown.press("escape")
+            check(shown, size)
+            data_page(shown).do_list_down()
+    size = (60, 16)
+    async with on_data(tmp_path, pictures, size=size) as shown:
+        check(shown, size)
         await shown.press("f")
-        for _ in data_page(shown).main_list.found:
-            for key in ("enter", "escape", "j"):
-                await shown.press(key)
-                check(shown, size)
+        check(shown, size)
 
 
 def check(shown: Shown, size: tuple[int, int]) -> None:
