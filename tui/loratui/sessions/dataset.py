@@ -191,7 +191,12 @@ def with_names(findings: Sequence[Finding], pictures: Sequence[Listed], folder: 
             if path is not None:
                 by_path[str(path)].add(each.name)
                 by_path[path.relative_to(folder).as_posix()].add(each.name)
-    return tuple(Found(finding=each, names=_names(each, by_path, missing)) for each in findings)
+    # A config may name other folders, in which pictures have the same names.
+    here = [not each.path or Path(each.path).is_relative_to(folder) for each in findings]
+    return tuple(
+        Found(finding=each, names=_names(each, by_path, missing) if is_here else frozenset())
+        for each, is_here in zip(findings, here, strict=True)
+    )
 
 
 def _names(finding: Finding, by_path: Mapping[str, set[str]], missing: frozenset[str]) -> frozenset[str]:

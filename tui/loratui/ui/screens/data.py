@@ -172,7 +172,7 @@ class DataPage(Page):
         elif self.shell.options.readonly:
             no = dict.fromkeys((*_EDITS, *_BULK), "this screen is read-only")
         else:
-            if not self._names():
+            if not self._pictures.found:
                 no |= dict.fromkeys(_BULK, "no picture is listed")
             if self.main_list is self._findings or self._pictures.chosen is None:
                 no["caption_edit"] = "no picture is chosen"

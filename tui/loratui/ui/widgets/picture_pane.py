@@ -96,6 +96,8 @@ class PicturePane(Pane):
 
     def _take(self, key: Key, rows: list[Row]) -> None:
         self._is_drawing = False
+        if not self.is_attached:
+            return
         self._drawn[key] = rows
         while len(self._drawn) > _MOST_KEPT:
             self._drawn.popitem(last=False)
