@@ -73,6 +73,9 @@ def measure_all(
     try:
         for thread in threads:
             thread.start()
+        if progress is not None:
+            for done in range(1, num_known + 1):
+                progress(done, len(wanted))
         for done in range(num_known + 1, len(wanted) + 1):
             answer = answers.get()
             if isinstance(answer, Exception):
