@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from loratui.ui.environment import UiOptions
@@ -212,6 +213,25 @@ async def test_a_folder_without_pictures_says_what_to_do(tmp_path: Path) -> None
         await shown.press("enter")
 
         await until(shown, shows("! no pictures in", "put pictures there"))
+
+
+async def test_a_path_that_is_typed_counts_from_here_and_is_kept_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_captioned(tmp_path / "pictures", {"a": "a zog"})
+    monkeypatch.chdir(tmp_path)
+    async with on_data(tmp_path, None) as shown:
+        await shown.press("o")
+        await until(shown, shows(str(tmp_path)[-20:]))
+        shown.screen.prompt._field.value = "~nobody-of-this-name/x"
+        await shown.press("enter")
+        await until(shown, shows("! there is no folder"))
+        await shown.press("o")
+        shown.screen.prompt._field.value = "pictures"
+        await shown.press("enter")
+
+        await until(shown, shows("a.png"))
+        assert data_page(shown).kept() == {"path": str(tmp_path / "pictures")}
 
 
 async def test_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def open_dataset(path: Path) -> OpenDataset:
         ConfigError, DatasetError: it can't be read, or names no folder.
         UsageError: there is no such folder or file.
     """
-    path = path.expanduser().absolute()
+    path = path.absolute()
     if path.is_dir():
         return OpenDataset(path=path, folder=path)
     if not path.is_file():

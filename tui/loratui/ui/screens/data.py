@@ -1,5 +1,6 @@
 """The data screen: the pictures of a folder with their captions, what is wrong with them, and what sets it right."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -200,9 +201,10 @@ class DataPage(Page):
 
         def typed(text: str) -> None:
             # Not every name can be shown as it is.
-            path = here if text == plain(str(here)) else Path(text.strip())
+            typed_path = Path(os.path.expanduser(text.strip()))  # noqa: PTH111 - pathlib's fails for unknown users
             if text.strip():
-                self.open_path(path)
+                # The next session may begin in another folder.
+                self.open_path(here if text == plain(str(here)) else typed_path.absolute())
 
         self.shell.ask_text("folder or config:", typed, str(here))
 
