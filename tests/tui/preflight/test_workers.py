@@ -100,3 +100,18 @@ def test_a_name_that_is_no_text_arrives(tmp_path: Path) -> None:
         pytest.skip("this file system takes only names that are text")
     [facts] = measure_all([Wanted(path)])
     assert facts.fault is None
+
+
+def test_what_was_measured_is_known_until_the_file_changes(good: Path) -> None:
+    # Nobody could measure it within no time at all.
+    [first], [again] = measure_all([Wanted(good)]), measure_all([Wanted(good)], limit_s=0.0)
+    assert first.fault is None
+    assert again == first
+
+    photo(2, (80, 64)).save(good)
+    assert measure_all([Wanted(good)])[0].width == 80
+
+
+def test_what_was_given_up_is_tried_again(good: Path) -> None:
+    assert measure_all([Wanted(good)], limit_s=0.0)[0].fault is Fault.SLOW
+    assert measure_all([Wanted(good)])[0].fault is None

@@ -23,6 +23,8 @@ _MAX_WORKERS = 4
 """Each holds about 45 MB, with a picture more, and all of them are to stay under 300 MB."""
 _WORTH_A_WORKER = 8
 """Pictures: to measure so many takes as long as to start a process."""
+_MOST_KNOWN = 4096
+"""Pictures whose facts are kept: 30 MB."""
 _LARGE_PIXELS = 32_000_000
 """Of which only one is decoded at a time: as PNG that takes 100 MB and more."""
 
@@ -36,13 +38,20 @@ class Wanted:
     is_mask: bool = False
 
 
+_Mark = tuple[bool, int, int, int, int]
+_known: dict[_Mark, PictureFacts] = {}
+"""What was measured already in this process: captions are checked again and again, and pictures stay as they are."""
+
+
 def measure_all(
     wanted: Sequence[Wanted], *, progress: Progress | None = None, limit_s: float = LIMIT_S
 ) -> list[PictureFacts]:
     """Return the facts of every file, in their order. None of them can make it fail."""
-    found: list[PictureFacts] = [PictureFacts()] * len(wanted)
+    marks = [_mark(each) for each in wanted]
+    found = [PictureFacts() if mark is None else _known.get(mark, PictureFacts()) for mark in marks]
     answers: SimpleQueue[tuple[int, PictureFacts] | Exception] = SimpleQueue()
-    todo = deque(range(len(wanted)))
+    unknown = [index for index, mark in enumerate(marks) if mark is None or mark not in _known]
+    num_known, todo = len(wanted) - len(unknown), deque(unknown)
     large = threading.Lock()
 
     def work(worker: _Worker) -> None:
@@ -59,16 +68,20 @@ def measure_all(
             except Exception as error:  # noqa: BLE001  raised again below, where somebody waits for an answer
                 answers.put(error)
 
-    workers = [_Worker(limit_s) for _ in range(_num_workers(len(wanted)))]
+    workers = [_Worker(limit_s) for _ in range(_num_workers(len(unknown)))]
     threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in workers]
     try:
         for thread in threads:
             thread.start()
-        for done in range(1, len(wanted) + 1):
+        if progress is not None:
+            for done in range(1, num_known + 1):
+                progress(done, len(wanted))
+        for done in range(num_known + 1, len(wanted) + 1):
             answer = answers.get()
             if isinstance(answer, Exception):
                 raise answer
             found[answer[0]] = answer[1]
+            _remember(marks[answer[0]], wanted[answer[0]], answer[1])
             if progress is not None:
                 progress(done, len(wanted))
     finally:
@@ -77,6 +90,23 @@ def measure_all(
         for thread in threads:
             thread.join()
     return found
+
+
+def _mark(wanted: Wanted) -> _Mark | None:
+    """Return what changes when the file does; None: it can't be told."""
+    try:
+        facts = wanted.path.stat()
+    except OSError:
+        return None
+    return wanted.is_mask, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _remember(mark: _Mark | None, wanted: Wanted, facts: PictureFacts) -> None:
+    # Whatever the machine was too busy for is tried again; and a file may change while it is read.
+    if mark is not None and facts.fault not in (Fault.CRASHED, Fault.SLOW) and mark == _mark(wanted):
+        _known[mark] = facts
+        while len(_known) > _MOST_KNOWN:
+            del _known[next(iter(_known))]
 
 
 def _num_workers(num_pictures: int) -> int:

@@ -4,6 +4,7 @@ Import this only after ``environment.prepare``: Textual reads its environment wh
 """
 
 import asyncio
+import gc
 import signal
 import threading
 from dataclasses import dataclass
@@ -120,6 +121,8 @@ def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) 
     afterwards says ``farewell``; after 129 nobody is there to read it.
     """
     app = LoratuiApp(desk, options=options, clock=SystemClock(), source=source)
+    # What was imported stays: looked through again and again, it would hold up a key by 50 ms.
+    gc.freeze()
     status = app.run(mouse=options.mouse)
     open_run = app.shell.source
     return Left(

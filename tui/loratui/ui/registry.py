@@ -51,6 +51,7 @@ class Scope(Enum):
     LOG_PAGE = "Log"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
+    CHANGE_STRIP = "Change these files?"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:

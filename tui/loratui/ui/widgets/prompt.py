@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.geometry import Region
 from textual.widgets import Input
 
 from loratui.ui.frame import Frame
@@ -26,6 +27,11 @@ class Field(Input, inherit_bindings=False):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
+
+    def show_cursor(self) -> None:
+        """Bring the part of the text into sight in which the cursor is."""
+        before = cells(self.value[: self.cursor_position])
+        self.scroll_to_region(Region(before, 0, 1, 1), force=True, animate=False)
 
 
 class _Label(Rows):
@@ -64,6 +70,8 @@ class Prompt(Horizontal):
         self.is_open = self.display = True
         self._label.show(frame)
         self._field.focus()
+        # Until it is laid out it has no width, and would show the beginning of what is long.
+        self.call_after_refresh(self._field.show_cursor)
 
     def close(self) -> None:
         """Stop asking, and forget what was typed."""

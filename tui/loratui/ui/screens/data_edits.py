@@ -1,0 +1,208 @@
+"""Edits of a dataset from the data screen: asked for, shown, made by a thread, and taken back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from loratui.preflight.caption_edits import Wishes, caption_edit
+from loratui.preflight.changes import Edit, preview
+from loratui.preflight.edits import apply, undo
+from loratui.sessions.dataset import Listed, OpenDataset, chosen, fix_of, rewritten
+from loratui.ui.questions import Question
+from loratui.ui.registry import Scope
+from loratui.ui.text import Role, plain
+from loratui.ui.widgets.data_lists import shortened
+from loratui_protocol.errors import LoratuiError
+
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
+
+_FILES_SHOWN = 20
+_TITLE_CELLS = 40
+_LEFT_NAMED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """An edit that is asked about."""
+
+    dataset: OpenDataset
+    edit: Edit
+    shown: tuple[str, ...]
+
+
+class DataEdits:
+    """Makes one edit at a time. ``show`` is told which edit is asked about, ``done`` that the folder has changed."""
+
+    def __init__(
+        self, shell: "Shell", show: Callable[[Proposed | None], None], done: Callable[[OpenDataset], None]
+    ) -> None:
+        self._shell = shell
+        self._show = show
+        self._done = done
+        self._proposed: Proposed | None = None
+        self.is_busy = False
+
+    @property
+    def proposed(self) -> Proposed | None:
+        """Return what is asked about; a question may be closed by what covers it, too."""
+        if self._shell.strip.scope is not Scope.CHANGE_STRIP:
+            self._proposed = None
+        return self._proposed
+
+    # --- one caption -------------------------------------------------------------------------------------------------
+
+    def retype(self, dataset: OpenDataset, entry: Listed) -> None:
+        """Let the caption be typed anew, and write it at once."""
+        shown = plain(entry.caption)
+
+        def typed(text: str) -> None:
+            if text.strip() in ("", shown.strip()):
+                self._shell.say("the caption stays as it is" + ("" if text.strip() else ": an empty one is none"))
+            else:
+                self._make(dataset, lambda: rewritten(dataset, entry.name, text))
+
+        self._shell.ask_text(f"caption of {shortened(entry.name, 20)}", typed, shown)
+
+    # --- many --------------------------------------------------------------------------------------------------------
+
+    def ask_wish(self, dataset: OpenDataset, names: frozenset[str], label: str, wish: Callable[[str], Wishes]) -> None:
+        """Let a text be typed, and propose the edit that it makes."""
+
+        def typed(text: str) -> None:
+            if text.strip():
+                self._propose(dataset, lambda: caption_edit(chosen(dataset.pictures(), names), wish(text)))
+            else:
+                self._shell.say("nothing was typed, and nothing is changed")
+
+        self._shell.ask_text(f"{label}, {_pictures(names)}:", typed)
+
+    def ask_replacement(self, dataset: OpenDataset, names: frozenset[str]) -> None:
+        """Let two texts be typed, and propose to replace one by the other."""
+
+        def replaced(old: str) -> None:
+            if not old:
+                self._shell.say("nothing was typed, and nothing is changed")
+                return
+            self._shell.ask_text(f"{shortened(old, 20)} becomes", lambda new: propose(old, new))
+
+        def propose(old: str, new: str) -> None:
+            wishes = Wishes(replace=((old, new),))
+            self._propose(dataset, lambda: caption_edit(chosen(dataset.pictures(), names), wishes))
+
+        self._shell.ask_text(f"change which words, {_pictures(names)}:", replaced)
+
+    def propose_fix(
+        self, dataset: OpenDataset, code: str, *, trigger: str | None = None, repeats: int | None = None
+    ) -> None:
+        """Propose what sets a finding right."""
+        self._propose(dataset, lambda: fix_of(dataset, code, trigger=trigger, repeats=repeats))
+
+    def _propose(self, dataset: OpenDataset, make: Callable[[], Edit]) -> None:
+        def work() -> None:
+            edit = make()
+            proposed = Proposed(dataset=dataset, edit=edit, shown=tuple(_shown(edit)))
+            self._shell.app.call_from_thread(self._ask, proposed)
+
+        self._work(work, "looking at the files")
+
+    def _ask(self, proposed: Proposed) -> None:
+        if not proposed.edit.changes:
+            self._shell.say("there is nothing to change")
+            return
+        if self._shell.page.place != "data":
+            # Whoever went on to something else is not asked there.
+            return
+        self._shell.ask(Scope.CHANGE_STRIP, lambda _: _question(proposed))
+        self._proposed = proposed
+        self._show(proposed)
+
+    def do_proposed(self) -> None:
+        """Make the edit that is asked about."""
+        proposed = self.proposed
+        self.drop()
+        if proposed is not None:
+            self._make(proposed.dataset, lambda: proposed.edit)
+
+    def drop(self) -> None:
+        """Make no edit."""
+        self._shell.stop_asking()
+        self._proposed = None
+        self._show(None)
+
+    # --- made and taken back -----------------------------------------------------------------------------------------
+
+    def _make(self, dataset: OpenDataset, make: Callable[[], Edit]) -> None:
+        def work() -> None:
+            edit = make()
+            if edit.changes:
+                apply(edit, dataset.folder)
+            self._tell(dataset, f"{edit.title}: {_files(edit)} changed; u takes it back")
+
+        self._work(work, "the edit")
+
+    def undo(self, dataset: OpenDataset) -> None:
+        """Take back the newest edit of the folder."""
+
+        def work() -> None:
+            undone = undo(dataset.folder)
+            if undone is None:
+                self._tell(dataset, "there is no edit to take back")
+                return
+            left = ", ".join(undone.left[:_LEFT_NAMED])
+            kept = f"; left, because somebody changed it since: {left}" if left else ""
+            self._tell(dataset, f"taken back: {undone.title}, {undone.num_restored} changes{kept}")
+
+        self._work(work, "taking the edit back")
+
+    def _tell(self, dataset: OpenDataset, notice: str) -> None:
+        def tell() -> None:
+            self._shell.say(plain(notice))
+            self._done(dataset)
+
+        self._shell.app.call_from_thread(tell)
+
+    def _work(self, work: Callable[[], None], what: str) -> None:
+        if self.is_busy:
+            self._shell.say("not now: another edit is being made")
+            return
+        self.is_busy = True
+
+        def guarded() -> None:
+            try:
+                work()
+            except LoratuiError as error:
+                notice = f"! {error.what}" + (f"; {error.fix}" if error.fix else "")
+                self._shell.app.call_from_thread(self._shell.say, plain(notice))
+            finally:
+                self.is_busy = False
+
+        self._shell.work(guarded, what)
+
+
+def _shown(edit: Edit) -> Iterator[str]:
+    """Yield what becomes of the first files: the name of each over its lines that go and come."""
+    for change in edit.files[:_FILES_SHOWN]:
+        lines = [*preview(Edit(title=edit.title, changes=(change,)))]
+        if lines and lines[0].startswith("--- "):
+            yield lines[1].removeprefix("+++ ")
+            yield from (line for line in lines[2:] if not line.startswith("@@"))
+        else:
+            yield from lines
+
+
+def _question(proposed: Proposed) -> Question:
+    edit = proposed.edit
+    return Question(
+        title=(("CHANGE", Role.TITLE), (f" {_files(edit)}: {shortened(edit.title, _TITLE_CELLS)}", Role.STRONG)),
+        stake="No picture is written over. u takes it back afterwards.",
+    )
+
+
+def _files(edit: Edit) -> str:
+    number = len(edit.files)
+    return f"{number} file{'' if number == 1 else 's'}"
+
+
+def _pictures(names: frozenset[str]) -> str:
+    return f"{len(names)} picture{'' if len(names) == 1 else 's'}"
