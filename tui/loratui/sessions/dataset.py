@@ -9,7 +9,6 @@ from loratui.preflight.captioned import Pictures, caption_bytes, captioned_pictu
 from loratui.preflight.changes import CreateFile, Edit, WriteFile
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.draft_marks import unreviewed
-from loratui.preflight.encodings import guessed
 from loratui.preflight.fixes import FIXES, Told
 from loratui.preflight.workers import Progress
 from loratui.sessions.checking import DatasetRefusedError, check_config, check_folder
@@ -17,6 +16,7 @@ from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.buckets import place
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import read_config
+from loratui_protocol.encodings import guessed
 from loratui_protocol.errors import ConfigError, DatasetError, UsageError
 from loratui_protocol.findings import Finding
 from loratui_protocol.picture_sizes import picture_sizes
@@ -200,7 +200,7 @@ def with_names(findings: Sequence[Finding], pictures: Sequence[Listed], folder: 
 
 
 def _names(finding: Finding, by_path: Mapping[str, set[str]], missing: frozenset[str]) -> frozenset[str]:
-    relative: tuple[str, ...] = getattr(finding, "paths", ())
+    relative = finding.paths
     if not relative and finding.code == "dataset.no_caption":
         return missing
     return frozenset(name for path in relative or (finding.path,) for name in by_path.get(path, ()))

@@ -69,7 +69,8 @@ class Prompt(Horizontal):
         self._done = done
         self.is_open = self.display = True
         self._label.show(frame)
-        self._field.focus()
+        # At once: the next key may be in the queue already.
+        self.screen.set_focus(self._field)
         # Until it is laid out it has no width, and would show the beginning of what is long.
         self.call_after_refresh(self._field.show_cursor)
 
