@@ -212,7 +212,7 @@ async def test_a_folder_without_pictures_says_what_to_do(tmp_path: Path) -> None
         shown.screen.prompt._field.value = str(tmp_path / "empty")
         await shown.press("enter")
 
-        await until(shown, shows("! no pictures in", "put pictures there"))
+        await until(shown, shows("! no pictures in", "found nothing. put"))
 
 
 async def test_a_path_that_is_typed_counts_from_here_and_is_kept_whole(
