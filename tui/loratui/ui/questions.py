@@ -10,10 +10,11 @@ from loratui.ui.widgets.status import machine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question at one moment; ``stake`` is a sentence or two on what follows."""
+    """A question at one moment; ``stake`` is a sentence or two on what follows, ``more`` what does not fit there."""
 
     title: tuple[Span, ...]
     stake: str
+    more: tuple[str, ...] = ()
 
 
 def ask_stop(frame: Frame) -> Question:

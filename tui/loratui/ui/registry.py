@@ -51,6 +51,11 @@ class Scope(Enum):
     LOG_PAGE = "Log"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
+    END_STRIP = "Terminate this rental?"
+    LOSS_STRIP = "Terminate it, with something to lose?"
+    TYPE_STRIP = "Terminate it, and lose what is on it?"
+    UNDO_WINDOW = "While a rental is about to be terminated"
+    COST = "What it costs"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:

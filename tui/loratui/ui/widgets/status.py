@@ -5,6 +5,7 @@ from loratui.domain.countdown import Urgency, urgency
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import LinkState
+from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cells, fit, row_width, spread
 from loratui.ui.widgets.rows import Rows
@@ -33,8 +34,27 @@ class StatusRows(Rows):
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always two rows
         """Return the row of the state and the row of the money."""
         if frame.run is None:
-            return [_idle_row(frame, width), _all_money_row(frame, width)]
-        return [_state_row(frame, width), _money_row(frame, width)]
+            return [_going_row(frame, width) or _idle_row(frame, width), _all_money_row(frame, width)]
+        return [_going_row(frame, width) or _state_row(frame, width), _money_row(frame, width)]
+
+
+def _going_row(frame: Frame, limit: int) -> Row:
+    """Return the row of the state while something ends or is rented from here; that comes before any run's state."""
+    if frame.ending:
+        return spread([(f" {frame.ending} ", Role.ALARM)], _right(frame), limit)
+    renting = next((errand for errand in frame.errands if is_renting(errand)), None)
+    if renting is None or (frame.run is not None and not frame.run.state.is_final):
+        return []
+    age = formatting.stopwatch(max(0.0, frame.now_s - renting.started_s))
+    return spread([(f" ◐ RENTING {age}", Role.WARN), (f"   {renting.last_line()}", Role.TEXT)], _right(frame), limit)
+
+
+def is_renting(errand: Errand) -> bool:
+    """Return whether a command that was sent out may rent a machine."""
+    if errand.argv[:1] not in (("train",), ("resume",)) or "--on" not in errand.argv[:-1]:
+        return False
+    target = errand.argv[errand.argv.index("--on") + 1]
+    return target != "local" and not target.startswith("ssh:")
 
 
 def _idle_row(frame: Frame, limit: int) -> Row:
