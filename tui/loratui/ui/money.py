@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 STAYS_S = 60.0
 """For so long it is said how a termination came out."""
 _COST_EVERY_S = 5.0
-_NUM_NAMED = 2
 _LONGEST_NAME = 24
+_LONGEST_FILE = 40
 _SAVING = (JobState.STOPPING, JobState.FINISHING)
 
 
@@ -340,9 +340,9 @@ def _files(runs: Sequence[AtStake]) -> str:
     missing = [artifact for run in runs for artifact in run.missing]
     if not missing:
         return "All files that it has made are here."
-    named = ", ".join(cut(artifact.name, _LONGEST_NAME) for artifact in missing[-_NUM_NAMED:])
-    more = f" and {len(missing) - _NUM_NAMED} more" if len(missing) > _NUM_NAMED else ""
-    return f"Not fetched yet: {named}{more} ({formatting.size(sum(artifact.size for artifact in missing))})."
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    size = formatting.size(sum(artifact.size for artifact in missing))
+    return f"Not fetched yet: {cut(missing[-1].name, _LONGEST_FILE)}{more} ({size})."
 
 
 def _left(runs: Sequence[AtStake]) -> str:

@@ -58,6 +58,7 @@ class Termination:
     errand: Errand | None = None
     trouble: str = ""
     stopped_at: datetime | None = None
+    was_asked: bool = False
     was_listed: bool = False
     """Whether the records had it among what may bill."""
 
@@ -86,7 +87,8 @@ class Termination:
             case Stage.STOPPED:
                 return f"billing stopped {self.stopped_at:%H:%M} (provider confirmed): {self.name}"
             case Stage.FAILED:
-                return f"STILL BILLING, perhaps: {self.name} · ^t asks again · {self.trouble}"
+                how = "STILL BILLING, perhaps" if self.was_asked else "NOT TERMINATED, AND BILLING"
+                return f"{how}: {self.name} · ^t asks again · {self.trouble}"
 
 
 class Terminations:
@@ -151,13 +153,14 @@ class Terminations:
             return self._stopped(each, frame.wall)
         match each.stage:
             case Stage.SAVING if refusal := _refusal(each):
-                return self._failed(each, f"not terminated, a run could not be stopped: {refusal}")
+                return self._failed(each, f"a run could not be stopped: {refusal}")
             case Stage.SAVING if all(source.view().state.is_final for source in each.runs):
                 each.enter(Stage.FETCHING, frame.now_s)
             case Stage.FETCHING:
                 return self._fetch(each, frame.now_s)
             case Stage.COUNTING if frame.now_s - each.since_s >= UNDO_S:
                 each.enter(Stage.ASKED, frame.now_s)
+                each.was_asked = True
                 return self._out(each, "terminate", each.argument, "--yes")
             case Stage.ASKED if each.errand is not None and each.errand.status is not None:
                 if each.errand.status == 0:
@@ -171,7 +174,7 @@ class Terminations:
             if each.errand.status is None:
                 return ""
             if each.errand.status != 0:
-                return self._failed(each, f"not terminated, a file is missing: {each.errand.last_line()}")
+                return self._failed(each, f"a file is missing: {each.errand.last_line()}")
             each.errand = None
         if not each.to_fetch:
             each.enter(Stage.COUNTING, now_s)
