@@ -1,5 +1,7 @@
 """The two rows that never leave the screen: what the run is doing, and what it costs."""
 
+from collections.abc import Sequence
+
 from loratui.domain import formatting
 from loratui.domain.countdown import Urgency, urgency
 from loratui.domain.rental import RentalState
@@ -26,6 +28,7 @@ STATE_WORDS: dict[JobState, tuple[str, Role]] = {
 }
 _COUNTDOWN = {Urgency.SOON: Role.WARN, Urgency.URGENT: Role.ALARM, Urgency.OVER: Role.ALARM}
 _LONGEST_NAME = 32
+_NEAR_CAP = 0.8
 
 
 class StatusRows(Rows):
@@ -175,21 +178,57 @@ def _money_row(frame: Frame, limit: int) -> Row:
     if view.rental is not None:
         return _rental_row(frame, view.rental, row, limit)
     if view.state.is_final:
-        return spread([*row, (" in all", Role.TEXT)], [(f"was {price} ", Role.DIM)], limit)
+        row += [(" in all", Role.TEXT), *_others(frame)]
+        return spread(row, [(f"was {price} ", Role.DIM)], limit)
     free = view.target == "local" and not view.price_microusd_per_h
     row.append((f" · {price}{' (this machine)' if free else ''}", Role.TEXT))
     if not frame.is_current and view.is_billing and not free:
         row.append((" still billing", Role.WARN))
-    return spread(row, _countdown(frame, view.deadline_left_s(frame.now_s)), limit)
+    return spread([*row, *_others(frame)], _countdown(frame, view.deadline_left_s(frame.now_s)), limit)
+
+
+def _others(frame: Frame) -> Row:
+    """Return what else may bill than the rental of the open run: said wherever one is."""
+    others = [rental for rental in frame.overview.rentals if frame.run is None or rental.target != frame.run.target]
+    if not others:
+        return []
+    price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others))
+    unminded = " unminded" if any(not rental.is_minded for rental in others) else ""
+    return [(f" · ! {len(others)} more rented{unminded} {price}", Role.ALARM if unminded else Role.WARN)]
+
+
+def billing_stopped(rental: RentalCost) -> str:
+    """Return that a rental bills no more, and since when: it is over once its provider has shown that."""
+    if rental.ended_ts is None:
+        return "the rental is gone"
+    return f"billing stopped {formatting.time_of_day(rental.ended_ts)[: len('14:31')]} (provider confirmed)"
+
+
+def _of_cap(rental: RentalCost, spent_microusd: int) -> Row:
+    """Return how much of the cap is spent: from four fifths of it on as a warning."""
+    if not rental.cap_microusd:
+        return []
+    is_near = spent_microusd >= _NEAR_CAP * rental.cap_microusd
+    share = formatting.share(spent_microusd, rental.cap_microusd)
+    mark = "! " if is_near else ""
+    cap = formatting.money(rental.cap_microusd)
+    return [(f" · {mark}{share} of {cap}", Role.WARN if is_near else Role.TEXT)]
+
+
+def _with_room(row: Row, pieces: Sequence[Row], room: int) -> Row:
+    """Return the row with those pieces, the most important first, that leave the end of the row whole."""
+    for piece in pieces:
+        if row_width([*row, *piece]) <= room:
+            row = [*row, *piece]
+    return row
 
 
 def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
     """Return what the rental costs: billing has stopped when its provider says so, not when the run is over."""
     if rental.is_over:
-        return spread([*row, (" in all", Role.TEXT)], [("the rental is gone ", Role.GOOD)], limit)
+        row += [(" in all", Role.TEXT), *_others(frame)]
+        return spread(row, [(f"{billing_stopped(rental)} ", Role.GOOD)], limit)
     row.append((f" · {formatting.hourly_price(rental.price_microusd_per_h)}", Role.TEXT))
-    if rental.projected_microusd is not None:
-        row.append((f" · {formatting.money(rental.projected_microusd, exact=False)} in all", Role.TEXT))
     if rental.state is RentalState.ENDING:
         trouble = f": {rental.trouble}" if rental.trouble else ", until it is shown gone"
         return spread([*row, ("  ", Role.TEXT), (f"! STILL BILLING{trouble} ", Role.ALARM)], [], limit)
@@ -197,16 +236,23 @@ def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
         # Then this laptop alone ends it.
         row.append((" ! NO DEAD-MAN", Role.ALARM))
     run_left_s, ends_s = frame.view.deadline_left_s(frame.now_s), rental.ends_in_s(frame.now_s)
+    word, why, left_s = "AUTO-STOP", rental.stops_for, ends_s if run_left_s is None else run_left_s
     if frame.view.state.is_final:
         row.append((" still billing", Role.WARN))
         if rental.held:
             num_files = rental.held.num_files
-            why = f"for {num_files} file{'' if num_files == 1 else 's'}"
-            return spread(row, _countdown(frame, ends_s, "KEPT", why, limit - row_width(row)), limit)
-        if rental.keep_left_s:
-            return spread(row, _countdown(frame, ends_s, "KEPT", "--keep", limit - row_width(row)), limit)
-    left_s = ends_s if run_left_s is None else run_left_s
-    return spread(row, _countdown(frame, left_s, "AUTO-STOP", rental.stops_for, limit - row_width(row)), limit)
+            word, why, left_s = "KEPT", f"for {num_files} file{'' if num_files == 1 else 's'}", ends_s
+        elif rental.keep_left_s:
+            word, why, left_s = "KEPT", "--keep", ends_s
+    projected = formatting.money(rental.projected_microusd or 0, exact=False)
+    in_all: Row = [] if rental.projected_microusd is None else [(f" · {projected} in all", Role.TEXT)]
+    share = _of_cap(rental, rental.spent_at(frame.now_s))
+    is_near = any(role is Role.WARN for _, role in share)
+    least = row_width(_countdown(frame, left_s, word)) + 1
+    row = _with_room(row, [_others(frame), share if is_near else [], in_all], limit - least)
+    if not is_near:
+        row = _with_room(row, [share], limit - row_width(_countdown(frame, left_s, word, why, limit)) - 1)
+    return spread(row, _countdown(frame, left_s, word, why, limit - row_width(row)), limit)
 
 
 def _countdown(frame: Frame, left_s: float | None, word: str = "AUTO-STOP", why: str = "", room: int = 0) -> Row:
