@@ -40,7 +40,7 @@ def frame(**changes: object) -> Frame:
 def test_other_rentals_are_told_without_cutting_the_countdown(width: int) -> None:
     others = tuple(rental_line(label=f"loratui-{number}") for number in range(2))
     [_, money] = rows(frame(overview=Overview(rentals=(rental_line(), *others), is_read=True)), width)
-    assert "! 2 more rented $0.72/h" in money or width == 60
+    assert ("! 3 at $1.08/h" if width == 60 else "! 2 more rented $0.72/h") in money
     assert "$0.12 spent" in money
     assert money.rstrip().endswith(")")
     assert "AUTO-STOP 2 h 51 min (17:13" in money

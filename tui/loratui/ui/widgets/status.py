@@ -29,6 +29,8 @@ STATE_WORDS: dict[JobState, tuple[str, Role]] = {
 _COUNTDOWN = {Urgency.SOON: Role.WARN, Urgency.URGENT: Role.ALARM, Urgency.OVER: Role.ALARM}
 _LONGEST_NAME = 32
 _NEAR_CAP = 0.8
+_AMOUNT = 2
+"""So many spans of the row of the money say what was spent; the price comes after them."""
 
 
 class StatusRows(Rows):
@@ -187,6 +189,12 @@ def _money_row(frame: Frame, limit: int) -> Row:
     return spread([*row, *_others(frame)], _countdown(frame, view.deadline_left_s(frame.now_s)), limit)
 
 
+def _price_of_all(frame: Frame) -> Span:
+    """Return how many may bill, and what all of them cost an hour."""
+    overview = frame.overview
+    return f" · ! {len(overview.rentals)} at {formatting.hourly_price(overview.price_microusd_per_h)}", Role.WARN
+
+
 def _others(frame: Frame) -> Row:
     """Return what else may bill than the rental of the open run: said wherever one is."""
     others = [rental for rental in frame.overview.rentals if frame.run is None or rental.target != frame.run.target]
@@ -249,7 +257,12 @@ def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
     share = _of_cap(rental, rental.spent_at(frame.now_s))
     is_near = any(role is Role.WARN for _, role in share)
     least = row_width(_countdown(frame, left_s, word)) + 1
-    row = _with_room(row, [_others(frame), share if is_near else [], in_all], limit - least)
+    others = _others(frame)
+    if others and row_width([*row, *others]) + least > limit:
+        # No room for the others' price beside its own: then the price of all.
+        row = [*row[:_AMOUNT], _price_of_all(frame), *row[_AMOUNT + 1 :]]
+        others = []
+    row = _with_room(row, [others, share if is_near else [], in_all], limit - least)
     if not is_near:
         row = _with_room(row, [share], limit - row_width(_countdown(frame, left_s, word, why, limit)) - 1)
     return spread(row, _countdown(frame, left_s, word, why, limit - row_width(row)), limit)
