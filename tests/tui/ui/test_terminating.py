@@ -174,6 +174,24 @@ async def test_only_the_id_that_is_typed_loses_files_and_keys_typed_ahead_type_n
         assert f"! TERMINATING vast {INSTANCE} in 5 s" in shown.text()
 
 
+async def test_what_is_lost_is_never_cut_off(tmp_path: Path) -> None:
+    async with on_rental()(tmp_path) as shown:
+        await shown.resize(60, 16)
+        forget_a_file(shown.source)
+        await answer(shown, "ctrl+t", "n")
+        words = " ".join(shown.text().split())
+        assert "my-style-v3-step00000250.safetensors (1.2 MB)" in words
+        assert "what was learned since the last checkpoint" in words
+        assert "AUTO-STOP" in shown.rows()[1]
+
+
+async def test_the_key_is_hinted_at_while_something_bills(tmp_path: Path) -> None:
+    async with on_rental()(tmp_path) as shown:
+        assert "^t Terminate…" in shown.text()
+    async with showing() as shown:
+        assert "^t" not in shown.text()
+
+
 async def test_keys_typed_ahead_do_not_terminate(tmp_path: Path) -> None:
     async with on_rental(is_over=True)(tmp_path) as shown:
         await shown.press("ctrl+t", "y")

@@ -9,6 +9,11 @@ def _not_readonly(frame: Frame) -> str:
     return "this screen is read-only" if frame.options.readonly else ""
 
 
+def _while_something_bills(frame: Frame) -> str:
+    is_on_rental = frame.run is not None and frame.run.rental is not None and not frame.run.rental.is_over
+    return "Terminate…" if is_on_rental or frame.overview.rentals else ""
+
+
 MONEY = (
     Action(
         id="terminate",
@@ -16,6 +21,7 @@ MONEY = (
         label="Terminate…",
         help="end the rental for good; asks first, and works without a link",
         scope=Scope.GLOBAL,
+        footer=_while_something_bills,
         opens=Scope.LOSS_STRIP,
         why_not=_not_readonly,
         command="loratui terminate RENTAL",

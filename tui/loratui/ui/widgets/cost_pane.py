@@ -22,6 +22,7 @@ _PHASES = {
 }
 _LABEL = 26
 _BAR = 16
+_TIME = 14
 
 
 class CostPane(Pane):
@@ -62,7 +63,7 @@ def _phases(breakdown: CostBreakdown, width: int) -> Iterator[Row]:
         seconds = breakdown.seconds.get(phase, 0.0)
         row = _row(_PHASES[phase], microusd, formatting.duration(seconds))
         if most and width > _LABEL + 40 + _BAR:
-            row.append((f"  {bar(microusd / most, _BAR)}", Role.DIM))
+            row.append((f"{'':<{_TIME - cells(formatting.duration(seconds))}}{bar(microusd / most, _BAR)}", Role.DIM))
         yield row
     if not phases:
         yield [(" no time was billed yet", Role.DIM)]
