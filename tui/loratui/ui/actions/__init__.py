@@ -8,4 +8,4 @@ from loratui.ui.actions.run import RUN
 from loratui.ui.actions.samples import SAMPLES
 from loratui.ui.registry import Registry
 
-ACTIONS = Registry((*HOME, *RUN, *MONEY, *SAMPLES, *LISTS, *EVERYWHERE))
+ACTIONS = Registry((*MONEY, *HOME, *RUN, *SAMPLES, *LISTS, *EVERYWHERE))
