@@ -4,7 +4,8 @@ from support.ui_effects.everywhere import EVERYWHERE
 from support.ui_effects.home import HOME
 from support.ui_effects.lists import LISTS
 from support.ui_effects.money import MONEY
+from support.ui_effects.queue import QUEUE
 from support.ui_effects.run import RUN
 from support.ui_effects.samples import SAMPLES
 
-EFFECTS = {**HOME, **RUN, **SAMPLES, **LISTS, **MONEY, **EVERYWHERE}
+EFFECTS = {**HOME, **RUN, **QUEUE, **SAMPLES, **LISTS, **MONEY, **EVERYWHERE}

@@ -16,5 +16,6 @@ class Place:
 PLACES = (
     Place(key="1", name="home", title="Home", about="all runs, and what bills"),
     Place(key="5", name="run", title="Run", about="the run that is open"),
+    Place(key="6", name="queue", title="Queue", about="the runs of one machine in their order"),
     Place(key="8", name="samples", title="Samples", about="the sample pictures of the open run"),
 )

@@ -2,7 +2,8 @@
 
 from loratui.ui.page import Page
 from loratui.ui.screens.home import HomePage
+from loratui.ui.screens.queue import QueuePage
 from loratui.ui.screens.run import RunPage
 from loratui.ui.screens.samples import SamplesPage
 
-PAGES: tuple[type[Page], ...] = (HomePage, RunPage, SamplesPage)
+PAGES: tuple[type[Page], ...] = (HomePage, RunPage, QueuePage, SamplesPage)
