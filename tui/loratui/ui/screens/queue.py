@@ -25,10 +25,15 @@ from loratui_protocol.messages import CommandResult
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_NAME = 24
+_LONGEST_NAME = 40
 _STATE = 15
 _STEPS = 13
+_SHARE = 6
 _ENDS = 8
+_NUMBER = 3
+_COST = 9
+_NARROW = 70
+"""Below so many cells only a share of the steps is told."""
 _READONLY = "this screen is read-only"
 
 
@@ -74,7 +79,8 @@ class QueueList(ListPane[QueueLine]):
 
     def head(self, frame: Frame, width: int) -> list[Row]:
         """Return what all of it comes to, and the names of the columns."""
-        left = f"    {'run':<{_NAME}} {'state':<{_STATE}}{'steps':>{_STEPS}}"
+        name, steps = _columns(width - 2)
+        left = f"  {'':<{_NUMBER}}{'run':<{name}} {'state':<{_STATE}}{'steps' if steps == _STEPS else 'done':>{steps}}"
         total = [] if self.queue is None else [_total(self.queue, frame)]
         return [*total, spread([(left, Role.DIM)], [(f"{'ends':<{_ENDS}}    cost ", Role.DIM)], width)]
 
@@ -83,16 +89,20 @@ class QueueList(ListPane[QueueLine]):
         words, role = STATE_WORDS[entry.run.state]
         if entry.run.is_machine_gone:
             words, role = f"was {words}", Role.DIM
-        name = cut(entry.run.name, _NAME)
-        steps = f"{entry.step}/{entry.total}" if entry.total else ""
+        longest, column = _columns(width)
+        name = cut(entry.run.name, longest)
+        steps = f"{entry.step}/{entry.total}" if column == _STEPS else formatting.share(entry.step, entry.total)
         end = self._end(entry)
         left: Row = [
-            (f"{entry.number} ", Role.DIM),
-            (f"{name}{' ' * (_NAME - cells(name))} ", Role.STRONG),
+            (f"{entry.number:<{_NUMBER}}", Role.DIM),
+            (f"{name}{' ' * (longest - cells(name))} ", Role.STRONG),
             (f"{words:<{_STATE}}", role),
-            (f"{steps:>{_STEPS}}", Role.TEXT),
+            (f"{steps if entry.total else '':>{column}}", Role.TEXT),
         ]
-        right: Row = [(f"{end:<{_ENDS}}", Role.TEXT), (f"{formatting.money(entry.spent_microusd):>8} ", Role.TEXT)]
+        right: Row = [
+            (f"{end:<{_ENDS}}", Role.TEXT),
+            (f"{formatting.money(entry.spent_microusd):>{_COST - 1}} ", Role.TEXT),
+        ]
         return spread(left, right, width)
 
     def _end(self, entry: QueueLine) -> str:
@@ -101,6 +111,12 @@ class QueueList(ListPane[QueueLine]):
         if entry.ends_in_s is None:
             return formatting.UNKNOWN
         return f"{formatting.APPROXIMATELY}{self.frame.at(self.frame.now_s + entry.ends_in_s):%H:%M}"
+
+
+def _columns(width: int) -> tuple[int, int]:
+    """Return the cells of the name and of the steps."""
+    steps = _SHARE if width < _NARROW else _STEPS
+    return min(_LONGEST_NAME, width - _NUMBER - 1 - _STATE - steps - 1 - _ENDS - _COST), steps
 
 
 def _total(queue: Queue, frame: Frame) -> Row:
@@ -171,9 +187,12 @@ class QueuePage(Page):
 
         def read() -> None:
             known = queued_steps(preferences, unknown)
-            self.app.call_from_thread(self._steps.update, known)
+            self.app.call_from_thread(self._learn_steps, known)
 
         self.shell.work(read, "reading how long runs will be")
+
+    def _learn_steps(self, known: Mapping[str, int]) -> None:
+        self._steps |= known
 
     def _tell_refusals(self) -> None:
         for removed in [each for each in self._removed if each.answer.done()]:
