@@ -23,6 +23,7 @@ MONEY = (
         scope=Scope.GLOBAL,
         footer=_while_something_bills,
         opens=Scope.LOSS_STRIP,
+        or_opens=Scope.END_STRIP,
         why_not=_not_readonly,
         command="loratui terminate RENTAL",
     ),
