@@ -19,14 +19,25 @@ from loratui.settings import Settings
 from loratui.store import Store
 from loratui.store.rentals import Rentals
 from loratui.ui.terminating import UNDO_S
+from loratui.ui.text import cells
 from loratui.ui.widgets.confirm_strip import GUARD_S
-from loratui_protocol.messages import Artifact, ArtifactKind, CommandResult, JobState, Record, State, Withdrawn
+from loratui_protocol.messages import (
+    Artifact,
+    ArtifactKind,
+    CommandResult,
+    JobState,
+    Record,
+    State,
+    Telemetry,
+    Withdrawn,
+)
 from support.fake_vast import FakeVast, fake_vast
 from support.left_rented import ledger_of, rented, stored_run
 from support.local_cli import LocalCli, local_cli
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.money import INSTANCE, LABEL, forget_a_file, on_rental
 from support.ui_pilot import Shown, showing
+from tui.ui.test_hostile_text import HOSTILE
 
 RUN = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 _WAIT_S = 30.0
@@ -136,6 +147,7 @@ async def test_a_provider_that_refuses_leaves_an_alarm_that_stays_until_it_is_go
         await comes(shown, f"! STILL BILLING, perhaps: vast {number} · ^t asks again")
         await shown.tick(3600)
         assert f"! STILL BILLING, perhaps: vast {number}" in shown.rows()[0], "an alarm stays"
+        assert [errand.status for errand in shown.screen.errands.all] == [5]
         assert "billing stopped" not in shown.text()
         with Rentals(cli.folder / "state" / "loratui.sqlite3") as ledger:
             ledger.note_end("loratui-x", RentalState.LOST, time.time())
@@ -257,6 +269,48 @@ async def test_of_several_the_one_is_chosen_on_the_home_screen(cli: LocalCli, va
         chosen = next(row for row in shown.rows() if row.startswith(">"))
         await answer(shown, "ctrl+t")
         assert next(row for row in shown.rows() if "TERMINATE" in row).split()[3] == chosen.split()[3]
+
+
+async def test_time_is_added_while_a_text_is_typed(tmp_path: Path) -> None:
+    async with on_rental()(tmp_path) as shown:
+        shown.screen.ask_text("note", lambda _: None)
+        await shown.type("abc")
+        await shown.press("f8")
+        assert shown.source.sent == [("extend", 1800)]
+        assert shown.screen.prompt.is_open
+
+
+async def test_keeping_a_rental_whose_runs_were_stopped_says_that_they_stop_all_the_same(tmp_path: Path) -> None:
+    async with on_rental()(tmp_path) as shown:
+        await answer(shown, "ctrl+t", "y")
+        await comes(shown, "once it has saved")
+        await answer(shown, "u")
+        assert f"kept, and billing: vast {INSTANCE}; its runs stop all the same" in shown.text()
+
+
+async def test_a_termination_that_was_left_behind_is_not_forgotten(tmp_path: Path) -> None:
+    async with on_rental(is_over=True)(tmp_path) as shown:
+        await answer(shown, "ctrl+t", "y")
+        assert shown.screen.money.unasked() == f"vast {INSTANCE}"
+        await shown.tick(UNDO_S)
+        assert shown.screen.money.unasked() == ""
+        await ended(shown)
+
+
+async def test_no_name_does_anything_in_the_question(tmp_path: Path) -> None:
+    async with on_rental()(tmp_path) as shown:
+        run = shown.source.run
+        for at, text in enumerate(HOSTILE):
+            run.name = text
+            run.telemetry = Telemetry(source="nvml", gpu_name=text)
+            lora = Artifact(id=str(at), kind=ArtifactKind.LORA, name=text * 3, size=1, sha256="1" * 64, step=1)
+            shown.source.add(lora)
+            for key in ("ctrl+t", "n"):
+                await answer(shown, key)
+                for row in shown.rows():
+                    assert all(char.isprintable() for char in row), ascii(row)
+                    assert cells(row) <= 80
+            await answer(shown, "escape")
 
 
 async def test_terminate_is_asked_while_a_text_is_typed_and_while_a_filter_is(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ class Left:
     run_id: str
     errands: tuple[Errand, ...] = ()
     """Commands that were sent out and go on."""
+    unasked: str = ""
+    """Rentals that were about to be terminated, and are not: their providers were not asked."""
 
 
 def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) -> Left:
@@ -128,4 +130,5 @@ def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) 
         status=(app.return_code or 0) if status is None else status,
         run_id="" if open_run is None else open_run.run_id,
         errands=tuple(app.shell.errands.under_way),
+        unasked=app.shell.money.unasked(),
     )

@@ -209,7 +209,7 @@ class Money:
 
     def do_terminate_undo(self) -> None:
         """Take back what its provider was not asked for yet."""
-        self._shell.say(f"kept, and billing: {self._terminations.keep()}")
+        self._shell.say(self._terminations.keep(), STAYS_S)
 
     def do_end_cancel(self) -> None:
         """Close the question."""

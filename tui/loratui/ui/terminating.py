@@ -115,11 +115,14 @@ class Terminations:
         return begun
 
     def keep(self) -> str:
-        """Take back what was not asked for yet; return what of."""
+        """Take back what was not asked for yet; return what that comes to."""
         kept = [each for each in self._all.values() if each.can_be_kept]
         for each in kept:
             del self._all[each.label]
-        return ", ".join(each.name for each in kept)
+        said = f"kept, and billing: {', '.join(each.name for each in kept)}"
+        if any(each.runs for each in kept):
+            said += "; its runs stop all the same, and without --keep it ends once their files are here"
+        return said
 
     @property
     def can_be_kept(self) -> bool:
