@@ -230,7 +230,9 @@ class Money:
             return Question(title=title, stake=f"Looking at what would be lost. {paid}")
         runs = self._at_stake(frame)
         if not runs:
-            return Question(title=title, stake=f"Nothing is lost: all files of its runs are here. {paid}")
+            known = with_newer(self._runs or (), frame.run, rental.target)
+            why = "all files of its runs are here" if known else "no run is known on it"
+            return Question(title=title, stake=f"Nothing is lost: {why}. {paid}")
         return Question(title=title, stake=_files(runs), more=(f"{_left(runs)}{paid}",))
 
     def _losing_question(self, frame: Frame) -> Question:
@@ -241,7 +243,9 @@ class Money:
         rental = self._meant
         cut_off = rental is not None and _is_cut_off(frame, rental)
         no_link = ("There is no link to the agent: nothing can be fetched now. Its provider can be asked.",)
-        lost = "All this is LOST, and what was learned since the last checkpoint."
+        is_training = any(run.step and not run.state.is_final for run in self._at_stake(frame))
+        learned = ", and what was learned since the last checkpoint" if is_training else ""
+        lost = f"All this is LOST{learned}."
         return replace(question, more=(*question.more, *(no_link if cut_off else ()), lost))
 
     # --- cost --------------------------------------------------------------------------------------------------------
@@ -355,5 +359,6 @@ def _left(runs: Sequence[AtStake]) -> str:
         if run.state is not JobState.QUEUED
     ]
     if waiting:
-        said.append(f"{len(waiting)} more {'waits' if len(waiting) == 1 else 'wait'} there. ")
+        more = " more" if said else " run" if len(waiting) == 1 else " runs"
+        said.append(f"{len(waiting)}{more} {'waits' if len(waiting) == 1 else 'wait'} there. ")
     return "".join(said)
