@@ -10,8 +10,6 @@ from loratui.domain.at_stake import AtStake, with_newer
 from loratui.domain.overview import RentalLine
 from loratui.domain.run import LinkState, RunView
 from loratui.domain.run_source import RunSource
-from loratui.sessions.at_stake import at_stake
-from loratui.sessions.cost_breakdown import CostBreakdown, cost_breakdown
 from loratui.ui.actions import ACTIONS
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
@@ -24,6 +22,7 @@ from loratui_protocol.errors import LoratuiError, StorageError
 from loratui_protocol.messages import CommandResult, JobState
 
 if TYPE_CHECKING:
+    from loratui.sessions.cost_breakdown import CostBreakdown
     from loratui.ui.shell import Shell
 
 STAYS_S = 60.0
@@ -119,6 +118,9 @@ class Money:
         preferences = self._shell.desk.preferences
 
         def look() -> None:
+            # What reads the records takes a tenth of a second to load: not before the first paint.
+            from loratui.sessions.at_stake import at_stake
+
             try:
                 runs, why = at_stake(preferences, rental.target), ""
             except LoratuiError as error:
@@ -266,6 +268,8 @@ class Money:
         preferences = self._shell.desk.preferences
 
         def read() -> None:
+            from loratui.sessions.cost_breakdown import cost_breakdown
+
             found: CostBreakdown | None = None
             trouble = ""
             try:
@@ -277,7 +281,7 @@ class Money:
 
         self._shell.work(read, "reading what it costs")
 
-    def _show_cost(self, rental: RentalLine, found: CostBreakdown | None, trouble: str) -> None:
+    def _show_cost(self, rental: RentalLine, found: "CostBreakdown | None", trouble: str) -> None:
         if rental is self._costs_of:
             self._shell.cost.breakdown, self._shell.cost.trouble = found, trouble
             self._shell.cost.rebuild()

@@ -11,7 +11,6 @@ from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
 from loratui.domain.queue import Queue, QueueLine, queues
 from loratui.domain.run_source import RunSource
-from loratui.sessions.queued_steps import queued_steps
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
@@ -186,6 +185,9 @@ class QueuePage(Page):
         preferences = self.shell.desk.preferences
 
         def read() -> None:
+            # Configs are read by what takes a while to load: not before the first paint.
+            from loratui.sessions.queued_steps import queued_steps
+
             known = queued_steps(preferences, unknown)
             self.app.call_from_thread(self._learn_steps, known)
 

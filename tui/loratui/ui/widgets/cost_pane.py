@@ -1,14 +1,17 @@
 """What a rental costs, and what of: over the page, until it is closed."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
 from loratui.domain.ledger import Phase
 from loratui.domain.rental_cost import RentalCost
-from loratui.sessions.cost_breakdown import CostBreakdown
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, cells
 from loratui.ui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from loratui.sessions.cost_breakdown import CostBreakdown
 
 _PHASES = {
     Phase.BOOTING: "booting",
@@ -29,7 +32,7 @@ class CostPane(Pane):
     """Shows the ledger's phases, and beside them what the open run's view knows of the same rental now."""
 
     name_shown = ""
-    breakdown: CostBreakdown | None = None
+    breakdown: "CostBreakdown | None" = None
     trouble = ""
 
     def title(self, _: Frame) -> list[Span]:
@@ -49,14 +52,14 @@ class CostPane(Pane):
         return [*_phases(self.breakdown, width), [], *_totals(self.breakdown, _live(self.breakdown, frame), frame)]
 
 
-def _live(breakdown: CostBreakdown, frame: Frame) -> RentalCost:
+def _live(breakdown: "CostBreakdown", frame: Frame) -> RentalCost:
     """Return the rental as the open run shows it, which knows of traffic; as the ledger does where it is on another."""
     run = frame.run
     is_same = run is not None and run.rental is not None and run.rental.label == breakdown.cost.label
     return run.rental if is_same and run is not None and run.rental is not None else breakdown.cost
 
 
-def _phases(breakdown: CostBreakdown, width: int) -> Iterator[Row]:
+def _phases(breakdown: "CostBreakdown", width: int) -> Iterator[Row]:
     phases = breakdown.cost.phases
     most = max(phases.values(), default=0)
     for phase, microusd in phases.items():
@@ -69,7 +72,7 @@ def _phases(breakdown: CostBreakdown, width: int) -> Iterator[Row]:
         yield [(" no time was billed yet", Role.DIM)]
 
 
-def _totals(breakdown: CostBreakdown, cost: RentalCost, frame: Frame) -> Iterator[Row]:
+def _totals(breakdown: "CostBreakdown", cost: RentalCost, frame: Frame) -> Iterator[Row]:
     per_h = formatting.hourly_price(cost.price_microusd_per_h)
     yield _row("disk, within the time", cost.disk_microusd)
     if breakdown.floor_microusd:
