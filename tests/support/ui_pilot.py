@@ -13,7 +13,14 @@ from loratui.ui.environment import UiOptions
 from loratui.ui.shell import Shell
 from support.scripted_source import HandClock, ScriptedSource
 
-NAMES = {"?": "question_mark", "+": "plus", "-": "minus", "[": "left_square_bracket", "]": "right_square_bracket"}
+NAMES = {
+    "$": "dollar_sign",
+    "?": "question_mark",
+    "+": "plus",
+    "-": "minus",
+    "[": "left_square_bracket",
+    "]": "right_square_bracket",
+}
 
 
 @dataclass

@@ -4,7 +4,9 @@ from support.ui_effects.data import DATA
 from support.ui_effects.everywhere import EVERYWHERE
 from support.ui_effects.home import HOME
 from support.ui_effects.lists import LISTS
+from support.ui_effects.money import MONEY
+from support.ui_effects.queue import QUEUE
 from support.ui_effects.run import RUN
 from support.ui_effects.samples import SAMPLES
 
-EFFECTS = {**HOME, **DATA, **RUN, **SAMPLES, **LISTS, **EVERYWHERE}
+EFFECTS = {**MONEY, **HOME, **DATA, **RUN, **QUEUE, **SAMPLES, **LISTS, **EVERYWHERE}

@@ -6,6 +6,7 @@ EVERYWHERE = {
     "go_home": Effect(shows("▌1Home▐", "─ runs")),
     "go_data": Effect(shows("▌2Data▐", "No folder is open")),
     "go_run": Effect(shows("▌5Run▐", "─ loss"), ("1",)),
+    "go_queue": Effect(shows("▌6Queue▐", "─ queue")),
     "go_samples": Effect(shows("▌8Samples▐", "samples  step 1200")),
     "leave": Effect(shows("LEAVE my-style-v3", "d Detach", "auto-stop")),
     "leave_detach": Effect(exits_with(0), ("q",)),

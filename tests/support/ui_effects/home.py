@@ -66,5 +66,6 @@ async def on_home(folder: Path, overview: Overview | None = None) -> AsyncIterat
 
 
 HOME = {
+    "other_list": Effect(lambda shown: not any(row.startswith(">") for row in shown.rows()), start=on_home),
     "open_run": Effect(shows("▌5Run▐", "● TRAINING", "─ loss"), start=on_home),
 }

@@ -4,6 +4,7 @@ import pytest
 
 from loratui.ui.actions import ACTIONS
 from loratui.ui.app import LoratuiApp
+from loratui.ui.money import Money
 from loratui.ui.places import PLACES
 from loratui.ui.registry import Action, Danger, KeyConflictError, Registry, Scope, shown
 from loratui.ui.screens import PAGES
@@ -76,7 +77,7 @@ def test_keys_are_shown_as_people_read_them() -> None:
 
 
 def test_every_action_can_be_done() -> None:
-    always = (RunPage, Shell, LoratuiApp)
+    always = (RunPage, Money, Shell, LoratuiApp)
     for entry in ACTIONS:
         asking = {other.scope for other in ACTIONS if other.opens is entry.scope}
         scopes = {entry.scope, *asking}
@@ -91,6 +92,6 @@ def test_every_screen_has_its_key() -> None:
 
 
 def test_every_irreversible_action_is_asked_first() -> None:
-    strips = {entry.opens for entry in ACTIONS if entry.opens is not None}
+    strips = {strip for entry in ACTIONS for strip in (entry.opens, entry.or_opens) if strip is not None}
 
     assert {entry.scope for entry in ACTIONS if entry.danger is Danger.IRREVERSIBLE} <= strips

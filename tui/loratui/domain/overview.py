@@ -44,6 +44,11 @@ class RentalLine:
     is_minded: bool
     """Whether a loratui of this machine looks after it now."""
 
+    @property
+    def target(self) -> str:
+        """Return it as the target of runs."""
+        return f"{self.provider}:{self.label}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
@@ -62,6 +67,14 @@ class Overview:
     def price_microusd_per_h(self) -> int:
         """Return what everything that may bill costs an hour."""
         return sum(rental.price_microusd_per_h for rental in self.rentals)
+
+    def holds(self, label: str) -> bool:
+        """Return whether a rental is among what may bill."""
+        return any(rental.label == label for rental in self.rentals)
+
+    def rental_of(self, target: str) -> RentalLine | None:
+        """Return the rental that a run's target names, if that may bill."""
+        return next((rental for rental in self.rentals if rental.target == target), None)
 
     def run(self, run_id: str) -> RunLine | None:
         """Return the run of this id."""

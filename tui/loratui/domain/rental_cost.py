@@ -53,6 +53,8 @@ class RentalCost:
     """Until it ends because the user wanted to keep it for so long; None: it is not kept."""
     held: Held | None = None
     """What it is kept for though its runs are over: the machine has the only copy."""
+    ended_ts: float | None = None
+    """Since when its provider has shown it gone, epoch seconds."""
     heard_s: float | None = None
     """When the provider last showed it."""
     trouble: str = ""

@@ -136,6 +136,7 @@ class Reckoning:
             left_s=None if rental.deadline_ts is None else max(0.0, rental.deadline_ts - now_ts),
             armed=rental.armed,
             stops_for=rental.stops_for,
+            ended_ts=rental.ended_ts if rental.proven_gone else None,
             phases=by_phase(self._ledger.spans(rental.label), now_ts),
         )
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from loratui.domain.download_policy import LocalFile
 from loratui.store.database import connect, transaction, translated
 from loratui.store.quota import MAX_STORED_BYTES, keep_quota
+from loratui.store.record_tags import stored_tag
 from loratui_protocol.codec import decode_record, encode_record
 from loratui_protocol.errors import StorageError
 from loratui_protocol.messages import (
@@ -23,9 +24,10 @@ from loratui_protocol.messages import (
     Record,
     State,
     Step,
+    Withdrawn,
 )
 
-E = TypeVar("E", State, Step, Metrics, DeltaNorms)
+E = TypeVar("E", State, Step, Metrics, DeltaNorms, Artifact, Withdrawn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,16 +241,24 @@ class Store:
 
     def last(self, run_id: str, kind: type[E]) -> E | None:
         """Return the newest event of a kind, None where there is none; no other is decoded, however many there are."""
-        # How the tag is stored; a number may look the same, which is why a few are taken.
-        tag = b"\xa1t" + bytes([0xA0 | len(kind.tag)]) + kind.tag.encode()
         rows = self._rows(
             "SELECT record FROM records WHERE run = (SELECT num FROM runs WHERE id = ?) AND instr(record, ?) "
             "ORDER BY seq DESC LIMIT 8",
             run_id,
-            tag,
+            stored_tag(kind),
         )
         events = (decode_record(blob).event for (blob,) in rows)
         return next((event for event in events if isinstance(event, kind)), None)
+
+    def events(self, run_id: str, kind: type[E]) -> list[tuple[int, E]]:
+        """Return the stored events of a kind with their numbers; no other is decoded, however many there are."""
+        rows = self._rows(
+            "SELECT record FROM records WHERE run = (SELECT num FROM runs WHERE id = ?) AND instr(record, ?)",
+            run_id,
+            stored_tag(kind),
+        )
+        records = (decode_record(blob) for (blob,) in rows)
+        return [(record.seq, record.event) for record in records if isinstance(record.event, kind)]
 
     def costs(self, run_id: str) -> list[tuple[float, int]]:
         """Return what the run had cost over time: (``ts``, micro-dollars)."""

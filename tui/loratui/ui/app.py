@@ -75,12 +75,14 @@ class LoratuiApp(DiffedApp):
     # --- leaving -----------------------------------------------------------------------------------------------------
 
     def do_leave(self) -> None:
-        """Leave at once when no run is open, or the open one, or its machine, is over; ask while it lasts."""
-        view = self.shell.frame().run
-        if view is None or view.state.is_final or view.is_machine_gone:
-            self.exit(0)
+        """Leave at once when nothing goes on and nothing bills; else say what does, and ask."""
+        frame = self.shell.frame()
+        view = frame.run
+        goes_on = view is not None and not view.state.is_final and not view.is_machine_gone
+        if goes_on or frame.overview.rentals or self.shell.money.unasked():
+            self.shell.ask(Scope.DETACH_STRIP, lambda now: ask_leave(now, self.shell.money.unasked()))
         else:
-            self.shell.ask(Scope.DETACH_STRIP, ask_leave)
+            self.exit(0)
 
     def do_leave_detach(self) -> None:
         """Leave; the run goes on."""
@@ -111,6 +113,8 @@ class Left:
     run_id: str
     errands: tuple[Errand, ...] = ()
     """Commands that were sent out and go on."""
+    unasked: str = ""
+    """Rentals that were about to be terminated, and are not: their providers were not asked."""
 
 
 def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) -> Left:
@@ -129,4 +133,5 @@ def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) 
         status=(app.return_code or 0) if status is None else status,
         run_id="" if open_run is None else open_run.run_id,
         errands=tuple(app.shell.errands.under_way),
+        unasked=app.shell.money.unasked(),
     )

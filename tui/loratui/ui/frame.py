@@ -21,6 +21,8 @@ class Frame:
     overview: Overview = field(default_factory=Overview)
     errands: tuple[Errand, ...] = ()
     """Commands that were sent out and are under way."""
+    ending: str = ""
+    """How a rental stands that is being terminated from here, or that nobody has seen end."""
     options: UiOptions = field(default_factory=UiOptions)
     place: str = "run"
     """The name of the screen that is shown."""

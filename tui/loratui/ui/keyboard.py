@@ -1,25 +1,17 @@
 """What a key means at this moment, and who does it."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from textual.events import Key
 
 from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
+from loratui.ui.over import Over
 from loratui.ui.registry import Action, Scope
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
-
-
-class Over(StrEnum):
-    """What covers the page."""
-
-    NOTHING = ""
-    HELP = "help"
-    PALETTE = "palette"
 
 
 class Keyboard:
@@ -35,6 +27,8 @@ class Keyboard:
             return (self._shell.strip.scope,)
         if self._shell.over is Over.HELP:
             return (Scope.HELP,)
+        if self._shell.over is Over.COST:
+            return (Scope.COST,)
         return (*self._shell.page.scopes, Scope.PAGES)
 
     def press(self, event: Key) -> bool:
@@ -65,9 +59,15 @@ class Keyboard:
             return
         if not is_asked and self._shell.over is Over.NOTHING and self._is_typed(event):
             return
-        action = ACTIONS.find(key, self.scopes)
+        if is_asked and self._shell.strip.press(event.key, typed or ("" if event.character == " " else None)):
+            return
+        action = self._taking_back(key) or ACTIONS.find(key, self.scopes)
         if action is not None:
             self.perform(action)
+
+    def _taking_back(self, key: str) -> Action | None:
+        """Return what takes a termination back, while that can be: its key means that on every screen."""
+        return ACTIONS.find(key, (Scope.UNDO_WINDOW,)) if self._shell.money.can_be_kept else None
 
     def _is_typed(self, event: Key) -> bool:
         """Return whether the key belonged to a text that is being typed; then it is taken."""
@@ -102,8 +102,8 @@ class Keyboard:
         if action_id.startswith("go_"):
             return lambda: self._shell.go(action_id.removeprefix("go_"))
         name = f"do_{action_id}"
-        # The open run can be stopped from every page.
+        # The open run can be stopped from every page, and a rental ended.
         shell = self._shell
-        owners = (shell.page, shell.pages["run"], shell, shell.app)
+        owners = (shell.page, shell.pages["run"], shell.money, shell, shell.app)
         doer: Callable[[], None] = next(getattr(owner, name) for owner in owners if hasattr(owner, name))
         return doer

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Container
 
+from loratui.domain.overview import RentalLine
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Scope
@@ -50,6 +51,13 @@ class Page(Container):
         """Show a moment in every row."""
         for rows in self.query(Rows):
             rows.show(frame)
+
+    def chosen_rental(self, frame: Frame) -> RentalLine | None:  # noqa: ARG002 - most screens have none
+        """Return the rental that the cursor is on, or on a run of; None: the one of the open run is meant."""
+        return None
+
+    def choose_rental(self) -> None:
+        """Let a rental be chosen: the screen that lists them puts the cursor there."""
 
     def errand_ended(self, errand: Errand) -> None:
         """Take note that a command which was sent out has ended."""

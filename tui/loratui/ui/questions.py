@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 
 from loratui.domain import formatting
+from loratui.domain.overview import RentalLine
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Span
 from loratui.ui.widgets.status import machine
 
+_NUM_NAMED = 3
+_TITLE_OF_NONE: tuple[Span, ...] = (("LEAVE", Role.TITLE),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question at one moment; ``stake`` is a sentence or two on what follows."""
+    """A question at one moment; ``stake`` is a sentence or two on what follows, ``more`` what does not fit there."""
 
     title: tuple[Span, ...]
     stake: str
+    more: tuple[str, ...] = ()
 
 
 def ask_stop(frame: Frame) -> Question:
@@ -27,17 +32,40 @@ def ask_stop(frame: Frame) -> Question:
     )
 
 
-def ask_leave(frame: Frame) -> Question:
-    """Ask whether the open run is to be left alone."""
-    view = frame.view
-    if view.is_machine_gone:
-        stake = "The machine is gone, and nothing bills any more. What was fetched is here."
-    else:
-        left_s = view.deadline_left_s(frame.now_s)
+def ask_leave(frame: Frame, unasked: str = "") -> Question:
+    """Ask whether what goes on is to be left alone.
+
+    ``unasked``: rentals that are about to be terminated, and will not be once this closes.
+    """
+    run = frame.run
+    goes_on = run is not None and not run.state.is_final and not run.is_machine_gone
+    stake, title = "", _TITLE_OF_NONE
+    if run is not None and goes_on:
+        title = _about(frame, "LEAVE", Role.TITLE)
+        left_s = run.deadline_left_s(frame.now_s)
         until = "" if left_s is None else f", auto-stop {frame.at(frame.now_s + left_s):%H:%M}"
-        price = f" at {formatting.hourly_price(view.price_microusd_per_h)}" if view.price_microusd_per_h else ""
+        price = f" at {formatting.hourly_price(run.price_microusd_per_h)}" if run.price_microusd_per_h else ""
         stake = f"The run goes on without this screen{price}{until}."
-    return Question(title=_about(frame, "LEAVE", Role.TITLE), stake=stake)
+    others = [rental for rental in frame.overview.rentals if not goes_on or run is None or rental.target != run.target]
+    rows = [stake] if stake else []
+    rows += [_rental_goes_on(rental) for rental in others[:_NUM_NAMED]]
+    if len(others) > _NUM_NAMED:
+        price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others[_NUM_NAMED:]))
+        rows.append(f"{len(others) - _NUM_NAMED} more bill on at {price}: loratui rentals")
+    rows += [f"{errand.name} goes on by itself." for errand in frame.errands]
+    if unasked:
+        rows.append(f"! {unasked} is not terminated if this closes now: its end was not asked for yet.")
+    return Question(title=title, stake=rows[0] if rows else "Nothing goes on, and nothing bills.", more=tuple(rows[1:]))
+
+
+def _rental_goes_on(rental: RentalLine) -> str:
+    """Return at what price a rental goes on, and until when."""
+    price = formatting.hourly_price(rental.price_microusd_per_h)
+    until = "without an auto-stop"
+    if rental.deadline_ts is not None:
+        until = f"until {formatting.day_and_time(rental.deadline_ts)[-len('15:03') :]} at the latest"
+    minded = "" if rental.is_minded else ", and nobody minds it"
+    return f"{rental.provider} {rental.instance_id or rental.label} bills on at {price}, {until}{minded}."
 
 
 def _about(frame: Frame, verb: str, role: Role) -> tuple[Span, ...]:

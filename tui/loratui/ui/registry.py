@@ -52,6 +52,11 @@ class Scope(Enum):
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
     CHANGE_STRIP = "Change these files?"
+    END_STRIP = "Terminate this rental?"
+    LOSS_STRIP = "Terminate it, with something to lose?"
+    TYPE_STRIP = "Terminate it, and lose what is on it?"
+    UNDO_WINDOW = "While a rental is about to be terminated"
+    COST = "What it costs"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:
@@ -93,8 +98,8 @@ class Action:
 
     ``keys`` are named as they are typed ("p", "+", "ctrl+p", "left"); the first is the one shown. ``footer`` is the
     short form for the footer, empty when it has no place there. ``why_not`` returns why it can't be done now, in a
-    few words, or nothing. ``opens`` is the strip in which the action asks before it is done. ``command`` is what does
-    the same from a shell, empty for what only changes the view.
+    few words, or nothing. ``opens`` is the strip in which the action asks before it is done, ``or_opens`` the one where
+    less is at stake. ``command`` is what does the same from a shell, empty for what only changes the view.
     """
 
     id: str
@@ -105,6 +110,7 @@ class Action:
     footer: Callable[[Frame], str] = lambda _: ""
     danger: Danger = Danger.SAFE
     opens: Scope | None = None
+    or_opens: Scope | None = None
     why_not: Callable[[Frame], str] = lambda _: ""
     command: str = ""
 
@@ -175,5 +181,5 @@ def _check_together(action: Action, other: Action) -> None:
             for key in action.keys:
                 if len(key) == 1 and key.swapcase() != key and key.swapcase() in other.keys:
                     raise KeyConflictError(f"{action.id} ({key}) and {other.id} differ only by shift")
-    if harmful and other.opens is action.scope and set(action.keys) & set(other.keys):
+    if harmful and action.scope in (other.opens, other.or_opens) and set(action.keys) & set(other.keys):
         raise KeyConflictError(f"{action.id} is confirmed with the key that {other.id} is asked with")

@@ -20,11 +20,14 @@ from loratui.ui.desk import Desk
 from loratui.ui.environment import UiOptions
 from loratui.ui.errands import Errand, Errands
 from loratui.ui.frame import Frame
-from loratui.ui.keyboard import Keyboard, Over
+from loratui.ui.keyboard import Keyboard
+from loratui.ui.money import Money
+from loratui.ui.over import Over
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.screens import PAGES
 from loratui.ui.widgets.confirm_strip import Ask, ConfirmStrip
+from loratui.ui.widgets.cost_pane import CostPane
 from loratui.ui.widgets.enlarge import Enlarge
 from loratui.ui.widgets.footer import Footer
 from loratui.ui.widgets.help import HelpPane
@@ -59,6 +62,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.commands: Commands | None = None
         self.keyboard = Keyboard(self)
         self.errands = Errands(desk.preferences)
+        self.money = Money(self)
         self._place = place
         self.over = Over.NOTHING
         self._notice = f"! {options.alarm}" if options.alarm else ""
@@ -72,6 +76,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self._tabs = TabsRow(id="tabs")
         self._enlarge = Enlarge(id="enlarge")
         self._help = HelpPane(self, id="help")
+        self.cost = CostPane(id="cost")
         self.palette = Palette(self, id="palette")
         self.strip = ConfirmStrip(id="strip")
         self.prompt = Prompt(id="prompt")
@@ -85,6 +90,7 @@ class Shell(Screen[None], inherit_bindings=False):
             yield from self.pages.values()
         yield self._enlarge
         yield self._help
+        yield self.cost
         yield self.palette
         yield self._footer
         yield self.strip
@@ -177,7 +183,8 @@ class Shell(Screen[None], inherit_bindings=False):
             errands=tuple(self.errands.under_way),
             options=self.options,
             place=self._place,
-            refusals=self.page.refusals(),
+            ending=self.money.sentence(now_s),
+            refusals={**self.page.refusals(), **self.money.refusals()},
             notice=self._notice if now_s < self._notice_until_s else "",
         )
 
@@ -187,6 +194,7 @@ class Shell(Screen[None], inherit_bindings=False):
             self.say(refused)
         for errand in self.errands.collect():
             self._tell_end(errand)
+        self.money.tick(self.frame())
         before, frame = self._shown, self.frame()
         calm = before is not None and _standing(before) == _standing(frame)
         if self.options.slow and calm and frame.now_s - self._body_at_s < SLOW_BODY_S:
@@ -209,6 +217,8 @@ class Shell(Screen[None], inherit_bindings=False):
     def _tell_end(self, errand: Errand) -> None:
         self.desk.look()
         self.page.errand_ended(errand)
+        if self.money.owns(errand):
+            return
         how = "done" if errand.status == 0 else f"ended with {errand.status}"
         self.say(f"{'' if errand.status == 0 else '! '}{errand.name}: {errand.last_line() or how}", ALARM_S)
 
@@ -225,7 +235,11 @@ class Shell(Screen[None], inherit_bindings=False):
         self.page.show(frame)
 
     def _covering(self) -> Iterable[Rows]:
-        over: dict[Over, tuple[Rows, ...]] = {Over.HELP: (self._help,), Over.PALETTE: (self.palette,)}
+        over: dict[Over, tuple[Rows, ...]] = {
+            Over.HELP: (self._help,),
+            Over.PALETTE: (self.palette,),
+            Over.COST: (self.cost,),
+        }
         return over.get(self.over, ())
 
     def _show(self, frame: Frame, widgets: Iterable[Rows]) -> None:
@@ -261,14 +275,14 @@ class Shell(Screen[None], inherit_bindings=False):
         self.over = over
         self.leave_field()
         self.strip.close()
-        for kind in (Over.HELP, Over.PALETTE):
+        for kind in (Over.HELP, Over.PALETTE, Over.COST):
             self.set_class(over is kind, f"-over-{kind.value}")
         self.refresh_view()
 
-    def ask(self, scope: Scope, question: Ask) -> None:
-        """Open the strip with a question that the actions of ``scope`` answer."""
+    def ask(self, scope: Scope, question: Ask, *, word: str = "", done: Callable[[], None] | None = None) -> None:
+        """Open the strip with a question that the actions of ``scope`` answer, and the typing of ``word``, if any."""
         self.leave_field()
-        self.strip.open(scope, question, self.frame())
+        self.strip.open(scope, question, self.frame(), word=word, done=done)
 
     def ask_text(self, label: str, done: Callable[[str], None], value: str = "", *, is_secret: bool = False) -> None:
         """Let a text be typed in the place of the footer; ``done`` gets it, unless escape is pressed."""

@@ -4,8 +4,10 @@ from loratui.ui.actions.data import DATA
 from loratui.ui.actions.everywhere import EVERYWHERE
 from loratui.ui.actions.home import HOME
 from loratui.ui.actions.lists import LISTS
+from loratui.ui.actions.money import MONEY
+from loratui.ui.actions.queue import QUEUE
 from loratui.ui.actions.run import RUN
 from loratui.ui.actions.samples import SAMPLES
 from loratui.ui.registry import Registry
 
-ACTIONS = Registry((*HOME, *DATA, *RUN, *SAMPLES, *LISTS, *EVERYWHERE))
+ACTIONS = Registry((*MONEY, *HOME, *DATA, *RUN, *QUEUE, *SAMPLES, *LISTS, *EVERYWHERE))

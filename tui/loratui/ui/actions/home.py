@@ -12,4 +12,11 @@ HOME = (
         footer=lambda _: "Open",
         command="loratui attach RUN",
     ),
+    Action(
+        id="other_list",
+        keys=("tab", "shift+tab"),
+        label="Other list",
+        help="the cursor goes to the other list",
+        scope=Scope.HOME,
+    ),
 )

@@ -54,7 +54,8 @@ def no_stop(frame: Frame) -> str:
 
 
 @_of_run
-def _no_extension(frame: Frame) -> str:
+def no_extension(frame: Frame) -> str:
+    """Return why the auto-stop can't be moved now."""
     if frame.view.state.is_final:
         return f"the run is {frame.view.state.value}"
     if frame.view.deadline_s is None:
@@ -112,7 +113,7 @@ RUN = (
         scope=Scope.RUN,
         footer=_says("+30m"),
         danger=Danger.REVERSIBLE,
-        why_not=_no_extension,
+        why_not=no_extension,
         command="loratui extend RUN 30m",
     ),
     Action(
@@ -121,7 +122,7 @@ RUN = (
         label="Undo the extension",
         help="take back the last extension, for 10 s",
         scope=Scope.RUN,
-        why_not=_no_extension,
+        why_not=no_extension,
     ),
     Action(
         id="stop",

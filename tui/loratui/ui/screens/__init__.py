@@ -3,7 +3,8 @@
 from loratui.ui.page import Page
 from loratui.ui.screens.data import DataPage
 from loratui.ui.screens.home import HomePage
+from loratui.ui.screens.queue import QueuePage
 from loratui.ui.screens.run import RunPage
 from loratui.ui.screens.samples import SamplesPage
 
-PAGES: tuple[type[Page], ...] = (HomePage, DataPage, RunPage, SamplesPage)
+PAGES: tuple[type[Page], ...] = (HomePage, DataPage, RunPage, QueuePage, SamplesPage)

@@ -10,9 +10,9 @@ from loratui.domain.overview import RentalLine, RunLine
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
+from loratui.ui.terminating import rental_name
 from loratui.ui.text import Role, Row, Span, cut, spread
 from loratui.ui.widgets.list_pane import ListPane
-from loratui.ui.widgets.pane import Pane
 from loratui.ui.widgets.status import STATE_WORDS
 
 if TYPE_CHECKING:
@@ -66,42 +66,50 @@ class RunList(ListPane[RunLine]):
         return spread([*left, (entry.target, Role.DIM)], right, width)
 
 
-class RentalsPane(Pane):
-    """What is rented and not shown to be gone, and what the month has cost."""
+class RentalList(ListPane[RentalLine]):
+    """What is rented and not shown to be gone, what nobody minds first; and what the month has cost."""
 
-    def title(self, _: Frame) -> list[Span]:
-        """Return how many rentals may bill."""
+    def name_of(self, entry: RentalLine) -> str:
+        """Return its label."""
+        return entry.label
+
+    def matches(self, entry: RentalLine, query: str) -> bool:
+        """Look in provider, id, label, GPU and state."""
+        words = f"{rental_name(entry)} {entry.label} {entry.gpu} {entry.state}".lower()
+        return all(word in words for word in query.lower().split())
+
+    def heading(self, _: Frame) -> list[Span]:
+        """Return the name of the list."""
         return [("rentals", Role.TITLE)]
 
     def remark(self, frame: Frame) -> str:
         """Return what the month has cost."""
         return f"this month {formatting.money(frame.overview.month_microusd)}" if frame.overview.is_read else ""
 
-    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
-        """Return a row for each rental, what nobody minds first."""
+    def nothing(self, frame: Frame) -> list[Row]:
+        """Return that nothing is rented, if that is known."""
         if frame.overview.trouble:
             return [[(f" ! what is rented is not known: {frame.overview.trouble}", Role.ALARM)]]
-        if not frame.overview.rentals:
-            return [[(" nothing is rented", Role.DIM)]] if frame.overview.is_read else []
-        rentals = sorted(frame.overview.rentals, key=lambda rental: rental.is_minded)
-        return [_rental_row(rental, width) for rental in rentals[:height]]
+        return [[(" nothing is rented", Role.DIM)]] if frame.overview.is_read else []
 
-
-def _rental_row(rental: RentalLine, width: int) -> Row:
-    role = Role.TEXT if rental.is_minded else Role.ALARM
-    mark = "" if rental.is_minded else "! "
-    name = f"{mark}{rental.provider} {rental.instance_id or rental.label}"
-    price = formatting.hourly_price(rental.price_microusd_per_h)
-    end = (
-        "no auto-stop"
-        if rental.deadline_ts is None
-        else f"auto-stop {formatting.day_and_time(rental.deadline_ts)[-5:]}"
-    )
-    return spread(
-        [(f" {name}", role), (f"  {rental.gpu}  {rental.state}", Role.TEXT)],
-        [(f"{formatting.money(rental.spent_microusd)} · {price}  ", Role.STRONG), (f"{end} ", Role.TEXT)],
-        width,
-    )
+    def entry_row(self, entry: RentalLine, width: int) -> Row:
+        """Return what is rented, what it costs, and when it ends; of what nobody minds what to do about it."""
+        price = formatting.hourly_price(entry.price_microusd_per_h)
+        stop = "no auto-stop"
+        if entry.deadline_ts is not None:
+            stop = f"auto-stop {formatting.day_and_time(entry.deadline_ts)[-len('15:03') :]}"
+        end: Span = (f"{stop} ", Role.TEXT)
+        if not entry.is_minded:
+            end = ("nobody minds it: ^t ends it ", Role.ALARM)
+        mark = "" if entry.is_minded else "! "
+        return spread(
+            [
+                (f"{mark}{rental_name(entry)}", Role.STRONG if entry.is_minded else Role.ALARM),
+                (f"  {entry.gpu}  {entry.state}", Role.TEXT),
+            ],
+            [(f"{formatting.money(entry.spent_microusd)} · {price}  ", Role.STRONG), end],
+            width,
+        )
 
 
 class HomePage(Page):
@@ -112,24 +120,57 @@ class HomePage(Page):
 
     def __init__(self, shell: "Shell") -> None:
         super().__init__(shell)
-        self.main_list = self._runs = RunList(id="runs")
+        self._runs = RunList(id="runs")
+        self._rentals = RentalList(id="rentals")
+        self._give_cursor(self._runs)
 
     def compose(self) -> ComposeResult:
         """Put the list over the rentals."""
         yield self._runs
-        yield RentalsPane(id="rentals")
+        yield self._rentals
 
     def show(self, frame: Frame) -> None:
-        """Fill the list, and show it."""
+        """Fill the lists, and show them."""
         if frame.overview.runs is not self._runs.entries:
             self._runs.fill(frame.overview.runs)
+        self._rentals.fill(sorted(frame.overview.rentals, key=lambda rental: rental.is_minded))
         super().show(frame)
 
     def refusals(self) -> Mapping[str, str]:
         """Return that nothing can be opened while nothing is chosen."""
-        return {} if self._runs.chosen is not None else {"open_run": "there is no run"}
+        if self._chosen_run() is not None:
+            return {}
+        return {"open_run": "no run is known on it" if self._rentals.has_cursor else "there is no run"}
+
+    def chosen_rental(self, frame: Frame) -> RentalLine | None:
+        """Return the rental under the cursor, or that of the run under it."""
+        if self._rentals.has_cursor:
+            return self._rentals.chosen
+        run = self._runs.chosen
+        return None if run is None else frame.overview.rental_of(run.target)
+
+    def choose_rental(self) -> None:
+        """Put the cursor on the rentals."""
+        self._give_cursor(self._rentals)
+
+    def _give_cursor(self, pane: "RunList | RentalList") -> None:
+        self.main_list = pane
+        for each in (self._runs, self._rentals):
+            each.has_cursor = each is pane
+            each.rebuild()
+
+    def _chosen_run(self) -> RunLine | None:
+        rental = self._rentals.chosen
+        if not self._rentals.has_cursor or rental is None:
+            return None if self._rentals.has_cursor else self._runs.chosen
+        return next((run for run in self._runs.entries if run.target == rental.target), None)
 
     def do_open_run(self) -> None:
-        """Follow the chosen run."""
-        if self._runs.chosen is not None:
-            self.shell.open_run(self._runs.chosen.id)
+        """Follow the chosen run, or the newest one on the chosen rental."""
+        run = self._chosen_run()
+        if run is not None:
+            self.shell.open_run(run.id)
+
+    def do_other_list(self) -> None:
+        """Put the cursor on the other list."""
+        self._give_cursor(self._runs if self._rentals.has_cursor else self._rentals)

@@ -5,49 +5,108 @@ from collections.abc import Callable
 from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
-from loratui.ui.registry import Scope
-from loratui.ui.text import Role, Row, Span
+from loratui.ui.registry import Action, Scope
+from loratui.ui.text import Role, Row, Span, cells, plain, row_width
 from loratui.ui.widgets.pane import Pane
 
 GUARD_S = 0.3
 """Keys typed this soon after the strip opened were meant for something else."""
+_MOST_TYPED = 24
 Ask = Callable[[Frame], Question]
 
 
 class ConfirmStrip(Pane):
-    """Asks one question at a time, which the actions of one scope answer."""
+    """Asks one question at a time, which the actions of one scope answer, or a word that has to be typed."""
 
     scope: Scope | None = None
+    word = ""
+    """What has to be typed; empty: nothing, keys answer."""
+    _typed = ""
+    _done: Callable[[], None] | None = None
     _question: Ask | None = None
     _opened_s = 0.0
 
-    def open(self, scope: Scope, question: Ask, frame: Frame) -> None:
-        """Ask; ``frame`` is the moment at which the key was pressed."""
+    def open(
+        self,
+        scope: Scope,
+        question: Ask,
+        frame: Frame,
+        *,
+        word: str = "",
+        done: Callable[[], None] | None = None,
+    ) -> None:
+        """Ask; ``frame`` is the moment at which the key was pressed. ``done`` is called once ``word`` is typed."""
         self.scope = scope
         self._question = question
         self._opened_s = frame.now_s
+        self.word, self._typed, self._done = word, "", done
         self.display = True
         self.show(frame)
 
     def close(self) -> None:
         """Stop asking."""
         self.scope = self._question = None
+        self.word = ""
         self.display = False
 
     def is_guarded(self, now_s: float) -> bool:
         """Return whether it is too early for an answer."""
         return now_s - self._opened_s < GUARD_S
 
+    def press(self, key: str, character: str | None) -> bool:
+        """Take a key of the word while it is typed; return whether it was taken. The whole word is the answer."""
+        if not self.word or (key != "backspace" and character is None):
+            return False
+        self._typed = self._typed[:-1] if key == "backspace" else (self._typed + (character or ""))[:_MOST_TYPED]
+        if self._typed == self.word and self._done is not None:
+            self._done()
+        else:
+            self.rebuild()
+        return True
+
+    def show(self, frame: Frame) -> None:
+        """Take a new frame, and as many rows as the question needs."""
+        if self._question is not None and self.screen.size.width:
+            width = self.screen.size.width
+            self.styles.height = 1 + len(self.lines(frame, width, 0))
+        super().show(frame)
+
     def title(self, frame: Frame) -> list[Span]:
         """Return what is asked, about which run."""
         return [] if self._question is None else [*self._question(frame).title]
 
-    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - three rows
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - as many as are needed
         """Return what is at stake and the keys that answer."""
         if self.scope is None or self._question is None:
             return []
-        keys: Row = [(" ", Role.TEXT)]
-        for action in ACTIONS.within(self.scope):
-            keys += [(action.key, Role.KEY), (f" {action.label}    ", Role.TEXT)]
-        stake = self._question(frame).stake
-        return [[(f" {stake}", Role.TEXT)], keys, [(" Enter does nothing here.", Role.DIM)]]
+        question = self._question(frame)
+        stakes = (question.stake, *question.more)
+        rows: list[Row] = [[(f" {line}", Role.TEXT)] for stake in stakes for line in _lines(stake, width - 2)]
+        if self.word:
+            rows.append([(f" Type {self.word} to go on: ", Role.TEXT), (self._typed, Role.STRONG), ("█", Role.KEY)])
+        rows += wrapped([_hint(action) for action in ACTIONS.within(self.scope)], width)
+        return [*rows, [(" Enter does nothing here.", Role.DIM)]]
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Return a sentence on as many lines as it needs: what is at stake is never cut off."""
+    lines = [""]
+    for word in plain(text).split():
+        if lines[-1] and cells(f"{lines[-1]} {word}") > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+def _hint(action: Action) -> Row:
+    return [(action.key, Role.KEY), (f" {action.label}    ", Role.TEXT)]
+
+
+def wrapped(hints: list[Row], width: int) -> list[Row]:
+    """Return the hints one after the other, on as many rows of ``width`` cells as they need."""
+    rows: list[Row] = [[(" ", Role.TEXT)]]
+    for hint in hints:
+        if len(rows[-1]) > 1 and row_width([*rows[-1], *hint]) - len("    ") > width:
+            rows.append([(" ", Role.TEXT)])
+        rows[-1] += hint
+    return rows

@@ -39,7 +39,7 @@ class Footer(Rows):
             # What may bill ends with what to do about it, which must not be cut.
             return [spread(notice, right if row_width([*notice, *right]) < width else [], width)]
         left: Row = []
-        for action in ACTIONS.within(*self._shell.page.scopes, Scope.PAGES):
+        for action in ACTIONS.within(*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
             label = action.footer(frame)
             hint = _hint(action, label, off=bool(self._shell.keyboard.why_not(action, frame)))
             start, end = row_width(left), row_width(left) + row_width(hint)

@@ -29,6 +29,8 @@ class ListPane(Pane, Generic[T]):
         self.query_text = ""
         self.is_filtering = False
         """Whether printable keys are the filter's now."""
+        self.has_cursor = True
+        """Whether the keys of lists are this one's: of several on a page one has them."""
         self.page = 1
         self._cursor = 0
         self._first = 0
@@ -173,6 +175,6 @@ class ListPane(Pane, Generic[T]):
 
     def _line(self, index: int, width: int) -> Row:
         entry = self.found[index]
-        sign = ">" if index == self._cursor else " "
+        sign = ">" if index == self._cursor and self.has_cursor else " "
         mark = "*" if self.marked and self.name_of(entry) in self.marked else " "
         return [(sign, Role.KEY), (mark, Role.WARN), *self.entry_row(entry, width - 2)]

@@ -1,10 +1,13 @@
 """The two rows that never leave the screen: what the run is doing, and what it costs."""
 
+from collections.abc import Sequence
+
 from loratui.domain import formatting
 from loratui.domain.countdown import Urgency, urgency
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import LinkState
+from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cells, fit, row_width, spread
 from loratui.ui.widgets.rows import Rows
@@ -25,6 +28,9 @@ STATE_WORDS: dict[JobState, tuple[str, Role]] = {
 }
 _COUNTDOWN = {Urgency.SOON: Role.WARN, Urgency.URGENT: Role.ALARM, Urgency.OVER: Role.ALARM}
 _LONGEST_NAME = 32
+_NEAR_CAP = 0.8
+_AMOUNT = 2
+"""So many spans of the row of the money say what was spent; the price comes after them."""
 
 
 class StatusRows(Rows):
@@ -33,8 +39,27 @@ class StatusRows(Rows):
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always two rows
         """Return the row of the state and the row of the money."""
         if frame.run is None:
-            return [_idle_row(frame, width), _all_money_row(frame, width)]
-        return [_state_row(frame, width), _money_row(frame, width)]
+            return [_going_row(frame, width) or _idle_row(frame, width), _all_money_row(frame, width)]
+        return [_going_row(frame, width) or _state_row(frame, width), _money_row(frame, width)]
+
+
+def _going_row(frame: Frame, limit: int) -> Row:
+    """Return the row of the state while something ends or is rented from here; that comes before any run's state."""
+    if frame.ending:
+        return spread([(f" {frame.ending} ", Role.ALARM)], _right(frame), limit)
+    renting = next((errand for errand in frame.errands if is_renting(errand)), None)
+    if renting is None or (frame.run is not None and not frame.run.state.is_final):
+        return []
+    age = formatting.stopwatch(max(0.0, frame.now_s - renting.started_s))
+    return spread([(f" ◐ RENTING {age}", Role.WARN), (f"   {renting.last_line()}", Role.TEXT)], _right(frame), limit)
+
+
+def is_renting(errand: Errand) -> bool:
+    """Return whether a command that was sent out may rent a machine."""
+    if errand.argv[:1] not in (("train",), ("resume",)) or "--on" not in errand.argv[:-1]:
+        return False
+    target = errand.argv[errand.argv.index("--on") + 1]
+    return target != "local" and not target.startswith("ssh:")
 
 
 def _idle_row(frame: Frame, limit: int) -> Row:
@@ -155,21 +180,63 @@ def _money_row(frame: Frame, limit: int) -> Row:
     if view.rental is not None:
         return _rental_row(frame, view.rental, row, limit)
     if view.state.is_final:
-        return spread([*row, (" in all", Role.TEXT)], [(f"was {price} ", Role.DIM)], limit)
+        row += [(" in all", Role.TEXT), *_others(frame)]
+        return spread(row, [(f"was {price} ", Role.DIM)], limit)
     free = view.target == "local" and not view.price_microusd_per_h
     row.append((f" · {price}{' (this machine)' if free else ''}", Role.TEXT))
     if not frame.is_current and view.is_billing and not free:
         row.append((" still billing", Role.WARN))
-    return spread(row, _countdown(frame, view.deadline_left_s(frame.now_s)), limit)
+    return spread([*row, *_others(frame)], _countdown(frame, view.deadline_left_s(frame.now_s)), limit)
+
+
+def _price_of_all(frame: Frame) -> Span:
+    """Return how many may bill, and what all of them cost an hour."""
+    overview = frame.overview
+    return f" · ! {len(overview.rentals)} at {formatting.hourly_price(overview.price_microusd_per_h)}", Role.WARN
+
+
+def _others(frame: Frame) -> Row:
+    """Return what else may bill than the rental of the open run: said wherever one is."""
+    others = [rental for rental in frame.overview.rentals if frame.run is None or rental.target != frame.run.target]
+    if not others:
+        return []
+    price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others))
+    unminded = " unminded" if any(not rental.is_minded for rental in others) else ""
+    return [(f" · ! {len(others)} more rented{unminded} {price}", Role.ALARM if unminded else Role.WARN)]
+
+
+def billing_stopped(rental: RentalCost) -> str:
+    """Return that a rental bills no more, and since when: it is over once its provider has shown that."""
+    if rental.ended_ts is None:
+        return "the rental is gone"
+    return f"billing stopped {formatting.time_of_day(rental.ended_ts)[: len('14:31')]} (provider confirmed)"
+
+
+def _of_cap(rental: RentalCost, spent_microusd: int) -> Row:
+    """Return how much of the cap is spent: from four fifths of it on as a warning."""
+    if not rental.cap_microusd:
+        return []
+    is_near = spent_microusd >= _NEAR_CAP * rental.cap_microusd
+    share = formatting.share(spent_microusd, rental.cap_microusd)
+    mark = "! " if is_near else ""
+    cap = formatting.money(rental.cap_microusd)
+    return [(f" · {mark}{share} of {cap}", Role.WARN if is_near else Role.TEXT)]
+
+
+def _with_room(row: Row, pieces: Sequence[Row], room: int) -> Row:
+    """Return the row with those pieces, the most important first, that leave the end of the row whole."""
+    for piece in pieces:
+        if row_width([*row, *piece]) <= room:
+            row = [*row, *piece]
+    return row
 
 
 def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
     """Return what the rental costs: billing has stopped when its provider says so, not when the run is over."""
     if rental.is_over:
-        return spread([*row, (" in all", Role.TEXT)], [("the rental is gone ", Role.GOOD)], limit)
+        row += [(" in all", Role.TEXT), *_others(frame)]
+        return spread(row, [(f"{billing_stopped(rental)} ", Role.GOOD)], limit)
     row.append((f" · {formatting.hourly_price(rental.price_microusd_per_h)}", Role.TEXT))
-    if rental.projected_microusd is not None:
-        row.append((f" · {formatting.money(rental.projected_microusd, exact=False)} in all", Role.TEXT))
     if rental.state is RentalState.ENDING:
         trouble = f": {rental.trouble}" if rental.trouble else ", until it is shown gone"
         return spread([*row, ("  ", Role.TEXT), (f"! STILL BILLING{trouble} ", Role.ALARM)], [], limit)
@@ -177,16 +244,28 @@ def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
         # Then this laptop alone ends it.
         row.append((" ! NO DEAD-MAN", Role.ALARM))
     run_left_s, ends_s = frame.view.deadline_left_s(frame.now_s), rental.ends_in_s(frame.now_s)
+    word, why, left_s = "AUTO-STOP", rental.stops_for, ends_s if run_left_s is None else run_left_s
     if frame.view.state.is_final:
         row.append((" still billing", Role.WARN))
         if rental.held:
             num_files = rental.held.num_files
-            why = f"for {num_files} file{'' if num_files == 1 else 's'}"
-            return spread(row, _countdown(frame, ends_s, "KEPT", why, limit - row_width(row)), limit)
-        if rental.keep_left_s:
-            return spread(row, _countdown(frame, ends_s, "KEPT", "--keep", limit - row_width(row)), limit)
-    left_s = ends_s if run_left_s is None else run_left_s
-    return spread(row, _countdown(frame, left_s, "AUTO-STOP", rental.stops_for, limit - row_width(row)), limit)
+            word, why, left_s = "KEPT", f"for {num_files} file{'' if num_files == 1 else 's'}", ends_s
+        elif rental.keep_left_s:
+            word, why, left_s = "KEPT", "--keep", ends_s
+    projected = formatting.money(rental.projected_microusd or 0, exact=False)
+    in_all: Row = [] if rental.projected_microusd is None else [(f" · {projected} in all", Role.TEXT)]
+    share = _of_cap(rental, rental.spent_at(frame.now_s))
+    is_near = any(role is Role.WARN for _, role in share)
+    least = row_width(_countdown(frame, left_s, word)) + 1
+    others = _others(frame)
+    if others and row_width([*row, *others]) + least > limit:
+        # No room for the others' price beside its own: then the price of all.
+        row = [*row[:_AMOUNT], _price_of_all(frame), *row[_AMOUNT + 1 :]]
+        others = []
+    row = _with_room(row, [others, share if is_near else [], in_all], limit - least)
+    if not is_near:
+        row = _with_room(row, [share], limit - row_width(_countdown(frame, left_s, word, why, limit)) - 1)
+    return spread(row, _countdown(frame, left_s, word, why, limit - row_width(row)), limit)
 
 
 def _countdown(frame: Frame, left_s: float | None, word: str = "AUTO-STOP", why: str = "", room: int = 0) -> Row:

@@ -1,0 +1,114 @@
+"""Whatever bills is told in the rows over every screen, and again when the interface is left."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loratui.domain.overview import Overview
+from loratui.domain.rental import RentalState
+from loratui.ui.errands import Errand
+from loratui.ui.frame import Frame
+from loratui.ui.text import row_width
+from loratui.ui.widgets.status import StatusRows, is_renting
+from support.scripted_source import STARTED_TS, HandClock, ScriptedSource
+from support.ui_effects.home import on_home
+from support.ui_effects.money import LABEL, on_rental, rental_cost, rental_line
+
+
+def rows(frame: Frame, width: int = 80) -> list[str]:
+    drawn = StatusRows(id="status").compose_rows(frame, width, 2)
+    assert all(row_width(row) <= width for row in drawn)
+    return ["".join(text for text, _ in row) for row in drawn]
+
+
+def frame(**changes: object) -> Frame:
+    clock = HandClock()
+    source = ScriptedSource(clock, target=f"vast:{LABEL}")
+    source.run.rental = rental_cost(clock.monotonic_s(), stops_for="1.5 x p90")
+    usual = {
+        "run": source.view(),
+        "now_s": clock.monotonic_s(),
+        "wall": clock.local(),
+        "overview": Overview(rentals=(rental_line(),), is_read=True),
+    }
+    return Frame(**(usual | changes))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_other_rentals_are_told_without_cutting_the_countdown(width: int) -> None:
+    others = tuple(rental_line(label=f"loratui-{number}") for number in range(2))
+    [_, money] = rows(frame(overview=Overview(rentals=(rental_line(), *others), is_read=True)), width)
+    assert ("! 3 at $1.08/h" if width == 60 else "! 2 more rented $0.72/h") in money
+    assert "$0.12 spent" in money
+    assert money.rstrip().endswith(")")
+    assert "AUTO-STOP 2 h 51 min (17:13" in money
+
+
+def test_the_rental_of_the_open_run_is_no_other() -> None:
+    assert "more rented" not in rows(frame(), 120)[1]
+
+
+def test_from_four_fifths_of_the_cap_on_it_is_a_warning_in_words() -> None:
+    near = frame()
+    assert "12 % of $1.00" in rows(near, 120)[1]
+    assert "! 12 %" not in rows(near, 120)[1]
+    assert near.run is not None
+    near.run.rental = rental_cost(near.now_s, spent_microusd=800_000)
+    assert "! 80 % of $1.00" in rows(near, 80)[1]
+
+
+def test_billing_has_stopped_since_the_provider_has_shown_it() -> None:
+    over = frame(overview=Overview(is_read=True))
+    assert over.run is not None
+    over.run.rental = rental_cost(over.now_s, state=RentalState.GONE, ended_ts=STARTED_TS)
+    [_, money] = rows(over)
+    assert "billing stopped " in money
+    assert "(provider confirmed)" in money
+
+
+def errand(folder: Path, *argv: str, said: str = "") -> Errand:
+    words = folder / "words"
+    words.write_text(said)
+    process: subprocess.Popen[bytes] = subprocess.Popen(["true"])
+    process.wait()
+    return Errand(name=argv[0], argv=argv, words=words, process=process, started_s=0.0)
+
+
+def test_renting_is_a_state_while_no_run_is_followed(tmp_path: Path) -> None:
+    renting = errand(tmp_path, "train", "job.toml", "--on", "cheapest", said="asking vast for an offer\n")
+    idle = replace(frame(run=None, overview=Overview(is_read=True), errands=(renting,)), now_s=12.0)
+    assert "◐ RENTING 0:12   asking vast for an offer" in rows(idle)[0]
+    assert "TRAINING" in rows(frame(errands=(renting,)))[0]
+
+
+def test_only_what_goes_to_a_provider_rents(tmp_path: Path) -> None:
+    assert is_renting(errand(tmp_path, "resume", "cat", "--on", "vast"))
+    for argv in (["train", "c", "--on", "local"], ["train", "c", "--on", "ssh://a@b"], ["demo"], ["train", "--on"]):
+        assert not is_renting(errand(tmp_path, *argv))
+
+
+async def test_leaving_says_what_goes_on_until_when_at_what_price(tmp_path: Path) -> None:
+    async with on_rental(other="41234567")(tmp_path) as shown:
+        await shown.press("q")
+        assert "The run goes on without this screen at $0.69/h, auto-stop 17:13." in shown.text()
+        assert "vast 41234567 bills on at $0.36/h, until" in shown.text()
+        assert "TRAINING" in shown.rows()[0]
+
+
+async def test_leaving_without_an_open_run_names_what_bills(tmp_path: Path) -> None:
+    overview = Overview(rentals=tuple(rental_line(label=f"loratui-{at}") for at in range(5)), is_read=True)
+    async with on_home(tmp_path, overview) as shown:
+        await shown.press("q")
+        assert shown.text().count("bills on at $0.36/h") == 3
+        assert "2 more bill on at $0.72/h: loratui rentals" in shown.text()
+        assert shown.app.is_running
+
+
+async def test_leaving_says_what_will_not_be_terminated_then(tmp_path: Path) -> None:
+    async with on_rental(is_over=True)(tmp_path) as shown:
+        await shown.press("ctrl+t")
+        shown.clock.advance(1)
+        await shown.press("y", "q")
+        assert "vast 31234567 is not terminated if this closes now" in shown.text()

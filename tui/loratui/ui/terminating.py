@@ -1,0 +1,235 @@
+"""Rentals that are being terminated from here: what is waited for, the seconds to think again, the proof or the alarm.
+
+Nothing here waits. The end itself is the command ``loratui terminate``, which goes on without the interface. That
+billing has stopped is said once that command or the ledger says so: both go by the provider's own answers.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from loratui.domain import formatting
+from loratui.domain.overview import RentalLine
+from loratui.domain.run_source import RunSource
+from loratui.ui.errands import Errand
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.messages import CommandResult
+
+if TYPE_CHECKING:
+    from loratui.ui.frame import Frame
+
+UNDO_S = 5.0
+SHORT_ID = 8
+Send = Callable[..., Errand | None]
+
+
+class Stage(Enum):
+    """How far a termination is."""
+
+    SAVING = "saving"
+    """Its runs were told to stop, and to save."""
+    FETCHING = "fetching"
+    COUNTING = "counting"
+    """It can be taken back for some seconds."""
+    ASKED = "asked"
+    STOPPED = "stopped"
+    """The provider has shown it gone."""
+    FAILED = "failed"
+    """Nobody has seen it end: an alarm until somebody has."""
+
+
+@dataclass(kw_only=True)
+class Termination:
+    """Of one rental. ``runs`` are waited for, ``to_fetch`` the ids of runs whose files are fetched then."""
+
+    label: str
+    name: str
+    argument: str
+    """What ``loratui terminate`` is told."""
+    stage: Stage
+    since_s: float
+    runs: list[RunSource] = field(default_factory=list)
+    answers: "list[Future[CommandResult]]" = field(default_factory=list)
+    """What the runs say to being stopped."""
+    to_fetch: list[str] = field(default_factory=list)
+    errand: Errand | None = None
+    trouble: str = ""
+    stopped_at: datetime | None = None
+    was_asked: bool = False
+    was_listed: bool = False
+    """Whether the records had it among what may bill."""
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Return whether its provider was not asked yet."""
+        return self.stage in (Stage.SAVING, Stage.FETCHING, Stage.COUNTING)
+
+    def enter(self, stage: Stage, now_s: float) -> None:
+        """Come into a stage."""
+        self.stage, self.since_s = stage, now_s
+
+    def sentence(self, now_s: float) -> str:
+        """Return how it stands, for the row of the state."""
+        age_s = now_s - self.since_s
+        match self.stage:
+            case Stage.SAVING:
+                return f"TERMINATING {self.name} once it has saved, {formatting.stopwatch(age_s)} · u keeps it"
+            case Stage.FETCHING:
+                return f"TERMINATING {self.name} once its files are here, {formatting.stopwatch(age_s)} · u keeps it"
+            case Stage.COUNTING:
+                return f"TERMINATING {self.name} in {max(0.0, UNDO_S - age_s):.0f} s · u keeps it"
+            case Stage.ASKED:
+                said = self.errand.last_line() if self.errand else ""
+                return f"TERMINATING {self.name} {formatting.stopwatch(age_s)} · {said or 'asking its provider'}"
+            case Stage.STOPPED:
+                return f"billing stopped {self.stopped_at:%H:%M} (provider confirmed): {self.name}"
+            case Stage.FAILED:
+                how = "STILL BILLING, perhaps" if self.was_asked else "NOT TERMINATED, AND BILLING"
+                return f"{how}: {self.name} · ^t asks again · {self.trouble}"
+
+
+class Terminations:
+    """All that were begun here. ``send`` sends a command out, as ``Shell.send_out`` does."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._all: dict[str, Termination] = {}
+        self._sent: list[Errand] = []
+
+    def begin(self, rental: RentalLine, stage: Stage, now_s: float) -> Termination | None:
+        """Take up one; None: it is under way already."""
+        known = self._all.get(rental.label)
+        if known is not None and known.stage is Stage.ASKED:
+            return None
+        begun = Termination(
+            label=rental.label,
+            name=rental_name(rental),
+            argument=rental.instance_id or rental.label,
+            stage=stage,
+            since_s=now_s,
+        )
+        self._all[rental.label] = begun
+        return begun
+
+    def keep(self) -> str:
+        """Take back what was not asked for yet; return what that comes to."""
+        kept = [each for each in self._all.values() if each.can_be_kept]
+        for each in kept:
+            del self._all[each.label]
+        said = f"kept, and billing: {', '.join(each.name for each in kept)}"
+        if any(each.runs for each in kept):
+            said += "; its runs stop all the same, and without --keep it ends once their files are here"
+        return said
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Return whether there is anything to take back."""
+        return any(each.can_be_kept for each in self._all.values())
+
+    def owns(self, errand: Errand) -> bool:
+        """Return whether a command was sent out from here; its end is told here."""
+        return errand in self._sent
+
+    def unasked(self) -> str:
+        """Return the names of those whose providers were not asked yet: they will not be, once this closes."""
+        return ", ".join(each.name for each in self._all.values() if each.can_be_kept)
+
+    def shown(self) -> Termination | None:
+        """Return what the row of the state tells: an alarm first, then what can still be taken back."""
+        order = (Stage.FAILED, Stage.COUNTING, Stage.ASKED, Stage.FETCHING, Stage.SAVING)
+        going = [each for each in self._all.values() if each.stage in order]
+        return min(going, key=lambda each: order.index(each.stage), default=None)
+
+    def tick(self, frame: "Frame") -> str:
+        """Go on with all of them; return what a person should be told, once."""
+        news = [self._go_on(each, frame) for each in list(self._all.values())]
+        return " · ".join(filter(None, news))
+
+    def _go_on(self, each: Termination, frame: "Frame") -> str:
+        each.was_listed = each.was_listed or frame.overview.holds(each.label)
+        if each.stage is Stage.STOPPED:
+            return ""
+        if _is_shown_gone(each, frame):
+            return self._stopped(each, frame.wall)
+        match each.stage:
+            case Stage.SAVING if refusal := _refusal(each):
+                return self._failed(each, f"a run could not be stopped: {refusal}")
+            case Stage.SAVING if all(source.view().state.is_final for source in each.runs):
+                each.enter(Stage.FETCHING, frame.now_s)
+            case Stage.FETCHING:
+                return self._fetch(each, frame.now_s)
+            case Stage.COUNTING if frame.now_s - each.since_s >= UNDO_S:
+                each.enter(Stage.ASKED, frame.now_s)
+                each.was_asked = True
+                return self._out(each, "terminate", each.argument, "--yes")
+            case Stage.ASKED if each.errand is not None and each.errand.status is not None:
+                if each.errand.status == 0:
+                    return self._stopped(each, frame.wall)
+                return self._failed(each, each.errand.last_line())
+        return ""
+
+    def _fetch(self, each: Termination, now_s: float) -> str:
+        """Fetch the files of one run after the other; only when all are here it can end."""
+        if each.errand is not None:
+            if each.errand.status is None:
+                return ""
+            if each.errand.status != 0:
+                return self._failed(each, f"a file is missing: {each.errand.last_line()}")
+            each.errand = None
+        if not each.to_fetch:
+            each.enter(Stage.COUNTING, now_s)
+            return ""
+        return self._out(each, "download", each.to_fetch.pop(0))
+
+    def _out(self, each: Termination, *argv: str) -> str:
+        each.errand = self._send(f"{argv[0]} {each.name}", *argv)
+        if each.errand is None:
+            return self._failed(each, f"loratui {argv[0]} could not be started")
+        self._sent.append(each.errand)
+        return ""
+
+    def _stopped(self, each: Termination, wall: datetime) -> str:
+        each.stage, each.stopped_at = Stage.STOPPED, wall
+        return each.sentence(each.since_s)
+
+    def _failed(self, each: Termination, why: str) -> str:
+        each.stage, each.trouble = Stage.FAILED, why
+        return f"! {each.sentence(each.since_s)}"
+
+
+def rental_name(rental: RentalLine) -> str:
+    """Return what people call it."""
+    return f"{rental.provider} {rental.instance_id or rental.label}"
+
+
+def short_id(rental: RentalLine) -> str:
+    """Return what is typed to lose what is on it: how its id begins; labels all begin alike, so how one ends."""
+    return rental.instance_id[:SHORT_ID] or rental.label[-SHORT_ID:]
+
+
+def _is_shown_gone(each: Termination, frame: "Frame") -> bool:
+    """Return whether the ledger has the provider's proof: what was in it as billing is there no more."""
+    run = frame.run
+    if run is not None and run.rental is not None and run.rental.label == each.label:
+        return run.rental.is_over
+    overview = frame.overview
+    return each.was_listed and overview.is_read and not overview.trouble and not overview.holds(each.label)
+
+
+def _refusal(each: Termination) -> str:
+    """Return why a run could not be told to stop."""
+    for answer in each.answers:
+        if not answer.done():
+            continue
+        try:
+            result = answer.result()
+        except CancelledError:
+            return "its agent was not reached"
+        except LoratuiError as error:
+            return error.what
+        if not result.ok:
+            return result.message or result.code
+    return ""
