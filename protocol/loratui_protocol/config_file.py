@@ -69,8 +69,16 @@ def read_partial(path: Path) -> Partial:
     Raises:
         ConfigError: the file can't be read, or is no config.
     """
-    foreign = tables(path)
-    reading, listed = _reading(foreign, path.resolve().parent)
+    return _partial(tables(path), path.resolve().parent)
+
+
+def parse_partial(text: str, base: Path) -> Partial:
+    """Return the same of ``text``, which is TOML; paths count from ``base``. Errors as in ``read_partial``."""
+    return _partial(of_toml(parse_toml(text), text), base)
+
+
+def _partial(foreign: Foreign, base: Path) -> Partial:
+    reading, listed = _reading(foreign, base)
     values = {**reading.values, "datasets": listed.datasets}
     findings = (*foreign.findings, *reading.findings, *listed.findings)
     return Partial(foreign.kind, values, findings, (*reading.problems, *listed.problems))
@@ -117,4 +125,4 @@ def _refusal(problems: list[Problem]) -> ConfigError:
     )
 
 
-__all__ = ["Loaded", "Partial", "parse_config", "read_config", "read_partial", "to_toml"]
+__all__ = ["Loaded", "Partial", "parse_config", "parse_partial", "read_config", "read_partial", "to_toml"]

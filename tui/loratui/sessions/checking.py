@@ -92,21 +92,30 @@ def check_config(
     if stop_at_epoch is not None:
         config = replace(loaded.config, stop_at_epoch=stop_at_epoch)
         loaded = parse_config(to_toml(config), path.resolve().parent)
+    return check_loaded(loaded, path.resolve().parent, accepted=accepted, progress=progress)
+
+
+def check_loaded(
+    loaded: Loaded,
+    base: Path,
+    *,
+    accepted: Collection[str] = (),
+    progress: Progress | None = None,
+    is_quick: bool = False,
+) -> Checked:
+    """Do the same with a config that was read; ``base`` is the folder that its paths count from.
+
+    ``is_quick``: no picture is decoded, so that nothing is said of what only its pixels show.
+    """
     start = start_here(loaded.config)
     config = start.config if start else loaded.config
     of_start = start_findings(loaded.config, start) if start else []
     dataset = scan_config(config, tell_all=True)
-    of_pictures = look_at_pictures(
-        dataset.pictures,
-        dataset.unusable,
-        resolution=max((each.resolution for each in datasets_of(config)), key=math.prod),
-        alpha_masked={index for index, each in enumerate(subsets_of(config)) if each.config.alpha_mask},
-        progress=progress,
-    ).findings
+    of_pictures = () if is_quick else _pixel_findings(dataset, config, progress)
     of_config = (
         *loaded.findings,
         *of_start,
-        *_advice(loaded, config, path.resolve().parent),
+        *_advice(loaded, config, base),
         *mirrored(config, dataset.pictures),
     )
     of_dataset = [_unless_accepted(each, accepted) for each in _marked((*dataset.findings, *of_pictures))]
@@ -117,6 +126,16 @@ def check_config(
     of_captions = _marked(look_at_captions(dataset, config, planned))
     findings = (*of_config, *of_dataset, *of_captions, *planned.findings, *against_plan(config, planned))
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
+
+
+def _pixel_findings(dataset: Dataset, config: TrainingConfig, progress: Progress | None) -> Sequence[Finding]:
+    return look_at_pictures(
+        dataset.pictures,
+        dataset.unusable,
+        resolution=max((each.resolution for each in datasets_of(config)), key=math.prod),
+        alpha_masked={index for index, each in enumerate(subsets_of(config)) if each.config.alpha_mask},
+        progress=progress,
+    ).findings
 
 
 def check_folder(
