@@ -78,7 +78,7 @@ def test_keys_are_shown_as_people_read_them() -> None:
 def test_every_action_can_be_done() -> None:
     always = (RunPage, Shell, LoratuiApp)
     for entry in ACTIONS:
-        pages = [page for page in PAGES if entry.scope in page.own_scopes or entry.scope is Scope.LIST]
+        pages = [page for page in PAGES if entry.scope in page.own_scopes or entry.scope in (Scope.LIST, Scope.MARKS)]
         does = f"do_{entry.id}"
         assert entry.id.startswith("go_") or any(hasattr(owner, does) for owner in (*pages, *always)), entry.id
 

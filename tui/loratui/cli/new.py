@@ -1,6 +1,5 @@
 """``new``: asks a handful of questions and writes a training config, or makes a preset of a finished run."""
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +11,17 @@ from loratui.cli.plan_size import size_rows
 from loratui.cli.runs import choose
 from loratui.domain.card_fit import least_gb
 from loratui.domain.presets import BASES
-from loratui.sessions.new_config import Made, Wanted, base_kind, likely_trigger, make, model_of, pictures_of
+from loratui.sessions.new_config import (
+    Made,
+    Wanted,
+    base_kind,
+    check_name,
+    likely_name,
+    likely_trigger,
+    make,
+    model_of,
+    pictures_of,
+)
 from loratui.sessions.presets import SHIPPED, all_presets, preset_of_run, save_own, write_new
 from loratui.settings import Settings
 from loratui.store import Store
@@ -22,7 +31,6 @@ from loratui_protocol.messages import JobState
 from loratui_protocol.picture_names import PICTURE_EXTENSIONS
 
 _LIKELY_FOLDERS = ("training_data", "pictures", "images", "dataset", "data", "train")
-_NO_NAME = re.compile(r"[^\w.-]+")
 
 
 def new(arguments: Arguments) -> int:
@@ -92,12 +100,8 @@ def _wanted(arguments: Arguments, preferences: Settings) -> Wanted:
             fix=f"give --kind {'|'.join(BASES)}",
             code="usage.kind",
         )
-    folder_name = _NO_NAME.sub("-", data.resolve().name).strip("-.") or "lora"
-    name = ask("What is the LoRA called?", arguments.name, folder_name)
-    if _NO_NAME.search(name) or not name.strip("-."):
-        raise UsageError(
-            f"{name!r} can't be the name of a file", fix="take letters, digits, dots, - and _", code="usage.name"
-        )
+    name = ask("What is the LoRA called?", arguments.name, likely_name(data))
+    check_name(name)
     trigger = ask("Which word calls it?", arguments.trigger, likely_trigger(pictures) or name)
     return Wanted(
         preset=preset, base=base, model=model, data=data, trigger=clean(trigger), name=name, gpu=arguments.gpu

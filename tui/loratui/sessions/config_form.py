@@ -110,13 +110,17 @@ class ConfigForm:
         """Return the row of a key."""
         return self.rows[FORM_KEYS.index(key)]
 
-    def typed(self, key: str) -> str:
-        """Return a key's value as it would be typed: in TOML where plain words would say something else."""
+    def typed(self, key: str, is_shown: Callable[[str], bool] = str.isprintable) -> str:
+        """Return a key's value as it would be typed: in TOML where plain words would say something else.
+
+        ``is_shown`` tells whether a text, and each character, is seen as it is where it is typed.
+        """
         value = self._raw.get(key, _DEFAULTS[key])
         if isinstance(value, str):
-            return _escaped(value) if _is_code(value) else value
+            is_plain = value and value == value.strip() and value[0] not in "\"'" and is_shown(value)
+            return value if is_plain else _escaped(value, is_shown)
         if isinstance(value, (list, dict)) and not all(isinstance(each, int) for each in value):
-            return _escaped(value)
+            return _escaped(value, is_shown)
         return written(value) if isinstance(value, bool | int | float | list | tuple) else ""
 
     def next_choice(self, key: str) -> str | None:
@@ -304,17 +308,10 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _is_code(value: str) -> bool:
-    """Return whether a text, typed as it is, would be taken for something else, or can't be typed."""
-    return not value or value != value.strip() or value[0] in "\"'" or not value.isprintable()
-
-
-def _escaped(value: object) -> str:
+def _escaped(value: object, is_shown: Callable[[str], bool]) -> str:
     """Return a value as TOML in which every character can be seen."""
-    return "".join(_visible(char) for char in toml_value(value))
+    return "".join(char if is_shown(char) else _escape(char) for char in toml_value(value))
 
 
-def _visible(char: str) -> str:
-    if char.isprintable():
-        return char
+def _escape(char: str) -> str:
     return f"\\u{ord(char):04X}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08X}"

@@ -1,6 +1,7 @@
 """Makes a training config out of a preset, a base model and a folder of pictures, which it looks into."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import Loaded, parse_config
 from loratui_protocol.dataset import Dataset, Picture, scan, scan_config
+from loratui_protocol.errors import UsageError
 from loratui_protocol.plan import Plan, plan
 
 _ANIME = ("illustrious", "noob", "pony", "animagine", "anime", "danbooru")
@@ -25,6 +27,7 @@ _ANIME = ("illustrious", "noob", "pony", "animagine", "anime", "danbooru")
 _NUM_FILES = 8
 """LoRA files and rounds of samples on the way, about: enough to find the best, few enough to look at."""
 _MAX_TRIGGER_CHARS = 60
+_NO_NAME = re.compile(r"[^\w.-]+")
 _FITTED = ("gradient_checkpointing", "train_batch_size", "gradient_accumulation_steps")
 
 
@@ -79,6 +82,23 @@ def likely_trigger(pictures: tuple[Picture, ...]) -> str:
     first = {picture.caption.partition(",")[0].strip() for picture in pictures}
     only = first.pop() if len(first) == 1 else ""
     return only if len(only) <= _MAX_TRIGGER_CHARS else ""
+
+
+def likely_name(data: Path) -> str:
+    """Return what a LoRA of these pictures may be called: as their folder, as far as a file can be."""
+    return _NO_NAME.sub("-", data.resolve().name).strip("-.") or "lora"
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no file may have.
+
+    Raises:
+        UsageError: it has one of other characters than letters, digits, dots, - and _, or nothing else.
+    """
+    if _NO_NAME.search(name) or not name.strip("-."):
+        raise UsageError(
+            f"{name!r} can't be the name of a file", fix="take letters, digits, dots, - and _", code="usage.name"
+        )
 
 
 def make(wanted: Wanted, target: Path, preferences: Settings) -> Made:
