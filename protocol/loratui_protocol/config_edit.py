@@ -22,7 +22,7 @@ def section_of(key: str) -> str:
 def with_value(text: str, key: str, value: str) -> str:
     """Return the text with a key set to ``value``, which is TOML of one line.
 
-    Where the key stands already its line is written anew, else it comes last in its section.
+    Where the key stands already its line is written anew, else it comes behind the last one of its section.
     Raises ``ValueError`` where the text can't be changed line by line.
     """
     parts = list(statements(text))
@@ -48,6 +48,11 @@ def _joined(parts: list[Statement]) -> str:
 
 
 def _insert(parts: list[Statement], section: str, line: str) -> None:
+    beside = [index for index, part in enumerate(parts) if part.key and _section_at(part.key) == section]
+    if beside:
+        # With its like, whatever that section is called there.
+        parts.insert(beside[-1] + 1, Statement([line]))
+        return
     headers = {index: _table(part.lines[0]) for index, part in enumerate(parts) if _is_header(part)}
     flat = [index for index, name in headers.items() if name is not None]
     own = next((index for index in flat if headers[index] == section), None)
@@ -62,6 +67,11 @@ def _insert(parts: list[Statement], section: str, line: str) -> None:
     else:
         before = _before(parts, of_datasets)
         parts[before:before] = [Statement(["", f"[{section}]"]), Statement([line])]
+
+
+def _section_at(written: str) -> str | None:
+    key = canonical(written)
+    return section_of(key) if key in KEYS else None
 
 
 def _behind(parts: list[Statement], start: int, end: int) -> int:

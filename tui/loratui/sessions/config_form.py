@@ -60,7 +60,7 @@ def help_texts() -> Mapping[str, str]:
 
 
 def default_of(key: str) -> str:
-    """Return a key's default as people write it; empty: unset."""
+    """Return a key's default as people write it; empty: unset, or there is none."""
     return written(_DEFAULTS[key] if isinstance(_DEFAULTS[key], str | int | float | tuple) else None)
 
 
@@ -301,11 +301,12 @@ def _as_toml(key: str, typed: str) -> str:
 
 
 def _parsed(text: str) -> Any:
-    """Return a value of TOML; None: it is none."""
+    """Return a value of TOML; None: it is none, or a table, which would pass for a section."""
     try:
-        return tomllib.loads(f"value = {text}").get("value")
+        value = tomllib.loads(f"value = {text}").get("value")
     except (ValueError, RecursionError):
         return None
+    return None if isinstance(value, dict) else value
 
 
 def _escaped(value: object, is_shown: Callable[[str], bool]) -> str:

@@ -46,10 +46,10 @@ def ask_write(target: Path, num_keys: int, *, is_new: bool, is_whole: bool) -> Q
     """Ask whether a config is to be written; ``is_whole``: it can be trained as it is."""
     differing = "1 key differs" if num_keys == 1 else f"{num_keys} keys differ"
     what = "a new file" if is_new else differing
-    errors = "" if is_whole else " It has errors, and can't be trained yet."
+    errors = "" if is_whole else ". It has errors, and can't be trained yet."
     return Question(
         title=(("WRITE", Role.TITLE), (f" {target.name}", Role.STRONG), (f" ({what})", Role.DIM)),
-        stake=f"{target}.{errors}",
+        stake=f"{target}{errors}",
     )
 
 
@@ -61,7 +61,7 @@ def ask_train(plan: ConfigPlan, price_microusd_per_h: int) -> Question:
     warned = f" {number} warning{'s' if number > 1 else ''}: see the plan." if number else ""
     return Question(
         title=(("TRAIN", Role.TITLE), (f" {plan.name}", Role.STRONG), (f" ({steps} steps)", Role.DIM)),
-        stake=f"On this machine: {price}. It goes on when this screen is closed.{warned}",
+        stake=f"On this machine: {price}.{warned} The run goes on without this screen.",
     )
 
 
