@@ -105,13 +105,13 @@ def check_loaded(
 ) -> Checked:
     """Do the same with a config that was read; ``base`` is the folder that its paths count from.
 
-    ``is_quick``: no picture is decoded, so that nothing is said of what only its pixels show.
+    ``is_quick``: only pictures that could not be opened are decoded; of the others nothing is said of their pixels.
     """
     start = start_here(loaded.config)
     config = start.config if start else loaded.config
     of_start = start_findings(loaded.config, start) if start else []
     dataset = scan_config(config, tell_all=True)
-    of_pictures = () if is_quick else _pixel_findings(dataset, config, progress)
+    of_pictures = _pixel_findings(dataset, config, progress, is_quick=is_quick)
     of_config = (
         *loaded.findings,
         *of_start,
@@ -128,9 +128,13 @@ def check_loaded(
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
 
 
-def _pixel_findings(dataset: Dataset, config: TrainingConfig, progress: Progress | None) -> Sequence[Finding]:
+def _pixel_findings(
+    dataset: Dataset, config: TrainingConfig, progress: Progress | None, *, is_quick: bool
+) -> Sequence[Finding]:
+    if is_quick and not dataset.unusable:
+        return ()
     return look_at_pictures(
-        dataset.pictures,
+        () if is_quick else dataset.pictures,
         dataset.unusable,
         resolution=max((each.resolution for each in datasets_of(config)), key=math.prod),
         alpha_masked={index for index, each in enumerate(subsets_of(config)) if each.config.alpha_mask},
