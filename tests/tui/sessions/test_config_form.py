@@ -164,6 +164,12 @@ def test_secrets_are_not_shown_in_what_differs() -> None:
     assert "wandb_api_key" in "\n".join(form.diff("here", "there"))
 
 
+def test_the_same_value_written_otherwise_is_no_change(form: ConfigForm) -> None:
+    form.set("network_dim", "0x8")
+    assert form.text == OWN
+    assert form.num_changes == 0
+
+
 def test_every_key_has_its_help() -> None:
     assert set(FORM_KEYS) <= help_texts().keys()
 

@@ -182,6 +182,9 @@ class ConfigForm:
     def _change(self, key: str, edit: Edit) -> None:
         known = {_LINE.sub("", trouble.what) for trouble in self.troubles}
         before, text = self.text, self._edited(key, edit)
+        if key in self._raw and _raw(text).get(key) == self._raw[key]:
+            # The same, written otherwise.
+            return
         self._take(text)
         for trouble in self.troubles:
             if _LINE.sub("", trouble.what) not in known and (not trouble.keys or key in trouble.keys):

@@ -11,7 +11,7 @@ from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.questions import ask_train
 from loratui.ui.registry import Scope
-from loratui.ui.screens.config_file import ConfigFilePage
+from loratui.ui.screens.config_file import TOLD_S, ConfigFilePage
 from loratui.ui.screens.config_new import NewConfig
 from loratui.ui.text import plain
 from loratui.ui.widgets.config_differences import DifferenceList, OtherList
@@ -36,7 +36,7 @@ class ConfigPage(ConfigFilePage):
         super().__init__(shell)
         self._others = OtherList(id="others")
         self._differences = DifferenceList(id="differences")
-        self._new = NewConfig(shell, self.open)
+        self._new = NewConfig(shell, self.open, self._not_made)
         self._errand: Errand | None = None
 
     def compose(self) -> ComposeResult:
@@ -107,14 +107,21 @@ class ConfigPage(ConfigFilePage):
         """Ask what is to be trained."""
         self._new.ask()
 
+    def _not_made(self, why: str, fix: str) -> None:
+        if self.form is None:
+            self.keys.trouble = (why, fix, "n asks again")
+            self.again()
+        self.shell.say(f"! n asks again: {why}", TOLD_S)
+
     def do_config_edit(self) -> None:
         """Let a value be typed; one that is refused can be mended."""
         if self.form is not None and self.keys.chosen is not None:
             key = self.keys.chosen.key
-            self._ask_value(key, self.form.typed(key, lambda text: plain(text) == text))
+            self._ask_value(key, before := self.form.typed(key, lambda text: plain(text) == text), before)
 
-    def _ask_value(self, key: str, value: str) -> None:
-        self.shell.ask_text(f"{key} =", lambda text: self._set(key, text), value)
+    def _ask_value(self, key: str, value: str, before: str | None = None) -> None:
+        # Taken as it stood, nothing is set: a default stays one.
+        self.shell.ask_text(f"{key} =", lambda text: None if text == before else self._set(key, text), value)
 
     def _set(self, key: str, typed: str) -> None:
         form = self.form

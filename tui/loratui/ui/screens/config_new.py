@@ -14,19 +14,20 @@ from loratui_protocol.harmless import clean
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_TOLD_S = 30.0
 FOLDER, PRESET, BASE, KIND, NAME, TRIGGER, TARGET = range(7)
 
 
 class NewConfig:
     """Asks what is to be trained, and writes a config; ``done`` gets its path.
 
-    What is refused ends the questions, and is said; asked the next time, they have the answers that were given.
+    What is refused ends the questions, and ``refused`` gets why, and what helps; asked the next time, they have the
+    answers that were given.
     """
 
-    def __init__(self, shell: "Shell", done: Callable[[Path], None]) -> None:
+    def __init__(self, shell: "Shell", done: Callable[[Path], None], refused: Callable[[str, str], None]) -> None:
         self._shell = shell
         self._done = done
+        self._refused = refused
         self._answers: dict[int, str] = {}
         self._data = Path()
         self._pictures: tuple[Picture, ...] = ()
@@ -63,7 +64,7 @@ class NewConfig:
 
     def _with_preset(self, text: str) -> None:
         if text not in self._presets:
-            self._refuse(f"there is no preset {text!r}")
+            self._refused(f"there is no preset {text!r}", f"there are {', '.join(self._presets)}")
             return
         self._ask(BASE, f"base model: {', '.join(BASES)}, an id or a path", BASES[0], self._with_base)
 
@@ -82,7 +83,7 @@ class NewConfig:
 
     def _with_kind(self, text: str) -> None:
         if text not in BASES:
-            self._refuse(f"{text!r} is no kind of base model")
+            self._refused(f"{text!r} is no kind of base model", f"there are {', '.join(BASES)}")
             return
         self._base = text
         self._ask(NAME, "what the LoRA is called", likely_name(self._data), self._with_name)
@@ -123,11 +124,8 @@ class NewConfig:
             try:
                 look()
             except LoratuiError as error:
-                self._shell.app.call_from_thread(self._refuse, error.what)
+                self._shell.app.call_from_thread(self._refused, error.what, error.fix)
             else:
                 self._shell.app.call_from_thread(then)
 
         self._shell.work(work, "the new config")
-
-    def _refuse(self, why: str) -> None:
-        self._shell.say(f"! {why}. n asks again", _TOLD_S)

@@ -1,11 +1,10 @@
 """The keys of a config under their sections, and what one of them means."""
 
-import textwrap
 from collections.abc import Sequence
 
 from loratui.sessions.config_form import FormRow, default_of, help_texts
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span, cut, plain
+from loratui.ui.text import Role, Row, Span, cut, wrap
 from loratui.ui.widgets.list_pane import ListPane
 from loratui.ui.widgets.pane import Pane
 from loratui_protocol.config_help import CHOICES
@@ -55,7 +54,7 @@ class KeyList(ListPane[FormRow]):
         if not self.is_read:
             return [[(" reading…", Role.DIM)]]
         if self.trouble:
-            rows = [line for text in self.trouble for line in textwrap.wrap(plain(text), max(20, self.size.width - 2))]
+            rows = [line for text in self.trouble for line in wrap(text, max(20, self.size.width - 2))]
             return [[(f" {line}", Role.ALARM if not at else Role.TEXT)] for at, line in enumerate(rows)]
         rows_of_keys: list[Row] = [[(f"   {key}  ", Role.KEY), (about, Role.TEXT)] for key, about in _HOW_TO_BEGIN]
         return [[(" No config is open.", Role.STRONG)], [], *rows_of_keys]
@@ -119,11 +118,11 @@ class KeyHelp(Pane):
             return []
         rows: list[Row] = []
         if told := self._told():
-            rows += [[(f" {line}", Role.ALARM)] for line in textwrap.wrap(plain(f"! {told}"), width - 2)]
+            rows += [[(f" {line}", Role.ALARM)] for line in wrap(f"! {told}", width - 2)]
         text = help_texts()[self.row.key]
         if choices := CHOICES.get(self.row.key):
             text = f"{text} One of: {', '.join(map(str, choices))}."
-        rows += [[(f" {line}", Role.TEXT)] for line in textwrap.wrap(plain(text), width - 2)]
+        rows += [[(f" {line}", Role.TEXT)] for line in wrap(text, width - 2)]
         return rows[:height]
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:

@@ -1,13 +1,12 @@
 """What a config comes to while it is being changed."""
 
-import textwrap
 from collections.abc import Sequence
 
 from loratui.domain import formatting
 from loratui.domain.card_fit import CardFit
 from loratui.sessions.config_plan import ConfigPlan, GpuTime
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span, cut, plain
+from loratui.ui.text import Role, Row, Span, cut, wrap
 from loratui.ui.widgets.pane import Pane
 from loratui_protocol.findings import Finding
 
@@ -116,7 +115,7 @@ def _finding_rows(findings: Sequence[Finding], width: int, room: int) -> list[Ro
     for index, finding in enumerate(told):
         sign, role = _SIGNS[finding.severity]
         left = room - len(rows) - (1 if index + 1 < len(told) else 0)
-        lines = textwrap.wrap(plain(finding.what), max(10, width - 4))[:_MOST_ROWS_OF_A_FINDING] or [""]
+        lines = wrap(finding.what, width - 4)[:_MOST_ROWS_OF_A_FINDING] or [""]
         if left < 1:
             rows.append([(f" and {len(told) - index} more: loratui check", Role.DIM)])
             break
