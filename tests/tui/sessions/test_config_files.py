@@ -41,7 +41,7 @@ def test_a_file_that_somebody_else_has_changed_is_left_alone(path: Path) -> None
     assert has_changed(opened)
     with pytest.raises(StorageError, match="has changed on the disk") as refused:
         write(opened, OWN)
-    assert refused.value.code == "config.changed_meanwhile"
+    assert refused.value.code == "disk.changed_meanwhile"
     assert path.read_text("utf-8") == OWN + "seed = 1\n"
 
 

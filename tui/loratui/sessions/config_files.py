@@ -68,7 +68,7 @@ def write(opened: Opened, text: str) -> Opened:
     """Write the text, and return the file as it is now open.
 
     Raises:
-        StorageError: it has changed since it was read (``config.changed_meanwhile``), or can't be written.
+        StorageError: it has changed since it was read (``disk.changed_meanwhile``), or can't be written.
     """
     # Through a link the file itself is written: the link stays one.
     target = opened.target.resolve()
@@ -126,7 +126,7 @@ def _changed(path: Path) -> StorageError:
     return StorageError(
         f"{path} has changed on the disk since it was read here, and was left alone",
         fix="r reads it again; W writes yours under another name",
-        code="config.changed_meanwhile",
+        code="disk.changed_meanwhile",
     )
 
 

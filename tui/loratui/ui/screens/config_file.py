@@ -211,7 +211,7 @@ class ConfigFilePage(Page):
                 after = write(opened, text)
             except LoratuiError as error:
                 self.app.call_from_thread(self.shell.say, f"! {error.what}: {error.fix}", TOLD_S)
-                self.app.call_from_thread(self._mark_stale, error.code == "config.changed_meanwhile")
+                self.app.call_from_thread(self._mark_stale, error.code == "disk.changed_meanwhile")
             else:
                 self.app.call_from_thread(self._written, form, after)
 
