@@ -123,6 +123,7 @@ CONFIG = {
     "config_reset": Effect(shows("*network_dim", "· 4"), start=on_changed),
     "config_write_as": Effect(shows(" write as my.toml"), start=on_config),
     "config_read": Effect(lacks("*not written"), start=on_changed),
+    "config_findings": Effect(shows("─ findings", "- warning", 'network_module = "networks.lora"'), start=on_config),
     "config_choose": Effect(shows("here against preset first-run", "lr_scheduler"), start=comparing),
     "config_choice_close": Effect(shows("[model]"), start=comparing),
     "config_write_yes": Effect(file_holds("network_dim = 16  # rank\n"), ("w",), on_changed),

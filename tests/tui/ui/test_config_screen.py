@@ -9,6 +9,7 @@ import pytest
 
 from loratui.store import Store, StoredRun
 from loratui.ui.editor import edit, editor_argv
+from loratui.ui.environment import UiOptions
 from loratui_protocol.config_file import read_config, to_toml
 from loratui_protocol.ids import new_id
 from support.small_dataset import small_config
@@ -235,6 +236,29 @@ async def test_changes_that_are_not_written_are_in_nobodys_way_unseen(tmp_path: 
         for key, label in (("o", "Open a config"), ("t", "Train…"), ("E", "Editor")):
             await shown.press(key)
             assert f"{label}: not now, w writes your changes first" in shown.text()
+
+
+async def test_a_finding_is_told_whole_and_leads_to_its_key(tmp_path: Path) -> None:
+    async with on_config(tmp_path) as shown:
+        await shown.press("f")
+        await shown.press(*"/seed", "enter")
+        await until(shown, shows("config.no_seed", "write seed = 42: then the same config gives the same LoRA"))
+        await shown.press("enter")
+
+        chosen = config_page(shown).keys.chosen
+        assert chosen is not None
+        assert chosen.key == "seed"
+
+
+async def test_a_read_only_screen_writes_and_starts_nothing(tmp_path: Path) -> None:
+    async with on_config(tmp_path) as shown:
+        shown.screen.options = UiOptions(readonly=True)
+        config_page(shown)._set("network_dim", "16")
+        for key, label in (("w", "Write…"), ("W", "Write as"), ("n", "New config"), ("E", "Editor"), ("t", "Train…")):
+            await shown.press(key)
+            assert f"{label}: not now" in shown.text()
+        assert shown.screen.strip.scope is None
+        assert not shown.screen.prompt.is_open
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -267,10 +267,15 @@ def _parts(error: ConfigError) -> Iterator[Trouble]:
         yield Trouble(_about(what), error.code, what, fix)
 
 
-def _about(what: str) -> tuple[str, ...]:
-    """Return the key that a sentence begins with."""
+def key_of(what: str) -> str:
+    """Return the key that a sentence begins with; empty: none."""
     first = re.match(r"\w+", what)
-    return (first[0],) if first and first[0] in FORM_KEYS else ()
+    return first[0] if first and first[0] in FORM_KEYS else ""
+
+
+def _about(what: str) -> tuple[str, ...]:
+    key = key_of(what)
+    return (key,) if key else ()
 
 
 def _raw(text: str) -> dict[str, Any]:

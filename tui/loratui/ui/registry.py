@@ -43,7 +43,7 @@ class Scope(Enum):
     HOME = "Home"
     DATA = "Data"
     CONFIG = "Config"
-    CONFIG_CHOICE = "Comparison of configs"
+    CONFIG_CHOICE = "Comparison and findings of a config"
     OFFERS = "Offers"
     RUN = "Run"
     CHART = "Chart"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 
 from loratui.sessions.config_compare import Difference, Other, differences, others
+from loratui.sessions.config_form import key_of
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.questions import ask_train
@@ -15,6 +16,7 @@ from loratui.ui.screens.config_file import TOLD_S, ConfigFilePage
 from loratui.ui.screens.config_new import NewConfig
 from loratui.ui.text import plain
 from loratui.ui.widgets.config_differences import DifferenceList, OtherList
+from loratui.ui.widgets.config_findings import ORDER, FindingList
 from loratui.ui.widgets.config_keys import KeyList
 from loratui_protocol.errors import LoratuiError
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
 _RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
-_OF_A_FORM = ("edit", "cycle", "reset", "undo", "write", "write_as", "compare", "train")
+_OF_A_FORM = ("edit", "cycle", "reset", "undo", "write", "write_as", "compare", "findings", "train")
+_OF_A_WRITER = ("new", "write", "write_as", "editor", "train")
 _OF_A_FILE = ("editor", "read")
 
 
@@ -36,6 +39,7 @@ class ConfigPage(ConfigFilePage):
         super().__init__(shell)
         self._others = OtherList(id="others")
         self._differences = DifferenceList(id="differences")
+        self._findings = FindingList(id="findings")
         self._new = NewConfig(shell, self.open, self._not_made)
         self._errand: Errand | None = None
 
@@ -46,6 +50,7 @@ class ConfigPage(ConfigFilePage):
         yield self.key_help
         yield self._others
         yield self._differences
+        yield self._findings
         yield self.change
 
     @property
@@ -56,6 +61,8 @@ class ConfigPage(ConfigFilePage):
     def refusals(self) -> Mapping[str, str]:
         """Return what can't be done now, and why."""
         form, no = self.form, dict[str, str]()
+        if self.shell.options.readonly:
+            no |= {f"config_{name}": "this screen is read-only" for name in _OF_A_WRITER}
         if self.path is None:
             no |= {f"config_{name}": "no config is open" for name in _OF_A_FILE}
         if form is None:
@@ -92,6 +99,7 @@ class ConfigPage(ConfigFilePage):
         self.set_class(self.form is None, "-empty")
         self.set_class(self.main_list is self._others, "-choosing")
         self.set_class(self.main_list is self._differences, "-comparing")
+        self.set_class(self.main_list is self._findings, "-finding")
         self.key_help.row = self.keys.chosen
         super().show(frame)
 
@@ -186,13 +194,12 @@ class ConfigPage(ConfigFilePage):
         self._turn_to(self._others)
 
     def do_config_choose(self) -> None:
-        """Compare with the chosen one, or go to the key of the chosen difference."""
+        """Compare with the chosen one, or go to the key that the chosen difference or finding is about."""
         form, other, preferences = self.form, self._others.chosen, self.shell.desk.preferences
         if self.main_list is self._differences:
-            if self._differences.chosen is not None:
-                self.keys.set_query("")
-                self.keys.choose(self._differences.chosen.key)
-            self._turn_to(self.keys)
+            self._go_to(self._differences.chosen.key if self._differences.chosen else "")
+        elif self.main_list is self._findings:
+            self._go_to(key_of(self._findings.chosen.what) if self._findings.chosen else "")
         elif form is not None and form.loaded is not None and other is not None:
             config = form.loaded.config
             self._differences.there = f"{other.kind} {other.title}"
@@ -202,11 +209,24 @@ class ConfigPage(ConfigFilePage):
         self._differences.fill(found)
         self._turn_to(self._differences)
 
+    def _go_to(self, key: str) -> None:
+        if key:
+            self.keys.set_query("")
+            self.keys.choose(key)
+        self._turn_to(self.keys)
+
+    def do_config_findings(self) -> None:
+        """Show all findings."""
+        plan = self.plan.plan
+        if plan is not None:
+            self._findings.fill(sorted(plan.findings, key=lambda finding: ORDER.index(finding.severity)))
+            self._turn_to(self._findings)
+
     def do_config_choice_close(self) -> None:
         """Go one step back."""
         self._turn_to(self._others if self.main_list is self._differences else self.keys)
 
-    def _turn_to(self, shown: "KeyList | OtherList | DifferenceList") -> None:
+    def _turn_to(self, shown: "KeyList | OtherList | DifferenceList | FindingList") -> None:
         self.main_list = shown
         self.again()
 

@@ -109,8 +109,10 @@ class KeyHelp(Pane):
         return [(self.row.key if self.row else "help", Role.TITLE)]
 
     def remark(self, _: Frame) -> str:
-        """Return its default."""
-        return f"default: {cut(default_of(self.row.key) or 'unset', 24)}" if self.row else ""
+        """Return whether the file sets it, and its default."""
+        if self.row is None:
+            return ""
+        return f"{'set' if self.row.is_set else 'not set'}; default: {cut(default_of(self.row.key) or 'unset', 16)}"
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - the same at all times
         """Return what is wrong with it, what it means, and the values that it takes."""

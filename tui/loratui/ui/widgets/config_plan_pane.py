@@ -7,6 +7,7 @@ from loratui.domain.card_fit import CardFit
 from loratui.sessions.config_plan import ConfigPlan, GpuTime
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cut, wrap
+from loratui.ui.widgets.config_findings import ORDER, SIGNS
 from loratui.ui.widgets.pane import Pane
 from loratui_protocol.findings import Finding
 
@@ -88,6 +89,8 @@ def _times(times: Sequence[GpuTime], width: int) -> list[tuple[str, str]]:
         if each.microusd is not None:
             text += f", {formatting.money_range(*each.microusd)}"
         rows.append((cut(each.gpu.removeprefix("NVIDIA "), _NAME - 1), cut(text, max(1, width - _NAME - 2))))
+    if times and all(each.microusd is None for each in times):
+        rows.append(("price", "screen 4 asks what it is now"))
     return rows
 
 
@@ -104,20 +107,16 @@ def _short(plan: ConfigPlan) -> list[Row]:
     ]
 
 
-_SIGNS = {"error": ("!", Role.ALARM), "warning": ("-", Role.WARN), "info": ("·", Role.DIM)}
-
-
 def _finding_rows(findings: Sequence[Finding], width: int, room: int) -> list[Row]:
     """Return the findings in so many rows; the last one counts those that have none."""
-    order: tuple[str, ...] = ("error", "warning", "info")
     rows: list[Row] = []
-    told = sorted(findings, key=lambda finding: order.index(finding.severity))
+    told = sorted(findings, key=lambda finding: ORDER.index(finding.severity))
     for index, finding in enumerate(told):
-        sign, role = _SIGNS[finding.severity]
+        sign, role = SIGNS[finding.severity]
         left = room - len(rows) - (1 if index + 1 < len(told) else 0)
         lines = wrap(finding.what, width - 4)[:_MOST_ROWS_OF_A_FINDING] or [""]
         if left < 1:
-            rows.append([(f" and {len(told) - index} more: loratui check", Role.DIM)])
+            rows.append([(f" and {len(told) - index} more: f shows them", Role.DIM)])
             break
         rows += [[(f" {sign if at == 0 else ' '} ", role), (line, Role.TEXT)] for at, line in enumerate(lines[:left])]
     return rows[: max(0, room)]
