@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 _KEY = re.compile(r"""\s*(?:"([^"\\]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*=""")
 _MOST_LINES = 2000
-"""Of one statement: each of its lines costs a reading of all before it."""
+"""Of one statement: each of its lines may cost a reading of all before it."""
+_ENDS = ("]", '"""', "'''")
+"""One of these ends every value of several lines."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ def statements(text: str) -> Iterator[Statement]:
 
 
 def _is_whole(lines: list[str]) -> bool:
+    if len(lines) > 1 and not any(mark in lines[-1] for mark in _ENDS):
+        return False
     try:
         tomllib.loads("\n".join(lines))
     except tomllib.TOMLDecodeError:
