@@ -3,15 +3,12 @@
 The docstring under each field is the only place where a key is explained; a test fails when the file is not up to date.
 """
 
-import ast
-import inspect
-import sys
 from collections.abc import Iterable
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
-from loratui_protocol import kohya
+from loratui_protocol import config_help, kohya
 from loratui_protocol.config import KEYS, SECTIONS, TrainingConfig
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.kohya import WITHOUT_EFFECT
@@ -208,17 +205,7 @@ def _listed(keys: Iterable[str]) -> str:
 
 def field_docstrings(of: type = TrainingConfig) -> dict[str, str]:
     """Return the text under each field of a dataclass, as Markdown."""
-    module = ast.parse(inspect.getsource(sys.modules[of.__module__]))
-    (schema,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == of.__name__)
-    return {
-        node.target.id: " ".join(text.value.value.split()).replace("``", "`").replace("|", "\\|")
-        for node, text in zip(schema.body, schema.body[1:], strict=False)
-        if isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-        and isinstance(text.value.value, str)
-    }
+    return {key: text.replace("``", "`").replace("|", "\\|") for key, text in config_help.field_docstrings(of).items()}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ corrected by lines (inline tables, dotted keys, another format) is written whole
 """
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -23,14 +22,12 @@ from loratui_protocol.config_file import (
     read_partial,
     to_toml,
 )
-from loratui_protocol.config_told import Correction, place_in_datasets
+from loratui_protocol.config_lines import Statement, comment_of, statements
+from loratui_protocol.config_told import Correction
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.findings import Finding
 from loratui_protocol.harmless import clean
 
-_KEY = re.compile(r"""\s*(?:"([^"\\]*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*=""")
-_MOST_LINES = 2000
-"""Of one statement: each of its lines costs a reading of all before it."""
 SECRETS = ("wandb_api_key", "huggingface_token")
 # In TOML, in JSON, and as options of a command line; OneTrainer has some of its own.
 _SECRET = re.compile(rf"""^(.*?["']?\b({"|".join(SECRETS)}|api_key|password)["']?(?:\s*[=:]|\s)).*""")
@@ -44,36 +41,6 @@ class Mended:
     text: str
     findings: tuple[Finding, ...]
     """What is set right in it."""
-
-
-@dataclass(slots=True)
-class _Statement:
-    """A key and its value, a header, a comment or a blank, with all its lines."""
-
-    lines: list[str]
-    key: str = ""
-    """Empty where it sets none; of a dataset as ``place_in_datasets`` says."""
-
-
-class _Datasets:
-    """Knows in which dataset a line stands, by the headers before it."""
-
-    def __init__(self) -> None:
-        self.place = ""
-        self._number = self._inner = 0
-
-    def enter(self, header: dict[str, Any]) -> None:
-        match header:
-            case {"general": {}}:
-                self.place = "[general]"
-            case {"datasets": [*_]}:
-                self._number, self._inner = self._number + 1, 0
-                self.place = f"dataset {self._number}"
-            case {"datasets": {"subsets": [*_]}}:
-                self._inner += 1
-                self.place = f"dataset {self._number}, subset {self._inner}"
-            case _:
-                self.place = ""
 
 
 def fixed_text(loaded: Loaded, base: Path) -> str:
@@ -153,16 +120,16 @@ def _rewritten(loaded: Loaded) -> str:
 
 def _edited(text: str, corrections: Iterable[Correction]) -> str:
     """Return the text with the corrections in it; ``ValueError`` where it can't be corrected line by line."""
-    statements = list(_statements(text))
-    places: dict[tuple[str, int], _Statement] = {}
+    lines_of = list(statements(text))
+    places: dict[tuple[str, int], Statement] = {}
     seen: Counter[str] = Counter()
-    for statement in statements:
+    for statement in lines_of:
         if statement.key:
             places[statement.key, seen[statement.key]] = statement
             seen[statement.key] += 1
     top: list[str] = []
     whys: dict[int, list[str]] = {}
-    originals = {id(statement): list(statement.lines) for statement in statements}
+    originals = {id(statement): list(statement.lines) for statement in lines_of}
     behind: dict[int, list[str]] = {}
     for each in corrections:
         found = places.get((each.key, each.occurrence))
@@ -175,39 +142,8 @@ def _edited(text: str, corrections: Iterable[Correction]) -> str:
             told = whys.setdefault(id(found), [])
             told.append(_in_a_comment(each.why))
             found.lines = _corrected(originals[id(found)], each.line, "; ".join(told))
-    lines = [line for statement in statements for line in (*statement.lines, *reversed(behind.get(id(statement), [])))]
+    lines = [line for statement in lines_of for line in (*statement.lines, *reversed(behind.get(id(statement), [])))]
     return "\n".join([*top, *lines])
-
-
-def _statements(text: str) -> Iterator[_Statement]:
-    """Yield what the lines say, in order: a statement ends at the first line after which it can be read."""
-    lines, start, is_flat = text.split("\n"), 0, True
-    has_datasets, of_datasets = "datasets" in tomllib.loads(text), _Datasets()
-    while start < len(lines):
-        end = start + 1
-        while not _is_whole(lines[start:end]):
-            end += 1
-            if end > len(lines) or end - start > _MOST_LINES:
-                raise ValueError("a statement without an end")
-        statement = _Statement(lines[start:end])
-        first = statement.lines[0]
-        if first.lstrip().startswith("["):
-            table = tomllib.loads(first)
-            of_datasets.enter(table if has_datasets else {})
-            is_flat = all(not content for content in table.values()) and not of_datasets.place
-        elif (is_flat or of_datasets.place) and (found := _KEY.match(first)):
-            key = next(name for name in found.groups() if name is not None)
-            statement.key = place_in_datasets(of_datasets.place, key) if of_datasets.place else key
-        yield statement
-        start = end
-
-
-def _is_whole(lines: list[str]) -> bool:
-    try:
-        tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError:
-        return False
-    return True
 
 
 def _corrected(lines: list[str], line: str, why: str) -> list[str]:
@@ -216,14 +152,8 @@ def _corrected(lines: list[str], line: str, why: str) -> list[str]:
     if not line:
         shown = [without_secrets(lines[0])] if _SECRET.match(lines[0]) else lines
         return [f"{indent}# {why}:", *(f"{indent}# {each.strip()}" for each in shown)]
-    comment = _comment(lines[0]) if len(lines) == 1 else ""
+    comment = comment_of(lines[0]) if len(lines) == 1 else ""
     return [f"{indent}{line}  # {why}{'  ' + comment if comment else ''}"]
-
-
-def _comment(line: str) -> str:
-    """Return the comment behind a statement of one line: what it can be read without, from the first # on."""
-    ends = [found.start() for found in re.finditer("#", line)]
-    return next((line[end:] for end in ends if _is_whole([line[:end]])), "")
 
 
 def _in_a_comment(text: str) -> str:

@@ -1,5 +1,6 @@
 """What each action must bring about on the screen: a module for each screen, and all of them together."""
 
+from support.ui_effects.config import CONFIG
 from support.ui_effects.data import DATA
 from support.ui_effects.everywhere import EVERYWHERE
 from support.ui_effects.home import HOME
@@ -9,4 +10,4 @@ from support.ui_effects.queue import QUEUE
 from support.ui_effects.run import RUN
 from support.ui_effects.samples import SAMPLES
 
-EFFECTS = {**MONEY, **HOME, **DATA, **RUN, **QUEUE, **SAMPLES, **LISTS, **EVERYWHERE}
+EFFECTS = {**MONEY, **HOME, **DATA, **CONFIG, **RUN, **QUEUE, **SAMPLES, **LISTS, **EVERYWHERE}

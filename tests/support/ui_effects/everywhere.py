@@ -5,6 +5,7 @@ from support.ui_effects.effect import Effect, exits_with, lacks, shows
 EVERYWHERE = {
     "go_home": Effect(shows("▌1Home▐", "─ runs")),
     "go_data": Effect(shows("▌2Data▐", "No folder is open")),
+    "go_config": Effect(shows("▌3Config▐", "No config is open")),
     "go_run": Effect(shows("▌5Run▐", "─ loss"), ("1",)),
     "go_queue": Effect(shows("▌6Queue▐", "─ queue")),
     "go_samples": Effect(shows("▌8Samples▐", "samples  step 1200")),

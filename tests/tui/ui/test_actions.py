@@ -27,6 +27,8 @@ _ASKED = (
     Scope.TYPE_STRIP,
     Scope.UNDO_WINDOW,
     Scope.COST,
+    Scope.CONFIG_WRITE_STRIP,
+    Scope.CONFIG_TRAIN_STRIP,
     Scope.HELP,
 )
 IN_PALETTE = [action.id for action in ACTIONS if action.scope not in _ASKED and action.id != "palette"]

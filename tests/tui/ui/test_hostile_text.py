@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loratui.ui.text import cells, plain
+from loratui.ui.text import cells, plain, wrap
 from loratui_protocol.messages import Evaluation, JobState, Log, Setup, State, Telemetry, Warn
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_pilot import showing
@@ -32,6 +32,15 @@ def test_plain_text_has_no_control_and_a_width_that_can_be_told(text: str) -> No
     assert all(char.isprintable() for char in result), ascii(result)
     assert cells(result) == sum(cells(char) for char in result)
     assert all(cells(char) in (1, 2) for char in result)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, " ".join(HOSTILE), "a" * 50, ""])
+@pytest.mark.parametrize("limit", [0, 2, 7, 30])
+def test_wrapped_text_loses_nothing_and_fits(text: str, limit: int) -> None:
+    lines = wrap(text, limit)
+
+    assert all(0 < cells(line) <= max(2, limit) for line in lines)
+    assert "".join(lines).replace(" ", "") == plain(text).replace(" ", "")
 
 
 async def test_no_place_for_text_lets_it_do_anything(tmp_path: Path) -> None:

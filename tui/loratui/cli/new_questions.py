@@ -1,6 +1,5 @@
 """What ``new`` asks: each question until the answer is one, and none at all where nobody is there to be asked."""
 
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from typing import TypeVar
 from loratui.cli.arguments import Arguments
 from loratui.domain.presets import BASES
 from loratui.preflight.likely_trigger import Origin
-from loratui.sessions.new_config import Wanted, model_of, pictures_of, proposed_trigger
+from loratui.sessions.new_config import Wanted, check_name, likely_name, model_of, pictures_of, proposed_trigger
 from loratui.sessions.presets import SHIPPED, all_presets, check_free
 from loratui.settings import Settings
 from loratui_protocol.dataset import Picture
@@ -22,7 +21,6 @@ from loratui_protocol.picture_names import PICTURE_EXTENSIONS
 T = TypeVar("T")
 
 _LIKELY_FOLDERS = ("training_data", "pictures", "images", "dataset", "data", "train")
-_NO_NAME = re.compile(r"[^\w.-]+")
 
 
 _WHENCE = {
@@ -83,7 +81,7 @@ def ask_wanted(arguments: Arguments, preferences: Settings) -> tuple[Wanted, Pat
     )
     base = arguments.kind or base or _kind_of(model, questions)
     read_name = partial(_name, arguments.output)
-    name, target = questions.ask("What is the LoRA called?", arguments.name, _usual_name(data), read_name)
+    name, target = questions.ask("What is the LoRA called?", arguments.name, likely_name(data), read_name)
     likely = proposed_trigger(data, pictures, name)
     if arguments.trigger is None:
         questions.tell(_WHENCE[likely.origin])
@@ -150,16 +148,9 @@ def _kind(model: str, kind: str) -> str:
     return kind
 
 
-def _usual_name(data: Path) -> str:
-    return _NO_NAME.sub("-", data.resolve().name).strip("-.") or "lora"
-
-
 def _name(output: Path | None, name: str) -> tuple[str, Path]:
     """Return the name of the LoRA, and the file for its config."""
-    if _NO_NAME.search(name) or not name.strip("-."):
-        raise UsageError(
-            f"{name!r} can't be the name of a file", fix="take letters, digits, dots, - and _", code="usage.name"
-        )
+    check_name(name)
     target = output or Path(f"{name}.toml")
     check_free(target)
     return name, target

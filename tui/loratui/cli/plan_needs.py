@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from loratui.cli.disk import needed_bytes
-from loratui.cli.plan_times import Row, work_told_here
+from loratui.cli.plan_times import Row
 from loratui.domain import formatting
 from loratui.domain.base_kinds import LARGEST
 from loratui.domain.card_fit import CardFit, cards
@@ -13,6 +13,7 @@ from loratui.domain.memory_need import min_vram_mib
 from loratui.domain.plan_money import steps_a_picture
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import Checked
+from loratui.sessions.plan_here import work_told_here
 from loratui.sessions.rights import rights_of
 from loratui.settings import Settings
 from loratui_protocol.config import TrainingConfig

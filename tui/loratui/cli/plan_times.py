@@ -5,25 +5,18 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 
 from loratui.domain import formatting
-from loratui.domain.base_kinds import TINY, KnownBase
+from loratui.domain.base_kinds import TINY
 from loratui.domain.estimate import Known, training_s
-from loratui.domain.estimate_speeds import FIGURES, Speed, gpu_key, speed_of
 from loratui.domain.estimate_work import Work
 from loratui.domain.gpu_memory import full_name
 from loratui.domain.grid_cost import SHIPPED_GPU, Grid, GridCost, grid_cost, picture_time
 from loratui.domain.hosted_prices import HostedCost, hosted_costs
 from loratui.domain.plan_money import steps_a_picture
-from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import Checked
-from loratui.sessions.estimating import known_facts, work_for
-from loratui.sessions.model_source import model_source
+from loratui.sessions.plan_here import known_for, speeds_told, work_told_here
 from loratui.settings import Settings
-from loratui_protocol.errors import LoratuiError
 
 Row = tuple[str, str]
-_COMMON = ("RTX 3090", SHIPPED_GPU)
-"""GPUs whose time is told where none was measured: those that are rented most."""
-_MOST_GPUS = 4
 
 
 def time_rows(checked: Checked, preferences: Settings, gpu: str | None = None) -> Iterator[Row]:
@@ -31,8 +24,8 @@ def time_rows(checked: Checked, preferences: Settings, gpu: str | None = None) -
     work = work_told_here(checked, preferences)
     if work is None:
         return
-    known = _known(checked, preferences)
-    for name, speed in _speeds(work, known, gpu):
+    known = known_for(checked, preferences)
+    for name, speed in speeds_told(work, known, gpu):
         time = formatting.minutes_range(*training_s(work.loads[0], speed))
         yield "time of the steps", f"{time} on {name} ({speed.source})"
     yield "a picture more", picture_more_sentence(steps_a_picture(checked.config, checked.plan))
@@ -47,12 +40,12 @@ def time_fields(checked: Checked, preferences: Settings, gpu: str | None = None)
     work = work_told_here(checked, preferences)
     if work is None:
         return {}
-    known, drawn_on = _known(checked, preferences), _drawn_on(gpu)
+    known, drawn_on = known_for(checked, preferences), _drawn_on(gpu)
     grid = grid_of(checked, work, known, drawn_on)
     return {
         "training_s": [
             {"gpu": name, "p50": round(times[0], 1), "p90": round(times[1], 1), "source": speed.source}
-            for name, speed in _speeds(work, known, gpu)
+            for name, speed in speeds_told(work, known, gpu)
             for times in (training_s(work.loads[0], speed),)
         ],
         "test_grid": grid and {"gpu": drawn_on, **asdict(grid)},
@@ -60,38 +53,8 @@ def time_fields(checked: Checked, preferences: Settings, gpu: str | None = None)
     }
 
 
-def work_told_here(checked: Checked, preferences: Settings) -> Work | None:
-    """Return what there is to do, as far as this machine can tell without asking anyone; None: files are missing."""
-    name = checked.config.pretrained_model_name_or_path
-    try:
-        model = model_source(name, preferences.remote_hub_url)
-        base = KnownBase(num_bytes=None if model else 0, kind=kind_told_here(name))
-        return work_for(checked.config, checked.plan_left, preferences, base)
-    except LoratuiError:
-        # What is missing was said by the check.
-        return None
-
-
-def _known(checked: Checked, preferences: Settings) -> Known:
-    name = checked.config.pretrained_model_name_or_path
-    return known_facts(preferences, [(name, kind_told_here(name))])
-
-
 def _drawn_on(gpu: str | None) -> str:
     return SHIPPED_GPU if gpu is None else full_name(gpu)
-
-
-def _speeds(work: Work, known: Known, gpu: str | None) -> list[tuple[str, Speed]]:
-    """Return how fast the GPU is; without one those that were trained on before, and else those rented most."""
-    load = work.loads[0]
-    if gpu is not None:
-        gpus = [full_name(gpu)]
-    else:
-        measured = list(dict.fromkeys(each.gpu for each in known.speeds if each.kind is load.kind))
-        of_table = [] if load.kind is TINY else [figure.gpu for figure in FIGURES if figure.gpu in _COMMON]
-        seen = {gpu_key(each) for each in measured}
-        gpus = [*measured, *(each for each in of_table if gpu_key(each) not in seen)][:_MOST_GPUS]
-    return [(each, speed_of(each, load.kind, load.units_per_step, known.speeds)) for each in gpus]
 
 
 def picture_more_sentence(steps: float, seconds: float | None = None, microusd: int | None = None) -> str:

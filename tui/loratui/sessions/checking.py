@@ -92,11 +92,26 @@ def check_config(
     if stop_at_epoch is not None:
         config = replace(loaded.config, stop_at_epoch=stop_at_epoch)
         loaded = parse_config(to_toml(config), path.resolve().parent)
+    return check_loaded(loaded, path, accepted=accepted, progress=progress)
+
+
+def check_loaded(
+    loaded: Loaded,
+    path: Path,
+    *,
+    accepted: Collection[str] = (),
+    progress: Progress | None = None,
+    is_quick: bool = False,
+) -> Checked:
+    """Do the same with a config that was read; ``path`` is its file, whose folder its paths count from.
+
+    ``is_quick``: only pictures that could not be opened are decoded; of the others nothing is said of their pixels.
+    """
     start = start_here(loaded.config)
     config = start.config if start else loaded.config
     of_start = start_findings(loaded.config, start) if start else []
     dataset = scan_config(config, tell_all=True)
-    of_dataset = dataset_findings(dataset, config, accepted=accepted, progress=progress)
+    of_dataset = dataset_findings(dataset, config, accepted=accepted, progress=progress, is_quick=is_quick)
     of_config = (
         *loaded.findings,
         *of_start,
@@ -113,17 +128,30 @@ def check_config(
 
 
 def dataset_findings(
-    dataset: Dataset, config: TrainingConfig, *, accepted: Collection[str] = (), progress: Progress | None = None
+    dataset: Dataset,
+    config: TrainingConfig,
+    *,
+    accepted: Collection[str] = (),
+    progress: Progress | None = None,
+    is_quick: bool = False,
 ) -> list[Finding]:
-    """Return what there is to say of files and pictures, captions' texts aside; ``accepted`` as in ``check_config``."""
-    of_pictures = look_at_pictures(
-        dataset.pictures,
+    """Return what there is to say of files and pictures, captions' texts aside; arguments as of ``check_loaded``."""
+    of_pictures = _pixel_findings(dataset, config, progress, is_quick=is_quick)
+    return [_unless_accepted(each, accepted) for each in marked((*dataset.findings, *of_pictures))]
+
+
+def _pixel_findings(
+    dataset: Dataset, config: TrainingConfig, progress: Progress | None, *, is_quick: bool
+) -> Sequence[Finding]:
+    if is_quick and not dataset.unusable:
+        return ()
+    return look_at_pictures(
+        () if is_quick else dataset.pictures,
         dataset.unusable,
         resolution=max((each.resolution for each in datasets_of(config)), key=math.prod),
         alpha_masked={index for index, each in enumerate(subsets_of(config)) if each.config.alpha_mask},
         progress=progress,
     ).findings
-    return [_unless_accepted(each, accepted) for each in marked((*dataset.findings, *of_pictures))]
 
 
 def check_folder(

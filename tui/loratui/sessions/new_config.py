@@ -1,6 +1,7 @@
 """Makes a training config out of a preset, a base model and a folder of pictures, which it looks into."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from loratui_protocol.caption_files import CAPTION_EXTENSIONS, caption_file
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import Loaded, parse_config
 from loratui_protocol.dataset import Dataset, Picture, scan, scan_config
+from loratui_protocol.errors import UsageError
 from loratui_protocol.plan import Plan, plan
 
 _ANIME = ("illustrious", "noob", "pony", "animagine", "anime", "danbooru")
@@ -29,6 +31,7 @@ _NUM_FILES = 8
 """LoRA files and rounds of samples on the way, about: enough to find the best, few enough to look at."""
 _TOKENS = (75, 150, 225)
 """How many of a caption can be read."""
+_NO_NAME = re.compile(r"[^\w.-]+")
 _FITTED = ("gradient_checkpointing", "train_batch_size", "gradient_accumulation_steps")
 
 
@@ -84,6 +87,23 @@ def proposed_trigger(data: Path, pictures: Sequence[Picture], name: str) -> Like
     # Without a file a picture is told its folder's words.
     captions = [picture.caption for picture in pictures if caption_file(picture.path, None)]
     return likely_trigger(captions, (*folders, data.resolve().name), name)
+
+
+def likely_name(data: Path) -> str:
+    """Return what a LoRA of these pictures may be called: as their folder, as far as a file can be."""
+    return _NO_NAME.sub("-", data.resolve().name).strip("-.") or "lora"
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no file may have.
+
+    Raises:
+        UsageError: it has one of other characters than letters, digits, dots, - and _, or nothing else.
+    """
+    if _NO_NAME.search(name) or not name.strip("-."):
+        raise UsageError(
+            f"{name!r} can't be the name of a file", fix="take letters, digits, dots, - and _", code="usage.name"
+        )
 
 
 def make(wanted: Wanted, target: Path, preferences: Settings) -> Made:

@@ -35,7 +35,7 @@ class Page(Container):
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """Return where the keys work now."""
-        return (*self.own_scopes, Scope.LIST) if self.main_list is not None else self.own_scopes
+        return (*self.own_scopes, Scope.LIST, Scope.MARKS) if self.main_list is not None else self.own_scopes
 
     def refusals(self) -> Mapping[str, str]:
         """Return the ids of actions that can't be done now, and why in a few words."""

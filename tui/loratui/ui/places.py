@@ -16,6 +16,7 @@ class Place:
 PLACES = (
     Place(key="1", name="home", title="Home", about="all runs, and what bills"),
     Place(key="2", name="data", title="Data", about="the pictures, their captions, and what is wrong with them"),
+    Place(key="3", name="config", title="Config", about="a training config as a form, with its plan"),
     Place(key="5", name="run", title="Run", about="the run that is open"),
     Place(key="6", name="queue", title="Queue", about="the runs of one machine in their order"),
     Place(key="8", name="samples", title="Samples", about="the sample pictures of the open run"),

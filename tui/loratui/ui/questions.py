@@ -1,9 +1,11 @@
 """What is asked before something that can't be taken back: about what, and what is at stake. Numbers stay live."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
+from loratui.sessions.config_plan import ConfigPlan
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Span
 from loratui.ui.widgets.status import machine
@@ -66,6 +68,29 @@ def _rental_goes_on(rental: RentalLine) -> str:
         until = f"until {formatting.day_and_time(rental.deadline_ts)[-len('15:03') :]} at the latest"
     minded = "" if rental.is_minded else ", and nobody minds it"
     return f"{rental.provider} {rental.instance_id or rental.label} bills on at {price}, {until}{minded}."
+
+
+def ask_write(target: Path, num_keys: int, *, is_new: bool, is_whole: bool) -> Question:
+    """Ask whether a config is to be written; ``is_whole``: it can be trained as it is."""
+    differing = "1 key differs" if num_keys == 1 else f"{num_keys} keys differ"
+    what = "a new file" if is_new else differing
+    errors = "" if is_whole else ". It has errors, and can't be trained yet."
+    return Question(
+        title=(("WRITE", Role.TITLE), (f" {target.name}", Role.STRONG), (f" ({what})", Role.DIM)),
+        stake=f"{target}{errors}",
+    )
+
+
+def ask_train(plan: ConfigPlan, price_microusd_per_h: int) -> Question:
+    """Ask where a config is to be trained, with what it costs on this machine."""
+    steps = plan.plan.stop_step if plan.plan else 0
+    price = formatting.hourly_price(price_microusd_per_h) if price_microusd_per_h else "nothing is rented"
+    number = plan.num_warnings
+    warned = f" {number} warning{'s' if number > 1 else ''}: see the plan." if number else ""
+    return Question(
+        title=(("TRAIN", Role.TITLE), (f" {plan.name}", Role.STRONG), (f" ({steps} steps)", Role.DIM)),
+        stake=f"On this machine: {price}.{warned} The run goes on without this screen.",
+    )
 
 
 def _about(frame: Frame, verb: str, role: Role) -> tuple[Span, ...]:

@@ -10,6 +10,7 @@ _SHOWN = {
     "escape": "esc",
     "left": "←",
     "right": "→",
+    "delete": "del",
     "pageup": "pgup",
     "pagedown": "pgdn",
     "question_mark": "?",
@@ -38,9 +39,11 @@ class Scope(Enum):
     GLOBAL = "Everywhere"
     PAGES = "Every screen"
     LIST = "Lists"
+    MARKS = "Lists with marks"
     HOME = "Home"
     DATA = "Data"
     CONFIG = "Config"
+    CONFIG_CHOICE = "Comparison and findings of a config"
     OFFERS = "Offers"
     RUN = "Run"
     CHART = "Chart"
@@ -57,6 +60,8 @@ class Scope(Enum):
     TYPE_STRIP = "Terminate it, and lose what is on it?"
     UNDO_WINDOW = "While a rental is about to be terminated"
     COST = "What it costs"
+    CONFIG_WRITE_STRIP = "Write this config?"
+    CONFIG_TRAIN_STRIP = "Train this config?"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:
@@ -69,14 +74,15 @@ class Scope(Enum):
 _PAGES_WITH_A_LIST = (
     Scope.HOME,
     Scope.DATA,
-    Scope.CONFIG,
     Scope.OFFERS,
     Scope.QUEUE,
     Scope.FILES,
     Scope.LOG_PAGE,
 )
 _TOGETHER = (
-    *((Scope.PAGES, Scope.LIST, page) for page in _PAGES_WITH_A_LIST),
+    *((Scope.PAGES, Scope.LIST, Scope.MARKS, page) for page in _PAGES_WITH_A_LIST),
+    (Scope.PAGES, Scope.LIST, Scope.CONFIG),
+    (Scope.PAGES, Scope.LIST, Scope.CONFIG_CHOICE),
     (Scope.PAGES, Scope.RUN, Scope.CHART, Scope.LOG),
     (Scope.PAGES, Scope.SAMPLES),
 )

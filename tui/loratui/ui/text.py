@@ -113,6 +113,24 @@ def cut(text: str, limit: int) -> str:
     return "".join(kept) + "…" if limit > 0 else ""
 
 
+def wrap(text: str, limit: int) -> list[str]:
+    """Return the text made plain, in lines of at most ``limit`` cells, two at least; only longer words are broken."""
+    limit, lines, line = max(2, limit), list[str](), ""
+    for word in plain(text).split():
+        joined = f"{line} {word}" if line else word
+        if cells(joined) <= limit:
+            line = joined
+            continue
+        lines += [line] if line else []
+        line = ""
+        for char in word:
+            if cells(line + char) > limit:
+                lines.append(line)
+                line = ""
+            line += char
+    return [*lines, line] if line else lines
+
+
 def fit(row: Iterable[Span], limit: int) -> Row:
     """Return the row made plain and cut to ``limit`` cells."""
     fitted: Row = []

@@ -17,5 +17,5 @@ LISTS = (
         scope=Scope.LIST,
         footer=lambda _: "Filter",
     ),
-    Action(id="mark", keys=("space",), label="Mark", help="mark the entry, or unmark it", scope=Scope.LIST),
+    Action(id="mark", keys=("space",), label="Mark", help="mark the entry, or unmark it", scope=Scope.MARKS),
 )

@@ -32,6 +32,10 @@ class DiffedApp(App[int], inherit_bindings=False):
         if diff is None or self._driver is None or self.is_headless or not self._running or self._batch_count:
             super()._display(screen, renderable)
             return
+        if renderable is None:
+            # Nothing to draw: what the terminal shows stays known.
+            super()._display(screen, renderable)
+            return
         if not isinstance(renderable, LayoutUpdate | ChopsUpdate):
             diff.resize(0, 0)
             super()._display(screen, renderable)

@@ -1,0 +1,49 @@
+"""What this machine can tell of a run's work and time without asking anyone."""
+
+from loratui.domain.base_kinds import TINY, KnownBase
+from loratui.domain.estimate import Known
+from loratui.domain.estimate_speeds import FIGURES, Speed, gpu_key, speed_of
+from loratui.domain.estimate_work import Work
+from loratui.domain.gpu_memory import full_name
+from loratui.domain.grid_cost import SHIPPED_GPU
+from loratui.sessions.base_kind import kind_told_here
+from loratui.sessions.checking import Checked
+from loratui.sessions.estimating import known_facts, work_for
+from loratui.sessions.model_source import model_source
+from loratui.settings import Settings
+from loratui_protocol.errors import LoratuiError
+
+_COMMON = ("RTX 3090", SHIPPED_GPU)
+"""GPUs whose time is told where none was measured: those that are rented most."""
+_MOST_GPUS = 4
+
+
+def work_told_here(checked: Checked, preferences: Settings) -> Work | None:
+    """Return what there is to do, as far as this machine can tell without asking anyone; None: files are missing."""
+    name = checked.config.pretrained_model_name_or_path
+    try:
+        model = model_source(name, preferences.remote_hub_url)
+        base = KnownBase(num_bytes=None if model else 0, kind=kind_told_here(name))
+        return work_for(checked.config, checked.plan_left, preferences, base)
+    except LoratuiError:
+        # What is missing was said by the check.
+        return None
+
+
+def known_for(checked: Checked, preferences: Settings) -> Known:
+    """Return what earlier runs have shown, for a base model of this kind."""
+    name = checked.config.pretrained_model_name_or_path
+    return known_facts(preferences, [(name, kind_told_here(name))])
+
+
+def speeds_told(work: Work, known: Known, gpu: str | None = None) -> list[tuple[str, Speed]]:
+    """Return how fast the GPU is; without one those that were trained on before, and else those rented most."""
+    load = work.loads[0]
+    if gpu is not None:
+        gpus = [full_name(gpu)]
+    else:
+        measured = list(dict.fromkeys(each.gpu for each in known.speeds if each.kind is load.kind))
+        of_table = [] if load.kind is TINY else [figure.gpu for figure in FIGURES if figure.gpu in _COMMON]
+        seen = {gpu_key(each) for each in measured}
+        gpus = [*measured, *(each for each in of_table if gpu_key(each) not in seen)][:_MOST_GPUS]
+    return [(each, speed_of(each, load.kind, load.units_per_step, known.speeds)) for each in gpus]

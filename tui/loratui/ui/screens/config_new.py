@@ -1,0 +1,136 @@
+"""The questions of ``loratui new``, one after the other in the place of the footer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loratui.domain.presets import BASES
+from loratui.sessions.new_config import Wanted, check_name, likely_name, make, model_of, pictures_of, proposed_trigger
+from loratui.sessions.presets import SHIPPED, all_presets, write_new
+from loratui_protocol.dataset import Picture
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.harmless import clean
+
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
+
+FOLDER, PRESET, BASE, KIND, NAME, TRIGGER, TARGET = range(7)
+
+
+class NewConfig:
+    """Asks what is to be trained, and writes a config; ``done`` gets its path.
+
+    What is refused ends the questions, and ``refused`` gets why, and what helps; asked the next time, they have the
+    answers that were given.
+    """
+
+    def __init__(self, shell: "Shell", done: Callable[[Path], None], refused: Callable[[str, str], None]) -> None:
+        self._shell = shell
+        self._done = done
+        self._refused = refused
+        self._answers: dict[int, str] = {}
+        self._data = Path()
+        self._pictures: tuple[Picture, ...] = ()
+        self._presets: list[str] = []
+        self._model = self._base = ""
+
+    def ask(self) -> None:
+        """Ask for the folder of pictures, and then for the rest."""
+        self._ask(FOLDER, "folder of pictures", "", self._with_folder)
+
+    def _ask(self, question: int, label: str, usual: str, then: Callable[[str], None]) -> None:
+        def answered(text: str) -> None:
+            self._answers[question] = text.strip() or usual
+            then(self._answers[question])
+
+        self._shell.ask_text(label, answered, self._answers.get(question, usual))
+
+    def _with_folder(self, text: str) -> None:
+        def look() -> None:
+            # A relative folder counts from where the interface was started, as it does in a shell.
+            self._data = Path(text or ".").expanduser().absolute()
+            self._pictures = pictures_of(self._data)
+            own = [preset.name for preset in all_presets(self._shell.desk.preferences) if preset.is_own]
+            self._presets = [*own, *SHIPPED]
+            if self._answers.keys() > {FOLDER}:
+                # Of other pictures perhaps.
+                self._answers = {key: each for key, each in self._answers.items() if key in (FOLDER, PRESET, BASE)}
+
+        def then() -> None:
+            about = f"{len(self._pictures)} pictures; preset: {clean(', '.join(self._presets), 60)}"
+            self._ask(PRESET, about, SHIPPED[0], self._with_preset)
+
+        self._check(look, then)
+
+    def _with_preset(self, text: str) -> None:
+        if text not in self._presets:
+            self._refused(f"there is no preset {text!r}", f"there are {', '.join(self._presets)}")
+            return
+        self._ask(BASE, f"base model: {', '.join(BASES)}, an id or a path", BASES[0], self._with_base)
+
+    def _with_base(self, text: str) -> None:
+        def look() -> None:
+            self._model, base = model_of(text)
+            self._base = base or ""
+
+        def then() -> None:
+            if self._base:
+                self._with_kind(self._base)
+            else:
+                self._ask(KIND, f"its kind: {', '.join(BASES)}", "sdxl", self._with_kind)
+
+        self._check(look, then)
+
+    def _with_kind(self, text: str) -> None:
+        if text not in BASES:
+            self._refused(f"{text!r} is no kind of base model", f"there are {', '.join(BASES)}")
+            return
+        self._base = text
+        self._ask(NAME, "what the LoRA is called", likely_name(self._data), self._with_name)
+
+    def _with_name(self, text: str) -> None:
+        def then() -> None:
+            self._ask(
+                TRIGGER,
+                "the word that calls it",
+                proposed_trigger(self._data, self._pictures, text).word,
+                self._with_trigger,
+            )
+
+        self._check(lambda: check_name(text), then)
+
+    def _with_trigger(self, _: str) -> None:
+        self._ask(TARGET, "write it to", str(Path.cwd() / f"{self._answers[NAME]}.toml"), self._with_target)
+
+    def _with_target(self, text: str) -> None:
+        target = Path(text).expanduser().absolute()
+        wanted = Wanted(
+            preset=self._answers[PRESET],
+            base=self._base,
+            model=self._model,
+            data=self._data,
+            trigger=clean(self._answers[TRIGGER]),
+            name=self._answers[NAME],
+        )
+
+        def write() -> None:
+            write_new(target, make(wanted, target, self._shell.desk.preferences).text)
+
+        def then() -> None:
+            self._answers = {}
+            self._done(target)
+
+        self._check(write, then)
+
+    def _check(self, look: Callable[[], None], then: Callable[[], None]) -> None:
+        """Do what reads files in a thread, and go on."""
+
+        def work() -> None:
+            try:
+                look()
+            except LoratuiError as error:
+                self._shell.app.call_from_thread(self._refused, error.what, error.fix)
+            else:
+                self._shell.app.call_from_thread(then)
+
+        self._shell.work(work, "the new config")
