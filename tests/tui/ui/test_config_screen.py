@@ -356,6 +356,11 @@ def test_the_editor_has_the_terminal_and_then_the_whole_screen_is_back(tmp_path:
         del terminal.received[: terminal.received.rindex(b"\x1b[?1049h")]
         terminal.read_until_text("▌3Config▐")
         terminal.read_until_text("config  my.toml")
+        terminal.received.clear()
+        # Until a key is heard again.
+        while b"3Config" not in terminal.received:
+            terminal.press("\x0c")
+            terminal.read(0.2)
         terminal.press("/seed\r")
         terminal.read_until_text("seed                        = 5")
         for text in ("IDLE", "▌3Config▐", "plan", "^p Cmds ? Help"):
