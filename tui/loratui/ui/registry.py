@@ -45,6 +45,7 @@ class Scope(Enum):
     RUN = "Run"
     CHART = "Chart"
     LOG = "Log of the run"
+    COMPARE = "Compare with which run?"
     QUEUE = "Queue"
     FILES = "Files"
     SAMPLES = "Samples"
@@ -68,6 +69,7 @@ _PAGES_WITH_A_LIST = (
     Scope.QUEUE,
     Scope.FILES,
     Scope.LOG_PAGE,
+    Scope.COMPARE,
 )
 _TOGETHER = (
     *((Scope.PAGES, Scope.LIST, page) for page in _PAGES_WITH_A_LIST),

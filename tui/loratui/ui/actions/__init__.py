@@ -1,5 +1,6 @@
 """Everything that the user can do: each screen's actions in a module of its own, checked together when this loads."""
 
+from loratui.ui.actions.chart import CHART
 from loratui.ui.actions.everywhere import EVERYWHERE
 from loratui.ui.actions.home import HOME
 from loratui.ui.actions.lists import LISTS
@@ -7,4 +8,4 @@ from loratui.ui.actions.run import RUN
 from loratui.ui.actions.samples import SAMPLES
 from loratui.ui.registry import Registry
 
-ACTIONS = Registry((*HOME, *RUN, *SAMPLES, *LISTS, *EVERYWHERE))
+ACTIONS = Registry((*HOME, *RUN, *CHART, *SAMPLES, *LISTS, *EVERYWHERE))
