@@ -7,7 +7,7 @@ CHART = (
         id="crosshair",
         keys=("v",),
         label="Crosshair",
-        help="all that is known of one step, and which step by ← and →; again takes it away",
+        help="one step in numbers, moved by ← and →; c is a checkpoint, s a sample, r a restart",
         scope=Scope.CHART,
     ),
     Action(id="table", keys=("t",), label="Table", help="the curve as numbers; again the chart", scope=Scope.CHART),

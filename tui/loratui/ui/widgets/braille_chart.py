@@ -197,6 +197,8 @@ class BrailleChart(Rows):
 
     def _title(self, frame: Frame, mean: Series | None) -> list[Span]:
         title: list[Span] = [(self.curve.name, Role.TITLE)]
+        if self.chart_view.skipped is not None and not self.is_small:
+            return [*title, ("  newest first", Role.DIM)]
         newest = None if mean is None else _newest_number(mean)
         if newest is not None:
             num_steps = round(1 / (1 - self.chart_view.smoothing))
@@ -215,7 +217,7 @@ class BrailleChart(Rows):
 
     def _mode(self) -> str:
         if self.chart_view.skipped is not None:
-            return "newest first · ← older · t chart"
+            return "← older · → newer · t chart"
         raw = "" if self.chart_view.smoothing else "raw · "
         return f"{'log' if self.chart_view.log else 'lin'} · {raw}L m + -"
 

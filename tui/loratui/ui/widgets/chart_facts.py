@@ -23,9 +23,9 @@ class Compared:
 
 
 def about_step(frame: Frame, curve: Curve, mean: Series | None, step: int) -> Row:
-    """Return what is known of a step, the most important first."""
+    """Return what is known of a step, the most important first; at its end the nearest marks of the axis."""
     view = frame.view
-    row: Row = [(f" step {step}", Role.KEY)]
+    row: Row = [(f" @{step}", Role.KEY)]
     shown = [curve] if curve is LOSS else [curve, LOSS]
     for each in dict.fromkeys((*shown, LR)):
         row += _fact(each.name, each.number(_value(each.series(view), step)))
@@ -34,7 +34,7 @@ def about_step(frame: Frame, curve: Curve, mean: Series | None, step: int) -> Ro
     epoch = _value(view.epoch_series, step)
     row += _fact("epoch", formatting.UNKNOWN if epoch is None else f"{epoch:.0f}")
     row.append((f"  {time_of_step(frame, step)}", Role.TEXT))
-    for name, steps in (("c ckpt", _checkpoints(view)), ("s sample", _samples(view))):
+    for name, steps in (("c", _checkpoints(view)), ("s", _samples(view))):
         if steps:
             row += _fact(name, str(min(steps, key=lambda other: abs(other - step))))
     return row

@@ -16,7 +16,8 @@ _MOST_DECIMALS = 3
 def labels(limits: Limits, rows: int) -> dict[int, str]:
     """Return the labels of the y axis by chart row."""
     ticks = limits.ticks(min(_MOST_TICKS, max(2, rows // 2)))
-    step = min((after - before for before, after in pairwise(ticks)), default=1.0)
+    alone = abs(ticks[0]) if ticks else 0.0
+    step = min((after - before for before, after in pairwise(ticks)), default=alone or 1.0)
     decimals = max(0, math.ceil(-math.log10(step) - 1e-9))
 
     def text(tick: float) -> str:
