@@ -50,6 +50,7 @@ class Scope(Enum):
     FILES = "Files"
     SAMPLES = "Samples"
     LOG_PAGE = "Log"
+    RESUME_STRIP = "Go on with this run?"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
     HELP = "Help"

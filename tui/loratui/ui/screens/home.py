@@ -1,69 +1,29 @@
 """The home screen: all runs, where one went on last, what this month has cost, and anything that bills."""
 
+import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from textual.app import ComposeResult
 
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine, RunLine
+from loratui.ui.actions import ACTIONS
+from loratui.ui.errands import Errand, begun_run
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
-from loratui.ui.text import Role, Row, Span, cut, spread
-from loratui.ui.widgets.list_pane import ListPane
+from loratui.ui.resumption import LOCAL, MARKETS, RESUMABLE, Resumption
+from loratui.ui.text import Role, Row, Span, spread
 from loratui.ui.widgets.pane import Pane
-from loratui.ui.widgets.status import STATE_WORDS
+from loratui.ui.widgets.run_list import RunList
+from loratui_protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_NAME = 26
-_HOW_TO_BEGIN = (
-    ("loratui demo", "trains a LoRA on this machine, with the built-in tiny model"),
-    ("loratui check FOLDER", "says what is wrong with a folder of pictures"),
-    ("loratui new FOLDER", "asks a few things and writes a config"),
-    ("loratui train CONFIG --on local", "trains it; --on cheapest rents a machine"),
-)
-
-
-class RunList(ListPane[RunLine]):
-    """All runs that are known here, newest first."""
-
-    def name_of(self, entry: RunLine) -> str:
-        """Return its id."""
-        return entry.id
-
-    def matches(self, entry: RunLine, query: str) -> bool:
-        """Look in name, place, state and id."""
-        words = f"{entry.name} {entry.target} {entry.state} {entry.id}".lower()
-        return all(word in words for word in query.lower().split())
-
-    def heading(self, _: Frame) -> list[Span]:
-        """Return the name of the list."""
-        return [("runs", Role.TITLE)]
-
-    def nothing(self, frame: Frame) -> list[Row]:
-        """Return how to begin; until the records were read, nothing is claimed."""
-        if not frame.overview.is_read:
-            return [[(" reading…", Role.DIM)]]
-        rows: list[Row] = [[(" There is no run yet.", Role.STRONG)], []]
-        return rows + [[(f"   {command:<34}", Role.KEY), (about, Role.TEXT)] for command, about in _HOW_TO_BEGIN]
-
-    def entry_row(self, entry: RunLine, width: int) -> Row:
-        """Return name, state, progress, cost and place."""
-        words, role = STATE_WORDS[entry.state]
-        if entry.is_machine_gone:
-            words, role = f"was {words}", Role.DIM
-        steps = f"{entry.step}/{entry.total}" if entry.total else ""
-        created = formatting.day_and_time(entry.created_ts)
-        left: Row = [
-            (f"{cut(entry.name, _NAME):<{_NAME}} ", Role.STRONG),
-            (f"{words:<15}", role),
-            (f"{steps:>12}  ", Role.TEXT),
-        ]
-        right: Row = [(f"{formatting.money(entry.spent_microusd)}  ", Role.TEXT), (f"{created} ", Role.DIM)]
-        return spread([*left, (entry.target, Role.DIM)], right, width)
+BEGINNING_S = 30.0
 
 
 class RentalsPane(Pane):
@@ -104,8 +64,16 @@ def _rental_row(rental: RentalLine, width: int) -> Row:
     )
 
 
+@runtime_checkable
+class OpensFolders(Protocol):
+    """A page that shows a folder of pictures."""
+
+    def open_folder(self, path: Path) -> None:
+        """Show it."""
+
+
 class HomePage(Page):
-    """Shows the overview, and opens runs."""
+    """Shows the overview, opens runs, and leads to a first one."""
 
     place = "home"
     own_scopes = (Scope.HOME,)
@@ -113,6 +81,13 @@ class HomePage(Page):
     def __init__(self, shell: "Shell") -> None:
         super().__init__(shell)
         self.main_list = self._runs = RunList(id="runs")
+        self._has_begun = False
+        """Whether the cursor was put where one would go on."""
+        self._beginning: Errand | None = None
+        """A command whose run is opened as soon as it has one."""
+        self._is_seeking = False
+        self._going_on: Resumption | None = None
+        """What the open question is about."""
 
     def compose(self) -> ComposeResult:
         """Put the list over the rentals."""
@@ -120,16 +95,152 @@ class HomePage(Page):
         yield RentalsPane(id="rentals")
 
     def show(self, frame: Frame) -> None:
-        """Fill the list, and show it."""
+        """Fill the list, and show it; the cursor begins on the newest run that is not over."""
         if frame.overview.runs is not self._runs.entries:
             self._runs.fill(frame.overview.runs)
+        if frame.overview.runs and not self._has_begun:
+            self._has_begun = True
+            self._runs.choose(next((line.id for line in frame.overview.runs if not line.is_over), None))
+        self._seek_run()
         super().show(frame)
 
     def refusals(self) -> Mapping[str, str]:
-        """Return that nothing can be opened while nothing is chosen."""
-        return {} if self._runs.chosen is not None else {"open_run": "there is no run"}
+        """Return what can't be done with the chosen run, and what a screen that only shows does not do."""
+        no: dict[str, str] = {}
+        line = self._runs.chosen
+        if line is None:
+            no |= dict.fromkeys(("open_run", "resume_run"), "there is no run")
+        elif not line.is_machine_gone and line.state not in RESUMABLE:
+            no["resume_run"] = f"the run is {line.state.value}"
+        if self._beginning is not None:
+            no["demo"] = "it is on its way"
+        if self.shell.options.readonly:
+            no |= dict.fromkeys(("resume_run", "resume_now", "demo"), "this screen is read-only")
+        return no
+
+    # --- runs --------------------------------------------------------------------------------------------------------
 
     def do_open_run(self) -> None:
-        """Follow the chosen run."""
-        if self._runs.chosen is not None:
-            self.shell.open_run(self._runs.chosen.id)
+        """Follow the chosen run, which fetches what is not here; what the settings leave there is fetched as well."""
+        line = self._runs.chosen
+        if line is None:
+            return
+        if line.is_lacking and self.shell.desk.preferences.downloads.which == "none":
+            self.shell.send_out(f"download {line.name}", "download", line.id)
+            self.shell.say(f"fetching what {line.name} has made")
+        else:
+            self.shell.open_run(line.id)
+
+    def do_resume_run(self) -> None:
+        """Have the chosen run go on: where it is, or where the user says if its machine is gone."""
+        line = self._runs.chosen
+        if line is None:
+            return
+        if line.is_there and not line.is_machine_gone:
+            self._go_on(Resumption(line))
+        else:
+            self.shell.ask_text(
+                f"{line.name} goes on on (local, ssh://user@host, vast, runpod, cheapest):",
+                lambda target: self._go_on_elsewhere(line, target.strip()),
+                LOCAL,
+            )
+
+    def _go_on_elsewhere(self, line: RunLine, target: str) -> None:
+        if target in MARKETS:
+            self.shell.ask_text(
+                f"rented on {target}, for at most so many dollars:",
+                lambda budget: self._go_on_for(line, target, budget),
+            )
+        elif target:
+            self._go_on(Resumption(line, target))
+
+    def _go_on_for(self, line: RunLine, target: str, budget: str) -> None:
+        try:
+            budget_microusd = formatting.parse_microusd(budget)
+        except UsageError as error:
+            self.shell.say(f"! {error.what}; nothing was started")
+        else:
+            self._go_on(Resumption(line, target, budget_microusd))
+
+    def _go_on(self, resumption: Resumption) -> None:
+        """Ask first where it costs something."""
+        self._going_on = resumption
+        if resumption.is_paid:
+            self.shell.ask(Scope.RESUME_STRIP, resumption.question)
+        else:
+            self.do_resume_now()
+
+    def do_resume_now(self) -> None:
+        """Send the command out."""
+        self.shell.stop_asking()
+        resumption, self._going_on = self._going_on, None
+        if resumption is None:
+            return
+        errand = self.shell.send_out(f"resume {resumption.line.name}", *resumption.argv)
+        if errand is not None:
+            self.shell.say(f"{resumption.line.name} is asked to go on; its row here says when it does")
+
+    def do_resume_cancel(self) -> None:
+        """Leave it as it is."""
+        self._going_on = None
+        self.shell.stop_asking()
+
+    # --- the first run -----------------------------------------------------------------------------------------------
+
+    def do_open_pictures(self) -> None:
+        """Ask for a folder of pictures, and show it on the screen for them."""
+        self.shell.ask_text("folder of pictures:", self._open_pictures, f"{Path.cwd()}/")
+
+    def _open_pictures(self, typed: str) -> None:
+        path, page = Path(typed.strip()).expanduser(), self.shell.pages.get("data")
+        if isinstance(page, OpensFolders):
+            self.shell.go("data")
+            page.open_folder(path)
+        else:
+            self.shell.say(f"loratui check {shlex.quote(str(path))} says what is wrong with it")
+
+    def do_new_config(self) -> None:
+        """Go to the screen of configs, and ask there what is to be trained."""
+        if "config" in self.shell.pages:
+            self.shell.go("config")
+            there = ACTIONS.find("n", self.shell.page.scopes)
+            if there is not None:
+                self.shell.keyboard.perform(there)
+        else:
+            self.shell.say("loratui new FOLDER asks a few things and writes a config")
+
+    def do_demo(self) -> None:
+        """Train the built-in tiny model; its run is opened once it has one."""
+        errand = self.shell.send_out("demo", "demo", "--plain")
+        if errand is not None:
+            self.await_run(errand)
+            self.shell.say("the demo makes its pictures; its run is opened as soon as it is there", BEGINNING_S)
+
+    def await_run(self, errand: Errand) -> None:
+        """Open the run that a command starts, unless the user has gone to another screen meanwhile."""
+        self._beginning = errand
+
+    def _seek_run(self) -> None:
+        """Look, in a thread, whether the command has named its run."""
+        errand = self._beginning
+        if errand is None or self._is_seeking:
+            return
+        self._is_seeking = True
+
+        def seek() -> None:
+            self.app.call_from_thread(self._sought, errand, begun_run(errand.lines()))
+
+        self.shell.work(seek, errand.name)
+
+    def _sought(self, errand: Errand, run_id: str) -> None:
+        self._is_seeking = False
+        if run_id and errand is self._beginning:
+            self._beginning = None
+            self.shell.desk.look()
+            if self.shell.page is self:
+                self.shell.open_run(run_id)
+
+    def errand_ended(self, errand: Errand) -> None:
+        """Wait no more for the run of a command that has ended."""
+        if errand is self._beginning and errand.status:
+            self._beginning = None
