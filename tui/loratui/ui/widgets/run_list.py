@@ -1,5 +1,7 @@
 """The list of all runs: how far each is, what goes on now, and what of it is not here yet."""
 
+from datetime import timedelta
+
 from loratui.domain import formatting
 from loratui.domain.overview import RunLine
 from loratui.ui.frame import Frame
@@ -8,21 +10,22 @@ from loratui.ui.widgets.list_pane import ListPane
 from loratui.ui.widgets.status import STATE_WORDS
 
 _STATE = 15
-_STEPS = 13
+_STEPS = 15
 _SHARE = 5
 _BAR = 12
-_NOW = 19
+_NOW = 15
 _SHORT_NOW = 13
 _COST = 9
 _DAY = 18
+_DAY_S = 86_400
 _LEAST_NAME, _MOST_NAME = 12, 32
 _WITH_STEPS, _WITH_BAR, _WITH_DAY, _WITH_TARGET = 70, 90, 108, 124
 """Cells of a row from which on it has room for so much."""
 _FIRST_STEPS = (
-    ("o", "open a folder of pictures: what is wrong with it, and what can be mended"),
-    ("n", "make a config for it: what it will take, and cost, is shown beside it"),
-    ("4", "choose where: this machine, one of yours, or a rented one"),
-    ("5", "watch it train; what it makes comes here by itself"),
+    ("1  o", "open a folder of pictures: what is wrong with it"),
+    ("2  n", "make a config: what it needs and costs is shown"),
+    ("3  t", "train it from there, on this machine or another"),
+    ("or d", "try it all first, free: a small LoRA, made here"),
 )
 
 
@@ -51,11 +54,9 @@ class RunList(ListPane[RunLine]):
         """Return how to begin; until the records were read, nothing is claimed."""
         if not frame.overview.is_read:
             return [[(" reading…", Role.DIM)]]
-        rows: list[Row] = [[(" There is no run yet. From a folder of pictures to a LoRA:", Role.STRONG)], []]
-        for number, (key, about) in enumerate(_FIRST_STEPS, 1):
-            rows.append([(f"   {number}  ", Role.DIM), (f"{key}  ", Role.KEY), (about, Role.TEXT)])
-        rows += [[], [(" Or first a try, free and without pictures of yours:", Role.STRONG), ("", Role.TEXT)]]
-        rows.append([("      d  ", Role.KEY), ("trains a small LoRA on this machine, in some minutes", Role.TEXT)])
+        rows: list[Row] = [[(" There is no run yet. From a folder of pictures to a LoRA:", Role.STRONG)]]
+        for key, about in _FIRST_STEPS:
+            rows.append([(f"   {key}  ", Role.KEY), (about, Role.TEXT)])
         return rows
 
     def entry_row(self, entry: RunLine, width: int) -> Row:
@@ -65,7 +66,7 @@ class RunList(ListPane[RunLine]):
             words, role = f"was {words}", Role.DIM
         middle: Row = [(f"{cut(words, _STATE - 1):<{_STATE}}", role), *_progress(entry, width)]
         room = _NOW if width >= _WITH_STEPS else _SHORT_NOW
-        now, now_role = _now(entry)
+        now, now_role = self._now(entry, is_short=room is _SHORT_NOW)
         middle.append((_filled(now, room), now_role))
         middle.append(
             (f"{formatting.money(entry.spent_microusd, exact=entry.is_over or entry.is_live):>8} ", Role.TEXT)
@@ -76,6 +77,23 @@ class RunList(ListPane[RunLine]):
         name = max(_LEAST_NAME, min(_MOST_NAME, width - used - (len("ssh://box") if width >= _WITH_TARGET else 0)))
         row: Row = [(_filled(entry.name, name), Role.STRONG), *middle]
         return spread([*row, (entry.target, Role.DIM)] if width >= _WITH_TARGET else row, [], width)
+
+    def _now(self, entry: RunLine, *, is_short: bool) -> Span:
+        """Return the end that is expected, or the loss; of what is not heard now, from when it is; else what lacks."""
+        if entry.is_lacking:
+            return "↓ not here", Role.WARN
+        if entry.is_over or self.frame is None:
+            return "", Role.TEXT
+        wall = self.frame.wall
+        if not entry.is_live:
+            if entry.heard_ts is None:
+                return "never heard", Role.DIM
+            day, _, time = formatting.day_and_time(entry.heard_ts, wall.tzinfo).partition(" ")
+            return f"as of {time if day == f'{wall:%Y-%m-%d}' else day[5:]}", Role.WARN
+        if entry.eta_s:
+            ends = f"ends {wall + timedelta(seconds=entry.eta_s):%H:%M}" if is_short and entry.eta_s < _DAY_S else ""
+            return ends or f"eta {formatting.duration(entry.eta_s)}", Role.TEXT
+        return ("", Role.TEXT) if entry.loss is None else (f"loss {formatting.loss(entry.loss)}", Role.TEXT)
 
 
 def _filled(text: str, limit: int) -> str:
@@ -94,21 +112,3 @@ def _progress(entry: RunLine, width: int) -> Row:
     if width >= _WITH_STEPS:
         row.append((f"{cut(steps, _STEPS - 1):>{_STEPS - 1}} ", Role.TEXT))
     return [*row, (f"{share:>{_SHARE}} ", Role.TEXT)]
-
-
-def _now(entry: RunLine) -> Span:
-    """Return the end that is expected, or the loss; of what is not heard now, from when it is; else what lacks."""
-    if entry.is_lacking:
-        return "↓ not here", Role.WARN
-    if entry.is_over:
-        return "", Role.TEXT
-    if not entry.is_live:
-        return ("never heard", Role.DIM) if entry.heard_ts is None else (f"as of {_moment(entry)}", Role.WARN)
-    if entry.eta_s:
-        return f"eta {formatting.duration(entry.eta_s)}", Role.TEXT
-    return ("", Role.TEXT) if entry.loss is None else (f"loss {formatting.loss(entry.loss)}", Role.TEXT)
-
-
-def _moment(entry: RunLine) -> str:
-    """Return when a run was last heard: the time alone where that was on the day that it was made or later."""
-    return formatting.day_and_time(entry.heard_ts or 0.0)[5:]
