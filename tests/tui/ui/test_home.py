@@ -183,12 +183,14 @@ def test_only_a_line_of_its_own_names_a_run() -> None:
     assert begun_run([]) == ""
 
 
-async def test_a_typed_folder_is_checked_by_its_command_where_no_screen_shows_it(tmp_path: Path) -> None:
+async def test_a_typed_folder_is_shown_or_its_command_named_where_no_screen_shows_it(tmp_path: Path) -> None:
     async with on_home(tmp_path, overview()) as shown:
         home(shown)._open_pictures(str(tmp_path))
         await shown.pilot.pause()
 
-        assert "loratui check" in shown.text() or shown.screen.page.place == "data"
+        is_shown = shown.screen.page.place == "data"
+        assert is_shown == ("data" in shown.screen.pages)
+        assert is_shown or f"loratui check {tmp_path}"[:60] in shown.text()
 
 
 def home(shown: Shown) -> HomePage:

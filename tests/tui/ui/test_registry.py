@@ -78,7 +78,9 @@ def test_keys_are_shown_as_people_read_them() -> None:
 def test_every_action_can_be_done() -> None:
     always = (RunPage, Shell, LoratuiApp)
     for entry in ACTIONS:
-        pages = [page for page in PAGES if entry.scope in page.own_scopes or entry.scope is Scope.LIST]
+        asking = {other.scope for other in ACTIONS if other.opens is entry.scope}
+        scopes = {entry.scope, *asking}
+        pages = [page for page in PAGES if scopes & {*page.own_scopes} or entry.scope is Scope.LIST]
         does = f"do_{entry.id}"
         assert entry.id.startswith("go_") or any(hasattr(owner, does) for owner in (*pages, *always)), entry.id
 

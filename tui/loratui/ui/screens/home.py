@@ -65,10 +65,10 @@ def _rental_row(rental: RentalLine, width: int) -> Row:
 
 
 @runtime_checkable
-class OpensFolders(Protocol):
+class OpensPictures(Protocol):
     """A page that shows a folder of pictures."""
 
-    def open_folder(self, path: Path) -> None:
+    def open_path(self, path: Path) -> None:
         """Show it."""
 
 
@@ -192,10 +192,10 @@ class HomePage(Page):
         self.shell.ask_text("folder of pictures:", self._open_pictures, f"{Path.cwd()}/")
 
     def _open_pictures(self, typed: str) -> None:
-        path, page = Path(typed.strip()).expanduser(), self.shell.pages.get("data")
-        if isinstance(page, OpensFolders):
+        path, page = Path(typed.strip()).expanduser().absolute(), self.shell.pages.get("data")
+        if isinstance(page, OpensPictures):
             self.shell.go("data")
-            page.open_folder(path)
+            page.open_path(path)
         else:
             self.shell.say(f"loratui check {shlex.quote(str(path))} says what is wrong with it")
 
