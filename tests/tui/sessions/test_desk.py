@@ -115,3 +115,12 @@ def test_only_the_newest_that_were_heard_are_followed_unasked(here: Settings, ho
 
     assert listening.followed == [f"01HZ{number:022}" for number in (7, 5, 4, 3)]
     assert len(listening.followed) == _MOST_FOLLOWED
+
+
+def test_the_records_are_told_though_the_host_has_ended(here: Settings, host: SessionHost) -> None:
+    keep(here, 1, is_heard=True)
+    host.close()
+    with HostDesk(host, here) as desk:
+        wait_until(lambda: desk.overview().runs, "the records")
+        before = desk.overview()
+        wait_until(lambda: desk.look() or desk.overview() is not before, "them to be read again")

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,12 @@ async def test_a_run_whose_machine_costs_nothing_goes_on_at_once(tmp_path: Path)
         assert errand.argv == ("resume", STOPPED.id, "--yes", "--detach")
 
 
+async def test_records_that_can_not_be_read_are_not_told_as_no_runs(tmp_path: Path) -> None:
+    async with on_home(tmp_path, Overview(is_read=True, trouble="the disk fails")) as shown:
+        assert "! the runs can't be read: the disk fails" in shown.text()
+        assert "no run yet" not in shown.text()
+
+
 @pytest.mark.parametrize(
     ("typed", "argv"),
     [
@@ -158,24 +165,48 @@ async def test_an_empty_home_leads_to_a_first_run_at_the_smallest_size(tmp_path:
 
 async def test_the_run_of_a_demo_is_opened_as_soon_as_it_has_one(tmp_path: Path) -> None:
     async with on_home(tmp_path, overview()) as shown:
-        errand = spoken(tmp_path, "making pictures\n")
-        home(shown).await_run(errand)
-        await shown.tick()
-        assert shown.screen.desk.opened == []
-        errand.words.write_text(f"making pictures\nrun {RUN_ID}: demo, 400 steps on this machine\n")
+        with spoken(tmp_path, "making pictures\n") as errand:
+            await opens_its_run(shown, errand)
 
-        assert await comes(lambda: "▌5Run▐" in shown.text(), shown)
-        assert shown.screen.desk.opened == [RUN_ID]
+
+async def opens_its_run(shown: Shown, errand: Errand) -> None:
+    home(shown).await_run(errand)
+    await shown.tick()
+    assert shown.screen.desk.opened == []
+    errand.words.write_text(f"making pictures\nrun {RUN_ID}: demo, 400 steps on this machine\n")
+
+    assert await comes(lambda: "▌5Run▐" in shown.text(), shown)
+    assert shown.screen.desk.opened == [RUN_ID]
 
 
 async def test_who_has_gone_to_another_screen_is_not_called_back_by_the_demo(tmp_path: Path) -> None:
     async with on_home(tmp_path, overview()) as shown:
-        home(shown).await_run(spoken(tmp_path, f"run {RUN_ID}: demo, 400 steps on this machine\n"))
+        with spoken(tmp_path, f"run {RUN_ID}: demo, 400 steps on this machine\n") as errand:
+            home(shown).await_run(errand)
         shown.screen.go("samples")
+        await shown.tick()
+        shown.screen.go("home")
         for _ in range(3):
             await shown.tick()
 
         assert shown.screen.desk.opened == []
+
+
+async def test_one_demo_at_a_time(tmp_path: Path) -> None:
+    async with on_home(tmp_path, overview()) as shown:
+        with spoken(tmp_path, "") as errand:
+            shown.screen.errands.all.append(errand)
+            await shown.press("d")
+
+            assert "Demo: not now, one is under way" in shown.text()
+
+
+async def test_a_demo_that_ends_without_a_run_is_waited_for_no_more(tmp_path: Path) -> None:
+    async with on_home(tmp_path, overview()) as shown:
+        with spoken(tmp_path, "the demo's pictures could not be made\n") as errand:
+            home(shown).await_run(errand)
+
+        assert await comes(lambda: home(shown)._beginning is None, shown)
 
 
 def test_only_a_line_of_its_own_names_a_run() -> None:
@@ -199,13 +230,14 @@ def home(shown: Shown) -> HomePage:
     return page
 
 
-def spoken(folder: Path, words: str) -> Errand:
-    """Return a command that has said something and has ended."""
+@contextmanager
+def spoken(folder: Path, words: str) -> Iterator[Errand]:
+    """Yield a command that has said something, and goes on."""
     path = folder / "words"
     path.write_text(words)
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait(60)
-    return Errand(name="demo", argv=("demo",), words=path, process=process, started_s=0.0)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield Errand(name="demo", argv=("demo",), words=path, process=process, started_s=0.0)
+    process.communicate(b"\n")
 
 
 async def comes(check: Callable[[], bool], shown: Shown) -> bool:

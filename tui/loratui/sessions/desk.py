@@ -83,7 +83,8 @@ class HostDesk:
             self._tried.add(line.id)
             try:
                 self._host.follow(line.id)
-            except LoratuiError as error:
+            except (LoratuiError, RuntimeError, TimeoutError) as error:
+                # A host that has ended, too, is told by the pages that need it: the records are here all the same.
                 log.info("run=%s is not followed: %s", line.id, error)
             else:
                 self._followed.add(line.id)
@@ -98,7 +99,10 @@ class HostDesk:
     def _heard_line(self, line: RunLine) -> RunLine:
         if line.is_over or line.id not in self._followed:
             return line
-        view = self._host.view(line.id)
+        try:
+            view = self._host.view(line.id)
+        except RuntimeError:
+            return line
         if view.link is not LinkState.UP:
             return line
         return replace(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
 BEGINNING_S = 30.0
+_DEMO = "demo"
 
 
 class RentalsPane(Pane):
@@ -104,6 +105,10 @@ class HomePage(Page):
         self._seek_run()
         super().show(frame)
 
+    def left(self) -> None:
+        """Call nobody back to a run that begins."""
+        self._beginning = None
+
     def refusals(self) -> Mapping[str, str]:
         """Return what can't be done with the chosen run, and what a screen that only shows does not do."""
         no: dict[str, str] = {}
@@ -112,8 +117,8 @@ class HomePage(Page):
             no |= dict.fromkeys(("open_run", "resume_run"), "there is no run")
         elif not line.is_machine_gone and line.state not in RESUMABLE:
             no["resume_run"] = f"the run is {line.state.value}"
-        if self._beginning is not None:
-            no["demo"] = "it is on its way"
+        if any(errand.name == _DEMO for errand in self.shell.errands.under_way):
+            no["demo"] = "one is under way"
         if self.shell.options.readonly:
             no |= dict.fromkeys(("resume_run", "resume_now", "demo"), "this screen is read-only")
         return no
@@ -140,7 +145,7 @@ class HomePage(Page):
             self._go_on(Resumption(line))
         else:
             self.shell.ask_text(
-                f"{line.name} goes on on (local, ssh://user@host, vast, runpod, cheapest):",
+                "its machine is gone; go on on (local, ssh://…, cheapest):",
                 lambda target: self._go_on_elsewhere(line, target.strip()),
                 LOCAL,
             )
@@ -211,7 +216,7 @@ class HomePage(Page):
 
     def do_demo(self) -> None:
         """Train the built-in tiny model; its run is opened once it has one."""
-        errand = self.shell.send_out("demo", "demo", "--plain")
+        errand = self.shell.send_out(_DEMO, "demo", "--plain")
         if errand is not None:
             self.await_run(errand)
             self.shell.say("the demo makes its pictures; its run is opened as soon as it is there", BEGINNING_S)
@@ -234,13 +239,10 @@ class HomePage(Page):
 
     def _sought(self, errand: Errand, run_id: str) -> None:
         self._is_seeking = False
-        if run_id and errand is self._beginning:
+        if errand is not self._beginning:
+            return
+        if run_id or errand.status is not None:
             self._beginning = None
+        if run_id:
             self.shell.desk.look()
-            if self.shell.page is self:
-                self.shell.open_run(run_id)
-
-    def errand_ended(self, errand: Errand) -> None:
-        """Wait no more for the run of a command that has ended."""
-        if errand is self._beginning and errand.status:
-            self._beginning = None
+            self.shell.open_run(run_id)

@@ -54,6 +54,8 @@ class RunList(ListPane[RunLine]):
         """Return how to begin; until the records were read, nothing is claimed."""
         if not frame.overview.is_read:
             return [[(" reading…", Role.DIM)]]
+        if frame.overview.trouble:
+            return [[(f" ! the runs can't be read: {frame.overview.trouble}", Role.ALARM)]]
         rows: list[Row] = [[(" There is no run yet. From a folder of pictures to a LoRA:", Role.STRONG)]]
         for key, about in _FIRST_STEPS:
             rows.append([(f"   {key}  ", Role.KEY), (about, Role.TEXT)])
