@@ -68,6 +68,13 @@ def test_points_far_apart_are_joined() -> None:
     assert drawn(dots) == ["⣀⣀⣀⣀"]
 
 
+def test_a_dashed_line_is_known_without_its_colour() -> None:
+    dots = Dots(8, 1, is_dashed=True)
+    draw(dots, within(dots, Series([0, 15], [0.0, 0.0]), 0, 15), WHOLE)
+
+    assert drawn(dots) == ["⣀⣀..⣀⣀.."]
+
+
 def test_a_value_that_is_no_number_leaves_a_gap_that_is_reported() -> None:
     dots = Dots(4, 1)
     gaps = draw(dots, within(dots, Series([0, 1, 4, 6, 7], [0.0, 0.0, math.nan, 0.0, 0.0]), *(0, 7)), WHOLE)

@@ -52,6 +52,13 @@ async def test_the_crosshair_never_leaves_what_was_measured() -> None:
         assert not any(row.startswith(" @") for row in shown.rows())
 
 
+async def test_a_closer_look_is_taken_at_the_step_under_the_crosshair() -> None:
+    async with showing() as shown:
+        await shown.press("v", *["left"] * 8, "+", "+", "+")
+
+        assert 38 <= chart_rows(shown)[-1].index("┴") <= 48
+
+
 async def test_the_crosshair_goes_from_look_to_look_of_a_curve_with_few() -> None:
     clock = HandClock()
     source = ScriptedSource(clock)
