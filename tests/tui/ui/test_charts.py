@@ -118,8 +118,8 @@ def test_a_run_remembers_where_it_went_on_after_an_interruption(went_on_at: int,
     for seq, event in enumerate(events, 1):
         view.apply(Record(seq=seq, ts=STARTED_TS + seq, event=event))
 
-    assert (view.restarts, view.ts_series.upto(5)) == (kept, (5, STARTED_TS + 6))
-    assert view.snapshot().epoch_series.upto(5) == (1, 1.0)
+    assert (view.past.restarts, view.past.ts.upto(5)) == (kept, (5, STARTED_TS + 6))
+    assert view.snapshot().past.epoch.upto(5) == (1, 1.0)
 
 
 def made(step: int) -> Step:

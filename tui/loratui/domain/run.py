@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from loratui.domain import formatting, signals
 from loratui.domain.learning import verdict
+from loratui.domain.past import Past
 from loratui.domain.phases import Phase, title, took
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run_files import announce, withdraw
@@ -120,17 +121,7 @@ class RunView:
     """The loss."""
     lr_series: Series = field(default_factory=Series)
     grad_norm_series: Series = field(default_factory=Series)
-    it_s_series: Series = field(default_factory=Series)
-    ts_series: Series = field(default_factory=Series)
-    """When each step was made."""
-    epoch_series: Series = field(default_factory=Series)
-    """The first step of each epoch."""
-    delta_series: Series = field(default_factory=Series)
-    """How large the LoRA is beside the weights that it changes."""
-    restarts: list[int] = field(default_factory=list)
-    """The steps at which it went on after an interruption."""
-    is_resumed: bool = False
-    """Whether the next step is one of those."""
+    past: Past = field(default_factory=Past)
     min_loss: tuple[float, int] | None = None
     """The lowest loss and its step."""
 
@@ -230,7 +221,7 @@ class RunView:
             case DeltaNorms() as event:
                 self.delta_norms = event
                 if signals.WHOLE in event.relative:
-                    self.delta_series.append(event.step, event.relative[signals.WHOLE])
+                    self.past.delta.append(event.step, event.relative[signals.WHOLE])
                 self.note(record.ts, "INFO", f"step {event.step}: {signals.strength(event)}")
             case Checkpoint() as event:
                 _keep(self.checkpoints, event)
@@ -329,11 +320,7 @@ class RunView:
             series=self.series.copy(),
             lr_series=self.lr_series.copy(),
             grad_norm_series=self.grad_norm_series.copy(),
-            it_s_series=self.it_s_series.copy(),
-            ts_series=self.ts_series.copy(),
-            epoch_series=self.epoch_series.copy(),
-            delta_series=self.delta_series.copy(),
-            restarts=self.restarts.copy(),
+            past=self.past.copy(),
             phases=self.phases.copy(),
             checkpoints=self.checkpoints.copy(),
             artifacts=self.artifacts.copy(),
@@ -357,7 +344,7 @@ class RunView:
         if event.state in _NOTED and event.detail:
             self.note(ts, "WARNING", f"{event.state}: {event.detail}")
         self.ended_ts = ts if event.state.is_final else None
-        self.is_resumed |= event.state is JobState.RESUMING
+        self.past.is_resumed |= event.state is JobState.RESUMING
         if event.state.is_final:
             self.eta_s = None
 
@@ -375,20 +362,12 @@ class RunView:
 
     def _step(self, event: Step, ts: float) -> None:
         went_back = event.step <= self.step
-        if went_back or self.is_resumed:
-            self.restarts = [step for step in self.restarts if step < event.step]
-            _keep(self.restarts, event.step)
-            self.is_resumed = False
+        self.past.add(event, ts, went_back=went_back)
         self.step, self.total, self.epoch = event.step, event.total, event.epoch
         self.loss, self.lr, self.it_s, self.eta_s = event.loss, event.lr, event.it_s, max(0.0, event.eta_s)
         self.grad_norm, self.vram_gib, self.ram_gib = event.grad_norm, event.vram_gib, event.ram_gib
         self.series.append(event.step, event.loss)
         self.lr_series.append(event.step, event.lr)
-        self.it_s_series.append(event.step, event.it_s)
-        self.ts_series.append(event.step, ts)
-        known = self.epoch_series.upto(event.step - 1)
-        if known is None or known[1] != event.epoch:
-            self.epoch_series.append(event.step, event.epoch)
         if event.grad_norm is not None:
             self.grad_norm_series.append(event.step, event.grad_norm)
         if went_back:

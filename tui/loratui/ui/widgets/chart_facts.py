@@ -31,7 +31,7 @@ def about_step(frame: Frame, curve: Curve, mean: Series | None, step: int) -> Ro
         row += _fact(each.name, each.number(_value(each.series(view), step)))
         if each is curve and each.is_noisy and mean is not None:
             row += _fact("ema", each.number(_value(mean, step)))
-    epoch = _value(view.epoch_series, step)
+    epoch = _value(view.past.epoch, step)
     row += _fact("epoch", formatting.UNKNOWN if epoch is None else f"{epoch:.0f}")
     row.append((f"  {time_of_step(frame, step)}", Role.TEXT))
     for name, steps in (("c", _checkpoints(view)), ("s", _samples(view))):
@@ -42,7 +42,7 @@ def about_step(frame: Frame, curve: Curve, mean: Series | None, step: int) -> Ro
 
 def time_of_step(frame: Frame, step: int) -> str:
     """Return when a step was made, by the clock on the wall."""
-    ts = _value(frame.view.ts_series, step)
+    ts = _value(frame.view.past.ts, step)
     if ts is None:
         return formatting.UNKNOWN
     ago_s = frame.now_s - (ts + frame.view.clock_offset_s)
@@ -89,7 +89,7 @@ def difference(ours: Series, other: Compared, theirs: Series) -> list[Span]:
 
 def marks(view: RunView) -> Iterable[tuple[str, Sequence[int]]]:
     """Return what is marked on the axis: a letter, and the steps it stands for."""
-    return ("c", _checkpoints(view)), ("s", _samples(view)), ("r", view.restarts)
+    return ("c", _checkpoints(view)), ("s", _samples(view)), ("r", view.past.restarts)
 
 
 def _checkpoints(view: RunView) -> list[int]:

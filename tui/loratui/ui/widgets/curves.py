@@ -67,7 +67,7 @@ VALIDATION = Curve(
     is_noisy=False,
     facts=_validation_facts,
 )
-DELTA = Curve(name="delta", series=lambda view: view.delta_series, number=formatting.percent, is_noisy=False)
-SPEED = Curve(name="it/s", series=lambda view: view.it_s_series, number=formatting.speed)
+DELTA = Curve(name="delta", series=lambda view: view.past.delta, number=formatting.percent, is_noisy=False)
+SPEED = Curve(name="it/s", series=lambda view: view.past.it_s, number=formatting.speed)
 METRICS = (LOSS, LR, GRAD_NORM, VALIDATION, DELTA, SPEED)
 """What the large chart can show, in the order of its keys."""
