@@ -1,7 +1,7 @@
 """What the keys of the home screen must bring about."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, chdir
 from pathlib import Path
 
 from loratui import settings
@@ -10,7 +10,7 @@ from loratui.domain.run_source import RunSource
 from loratui.settings import Settings
 from loratui_protocol.messages import JobState
 from support.scripted_source import STARTED_TS, HandClock
-from support.ui_effects.effect import Effect, shows, trained
+from support.ui_effects.effect import Check, Effect, lacks, shows, trained
 from support.ui_pilot import Shown, showing
 
 NUM_RUNS = 40
@@ -65,7 +65,40 @@ async def on_home(folder: Path, overview: Overview | None = None) -> AsyncIterat
         yield shown
 
 
+STOPPED = run_line(0, name="stopped-style", state=JobState.STOPPED, step=300, price_microusd_per_h=690_000)
+
+
+@asynccontextmanager
+async def on_stopped(folder: Path) -> AsyncIterator[Shown]:
+    """Show the home screen with a run that was stopped on a machine that costs; what is sent out fails at once.
+
+    The folder is that of the process: a file stands where the demo wants to write.
+    """
+    (folder / "demo-out").write_text("in the way")
+    with chdir(folder):
+        async with on_home(folder, Overview(runs=(STOPPED,), is_read=True)) as shown:
+            yield shown
+            for errand in shown.screen.errands.all:
+                errand.process.wait(60)
+
+
+def sent_out(*argv: str) -> Check:
+    """Return a check of the last command that was sent out."""
+    return lambda shown: [errand.argv for errand in shown.screen.errands.all] == [argv]
+
+
+def new_is_asked(shown: Shown) -> bool:
+    """Return whether a config is being made, or its command named where there is no screen for it."""
+    return shown.screen.page.place == "config" or "loratui new FOLDER" in shown.text()
+
+
 HOME = {
     "other_list": Effect(lambda shown: not any(row.startswith(">") for row in shown.rows()), start=on_home),
     "open_run": Effect(shows("▌5Run▐", "● TRAINING", "─ loss"), start=on_home),
+    "resume_run": Effect(shows("RESUME stopped-style", "$0.69/h while it trains", "y Go on"), start=on_stopped),
+    "resume_now": Effect(sent_out("resume", STOPPED.id, "--yes", "--detach"), ("R",), on_stopped),
+    "resume_cancel": Effect(lacks("RESUME stopped-style"), ("R",), on_stopped),
+    "demo": Effect(sent_out("demo", "--plain"), start=on_stopped),
+    "open_pictures": Effect(shows("folder of pictures:"), start=on_home),
+    "new_config": Effect(new_is_asked, start=on_home),
 }

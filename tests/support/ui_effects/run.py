@@ -1,6 +1,15 @@
 """What the keys of the run screen must bring about."""
 
-from support.ui_effects.effect import Effect, sent, shows
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from loratui.domain.overview import Overview
+from loratui.store import Store, StoredRun
+from loratui_protocol.messages import Record, Step
+from support.ui_effects.effect import Effect, lacks, sent, shows
+from support.ui_effects.home import on_home, run_line
 from support.ui_pilot import Shown
 
 
@@ -8,6 +17,32 @@ def column_of(label: str, shown: Shown) -> int:
     """Return where on the x axis the label stands."""
     axis = next(index for index, row in enumerate(shown.rows()) if row.startswith("      └"))
     return shown.rows()[axis + 1].index(label)
+
+
+OTHER = replace(run_line(1), name="older-style")
+
+
+def keep_run(database: Path, run_id: str, losses: list[float]) -> None:
+    """Store a run with these losses."""
+    run = StoredRun(id=run_id, name=run_id, target="local", created_ts=0, config_toml="", home=Path("/home"))
+    with Store(database) as store:
+        store.add_run(run)
+        store.begin_history(run_id, "epoch", reset=False)
+        steps = [
+            Step(step=step, total=len(losses), epoch=1, loss=loss, lr=1e-4, it_s=1.0, eta_s=0.0)
+            for step, loss in enumerate(losses, 1)
+        ]
+        store.append(run_id, "epoch", [Record(seq=step.step, ts=step.step, event=step) for step in steps])
+
+
+@asynccontextmanager
+async def beside_another(folder: Path) -> AsyncIterator[Shown]:
+    """Show a run that trains, and know of another one whose losses are stored."""
+    async with on_home(folder, Overview(runs=(OTHER,), is_read=True)) as shown:
+        keep_run(shown.screen.desk.preferences.database, OTHER.id, [0.2] * 600)
+        shown.screen.take(shown.source)
+        shown.screen.go("run")
+        yield shown
 
 
 RUN = {
@@ -30,4 +65,11 @@ RUN = {
     "log_down": Effect(shows("─ follow ─"), ("pageup",)),
     "log_end": Effect(shows("─ follow ─"), ("pageup", "pageup")),
     "pictures": Effect(shows("samples  step 1200  (2 of 2)", "a red zog", "▀▀")),
+    "crosshair": Effect(shows(" @1240  loss 0.0", "  c 1000  s 1200")),
+    "table": Effect(shows("─ loss  newest first", "     1240        0.0")),
+    "metric_before": Effect(shows("─ it/s  ema", "2.31 it/s")),
+    "metric_after": Effect(shows("─ lr  last ")),
+    "compare": Effect(shows("compare the loss with that of", "> older-style"), start=beside_another),
+    "compare_choose": Effect(shows("lower than older-style @600"), ("b",), beside_another),
+    "compare_close": Effect(lacks("compare the loss"), ("b",), beside_another),
 }

@@ -29,6 +29,7 @@ _ASKED = (
     Scope.COST,
     Scope.CONFIG_WRITE_STRIP,
     Scope.CONFIG_TRAIN_STRIP,
+    Scope.RESUME_STRIP,
     Scope.HELP,
 )
 IN_PALETTE = [action.id for action in ACTIONS if action.scope not in _ASKED and action.id != "palette"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loratui.domain.series import Series
+from loratui.domain.series import Envelope, Series
 from loratui.ui.widgets.chart_maths import Dots, Limits, Window, draw, limits_for, nice_step
 
 WHOLE = Limits(low=0, high=1)
@@ -15,6 +15,10 @@ finite = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)
 
 def drawn(dots: Dots) -> list[str]:
     return ["".join(chr(0x2800 + bits) if bits else "." for bits in dots[row]) for row in range(dots.rows)]
+
+
+def within(dots: Dots, series: Series, first: int, last: int) -> Envelope:
+    return Envelope(columns=2 * dots.columns, first=first, last=last).take(series)
 
 
 @pytest.mark.parametrize(("span", "parts", "step"), [(1, 4, 0.5), (0.4, 4, 0.1), (2500, 5, 500), (9e-5, 4, 5e-5)])
@@ -52,21 +56,28 @@ def test_ticks_are_round_and_within_the_limits() -> None:
 
 def test_a_rising_line_is_drawn_without_a_hole() -> None:
     dots = Dots(4, 2)
-    draw(dots, Series(list(range(8)), [value / 7 for value in range(8)]), (0, 7), WHOLE)
+    draw(dots, within(dots, Series(list(range(8)), [value / 7 for value in range(8)]), *(0, 7)), WHOLE)
 
     assert drawn(dots) == ["..⡠⠊", "⡠⠊.."]
 
 
 def test_points_far_apart_are_joined() -> None:
     dots = Dots(4, 1)
-    draw(dots, Series([0, 7], [0.0, 0.0]), (0, 7), WHOLE)
+    draw(dots, within(dots, Series([0, 7], [0.0, 0.0]), *(0, 7)), WHOLE)
 
     assert drawn(dots) == ["⣀⣀⣀⣀"]
 
 
+def test_a_dashed_line_is_known_without_its_colour() -> None:
+    dots = Dots(8, 1, is_dashed=True)
+    draw(dots, within(dots, Series([0, 15], [0.0, 0.0]), 0, 15), WHOLE)
+
+    assert drawn(dots) == ["⣀⣀..⣀⣀.."]
+
+
 def test_a_value_that_is_no_number_leaves_a_gap_that_is_reported() -> None:
     dots = Dots(4, 1)
-    gaps = draw(dots, Series([0, 1, 4, 6, 7], [0.0, 0.0, math.nan, 0.0, 0.0]), (0, 7), WHOLE)
+    gaps = draw(dots, within(dots, Series([0, 1, 4, 6, 7], [0.0, 0.0, math.nan, 0.0, 0.0]), *(0, 7)), WHOLE)
 
     assert drawn(dots) == ["⣀..⣀"]
     assert gaps == {2}
@@ -76,14 +87,14 @@ def test_a_spike_among_thousands_of_values_stays_visible() -> None:
     values = [0.1] * 10_000
     values[5_000] = 1.0
     dots = Dots(40, 4)
-    draw(dots, Series(list(range(10_000)), values), (0, 9_999), WHOLE)
+    draw(dots, within(dots, Series(list(range(10_000)), values), *(0, 9_999)), WHOLE)
 
     assert any(dots[0])
 
 
 def test_only_the_steps_within_the_window_are_drawn() -> None:
     dots = Dots(4, 1)
-    draw(dots, Series([0, 5, 100], [1.0, 0.0, 1.0]), (4, 11), WHOLE)
+    draw(dots, within(dots, Series([0, 5, 100], [1.0, 0.0, 1.0]), *(4, 11)), WHOLE)
 
     assert drawn(dots) == ["⢀..."]
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from loratui.domain.overview import Overview
 from loratui.ui.text import cells, plain, wrap
 from loratui_protocol.messages import Evaluation, JobState, Log, Setup, State, Telemetry, Warn
 from support.scripted_source import HandClock, ScriptedSource
+from support.ui_effects.home import on_home, run_line
 from support.ui_pilot import showing
 
 HOSTILE = (
@@ -61,6 +63,26 @@ async def test_no_place_for_text_lets_it_do_anything(tmp_path: Path) -> None:
                 assert shown.text().count("[bold red]markup[/bold red]") > 5
 
 
+@pytest.mark.parametrize("size", [(60, 16), (160, 40)])
+async def test_the_names_of_runs_do_nothing_in_lists_of_them(size: tuple[int, int], tmp_path: Path) -> None:
+    lines = [
+        run_line(number, id=text, name=text, target=text, state=state)
+        for number, text in enumerate(HOSTILE)
+        for state in (JobState.STOPPED, JobState.RUNNING)
+    ]
+    async with on_home(tmp_path, Overview(runs=tuple(lines), is_read=True)) as shown:
+        await shown.resize(*size)
+        for key in ("down", "R", "escape", "G", "/", "b", "escape"):
+            check(shown.rows(), *size)
+            await shown.press(key)
+        shown.screen.take(shown.source)
+        for key in ("5", "b", "down", "enter"):
+            check(shown.rows(), *size)
+            await shown.press(key)
+        await shown.pilot.pause(0.1)
+        check(shown.rows(), *size)
+
+
 def speak(source: ScriptedSource, text: str, folder: Path) -> None:
     """Put the text into every place that the screen shows text from."""
     run = source.run
@@ -75,8 +97,8 @@ def speak(source: ScriptedSource, text: str, folder: Path) -> None:
     source.add(Setup(phase=text, done=1, total=2, unit=text, message=text))
 
 
-def check(rows: list[str]) -> None:
-    assert len(rows) == 40
+def check(rows: list[str], width: int = 120, height: int = 40) -> None:
+    assert len(rows) == height
     for row in rows:
         assert all(char.isprintable() for char in row), ascii(row)
-        assert cells(row) <= 120
+        assert cells(row) <= width

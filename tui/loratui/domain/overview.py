@@ -21,6 +21,17 @@ class RunLine:
     gpu: str = ""
     is_machine_gone: bool = False
     """Whether it was on a rented machine that was shown to be gone before the run was over."""
+    is_there: bool = True
+    """Whether its machine may still be there, for all that is known."""
+    is_live: bool = False
+    """Whether it is heard now; else the numbers are from ``heard_ts``."""
+    heard_ts: float | None = None
+    """When it was last heard; None: never."""
+    loss: float | None = None
+    eta_s: float | None = None
+    price_microusd_per_h: int = 0
+    is_lacking: bool = False
+    """Whether it is done, and its LoRA is not here though it may still be had."""
 
     @property
     def is_over(self) -> bool:

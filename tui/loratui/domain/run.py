@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from loratui.domain import formatting, signals
 from loratui.domain.learning import verdict
+from loratui.domain.past import Past
 from loratui.domain.phases import Phase, title, took
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run_files import announce, withdraw
@@ -120,6 +121,7 @@ class RunView:
     """The loss."""
     lr_series: Series = field(default_factory=Series)
     grad_norm_series: Series = field(default_factory=Series)
+    past: Past = field(default_factory=Past)
     min_loss: tuple[float, int] | None = None
     """The lowest loss and its step."""
 
@@ -194,7 +196,7 @@ class RunView:
             case State() as event:
                 self._enter(event, record.ts)
             case Step() as event:
-                self._step(event)
+                self._step(event, record.ts)
             case Setup() as event:
                 self._prepare(event, record.ts)
             case Log(level=level, line=line):
@@ -218,6 +220,8 @@ class RunView:
                 self.metrics = event
             case DeltaNorms() as event:
                 self.delta_norms = event
+                if signals.WHOLE in event.relative:
+                    self.past.delta.append(event.step, event.relative[signals.WHOLE])
                 self.note(record.ts, "INFO", f"step {event.step}: {signals.strength(event)}")
             case Checkpoint() as event:
                 _keep(self.checkpoints, event)
@@ -316,6 +320,7 @@ class RunView:
             series=self.series.copy(),
             lr_series=self.lr_series.copy(),
             grad_norm_series=self.grad_norm_series.copy(),
+            past=self.past.copy(),
             phases=self.phases.copy(),
             checkpoints=self.checkpoints.copy(),
             artifacts=self.artifacts.copy(),
@@ -339,6 +344,7 @@ class RunView:
         if event.state in _NOTED and event.detail:
             self.note(ts, "WARNING", f"{event.state}: {event.detail}")
         self.ended_ts = ts if event.state.is_final else None
+        self.past.is_resumed |= event.state is JobState.RESUMING
         if event.state.is_final:
             self.eta_s = None
 
@@ -354,8 +360,9 @@ class RunView:
             self.phases.pop(next(iter(self.phases)))
         self.setup = event
 
-    def _step(self, event: Step) -> None:
+    def _step(self, event: Step, ts: float) -> None:
         went_back = event.step <= self.step
+        self.past.add(event, ts, went_back=went_back)
         self.step, self.total, self.epoch = event.step, event.total, event.epoch
         self.loss, self.lr, self.it_s, self.eta_s = event.loss, event.lr, event.it_s, max(0.0, event.eta_s)
         self.grad_norm, self.vram_gib, self.ram_gib = event.grad_norm, event.vram_gib, event.ram_gib

@@ -1,25 +1,37 @@
 """The interface's way to all runs and rentals of this machine: read by a thread of its own, so that no key waits."""
 
+import logging
 import threading
+import time
+from dataclasses import replace
 from types import TracebackType
 
-from loratui.domain.overview import Overview
+from loratui.domain.overview import Overview, RunLine
+from loratui.domain.run import LinkState
 from loratui.domain.run_source import RunSource
 from loratui.sessions.host import SessionHost
 from loratui.sessions.overview import overview
 from loratui.sessions.source import HostRunSource
 from loratui.settings import Settings
+from loratui_protocol.errors import LoratuiError
 
+log = logging.getLogger(__name__)
 _EVERY_S = 2.0
+_MOST_FOLLOWED = 4
+"""Of the runs that are not over, so many of the newest are followed without being opened."""
 
 
 class HostDesk:
-    """Reads the records every two seconds between ``__enter__`` and ``__exit__``, and follows runs through a host."""
+    """Reads the records every two seconds between ``__enter__`` and ``__exit__``, and follows runs through a host.
+
+    Followed are those that are opened and, of those that are not over, the newest few.
+    """
 
     def __init__(self, host: SessionHost, preferences: Settings) -> None:
         self.preferences = preferences
         self._host = host
         self._followed: set[str] = set()
+        self._tried: set[str] = set()
         self._newest = Overview()
         self._woken = threading.Event()
         self._is_over = False
@@ -47,12 +59,59 @@ class HostDesk:
     def open_run(self, run_id: str) -> RunSource:
         """Follow a run that is known here; one that is followed already goes on to be."""
         if run_id not in self._followed:
-            self._followed.add(run_id)
             self._host.follow(run_id)
+            self._followed.add(run_id)
         return HostRunSource(self._host, run_id)
 
     def _read(self) -> None:
         while not self._is_over:
-            self._newest = overview(self.preferences)
+            read = overview(self.preferences)
+            self._newest = self._heard(read)
+            if self._follow(read):
+                self._newest = self._heard(read)
             self._woken.wait(_EVERY_S)
             self._woken.clear()
+
+    def _follow(self, read: Overview) -> bool:
+        """Follow the newest runs that go on; return whether there are new ones.
+
+        One that was never heard is left alone: to follow it may start it, which is for a person to say.
+        """
+        going_on = [line for line in read.runs if not line.is_over and line.heard_ts is not None]
+        fresh = [line for line in going_on[:_MOST_FOLLOWED] if line.id not in self._tried]
+        for line in fresh:
+            self._tried.add(line.id)
+            try:
+                self._host.follow(line.id)
+            except (LoratuiError, RuntimeError, TimeoutError) as error:
+                # A host that has ended, too, is told by the pages that need it: the records are here all the same.
+                log.info("run=%s is not followed: %s", line.id, error)
+            else:
+                self._followed.add(line.id)
+        return bool(fresh)
+
+    def _heard(self, read: Overview) -> Overview:
+        """Return what the records say with what is heard now."""
+        if not self._followed:
+            return read
+        return replace(read, runs=tuple(self._heard_line(line) for line in read.runs))
+
+    def _heard_line(self, line: RunLine) -> RunLine:
+        if line.is_over or line.id not in self._followed:
+            return line
+        try:
+            view = self._host.view(line.id)
+        except RuntimeError:
+            return line
+        if view.link is not LinkState.UP:
+            return line
+        return replace(
+            line,
+            state=view.state,
+            step=view.step,
+            total=view.total or line.total,
+            spent_microusd=view.spent(time.monotonic()).value_microusd,
+            loss=view.loss,
+            eta_s=view.eta_s,
+            is_live=True,
+        )

@@ -10,6 +10,7 @@ from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.steady_clock import steady_ts
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
+from loratui.store.history import Glance, glances
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import StorageError
 
@@ -20,6 +21,7 @@ def overview(preferences: Settings) -> Overview:
     try:
         with Store(preferences.database) as store:
             runs = store.runs()
+        seen = glances(preferences.database, runs)
         with Rentals(preferences.database) as ledger:
             rentals = ledger.rentals()
             spans = {rental.label: ledger.spans(rental.label) for rental in rentals}
@@ -27,7 +29,7 @@ def overview(preferences: Settings) -> Overview:
         return Overview(trouble=error.what, is_read=True)
     gone = {rental.label for rental in rentals if rental.state.is_over}
     return Overview(
-        runs=tuple(_run_line(run, gone) for run in runs),
+        runs=tuple(_run_line(run, gone, seen.get(run.id, Glance())) for run in runs),
         rentals=tuple(
             _rental_line(rental, spans[rental.label], preferences, now_ts)
             for rental in rentals
@@ -56,7 +58,8 @@ def _cost(rental: StoredRental, spans: list[Span], now_ts: float) -> int:
     return spent(spans, now_ts, Rates.of(rental.offer, rental.price_microusd_per_h)).total_microusd
 
 
-def _run_line(run: StoredRun, gone: set[str]) -> RunLine:
+def _run_line(run: StoredRun, gone: set[str], seen: Glance) -> RunLine:
+    is_gone = rental_label(run.target) in gone
     return RunLine(
         id=run.id,
         name=run.name,
@@ -68,7 +71,11 @@ def _run_line(run: StoredRun, gone: set[str]) -> RunLine:
         created_ts=run.created_ts,
         ended_ts=run.ended_ts,
         gpu=run.gpu,
-        is_machine_gone=not run.state.is_final and rental_label(run.target) in gone,
+        is_machine_gone=not run.state.is_final and is_gone,
+        is_there=not is_gone,
+        heard_ts=seen.heard_ts,
+        price_microusd_per_h=run.price_microusd_per_h,
+        is_lacking=seen.is_lacking and not is_gone,
     )
 
 

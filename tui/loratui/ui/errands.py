@@ -5,6 +5,7 @@ it. Its words go into a file: a process whose reader has gone away must not brea
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ from loratui.settings import Settings
 _MOST_BYTES = 65_536
 _NUM_KEPT = 20
 _FOLDER = "errands"
+_BEGUN = re.compile(r"run ([0-9A-Z]{26}): ")
+"""How a command says that its run has begun."""
 
 
 @dataclass(eq=False)
@@ -97,6 +100,11 @@ class Errands:
         for errand in ended:
             errand.is_told = True
         return ended
+
+
+def begun_run(lines: Sequence[str]) -> str:
+    """Return the id of the first run that a command has said to have begun; empty: none yet."""
+    return next((found[1] for line in lines if (found := _BEGUN.match(line))), "")
 
 
 def _tidy(folder: Path) -> None:

@@ -48,10 +48,12 @@ class Scope(Enum):
     RUN = "Run"
     CHART = "Chart"
     LOG = "Log of the run"
+    COMPARE = "Compare with which run?"
     QUEUE = "Queue"
     FILES = "Files"
     SAMPLES = "Samples"
     LOG_PAGE = "Log"
+    RESUME_STRIP = "Go on with this run?"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
     CHANGE_STRIP = "Change these files?"
@@ -78,6 +80,7 @@ _PAGES_WITH_A_LIST = (
     Scope.QUEUE,
     Scope.FILES,
     Scope.LOG_PAGE,
+    Scope.COMPARE,
 )
 _TOGETHER = (
     *((Scope.PAGES, Scope.LIST, Scope.MARKS, page) for page in _PAGES_WITH_A_LIST),

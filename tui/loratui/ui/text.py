@@ -27,6 +27,7 @@ class Role(StrEnum):
     RAW = "raw"
     MEAN = "mean"
     MARK = "mark"
+    OTHER = "other"
 
 
 Span = tuple[str, Role | Style]
@@ -52,6 +53,8 @@ _ASCII = str.maketrans(
 )
 _BRAILLE = 0x2800
 _DOTS_OF_LINE = 3
+_LINES = {Role.MEAN: "*", Role.OTHER: "o"}
+"""How a line looks in ASCII where it is not known by its dots."""
 
 
 def plain(text: str) -> str:
@@ -72,7 +75,7 @@ def _harmless(char: str) -> str:
 
 
 def to_ascii(text: str, role: Role | Style) -> str:
-    """Return plain text of the same width in ASCII: charts out of ``. : *``, what is unknown as ``?``."""
+    """Return plain text of the same width in ASCII: charts out of ``. : * o``, what is unknown as ``?``."""
     if text.isascii():
         return text
     return "".join(_ascii_char(char, role) for char in text.translate(_ASCII))
@@ -83,8 +86,8 @@ def _ascii_char(char: str, role: Role | Style) -> str:
         return char
     dots = ord(char) - _BRAILLE
     if 0 <= dots <= 0xFF:
-        if role is Role.MEAN:
-            return "*"
+        if isinstance(role, Role) and role in _LINES:
+            return _LINES[role]
         return ":" if dots.bit_count() >= _DOTS_OF_LINE else "."
     return "?" * get_character_cell_size(char)
 

@@ -1,5 +1,6 @@
 """Everything that the user can do: each screen's actions in a module of its own, checked together when this loads."""
 
+from loratui.ui.actions.chart import CHART
 from loratui.ui.actions.config import CONFIG
 from loratui.ui.actions.data import DATA
 from loratui.ui.actions.everywhere import EVERYWHERE
@@ -11,4 +12,4 @@ from loratui.ui.actions.run import RUN
 from loratui.ui.actions.samples import SAMPLES
 from loratui.ui.registry import Registry
 
-ACTIONS = Registry((*MONEY, *HOME, *DATA, *CONFIG, *RUN, *QUEUE, *SAMPLES, *LISTS, *EVERYWHERE))
+ACTIONS = Registry((*MONEY, *HOME, *DATA, *CONFIG, *RUN, *CHART, *QUEUE, *SAMPLES, *LISTS, *EVERYWHERE))

@@ -1,16 +1,71 @@
 """What can be done with the list of all runs."""
 
-from loratui.ui.registry import Action, Scope
+from loratui.ui.registry import Action, Danger, Scope
 
 HOME = (
     Action(
         id="open_run",
         keys=("enter",),
         label="Open the run",
-        help="follow the chosen run on screen 5",
+        help="follow the chosen run on screen 5, and fetch what of it is not here",
         scope=Scope.HOME,
         footer=lambda _: "Open",
-        command="loratui attach RUN",
+        command="loratui attach RUN; loratui download RUN",
+    ),
+    Action(
+        id="resume_run",
+        keys=("R",),
+        label="Resume the run",
+        help="a run that was stopped goes on; asks first where it costs something",
+        scope=Scope.HOME,
+        footer=lambda _: "Resume",
+        danger=Danger.REVERSIBLE,
+        opens=Scope.RESUME_STRIP,
+        command="loratui resume RUN",
+    ),
+    Action(
+        id="demo",
+        keys=("d",),
+        label="Demo",
+        help="train a small LoRA on this machine with the built-in tiny model, free",
+        scope=Scope.HOME,
+        footer=lambda _: "Demo",
+        danger=Danger.REVERSIBLE,
+        command="loratui demo",
+    ),
+    Action(
+        id="open_pictures",
+        keys=("o",),
+        label="Open pictures…",
+        help="asks for a folder of pictures, and shows what is wrong with it",
+        scope=Scope.HOME,
+        footer=lambda _: "Pictures…",
+        command="loratui check FOLDER",
+    ),
+    Action(
+        id="new_config",
+        keys=("n",),
+        label="New config…",
+        help="asks what is to be trained, and makes a config for it",
+        scope=Scope.HOME,
+        footer=lambda _: "New",
+        command="loratui new FOLDER",
+    ),
+    Action(
+        id="resume_now",
+        keys=("y",),
+        label="Go on",
+        help="the run goes on, at this price",
+        scope=Scope.RESUME_STRIP,
+        danger=Danger.SPENDS,
+        command="loratui resume RUN --yes",
+    ),
+    Action(
+        id="resume_cancel",
+        keys=("escape",),
+        label="Leave it stopped",
+        help="close the question",
+        scope=Scope.RESUME_STRIP,
     ),
     Action(
         id="other_list",

@@ -1,119 +1,41 @@
 """The home screen: all runs, where one went on last, what this month has cost, and anything that bills."""
 
+import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from textual.app import ComposeResult
 
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine, RunLine
+from loratui.ui.actions import ACTIONS
+from loratui.ui.errands import Errand, begun_run
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
-from loratui.ui.terminating import rental_name
-from loratui.ui.text import Role, Row, Span, cut, spread
-from loratui.ui.widgets.list_pane import ListPane
-from loratui.ui.widgets.status import STATE_WORDS
+from loratui.ui.resumption import LOCAL, MARKETS, RESUMABLE, Resumption
+from loratui.ui.widgets.rental_list import RentalList
+from loratui.ui.widgets.run_list import RunList
+from loratui_protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_NAME = 26
-_HOW_TO_BEGIN = (
-    ("loratui demo", "trains a LoRA on this machine, with the built-in tiny model"),
-    ("loratui check FOLDER", "says what is wrong with a folder of pictures"),
-    ("loratui new FOLDER", "asks a few things and writes a config"),
-    ("loratui train CONFIG --on local", "trains it; --on cheapest rents a machine"),
-)
+BEGINNING_S = 30.0
+_DEMO = "demo"
 
 
-class RunList(ListPane[RunLine]):
-    """All runs that are known here, newest first."""
+@runtime_checkable
+class OpensPictures(Protocol):
+    """A page that shows a folder of pictures."""
 
-    def name_of(self, entry: RunLine) -> str:
-        """Return its id."""
-        return entry.id
-
-    def matches(self, entry: RunLine, query: str) -> bool:
-        """Look in name, place, state and id."""
-        words = f"{entry.name} {entry.target} {entry.state} {entry.id}".lower()
-        return all(word in words for word in query.lower().split())
-
-    def heading(self, _: Frame) -> list[Span]:
-        """Return the name of the list."""
-        return [("runs", Role.TITLE)]
-
-    def nothing(self, frame: Frame) -> list[Row]:
-        """Return how to begin; until the records were read, nothing is claimed."""
-        if not frame.overview.is_read:
-            return [[(" reading…", Role.DIM)]]
-        rows: list[Row] = [[(" There is no run yet.", Role.STRONG)], []]
-        return rows + [[(f"   {command:<34}", Role.KEY), (about, Role.TEXT)] for command, about in _HOW_TO_BEGIN]
-
-    def entry_row(self, entry: RunLine, width: int) -> Row:
-        """Return name, state, progress, cost and place."""
-        words, role = STATE_WORDS[entry.state]
-        if entry.is_machine_gone:
-            words, role = f"was {words}", Role.DIM
-        steps = f"{entry.step}/{entry.total}" if entry.total else ""
-        created = formatting.day_and_time(entry.created_ts)
-        left: Row = [
-            (f"{cut(entry.name, _NAME):<{_NAME}} ", Role.STRONG),
-            (f"{words:<15}", role),
-            (f"{steps:>12}  ", Role.TEXT),
-        ]
-        right: Row = [(f"{formatting.money(entry.spent_microusd)}  ", Role.TEXT), (f"{created} ", Role.DIM)]
-        return spread([*left, (entry.target, Role.DIM)], right, width)
-
-
-class RentalList(ListPane[RentalLine]):
-    """What is rented and not shown to be gone, what nobody minds first; and what the month has cost."""
-
-    def name_of(self, entry: RentalLine) -> str:
-        """Return its label."""
-        return entry.label
-
-    def matches(self, entry: RentalLine, query: str) -> bool:
-        """Look in provider, id, label, GPU and state."""
-        words = f"{rental_name(entry)} {entry.label} {entry.gpu} {entry.state}".lower()
-        return all(word in words for word in query.lower().split())
-
-    def heading(self, _: Frame) -> list[Span]:
-        """Return the name of the list."""
-        return [("rentals", Role.TITLE)]
-
-    def remark(self, frame: Frame) -> str:
-        """Return what the month has cost."""
-        return f"this month {formatting.money(frame.overview.month_microusd)}" if frame.overview.is_read else ""
-
-    def nothing(self, frame: Frame) -> list[Row]:
-        """Return that nothing is rented, if that is known."""
-        if frame.overview.trouble:
-            return [[(f" ! what is rented is not known: {frame.overview.trouble}", Role.ALARM)]]
-        return [[(" nothing is rented", Role.DIM)]] if frame.overview.is_read else []
-
-    def entry_row(self, entry: RentalLine, width: int) -> Row:
-        """Return what is rented, what it costs, and when it ends; of what nobody minds what to do about it."""
-        price = formatting.hourly_price(entry.price_microusd_per_h)
-        stop = "no auto-stop"
-        if entry.deadline_ts is not None:
-            stop = f"auto-stop {formatting.day_and_time(entry.deadline_ts)[-len('15:03') :]}"
-        end: Span = (f"{stop} ", Role.TEXT)
-        if not entry.is_minded:
-            end = ("nobody minds it: ^t ends it ", Role.ALARM)
-        mark = "" if entry.is_minded else "! "
-        return spread(
-            [
-                (f"{mark}{rental_name(entry)}", Role.STRONG if entry.is_minded else Role.ALARM),
-                (f"  {entry.gpu}  {entry.state}", Role.TEXT),
-            ],
-            [(f"{formatting.money(entry.spent_microusd)} · {price}  ", Role.STRONG), end],
-            width,
-        )
+    def open_path(self, path: Path) -> None:
+        """Show it."""
 
 
 class HomePage(Page):
-    """Shows the overview, and opens runs."""
+    """Shows the overview, opens runs, and leads to a first one."""
 
     place = "home"
     own_scopes = (Scope.HOME,)
@@ -123,6 +45,13 @@ class HomePage(Page):
         self._runs = RunList(id="runs")
         self._rentals = RentalList(id="rentals")
         self._give_cursor(self._runs)
+        self._has_begun = False
+        """Whether the cursor was put where one would go on."""
+        self._beginning: Errand | None = None
+        """A command whose run is opened as soon as it has one."""
+        self._is_seeking = False
+        self._going_on: Resumption | None = None
+        """What the open question is about."""
 
     def compose(self) -> ComposeResult:
         """Put the list over the rentals."""
@@ -130,17 +59,36 @@ class HomePage(Page):
         yield self._rentals
 
     def show(self, frame: Frame) -> None:
-        """Fill the lists, and show them."""
+        """Fill the lists, and show them; the cursor begins on the newest run that is not over."""
         if frame.overview.runs is not self._runs.entries:
             self._runs.fill(frame.overview.runs)
+        if frame.overview.runs and not self._has_begun:
+            self._has_begun = True
+            self._runs.choose(next((line.id for line in frame.overview.runs if not line.is_over), None))
         self._rentals.fill(sorted(frame.overview.rentals, key=lambda rental: rental.is_minded))
+        self._seek_run()
         super().show(frame)
 
+    def left(self) -> None:
+        """Call nobody back to a run that begins."""
+        self._beginning = None
+
     def refusals(self) -> Mapping[str, str]:
-        """Return that nothing can be opened while nothing is chosen."""
-        if self._chosen_run() is not None:
-            return {}
-        return {"open_run": "no run is known on it" if self._rentals.has_cursor else "there is no run"}
+        """Return what can't be done with the chosen run, and what a screen that only shows does not do."""
+        no: dict[str, str] = {}
+        line = self._chosen_run()
+        if line is None:
+            why = "no run is known on it" if self._rentals.has_cursor else "there is no run"
+            no |= dict.fromkeys(("open_run", "resume_run"), why)
+        elif not line.is_machine_gone and line.state not in RESUMABLE:
+            no["resume_run"] = f"the run is {line.state.value}"
+        if any(errand.name == _DEMO for errand in self.shell.errands.under_way):
+            no["demo"] = "one is under way"
+        if self.shell.options.readonly:
+            no |= dict.fromkeys(("resume_run", "resume_now", "demo"), "this screen is read-only")
+        return no
+
+    # --- two lists ---------------------------------------------------------------------------------------------------
 
     def chosen_rental(self, frame: Frame) -> RentalLine | None:
         """Return the rental under the cursor, or that of the run under it."""
@@ -165,12 +113,130 @@ class HomePage(Page):
             return None if self._rentals.has_cursor else self._runs.chosen
         return next((run for run in self._runs.entries if run.target == rental.target), None)
 
-    def do_open_run(self) -> None:
-        """Follow the chosen run, or the newest one on the chosen rental."""
-        run = self._chosen_run()
-        if run is not None:
-            self.shell.open_run(run.id)
-
     def do_other_list(self) -> None:
         """Put the cursor on the other list."""
         self._give_cursor(self._runs if self._rentals.has_cursor else self._rentals)
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def do_open_run(self) -> None:
+        """Follow the chosen run, which fetches what is not here; what the settings leave there is fetched as well."""
+        line = self._chosen_run()
+        if line is None:
+            return
+        if line.is_lacking and self.shell.desk.preferences.downloads.which == "none":
+            self.shell.send_out(f"download {line.name}", "download", line.id)
+            self.shell.say(f"fetching what {line.name} has made")
+        else:
+            self.shell.open_run(line.id)
+
+    def do_resume_run(self) -> None:
+        """Have the chosen run go on: where it is, or where the user says if its machine is gone."""
+        line = self._chosen_run()
+        if line is None:
+            return
+        if line.is_there and not line.is_machine_gone:
+            self._go_on(Resumption(line))
+        else:
+            self.shell.ask_text(
+                "its machine is gone; go on on (local, ssh://…, cheapest):",
+                lambda target: self._go_on_elsewhere(line, target.strip()),
+                LOCAL,
+            )
+
+    def _go_on_elsewhere(self, line: RunLine, target: str) -> None:
+        if target in MARKETS:
+            self.shell.ask_text(
+                f"rented on {target}, for at most so many dollars:",
+                lambda budget: self._go_on_for(line, target, budget),
+            )
+        elif target:
+            self._go_on(Resumption(line, target))
+
+    def _go_on_for(self, line: RunLine, target: str, budget: str) -> None:
+        try:
+            budget_microusd = formatting.parse_microusd(budget)
+        except UsageError as error:
+            self.shell.say(f"! {error.what}; nothing was started")
+        else:
+            self._go_on(Resumption(line, target, budget_microusd))
+
+    def _go_on(self, resumption: Resumption) -> None:
+        """Ask first where it costs something."""
+        self._going_on = resumption
+        if resumption.is_paid:
+            self.shell.ask(Scope.RESUME_STRIP, resumption.question)
+        else:
+            self.do_resume_now()
+
+    def do_resume_now(self) -> None:
+        """Send the command out."""
+        self.shell.stop_asking()
+        resumption, self._going_on = self._going_on, None
+        if resumption is None:
+            return
+        errand = self.shell.send_out(f"resume {resumption.line.name}", *resumption.argv)
+        if errand is not None:
+            self.shell.say(f"{resumption.line.name} is asked to go on; its row here says when it does")
+
+    def do_resume_cancel(self) -> None:
+        """Leave it as it is."""
+        self._going_on = None
+        self.shell.stop_asking()
+
+    # --- the first run -----------------------------------------------------------------------------------------------
+
+    def do_open_pictures(self) -> None:
+        """Ask for a folder of pictures, and show it on the screen for them."""
+        self.shell.ask_text("folder of pictures:", self._open_pictures, f"{Path.cwd()}/")
+
+    def _open_pictures(self, typed: str) -> None:
+        path, page = Path(typed.strip()).expanduser().absolute(), self.shell.pages.get("data")
+        if isinstance(page, OpensPictures):
+            self.shell.go("data")
+            page.open_path(path)
+        else:
+            self.shell.say(f"loratui check {shlex.quote(str(path))} says what is wrong with it")
+
+    def do_new_config(self) -> None:
+        """Go to the screen of configs, and ask there what is to be trained."""
+        if "config" in self.shell.pages:
+            self.shell.go("config")
+            there = ACTIONS.find("n", self.shell.page.scopes)
+            if there is not None:
+                self.shell.keyboard.perform(there)
+        else:
+            self.shell.say("loratui new FOLDER asks a few things and writes a config")
+
+    def do_demo(self) -> None:
+        """Train the built-in tiny model; its run is opened once it has one."""
+        errand = self.shell.send_out(_DEMO, "demo", "--plain")
+        if errand is not None:
+            self.await_run(errand)
+            self.shell.say("the demo makes its pictures; its run is opened as soon as it is there", BEGINNING_S)
+
+    def await_run(self, errand: Errand) -> None:
+        """Open the run that a command starts, unless the user has gone to another screen meanwhile."""
+        self._beginning = errand
+
+    def _seek_run(self) -> None:
+        """Look, in a thread, whether the command has named its run."""
+        errand = self._beginning
+        if errand is None or self._is_seeking:
+            return
+        self._is_seeking = True
+
+        def seek() -> None:
+            self.app.call_from_thread(self._sought, errand, begun_run(errand.lines()))
+
+        self.shell.work(seek, errand.name)
+
+    def _sought(self, errand: Errand, run_id: str) -> None:
+        self._is_seeking = False
+        if errand is not self._beginning:
+            return
+        if run_id or errand.status is not None:
+            self._beginning = None
+        if run_id:
+            self.shell.desk.look()
+            self.shell.open_run(run_id)

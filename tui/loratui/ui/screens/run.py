@@ -1,5 +1,6 @@
 """The run screen: what a run does, what it costs, and the keys that steer it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,8 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
 
+from loratui.domain.overview import RunLine
+from loratui.store.history import losses
 from loratui.ui.actions.run import UNDO_S
 from loratui.ui.commands import Commands
 from loratui.ui.frame import Frame
@@ -14,10 +17,13 @@ from loratui.ui.page import Page
 from loratui.ui.questions import ask_stop
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, Row
-from loratui.ui.widgets.braille_chart import BrailleChart, ChartView, Curve, loss_facts
+from loratui.ui.widgets.braille_chart import BrailleChart, ChartView
+from loratui.ui.widgets.chart_facts import Compared
+from loratui.ui.widgets.curves import GRAD_NORM, LOSS, LR
 from loratui.ui.widgets.log_pane import LogPane
 from loratui.ui.widgets.panes import CheckpointPane, DeltaPane, MachinePane, RunPane, SamplePane
 from loratui.ui.widgets.rows import Rows
+from loratui.ui.widgets.run_choice import RunChoice
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -39,22 +45,24 @@ class RunPage(Page):
 
     def __init__(self, shell: "Shell") -> None:
         super().__init__(shell)
-        self._loss = BrailleChart(Curve(name="loss", series=lambda view: view.series, facts=loss_facts), id="loss")
-        self._lr = BrailleChart(Curve(name="lr", series=lambda view: view.lr_series), id="lr")
-        self._grad = BrailleChart(Curve(name="grad norm", series=lambda view: view.grad_norm_series), id="grad")
+        self._large = BrailleChart(LOSS, id="loss")
+        self._lr, self._grad = BrailleChart(LR, id="lr"), BrailleChart(GRAD_NORM, id="grad")
         self._lr.is_small = self._grad.is_small = True
         self._run, self._machine, self._delta = RunPane(id="run"), MachinePane(id="machine"), DeltaPane(id="delta")
         self._checkpoints, self._samples = CheckpointPane(id="checkpoints"), SamplePane(id="samples")
         self._log = LogPane(id="log")
         self._no_run = NoRun(id="no-run")
+        self._others = RunChoice(id="compare")
+        self._run_id = ""
 
     def compose(self) -> ComposeResult:
         """Stack the panes; the style sheet places them by size."""
         with Container(id="charts"):
-            yield self._loss
+            yield self._large
             with Container(id="small"):
                 yield self._lr
                 yield self._grad
+        yield self._others
         with Container(id="side"):
             yield self._run
             yield self._machine
@@ -75,9 +83,34 @@ class RunPage(Page):
         """Show the run, or that there is none."""
         self.set_class(frame.run is None, "-no-run")
         if frame.run is not None:
+            self._look_at(frame.run.run_id)
             super().show(frame)
         else:
             self._no_run.show(frame)
+
+    def left(self) -> None:
+        """Ask no more which run to compare with."""
+        self._ask_which(is_asking=False)
+
+    def _look_at(self, run_id: str) -> None:
+        """Show another run without anything of the one before."""
+        if self._run_id and self._run_id != run_id:
+            self._change_charts(ChartView())
+            self._large.compare(None)
+        self._run_id = run_id
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Return where the keys work now: while a run is being chosen they are the list's."""
+        return (Scope.COMPARE, Scope.LIST) if self.main_list is not None else self.own_scopes
+
+    def refusals(self) -> Mapping[str, str]:
+        """Return what needs a run, and what another run."""
+        if self.shell.source is None:
+            ids = ("crosshair", "table", "metric_before", "metric_after", "compare")
+            return dict.fromkeys(ids, "no run is open")
+        is_asking, chosen = self.main_list is not None, self._others.chosen
+        return {"compare_choose": "there is no other run"} if is_asking and chosen is None else {}
 
     @property
     def _commands(self) -> Commands:
@@ -128,36 +161,96 @@ class RunPage(Page):
     # --- chart and log -----------------------------------------------------------------------------------------------
 
     def _change_charts(self, chart_view: ChartView) -> None:
-        for chart in (self._loss, self._lr, self._grad):
+        for chart in (self._large, self._lr, self._grad):
             chart.change(chart_view)
 
     def do_log_scale(self) -> None:
         """Switch between a linear and a logarithmic scale."""
-        self._change_charts(replace(self._loss.chart_view, log=not self._loss.chart_view.log))
+        self._change_charts(replace(self._large.chart_view, log=not self._large.chart_view.log))
 
     def do_smooth(self) -> None:
         """Use the next smoothing."""
-        self._change_charts(self._loss.chart_view.next_smoothing())
+        self._change_charts(self._large.chart_view.next_smoothing())
 
     def do_zoom_in(self) -> None:
         """Show half as many steps."""
-        self._change_charts(self._loss.zoomed(0.5))
+        self._change_charts(self._large.zoomed(0.5))
 
     def do_zoom_out(self) -> None:
         """Show twice as many steps."""
-        self._change_charts(self._loss.zoomed(2))
+        self._change_charts(self._large.zoomed(2))
 
     def do_zoom_all(self) -> None:
         """Show all steps."""
-        self._change_charts(replace(self._loss.chart_view, window=ChartView().window))
+        self._change_charts(replace(self._large.chart_view, window=ChartView().window))
 
     def do_pan_left(self) -> None:
         """Show earlier steps."""
-        self._change_charts(self._loss.panned(-0.25))
+        self._change_charts(self._large.panned(-0.25))
 
     def do_pan_right(self) -> None:
         """Show later steps."""
-        self._change_charts(self._loss.panned(0.25))
+        self._change_charts(self._large.panned(0.25))
+
+    def do_crosshair(self) -> None:
+        """Show what is known of one step, or no longer."""
+        self._change_charts(self._large.crossed())
+
+    def do_table(self) -> None:
+        """Show the curve as numbers, or as a line again."""
+        self._change_charts(self._large.tabled())
+
+    def do_metric_before(self) -> None:
+        """Show the curve before this one."""
+        self._large.choose(-1)
+
+    def do_metric_after(self) -> None:
+        """Show the curve after this one."""
+        self._large.choose(1)
+
+    def do_compare(self) -> None:
+        """Ask which run to compare with, or compare no more."""
+        if self._large.compared is not None:
+            self._large.compare(None)
+            return
+        runs = self.shell.frame().overview.runs
+        self._others.fill([line for line in runs if line.id != self._run_id and line.step])
+        self._ask_which(is_asking=True)
+
+    def do_compare_choose(self) -> None:
+        """Draw the chosen run beside the open one."""
+        chosen, run_id = self._others.chosen, self._run_id
+        self._ask_which(is_asking=False)
+        if chosen is None:
+            return
+        self.shell.say(f"reading the loss of {chosen.name}…")
+        database = self.shell.desk.preferences.database
+
+        def read() -> None:
+            other = Compared(chosen.name, losses(database, chosen.id))
+            self.app.call_from_thread(self._compare, run_id, chosen, other)
+
+        self.shell.work(read, f"the loss of {chosen.name}")
+
+    def _compare(self, run_id: str, line: RunLine, other: Compared) -> None:
+        """Compare, unless another run was opened meanwhile."""
+        if run_id != self._run_id:
+            return
+        if other.series:
+            self.shell.say("")
+            self._large.compare(other)
+        else:
+            self.shell.say(f"! of {line.name} no step is stored here")
+
+    def do_compare_close(self) -> None:
+        """Go back to the chart."""
+        self._ask_which(is_asking=False)
+
+    def _ask_which(self, *, is_asking: bool) -> None:
+        self.main_list = self._others if is_asking else None
+        self.set_class(is_asking, "-comparing")
+        if self.is_mounted:
+            self.shell.refresh_view()
 
     def do_log_up(self) -> None:
         """Show older lines."""

@@ -4,13 +4,15 @@ import math
 import sys
 from dataclasses import dataclass
 
-from loratui.domain.series import Series, envelope
+from loratui.domain.series import Envelope
 
 # Bits of the dots of a braille character, by row and column within the cell.
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _LEAST_VALUE = 1e-12
 _LEAST_WINDOW = 8
+_DASH = 4
+"""Columns of dots in a dash, and in the gap after it."""
 
 
 def nice_step(span: float, parts: int) -> float:
@@ -110,10 +112,11 @@ class Window:
 
 
 class Dots:
-    """A grid of braille cells to draw lines in."""
+    """A grid of braille cells to draw lines in; one that is dashed leaves every other stretch of them out."""
 
-    def __init__(self, columns: int, rows: int) -> None:
+    def __init__(self, columns: int, rows: int, *, is_dashed: bool = False) -> None:
         self.columns = columns
+        self.is_dashed = is_dashed
         self.rows = rows
         self._cells = [[0] * columns for _ in range(rows)]
 
@@ -122,30 +125,26 @@ class Dots:
 
     def line(self, x: int, top: int, bottom: int) -> None:
         """Set the dots of column ``x`` from ``top`` to ``bottom``."""
+        if self.is_dashed and x // _DASH % 2:
+            return
         for y in range(top, bottom + 1):
             self._cells[y >> 2][x >> 1] |= _DOTS[y & 3][x & 1]
 
 
-def draw(dots: Dots, series: Series, span: tuple[int, int], limits: Limits) -> set[int]:
-    """Draw the values within ``span`` as a line and return the cell columns in which a value is not a number.
+def draw(dots: Dots, envelope: Envelope, limits: Limits) -> set[int]:
+    """Draw what is within ``limits`` as a line and return the cell columns in which a value is not a number.
 
     Every column of dots shows all that falls into it, from the least to the greatest, so no spike is lost; a line
-    joins it to the one before unless a value that is no number lies between.
+    joins it to the one before unless a value that is no number lies between. ``envelope`` has two parts to a cell.
     """
-    first, last = span
-    columns, height = dots.columns * 2, dots.rows * 4
-    gaps = {
-        int((step - first) * columns / (last - first + 1))
-        for step, value in zip(series.steps, series.values, strict=True)
-        if first <= step <= last and not math.isfinite(value)
-    }
+    height = dots.rows * 4
 
     def down(value: float) -> int:
         return height - 1 - round(limits.place(value) * (height - 1))
 
     before: tuple[int, int, int] | None = None
-    for x, part in enumerate(envelope(series.steps, series.values, columns=columns, first=first, last=last)):
-        if x in gaps:
+    for x, part in enumerate(envelope.parts):
+        if x in envelope.gaps:
             before = None
         if part is None:
             continue
@@ -154,7 +153,7 @@ def draw(dots: Dots, series: Series, span: tuple[int, int], limits: Limits) -> s
         if before is not None:
             _join(dots, before, (x, top, bottom))
         before = (x, top, bottom)
-    return {x >> 1 for x in gaps}
+    return {x >> 1 for x in envelope.gaps}
 
 
 def _join(dots: Dots, left: tuple[int, int, int], right: tuple[int, int, int]) -> None:

@@ -1,0 +1,126 @@
+"""What the home screen is told of runs: by the records, and of those that go on by their agents."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loratui import settings
+from loratui.domain.overview import RunLine
+from loratui.sessions.desk import _MOST_FOLLOWED, HostDesk
+from loratui.sessions.host import SessionHost
+from loratui.sessions.overview import overview
+from loratui.sessions.start_run import start_run
+from loratui.settings import Settings
+from loratui.store import Store, StoredRun
+from loratui_protocol.messages import JobState, Record, State, Step
+from support.agent_process import wait_until
+from support.fake_agent import FakeAgent, fake_agent
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    return settings.load({"state_dir": str(tmp_path / "state"), "author": "ann"}, {"LORATUI_CONFIG_DIR": str(tmp_path)})
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[FakeAgent]:
+    with fake_agent(tmp_path / "home") as started:
+        yield started
+
+
+@pytest.fixture
+def host(here: Settings, agent: FakeAgent) -> Iterator[SessionHost]:
+    started = SessionHost(here)
+    started.start()
+    yield started
+    started.close()
+
+
+def made(step: int) -> Step:
+    return Step(step=step, total=50, epoch=1, loss=0.25, lr=1e-4, it_s=1.0, eta_s=50.0 - step)
+
+
+def train_before(here: Settings, agent: FakeAgent) -> str:
+    """Have a run that another loratui started and left at its third step; return its id."""
+    earlier = SessionHost(here)
+    earlier.start()
+    run_id = start_run(earlier, name="n", target="local", config_toml="", home=agent.home, price_microusd_per_h=0)
+    agent.emit(run_id, State(state=JobState.RUNNING), made(3))
+    wait_until(lambda: earlier.view(run_id).step == 3, "the third step")
+    earlier.close()
+    return run_id
+
+
+def only_line(desk: HostDesk) -> RunLine:
+    [line] = desk.overview().runs
+    return line
+
+
+def test_a_run_that_goes_on_is_heard_without_being_opened(here: Settings, agent: FakeAgent, host: SessionHost) -> None:
+    run_id = train_before(here, agent)
+    agent.emit(run_id, made(7))
+    with HostDesk(host, here) as desk:
+        wait_until(lambda: desk.overview().runs and only_line(desk).is_live, "the run to be heard")
+        desk.look()
+        wait_until(lambda: only_line(desk).step == 7, "what was trained meanwhile")
+        line = only_line(desk)
+
+    assert (line.state, line.total, line.loss, line.eta_s) == (JobState.RUNNING, 50, 0.25, 43.0)
+
+
+def test_what_is_not_heard_any_more_is_told_as_of_when_it_was(
+    here: Settings, agent: FakeAgent, host: SessionHost
+) -> None:
+    run_id = train_before(here, agent)
+    with HostDesk(host, here) as desk:
+        wait_until(lambda: desk.overview().runs and only_line(desk).is_live, "the run to be heard")
+        agent.vanish()
+        wait_until(lambda: desk.look() or not only_line(desk).is_live, "the link to be down")
+        line = only_line(desk)
+
+    assert (line.id, line.step, line.heard_ts, line.is_live) == (run_id, 3, 1000.0, False)
+
+
+def keep(here: Settings, number: int, *, is_heard: bool) -> None:
+    run_id = f"01HZ{number:022}"
+    with Store(here.database) as store:
+        store.add_run(
+            StoredRun(id=run_id, name=run_id, target="local", created_ts=number, config_toml="", home=Path("/nowhere"))
+        )
+        store.begin_history(run_id, "epoch", reset=False)
+        if is_heard:
+            store.append(run_id, "epoch", [Record(seq=1, ts=1.0, event=State(state=JobState.RUNNING))])
+
+
+class Listening:
+    """A host of which it is known what it was asked to follow."""
+
+    def __init__(self, host: SessionHost) -> None:
+        self.followed: list[str] = []
+        self.view = host.view
+
+    def follow(self, run_id: str) -> None:
+        self.followed.append(run_id)
+
+
+def test_only_the_newest_that_were_heard_are_followed_unasked(here: Settings, host: SessionHost) -> None:
+    """To follow one that never was may start it."""
+    for number in range(8):
+        keep(here, number, is_heard=number != 6)
+    listening = Listening(host)
+    desk = HostDesk(listening, here)  # type: ignore[arg-type]
+    desk._follow(overview(here))
+    desk._follow(overview(here))
+
+    assert listening.followed == [f"01HZ{number:022}" for number in (7, 5, 4, 3)]
+    assert len(listening.followed) == _MOST_FOLLOWED
+
+
+def test_the_records_are_told_though_the_host_has_ended(here: Settings, host: SessionHost) -> None:
+    keep(here, 1, is_heard=True)
+    host.close()
+    with HostDesk(host, here) as desk:
+        wait_until(lambda: desk.overview().runs, "the records")
+        before = desk.overview()
+        wait_until(lambda: desk.look() or desk.overview() is not before, "them to be read again")
