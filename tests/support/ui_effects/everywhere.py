@@ -5,6 +5,8 @@ from support.ui_effects.effect import Effect, exits_with, lacks, shows
 EVERYWHERE = {
     "go_home": Effect(shows("▌1Home▐", "─ runs")),
     "go_run": Effect(shows("▌5Run▐", "─ loss"), ("1",)),
+    "go_files": Effect(shows("▌7Files▐", "─ LoRAs")),
+    "go_log": Effect(shows("▌9Log▐", "─ log  my-style-v3")),
     "go_samples": Effect(shows("▌8Samples▐", "samples  step 1200")),
     "leave": Effect(shows("LEAVE my-style-v3", "d Detach", "auto-stop")),
     "leave_detach": Effect(exits_with(0), ("q",)),

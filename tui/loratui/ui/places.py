@@ -16,5 +16,7 @@ class Place:
 PLACES = (
     Place(key="1", name="home", title="Home", about="all runs, and what bills"),
     Place(key="5", name="run", title="Run", about="the run that is open"),
+    Place(key="7", name="files", title="Files", about="all LoRAs made here, and where they are"),
     Place(key="8", name="samples", title="Samples", about="the sample pictures of the open run"),
+    Place(key="9", name="log", title="Log", about="the whole log of the open run"),
 )

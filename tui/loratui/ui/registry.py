@@ -51,6 +51,8 @@ class Scope(Enum):
     LOG_PAGE = "Log"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
+    RATE_STRIP = "What is this file worth?"
+    DELETE_FILE_STRIP = "Delete this file?"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:
@@ -67,12 +69,12 @@ _PAGES_WITH_A_LIST = (
     Scope.OFFERS,
     Scope.QUEUE,
     Scope.FILES,
-    Scope.LOG_PAGE,
 )
 _TOGETHER = (
     *((Scope.PAGES, Scope.LIST, page) for page in _PAGES_WITH_A_LIST),
     (Scope.PAGES, Scope.RUN, Scope.CHART, Scope.LOG),
     (Scope.PAGES, Scope.SAMPLES),
+    (Scope.PAGES, Scope.LOG_PAGE),
 )
 """Scopes whose keys work at the same time."""
 

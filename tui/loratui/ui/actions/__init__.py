@@ -1,10 +1,12 @@
 """Everything that the user can do: each screen's actions in a module of its own, checked together when this loads."""
 
 from loratui.ui.actions.everywhere import EVERYWHERE
+from loratui.ui.actions.files import FILES
 from loratui.ui.actions.home import HOME
 from loratui.ui.actions.lists import LISTS
+from loratui.ui.actions.log import LOG_LINES
 from loratui.ui.actions.run import RUN
 from loratui.ui.actions.samples import SAMPLES
 from loratui.ui.registry import Registry
 
-ACTIONS = Registry((*HOME, *RUN, *SAMPLES, *LISTS, *EVERYWHERE))
+ACTIONS = Registry((*HOME, *RUN, *FILES, *SAMPLES, *LOG_LINES, *LISTS, *EVERYWHERE))

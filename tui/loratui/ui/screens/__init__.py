@@ -1,8 +1,10 @@
 """The screens, each with its page: what lies between the tabs and the footer."""
 
 from loratui.ui.page import Page
+from loratui.ui.screens.files import FilesPage
 from loratui.ui.screens.home import HomePage
+from loratui.ui.screens.log import LogPage
 from loratui.ui.screens.run import RunPage
 from loratui.ui.screens.samples import SamplesPage
 
-PAGES: tuple[type[Page], ...] = (HomePage, RunPage, SamplesPage)
+PAGES: tuple[type[Page], ...] = (HomePage, RunPage, FilesPage, SamplesPage, LogPage)

@@ -15,8 +15,9 @@ from loratui.ui.questions import ask_stop
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, Row
 from loratui.ui.widgets.braille_chart import BrailleChart, ChartView, Curve, loss_facts
+from loratui.ui.widgets.gallery import SamplePane
 from loratui.ui.widgets.log_pane import LogPane
-from loratui.ui.widgets.panes import CheckpointPane, DeltaPane, MachinePane, RunPane, SamplePane
+from loratui.ui.widgets.panes import CheckpointPane, DeltaPane, MachinePane, RunPane
 from loratui.ui.widgets.rows import Rows
 
 if TYPE_CHECKING:

@@ -19,11 +19,10 @@ _RAMP = " .:-=+*#%@"
 _MOST_PIXELS = 64_000_000
 
 
-@lru_cache(maxsize=64)
 def picture_rows(path: Path, columns: int, rows: int, *, only_ascii: bool = False) -> list[Row]:
     """Return the picture at ``path`` within ``columns`` x ``rows`` cells, its proportions kept.
 
-    A picture that can't be read becomes a sentence.
+    A picture that can't be read becomes a sentence. It may take long: ``decoder`` has a thread do it.
     """
     # Only here: Pillow would take 40 ms of the first paint.
     from PIL import Image, UnidentifiedImageError
