@@ -116,7 +116,7 @@ FILES = {
     "file_verify": Effect(shows("it is what was announced", "verified again 14:22"), ("down",), on_files),
     "file_rate": Effect(shows("RATE zog-2.safetensors", "5 *****"), start=on_files),
     **{
-        f"stars_{stars}": Effect(shows("zog-2.safetensors", "*" * stars + "." * (5 - stars) + "  "), ("R",), on_files)
+        f"stars_{stars}": Effect(shows("> zog-2 ", "*" * stars + "." * (5 - stars) + "  "), ("R",), on_files)
         for stars in range(1, 6)
     },
     "stars_0": Effect(lacks("***.."), ("R", "3", "R"), on_files),

@@ -19,6 +19,8 @@ _STATES: dict[FileState, tuple[str, Role]] = {
     FileState.GONE: ("x gone", Role.DIM),
 }
 _STATE_CELLS = 19
+_SUFFIX = ".safetensors"
+"""All of them have it, and names are long."""
 _RUN_FROM = 100
 """From so many cells on the run stands beside the file."""
 _SHA_FROM = 76
@@ -75,7 +77,9 @@ class FileList(ListPane[LibraryFile]):
         right += [(f"{step:>6}  ", Role.TEXT), (f"{formatting.size(entry.size):>6}  ", Role.TEXT)]
         if width >= _SHA_FROM:
             right.append((f"{cut(entry.sha256, 8):<8}  ", Role.DIM))
-        return spread([(entry.name, Role.STRONG)], [*right, (f"{words:<{_STATE_CELLS}}", role)], width)
+        return spread(
+            [(entry.name.removesuffix(_SUFFIX), Role.STRONG)], [*right, (f"{words:<{_STATE_CELLS}}", role)], width
+        )
 
     def head(self, _: Frame, width: int) -> list[Row]:
         """Return the names of the columns."""
@@ -105,15 +109,11 @@ class FilePane(Pane):
         file = self.file
         if file is None:
             return []
-        made = f"run {file.run_name} on {file.target}, {formatting.day_and_time(file.ts)}"
-        base = f", base {file.base}" if file.base else ""
-        rows: list[Row] = [[(f" {made}{base}", Role.TEXT)]]
         _, role = _STATES[file.state]
         why = f": {file.why}" if file.why else ""
-        if file.path is not None:
-            rows.append([(f" {file.state.value}{why}", role), (f"  {_place(file)}", Role.TEXT)])
-        else:
-            rows.append([(f" {file.state.value}{why}", role)])
+        rows: list[Row] = [[(f" {file.state.value}{why}", role)]]
+        if (path := file.copy or file.path) is not None:
+            rows.append([(f" {path}", Role.TEXT)])
         at, wrong = self.verdict
         if wrong:
             rows.append([(f" ! verified {at}: {wrong}", Role.ALARM)])
@@ -121,8 +121,6 @@ class FilePane(Pane):
             rows.append([(f" verified again {at}", Role.GOOD), (f"  sha256 {file.sha256}", Role.DIM)])
         else:
             rows.append([(f" sha256 {file.sha256}", Role.DIM)])
-        return rows
-
-
-def _place(file: LibraryFile) -> str:
-    return str(file.copy or file.path)
+        base = f", base {file.base}" if file.base else ""
+        made = f" run {file.run_name} on {file.target}, {formatting.day_and_time(file.ts)}"
+        return [*rows, [(f"{made}{base}", Role.DIM)]]

@@ -161,7 +161,7 @@ class SamplePane(GalleryPane):
 def _caption(sample: Sample, *, has_steps: bool) -> str:
     if not sample.weight:
         return f"{WITHOUT}: {sample.prompt}"
-    return f"step {sample.step}: {sample.prompt}" if has_steps else sample.prompt
+    return f"{sample.step}: {sample.prompt}" if has_steps else sample.prompt
 
 
 def _arrange(count: int, width: int, height: int, together: int) -> tuple[int, int, int]:

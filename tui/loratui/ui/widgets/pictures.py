@@ -87,8 +87,11 @@ class PicturesPane(GalleryPane):
             return
         count = sum(len(group) for group in self.groups(self.frame.view))
         by *= self._on_page if pages else self.across if rows and not self.is_large else 1
-        self.chosen = max(0, min(count - 1, self.chosen + by))
-        self.rebuild()
+        at = self.chosen + by
+        # A row further means the picture below, not the last of all.
+        if not rows or 0 <= at < count:
+            self.chosen = max(0, min(count - 1, at))
+            self.rebuild()
 
     def toggle_text(self) -> None:
         """Show words instead of pictures, or pictures again."""
