@@ -11,8 +11,8 @@ from loratui import settings
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui_protocol.messages import Artifact, ArtifactKind, Record
-from support.scripted_source import STARTED_TS, HandClock
-from support.ui_effects.effect import Check, Effect, lacks, shows, trained
+from support.scripted_source import STARTED_TS, HandClock, ScriptedSource
+from support.ui_effects.effect import Check, Effect, lacks, shows
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
 
@@ -97,7 +97,7 @@ async def on_files(folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncItera
         library_run(preferences, 1, files=("200", "400"))
         library_run(preferences, 2, files=("200", "400", "final"))
     clock = HandClock()
-    source = trained(folder, clock)
+    source = ScriptedSource(clock, step=1)
     desk = DeskOfMany(source, preferences)
     async with showing(source, clock, desk=desk, is_open=False, size=size) as shown:
         await shown.press("7")

@@ -79,6 +79,9 @@ def test_every_action_can_be_done() -> None:
     always = (RunPage, Shell, LoratuiApp)
     for entry in ACTIONS:
         pages = [page for page in PAGES if entry.scope in page.own_scopes or entry.scope is Scope.LIST]
+        # A question is answered on the page that asks it.
+        askers = {asking.scope for asking in ACTIONS if asking.opens is entry.scope}
+        pages += [page for page in PAGES if askers & set(page.own_scopes)]
         does = f"do_{entry.id}"
         assert entry.id.startswith("go_") or any(hasattr(owner, does) for owner in (*pages, *always)), entry.id
 

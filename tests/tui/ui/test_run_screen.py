@@ -338,7 +338,7 @@ async def test_pictures_stand_beside_those_without_the_lora(tmp_path: Path) -> N
         await shown.press("i")
         assert "step 1200  (1 of 1)" in shown.text()
         captions = [line.split() for line in shown.text().splitlines() if "without the LoRA: " in line]
-        assert captions == [["without", "the", "LoRA:", "one", "one"], ["without", "the", "LoRA:", "two", "two"]]
+        assert captions == [[">without", "the", "LoRA:", "one", "one"], ["without", "the", "LoRA:", "two", "two"]]
         assert "on its way" not in shown.text()
 
 

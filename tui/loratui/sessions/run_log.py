@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -47,6 +47,8 @@ class RunLog:
     database: Path
     run_id: str
     least: str = LEVELS[0]
+    holding: str = ""
+    """What log lines must have in them; those that surely lack it are not decoded."""
 
     def newest(self) -> LogPage:
         """Return the last page.
@@ -89,9 +91,10 @@ class RunLog:
         None: there is none, or nobody wants to know any more.
         """
         wanted = words.casefold()
+        log = replace(self, holding=words) if words.isascii() else self
         at, is_round = seq, False
         while is_wanted():
-            page = self.after(at) if newer else self.before(at)
+            page = log.after(at) if newer else log.before(at)
             for line in page.lines if newer else reversed(page.lines):
                 if is_round and (line.seq > seq if newer else line.seq < seq):
                     return None
@@ -114,6 +117,7 @@ class RunLog:
             before_seq=before_seq,
             without=_SILENT,
             without_levels=("DEBUG", *LEVELS[: LEVELS.index(self.least)]) if self.least != LEVELS[0] else (),
+            holding=self.holding,
             newest_first=newest_first,
         )
         with closing(reading):

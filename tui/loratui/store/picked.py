@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loratui.store.database import connect, translated
 from loratui_protocol.codec import decode_record
-from loratui_protocol.messages import Record
+from loratui_protocol.messages import Log, Record
 
 _BEGINNING = 48
 """In so many bytes of a stored record its kind is named."""
@@ -23,11 +23,13 @@ def picked_records(
     only: Sequence[str] = (),
     without: Sequence[str] = (),
     without_levels: Sequence[str] = (),
+    holding: str = "",
     newest_first: bool = False,
 ) -> Generator[Record]:
     """Yield records between two sequence numbers, neither of them included; whoever has enough closes the generator.
 
     ``only`` and ``without`` are tags of events, ``without_levels`` levels of log lines.
+    Of log lines only those are wanted that have ``holding``, ASCII, somewhere, in any case of letters.
 
     Raises:
         StorageError: the file or the disk fails.
@@ -46,6 +48,9 @@ def picked_records(
     for level in without_levels:
         query += f" AND NOT {_found(_AHEAD)}"
         values.append(_packed("level") + _packed(level))
+    if holding:
+        query += f" AND (NOT {_found(_BEGINNING)} OR instr(lower(CAST(record AS TEXT)), ?) > 0)"
+        values += [_tag(Log.tag), holding.lower()]
     query += f" ORDER BY seq {'DESC' if newest_first else 'ASC'}"
     with translated(database_path), closing(connect(database_path)) as database:
         for (blob,) in database.execute(query, values):
