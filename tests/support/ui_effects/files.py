@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from loratui import settings
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
@@ -22,13 +24,13 @@ BASE = "stabilityai/stable-diffusion-xl-base-1.0"
 def preferences_in(folder: Path) -> Settings:
     """Return settings of a machine of its own."""
     return settings.load(
-        {"state_dir": str(folder / "state"), "local_home": str(folder / "home")},
+        {"state_dir": str(folder / "state"), "local.home": str(folder / "home")},
         {"LORATUI_CONFIG_DIR": str(folder / "config")},
     )
 
 
 def library_run(
-    preferences: Settings, number: int, *, name: str = "", target: str = "local", files: tuple[str, ...] = ()
+    preferences: Settings, number: int, *, name: str = "", target: str = "ana@host.invalid", files: tuple[str, ...] = ()
 ) -> str:
     """Remember a run and return its id; each of ``files`` is "step" of a checkpoint, or "final".
 
@@ -99,19 +101,22 @@ async def on_files(folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncItera
     clock = HandClock()
     source = ScriptedSource(clock, step=1)
     desk = DeskOfMany(source, preferences)
-    async with showing(source, clock, desk=desk, is_open=False, size=size) as shown:
-        await shown.press("7")
-        await until(shown, lacks("reading…"))
-        try:
-            yield shown
-        finally:
-            for errand in shown.screen.errands.all:
-                errand.process.kill()
-                errand.process.wait()
+    # As over SSH: no test opens a window.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSH_CONNECTION", "here")
+        async with showing(source, clock, desk=desk, is_open=False, size=size) as shown:
+            await shown.press("7")
+            await until(shown, lacks("reading…"))
+            try:
+                yield shown
+            finally:
+                for errand in shown.screen.errands.all:
+                    errand.process.kill()
+                    errand.process.wait()
 
 
 FILES = {
-    "file_open": Effect(shows("it is at ", "zog-2-step400.safetensors"), ("down",), on_files),
+    "file_open": Effect(shows("no file manager here", "2-step400.safetensors"), ("down",), on_files),
     "file_download": Effect(lambda shown: len(shown.screen.errands.all) == 1, start=on_files),
     "file_verify": Effect(shows("it is what was announced", "verified again 14:22"), ("down",), on_files),
     "file_rate": Effect(shows("RATE zog-2.safetensors", "5 *****"), start=on_files),

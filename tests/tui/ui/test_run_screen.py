@@ -11,6 +11,7 @@ from loratui.domain.supplied import Supplied
 from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import Cost, JobState, Log, Setup, State, Step, Warn
 from support.scripted_source import HandClock, ScriptedSource
+from support.ui_effects.files import until
 from support.ui_pilot import Shown, showing
 
 BADGES = {
@@ -364,7 +365,7 @@ async def test_a_storm_of_resizes_breaks_nothing(tmp_path: Path) -> None:
             await shown.press("escape", cover)
             for width, height in sizes:
                 await shown.resize(width, height)
-                assert widths_fit(shown, width)
+                await until(shown, lambda shown, width=width: widths_fit(shown, width))
         assert "● TRAINING" in shown.text()
 
 

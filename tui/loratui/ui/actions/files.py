@@ -8,7 +8,7 @@ FILES = (
         id="file_open",
         keys=("o", "enter"),
         label="Open the folder",
-        help="show the file in the file manager; elsewhere, say where it is",
+        help="show it in the file manager, where there is one",
         scope=Scope.FILES,
         footer=lambda _: "Open",
     ),

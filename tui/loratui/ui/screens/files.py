@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
 _EVERY_S = 5.0
-_PATH_S = 30.0
-"""So long a path stays to be read."""
+_WRONG_S = 30.0
+"""So long stays to be read that a file is not what it should be."""
 
 
 class FilesPage(Page):
@@ -152,13 +152,13 @@ class FilesPage(Page):
             return
         path = file.copy or file.path
         if not program:
-            self.shell.say(f"it is at {path}", _PATH_S)
+            self.shell.say("there is no file manager here; the path is above")
             return
         try:
             show_folder(program, path.parent)
             self.shell.say(f"opening {path.parent}")
         except OSError as error:
-            self.shell.say(f"! the file manager did not start ({error.strerror}); it is at {path}", _PATH_S)
+            self.shell.say(f"! the file manager did not start: {error.strerror}; the path is above")
 
     def do_file_download(self) -> None:
         """Send the command out that fetches."""
@@ -202,7 +202,7 @@ class FilesPage(Page):
     def _all_verified(self, count: int, wrong: list[str]) -> None:
         self._is_verifying, self._list.progress = False, ""
         if wrong:
-            self.shell.say(f"! {wrong[0]}{f', and {len(wrong) - 1} more' if len(wrong) > 1 else ''}", _PATH_S)
+            self.shell.say(f"! {wrong[0]}{f', and {len(wrong) - 1} more' if len(wrong) > 1 else ''}", _WRONG_S)
         else:
             self.shell.say("it is what was announced" if count == 1 else f"all {count} are what was announced")
         self.shell.refresh_view()

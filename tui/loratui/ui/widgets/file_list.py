@@ -7,6 +7,7 @@ from loratui.domain.library import MOST_STARS, FileState, LibraryFile
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cut, spread
 from loratui.ui.widgets.list_pane import ListPane
+from loratui.ui.widgets.log_lines import folded
 from loratui.ui.widgets.pane import Pane
 
 _STATES: dict[FileState, tuple[str, Role]] = {
@@ -19,6 +20,7 @@ _STATES: dict[FileState, tuple[str, Role]] = {
     FileState.GONE: ("x gone", Role.DIM),
 }
 _STATE_CELLS = 19
+_PATH_LINES = 3
 _SUFFIX = ".safetensors"
 """All of them have it, and names are long."""
 _RUN_FROM = 100
@@ -113,7 +115,8 @@ class FilePane(Pane):
         why = f": {file.why}" if file.why else ""
         rows: list[Row] = [[(f" {file.state.value}{why}", role)]]
         if (path := file.copy or file.path) is not None:
-            rows.append([(f" {path}", Role.TEXT)])
+            # Whole: it is there to be copied.
+            rows += [[(f" {piece}", Role.TEXT)] for piece in folded(str(path), max(10, width - 2), _PATH_LINES)]
         at, wrong = self.verdict
         if wrong:
             rows.append([(f" ! verified {at}: {wrong}", Role.ALARM)])
