@@ -49,13 +49,15 @@ def test_each_file_has_the_state_that_the_disk_shows(preferences: Settings) -> N
     assert one(library, "100").base == "stable-diffusion-xl-base-1.0"
 
 
-def test_files_that_are_announced_later_are_found_and_others_read_once(preferences: Settings) -> None:
-    run_id = library_run(preferences, 1, files=("100",))
+def test_files_that_are_announced_later_are_found_and_others_not_read_again(preferences: Settings) -> None:
+    run_id = library_run(preferences, 1, files=("100", "200"))
     library = Library(preferences)
-    assert set(states(library)) == {"100"}
+    assert set(states(library)) == {"100", "200"}
     with Store(preferences.database) as store:
-        store.append(run_id, "e", [Record(seq=2, ts=5.0, event=lora("zog-1", "final"))])
-    assert states(library) == {"100": FileState.HERE, "final": FileState.AWAY}
+        store._database.execute("DELETE FROM records")
+        store.append(run_id, "e", [Record(seq=3, ts=5.0, event=lora("zog-1", "final"))])
+    assert states(library) == {"100": FileState.HERE, "200": FileState.AWAY, "final": FileState.AWAY}
+    assert "200" not in states(Library(preferences)), "it was not read again"
 
 
 def test_a_file_that_is_withdrawn_leaves_unless_it_is_here(preferences: Settings) -> None:

@@ -43,6 +43,8 @@ def test_a_level_is_asked_for_without_reading_the_others(log: RunLog) -> None:
     errors = RunLog(database=log.database, run_id=RUN_ID, least=LEVELS[2]).newest()
     assert [line.seq for line in warned.lines] == list(range(100, NUM + 1, 100))
     assert [line.seq for line in errors.lines] == list(range(500, NUM + 1, 500))
+    later = RunLog(database=log.database, run_id=RUN_ID, least=LEVELS[2]).after(NUM - 5)
+    assert (later.lines, later.last_seq) == ([], NUM)
     assert errors.last_seq == NUM, "the next look begins behind all that is known to be no error"
 
 
