@@ -177,7 +177,7 @@ class ScriptedSource:
             picture = Image.new("RGB", (64, 64), ("navy", "darkgreen", "maroon", "gray")[index % 4])
             pen = ImageDraw.Draw(picture)
             pen.ellipse((12 + index, 12, 50, 52), fill=("gold", "tomato", "skyblue", "white")[index % 4])
-            pen.rectangle((28, 28, 60, 60 - index * 4), fill=("crimson", "teal", "orange", "black")[index % 4])
+            pen.rectangle((28, 28, 60, 60 - index % 8 * 4), fill=("crimson", "teal", "orange", "black")[index % 4])
             name = f"sample-{step}-{index}.png"
             picture.save(folder / name)
             self.add(Sample(step=step, index=index, prompt=prompt, seed=index, artifact_id=name, width=64, height=64))

@@ -8,6 +8,8 @@ EVERYWHERE = {
     "go_config": Effect(shows("▌3Config▐", "No config is open")),
     "go_run": Effect(shows("▌5Run▐", "─ loss"), ("1",)),
     "go_queue": Effect(shows("▌6Queue▐", "─ queue")),
+    "go_files": Effect(shows("▌7Files▐", "─ LoRAs")),
+    "go_log": Effect(shows("▌9Log▐", "─ log  my-style-v3")),
     "go_samples": Effect(shows("▌8Samples▐", "samples  step 1200")),
     "leave": Effect(shows("LEAVE my-style-v3", "d Detach", "auto-stop")),
     "leave_detach": Effect(exits_with(0), ("q",)),

@@ -1,9 +1,39 @@
 """What the keys of the samples screen must bring about."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.effect import Effect, shows
+from support.ui_pilot import Shown, showing
+
+
+@asynccontextmanager
+async def on_samples(
+    folder: Path, count: int = 8, steps: tuple[int, ...] = (1000, 1200), size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[Shown]:
+    """Show the samples of a run with so many prompts."""
+    clock = HandClock()
+    source = ScriptedSource(clock, step=40)
+    for step in steps:
+        source.paint_samples(folder, step, tuple(f"zog {number:02}" for number in range(count)))
+    async with showing(source, clock, size=size) as shown:
+        await shown.press("8")
+        yield shown
+
 
 SAMPLES = {
     "earlier": Effect(shows("samples  step 1000  (1 of 2)"), ("8",)),
     "later": Effect(shows("samples  step 1200  (2 of 2)"), ("8", "[")),
+    "sample_large": Effect(shows("weight 1  step 1200  seed 0  64x64", "▀▀"), ("8",)),
+    "sample_compare": Effect(shows("step 1000 beside step 1200", "1000: a zog", "1200: a zog", "▀▀"), ("8",)),
+    "sample_text": Effect(shows("step 1200         seed 0", "seed 3"), ("8",)),
+    "sample_left": Effect(shows(">a zog "), ("8", "right")),
+    "sample_right": Effect(shows(">a red zog"), ("8",)),
+    "sample_up": Effect(shows(">zog 00"), ("down",), on_samples),
+    "sample_down": Effect(shows(">zog 04"), start=on_samples),
+    "sample_page_up": Effect(shows(">a zog "), ("8", "right", "pagedown")),
+    "sample_page_down": Effect(shows(">a zog in snow"), ("8",)),
     "samples_close": Effect(shows("─ loss", "─ log"), ("8",)),
 }

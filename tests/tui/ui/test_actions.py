@@ -30,6 +30,8 @@ _ASKED = (
     Scope.CONFIG_WRITE_STRIP,
     Scope.CONFIG_TRAIN_STRIP,
     Scope.RESUME_STRIP,
+    Scope.RATE_STRIP,
+    Scope.DELETE_FILE_STRIP,
     Scope.HELP,
 )
 IN_PALETTE = [action.id for action in ACTIONS if action.scope not in _ASKED and action.id != "palette"]

@@ -53,7 +53,7 @@ async def test_no_place_for_text_lets_it_do_anything(tmp_path: Path) -> None:
             speak(source, text, tmp_path)
             await shown.tick()
             check(shown.rows())
-            for key in ("x", "escape", "i", "escape", "1", "5"):
+            for key in ("x", "escape", "i", "enter", "i", "escape", "escape", "7", "9", "1", "5"):
                 await shown.press(key)
                 check(shown.rows())
             source.add(State(state=JobState.FAILED, reason=text, detail=text))

@@ -11,6 +11,7 @@ from loratui.domain.supplied import Supplied
 from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import Cost, JobState, Log, Setup, State, Step, Warn
 from support.scripted_source import HandClock, ScriptedSource
+from support.ui_effects.files import until
 from support.ui_pilot import Shown, showing
 
 BADGES = {
@@ -338,7 +339,7 @@ async def test_pictures_stand_beside_those_without_the_lora(tmp_path: Path) -> N
         await shown.press("i")
         assert "step 1200  (1 of 1)" in shown.text()
         captions = [line.split() for line in shown.text().splitlines() if "without the LoRA: " in line]
-        assert captions == [["without", "the", "LoRA:", "one", "one"], ["without", "the", "LoRA:", "two", "two"]]
+        assert captions == [[">without", "the", "LoRA:", "one", "one"], ["without", "the", "LoRA:", "two", "two"]]
         assert "on its way" not in shown.text()
 
 
@@ -364,7 +365,7 @@ async def test_a_storm_of_resizes_breaks_nothing(tmp_path: Path) -> None:
             await shown.press("escape", cover)
             for width, height in sizes:
                 await shown.resize(width, height)
-                assert widths_fit(shown, width)
+                await until(shown, lambda shown, width=width: widths_fit(shown, width))
         assert "● TRAINING" in shown.text()
 
 

@@ -167,6 +167,17 @@ _MIGRATIONS = (
     );
     CREATE INDEX rights_of ON rights (dataset, base, num);
     """,
+    # Of a version of a file: one that is written anew has yet to be judged.
+    """
+    CREATE TABLE ratings (
+        run INTEGER NOT NULL REFERENCES runs (num) ON DELETE CASCADE,
+        artifact_id TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        stars INTEGER NOT NULL,
+        ts REAL NOT NULL,
+        PRIMARY KEY (run, artifact_id, sha256)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

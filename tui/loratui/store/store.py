@@ -313,6 +313,12 @@ class Store:
                 (num, artifact_id, str(path), sha256),
             )
 
+    def forget_download(self, run_id: str, artifact_id: str) -> None:
+        """Forget that a file was here: the user has deleted it."""
+        with self._writing() as database:
+            num, *_ = self._row(run_id)
+            database.execute("DELETE FROM downloads WHERE run = ? AND artifact_id = ?", (num, artifact_id))
+
     def note_export(self, run_id: str, artifact_id: str, path: Path) -> None:
         """Remember where the copy of a file was put."""
         with self._writing() as database:

@@ -19,5 +19,7 @@ PLACES = (
     Place(key="3", name="config", title="Config", about="a training config as a form, with its plan"),
     Place(key="5", name="run", title="Run", about="the run that is open"),
     Place(key="6", name="queue", title="Queue", about="the runs of one machine in their order"),
+    Place(key="7", name="files", title="Files", about="all LoRAs made here, and where they are"),
     Place(key="8", name="samples", title="Samples", about="the sample pictures of the open run"),
+    Place(key="9", name="log", title="Log", about="the whole log of the open run"),
 )

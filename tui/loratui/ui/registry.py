@@ -64,6 +64,8 @@ class Scope(Enum):
     COST = "What it costs"
     CONFIG_WRITE_STRIP = "Write this config?"
     CONFIG_TRAIN_STRIP = "Train this config?"
+    RATE_STRIP = "What is this file worth?"
+    DELETE_FILE_STRIP = "Delete this file?"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:
@@ -79,7 +81,6 @@ _PAGES_WITH_A_LIST = (
     Scope.OFFERS,
     Scope.QUEUE,
     Scope.FILES,
-    Scope.LOG_PAGE,
     Scope.COMPARE,
 )
 _TOGETHER = (
@@ -88,6 +89,7 @@ _TOGETHER = (
     (Scope.PAGES, Scope.LIST, Scope.CONFIG_CHOICE),
     (Scope.PAGES, Scope.RUN, Scope.CHART, Scope.LOG),
     (Scope.PAGES, Scope.SAMPLES),
+    (Scope.PAGES, Scope.LOG_PAGE),
 )
 """Scopes whose keys work at the same time."""
 

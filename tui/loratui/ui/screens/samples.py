@@ -1,4 +1,4 @@
-"""The samples screen: the pictures of one step as large as they fit."""
+"""The samples screen: the pictures of one step as large as they fit, two steps side by side, or one picture."""
 
 from typing import TYPE_CHECKING
 
@@ -6,10 +6,25 @@ from textual.app import ComposeResult
 
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
-from loratui.ui.widgets.gallery import PicturesPane
+from loratui.ui.widgets.gallery import sample_steps
+from loratui.ui.widgets.pictures import PicturesPane
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
+
+_OF_PICTURES = (
+    "earlier",
+    "later",
+    "sample_large",
+    "sample_compare",
+    "sample_left",
+    "sample_right",
+    "sample_up",
+    "sample_down",
+    "sample_page_up",
+    "sample_page_down",
+    "sample_text",
+)
 
 
 class SamplesPage(Page):
@@ -30,8 +45,11 @@ class SamplesPage(Page):
         """Return that there is nothing to turn while there are no samples."""
         source = self.shell.source
         if source is None:
-            return dict.fromkeys(("earlier", "later"), "no run is open")
-        return {} if source.view().samples else dict.fromkeys(("earlier", "later"), "no samples yet")
+            return dict.fromkeys(_OF_PICTURES, "no run is open")
+        steps = sample_steps(source.view())
+        if not steps:
+            return dict.fromkeys(_OF_PICTURES, "no samples yet")
+        return {} if len(steps) > 1 else {"sample_compare": "there is one step alone"}
 
     def do_earlier(self) -> None:
         """Show the samples of the step before."""
@@ -41,6 +59,44 @@ class SamplesPage(Page):
         """Show the samples of the step after."""
         self._pictures.turn(1)
 
+    def do_sample_large(self) -> None:
+        """Show the chosen picture large, or all again."""
+        self._pictures.is_large = not self._pictures.is_large
+        self._pictures.rebuild()
+
+    def do_sample_compare(self) -> None:
+        """Compare two steps, or end that."""
+        self._pictures.compare()
+
+    def do_sample_left(self) -> None:
+        """Choose the picture before."""
+        self._pictures.choose(-1)
+
+    def do_sample_right(self) -> None:
+        """Choose the next picture."""
+        self._pictures.choose(1)
+
+    def do_sample_up(self) -> None:
+        """Choose one a row up."""
+        self._pictures.choose(-1, rows=True)
+
+    def do_sample_down(self) -> None:
+        """Choose one a row down."""
+        self._pictures.choose(1, rows=True)
+
+    def do_sample_page_up(self) -> None:
+        """Show the page before."""
+        self._pictures.choose(-1, pages=True)
+
+    def do_sample_page_down(self) -> None:
+        """Show the next page."""
+        self._pictures.choose(1, pages=True)
+
+    def do_sample_text(self) -> None:
+        """Show words instead of pictures, or pictures again."""
+        self._pictures.toggle_text()
+
     def do_samples_close(self) -> None:
-        """Go back to the run."""
-        self.shell.go("run")
+        """Go one layer out, at last to the run."""
+        if not self._pictures.step_out():
+            self.shell.go("run")

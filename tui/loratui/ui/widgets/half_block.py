@@ -26,16 +26,11 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error
 _DAMAGED_INSIDE = (LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
 
 
-@lru_cache(maxsize=64)
 def picture_rows(path: Path, columns: int, rows: int, *, only_ascii: bool = False) -> list[Row]:
-    """Return what ``drawn_picture`` does, of the last few pictures at once."""
-    return drawn_picture(path, columns, rows, only_ascii=only_ascii)
-
-
-def drawn_picture(path: Path, columns: int, rows: int, *, only_ascii: bool = False) -> list[Row]:
     """Return the picture at ``path`` within ``columns`` x ``rows`` cells, its proportions kept.
 
-    It stands upright, as EXIF says. A picture that can't be read becomes a sentence.
+    It stands upright, as EXIF says. A picture that can't be read becomes a sentence. It may take long: ``decoder`` has
+    a thread do it.
     """
     # Only here: Pillow would take 40 ms of the first paint.
     from PIL import Image, ImageOps

@@ -69,7 +69,7 @@ class LogPane(Pane):
         self.page = max(1, height - 1)
         log = list(frame.view.log)
         end = self._end(log)
-        return [_line(line) for line in log[max(0, end - height) : end]] if height > 0 else []
+        return [line_row(line) for line in log[max(0, end - height) : end]] if height > 0 else []
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return the result, if there is one, and below it the log."""
@@ -77,7 +77,8 @@ class LogPane(Pane):
         return [*result, *super().compose_rows(frame, width, height - len(result))]
 
 
-def _line(line: LogLine) -> Row:
+def line_row(line: LogLine) -> Row:
+    """Return a line of the log: its time, its level if that is worth a word, and its text."""
     level, role = _LEVELS.get(line.level.upper(), ("", Role.TEXT))
     return [(f" {formatting.time_of_day(line.ts)} ", Role.DIM), (level, role), (line.text, Role.TEXT)]
 

@@ -79,6 +79,8 @@ def _rank(query: str, action: Action) -> tuple[int, int] | None:
     """Return how well an action matches, less being better; None if letters of the query are missing in its name."""
     name = f"{action.label} {action.help}".lower()
     query = query.lower().strip()
+    if query == action.label.lower():
+        return 0, -1
     if query in name:
         return 0, name.index(query)
     at = -1

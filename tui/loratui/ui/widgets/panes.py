@@ -7,7 +7,6 @@ from loratui.domain.phases import title, took
 from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, spread
-from loratui.ui.widgets.gallery import gallery_rows, latest_samples
 from loratui.ui.widgets.pane import Pane
 from loratui_protocol.messages import Artifact, ArtifactKind, JobState, Metrics, Setup, Telemetry
 
@@ -118,25 +117,6 @@ class CheckpointPane(Pane):
                    [(f"{_sync(frame, item.step)} ", Role.TEXT)], width)
             for item in newest
         ]  # fmt: skip
-
-
-class SamplePane(Pane):
-    """The newest samples as small pictures."""
-
-    def title(self, frame: Frame) -> list[Span]:
-        """Return which step they are from."""
-        samples = latest_samples(frame.view)
-        step = f"  step {samples[0].step}" if samples else ""
-        return [("samples", Role.TITLE), (step, Role.DIM)]
-
-    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
-        """Return the pictures; on a slow line a hint how to see them."""
-        samples = latest_samples(frame.view)
-        if not samples:
-            return [[(" none yet", Role.DIM)]]
-        if frame.options.slow:
-            return [[(f" {len(samples)} pictures: press ", Role.DIM), ("i", Role.KEY)]]
-        return gallery_rows(frame, samples, width, height)
 
 
 def _fact(name: str, value: str) -> Row:

@@ -8,7 +8,7 @@ from loratui.sessions.dataset import Found, Listed
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span
 from loratui.ui.widgets.data_lists import ROLES, finding_rows, shortened
-from loratui.ui.widgets.half_block import drawn_picture
+from loratui.ui.widgets.half_block import picture_rows
 from loratui.ui.widgets.pane import Pane
 from loratui.ui.wrap import wrapped
 
@@ -88,7 +88,7 @@ class PicturePane(Pane):
         def draw() -> None:
             rows: list[Row] = [[("unreadable picture", Role.WARN)]]
             try:
-                rows = drawn_picture(path, columns, lines)
+                rows = picture_rows(path, columns, lines)
             finally:
                 self.app.call_from_thread(self._take, key, rows)
 
