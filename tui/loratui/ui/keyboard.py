@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from textual.events import Key
 
-from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Scope
 
@@ -49,7 +48,7 @@ class Keyboard:
         if event.key == "escape":
             self._shell.leave_field()
             return True
-        action = None if event.is_printable else ACTIONS.find(event.key, ())
+        action = None if event.is_printable else self._shell.actions.find(event.key, ())
         if action is not None:
             self.perform(action)
         return action is not None
@@ -65,7 +64,7 @@ class Keyboard:
             return
         if not is_asked and self._shell.over is Over.NOTHING and self._is_typed(event):
             return
-        action = ACTIONS.find(key, self.scopes)
+        action = self._shell.actions.find(key, self.scopes)
         if action is not None:
             self.perform(action)
 
@@ -79,7 +78,7 @@ class Keyboard:
     def _palette_key(self, event: Key) -> None:
         if event.key == "escape":
             self._shell.lay_over(Over.NOTHING)
-        elif not event.is_printable and (action := ACTIONS.find(event.key, ())) is not None:
+        elif not event.is_printable and (action := self._shell.actions.find(event.key, ())) is not None:
             self.perform(action)
         elif (chosen := self._shell.palette.press(event.key, event.character)) is not None:
             self._shell.lay_over(Over.NOTHING)

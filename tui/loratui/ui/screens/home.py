@@ -113,6 +113,7 @@ class HomePage(Page):
     def __init__(self, shell: "Shell") -> None:
         super().__init__(shell)
         self.main_list = self._runs = RunList(id="runs")
+        self._chosen_then = ""
 
     def compose(self) -> ComposeResult:
         """Put the list over the rentals."""
@@ -123,11 +124,27 @@ class HomePage(Page):
         """Fill the list, and show it."""
         if frame.overview.runs is not self._runs.entries:
             self._runs.fill(frame.overview.runs)
+            if self._chosen_then and frame.overview.runs:
+                self._runs.choose(self._chosen_then)
+                self._chosen_then = ""
         super().show(frame)
+
+    def kept(self) -> dict[str, str]:
+        """Return the run under the cursor."""
+        chosen = self._chosen_then if self._runs.chosen is None else self._runs.chosen.id
+        return {"run": chosen} if chosen else {}
+
+    def restore(self, kept: Mapping[str, str]) -> None:
+        """Put the cursor on its run as soon as the runs are there."""
+        self._chosen_then = kept.get("run", "")
 
     def refusals(self) -> Mapping[str, str]:
         """Return that nothing can be opened while nothing is chosen."""
         return {} if self._runs.chosen is not None else {"open_run": "there is no run"}
+
+    def yank_text(self) -> str:
+        """Return what opens the chosen run."""
+        return "" if self._runs.chosen is None else formatting.attach_command(self._runs.chosen.name)
 
     def do_open_run(self) -> None:
         """Follow the chosen run."""

@@ -1,11 +1,13 @@
 """The run screen: what a run does, what it costs, and the keys that steer it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
+from textual.widget import Widget
 
 from loratui.ui.actions.run import UNDO_S
 from loratui.ui.commands import Commands
@@ -14,8 +16,8 @@ from loratui.ui.page import Page
 from loratui.ui.questions import ask_stop
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, Row
-from loratui.ui.widgets.braille_chart import BrailleChart, ChartView, Curve, loss_facts
-from loratui.ui.widgets.log_pane import LogPane
+from loratui.ui.widgets.braille_chart import SMOOTHINGS, BrailleChart, ChartView, Curve, loss_facts
+from loratui.ui.widgets.log_pane import LogPane, lora_path
 from loratui.ui.widgets.panes import CheckpointPane, DeltaPane, MachinePane, RunPane, SamplePane
 from loratui.ui.widgets.rows import Rows
 
@@ -78,6 +80,27 @@ class RunPage(Page):
             super().show(frame)
         else:
             self._no_run.show(frame)
+
+    @property
+    def panes(self) -> tuple[Widget, ...]:
+        """Return the chart and the log; without a run there is neither."""
+        return () if self.shell.source is None else (self._loss, self._log)
+
+    def yank_text(self) -> str:
+        """Return where the LoRA of a run that is over is, else how to come back to the run."""
+        source = self.shell.source
+        path = None if source is None or not source.view().state.is_final else lora_path(source.view())
+        return str(path) if path is not None else super().yank_text()
+
+    def kept(self) -> dict[str, str]:
+        """Return how the charts are drawn."""
+        chart_view = self._loss.chart_view
+        return {"scale": "log" if chart_view.log else "lin", "smoothing": str(chart_view.smoothing)}
+
+    def restore(self, kept: Mapping[str, str]) -> None:
+        """Draw the charts as they were."""
+        smoothing = {str(each): each for each in SMOOTHINGS}.get(kept.get("smoothing", ""), ChartView().smoothing)
+        self._change_charts(ChartView(log=kept.get("scale") == "log", smoothing=smoothing))
 
     @property
     def _commands(self) -> Commands:

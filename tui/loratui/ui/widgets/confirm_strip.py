@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
-from loratui.ui.registry import Scope
+from loratui.ui.registry import Registry, Scope
 from loratui.ui.text import Role, Row, Span
 from loratui.ui.widgets.pane import Pane
 
@@ -20,6 +19,10 @@ class ConfirmStrip(Pane):
     scope: Scope | None = None
     _question: Ask | None = None
     _opened_s = 0.0
+
+    def __init__(self, actions: Registry, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._actions = actions
 
     def open(self, scope: Scope, question: Ask, frame: Frame) -> None:
         """Ask; ``frame`` is the moment at which the key was pressed."""
@@ -47,7 +50,7 @@ class ConfirmStrip(Pane):
         if self.scope is None or self._question is None:
             return []
         keys: Row = [(" ", Role.TEXT)]
-        for action in ACTIONS.within(self.scope):
+        for action in self._actions.within(self.scope):
             keys += [(action.key, Role.KEY), (f" {action.label}    ", Role.TEXT)]
         stake = self._question(frame).stake
         return [[(f" {stake}", Role.TEXT)], keys, [(" Enter does nothing here.", Role.DIM)]]
