@@ -6,11 +6,13 @@ No agent, no network; the run trains by the clock of this machine.
 import argparse
 import os
 import sys
+import tempfile
 from concurrent.futures import Future
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from loratui import settings
 from loratui.domain.run import CommandKind
 from loratui.ui.clock import SystemClock
 from loratui.ui.environment import UiOptions, prepare
@@ -37,13 +39,31 @@ def main() -> int:
     parser.add_argument("--name", default="my-style-v3")
     parser.add_argument("--say", default="", help="a line that the run writes into its log and warns of")
     parser.add_argument("--tell", type=Path, help="a file that gets a line for every command sent")
+    parser.add_argument("--state", type=Path, help="a folder to keep the session in; without it none is kept")
+    parser.add_argument("--theme", default="auto")
+    parser.add_argument("--notify", default="off")
+    parser.add_argument("--steps", type=int, default=1240, help="how many steps lie behind the run")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--ascii", action="store_true")
     parser.add_argument("--stock", action="store_true", help="leave the frames to Textual")
     arguments = parser.parse_args()
-    options = prepare(UiOptions(slow=arguments.slow, ascii=arguments.ascii, frame_diff=not arguments.stock), os.environ)
-    source = TellingSource(SystemClock(), name=arguments.name, gpu=arguments.gpu)
+    options = prepare(
+        UiOptions(
+            slow=arguments.slow,
+            ascii=arguments.ascii,
+            frame_diff=not arguments.stock,
+            theme=arguments.theme,
+            notify=arguments.notify,
+            keeps_session=arguments.state is not None,
+        ),
+        os.environ,
+        sys.stdout.encoding,
+    )
+    steps = arguments.steps
+    source = TellingSource(
+        SystemClock(), name=arguments.name, gpu=arguments.gpu, step=steps, total=max(2500, steps * 5 // 4)
+    )
     source.told = arguments.tell
     if arguments.say:
         source.add(Log(level="ERROR", line=arguments.say))
@@ -52,7 +72,11 @@ def main() -> int:
     from loratui.ui.app import run_app
     from loratui.ui.desk import SoleRun
 
-    return run_app(SoleRun(source), options=options, source=source).status
+    with tempfile.TemporaryDirectory() as folder:
+        # The settings of whoever runs this play no part.
+        state = str(arguments.state or folder)
+        preferences = settings.load({"state_dir": state}, {"LORATUI_CONFIG_DIR": state})
+        return run_app(SoleRun(source, preferences), options=options, source=source).status
 
 
 if __name__ == "__main__":

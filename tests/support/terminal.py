@@ -120,6 +120,13 @@ class Terminal:
             os.close(self._master)
             self._master = -1
 
+    def end(self, way: str | signal.Signals) -> None:
+        """Hang up, or send a signal."""
+        if isinstance(way, signal.Signals):
+            os.kill(self.pid, way)
+        else:
+            self.hang_up()
+
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 

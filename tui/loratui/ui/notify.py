@@ -53,7 +53,7 @@ class Notifier:
         known_id, before_s = self._left_s
         self._left_s = run_id, left_s
         passed_s = bell(before_s, left_s) if known_id == run_id else None
-        return [] if passed_s is None else [f"{frame.run.name}: auto-stop in {formatting.duration(passed_s)}"]
+        return [] if passed_s is None else [f"{frame.run.name}: auto-stop in {passed_s / 60:.0f} min"]
 
     def _unminded(self, frame: Frame) -> list[str]:
         rentals = {rental.label: rental for rental in frame.overview.rentals if not rental.is_minded}

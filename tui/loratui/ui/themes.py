@@ -55,7 +55,7 @@ _OWN = {
         good="#17692b",
         warn="#784a00",
         alarm="#a3150f",
-        raw="#646d78",
+        raw="#5f6873",
         mean="#0b5a4f",
         mark="#a3150f",
     ),
