@@ -17,7 +17,7 @@ from loratui.domain.run import CommandKind
 from loratui.ui.clock import SystemClock
 from loratui.ui.environment import UiOptions, prepare
 from loratui_protocol.messages import CommandResult, Log, Warn
-from support.scripted_source import ScriptedSource
+from support.scripted_source import HandClock, ScriptedSource
 
 
 class TellingSource(ScriptedSource):
@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--theme", default="auto")
     parser.add_argument("--notify", default="off")
     parser.add_argument("--steps", type=int, default=1240, help="how many steps lie behind the run")
+    parser.add_argument("--still", action="store_true", help="the run makes no step, and says nothing new")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--ascii", action="store_true")
@@ -60,9 +61,12 @@ def main() -> int:
         os.environ,
         sys.stdout.encoding,
     )
-    steps = arguments.steps
     source = TellingSource(
-        SystemClock(), name=arguments.name, gpu=arguments.gpu, step=steps, total=max(2500, steps * 5 // 4)
+        HandClock() if arguments.still else SystemClock(),
+        name=arguments.name,
+        gpu=arguments.gpu,
+        step=arguments.steps,
+        total=max(2500, arguments.steps * 5 // 4),
     )
     source.told = arguments.tell
     if arguments.say:
