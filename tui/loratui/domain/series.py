@@ -11,10 +11,13 @@ class Series:
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    rewinds: int = 0
+    """How often the tail was replaced: while it stays, and the length grows, what was there before has not changed."""
 
     def append(self, step: int, value: float) -> None:
         """Add a value; one at or before the last step replaces the tail: the run went back to a checkpoint."""
         if self.steps and step <= self.steps[-1]:
+            self.rewinds += 1
             keep = bisect_left(self.steps, step)
             del self.steps[keep:], self.values[keep:]
         self.steps.append(step)
@@ -22,7 +25,7 @@ class Series:
 
     def copy(self) -> "Series":
         """Return a series that shares nothing with this one."""
-        return Series(self.steps.copy(), self.values.copy())
+        return Series(self.steps.copy(), self.values.copy(), self.rewinds)
 
     def minimum(self) -> tuple[float, int] | None:
         """Return the smallest finite value and its step."""
@@ -35,16 +38,24 @@ class Series:
         It starts unbiased, at the first value. Where the value is not finite the average is NaN, a gap in the chart,
         and goes on after it as if the value had not been there.
         """
-        smoothed: list[float] = []
-        sum_of_values = sum_of_weights = 0.0
-        for value in self.values:
-            if not math.isfinite(value):
-                smoothed.append(math.nan)
-                continue
-            sum_of_values += alpha * (value - sum_of_values)
-            sum_of_weights += alpha * (1 - sum_of_weights)
-            smoothed.append(sum_of_values / sum_of_weights)
-        return smoothed
+        average = Average(alpha)
+        return [average.take(value) for value in self.values]
+
+
+class Average:
+    """An exponential moving average that takes one value after the other."""
+
+    def __init__(self, alpha: float) -> None:
+        self.alpha = alpha
+        self._sum_of_values = self._sum_of_weights = 0.0
+
+    def take(self, value: float) -> float:
+        """Return the average with this value; NaN for one that is not finite, which changes nothing."""
+        if not math.isfinite(value):
+            return math.nan
+        self._sum_of_values += self.alpha * (value - self._sum_of_values)
+        self._sum_of_weights += self.alpha * (1 - self._sum_of_weights)
+        return self._sum_of_values / self._sum_of_weights
 
 
 def envelope(

@@ -12,6 +12,7 @@ from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, rule
 from loratui.ui.widgets.chart_maths import Dots, Limits, Window, draw, limits_for, nice_step
 from loratui.ui.widgets.rows import Rows
+from loratui.ui.widgets.thinning import Smoothed, Thinned
 
 _LABEL = 6
 """Cells of a y label; the axis follows."""
@@ -57,6 +58,7 @@ class BrailleChart(Rows):
         self.is_small = False
         """Leave out what only the large chart has room for."""
         self._limits: Limits | None = None
+        self._smoothed, self._raw, self._mean = Smoothed(), Thinned(), Thinned()
 
     def change(self, chart_view: ChartView) -> None:
         """Show another part of the run, or show it in another way."""
@@ -88,19 +90,20 @@ class BrailleChart(Rows):
         """Return the title, the chart, the axis and its labels."""
         series = self.curve.series(frame.view)
         smoothing = 0.0 if self.is_small else self.chart_view.smoothing
-        smoothed = Series(series.steps, series.ema(1 - smoothing)) if smoothing else None
+        smoothed = self._smoothed.of(series, 1 - smoothing) if smoothing else None
         title = rule(self._title(frame, smoothed, smoothing), width, "" if self.is_small else _mode(self.chart_view))
         rows, columns = height - 3, width - _LABEL - 1
         if rows < _FEWEST_ROWS or columns < _FEWEST_COLUMNS:
             return [title]
         span = self.chart_view.window.span(self._extent()[0])
-        limits = self._fit_limits(series, span)
+        thin = self._raw.of(series, span, columns * 2)
+        limits = self._fit_limits(thin) if series.steps else None
         if limits is None:
             return [title, *_waiting(frame, width, height - 1)]
         raw, mean = Dots(columns, rows), Dots(columns, rows)
-        gaps = draw(raw, series, span, limits)
+        gaps = draw(raw, thin, span, limits)
         if smoothed is not None:
-            draw(mean, smoothed, span, limits)
+            draw(mean, self._mean.of(smoothed, span, columns * 2), span, limits)
         labels = _labels(limits, rows)
         body = [[_label(labels.get(row, "")), *_cells(raw[row], mean[row])] for row in range(rows)]
         _mark(body[-1], gaps)
@@ -116,16 +119,12 @@ class BrailleChart(Rows):
             title += [(f"  ema {num_steps} steps ", Role.DIM), (formatting.loss(newest), Role.MEAN)]
         return [*title, *self.curve.facts(frame.view)]
 
-    def _fit_limits(self, series: Series, span: tuple[int, int]) -> Limits | None:
-        shown = [
-            value
-            for step, value in zip(series.steps, series.values, strict=True)
-            if span[0] <= step <= span[1] and math.isfinite(value)
-        ]
+    def _fit_limits(self, series: Series) -> Limits | None:
+        shown = [value for value in series.values if math.isfinite(value)]
         if shown:
             log = self.chart_view.log and not self.is_small
             self._limits = limits_for(min(shown), max(shown), log=log, before=self._limits)
-        return self._limits if series.steps else None
+        return self._limits
 
 
 def loss_facts(view: RunView) -> list[Span]:
