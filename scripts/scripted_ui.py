@@ -1,4 +1,4 @@
-"""The run screen on a scripted run: for ``bench_ui.py``, for tests on a pty, and for looking at it by hand.
+"""The run screen on a scripted run: for ``bench_terminal.py``, for tests on a pty, and for looking at it by hand.
 
 No agent, no network; the run trains by the clock of this machine.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from loratui import settings
-from loratui.domain.run import CommandKind
+from loratui.domain.run import CommandKind, RunView
 from loratui.ui.clock import SystemClock
 from loratui.ui.environment import UiOptions, prepare
 from loratui_protocol.messages import CommandResult, Log, Warn
@@ -24,6 +24,17 @@ class TellingSource(ScriptedSource):
     """Writes down what is sent, so that another process can see it."""
 
     told: Path | None = None
+    burst = 0
+    """Lines of log that are still to come, a tenth with every look."""
+    _num_lines = 0
+
+    def view(self) -> RunView:
+        """Say the next part of what is to be said, and return the newest snapshot."""
+        if self.sent and self._num_lines < self.burst:
+            for _ in range(self.burst // 10):
+                self._num_lines += 1
+                self.add(Log(level="INFO", line=f"line {self._num_lines} of a trainer that says a lot"))
+        return super().view()
 
     def send(self, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
         """Send, and add a line to the file."""
@@ -44,6 +55,8 @@ def main() -> int:
     parser.add_argument("--notify", default="off")
     parser.add_argument("--steps", type=int, default=1240, help="how many steps lie behind the run")
     parser.add_argument("--still", action="store_true", help="the run makes no step, and says nothing new")
+    parser.add_argument("--home", action="store_true", help="open no run")
+    parser.add_argument("--burst", type=int, default=0, help="how many lines the run logs after its first command")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--ascii", action="store_true")
@@ -68,7 +81,7 @@ def main() -> int:
         step=arguments.steps,
         total=max(2500, arguments.steps * 5 // 4),
     )
-    source.told = arguments.tell
+    source.told, source.burst = arguments.tell, arguments.burst
     if arguments.say:
         source.add(Log(level="ERROR", line=arguments.say))
         source.add(Warn(code="said", message=arguments.say))
@@ -80,7 +93,7 @@ def main() -> int:
         # The settings of whoever runs this play no part.
         state = str(arguments.state or folder)
         preferences = settings.load({"state_dir": state}, {"LORATUI_CONFIG_DIR": state})
-        return run_app(SoleRun(source, preferences), options=options, source=source).status
+        return run_app(SoleRun(source, preferences), options=options, source=None if arguments.home else source).status
 
 
 if __name__ == "__main__":

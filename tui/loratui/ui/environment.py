@@ -59,6 +59,9 @@ def prepare(options: UiOptions, environ: MutableMapping[str, str], encoding: str
     remote = bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
     if remote or options.slow:
         environ.setdefault("TEXTUAL_FPS", "15")
+        if _has_many_colours(environ):
+            # They take half the bytes of the 16 million, and the themes look nearly the same.
+            environ.setdefault("TEXTUAL_COLOR_SYSTEM", "256")
     # Nothing here moves for show; this also keeps Textual's own widgets still.
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")

@@ -22,6 +22,8 @@ def with_keys(registry: Registry, wanted: Mapping[str, tuple[str, ...]]) -> Regi
     Raises:
         UsageError: there is no such action or key, or the keys break a rule of the registry.
     """
+    if not wanted:
+        return registry
     ids = [action.id for action in registry]
     for action_id in wanted:
         if action_id not in ids:

@@ -72,6 +72,9 @@ class RunPage(Page):
         self._run.edge = "┬" if wide else ""
         self._machine.edge = "├" if wide else "┬"
         self._delta.edge = self._checkpoints.edge = self._samples.edge = "├"
+        for pane in (self._run, self._machine, self._delta, self._checkpoints, self._samples):
+            # They have drawn themselves for this size before.
+            pane.rebuild()
 
     def show(self, frame: Frame) -> None:
         """Show the run, or that there is none."""
