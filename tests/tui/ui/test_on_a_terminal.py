@@ -92,6 +92,19 @@ def test_without_colour_no_colour_is_sent() -> None:
     assert not coloured
 
 
+def test_a_question_comes_up_in_one_frame() -> None:
+    with Terminal([*APP, "--still"]) as terminal:
+        terminal.read_until_text("● TRAINING")
+        terminal.press("L")
+        terminal.read_until_text("log · L m")
+        before = len(terminal.received)
+        terminal.press("x")
+        terminal.read_until_text("Enter does nothing here")
+        frames = bytes(terminal.received[before:]).split(b"\x1b[?2026h")
+
+    assert sum(b"\x1b[21;" in frame for frame in frames) == 1
+
+
 def test_a_terminal_that_stalls_holds_no_command_up(told: Path) -> None:
     with Terminal([*APP, "--tell", str(told)], size=(200, 60)) as terminal:
         terminal.read_until_text("● TRAINING")

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+from textual.geometry import Size
+
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Registry, Scope
 from loratui.ui.text import Role, Row, Span
 from loratui.ui.widgets.pane import Pane
 
+_ROWS = 4
 GUARD_S = 0.3
 """Keys typed this soon after the strip opened were meant for something else."""
 Ask = Callable[[Frame], Question]
@@ -19,22 +22,30 @@ class ConfirmStrip(Pane):
     scope: Scope | None = None
     _question: Ask | None = None
     _opened_s = 0.0
+    _expected = Size()
 
     def __init__(self, actions: Registry, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self._actions = actions
+
+    @property
+    def room(self) -> Size:
+        """Return its size; before it has one, what it will be, so that it does not come up empty first."""
+        return self.size or self._expected
 
     def open(self, scope: Scope, question: Ask, frame: Frame) -> None:
         """Ask; ``frame`` is the moment at which the key was pressed."""
         self.scope = scope
         self._question = question
         self._opened_s = frame.now_s
+        self._expected = Size(self.screen.size.width, _ROWS)
         self.display = True
         self.show(frame)
 
     def close(self) -> None:
         """Stop asking."""
         self.scope = self._question = None
+        self._expected = Size()
         self.display = False
 
     def is_guarded(self, now_s: float) -> bool:
