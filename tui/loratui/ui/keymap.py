@@ -30,7 +30,7 @@ def with_keys(registry: Registry, wanted: Mapping[str, tuple[str, ...]]) -> Regi
             near = difflib.get_close_matches(action_id, ids, 1, 0.5)
             raise UsageError(
                 f"config.toml gives keys to {action_id!r}, which is no action",
-                fix=f"did you mean keys.{near[0]}?" if near else "docs/keys.md lists the ids of all actions",
+                fix=f"did you mean keys.{near[0]}?" if near else "docs/keys.md has the names of all actions",
                 code="config.unknown_key",
             )
     keys = {action_id: tuple(_key(action_id, key) for key in typed) for action_id, typed in wanted.items()}
