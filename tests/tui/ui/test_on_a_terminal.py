@@ -123,3 +123,14 @@ def wait_for_lines(path: Path, count: int, deadline_s: float = 10) -> None:
     while not path.exists() or len(path.read_text().splitlines()) < count:
         assert time.monotonic() < end_s, f"the {count}th command was held up by the terminal"
         select.select([], [], [], 0.005)
+
+
+def test_a_home_screen_on_which_nothing_goes_on_is_silent() -> None:
+    with Terminal([*APP, "--home"]) as terminal:
+        terminal.read_until_text("nothing is rented")
+        while terminal.read(1.2):
+            pass
+        before = len(terminal.received)
+        terminal.read(2.5)
+        # Once a minute the clock moves.
+        assert len(terminal.received) - before < 100

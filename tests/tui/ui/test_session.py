@@ -147,3 +147,36 @@ def test_a_hang_up_leaves_the_session_behind(tmp_path: Path, way: str | signal.S
 
         assert terminal.wait() == (129 if way == "hang up" else 130)
     assert wrote(tmp_path).place == "samples"
+
+
+LORATUI = [sys.executable, "-m", "loratui.cli"]
+
+
+def at_home_in(folder: Path) -> dict[str, str]:
+    return {f"LORATUI_{name}": str(folder) for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
+def test_loratui_alone_opens_where_it_was_left(tmp_path: Path) -> None:
+    with Terminal(LORATUI, environ=at_home_in(tmp_path)) as terminal:
+        terminal.read_until_text("▌1Home▐")
+        terminal.press("8")
+        terminal.read_until_text("▌8Samples▐")
+        terminal.press("\x11")
+        assert terminal.wait() == 0
+    with Terminal([*LORATUI, "--no-diff"], environ=at_home_in(tmp_path)) as terminal:
+        terminal.read_until_text("▌8Samples▐")
+        terminal.hang_up()
+        assert terminal.wait() == 129
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
+def test_wrong_keys_are_told_before_the_screen_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[keys]\nleaf = "Q"\n')
+    with Terminal(LORATUI, environ=at_home_in(tmp_path)) as terminal:
+        assert terminal.wait() == 2
+        told = terminal.received.decode()
+
+    assert "[config.unknown_key]" in told
+    assert "did you mean keys.leave?" in told
+    assert "\x1b[?1049h" not in told
