@@ -1,4 +1,4 @@
-"""The run screen on a scripted run: for ``bench_ui.py``, for tests on a pty, and for looking at it by hand.
+"""The run screen on a scripted run: for ``bench_terminal.py``, for tests on a pty, and for looking at it by hand.
 
 No agent, no network; the run trains by the clock of this machine.
 """
@@ -6,22 +6,35 @@ No agent, no network; the run trains by the clock of this machine.
 import argparse
 import os
 import sys
+import tempfile
 from concurrent.futures import Future
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from loratui.domain.run import CommandKind
+from loratui import settings
+from loratui.domain.run import CommandKind, RunView
 from loratui.ui.clock import SystemClock
 from loratui.ui.environment import UiOptions, prepare
 from loratui_protocol.messages import CommandResult, Log, Warn
-from support.scripted_source import ScriptedSource
+from support.scripted_source import HandClock, ScriptedSource
 
 
 class TellingSource(ScriptedSource):
     """Writes down what is sent, so that another process can see it."""
 
     told: Path | None = None
+    burst = 0
+    """Lines of log that are still to come, a tenth with every look."""
+    _num_lines = 0
+
+    def view(self) -> RunView:
+        """Say the next part of what is to be said, and return the newest snapshot."""
+        if self.sent and self._num_lines < self.burst:
+            for _ in range(self.burst // 10):
+                self._num_lines += 1
+                self.add(Log(level="INFO", line=f"line {self._num_lines} of a trainer that says a lot"))
+        return super().view()
 
     def send(self, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
         """Send, and add a line to the file."""
@@ -37,14 +50,38 @@ def main() -> int:
     parser.add_argument("--name", default="my-style-v3")
     parser.add_argument("--say", default="", help="a line that the run writes into its log and warns of")
     parser.add_argument("--tell", type=Path, help="a file that gets a line for every command sent")
+    parser.add_argument("--state", type=Path, help="a folder to keep the session in; without it none is kept")
+    parser.add_argument("--theme", default="auto")
+    parser.add_argument("--notify", default="off")
+    parser.add_argument("--steps", type=int, default=1240, help="how many steps lie behind the run")
+    parser.add_argument("--still", action="store_true", help="the run makes no step, and says nothing new")
+    parser.add_argument("--home", action="store_true", help="open no run")
+    parser.add_argument("--burst", type=int, default=0, help="how many lines the run logs after its first command")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--ascii", action="store_true")
     parser.add_argument("--stock", action="store_true", help="leave the frames to Textual")
     arguments = parser.parse_args()
-    options = prepare(UiOptions(slow=arguments.slow, ascii=arguments.ascii, frame_diff=not arguments.stock), os.environ)
-    source = TellingSource(SystemClock(), name=arguments.name, gpu=arguments.gpu)
-    source.told = arguments.tell
+    options = prepare(
+        UiOptions(
+            slow=arguments.slow,
+            ascii=arguments.ascii,
+            frame_diff=not arguments.stock,
+            theme=arguments.theme,
+            notify=arguments.notify,
+            keeps_session=arguments.state is not None,
+        ),
+        os.environ,
+        sys.stdout.encoding,
+    )
+    source = TellingSource(
+        HandClock() if arguments.still else SystemClock(),
+        name=arguments.name,
+        gpu=arguments.gpu,
+        step=arguments.steps,
+        total=max(2500, arguments.steps * 5 // 4),
+    )
+    source.told, source.burst = arguments.tell, arguments.burst
     if arguments.say:
         source.add(Log(level="ERROR", line=arguments.say))
         source.add(Warn(code="said", message=arguments.say))
@@ -52,7 +89,11 @@ def main() -> int:
     from loratui.ui.app import run_app
     from loratui.ui.desk import SoleRun
 
-    return run_app(SoleRun(source), options=options, source=source).status
+    with tempfile.TemporaryDirectory() as folder:
+        # The settings of whoever runs this play no part.
+        state = str(arguments.state or folder)
+        preferences = settings.load({"state_dir": state}, {"LORATUI_CONFIG_DIR": state})
+        return run_app(SoleRun(source, preferences), options=options, source=None if arguments.home else source).status
 
 
 if __name__ == "__main__":

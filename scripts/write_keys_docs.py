@@ -20,7 +20,17 @@ INTRODUCTION = """\
 
 `?` shows these keys on the screen, and `^p` finds any action by its name. `^` is the control key. While a text is
 typed, only control and function keys mean something. What is asked at the foot of the screen is never answered by
-Enter, and keys typed ahead of a question are ignored. The last column is what does the same from a shell.
+Enter, and keys typed ahead of a question are ignored. The last columns are what does the same from a shell, and the
+name under which `config.toml` gives an action other keys:
+
+```toml
+[keys]
+pause = "P"             # instead of p
+help = ["f1", "ctrl+g"] # several
+```
+
+These keep the same rules as those below: no key means two things at once, nothing that can't be taken back is one
+slip of the shift key away from something harmless, or is confirmed with Enter, space or the key that asked.
 """
 
 _DANGERS = {
@@ -40,7 +50,7 @@ def document() -> str:
 
 
 def _section(scope: Scope) -> str:
-    head = f"\n## {scope.value}\n\n| Keys | Action | | | Command |\n| --- | --- | --- | --- | --- |\n"
+    head = f"\n## {scope.value}\n\n| Keys | Action | | | Command | Name |\n| --- | --- | --- | --- | --- | --- |\n"
     return head + "".join(_rows(ACTIONS.within(scope)))
 
 
@@ -48,7 +58,7 @@ def _rows(actions: Iterable[Action]) -> Iterable[str]:
     for action in actions:
         keys = " ".join(f"`{shown(key)}`" for key in action.keys)
         command = f"`{action.command}`" if action.command else ""
-        yield f"| {keys} | {action.label} | {action.help} | {_DANGERS[action.danger]} | {command} |\n"
+        yield f"| {keys} | {action.label} | {action.help} | {_DANGERS[action.danger]} | {command} | `{action.id}` |\n"
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from loratui_protocol import harmless, inputs, messages
 from loratui_protocol.errors import ProtocolError
-from loratui_protocol.harmless import MAX_TEXT_CHARS, Count, Seconds, clean
+from loratui_protocol.harmless import MAX_INT, MAX_SECONDS, MAX_TEXT_CHARS, Count, Seconds, clean
 
 MAX_FRAME_BYTES = 1 << 20
 MAX_RECORD_BYTES = MAX_FRAME_BYTES - 4096
@@ -36,10 +36,20 @@ def strict_converter() -> cattrs.Converter:
         converter.register_structure_hook(scalar, _scalar_hook(scalar))
     integer, number = _scalar_hook(int), _scalar_hook(float)
     converter.register_structure_hook(int, lambda value, cls: harmless.whole(integer(value, cls)))
-    converter.register_structure_hook_func(lambda t: t == Count, lambda value, cls: harmless.count(integer(value, cls)))
-    converter.register_structure_hook_func(
-        lambda t: t == Seconds, lambda value, cls: harmless.seconds(number(value, cls))
-    )
+
+    # A long run is read from hundreds of thousands of these: what is right goes through in one call.
+    def as_count(value: Any, cls: Any) -> int:
+        if type(value) is int and 0 <= value <= MAX_INT:
+            return value
+        return harmless.count(integer(value, cls))
+
+    def as_seconds(value: Any, cls: Any) -> float:
+        if type(value) is float and 0 <= value <= MAX_SECONDS:
+            return value
+        return harmless.seconds(number(value, cls))
+
+    converter.register_structure_hook_func(lambda t: t == Count, as_count)
+    converter.register_structure_hook_func(lambda t: t == Seconds, as_seconds)
 
     def is_list(cls: Any) -> bool:
         return typing.get_origin(cls) is list
@@ -57,6 +67,8 @@ def _scalar_hook(scalar: type) -> Callable[[Any, Any], Any]:
     accepted: tuple[type, ...] = (float, int) if scalar is float else (scalar,)
 
     def structure(value: Any, _: Any) -> Any:
+        if type(value) is scalar:
+            return value
         if type(value) not in accepted:
             raise TypeError(f"expected {scalar.__name__}, got {type(value).__name__}")
         return scalar(value)

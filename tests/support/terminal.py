@@ -19,7 +19,7 @@ _SEQUENCE = re.compile(r"\x1b\[([0-9;?<>=$]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x0
 
 
 class Glyph(NamedTuple):
-    """A character and the SGR parameters in force; the right half of a wide character is empty."""
+    """A character and its look, however that came about; the right half of a wide character is empty."""
 
     char: str = " "
     look: str = ""
@@ -55,7 +55,7 @@ class VtScreen:
             row, column = (int(number or 1) for number in (parameters or "1;1").split(";"))
             self.y, self.x = row - 1, column - 1
         elif final == "m" and parameters is not None:
-            self.look = parameters.removeprefix("0;") if parameters not in ("", "0") else ""
+            self.look = _looking(self.look, parameters)
 
     def _write(self, text: str) -> None:
         for char in text:
@@ -77,6 +77,21 @@ class VtScreen:
         for extra in range(self.x + 1, min(after, self.width)):
             row[extra] = Glyph("", self.look)
         self.x = after
+
+
+def _looking(look: str, parameters: str) -> str:
+    """Return the look after more SGR parameters: what is said of one kind of thing replaces what was said of it."""
+    parts = dict(part.split("=") for part in look.split()) if look else {}
+    for match in re.finditer(r"([34])8;(?:5;\d+|2;\d+;\d+;\d+)|\d+", parameters or "0"):
+        code = match[0]
+        if code == "0":
+            parts = {}
+        elif match[1]:
+            parts[match[1]] = code
+        else:
+            colour = len(code) > 1 and (code[:-1] if code[:-1] in ("3", "4") else {"9": "3", "10": "4"}.get(code[:-1]))
+            parts[colour or f"a{code}"] = code
+    return " ".join(f"{kind}={code}" for kind, code in sorted(parts.items()))
 
 
 class Terminal:
@@ -119,6 +134,13 @@ class Terminal:
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
+
+    def end(self, way: str | signal.Signals) -> None:
+        """Hang up, or send a signal."""
+        if isinstance(way, signal.Signals):
+            os.kill(self.pid, way)
+        else:
+            self.hang_up()
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())

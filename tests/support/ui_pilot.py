@@ -1,5 +1,6 @@
 """The interface without a terminal: press keys, move the clock, read the screen as text."""
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from textual.events import Key
 from textual.pilot import Pilot
 
+from loratui import settings
 from loratui.ui.app import LoratuiApp
 from loratui.ui.desk import Desk, SoleRun
 from loratui.ui.environment import UiOptions
@@ -76,8 +78,9 @@ async def showing(
     """Show a run, a scripted one if none is given; with ``is_open`` False the home screen of a desk."""
     clock = clock or HandClock()
     source = source or ScriptedSource(clock)
-    desk = desk or SoleRun(source)
-    app = app_class(desk, options=options or UiOptions(), clock=clock, source=source if is_open else None)
-    async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        yield Shown(app, pilot, source, clock)
+    with tempfile.TemporaryDirectory() as folder:
+        desk = desk or SoleRun(source, settings.load({"state_dir": folder}, {"LORATUI_CONFIG_DIR": folder}))
+        app = app_class(desk, options=options or UiOptions(), clock=clock, source=source if is_open else None)
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            yield Shown(app, pilot, source, clock)

@@ -1,8 +1,9 @@
 """What a setting is, and how the texts of settings are read."""
 
+import difflib
 import getpass
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -52,6 +53,18 @@ def file_text(setting: Setting, value: Any, path: Path) -> str:
     return str(value).casefold() if setting.is_switch else str(value)
 
 
+def refuse_unknown_variables(environ: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse a nested variable that names no setting; flat ones may belong to scripts or hold keys."""
+    for name in environ:
+        if name.startswith("LORATUI_") and "__" in name and name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            raise ConfigError(
+                f"the environment variable {name} names no setting",
+                fix=f"did you mean {near[0]}?" if near else "unset it",
+                code="config.unknown_key",
+            )
+
+
 def path(text: str) -> Path:
     """Return a path from the root."""
     return Path(text).expanduser().absolute()
@@ -66,6 +79,18 @@ def text_there(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty")
     return text.strip()
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return what reads one of these words."""
+
+    def read(text: str) -> str:
+        word = text.strip().casefold()
+        if word not in words:
+            raise ValueError(text)
+        return word
+
+    return read
 
 
 def switch(text: str) -> bool:

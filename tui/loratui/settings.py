@@ -4,7 +4,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from loratui.domain.download_policy import DownloadPolicy, read_amount, read_whi
 from loratui.domain.environment_choice import Preference
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.offers import read_share
+from loratui.screen_settings import SCREEN, ScreenSettings, is_key, key_text, keys_of
 from loratui.setting import (
     PORT_PROBE,
     Setting,
@@ -24,6 +25,7 @@ from loratui.setting import (
     folder_there,
     minutes,
     path,
+    refuse_unknown_variables,
     some_minutes,
     some_money,
     some_seconds,
@@ -220,6 +222,7 @@ SETTINGS = (
         default=lambda: "20",
         is_number=True,
     ),
+    *SCREEN,
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
@@ -263,6 +266,7 @@ class Settings:
     rental_look_every_s: float
     upload_copies: bool
     downloads: DownloadPolicy
+    screen: ScreenSettings = field(default_factory=ScreenSettings)
     shown: tuple[Shown, ...] = ()
 
     @property
@@ -288,7 +292,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
     """
     flags = flags or {}
     environ = os.environ if environ is None else environ
-    _refuse_unknown_variables(environ)
+    refuse_unknown_variables(environ, [setting.env_name for setting in SETTINGS])
     texts: dict[str, tuple[str, str]] = {}
     config_dir = _outside_the_file(_BY_KEY["config_dir"], flags, environ)
     in_file = dict(_file_texts(path(config_dir[0]) / FILE_NAME))
@@ -297,6 +301,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         from_file = in_file.get(setting.key)
         texts[setting.key] = from_file if outside[1] == "default" and from_file else outside
     values = {key: _read(_BY_KEY[key], text, origin) for key, (text, origin) in texts.items()}
+    texts |= {key: of_action for key, of_action in in_file.items() if is_key(key)}
     return Settings(
         config_dir=values["config_dir"],
         state_dir=values["state_dir"],
@@ -328,6 +333,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
             max_mbit_s=values["downloads.max_mbit_s"],
             max_gib=values["downloads.max_gib"],
         ),
+        screen=ScreenSettings(theme=values["ui.theme"], notify=values["ui.notify"], keys=keys_of(in_file)),
         shown=tuple(Shown(key=key, value=text, origin=origin) for key, (text, origin) in texts.items()),
     )
 
@@ -366,6 +372,9 @@ def _file_texts(path: Path) -> Iterator[tuple[str, tuple[str, str]]]:
         raise ConfigError(f"{path} can't be read: {error.strerror}", code="config.unreadable") from error
     known = [setting.key for setting in SETTINGS if setting.in_file]
     for key, value in _flat(content):
+        if is_key(key):
+            yield key, (key_text(key, value, path), str(path))
+            continue
         if key not in known:
             near = difflib.get_close_matches(key, known, 1, 0.5)
             raise ConfigError(
@@ -382,16 +391,3 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    """Refuse a nested variable that names no setting; flat ones may belong to scripts or hold keys."""
-    known = [setting.env_name for setting in SETTINGS]
-    for name in environ:
-        if name.startswith("LORATUI_") and "__" in name and name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0.5)
-            raise ConfigError(
-                f"the environment variable {name} names no setting",
-                fix=f"did you mean {near[0]}?" if near else "unset it",
-                code="config.unknown_key",
-            )

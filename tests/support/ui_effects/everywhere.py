@@ -1,6 +1,20 @@
 """What the keys of all screens must bring about."""
 
-from support.ui_effects.effect import Effect, exits_with, lacks, shows
+from loratui.ui.yank import FILE_NAME
+from support.ui_effects.effect import Check, Effect, exits_with, lacks, shows
+from support.ui_effects.home import on_home
+from support.ui_pilot import Shown
+
+
+def yanked(text: str) -> Check:
+    """Return a check of what was copied into the file."""
+
+    def check(shown: Shown) -> bool:
+        path = shown.screen.desk.preferences.state_dir / FILE_NAME
+        return path.exists() and path.read_text() == f"{text}\n" and "copied to" in shown.text()
+
+    return check
+
 
 EVERYWHERE = {
     "go_home": Effect(shows("▌1Home▐", "─ runs")),
@@ -11,6 +25,10 @@ EVERYWHERE = {
     "go_files": Effect(shows("▌7Files▐", "─ LoRAs")),
     "go_log": Effect(shows("▌9Log▐", "─ log  my-style-v3")),
     "go_samples": Effect(shows("▌8Samples▐", "samples  step 1200")),
+    "yank": Effect(yanked("loratui attach style-0"), start=on_home),
+    "maximise": Effect(lacks("─ log")),
+    "theme": Effect(lambda shown: shown.app.theme == "loratui-light" and 'ui.theme = "light"' in shown.text()),
+    "mouse": Effect(shows("mouse: ")),
     "leave": Effect(shows("LEAVE my-style-v3", "d Detach", "auto-stop")),
     "leave_detach": Effect(exits_with(0), ("q",)),
     "leave_stop": Effect(shows("STOP my-style-v3"), ("q",)),

@@ -52,3 +52,21 @@ def test_a_terminal_that_can_draw_nothing_is_refused_with_the_way_out(environ: d
         prepare(UiOptions(), environ)
 
     assert "--plain" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("more", "colours"), [({"COLORTERM": "truecolor"}, "256"), ({}, None), ({"TEXTUAL_COLOR_SYSTEM": "auto"}, "auto")]
+)
+def test_a_slow_line_gets_no_more_colours_than_its_bytes_are_worth(more: dict[str, str], colours: str | None) -> None:
+    environ = {"TERM": "xterm", **more}
+    prepare(UiOptions(slow=True), environ)
+
+    assert environ.get("TEXTUAL_COLOR_SYSTEM") == colours
+
+
+def test_calls_go_the_terminals_way_unless_the_user_says_otherwise() -> None:
+    environ = {"TERM": "xterm", "TERM_PROGRAM": "iTerm.app", "TMUX": "/tmp/tmux,1,0"}
+
+    assert prepare(UiOptions(notify="auto"), environ).notify == "osc9"
+    assert prepare(UiOptions(notify="bell"), environ).notify == "bell"
+    assert prepare(UiOptions(), environ).in_tmux

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
@@ -138,3 +140,36 @@ def test_after_a_resize_everything_is_sent_again() -> None:
     diff.take(line("hello"))
 
     assert "hello" in diff.changes(CONSOLE)
+
+
+def test_from_one_look_to_the_next_only_what_differs_is_said() -> None:
+    red, green = Style(color="#ff0000", bgcolor="#111111"), Style(color="#00ff00", bgcolor="#111111")
+    row = [Segment("a", red), Segment("b", green), Segment("c", green + Style(bold=True)), Segment("d" * 17, red)]
+    changes, screen = drawn(screen_of([Segment(" " * 20)]), screen_of(row))
+
+    assert "\x1b[38;2;0;255;0mb\x1b[1mc\x1b[0;38;2;255;0;0;48;2;17;17;17md" in changes
+    assert screen.cells[0][1].look == "3=38;2;0;255;0 4=48;2;17;17;17"
+    assert screen.cells[0][2].look == "3=38;2;0;255;0 4=48;2;17;17;17 a1=1"
+
+
+looks = st.builds(
+    Style,
+    color=st.sampled_from([None, "red", "bright_blue", "color(117)", "#123456", "default"]),
+    bgcolor=st.sampled_from([None, "green", "bright_white", "color(16)", "#654321", "default"]),
+    bold=st.sampled_from([None, True]),
+    reverse=st.sampled_from([None, True]),
+)
+
+
+@given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=4), looks), min_size=1, max_size=8))
+def test_every_way_between_looks_ends_where_stock_output_does(texts: list[tuple[str, Style]]) -> None:
+    update = screen_of([Segment(text, look) for text, look in texts])
+    stock = VtScreen(40, 1)
+    stock.feed(update.render_segments(CONSOLE))
+    diff, ours = FrameDiff(), VtScreen(40, 1)
+    diff.resize(40, 1)
+    diff.take(update)
+    ours.feed(diff.changes(CONSOLE))
+
+    length = sum(len(text) for text, _ in texts)
+    assert ours.cells[0][:length] == stock.cells[0][:length]

@@ -92,6 +92,19 @@ def test_without_colour_no_colour_is_sent() -> None:
     assert not coloured
 
 
+def test_a_question_comes_up_in_one_frame() -> None:
+    with Terminal([*APP, "--still"]) as terminal:
+        terminal.read_until_text("● TRAINING")
+        terminal.press("L")
+        terminal.read_until_text("log · L m")
+        before = len(terminal.received)
+        terminal.press("x")
+        terminal.read_until_text("Enter does nothing here")
+        frames = bytes(terminal.received[before:]).split(b"\x1b[?2026h")
+
+    assert sum(b"\x1b[21;" in frame for frame in frames) == 1
+
+
 def test_a_terminal_that_stalls_holds_no_command_up(told: Path) -> None:
     with Terminal([*APP, "--tell", str(told)], size=(200, 60)) as terminal:
         terminal.read_until_text("● TRAINING")
@@ -110,3 +123,14 @@ def wait_for_lines(path: Path, count: int, deadline_s: float = 10) -> None:
     while not path.exists() or len(path.read_text().splitlines()) < count:
         assert time.monotonic() < end_s, f"the {count}th command was held up by the terminal"
         select.select([], [], [], 0.005)
+
+
+def test_a_home_screen_on_which_nothing_goes_on_is_silent() -> None:
+    with Terminal([*APP, "--home"]) as terminal:
+        terminal.read_until_text("nothing is rented")
+        while terminal.read(1.2):
+            pass
+        before = len(terminal.received)
+        terminal.read(2.5)
+        # Once a minute the clock moves.
+        assert len(terminal.received) - before < 100

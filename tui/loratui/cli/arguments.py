@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
 from loratui.cli.new_options import new_options
+from loratui.cli.screen_options import screen_options
 from loratui.cli.values import duration, positive, regions, reliability, version
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
@@ -23,6 +24,7 @@ class Arguments(argparse.Namespace):
     slow: bool
     ascii: bool
     no_mouse: bool
+    no_diff: bool
     plain: bool
     json: bool
     run: str | None
@@ -134,9 +136,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     parser.set_defaults(handler="attach:open_interface", plain=False, json=False, run=None, on=None)
-    _screen_options(parser, default=False)
+    screen_options(parser, default=False)
     screen = Parser(add_help=False)
-    _screen_options(screen, default=argparse.SUPPRESS)
+    screen_options(screen, default=argparse.SUPPRESS)
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
 
     def add(name: str, handler: str, summary: str, *parents: Parser) -> argparse.ArgumentParser:
@@ -385,14 +387,3 @@ def _format_options(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--plain", action="store_true", help="a sentence a change instead of the interface")
     form.add_argument("--json", action="store_true", help="a JSON object a line instead of the interface")
-
-
-def _screen_options(parser: argparse.ArgumentParser, default: object) -> None:
-    options = parser.add_argument_group("interface")
-    for name, summary in (
-        ("--readonly", "look only: no key changes anything"),
-        ("--slow", "fewer updates, for slow connections"),
-        ("--ascii", "plain characters only"),
-        ("--no-mouse", "leave the mouse to the terminal"),
-    ):
-        options.add_argument(name, action="store_true", default=default, help=summary)

@@ -181,6 +181,12 @@ def show(host: SessionHost, preferences: Settings, arguments: Arguments, run_id:
             readonly=arguments.readonly,
             # What was printed before is covered by the picture.
             alarm=alarm_of(preferences),
+            frame_diff=not arguments.no_diff,
+            theme=preferences.screen.theme,
+            notify=preferences.screen.notify,
+            keeps_session=True,
+            # Who names a run wants to see that one.
+            reopen=arguments.handler == "attach:open_interface",
         ),
         os.environ,
         sys.stdout.encoding,

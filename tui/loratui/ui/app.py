@@ -9,8 +9,11 @@ import signal
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from loratui.domain.run_source import RunSource
+from loratui.screen_settings import THEMES
+from loratui.ui import themes
 from loratui.ui.clock import Clock, SystemClock
 from loratui.ui.desk import Desk
 from loratui.ui.environment import UiOptions
@@ -37,6 +40,12 @@ class LoratuiApp(DiffedApp):
         """``source``: the run that is open at first; None: the home screen is shown."""
         super().__init__(frame_diff=options.frame_diff)
         self.title = options.title
+        for name in THEMES:
+            self.register_theme(themes.theme(name))
+        self._theme_name = options.theme
+        if options.theme:
+            self.theme = themes.theme(options.theme).name
+        self._has_mouse = options.mouse
         self.shell = Shell(desk, options, clock, "home" if source is None else "run")
         if source is not None:
             self.shell.take(source)
@@ -67,6 +76,35 @@ class LoratuiApp(DiffedApp):
         # At the end there is a moment without any screen.
         if self.shell in self.screen_stack:
             self.shell.tick()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return the looks of the roles, for themes that are not ours."""
+        return themes.roles_of(self.current_theme)
+
+    def on_shell_aside(self, message: Shell.Aside) -> None:
+        """Send it between two frames."""
+        self.send_aside(message.escapes)
+
+    def do_theme(self) -> None:
+        """Use the next theme, and say how to keep it."""
+        self._theme_name = themes.following(self._theme_name)
+        self.theme = themes.theme(self._theme_name).name
+        self.repaint()
+        self.shell.say(f'theme {self._theme_name} · to keep it, write ui.theme = "{self._theme_name}" into config.toml')
+
+    def do_mouse(self) -> None:
+        """Let the mouse work here, or leave it to the terminal."""
+        wanted = not self._has_mouse
+        if not self.switch_mouse(on=wanted):
+            self.shell.say("mouse: this terminal gives no choice")
+            return
+        self._has_mouse = wanted
+        self.shell.say("mouse: it works here" if wanted else "mouse: it is the terminal's, and can select text")
+
+    def exit(self, *args: Any, **more: Any) -> None:
+        """Keep where the user is, and leave."""
+        self.shell.reopening.close()
+        super().exit(*args, **more)
 
     def on_shell_redraw(self) -> None:
         """Paint everything again."""

@@ -1,9 +1,10 @@
 """What must be settled before Textual is imported, which reads its settings from the environment at import."""
 
 import codecs
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 
+from loratui.ui.escapes import way_of
 from loratui_protocol.errors import UsageError
 
 
@@ -24,6 +25,15 @@ class UiOptions:
     """What else may bill, beside the run on the screen; shown first, for a while."""
     frame_diff: bool = True
     """Send only the cells that changed, instead of Textual's own updates."""
+    theme: str = "dark"
+    """A name of ``screen_settings.THEMES``; "auto" until ``prepare``; empty: what ``TEXTUAL_THEME`` names."""
+    notify: str = "off"
+    """A name of ``screen_settings.NOTIFICATIONS``; "auto" until ``prepare``."""
+    in_tmux: bool = False
+    keeps_session: bool = False
+    """Write down where the user is, so that the next session finds it."""
+    reopen: bool = False
+    """Begin on the screen, and with the run, of the last session."""
 
 
 def prepare(options: UiOptions, environ: MutableMapping[str, str], encoding: str = "utf-8") -> UiOptions:
@@ -42,12 +52,16 @@ def prepare(options: UiOptions, environ: MutableMapping[str, str], encoding: str
             fix="use --plain, which prints a line for every change",
             code="usage.terminal",
         )
+    theme = _theme(options.theme, environ)
     if environ.get("NO_COLOR"):
         # Textual turns other themes into shades of grey, which are colours too.
-        environ.setdefault("TEXTUAL_THEME", "ansi-dark")
+        environ.setdefault("TEXTUAL_THEME", theme)
     remote = bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
     if remote or options.slow:
         environ.setdefault("TEXTUAL_FPS", "15")
+        if _has_many_colours(environ):
+            # They take half the bytes of the 16 million, and the themes look nearly the same.
+            environ.setdefault("TEXTUAL_COLOR_SYSTEM", "256")
     # Nothing here moves for show; this also keeps Textual's own widgets still.
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
@@ -56,4 +70,24 @@ def prepare(options: UiOptions, environ: MutableMapping[str, str], encoding: str
         slow=options.slow or remote,
         mouse=options.mouse and not (remote or options.slow),
         ascii=options.ascii or codecs.lookup(encoding).name != "utf-8",
+        theme=theme,
+        notify=way_of(environ) if options.notify == "auto" else options.notify,
+        in_tmux=bool(environ.get("TMUX")),
     )
+
+
+def _theme(wanted: str, environ: Mapping[str, str]) -> str:
+    if environ.get("TEXTUAL_THEME"):
+        return ""
+    if environ.get("NO_COLOR"):
+        return "ansi-light" if wanted in ("light", "ansi-light") else "ansi-dark"
+    if wanted == "auto":
+        return "dark" if _has_many_colours(environ) else "ansi-dark"
+    return wanted
+
+
+def _has_many_colours(environ: Mapping[str, str]) -> bool:
+    """Return whether the terminal says that it has more than 16 colours."""
+    if environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return True
+    return environ.get("TERM", "").rpartition("-")[2] in ("256color", "direct", "kitty", "ghostty", "alacritty")

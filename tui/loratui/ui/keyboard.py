@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from textual.events import Key
 
-from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.over import Over
 from loratui.ui.registry import Action, Scope
@@ -43,7 +42,7 @@ class Keyboard:
         if event.key == "escape":
             self._shell.leave_field()
             return True
-        action = None if event.is_printable else ACTIONS.find(event.key, ())
+        action = None if event.is_printable else self._shell.actions.find(event.key, ())
         if action is not None:
             self.perform(action)
         return action is not None
@@ -61,13 +60,13 @@ class Keyboard:
             return
         if is_asked and self._shell.strip.press(event.key, typed or ("" if event.character == " " else None)):
             return
-        action = self._taking_back(key) or ACTIONS.find(key, self.scopes)
+        action = self._taking_back(key) or self._shell.actions.find(key, self.scopes)
         if action is not None:
             self.perform(action)
 
     def _taking_back(self, key: str) -> Action | None:
         """Return what takes a termination back, while that can be: its key means that on every screen."""
-        return ACTIONS.find(key, (Scope.UNDO_WINDOW,)) if self._shell.money.can_be_kept else None
+        return self._shell.actions.find(key, (Scope.UNDO_WINDOW,)) if self._shell.money.can_be_kept else None
 
     def _is_typed(self, event: Key) -> bool:
         """Return whether the key belonged to a text that is being typed; then it is taken."""
@@ -79,7 +78,7 @@ class Keyboard:
     def _palette_key(self, event: Key) -> None:
         if event.key == "escape":
             self._shell.lay_over(Over.NOTHING)
-        elif not event.is_printable and (action := ACTIONS.find(event.key, ())) is not None:
+        elif not event.is_printable and (action := self._shell.actions.find(event.key, ())) is not None:
             self.perform(action)
         elif (chosen := self._shell.palette.press(event.key, event.character)) is not None:
             self._shell.lay_over(Over.NOTHING)

@@ -10,7 +10,6 @@ from loratui.domain.at_stake import AtStake, with_newer
 from loratui.domain.overview import RentalLine
 from loratui.domain.run import LinkState, RunView
 from loratui.domain.run_source import RunSource
-from loratui.ui.actions import ACTIONS
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.over import Over
@@ -294,7 +293,7 @@ class Money:
 
     def do_extend_anywhere(self) -> None:
         """Move the auto-stop of the open run, as its own screen does."""
-        self._shell.keyboard.perform(ACTIONS["extend"])
+        self._shell.keyboard.perform(self._shell.actions["extend"])
 
 
 def _of_open_run(frame: Frame) -> RentalLine | None:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Container
+from textual.widget import Widget
 
+from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
@@ -31,6 +33,7 @@ class Page(Container):
     def __init__(self, shell: "Shell") -> None:
         super().__init__(id=f"page-{self.place}", classes="page")
         self.shell = shell
+        self._whole: Widget | None = None
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -68,6 +71,27 @@ class Page(Container):
 
     def restore(self, kept: Mapping[str, str]) -> None:
         """Take up what ``kept`` returned in an earlier session; it may be damaged, and then is left alone."""
+
+    def yank_text(self) -> str:
+        """Return what is worth taking along from here; nothing where there is nothing."""
+        source = self.shell.source
+        return "" if source is None else formatting.attach_command(source.view().name)
+
+    @property
+    def panes(self) -> tuple[Widget, ...]:
+        """Return the widgets that can have the whole page, one after the other."""
+        return ()
+
+    def maximise_next(self) -> bool:
+        """Give the page to its next pane, or back to all of them; return whether one has it now."""
+        shown = [*self.panes, None]
+        self._whole = shown[(shown.index(self._whole) + 1) % len(shown)]
+        self.set_class(self._whole is not None, "-maximised")
+        for node in self.query(Widget):
+            is_on_way = self._whole is not None and (node is self._whole or self._whole in node.query(Widget))
+            node.set_class(is_on_way, "-whole")
+            node.set_class(self._whole is not None and not is_on_way and self._whole not in node.ancestors, "-aside")
+        return self._whole is not None
 
     # --- the main list -----------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ The pages show and steer; the shell tells them when, hands them their keys, and 
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -13,8 +14,9 @@ from textual.events import Key, Resize
 from textual.message import Message
 from textual.screen import Screen
 
-from loratui.domain.countdown import bell
 from loratui.domain.run_source import RunSource
+from loratui.ui import escapes
+from loratui.ui.actions import ACTIONS
 from loratui.ui.clock import Clock
 from loratui.ui.commands import Commands
 from loratui.ui.desk import Desk
@@ -22,10 +24,13 @@ from loratui.ui.environment import UiOptions
 from loratui.ui.errands import Errand, Errands
 from loratui.ui.frame import Frame
 from loratui.ui.keyboard import Keyboard
+from loratui.ui.keymap import with_keys
 from loratui.ui.money import Money
+from loratui.ui.notify import Notifier
 from loratui.ui.over import Over
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
+from loratui.ui.reopening import Reopening
 from loratui.ui.screens import PAGES
 from loratui.ui.widgets.confirm_strip import Ask, ConfirmStrip
 from loratui.ui.widgets.cost_pane import CostPane
@@ -37,10 +42,12 @@ from loratui.ui.widgets.prompt import Prompt
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.status import StatusRows
 from loratui.ui.widgets.tabs import TabsRow
+from loratui.ui.yank import put_away
 from loratui_protocol.errors import LoratuiError
 
 log = logging.getLogger(__name__)
 NOTICE_S = 5.0
+COPIED_S = 10.0
 ALARM_S = 30.0
 """For so long what may bill elsewhere takes the place of the key hints, unless a key has something to say."""
 SLOW_BODY_S = 5.0
@@ -54,6 +61,12 @@ class Shell(Screen[None], inherit_bindings=False):
     class Redraw(Message):
         """What the terminal shows may be wrong: paint everything again."""
 
+    @dataclass
+    class Aside(Message):
+        """Something for the terminal that is no part of the picture."""
+
+        escapes: str
+
     def __init__(self, desk: Desk, options: UiOptions, clock: Clock, place: str = "home") -> None:
         super().__init__(id="shell")
         self.desk = desk
@@ -63,6 +76,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.commands: Commands | None = None
         self.config_path: Path | None = None
         """The config that is open on the config screen, as it is on the disk."""
+        self.actions = with_keys(ACTIONS, desk.preferences.screen.keys)
         self.keyboard = Keyboard(self)
         self.errands = Errands(desk.preferences)
         self.money = Money(self)
@@ -71,7 +85,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self._notice = f"! {options.alarm}" if options.alarm else ""
         self._notice_until_s = clock.monotonic_s() + ALARM_S
         self._body_at_s = float("-inf")
-        self._left_s: float | None = None
+        self._notifier = Notifier()
         self._shown: Frame | None = None
 
         self.pages: dict[str, Page] = {page.place: page(self) for page in PAGES}
@@ -81,9 +95,10 @@ class Shell(Screen[None], inherit_bindings=False):
         self._help = HelpPane(self, id="help")
         self.cost = CostPane(id="cost")
         self.palette = Palette(self, id="palette")
-        self.strip = ConfirmStrip(id="strip")
+        self.strip = ConfirmStrip(self.actions, id="strip")
         self.prompt = Prompt(id="prompt")
         self._footer = Footer(self, id="footer")
+        self.reopening = Reopening(self)
 
     def compose(self) -> ComposeResult:
         """Stack the rows; the style sheet places them by size."""
@@ -102,6 +117,7 @@ class Shell(Screen[None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Show the first frame before the terminal gets anything."""
         self._sight()
+        self.reopening.begin()
         self.refresh_view()
 
     def on_resize(self, event: Resize) -> None:
@@ -136,7 +152,6 @@ class Shell(Screen[None], inherit_bindings=False):
     def take(self, source: RunSource) -> None:
         """Let the pages of a run show this one."""
         self.source, self.commands = source, Commands(source)
-        self._left_s = None
         if self.is_mounted:
             self.refresh_view()
 
@@ -204,10 +219,9 @@ class Shell(Screen[None], inherit_bindings=False):
             self._show(frame, self._around)
         else:
             self.refresh_view()
-        left_s = None if frame.run is None else frame.run.deadline_left_s(frame.now_s)
-        if bell(self._left_s, left_s) is not None:
-            self.app.bell()
-        self._left_s = left_s
+        for sentence in self._notifier.news(frame):
+            self.post_message(self.Aside(escapes.call(self.options.notify, sentence, in_tmux=self.options.in_tmux)))
+        self.reopening.keep(frame.now_s)
 
     def send_out(self, name: str, *argv: str) -> Errand | None:
         """Send a ``loratui`` command out, which goes on when the interface is closed; its end will be told."""
@@ -316,6 +330,29 @@ class Shell(Screen[None], inherit_bindings=False):
             return
         self.lay_over(Over.PALETTE)
         self.palette.open(self.frame())
+
+    def do_yank(self) -> None:
+        """Take along what the page has."""
+        text = self.page.yank_text()
+        if not text:
+            self.say("there is nothing to copy here")
+            return
+        in_tmux, state_dir = self.options.in_tmux, self.desk.preferences.state_dir
+        self.post_message(self.Aside(escapes.copy(text, in_tmux=in_tmux)))
+
+        def put() -> None:
+            places = put_away(text, state_dir, in_tmux=in_tmux)
+            self.app.call_from_thread(self.say, f"copied to {places}: {text}", COPIED_S)
+
+        self.work(put, "copying")
+
+    def do_maximise(self) -> None:
+        """Give the page to its next pane, or back to all."""
+        if not self.page.panes:
+            self.say("this screen has nothing to enlarge")
+            return
+        is_whole = self.page.maximise_next()
+        self.say(f"enlarged · {self.actions['maximise'].key} goes on" if is_whole else "")
 
     def do_redraw(self) -> None:
         """Paint everything again, whatever the terminal shows now."""

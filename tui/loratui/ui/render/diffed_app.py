@@ -20,6 +20,36 @@ class DiffedApp(App[int], inherit_bindings=False):
         super().__init__()
         self._diff = FrameDiff() if frame_diff else None
         self._retries = False
+        self._aside: list[str] = []
+
+    def send_aside(self, escapes: str) -> None:
+        """Send what is no part of a frame, between two frames, as soon as the terminal takes it."""
+        if escapes and not self.is_headless:
+            self._aside.append(escapes)
+            self._send_aside()
+
+    def _send_aside(self) -> None:
+        if self._driver is None or not self._aside:
+            return
+        if self._is_terminal_behind():
+            self.set_timer(_RETRY_S, self._send_aside)
+            return
+        self._driver.write("".join(self._aside))
+        self._driver.flush()
+        self._aside = []
+
+    def switch_mouse(self, *, on: bool) -> bool:
+        """Have the terminal report the mouse, or keep it to itself; return whether that can be chosen here."""
+        driver = self._driver
+        switch = getattr(driver, "_enable_mouse_support" if on else "_disable_mouse_support", None)
+        if driver is None or switch is None:
+            return False
+        # Either does nothing for a driver that has no mouse.
+        driver._mouse = True
+        switch()
+        driver.flush()
+        driver._mouse = on
+        return True
 
     def repaint(self) -> None:
         """Send the whole screen again, whatever the terminal is thought to show."""

@@ -10,6 +10,8 @@ This reads Textual's compositor, which is not a public interface: pyproject.toml
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
 
 from rich.cells import get_character_cell_size
 from rich.color import ColorSystem
@@ -120,6 +122,36 @@ def _is_half(cell: Cell | None) -> bool:
     return cell is not None and not cell[0]
 
 
+@lru_cache(maxsize=1024)
+def _turn(before: str, after: str) -> str:
+    """Return the shortest way from one look to another, both given as SGR parameters: colours are most of a frame."""
+    (had, *old), (has, *new) = _parts(before), _parts(after)
+    is_lost = any(one and not other for one, other in zip(old, new, strict=True))
+    if (had and had != has) or is_lost:
+        return f"\x1b[0;{after}m" if after else "\x1b[0m"
+    changed = [other for one, other in zip(old, new, strict=True) if other != one]
+    return f"\x1b[{';'.join(([has] if has != had else []) + changed)}m"
+
+
+def _parts(sgr: str) -> tuple[str, str, str]:
+    """Return the attributes, the colour of the text, and that behind it."""
+    attributes, text, behind = [], "", ""
+    codes = iter(sgr.split(";") if sgr else ())
+    for code in codes:
+        colour = code
+        if code in ("38", "48"):
+            kind = next(codes)
+            colour = ";".join((code, kind, *islice(codes, 1 if kind == "5" else 3)))
+        number = int(code)
+        if 30 <= number <= 39 or 90 <= number <= 97:
+            text = colour
+        elif 40 <= number <= 49 or 100 <= number <= 107:
+            behind = colour
+        else:
+            attributes.append(code)
+    return ";".join(attributes), text, behind
+
+
 class _Pen:
     """Writes cells; says how they look only where it differs from the cell before."""
 
@@ -138,8 +170,8 @@ class _Pen:
             self._look = look
             sgr = "" if look is None else self._sgr_of(look)
             if sgr != self._sgr:
+                self._output.append(_turn(self._sgr, sgr))
                 self._sgr = sgr
-                self._output.append(f"\x1b[0;{sgr}m" if sgr else "\x1b[0m")
         self._output.append(char)
 
     def finish(self) -> str:

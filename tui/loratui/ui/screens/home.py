@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine, RunLine
-from loratui.ui.actions import ACTIONS
 from loratui.ui.errands import Errand, begun_run
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
@@ -47,6 +46,8 @@ class HomePage(Page):
         self._give_cursor(self._runs)
         self._has_begun = False
         """Whether the cursor was put where one would go on."""
+        self._chosen_then = ""
+        """The run that was under it when the interface was left."""
         self._beginning: Errand | None = None
         """A command whose run is opened as soon as it has one."""
         self._is_seeking = False
@@ -64,10 +65,20 @@ class HomePage(Page):
             self._runs.fill(frame.overview.runs)
         if frame.overview.runs and not self._has_begun:
             self._has_begun = True
-            self._runs.choose(next((line.id for line in frame.overview.runs if not line.is_over), None))
+            active = next((line.id for line in frame.overview.runs if not line.is_over), None)
+            self._runs.choose(active or self._chosen_then)
         self._rentals.fill(sorted(frame.overview.rentals, key=lambda rental: rental.is_minded))
         self._seek_run()
         super().show(frame)
+
+    def kept(self) -> dict[str, str]:
+        """Return the run under the cursor."""
+        chosen = self._chosen_then if self._runs.chosen is None else self._runs.chosen.id
+        return {"run": chosen} if chosen else {}
+
+    def restore(self, kept: Mapping[str, str]) -> None:
+        """Put the cursor on its run as soon as the runs are there, unless another one is active."""
+        self._chosen_then = kept.get("run", "")
 
     def left(self) -> None:
         """Call nobody back to a run that begins."""
@@ -118,6 +129,11 @@ class HomePage(Page):
         self._give_cursor(self._runs if self._rentals.has_cursor else self._rentals)
 
     # --- runs --------------------------------------------------------------------------------------------------------
+
+    def yank_text(self) -> str:
+        """Return what opens the chosen run."""
+        run = self._chosen_run()
+        return "" if run is None else formatting.attach_command(run.name)
 
     def do_open_run(self) -> None:
         """Follow the chosen run, which fetches what is not here; what the settings leave there is fetched as well."""
@@ -202,7 +218,7 @@ class HomePage(Page):
         """Go to the screen of configs, and ask there what is to be trained."""
         if "config" in self.shell.pages:
             self.shell.go("config")
-            there = ACTIONS.find("n", self.shell.page.scopes)
+            there = self.shell.actions.find("n", self.shell.page.scopes)
             if there is not None:
                 self.shell.keyboard.perform(there)
         else:

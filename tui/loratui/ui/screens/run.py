@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
+from textual.widget import Widget
 
 from loratui.domain.overview import RunLine
 from loratui.store.history import losses
@@ -17,11 +18,11 @@ from loratui.ui.page import Page
 from loratui.ui.questions import ask_stop
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, Row
-from loratui.ui.widgets.braille_chart import BrailleChart, ChartView
+from loratui.ui.widgets.braille_chart import SMOOTHINGS, BrailleChart, ChartView
 from loratui.ui.widgets.chart_facts import Compared
 from loratui.ui.widgets.curves import GRAD_NORM, LOSS, LR
 from loratui.ui.widgets.gallery import SamplePane
-from loratui.ui.widgets.log_pane import LogPane
+from loratui.ui.widgets.log_pane import LogPane, lora_path
 from loratui.ui.widgets.panes import CheckpointPane, DeltaPane, MachinePane, RunPane
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.run_choice import RunChoice
@@ -79,6 +80,9 @@ class RunPage(Page):
         self._run.edge = "┬" if wide else ""
         self._machine.edge = "├" if wide else "┬"
         self._delta.edge = self._checkpoints.edge = self._samples.edge = "├"
+        for pane in (self._run, self._machine, self._delta, self._checkpoints, self._samples):
+            # They have drawn themselves for this size before.
+            pane.rebuild()
 
     def show(self, frame: Frame) -> None:
         """Show the run, or that there is none."""
@@ -112,6 +116,27 @@ class RunPage(Page):
             return dict.fromkeys(ids, "no run is open")
         is_asking, chosen = self.main_list is not None, self._others.chosen
         return {"compare_choose": "there is no other run"} if is_asking and chosen is None else {}
+
+    @property
+    def panes(self) -> tuple[Widget, ...]:
+        """Return the chart and the log; without a run there is neither."""
+        return () if self.shell.source is None else (self._large, self._log)
+
+    def yank_text(self) -> str:
+        """Return where the LoRA of a run that is over is, else how to come back to the run."""
+        source = self.shell.source
+        path = None if source is None or not source.view().state.is_final else lora_path(source.view())
+        return str(path) if path is not None else super().yank_text()
+
+    def kept(self) -> dict[str, str]:
+        """Return how the charts are drawn."""
+        chart_view = self._large.chart_view
+        return {"scale": "log" if chart_view.log else "lin", "smoothing": str(chart_view.smoothing)}
+
+    def restore(self, kept: Mapping[str, str]) -> None:
+        """Draw the charts as they were."""
+        smoothing = {str(each): each for each in SMOOTHINGS}.get(kept.get("smoothing", ""), ChartView().smoothing)
+        self._change_charts(ChartView(log=kept.get("scale") == "log", smoothing=smoothing))
 
     @property
     def _commands(self) -> Commands:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from loratui.ui.actions import ACTIONS
+from textual.geometry import Size
+
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
-from loratui.ui.registry import Action, Scope
+from loratui.ui.registry import Action, Registry, Scope
 from loratui.ui.text import Role, Row, Span, cells, plain, row_width
 from loratui.ui.widgets.pane import Pane
 
@@ -25,6 +26,16 @@ class ConfirmStrip(Pane):
     _done: Callable[[], None] | None = None
     _question: Ask | None = None
     _opened_s = 0.0
+    _expected = Size()
+
+    def __init__(self, actions: Registry, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._actions = actions
+
+    @property
+    def room(self) -> Size:
+        """Return its size; before it has one, what it will be, so that it does not come up empty first."""
+        return self.size or self._expected
 
     def open(
         self,
@@ -47,6 +58,7 @@ class ConfirmStrip(Pane):
         """Stop asking."""
         self.scope = self._question = None
         self.word = ""
+        self._expected = Size()
         self.display = False
 
     def is_guarded(self, now_s: float) -> bool:
@@ -68,7 +80,9 @@ class ConfirmStrip(Pane):
         """Take a new frame, and as many rows as the question needs."""
         if self._question is not None and self.screen.size.width:
             width = self.screen.size.width
-            self.styles.height = 1 + len(self.lines(frame, width, 0))
+            num_rows = 1 + len(self.lines(frame, width, 0))
+            self.styles.height = num_rows
+            self._expected = Size(width, num_rows)
         super().show(frame)
 
     def title(self, frame: Frame) -> list[Span]:
@@ -84,7 +98,7 @@ class ConfirmStrip(Pane):
         rows: list[Row] = [[(f" {line}", Role.TEXT)] for stake in stakes for line in _lines(stake, width - 2)]
         if self.word:
             rows.append([(f" Type {self.word} to go on: ", Role.TEXT), (self._typed, Role.STRONG), ("█", Role.KEY)])
-        rows += wrapped([_hint(action) for action in ACTIONS.within(self.scope)], width)
+        rows += wrapped([_hint(action) for action in self._actions.within(self.scope)], width)
         return [*rows, [(" Enter does nothing here.", Role.DIM)]]
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from textual.events import Click
 from textual.message import Message
 
-from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Scope
 from loratui.ui.text import Role, Row, row_width, spread
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Footer(Rows):
-    """Key hints, read from the registry, which a mouse may click; what can't be done now is dim."""
+    """Key hints, read from the registry, which a mouse may click; what can't be done now is dim and in brackets."""
 
     @dataclass
     class Chosen(Message):
@@ -32,14 +31,18 @@ class Footer(Rows):
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always one row
         """Return one row: as many hints as fit, the important ones being first in the registry."""
-        right = [*_hint(ACTIONS["palette"], "Cmds"), *_hint(ACTIONS["help"], "Help"), (" ", Role.TEXT)]
+        right = [
+            *_hint(self._shell.actions["palette"], "Cmds"),
+            *_hint(self._shell.actions["help"], "Help"),
+            (" ", Role.TEXT),
+        ]
         self._places = []
         if frame.notice:
             notice: Row = [(f" {frame.notice}", Role.STRONG)]
             # What may bill ends with what to do about it, which must not be cut.
             return [spread(notice, right if row_width([*notice, *right]) < width else [], width)]
         left: Row = []
-        for action in ACTIONS.within(*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
+        for action in self._shell.actions.within(*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
             label = action.footer(frame)
             hint = _hint(action, label, off=bool(self._shell.keyboard.why_not(action, frame)))
             start, end = row_width(left), row_width(left) + row_width(hint)
@@ -56,4 +59,5 @@ class Footer(Rows):
 
 
 def _hint(action: Action, label: str, *, off: bool = False) -> Row:
-    return [(f" {action.key}", Role.DIM if off else Role.KEY), (f" {label}", Role.DIM if off else Role.TEXT)]
+    # Brackets, for where there is no colour.
+    return [(f" ({action.key} {label})", Role.DIM)] if off else [(f" {action.key}", Role.KEY), (f" {label}", Role.TEXT)]

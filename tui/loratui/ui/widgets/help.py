@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Scope, shown
 from loratui.ui.text import Role, Row, Span, pad
@@ -35,7 +34,7 @@ class HelpPane(Pane):
         entries: list[Row] = []
         for scope in (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
             entries.append([(f" {scope.value}", Role.STRONG)])
-            entries += [_entry(action) for action in ACTIONS.within(scope)]
+            entries += [_entry(action) for action in self._shell.actions.within(scope)]
         if width < _TWO_COLUMNS:
             return entries
         half = max(height, -(-len(entries) // 2))

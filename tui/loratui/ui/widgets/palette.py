@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from loratui.ui.actions import ACTIONS
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Scope
 from loratui.ui.text import Role, Row, Span, spread
@@ -44,7 +43,7 @@ class Palette(Pane):
 
     def _found(self) -> list[Action]:
         scopes = (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL)
-        actions = [action for action in ACTIONS.within(*scopes) if action.id != "palette"]
+        actions = [action for action in self._shell.actions.within(*scopes) if action.id != "palette"]
         ranked = [(rank, action) for action in actions if (rank := _rank(self._query, action)) is not None]
         return [action for _, action in sorted(ranked, key=lambda pair: pair[0])]
 

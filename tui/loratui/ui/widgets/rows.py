@@ -5,7 +5,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Resize
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -36,9 +36,14 @@ class Rows(Widget):
         self.frame = frame
         self.rebuild()
 
+    @property
+    def room(self) -> Size:
+        """Return how many columns and rows there are to draw in."""
+        return self.size
+
     def rebuild(self) -> None:
         """Make the rows again and repaint those that differ."""
-        columns, lines = self.size
+        columns, lines = self.room
         if self.frame is None or not columns or not lines:
             return
         rows = [fit(row, columns) for row in self.compose_rows(self.frame, columns, lines)[:lines]]

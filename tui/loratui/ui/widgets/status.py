@@ -90,7 +90,9 @@ def _all_money_row(frame: Frame, limit: int) -> Row:
 
 def _right(frame: Frame, link: str = "") -> Row:
     """Return the right end of the first row."""
-    clock = f"{frame.wall:%H:%M}" if frame.options.slow else f"{frame.wall:%H:%M:%S}"
+    # Seconds show that what moves is alive; where nothing does, they would be all that is ever sent.
+    is_calm = frame.options.slow or frame.run is None
+    clock = f"{frame.wall:%H:%M}" if is_calm else f"{frame.wall:%H:%M:%S}"
     return [
         (f"{link}  " if link else "", Role.DIM),
         ("slow  " if frame.options.slow else "", Role.DIM),

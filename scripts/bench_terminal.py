@@ -1,0 +1,270 @@
+"""Measure the interface as a terminal sees it: bytes, times, processor, memory.
+
+The real program runs on a pty of its own: most of it on a scripted run that trains at 2.31 steps a second (see
+``scripted_ui.py``), painted once a second. Bytes and frames are exact, and a limit that they miss fails; times depend
+on what else the machine does, and fail at twice their limit. Exits 1 when something fails.
+
+python scripts/bench_terminal.py [--seconds N] [--only WORD]
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import textual
+from figures import Figure
+
+from loratui.settings import load
+from loratui.store import Store, StoredRun
+from loratui_protocol.ids import new_id
+from loratui_protocol.messages import JobState, Record, State, Step
+from support.terminal import Terminal
+
+CHILD = [sys.executable, str(Path(__file__).with_name("scripted_ui.py"))]
+SENTINEL = "first-paint-sentinel"
+SIZES = {(80, 24): (400, 15_000), (120, 40): (800, 30_000)}
+"""Size -> the most bytes a second of a run that trains, and the most bytes until the screen stands."""
+WARM_UP_S = 3.0
+NUM_STARTS = 7
+NUM_KEYS = 40
+KEY_PAUSE_S = 0.25
+STALL_S = 10.0
+NUM_LONG = 100_000
+BURST_S = 12.0
+FRAME = b"\x1b[?2026h"
+
+
+def read_for(terminal: Terminal, seconds: float) -> int:
+    """Take what comes for a while, and return how many bytes came."""
+    before, end_s = len(terminal.received), time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0:
+        terminal.read(left_s)
+    return len(terminal.received) - before
+
+
+@contextmanager
+def trained(*options: str, size: tuple[int, int] = (80, 24)) -> Iterator[Terminal]:
+    """Show the scripted run, and let the screen come to rest."""
+    with Terminal([*CHILD, *options], size=size) as terminal:
+        terminal.read_until_text("TRAINING")
+        read_for(terminal, WARM_UP_S)
+        yield terminal
+
+
+def name_of(size: tuple[int, int]) -> str:
+    """Return how people write a size."""
+    return f"{size[0]}x{size[1]}"
+
+
+# --- bytes and processor ---
+
+
+def run_screen(seconds: float) -> Iterator[Figure]:
+    """A run that trains."""
+    for size, (most_a_second, most_at_start) in SIZES.items():
+        with trained(size=size) as terminal:
+            start, cpu_s = len(terminal.received), terminal.cpu_s()
+            a_second = read_for(terminal, seconds) / seconds
+            cpu = 100 * (terminal.cpu_s() - cpu_s) / seconds
+            rss_mb = resident_mb(terminal)
+        yield Figure(f"run screen at 1 Hz, {name_of(size)}", a_second, "B/s", most_a_second)
+        yield Figure(f"from the start until it stands, {name_of(size)}", start, "B", most_at_start)
+        yield Figure(f"processor, {name_of(size)}", cpu, "% core", 3)
+        yield Figure(f"resident memory, {name_of(size)}", rss_mb, "MB", 120)
+
+
+def quiet_screens(seconds: float) -> Iterator[Figure]:
+    """What is to be nearly silent."""
+    with trained("--slow") as terminal:
+        yield Figure("run screen on a slow line, 80x24", read_for(terminal, seconds) / seconds, "B/s", 100)
+    with Terminal([*CHILD, "--home"]) as terminal:
+        terminal.read_until_text("nothing is rented")
+        read_for(terminal, WARM_UP_S)
+        yield Figure("home screen with nothing going on, 80x24", read_for(terminal, seconds) / seconds, "B/s", 10)
+
+
+def changes(_: float) -> Iterator[Figure]:
+    """What one key costs until its answer stands."""
+    with trained() as terminal:
+        for key, shows, what, most in (
+            ("1", "nothing is rented", "to the home screen", 8_000),
+            ("8", "─ samples", "to the samples", 8_000),
+            ("5", "─ loss", "to the run screen", 8_000),
+            ("?", "─ keys", "the help", 8_000),
+            ("?", "─ loss", "away from the help", 8_000),
+            ("x", "Enter does nothing", "a question", 1_000),
+        ):
+            before = len(terminal.received)
+            terminal.press(key)
+            terminal.read_until_text(shows)
+            yield Figure(f"{what}, 80x24", len(terminal.received) - before, "B", most)
+            read_for(terminal, KEY_PAUSE_S)
+
+
+# --- times ---
+
+
+def first_paint_ms(size: tuple[int, int]) -> float:
+    """Return the time from fork to the first frame that holds the run's name."""
+    with Terminal([*CHILD, "--name", SENTINEL], size=size) as terminal:
+        terminal.read_until(lambda output: SENTINEL.encode() in output)
+        return (time.monotonic() - terminal.started_s) * 1000
+
+
+def first_paints(_: float) -> Iterator[Figure]:
+    """How long one waits for the picture; cold: with the program's files dropped from the system's cache before."""
+    for size in SIZES:
+        times = [first_paint_ms(size) for _ in range(NUM_STARTS)]
+        yield Figure(f"first paint, median of {NUM_STARTS}, {name_of(size)}", statistics.median(times), "ms", 500)
+    if hasattr(os, "posix_fadvise"):
+        times = []
+        for _ in range(3):
+            forget_files()
+            times.append(first_paint_ms((80, 24)))
+        yield Figure("first paint, cold, median of 3, 80x24", statistics.median(times), "ms", 900)
+
+
+def forget_files() -> None:
+    """Ask the system to drop from its cache what the program is read from."""
+    packages = Path(textual.__file__).parents[1]
+    ours = Path(__file__).resolve().parents[1]
+    used = [packages / name for name in ("textual", "rich", "PIL", "cattrs", "attr", "msgpack", "pygments")]
+    for folder in (*used, ours / "tui", ours / "protocol"):
+        for path in filter(Path.is_file, folder.rglob("*")):
+            descriptor = os.open(path, os.O_RDONLY)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(descriptor)
+
+
+def keys(_: float) -> Iterator[Figure]:
+    """How long after a key the first byte of the answer comes."""
+    for pressed, what, most_ms in (("L", "action", 50), ("15", "screen", 120)):
+        with trained() as terminal:
+            times = []
+            for number in range(NUM_KEYS):
+                read_for(terminal, KEY_PAUSE_S)
+                pressed_s = time.monotonic()
+                terminal.press(pressed[number % len(pressed)])
+                while not terminal.read(1.0):
+                    pass
+                times.append((time.monotonic() - pressed_s) * 1000)
+        yield Figure(f"key to first byte, {what}, p95 of {NUM_KEYS}", percentile(times, 0.95), "ms", most_ms)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value that ``share`` of all are not above."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def stalled(_: float) -> Iterator[Figure]:
+    """How long a command waits while nobody reads what the program draws; each key repaints everything as well."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "told"
+        with trained("--tell", str(told), size=(200, 60)) as terminal:
+            worst_s, count, end_s = 0.0, 0, time.monotonic() + STALL_S
+            while time.monotonic() < end_s:
+                terminal.press("\x0cs")
+                count, pressed_s = count + 1, time.monotonic()
+                while not told.exists() or len(told.read_text().splitlines()) < count:
+                    time.sleep(0.002)
+                worst_s = max(worst_s, time.monotonic() - pressed_s)
+                time.sleep(0.05)
+    yield Figure(f"longest wait of {count} commands, terminal stalled {STALL_S:.0f} s", worst_s, "s", 1)
+
+
+# --- much of everything ---
+
+
+def long_run(seconds: float) -> Iterator[Figure]:
+    """A run of many steps, out of the client's own records."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {f"LORATUI_{name}": folder for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
+        store_long(environ)
+        with Terminal([sys.executable, "-m", "loratui.cli"], environ=environ) as terminal:
+            terminal.read_until_text("long-run", 60)
+            pressed_s = time.monotonic()
+            terminal.press("\r")
+            terminal.read_until(lambda output: "▌5Run▐".encode() in output, 60)
+            terminal.read_until_text("─ loss", 60)
+            yield Figure(f"a run of {NUM_LONG} steps opens", time.monotonic() - pressed_s, "s", 1)
+            terminal.press("\x03")
+            terminal.wait()
+    with trained("--steps", str(NUM_LONG), size=(120, 40)) as terminal:
+        cpu_s = terminal.cpu_s()
+        read_for(terminal, seconds)
+        yield Figure(f"processor at step {NUM_LONG}, 120x40", 100 * (terminal.cpu_s() - cpu_s) / seconds, "% core", 3)
+
+
+def store_long(environ: dict[str, str]) -> None:
+    """Store a finished run of many steps."""
+    with Store(load(environ=environ).database) as store:
+        run_id = new_id()
+        home = Path(environ["LORATUI_HOME"])
+        run = StoredRun(id=run_id, name="long-run", target="local", created_ts=time.time(), config_toml="", home=home)
+        store.add_run(run)
+        store.begin_history(run_id, "epoch", reset=True)
+        steps = [
+            Step(step=n, total=NUM_LONG, epoch=1, loss=1 / n, lr=1e-4, it_s=9.0, eta_s=1.0, grad_norm=0.5)
+            for n in range(1, NUM_LONG + 1)
+        ]
+        events = [*steps, State(state=JobState.DONE)]
+        store.append(run_id, "epoch", [Record(seq=n, ts=float(n), event=event) for n, event in enumerate(events, 1)])
+
+
+def log_burst(_: float) -> Iterator[Figure]:
+    """Many lines of log in some seconds."""
+    with trained("--burst", str(NUM_LONG)) as terminal:
+        before_mb, frames = resident_mb(terminal), terminal.received.count(FRAME)
+        terminal.press("s")
+        read_for(terminal, BURST_S)
+        terminal.read_until_text(f"line {NUM_LONG}")
+        a_second = (terminal.received.count(FRAME) - frames) / BURST_S
+        yield Figure(f"frames while {NUM_LONG} lines are logged", a_second, "a second", 10)
+        yield Figure("memory that they take", resident_mb(terminal) - before_mb, "MB", 10)
+
+
+def resident_mb(terminal: Terminal) -> float:
+    """Return the resident memory of the program (Linux)."""
+    status = Path(f"/proc/{terminal.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+
+
+EXACT = ("B/s", "B", "a second", "MB")
+PARTS: tuple[Callable[[float], Iterator[Figure]], ...] = (
+    run_screen,
+    quiet_screens,
+    changes,
+    first_paints,
+    keys,
+    stalled,
+    long_run,
+    log_burst,
+)
+
+
+def main() -> int:
+    """Measure everything and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long to count, after 3 s (default 20)")
+    parser.add_argument("--only", default="", help="the parts whose name holds this word")
+    arguments = parser.parse_args()
+    failed = False
+    for part in PARTS:
+        if arguments.only not in part.__name__:
+            continue
+        for figure in part(arguments.seconds):
+            print(figure, flush=True)
+            failed |= figure.value > figure.limit * (1 if figure.unit in EXACT else 2)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

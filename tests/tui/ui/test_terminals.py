@@ -1,0 +1,170 @@
+"""The real program on every kind of terminal: it draws with what is there, or says politely that it can't."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loratui.screen_settings import THEMES
+from loratui.ui.environment import UiOptions, prepare
+from support.terminal import Terminal
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
+
+APP = [sys.executable, str(Path(__file__).parents[3] / "scripts" / "scripted_ui.py")]
+LOOK = re.compile(rb"\x1b\[([\d;]*)m")
+IN_RGB = re.compile(rb"(?:^|;)[34]8;2;")
+IN_256 = re.compile(rb"(?:^|;)[34]8;5;")
+COLOURED = re.compile(rb"(?:^|;)(?:[34]8;|[349][0-7](?:;|$)|10[0-7])")
+
+
+def looks(terminal: Terminal) -> set[bytes]:
+    return set(LOOK.findall(bytes(terminal.received)))
+
+
+@pytest.mark.parametrize(
+    ("term", "more", "colours"),
+    [
+        ("xterm", {}, 16),
+        ("linux", {}, 16),
+        ("screen", {}, 16),
+        ("xterm-256color", {}, 256),
+        ("tmux-256color", {}, 256),
+        ("xterm-256color", {"COLORTERM": "truecolor"}, 1 << 24),
+        ("xterm-256color", {"NO_COLOR": "1"}, 0),
+        ("linux", {"NO_COLOR": "1"}, 0),
+    ],
+)
+def test_each_terminal_gets_the_colours_that_it_has(term: str, more: dict[str, str], colours: int) -> None:
+    with Terminal(APP, environ={"TERM": term, "COLORTERM": "", **more}) as terminal:
+        terminal.read_until_text("● TRAINING")
+        terminal.press("x")
+        terminal.read_until_text("Enter does nothing here")
+        seen = looks(terminal)
+
+    assert any(map(IN_RGB.search, seen)) is (colours == 1 << 24)
+    assert any(map(IN_256.search, seen)) is (colours == 256)
+    assert any(map(COLOURED.search, seen)) is (colours > 0)
+    assert seen - {b"", b"0"}, "bold and reversed words are there without any colour"
+
+
+def test_a_terminal_that_is_not_utf_8_gets_ascii_alone() -> None:
+    plain = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    with Terminal(APP, environ={"TERM": "linux", **plain}) as terminal:
+        terminal.read_until_text("* TRAINING")
+        terminal.press("?")
+        terminal.read_until_text("Pause or resume")
+
+        assert bytes(terminal.received).isascii()
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_what_can_draw_nothing_is_followed_as_lines_or_refused(term: str, tmp_path: Path) -> None:
+    state = {"LORATUI_STATE_DIR": str(tmp_path), "LORATUI_CONFIG_DIR": str(tmp_path), "LORATUI_HOME": str(tmp_path)}
+    with Terminal([sys.executable, "-m", "loratui.cli"], environ={"TERM": term, **state}) as terminal:
+        assert terminal.wait() == 0
+        told = terminal.received.decode()
+
+    assert "There is no run yet" in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize(
+    ("environ", "theme"),
+    [
+        ({"TERM": "xterm"}, "ansi-dark"),
+        ({"TERM": "linux"}, "ansi-dark"),
+        ({"TERM": "xterm", "COLORTERM": "truecolor"}, "dark"),
+        ({"TERM": "tmux-256color"}, "dark"),
+        ({"TERM": "xterm-kitty"}, "dark"),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, "ansi-dark"),
+        ({"TERM": "xterm", "TEXTUAL_THEME": "nord"}, ""),
+    ],
+)
+def test_the_theme_follows_the_terminal(environ: dict[str, str], theme: str) -> None:
+    assert prepare(UiOptions(theme="auto"), dict(environ)).theme == theme
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_theme_that_is_set_is_taken(theme: str) -> None:
+    assert prepare(UiOptions(theme=theme), {"TERM": "xterm"}).theme == theme
+    wanted = "ansi-light" if theme.endswith("light") else "ansi-dark"
+    assert prepare(UiOptions(theme=theme), {"TERM": "xterm", "NO_COLOR": "1"}).theme == wanted
+
+
+def test_the_mouse_can_be_given_back_and_taken_again() -> None:
+    on, off = b"\x1b[?1000h", b"\x1b[?1000l"
+    with Terminal(APP) as terminal:
+        terminal.read_until_text("● TRAINING")
+        assert on in terminal.received
+        terminal.press("\x1b[20~")
+        terminal.read_until_text("mouse: it is the terminal's")
+        terminal.read_until(lambda output: output.rfind(off) > output.rfind(on))
+        terminal.press("\x1b[20~")
+        terminal.read_until_text("mouse: it works here")
+        terminal.read_until(lambda output: output.rfind(on) > output.rfind(off))
+
+
+class Tmux:
+    """A tmux of its own, whose one pane runs the program."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
+        self._run("new-session", "-d", "-x", "80", "-y", "24", *APP, *options)
+
+    def _run(self, *argv: str) -> str:
+        environ = os.environ | {"COLORTERM": "", "TERM": "xterm-256color"}
+        return subprocess.run([*self._tmux, *argv], check=True, capture_output=True, text=True, env=environ).stdout
+
+    def keys(self, *keys: str) -> None:
+        self._run("send-keys", *keys)
+
+    def screen(self) -> list[str]:
+        """Return the rows with their colours, but those that tell the time."""
+        return self._run("capture-pane", "-p", "-e").splitlines()[2:]
+
+    def shows(self, text: str, deadline_s: float = 15) -> None:
+        end_s = time.monotonic() + deadline_s
+        while text not in (screen := self._run("capture-pane", "-p")):
+            assert time.monotonic() < end_s, screen
+
+    def close(self) -> None:
+        self._run("kill-server")
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_tmux_shows_the_same_with_and_without_the_frame_diff(tmp_path: Path) -> None:
+    for name in ("ours", "stock"):
+        (tmp_path / name).mkdir()
+    ours, stock = Tmux(tmp_path / "ours", "--still"), Tmux(tmp_path / "stock", "--still", "--stock")
+    try:
+        for key, text in (
+            ("1", "nothing is rented"),
+            ("F2", "enter does it"),
+            ("l", "> l"),
+            ("F2", "nothing is rented"),
+            ("8", "─ samples"),
+            ("5", "─ loss"),
+            ("z", "enlarged"),
+            ("z", "─ log"),
+            ("z", "─ run"),
+            ("?", "─ keys"),
+            ("?", "─ loss"),
+            ("F3", "theme light"),
+            ("x", "Enter does nothing"),
+        ):
+            for tmux in (ours, stock):
+                tmux.keys(key)
+                tmux.shows(text)
+            end_s = time.monotonic() + 5
+            while (one := ours.screen()) != (other := stock.screen()) and time.monotonic() < end_s:
+                pass
+            assert one == other, key
+    finally:
+        ours.close()
+        stock.close()

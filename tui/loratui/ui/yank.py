@@ -1,0 +1,35 @@
+"""Taking a text along: into the terminal's clipboard, into tmux's, and always into a file."""
+
+import os
+import subprocess
+from pathlib import Path
+
+FILE_NAME = "yanked.txt"
+_PATIENCE_S = 5.0
+
+
+def put_away(text: str, state_dir: Path, *, in_tmux: bool) -> str:
+    """Write the text into a file, and hand it to tmux if it runs there; return where it is, in words.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = state_dir / FILE_NAME
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(f"{text}\n".encode(errors="replace"))
+    is_in_tmux = in_tmux and _load_into_tmux(text)
+    where = f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+    return f"{where}, {'tmux ' if is_in_tmux else ''}and the terminal"
+
+
+def _load_into_tmux(text: str) -> bool:
+    """Hand the text to tmux, which with -w gives it to the terminal outside as well."""
+    try:
+        argv = ["tmux", "load-buffer", "-w", "-"]
+        done = subprocess.run(
+            argv, input=text.encode(errors="replace"), capture_output=True, timeout=_PATIENCE_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
