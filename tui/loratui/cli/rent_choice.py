@@ -113,10 +113,16 @@ def _quoted(
             raise errors[0]
         tell_failures(quoted.answers)
         tell_untold(arguments, (quote.offer for quote in quoted.ranked))
-        fit = [quote for quote in quoted.ranked if most is None or quote.offer.price_microusd_per_h <= most]
+        fit = [
+            quote
+            for quote in quoted.ranked
+            if (most is None or quote.offer.price_microusd_per_h <= most) and arguments.offer in (None, quote.offer.id)
+        ]
         if fit:
             tell_failed_before(preferences, quoted.offers)
             return fit, asked_ts
+        if most is None and arguments.offer is not None:
+            raise _gone(arguments)
         if most is None:
             raise UsageError(
                 f"nothing that fits this run can be rented at {' or '.join(names)} now",
@@ -133,6 +139,15 @@ def _quoted(
                 "Ctrl-C ends it"
             )
         time.sleep(preferences.rental_look_every_s)
+
+
+def _gone(arguments: Arguments) -> UsageError:
+    at_most = "" if arguments.max_price is None else f" for {formatting.hourly_price(arguments.max_price)} or less"
+    return UsageError(
+        f"the offer {arguments.offer} can't be rented for this run now{at_most}. Nothing was rented",
+        fix=f"loratui offers --for {shlex.quote(str(arguments.config))} shows what there is now",
+        code="offers.gone",
+    )
 
 
 def tell_choice(choice: Choice, keep_s: float | None) -> None:
