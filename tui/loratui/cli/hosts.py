@@ -13,7 +13,7 @@ from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import check_all, print_findings, refuse_errors
 from loratui.cli.copying import with_copies
-from loratui.cli.disk import check_space, needed_bytes
+from loratui.cli.disk import check_space
 from loratui.cli.following import announce, hosting, say, watch
 from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
 from loratui.cli.rights import agreed_rights
@@ -26,6 +26,7 @@ from loratui.sessions.host import SessionHost
 from loratui.sessions.machine import HostOptions
 from loratui.sessions.model_source import model_source
 from loratui.sessions.prepare import Prepared, give_token, prepare
+from loratui.sessions.run_space import needed_bytes
 from loratui.sessions.start_run import start_run
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings

@@ -7,16 +7,17 @@ import time
 from collections.abc import Mapping, Sequence
 
 from loratui.cli.arguments import Arguments
-from loratui.cli.estimating import ask_quotes, tell_failures
+from loratui.cli.estimating import tell_failures
 from loratui.cli.failed_before import tell_failed_before
 from loratui.cli.following import say
 from loratui.cli.market_query import query_of, sort_of, tell_untold
-from loratui.cli.rent_start import LINGER_S, WantedRun
+from loratui.cli.rent_start import WantedRun
 from loratui.domain import formatting
-from loratui.domain.estimate_limits import Choice, RunLimits, choose, run_limits
+from loratui.domain.estimate_limits import Choice, RunLimits, choose
 from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range
 from loratui.providers.base import Account
 from loratui.sessions.market import Answered, ask_all, opened
+from loratui.sessions.quoting import ask_quotes, limits_on
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 
@@ -37,16 +38,13 @@ def choose_offers(
     quotes, asked_ts = _quoted(preferences, tuple(accounts), runs, arguments)
 
     def limits_of(quote: Quote, cap_microusd: int | None) -> RunLimits:
-        account = accounts[quote.offer.provider]
-        return run_limits(
-            quote.estimate,
-            quote.offer,
+        return limits_on(
+            preferences,
+            quote,
+            accounts[quote.offer.provider],
             budget_microusd=arguments.budget if cap_microusd is None else cap_microusd,
-            balance_microusd=account.balance_microusd,
-            spend_limit_microusd_per_h=account.spend_limit_microusd_per_h,
-            linger_s=LINGER_S if arguments.keep is None else arguments.keep,
+            keep_s=arguments.keep,
             deadline_s=arguments.deadline,
-            most_microusd=preferences.rental_max_microusd,
         )
 
     return choose(quotes, limits_of, _NUM_OFFERS), asked_ts
