@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from loratui.cli.check import print_findings
-from loratui.cli.hosts import matters
 from loratui.cli.wrapped import print_wrapped
 from loratui.domain.base_kinds import KnownBase
 from loratui.domain.config_for_base import for_prediction
 from loratui.sessions.checking import Checked
-from loratui.sessions.preconditions import look_before_renting, refuse
+from loratui.sessions.preconditions import look_before_renting, matters, refuse
 from loratui.sessions.quoting import about_estimate, base_for_quotes
 from loratui.settings import Settings
 from loratui_protocol.findings import Finding

@@ -25,6 +25,7 @@ from loratui.sessions.checking import Checked, check_base_model
 from loratui.sessions.host import SessionHost
 from loratui.sessions.machine import HostOptions
 from loratui.sessions.model_source import model_source
+from loratui.sessions.preconditions import matters
 from loratui.sessions.prepare import Prepared, give_token, prepare
 from loratui.sessions.run_space import needed_bytes
 from loratui.sessions.start_run import start_run
@@ -33,7 +34,6 @@ from loratui.settings import Settings
 from loratui.store import Store
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import UsageError
-from loratui_protocol.findings import Finding
 from loratui_protocol.inputs import ModelSource
 
 _ON_DONE = ("stop", "poweroff")
@@ -177,11 +177,6 @@ def _on_done(arguments: Arguments) -> str:
             fix="write stop, poweroff, or a command with its path",
         )
     return action if action in ("", *_ON_DONE) else f"run:{action}"
-
-
-def matters(finding: Finding, model: ModelSource | None) -> bool:
-    """Return whether a finding is news; a model that the host downloads need not be here."""
-    return finding.severity == "warning" and not (model is not None and finding.code == "model.missing")
 
 
 def token_of(model: ModelSource | None) -> str:
