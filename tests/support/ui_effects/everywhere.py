@@ -4,6 +4,7 @@ from support.ui_effects.effect import Effect, exits_with, lacks, shows
 
 EVERYWHERE = {
     "go_home": Effect(shows("▌1Home▐", "─ runs")),
+    "go_offers": Effect(shows("▌4Offers▐", "No config is open.")),
     "go_run": Effect(shows("▌5Run▐", "─ loss"), ("1",)),
     "go_samples": Effect(shows("▌8Samples▐", "samples  step 1200")),
     "leave": Effect(shows("LEAVE my-style-v3", "d Detach", "auto-stop")),

@@ -15,6 +15,7 @@ class Place:
 
 PLACES = (
     Place(key="1", name="home", title="Home", about="all runs, and what bills"),
+    Place(key="4", name="offers", title="Offers", about="what can be rented for the open config, and for how much"),
     Place(key="5", name="run", title="Run", about="the run that is open"),
     Place(key="8", name="samples", title="Samples", about="the sample pictures of the open run"),
 )

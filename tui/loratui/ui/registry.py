@@ -51,6 +51,10 @@ class Scope(Enum):
     LOG_PAGE = "Log"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
+    RIGHTS_STRIP = "May these pictures be trained on?"
+    RENT_STRIP = "Rent this machine?"
+    GIVE_UP_STRIP = "Give this rental up?"
+    KEYS_STRIP = "Whose key?"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:
@@ -92,8 +96,8 @@ class Action:
 
     ``keys`` are named as they are typed ("p", "+", "ctrl+p", "left"); the first is the one shown. ``footer`` is the
     short form for the footer, empty when it has no place there. ``why_not`` returns why it can't be done now, in a
-    few words, or nothing. ``opens`` is the strip in which the action asks before it is done. ``command`` is what does
-    the same from a shell, empty for what only changes the view.
+    few words, or nothing. ``opens`` is the strip in which the action asks before it is done, ``or_opens`` the one where
+    less is at stake. ``command`` is what does the same from a shell, empty for what only changes the view.
     """
 
     id: str
@@ -104,6 +108,7 @@ class Action:
     footer: Callable[[Frame], str] = lambda _: ""
     danger: Danger = Danger.SAFE
     opens: Scope | None = None
+    or_opens: Scope | None = None
     why_not: Callable[[Frame], str] = lambda _: ""
     command: str = ""
 
@@ -174,5 +179,5 @@ def _check_together(action: Action, other: Action) -> None:
             for key in action.keys:
                 if len(key) == 1 and key.swapcase() != key and key.swapcase() in other.keys:
                     raise KeyConflictError(f"{action.id} ({key}) and {other.id} differ only by shift")
-    if harmful and other.opens is action.scope and set(action.keys) & set(other.keys):
+    if harmful and action.scope in (other.opens, other.or_opens) and set(action.keys) & set(other.keys):
         raise KeyConflictError(f"{action.id} is confirmed with the key that {other.id} is asked with")

@@ -5,6 +5,7 @@ The pages show and steer; the shell tells them when, hands them their keys, and 
 
 import logging
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -57,6 +58,8 @@ class Shell(Screen[None], inherit_bindings=False):
         self.clock = clock
         self.source: RunSource | None = None
         self.commands: Commands | None = None
+        self.config_path: Path | None = None
+        """The config that is open on the config screen, as it is on the disk."""
         self.keyboard = Keyboard(self)
         self.errands = Errands(desk.preferences)
         self._place = place

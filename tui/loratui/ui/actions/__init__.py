@@ -3,8 +3,9 @@
 from loratui.ui.actions.everywhere import EVERYWHERE
 from loratui.ui.actions.home import HOME
 from loratui.ui.actions.lists import LISTS
+from loratui.ui.actions.offers import OFFERS
 from loratui.ui.actions.run import RUN
 from loratui.ui.actions.samples import SAMPLES
 from loratui.ui.registry import Registry
 
-ACTIONS = Registry((*HOME, *RUN, *SAMPLES, *LISTS, *EVERYWHERE))
+ACTIONS = Registry((*HOME, *OFFERS, *RUN, *SAMPLES, *LISTS, *EVERYWHERE))

@@ -2,7 +2,8 @@
 
 from loratui.ui.page import Page
 from loratui.ui.screens.home import HomePage
+from loratui.ui.screens.offers import OffersPage
 from loratui.ui.screens.run import RunPage
 from loratui.ui.screens.samples import SamplesPage
 
-PAGES: tuple[type[Page], ...] = (HomePage, RunPage, SamplesPage)
+PAGES: tuple[type[Page], ...] = (HomePage, OffersPage, RunPage, SamplesPage)
