@@ -45,7 +45,12 @@ async def at_market(
             if is_config_open:
                 await until(shown, shows("s ago"))
             shown.clock.advance(1)
-            yield shown, here
+            try:
+                yield shown, here
+            finally:
+                for errand in shown.screen.errands.all:
+                    errand.process.kill()
+                    errand.process.wait()
 
 
 @asynccontextmanager

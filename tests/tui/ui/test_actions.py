@@ -18,7 +18,15 @@ from support.ui_effects.effect import Effect
 from support.ui_pilot import Shown, showing
 
 _WAIT_S = 5.0
-_ASKED = (Scope.STOP_STRIP, Scope.DETACH_STRIP, Scope.HELP)
+_ASKED = (
+    Scope.STOP_STRIP,
+    Scope.DETACH_STRIP,
+    Scope.RIGHTS_STRIP,
+    Scope.RENT_STRIP,
+    Scope.GIVE_UP_STRIP,
+    Scope.KEYS_STRIP,
+    Scope.HELP,
+)
 IN_PALETTE = [action.id for action in ACTIONS if action.scope not in _ASKED and action.id != "palette"]
 
 

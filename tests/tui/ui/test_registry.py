@@ -79,6 +79,9 @@ def test_every_action_can_be_done() -> None:
     always = (RunPage, Shell, LoratuiApp)
     for entry in ACTIONS:
         pages = [page for page in PAGES if entry.scope in page.own_scopes or entry.scope is Scope.LIST]
+        # A question is answered on the page that asks it.
+        askers = {asking.scope for asking in ACTIONS if entry.scope in (asking.opens, asking.or_opens)}
+        pages += [page for page in PAGES if askers & set(page.own_scopes)]
         does = f"do_{entry.id}"
         assert entry.id.startswith("go_") or any(hasattr(owner, does) for owner in (*pages, *always)), entry.id
 
@@ -89,6 +92,6 @@ def test_every_screen_has_its_key() -> None:
 
 
 def test_every_irreversible_action_is_asked_first() -> None:
-    strips = {entry.opens for entry in ACTIONS if entry.opens is not None}
+    strips = {strip for entry in ACTIONS for strip in (entry.opens, entry.or_opens) if strip is not None}
 
     assert {entry.scope for entry in ACTIONS if entry.danger is Danger.IRREVERSIBLE} <= strips
