@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from textual.app import App
-
 from loratui.sessions.market_look import Market, look_at_market
 from loratui.settings import Settings
 from loratui_protocol.errors import LoratuiError
@@ -27,21 +25,28 @@ class Answer:
 
 
 class MarketAsker:
-    """``answered`` is called in the interface's own thread, with the answer to the newest question alone."""
+    """``deliver`` is called in the thread that asked, with the number of the question and its answer; see ``take``."""
 
-    def __init__(self, preferences: Settings, answered: Callable[[Answer], None]) -> None:
+    def __init__(self, preferences: Settings, deliver: Callable[[int, Answer], object]) -> None:
         self._preferences = preferences
-        self._answered = answered
+        self._deliver = deliver
         self._newest = 0
         self.is_asking = False
 
-    def ask(self, path: Path, app: App[int], now_s: float) -> None:
-        """Ask for the offers for a config; an answer to an earlier question is dropped from now on."""
+    def ask(self, path: Path, now_s: float) -> None:
+        """Ask for the offers for a config."""
         self._newest += 1
         self.is_asking = True
-        threading.Thread(target=self._ask, args=(self._newest, path, app, now_s), daemon=True).start()
+        threading.Thread(target=self._ask, args=(self._newest, path, now_s), daemon=True).start()
 
-    def _ask(self, number: int, path: Path, app: App[int], now_s: float) -> None:
+    def take(self, number: int) -> bool:
+        """Return whether that was the newest question; an answer to an earlier one is not wanted any more."""
+        if number != self._newest:
+            return False
+        self.is_asking = False
+        return True
+
+    def _ask(self, number: int, path: Path, now_s: float) -> None:
         try:
             answer = Answer(path=path, asked_s=now_s, market=look_at_market(path, self._preferences))
         except LoratuiError as error:
@@ -51,12 +56,7 @@ class MarketAsker:
             log.exception("asking for offers broke")
             answer = Answer(path=path, asked_s=now_s, what=f"asking broke: {type(error).__name__}: {error}")
         try:
-            app.call_from_thread(self._take, number, answer)
+            self._deliver(number, answer)
         except RuntimeError:
-            # The interface was left meanwhile.
+            # The interface was left meanwhile, and its loop is closed.
             log.debug("nobody waits for the offers any more")
-
-    def _take(self, number: int, answer: Answer) -> None:
-        if number == self._newest:
-            self.is_asking = False
-            self._answered(answer)

@@ -1,10 +1,12 @@
 """The offers screen: what can be rented for the open config, why it costs what it costs, and the way to a rental."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
+from textual.message import Message
 
 from loratui.domain.estimate_ranking import SortBy
 from loratui.sessions.market_look import Market
@@ -42,12 +44,19 @@ class OffersPage(Page):
     place = "offers"
     own_scopes = (Scope.OFFERS,)
 
+    @dataclass
+    class Answered(Message):
+        """The providers have answered a question."""
+
+        number: int
+        answer: Answer
+
     def __init__(self, shell: "Shell") -> None:
         super().__init__(shell)
         self.main_list = self._list = OfferList(id="offers")
         self._why = WhyPane(id="why")
         self._paper = Paper(id="paper")
-        self._asker = MarketAsker(shell.desk.preferences, self._answered)
+        self._asker = MarketAsker(shell.desk.preferences, lambda *answer: self.post_message(self.Answered(*answer)))
         self._asked: tuple[Path, float] | None = None
         """Of the last question: the config, and when it was written."""
         self._market: Market | None = None
@@ -136,12 +145,16 @@ class OffersPage(Page):
             self._market = self._list.market = self._list.asked_s = None
             self._list.fill(())
         self._asked = path, _written(path)
-        self._asker.ask(path, self.app, self.shell.clock.monotonic_s())
+        self._asker.ask(path, self.shell.clock.monotonic_s())
         if self._market is None:
             self._list.instead = (f"Asking what can be rented for {path.name}…",)
         self._told()
 
-    def _answered(self, answer: Answer) -> None:
+    def on_offers_page_answered(self, message: Answered) -> None:
+        """Show what was answered to the newest question; of others nothing."""
+        answer = message.answer
+        if not self._asker.take(message.number):
+            return
         if answer.market is None:
             # What was answered before stays, with its age.
             if self._market is None:
