@@ -73,5 +73,6 @@ def test_a_key_is_kept_once_it_works(tmp_path: Path) -> None:
             keep_key("vast", "wrong-key-0123", here.preferences)
         assert Keys(here.preferences.config_dir).read("vast") is None
 
-        assert "the key works" in keep_key("vast", here.vast.key, here.preferences)
+        where, account = keep_key("vast", here.vast.key, here.preferences)
+        assert (Path(where).read_text().strip(), account.balance_microusd) == (here.vast.key, 25_000_000)
         assert not look_at_market(here.config, here.preferences).failures

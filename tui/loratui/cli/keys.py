@@ -22,7 +22,8 @@ def keys(arguments: Arguments) -> int:
     if arguments.forget:
         print(f"{name}: the key is gone from here" if store.forget(name) else f"{name}: no key was kept here")
         return 0
-    print(keep_key(name, _ask(name), preferences))
+    where, account = keep_key(name, _ask(name), preferences)
+    print(f"{name}: the key works and is kept in {where}. {what_opens(account)}")
     return 0
 
 

@@ -9,8 +9,8 @@ from loratui.settings import Settings
 from loratui.store.keys import Keys
 
 
-def keep_key(name: str, text: str, preferences: Settings) -> str:
-    """Try a key, and keep it if it works; return in a sentence where it is kept, and what it opens.
+def keep_key(name: str, text: str, preferences: Settings) -> tuple[str, Account]:
+    """Try a key, and keep it if it works; return where it is kept, and what it opens.
 
     Raises:
         ProviderError: it does not work, or nobody could say so; it was not kept.
@@ -18,8 +18,7 @@ def keep_key(name: str, text: str, preferences: Settings) -> str:
     """
     # One that does not work would be found out when a rental is to be ended.
     account = try_key(name, text, preferences)
-    where = Keys(preferences.config_dir).keep(name, text)
-    return f"{name}: the key works and is kept in {where}. {what_opens(account)}"
+    return Keys(preferences.config_dir).keep(name, text), account
 
 
 def try_key(name: str, text: str, preferences: Settings) -> Account:

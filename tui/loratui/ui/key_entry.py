@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from loratui.sessions.market import PROVIDERS, SCOPES
-from loratui.sessions.provider_keys import keep_key
+from loratui.sessions.provider_keys import keep_key, what_opens
 from loratui.store.keys import Keys, variable
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
@@ -64,8 +64,9 @@ class KeyEntry:
         preferences, outranked = self._shell.desk.preferences, self._outranked(name)
 
         def keep() -> None:
-            said = keep_key(name, text, preferences)
-            self._shell.app.call_from_thread(self._tell, f"{said}{outranked}")
+            where, account = keep_key(name, text, preferences)
+            said = f"{name}: the key works. {what_opens(account)}{outranked}. It is kept in {where}"
+            self._shell.app.call_from_thread(self._tell, said)
 
         self._shell.work(keep, f"{name}, key not kept")
 
