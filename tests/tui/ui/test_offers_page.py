@@ -172,7 +172,7 @@ async def test_the_cap_can_be_another_and_what_it_does_not_pay_for_is_refused(tm
             await shown.press("enter")
             await until(shown, shows("y Rent it and start"))
             await shown.tick()
-            assert said in shown.text() or typed == "0.01"
+            assert said in shown.text()
             await shown.press("escape")
         assert not shown.screen.errands.all
 

@@ -50,6 +50,8 @@ class RentCourse:
         self._terms: RentalTerms | None = None
         self._errand: Errand | None = None
         self._run_id = ""
+        self._trouble = ""
+        """Why the cap that was typed is none."""
 
     @property
     def is_under_way(self) -> bool:
@@ -72,7 +74,7 @@ class RentCourse:
             UsageError: there is no key, or it costs more than may be spent.
         """
         self._terms = terms_of(market, quote, self._shell.desk.preferences)
-        self._market, self._errand, self._run_id = market, None, ""
+        self._market, self._errand, self._run_id, self._trouble = market, None, "", ""
         self._ask()
 
     def _ask(self) -> None:
@@ -117,12 +119,12 @@ class RentCourse:
     def _set_budget(self, text: str) -> None:
         if self._market is None or self._terms is None:
             return
-        preferences = self._shell.desk.preferences
+        preferences, self._trouble = self._shell.desk.preferences, ""
         try:
             budget = formatting.parse_microusd(text)
             self._terms = terms_of(self._market, self._terms.quote, preferences, budget)
         except UsageError as error:
-            self._shell.say(f"! {error.what}", _SAY_S)
+            self._trouble = error.what
         self._ask()
 
     def close(self) -> None:
@@ -208,7 +210,8 @@ class RentCourse:
         quote, limits = terms.quote, terms.limits
         offer = quote.offer
         stop = f"{frame.wall + timedelta(seconds=limits.auto_stop_s):%H:%M}"
-        said: list[Paragraph] = [
+        said: list[Paragraph] = [(f"! {self._trouble}", Role.ALARM)] if self._trouble else []
+        said += [
             (f"TOTAL {cost_range(quote.estimate)}, {time_range(quote.estimate)}", Role.STRONG),
             (
                 f"{formatting.hourly_price(offer.price_microusd_per_h)} with {offer.disk_gb} GB of disk, "
