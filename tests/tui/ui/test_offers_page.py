@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from loratui.domain.estimate_ranking import SortBy
 from loratui.sessions.rights import rights_of
 from loratui.store.keys import Keys
 from loratui.ui.market_asker import Answer
@@ -175,6 +176,36 @@ async def test_the_cap_can_be_another_and_what_it_does_not_pay_for_is_refused(tm
             assert said in shown.text()
             await shown.press("escape")
         assert not shown.screen.errands.all
+
+
+async def test_what_an_account_does_not_pay_for_is_told_with_what_to_do(tmp_path: Path) -> None:
+    async with at_market(tmp_path) as (shown, here):
+        here.vast.empty_account()
+        await shown.press("r")
+        await until(shown, shows("0 s ago"))
+        await shown.press("enter")
+        await shown.tick()
+        text = " ".join(shown.text().split())
+        assert "there is $0.02 on the vast account" in text
+        assert "add $" in text
+        await shown.press("escape")
+        assert "space marks two" in shown.text()
+        assert not shown.screen.errands.all
+
+
+async def test_order_and_filter_are_found_again(tmp_path: Path) -> None:
+    async with at_market(tmp_path) as (shown, _):
+        await shown.press("s", "/")
+        await shown.type("4090")
+        kept = page(shown).kept()
+        for damaged in ({}, {"sort": "colour"}):
+            page(shown).restore(damaged)
+            assert len(rows_of_offers(shown)) == 6
+        page(shown)._list.sort_by = SortBy.TOTAL
+        page(shown).restore(kept)
+        await shown.tick()
+        assert "by price ↑" in shown.text()
+        assert len(rows_of_offers(shown)) == 4
 
 
 async def test_a_rental_takes_the_chosen_offer_and_giving_it_up_ends_it(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from loratui.domain import formatting
+from loratui.domain.estimate import STEP_S
 from loratui.domain.estimate_limits import RunLimits
 from loratui.domain.estimate_ranking import Quote, SortBy, rank
 from loratui.domain.offers import OfferQuery
@@ -64,7 +65,7 @@ class Market:
         if not speed.is_known or work is None:
             return None
         load = work.fitted(quote.offer.vram_mib)[0].loads[0]
-        return speed.likely / load.units_per_step if load.units_per_step else None
+        return min(speed.likely / load.units_per_step, 1 / STEP_S) if load.units_per_step else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,13 +18,14 @@ from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
-from loratui_protocol.errors import LoratuiError, UsageError
+from loratui_protocol.errors import UsageError
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
 _RUN = re.compile(r"run ([0-9A-HJKMNP-TV-Z]{26}): ")
 _SAY_S = 30.0
+NO_KEY = "provider.no_key"
 _FIRST_TIME = (
     "Billed by the second from the moment the machine exists, its start and what is loaded there included; traffic "
     "comes on top where the provider bills it.",
@@ -52,6 +53,7 @@ class RentCourse:
         self._run_id = ""
         self._trouble = ""
         """Why the cap that was typed is none."""
+        self._refusal: UsageError | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -68,13 +70,21 @@ class RentCourse:
     # --- asking ------------------------------------------------------------------------------------------------------
 
     def begin(self, market: Market, quote: Quote) -> None:
-        """Ask whether an offer is to be rented.
+        """Ask whether an offer is to be rented, or say why it can't be.
 
         Raises:
-            UsageError: there is no key, or it costs more than may be spent.
+            UsageError: ``provider.no_key``: there is no key.
         """
-        self._terms = terms_of(market, quote, self._shell.desk.preferences)
-        self._market, self._errand, self._run_id, self._trouble = market, None, "", ""
+        self.close()
+        try:
+            self._terms = terms_of(market, quote, self._shell.desk.preferences)
+        except UsageError as error:
+            if error.code == NO_KEY:
+                raise
+            self._refusal = error
+            self._told()
+            return
+        self._market, self._run_id, self._trouble = market, "", ""
         self._ask()
 
     def _ask(self) -> None:
@@ -131,7 +141,7 @@ class RentCourse:
         """Rent nothing after all, or say no more of what was rented."""
         self._shell.stop_asking()
         if not self.is_under_way:
-            self._market = self._terms = self._errand = None
+            self._market = self._terms = self._errand = self._refusal = None
         self._told()
 
     # --- renting -----------------------------------------------------------------------------------------------------
@@ -170,6 +180,8 @@ class RentCourse:
     @property
     def heading(self) -> str:
         """Return what all of it is about; empty: nothing."""
+        if self._refusal is not None:
+            return "this offer can't be rented"
         if self._terms is None:
             return ""
         offer = self._terms.quote.offer
@@ -182,7 +194,10 @@ class RentCourse:
         return self._errand is not None
 
     def paragraphs(self, frame: Frame, *, is_short: bool) -> list[Paragraph]:
-        """Return what is agreed to, before it is; then what the command says."""
+        """Return what is agreed to, before it is, or why nothing can be; then what the command says."""
+        if self._refusal is not None:
+            what_to_do = (f"{self._refusal.fix}.", Role.TEXT)
+            return [(f"! {self._refusal.what}.", Role.WARN), what_to_do, ("esc: the offers", Role.DIM)]
         if self._market is None or self._terms is None:
             return []
         if self._errand is not None:
@@ -278,8 +293,3 @@ def _about_rights(rights: Rights) -> list[Paragraph]:
 
 def _typed(arguments: tuple[str, ...]) -> str:
     return shlex.join(("loratui", *arguments))
-
-
-def refusal_of(error: LoratuiError) -> str:
-    """Return why an offer can't be rented, and what to do."""
-    return f"! {error.what}" + (f": {error.fix}" if error.fix else "")

@@ -16,7 +16,7 @@ from loratui.ui.key_entry import KeyEntry
 from loratui.ui.market_asker import Answer, MarketAsker
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
-from loratui.ui.renting import RentCourse, refusal_of
+from loratui.ui.renting import RentCourse
 from loratui.ui.widgets.offer_list import OfferList
 from loratui.ui.widgets.paper import Paper
 from loratui.ui.widgets.why_pane import WhyPane
@@ -187,6 +187,16 @@ class OffersPage(Page):
         self.shell.config_path = path
         self._ask(path)
 
+    def kept(self) -> dict[str, str]:
+        """Return the order and the filter."""
+        return {"sort": self._list.sort_by, "filter": self._list.query_text}
+
+    def restore(self, kept: Mapping[str, str]) -> None:
+        """Take both up."""
+        if kept.get("sort") in _SORTS:
+            self._list.sort_by = SortBy(kept["sort"])
+        self._list.set_query(kept.get("filter", ""))
+
     def do_sort_offers(self) -> None:
         """Put another order on."""
         self._list.sort_by = _SORTS[(_SORTS.index(self._list.sort_by) + 1) % len(_SORTS)]
@@ -209,10 +219,7 @@ class OffersPage(Page):
         try:
             self._course.begin(self._market, self._list.chosen)
         except UsageError as error:
-            if error.code == "provider.no_key":
-                self._keys.begin(f"{error.what}: nothing can be rented there without one.")
-            else:
-                self.shell.say(refusal_of(error), _SAY_S)
+            self._keys.begin(f"{error.what}: nothing can be rented there without one.")
 
     def do_rights_given(self) -> None:
         """Note that the pictures may be trained on, and go on."""

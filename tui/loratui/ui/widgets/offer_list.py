@@ -53,7 +53,8 @@ def _boot(_: Market, quote: Quote) -> str:
 
 
 def _total(_: Market, quote: Quote) -> str:
-    return formatting.money_range(quote.estimate.p50_microusd, quote.estimate.p90_microusd).removeprefix("≈")
+    low, high = (f"${microusd / 1e6:.2f}" for microusd in (quote.estimate.p50_microusd, quote.estimate.p90_microusd))
+    return low if low == high else f"{low} to {high}"
 
 
 def _reliable(_: Market, quote: Quote) -> str:
