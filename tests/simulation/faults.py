@@ -4,11 +4,11 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from loratui.cli.rent_start import LINGER_S
 from loratui.domain.estimate import Estimate, EstimatePart, Take
 from loratui.domain.estimate_limits import RunLimits, run_limits
 from loratui.domain.estimate_speeds import Speed
 from loratui.domain.offers import Offer
+from loratui.sessions.quoting import LINGER_S
 from simulation.box import Traits
 from simulation.client import BOX_LINE, PROVIDER_LINE, Wish
 from simulation.run import Work

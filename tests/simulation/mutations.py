@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from loratui.cli.rent_start import LINGER_S
 from loratui.providers.base import ProviderError, UnknownFateError
 from loratui.sessions import (
     end_due,
@@ -20,6 +19,7 @@ from loratui.sessions import (
     renting_orphans,
     steady_clock,
 )
+from loratui.sessions.quoting import LINGER_S
 from loratui.sessions.renting_attempt import Attempt
 from loratui.sessions.steady_clock import SteadyClock
 from loratui_agent import rental_watch

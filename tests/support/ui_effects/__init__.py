@@ -8,6 +8,7 @@ from support.ui_effects.home import HOME
 from support.ui_effects.lists import LISTS
 from support.ui_effects.log import LOG_LINES
 from support.ui_effects.money import MONEY
+from support.ui_effects.offers import OFFERS
 from support.ui_effects.queue import QUEUE
 from support.ui_effects.run import RUN
 from support.ui_effects.samples import SAMPLES
@@ -17,6 +18,7 @@ EFFECTS = {
     **HOME,
     **DATA,
     **CONFIG,
+    **OFFERS,
     **RUN,
     **QUEUE,
     **FILES,

@@ -20,6 +20,7 @@ EVERYWHERE = {
     "go_home": Effect(shows("▌1Home▐", "─ runs")),
     "go_data": Effect(shows("▌2Data▐", "No folder is open")),
     "go_config": Effect(shows("▌3Config▐", "No config is open")),
+    "go_offers": Effect(shows("▌4Offers▐", "No config is open.")),
     "go_run": Effect(shows("▌5Run▐", "─ loss"), ("1",)),
     "go_queue": Effect(shows("▌6Queue▐", "─ queue")),
     "go_files": Effect(shows("▌7Files▐", "─ LoRAs")),

@@ -8,11 +8,11 @@ from PIL import Image
 
 from loratui import settings
 from loratui.cli.copying import with_copies
-from loratui.cli.estimating import ask_quotes
 from loratui.domain.base_kinds import NOTHING_KNOWN
 from loratui.domain.estimate import UPLOAD
 from loratui.domain.offers import OfferQuery
 from loratui.sessions.checking import Checked, check_config
+from loratui.sessions.quoting import ask_quotes
 from loratui.settings import Settings
 from loratui_protocol.config_file import to_toml
 from support.fake_runpod import FakeRunPod

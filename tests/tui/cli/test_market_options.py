@@ -178,3 +178,22 @@ def test_what_is_spent_without_a_budget_is_a_setting(cli: LocalCli) -> None:
     said = "\n".join(refused.errors)
     assert "[budget.too_low]" in said
     assert "without --budget no more is spent than $0.0001" in said
+
+
+def test_one_offer_can_be_named_and_nothing_else_is_rented(cli: LocalCli, vast: FakeVast) -> None:
+    config = config_file(cli)
+    ids = [offer["id"] for offer in offers(cli, "--for", config)]
+    assert ids.index("103") > 0, "it is not what would be taken anyway"
+    assert "on RTX 5090 at $" in picked(cli, config, "--on", "vast", "--offer", "103")
+    of_runpod = next(offer for offer in ids if offer.startswith("SECURE"))
+    assert "(runpod)" in picked(cli, config, "--on", "runpod", "--offer", of_runpod)
+
+    gone = ("train", config, "--budget", "1", "--yes", "--plain", "--on", "vast", "--offer")
+    for command in (cli.run(*gone, "103", "--max-price", "0.2"), cli.run(*gone, "999")):
+        assert command.process.returncode == 2
+        assert "[offers.gone]" in "\n".join(command.errors)
+    assert not vast.instances
+
+    useless = cli.run("train", config, "--on", "local", "--offer", "103", "--yes")
+    assert useless.process.returncode == 2
+    assert "--offer chooses among what can be rented" in "\n".join(useless.errors)

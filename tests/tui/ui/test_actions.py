@@ -32,6 +32,10 @@ _ASKED = (
     Scope.RESUME_STRIP,
     Scope.RATE_STRIP,
     Scope.DELETE_FILE_STRIP,
+    Scope.RIGHTS_STRIP,
+    Scope.RENT_STRIP,
+    Scope.GIVE_UP_STRIP,
+    Scope.KEYS_STRIP,
     Scope.HELP,
 )
 IN_PALETTE = [action.id for action in ACTIONS if action.scope not in _ASKED and action.id != "palette"]

@@ -79,7 +79,7 @@ def test_keys_are_shown_as_people_read_them() -> None:
 def test_every_action_can_be_done() -> None:
     always = (RunPage, Money, Shell, LoratuiApp)
     for entry in ACTIONS:
-        asking = {other.scope for other in ACTIONS if other.opens is entry.scope}
+        asking = {other.scope for other in ACTIONS if entry.scope in (other.opens, other.or_opens)}
         scopes = {entry.scope, *asking}
         pages = [page for page in PAGES if scopes & {*page.own_scopes} or entry.scope in (Scope.LIST, Scope.MARKS)]
         does = f"do_{entry.id}"

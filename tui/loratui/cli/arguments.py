@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
+from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
 from loratui.cli.screen_options import screen_options
-from loratui.cli.values import duration, positive, regions, reliability, version
+from loratui.cli.values import duration, positive
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
 from loratui_protocol.errors import UsageError
@@ -66,6 +67,7 @@ class Arguments(argparse.Namespace):
     min_reliability: float | None
     datacenter: bool
     config_for: Path | None
+    offer: str | None
     sort: str | None
     action: str | None
     rental: str | None
@@ -254,7 +256,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CONFIG",
         help="say what the run of this config would take on each, in time and money, and list only what it fits on",
     )
-    _market_options(offers)
+    market_options(offers)
     offers.add_argument("--json", action="store_true", help="one JSON document")
 
     rentals = add("rentals", "rentals:rentals", "list what is rented in your name now, whoever started it")
@@ -327,7 +329,8 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         "--ask-token", action="store_true", help="ask for a token, hidden, that the host downloads the base model with"
     )
     _host_options(parser)
-    _market_options(parser)
+    market_options(parser)
+    offer_option(parser)
     _format_options(parser)
 
 
@@ -357,29 +360,6 @@ def _host_options(parser: argparse.ArgumentParser) -> None:
     )
     options.add_argument(
         "--host-key", metavar="SHA256:…", help="fingerprint that the host must show; by default the first one is pinned"
-    )
-
-
-def _market_options(parser: argparse.ArgumentParser) -> None:
-    options = parser.add_argument_group("what can be rented; what is not given does not matter")
-    options.add_argument("--gpu", metavar="NAME", help="a part of the GPU's name: 4090")
-    options.add_argument("--vram", type=positive, metavar="GB", help="at least so much memory on the GPU")
-    options.add_argument("--max-price", type=parse_microusd, metavar="USD", help="at most so much an hour")
-    options.add_argument("--region", type=regions, metavar="CC[,CC]", help="only there: countries by two letters")
-    options.add_argument("--cuda", type=version, metavar="12.4", help="a driver that runs at least this CUDA")
-    options.add_argument("--compute-capability", type=version, metavar="8.6", help="of the GPU, at least")
-    options.add_argument(
-        "--min-reliability",
-        type=reliability,
-        metavar="0.99",
-        help="of the machine, at least, as its provider measured it; by default the setting rental.min_reliability",
-    )
-    options.add_argument("--datacenter", action="store_true", help="only machines in datacentres, not in homes")
-    options.add_argument(
-        "--sort",
-        choices=("total", "price", "time", "reliability", "privacy"),
-        help="what comes first: by default the likely total of the run where there is one, else the hourly price. "
-        "privacy: only datacentres, by the total",
     )
 
 

@@ -1,87 +1,19 @@
-"""``offers --for`` and ``plan --gpu``: asks for offers, and puts into words what a run would take on them."""
+"""``offers --for`` and ``plan --gpu``: puts into words what a run would take on offers."""
 
-import asyncio
 import sys
-import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
-from loratui.cli.disk import needed_bytes
 from loratui.cli.wrapped import print_wrapped
 from loratui.domain import formatting
-from loratui.domain.base_kinds import KnownBase
-from loratui.domain.disk_need import DiskNeed, disk_need
+from loratui.domain.disk_need import DiskNeed
 from loratui.domain.estimate import EstimatePart, Take
-from loratui.domain.estimate_ranking import Quote, SortBy, cost_range, fit_sentence, time_range, why
-from loratui.domain.estimate_work import joined
-from loratui.domain.offers import OfferQuery
-from loratui.sessions.checking import Checked
-from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
-from loratui.sessions.market import Answered, opened
-from loratui.sessions.renting import BAD_FOR_S, KIND_BAD_FOR_S
-from loratui.settings import Settings
-from loratui_protocol.errors import UsageError
+from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range, why
+from loratui.sessions.market import Answered
 
 T = TypeVar("T")
 _PHASE = 17
 """Columns of a phase's name, and the space around it."""
-
-
-def ask_quotes(
-    preferences: Settings,
-    names: tuple[str, ...],
-    query: OfferQuery,
-    checked: Checked,
-    base: KnownBase,
-    sort_by: SortBy = SortBy.TOTAL,
-    *,
-    others: Sequence[tuple[Checked, KnownBase]] = (),
-    may_lack_key: bool = True,
-) -> Quoted:
-    """Return what the run would take on the offers of these providers; the disk is large enough for it.
-
-    ``others`` come after it on the same machine. ``may_lack_key``: offers that nobody can rent here will do.
-
-    Raises:
-        UsageError: none of them shows offers without a key.
-        DatasetError, ModelError: what would have to travel is not here.
-    """
-    runs = ((checked, base), *others)
-    works = [
-        work_for(run.config, run.plan_left, preferences, known, copies=run.copies.by_original) for run, known in runs
-    ]
-    work = joined(works, len({run.config.pretrained_model_name_or_path for run, _ in runs}))
-    on_box = sum(needed_bytes(run.config, run.plan, known.kind)[0] for run, known in runs)
-    disk = disk_need(work, on_box)
-    query = replace(query, disk_gb=max(query.disk_gb, disk.gb))
-    facts = known_facts(preferences, [(run.config.pretrained_model_name_or_path, each.kind) for run, each in runs])
-    bad = bad_hosts(preferences, time.time() - BAD_FOR_S)
-    bad_kinds = bad_hosts(preferences, time.time() - KIND_BAD_FOR_S)
-
-    async def ask() -> Quoted:
-        async with opened(preferences, names, may_lack_key=may_lack_key) as providers:
-            return await quoted_offers(
-                providers, query, work, known=facts, bad_hosts=bad, bad_kinds=bad_kinds, sort_by=sort_by
-            )
-
-    quoted = asyncio.run(ask())
-    check_any_asked(quoted.answers, names)
-    return replace(quoted, work=work, disk=disk)
-
-
-def check_any_asked(answers: Sequence[Answered[T]], names: Sequence[str]) -> None:
-    """Return if any provider was asked.
-
-    Raises:
-        UsageError: none shows anything without a key.
-    """
-    if not answers:
-        raise UsageError(
-            f"without a key {' and '.join(names)} shows no offers",
-            fix=f"loratui keys {names[0]}",
-            code="provider.no_key",
-        )
 
 
 def tell_failures(answers: Iterable[Answered[T]]) -> None:

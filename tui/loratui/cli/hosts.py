@@ -13,7 +13,7 @@ from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import check_all, print_findings, refuse_errors
 from loratui.cli.copying import with_copies
-from loratui.cli.disk import check_space, needed_bytes
+from loratui.cli.disk import check_space
 from loratui.cli.following import announce, hosting, say, watch
 from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
 from loratui.cli.rights import agreed_rights
@@ -25,14 +25,15 @@ from loratui.sessions.checking import Checked, check_base_model
 from loratui.sessions.host import SessionHost
 from loratui.sessions.machine import HostOptions
 from loratui.sessions.model_source import model_source
+from loratui.sessions.preconditions import matters
 from loratui.sessions.prepare import Prepared, give_token, prepare
+from loratui.sessions.run_space import needed_bytes
 from loratui.sessions.start_run import start_run
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import UsageError
-from loratui_protocol.findings import Finding
 from loratui_protocol.inputs import ModelSource
 
 _ON_DONE = ("stop", "poweroff")
@@ -176,11 +177,6 @@ def _on_done(arguments: Arguments) -> str:
             fix="write stop, poweroff, or a command with its path",
         )
     return action if action in ("", *_ON_DONE) else f"run:{action}"
-
-
-def matters(finding: Finding, model: ModelSource | None) -> bool:
-    """Return whether a finding is news; a model that the host downloads need not be here."""
-    return finding.severity == "warning" and not (model is not None and finding.code == "model.missing")
 
 
 def token_of(model: ModelSource | None) -> str:

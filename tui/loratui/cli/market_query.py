@@ -12,6 +12,7 @@ from loratui_protocol.errors import UsageError
 
 _MIB_PER_GB = 1000**3 / 2**20
 _OPTIONS = (
+    "offer",
     "gpu",
     "vram",
     "max_price",

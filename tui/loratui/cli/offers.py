@@ -8,8 +8,6 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import weigh_base_model
 from loratui.cli.check import print_findings
 from loratui.cli.estimating import (
-    ask_quotes,
-    check_any_asked,
     exit_status,
     quote_fields,
     quote_row,
@@ -25,6 +23,7 @@ from loratui.headless.json_lines import to_json
 from loratui.sessions.checking import check_config
 from loratui.sessions.estimating import Quoted
 from loratui.sessions.market import PROVIDERS, Answered, check_name, offers_of, opened
+from loratui.sessions.quoting import ask_quotes, check_any_asked
 from loratui.settings import Settings
 from loratui_protocol.messages import MICROUSD_PER_USD
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from loratui.cli.disk import needed_bytes
 from loratui.cli.plan_times import Row
 from loratui.domain import formatting
 from loratui.domain.base_kinds import LARGEST
@@ -15,6 +14,7 @@ from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import Checked
 from loratui.sessions.plan_here import work_told_here
 from loratui.sessions.rights import rights_of
+from loratui.sessions.run_space import needed_bytes
 from loratui.settings import Settings
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.memory_ladder import as_configured, ladder, reserves_told

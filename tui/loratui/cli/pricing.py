@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import weigh_base_model
-from loratui.cli.estimating import ask_quotes, exit_status, quote_fields, tell_failures, tell_sources
+from loratui.cli.estimating import exit_status, quote_fields, tell_failures, tell_sources
 from loratui.cli.offers import offer_fields
 from loratui.cli.plan import print_rows
 from loratui.cli.plan_money import money_fields, money_rows
@@ -21,6 +21,7 @@ from loratui.domain.offers import OfferQuery
 from loratui.sessions.checking import Checked
 from loratui.sessions.estimating import Quoted
 from loratui.sessions.market import PROVIDERS
+from loratui.sessions.quoting import ask_quotes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

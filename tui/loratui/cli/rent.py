@@ -8,7 +8,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.before_renting import before_renting, question
 from loratui.cli.check import check_all
 from loratui.cli.copying import with_copies
-from loratui.cli.disk import check_space, needed_bytes
+from loratui.cli.disk import check_space
 from loratui.cli.following import hosting, say, watch
 from loratui.cli.hosts import stay_while_needed, token_of
 from loratui.cli.limits import agrees, check_somebody_asked
@@ -33,6 +33,7 @@ from loratui.sessions.renting_course import Rental, RentalView
 from loratui.sessions.renting_end import noted
 from loratui.sessions.renting_fate import pace_of
 from loratui.sessions.renting_orphans import Found
+from loratui.sessions.run_space import needed_bytes
 from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supply import SLOW_CODE
 from loratui.sessions.targets import Targets

@@ -7,16 +7,17 @@ import time
 from collections.abc import Mapping, Sequence
 
 from loratui.cli.arguments import Arguments
-from loratui.cli.estimating import ask_quotes, tell_failures
+from loratui.cli.estimating import tell_failures
 from loratui.cli.failed_before import tell_failed_before
 from loratui.cli.following import say
 from loratui.cli.market_query import query_of, sort_of, tell_untold
-from loratui.cli.rent_start import LINGER_S, WantedRun
+from loratui.cli.rent_start import WantedRun
 from loratui.domain import formatting
-from loratui.domain.estimate_limits import Choice, RunLimits, choose, run_limits
+from loratui.domain.estimate_limits import Choice, RunLimits, choose
 from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range
 from loratui.providers.base import Account
 from loratui.sessions.market import Answered, ask_all, opened
+from loratui.sessions.quoting import ask_quotes, limits_on
 from loratui.settings import Settings
 from loratui_protocol.errors import UsageError
 
@@ -37,16 +38,13 @@ def choose_offers(
     quotes, asked_ts = _quoted(preferences, tuple(accounts), runs, arguments)
 
     def limits_of(quote: Quote, cap_microusd: int | None) -> RunLimits:
-        account = accounts[quote.offer.provider]
-        return run_limits(
-            quote.estimate,
-            quote.offer,
+        return limits_on(
+            preferences,
+            quote,
+            accounts[quote.offer.provider],
             budget_microusd=arguments.budget if cap_microusd is None else cap_microusd,
-            balance_microusd=account.balance_microusd,
-            spend_limit_microusd_per_h=account.spend_limit_microusd_per_h,
-            linger_s=LINGER_S if arguments.keep is None else arguments.keep,
+            keep_s=arguments.keep,
             deadline_s=arguments.deadline,
-            most_microusd=preferences.rental_max_microusd,
         )
 
     return choose(quotes, limits_of, _NUM_OFFERS), asked_ts
@@ -113,10 +111,16 @@ def _quoted(
             raise errors[0]
         tell_failures(quoted.answers)
         tell_untold(arguments, (quote.offer for quote in quoted.ranked))
-        fit = [quote for quote in quoted.ranked if most is None or quote.offer.price_microusd_per_h <= most]
+        fit = [
+            quote
+            for quote in quoted.ranked
+            if (most is None or quote.offer.price_microusd_per_h <= most) and arguments.offer in (None, quote.offer.id)
+        ]
         if fit:
             tell_failed_before(preferences, quoted.offers)
             return fit, asked_ts
+        if most is None and arguments.offer is not None:
+            raise _gone(arguments)
         if most is None:
             raise UsageError(
                 f"nothing that fits this run can be rented at {' or '.join(names)} now",
@@ -133,6 +137,15 @@ def _quoted(
                 "Ctrl-C ends it"
             )
         time.sleep(preferences.rental_look_every_s)
+
+
+def _gone(arguments: Arguments) -> UsageError:
+    at_most = "" if arguments.max_price is None else f" for {formatting.hourly_price(arguments.max_price)} or less"
+    return UsageError(
+        f"the offer {arguments.offer} can't be rented for this run now{at_most}. Nothing was rented",
+        fix=f"loratui offers --for {shlex.quote(str(arguments.config))} shows what there is now",
+        code="offers.gone",
+    )
 
 
 def tell_choice(choice: Choice, keep_s: float | None) -> None:

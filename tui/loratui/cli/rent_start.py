@@ -31,8 +31,6 @@ from loratui_protocol.inputs import ModelSource
 
 NO_DEADMAN = "deadman.none"
 """Under which a machine that can't end its own rental is accepted."""
-LINGER_S = 600.0
-"""How long the results may take to come here, at first: a laptop that sleeps fetches them when it is back."""
 _LOOK_AT_UPLOAD_S = 20.0
 SHORTEST_RUN_S = 60.0
 

@@ -1,13 +1,11 @@
 """Asks once, before pictures leave this machine, whether they may be trained on; the answer is kept with the run."""
 
 import sys
-import time
 from collections.abc import Sequence
 
 from loratui.cli.check import print_findings
-from loratui.sessions.rights import Rights, rights_of
+from loratui.sessions.rights import Rights, answer_rights, rights_of
 from loratui.settings import Settings
-from loratui.store.rights import RightsAnswer, note_answer
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import UsageError
 from loratui_protocol.findings import Finding
@@ -48,17 +46,7 @@ def _ask(preferences: Settings, rights: Rights) -> bool:
     if answer not in ("y", "yes", "n", "no"):
         return False
     may_train = answer.startswith("y")
-    note_answer(
-        preferences.database,
-        RightsAnswer(
-            dataset=rights.dataset,
-            base=rights.base,
-            may_train=may_train,
-            license=rights.license,
-            author=preferences.author,
-            ts=time.time(),
-        ),
-    )
+    answer_rights(preferences, rights, may_train=may_train)
     return may_train
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.check import check_all, print_findings, refuse_errors
-from loratui.cli.disk import check_space, needed_bytes
+from loratui.cli.disk import check_space
 from loratui.cli.following import announce, hosting, watch
 from loratui.cli.limits import agrees, check_accepted, max_runtime_s
 from loratui.cli.market_query import refuse_market_options
 from loratui.remote.local_agent import check_installed, check_platform
 from loratui.sessions.checking import Checked, check_base_model, check_config
 from loratui.sessions.market import MARKETS
+from loratui.sessions.run_space import needed_bytes
 from loratui.sessions.start_run import start_run
 from loratui.sessions.targets import LOCAL
 from loratui_protocol.config_file import to_toml

@@ -44,6 +44,11 @@ def dollars_at_least(microusd: int) -> str:
     return f"{cents // 100}.{cents % 100:02}"
 
 
+def exact_dollars(microusd: int) -> str:
+    """Return an amount as options take it, to the micro-dollar."""
+    return f"{microusd // MICROUSD_PER_USD}.{microusd % MICROUSD_PER_USD:06}"
+
+
 def hourly_price(microusd_per_h: int) -> str:
     """Return an hourly price as "$0.69/h"."""
     return f"{money(microusd_per_h)}/h"

@@ -117,6 +117,11 @@ def refuse(findings: Iterable[Finding], accepted: Collection[str] = ()) -> list[
     )
 
 
+def matters(finding: Finding, model: ModelSource | None) -> bool:
+    """Return whether a finding is news; a model that the host downloads need not be here."""
+    return finding.severity == "warning" and not (model is not None and finding.code == "model.missing")
+
+
 async def _model(name: str, model: ModelSource | None, token: str) -> tuple[KnownBase, list[Finding]]:
     if model is None:
         return KnownBase(num_bytes=0, kind=kind_told_here(name)), []

@@ -1,12 +1,13 @@
 """Whether a config's pictures may be trained on, as its owner has said, and what the base model's licence asks."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from loratui.domain import formatting
 from loratui.settings import Settings
-from loratui.store.rights import RightsAnswer, last_answer
+from loratui.store.rights import RightsAnswer, last_answer, note_answer
 from loratui_protocol.base_license import base_license
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ModelError
@@ -74,6 +75,25 @@ def rights_of(config: TrainingConfig, preferences: Settings) -> Rights:
         license=_license(name),
         statement=config.rights_statement or "",
         answer=last_answer(preferences.database, dataset, base),
+    )
+
+
+def answer_rights(preferences: Settings, rights: Rights, *, may_train: bool) -> None:
+    """Write down what was answered of these pictures; ``rights_of`` has it from then on.
+
+    Raises:
+        StorageError: the file or the disk fails.
+    """
+    note_answer(
+        preferences.database,
+        RightsAnswer(
+            dataset=rights.dataset,
+            base=rights.base,
+            may_train=may_train,
+            license=rights.license,
+            author=preferences.author,
+            ts=time.time(),
+        ),
     )
 
 

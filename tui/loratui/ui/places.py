@@ -17,6 +17,7 @@ PLACES = (
     Place(key="1", name="home", title="Home", about="all runs, and what bills"),
     Place(key="2", name="data", title="Data", about="the pictures, their captions, and what is wrong with them"),
     Place(key="3", name="config", title="Config", about="a training config as a form, with its plan"),
+    Place(key="4", name="offers", title="Offers", about="what can be rented for the open config, and for how much"),
     Place(key="5", name="run", title="Run", about="the run that is open"),
     Place(key="6", name="queue", title="Queue", about="the runs of one machine in their order"),
     Place(key="7", name="files", title="Files", about="all LoRAs made here, and where they are"),

@@ -66,6 +66,10 @@ class Scope(Enum):
     CONFIG_TRAIN_STRIP = "Train this config?"
     RATE_STRIP = "What is this file worth?"
     DELETE_FILE_STRIP = "Delete this file?"
+    RIGHTS_STRIP = "May these pictures be trained on?"
+    RENT_STRIP = "Rent this machine?"
+    GIVE_UP_STRIP = "Give this rental up?"
+    KEYS_STRIP = "Whose key?"
     HELP = "Help"
 
     def overlaps(self, other: "Scope") -> bool:

@@ -9,6 +9,7 @@ from loratui.ui.actions.home import HOME
 from loratui.ui.actions.lists import LISTS
 from loratui.ui.actions.log import LOG_LINES
 from loratui.ui.actions.money import MONEY
+from loratui.ui.actions.offers import OFFERS
 from loratui.ui.actions.queue import QUEUE
 from loratui.ui.actions.run import RUN
 from loratui.ui.actions.samples import SAMPLES
@@ -20,6 +21,7 @@ ACTIONS = Registry(
         *HOME,
         *DATA,
         *CONFIG,
+        *OFFERS,
         *RUN,
         *CHART,
         *QUEUE,

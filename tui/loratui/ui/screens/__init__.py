@@ -6,6 +6,7 @@ from loratui.ui.screens.data import DataPage
 from loratui.ui.screens.files import FilesPage
 from loratui.ui.screens.home import HomePage
 from loratui.ui.screens.log import LogPage
+from loratui.ui.screens.offers import OffersPage
 from loratui.ui.screens.queue import QueuePage
 from loratui.ui.screens.run import RunPage
 from loratui.ui.screens.samples import SamplesPage
@@ -14,6 +15,7 @@ PAGES: tuple[type[Page], ...] = (
     HomePage,
     DataPage,
     ConfigPage,
+    OffersPage,
     RunPage,
     QueuePage,
     FilesPage,

@@ -1,0 +1,295 @@
+"""From an offer that was chosen to a run that has begun there: asks, sends the command out, and tells what it says."""
+
+import re
+import shlex
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from loratui.domain import formatting
+from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range
+from loratui.sessions.market_look import Market, RentalTerms, terms_of
+from loratui.sessions.rights import Rights, answer_rights, rights_of
+from loratui.ui.errands import Errand
+from loratui.ui.frame import Frame
+from loratui.ui.questions import Question
+from loratui.ui.registry import Scope
+from loratui.ui.text import Role
+from loratui.ui.widgets.paper import Paragraph
+from loratui_protocol.errors import UsageError
+
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
+
+_RUN = re.compile(r"run ([0-9A-HJKMNP-TV-Z]{26}): ")
+_SAY_S = 30.0
+NO_KEY = "provider.no_key"
+_FIRST_TIME = (
+    "Billed by the second from the moment the machine exists, its start and what is loaded there included; traffic "
+    "comes on top where the provider bills it.",
+    "loratui ends it as soon as every file is here, verified. If it can't, the machine ends itself at the auto-stop.",
+    "While this laptop sleeps, or this screen is closed, the run goes on and bills on: until the auto-stop at most, "
+    "and never above the cap.",
+    "Whoever runs the machine can read the pictures that are there.",
+)
+_FIRST_TIME_IN_SHORT = (
+    "Billed by the second from when the machine exists.",
+    "Ended once every file is here, else at the auto-stop.",
+    "Laptop asleep: it goes on and bills, to the auto-stop.",
+)
+
+
+class RentCourse:
+    """One rental at a time. ``told`` is called when what is to be said of it has changed."""
+
+    def __init__(self, shell: "Shell", told: Callable[[], None]) -> None:
+        self._shell = shell
+        self._told = told
+        self._market: Market | None = None
+        self._terms: RentalTerms | None = None
+        self._errand: Errand | None = None
+        self._run_id = ""
+        self._trouble = ""
+        """Why the cap that was typed is none."""
+        self._refusal: UsageError | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Return whether the command that rents has not ended."""
+        return self._errand is not None and self._errand.status is None
+
+    @property
+    def why_no_giving_up(self) -> str:
+        """Return why there is nothing that could be given up."""
+        if not self.is_under_way:
+            return "nothing is being rented"
+        return "a run has begun there: 5 shows it, x stops it" if self._run_id else ""
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    def begin(self, market: Market, quote: Quote) -> None:
+        """Ask whether an offer is to be rented, or say why it can't be.
+
+        Raises:
+            UsageError: ``provider.no_key``: there is no key.
+        """
+        self.close()
+        try:
+            self._terms = terms_of(market, quote, self._shell.desk.preferences)
+        except UsageError as error:
+            if error.code == NO_KEY:
+                raise
+            self._refusal = error
+            self._told()
+            return
+        self._market, self._run_id, self._trouble = market, "", ""
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._market is None:
+            return
+        if self._market.rights.are_given:
+            self._shell.ask(Scope.RENT_STRIP, self._ask_rent)
+        else:
+            self._shell.ask(Scope.RIGHTS_STRIP, self._ask_rights)
+        self._told()
+
+    def answer_rights(self, *, may_train: bool) -> None:
+        """Write down what was answered, and go on if they may."""
+        self._shell.stop_asking()
+        market, preferences = self._market, self._shell.desk.preferences
+        if market is None:
+            return
+
+        def note() -> None:
+            answer_rights(preferences, market.rights, may_train=may_train)
+            rights = rights_of(market.config, preferences)
+            self._shell.app.call_from_thread(self._answered, market, rights)
+
+        self._shell.work(note, "the answer was not kept, nothing is rented")
+
+    def _answered(self, market: Market, rights: Rights) -> None:
+        if market is not self._market:
+            return
+        self._market = replace(market, rights=rights)
+        if rights.are_given:
+            self._ask()
+        else:
+            self.close()
+            self._shell.say(f"{rights.sentence}; nothing is rented", _SAY_S)
+
+    def ask_budget(self) -> None:
+        """Let another cap be typed."""
+        if self._terms is not None:
+            value = formatting.dollars_at_least(self._terms.budget_microusd)
+            self._shell.ask_text("at most, in dollars:", self._set_budget, value)
+
+    def _set_budget(self, text: str) -> None:
+        if self._market is None or self._terms is None:
+            return
+        preferences, self._trouble = self._shell.desk.preferences, ""
+        try:
+            budget = formatting.parse_microusd(text)
+            self._terms = terms_of(self._market, self._terms.quote, preferences, budget)
+        except UsageError as error:
+            self._trouble = error.what
+        self._ask()
+
+    def close(self) -> None:
+        """Rent nothing after all, or say no more of what was rented."""
+        self._shell.stop_asking()
+        if not self.is_under_way:
+            self._market = self._terms = self._errand = self._refusal = None
+        self._told()
+
+    # --- renting -----------------------------------------------------------------------------------------------------
+
+    def confirm(self) -> None:
+        """Rent: the command goes on whatever becomes of this screen."""
+        self._shell.stop_asking()
+        if self._market is None or self._terms is None or self.is_under_way:
+            return
+        self._run_id = ""
+        name = f"rent {self._terms.quote.offer.gpu_name}"
+        self._errand = self._shell.send_out(name, *self._terms.command(self._market.path))
+        self._told()
+
+    def ask_give_up(self) -> None:
+        """Ask whether what is being rented is to be ended."""
+        self._shell.ask(Scope.GIVE_UP_STRIP, self._ask_give_up)
+
+    def give_up(self) -> None:
+        """Interrupt the command, which ends what it has rented, and says so."""
+        self._shell.stop_asking()
+        if self._errand is not None and not self.why_no_giving_up:
+            self._errand.process.send_signal(signal.SIGINT)
+            self._shell.say("interrupted: what was rented is being ended", _SAY_S)
+
+    def new_run(self) -> str:
+        """Return the id of the run that has just begun there, once."""
+        if self._run_id or self._errand is None:
+            return ""
+        found = next((run for line in self._errand.lines() if (run := _RUN.match(line))), None)
+        self._run_id = found.group(1) if found else ""
+        return self._run_id
+
+    # --- words -------------------------------------------------------------------------------------------------------
+
+    @property
+    def heading(self) -> str:
+        """Return what all of it is about; empty: nothing."""
+        if self._refusal is not None:
+            return "this offer can't be rented"
+        if self._terms is None:
+            return ""
+        offer = self._terms.quote.offer
+        verb = "renting" if self.is_under_way else "rental of" if self._errand is not None else "rent"
+        return f"{verb} {offer.gpu_name} · {offer.provider} {offer.region}".strip()
+
+    @property
+    def is_sent(self) -> bool:
+        """Return whether it was agreed to, so that there are words of the command."""
+        return self._errand is not None
+
+    def paragraphs(self, frame: Frame, *, is_short: bool) -> list[Paragraph]:
+        """Return what is agreed to, before it is, or why nothing can be; then what the command says."""
+        if self._refusal is not None:
+            what_to_do = (f"{self._refusal.fix}.", Role.TEXT)
+            return [(f"! {self._refusal.what}.", Role.WARN), what_to_do, ("esc: the offers", Role.DIM)]
+        if self._market is None or self._terms is None:
+            return []
+        if self._errand is not None:
+            return self._narration(self._errand, self._market)
+        if not self._market.rights.are_given:
+            return _about_rights(self._market.rights)
+        terms, before = self._about_terms(self._terms, frame), self._before(self._market, is_short=is_short)
+        notes: list[Paragraph] = [(f"! {note}", Role.WARN) for note in self._terms.limits.notes]
+        return [*terms, *before, *notes] if is_short else [*terms, *notes, *before]
+
+    def _narration(self, errand: Errand, market: Market) -> list[Paragraph]:
+        said: list[Paragraph] = [(line, Role.TEXT) for line in errand.lines() if line.strip()]
+        if not said:
+            said.append(("looking at everything that has to hold before money is spent…", Role.DIM))
+        if errand.status is None:
+            return said
+        if errand.status:
+            said.append(("", Role.TEXT))
+            said.append(("It has ended; what it says above is all there is to it. esc: the offers", Role.STRONG))
+            if self._terms is not None:
+                said.append((f"The same in a shell: {_typed(self._terms.command(market.path))}", Role.DIM))
+        return said
+
+    def _about_terms(self, terms: RentalTerms, frame: Frame) -> list[Paragraph]:
+        quote, limits = terms.quote, terms.limits
+        offer = quote.offer
+        stop = f"{frame.wall + timedelta(seconds=limits.auto_stop_s):%H:%M}"
+        said: list[Paragraph] = [(f"! {self._trouble}", Role.ALARM)] if self._trouble else []
+        said += [
+            (f"TOTAL {cost_range(quote.estimate)}, {time_range(quote.estimate)}", Role.STRONG),
+            (
+                f"{formatting.hourly_price(offer.price_microusd_per_h)} with {offer.disk_gb} GB of disk, "
+                f"{offer.vram_mib / 1024:.0f} GB on the GPU, {offer.region or 'place unknown'}",
+                Role.TEXT,
+            ),
+            (f"Cap {formatting.money(limits.cap_microusd)}: no more is spent, traffic included.", Role.TEXT),
+            (f"Auto-stop in {formatting.duration(limits.auto_stop_s)}: {stop} if it starts now.", Role.TEXT),
+        ]
+        if tight := fit_sentence(quote):
+            said.append((f"! as configured the run does not fit this GPU; it {tight}", Role.WARN))
+        return said
+
+    def _before(self, market: Market, *, is_short: bool) -> list[Paragraph]:
+        said: list[Paragraph] = []
+        if market.is_first:
+            said += [(text, Role.TEXT) for text in (_FIRST_TIME_IN_SHORT if is_short else _FIRST_TIME)]
+        if market.warnings:
+            number = "a warning" if len(market.warnings) == 1 else f"{len(market.warnings)} warnings"
+            said.append((f"! in spite of {number}: loratui check {market.path.name}", Role.WARN))
+        said.append((f"Pictures: {market.rights.sentence}; {market.rights.license_sentence}.", Role.DIM))
+        if not market.is_first:
+            said += [(f"! {each.what}", Role.WARN) for each in market.warnings]
+        return said
+
+    def _ask_rent(self, _: Frame) -> Question:
+        if self._terms is None:
+            return Question(title=(), stake="")
+        quote, limits = self._terms.quote, self._terms.limits
+        stop = formatting.duration(limits.auto_stop_s)
+        return Question(
+            title=(("RENT", Role.ALARM), (f" {_of(quote)}", Role.STRONG)),
+            stake=f"{cost_range(quote.estimate)} · cap {formatting.money(limits.cap_microusd)} · auto-stop {stop}",
+        )
+
+    def _ask_rights(self, _: Frame) -> Question:
+        return Question(
+            title=(("RIGHTS", Role.TITLE), (" before pictures leave this machine", Role.STRONG)),
+            stake="Are you allowed to train on these pictures?",
+        )
+
+    def _ask_give_up(self, _: Frame) -> Question:
+        quote = self._terms.quote if self._terms is not None else None
+        return Question(
+            title=(("GIVE UP", Role.ALARM), (f" {_of(quote) if quote else ''}", Role.STRONG)),
+            stake="Nothing was trained there yet. What it has cost until now is billed.",
+        )
+
+
+def _of(quote: Quote) -> str:
+    price = formatting.hourly_price(quote.offer.price_microusd_per_h)
+    return f"{quote.offer.gpu_name} at {quote.offer.provider}, {price}"
+
+
+def _about_rights(rights: Rights) -> list[Paragraph]:
+    said: list[Paragraph] = [
+        (f"The pictures in {rights.folders} go to the machine that is rented.", Role.TEXT),
+        (f"{rights.license_sentence[:1].upper()}{rights.license_sentence[1:]}.", Role.TEXT),
+    ]
+    if rights.answer is not None:
+        said.append((f"Answered before: {rights.sentence}.", Role.WARN))
+    return said
+
+
+def _typed(arguments: tuple[str, ...]) -> str:
+    return shlex.join(("loratui", *arguments))
