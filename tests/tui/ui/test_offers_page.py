@@ -229,7 +229,7 @@ async def test_a_rental_takes_the_chosen_offer_and_giving_it_up_ends_it(tmp_path
         await shown.press("y")
         await told(shown, lambda _: not here.vast.instances and not shown.screen.errands.under_way)
         assert instance.id in here.vast.ended
-        await told(shown, shows("esc: the offers", "loratui train"))
+        await told(shown, shows("It has ended", "loratui train"))
 
 
 async def test_the_run_is_opened_once_it_has_begun(tmp_path: Path) -> None:
