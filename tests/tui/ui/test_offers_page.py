@@ -220,7 +220,9 @@ async def test_a_rental_takes_the_chosen_offer_and_giving_it_up_ends_it(tmp_path
         await told(shown, lambda _: bool(here.vast.instances))
         [instance] = here.vast.instances.values()
         assert instance.ask["id"] == 103, "the dearer one was chosen"
-        await told(shown, shows("renting RTX 5090", "offer: RTX 5090 32 GiB at vast", "at most $"))
+        await told(
+            shown, shows("renting RTX 5090", "offer: RTX 5090 32 GiB at vast", "at most $", "x gives the rental up")
+        )
         await shown.press("enter")
         assert len(shown.screen.errands.all) == 1, "one at a time"
 
