@@ -41,6 +41,9 @@ class KeyEntry:
         self._shell.work(look, "the keys can't be read")
 
     def _ask(self, reason: str, origins: dict[str, str]) -> None:
+        if self._shell.page.place != "offers":
+            # Another page was brought into sight meanwhile.
+            return
         self._reason, self._origins, self.is_asking = reason, origins, True
         self._shell.ask(Scope.KEYS_STRIP, self._question)
         self._told()

@@ -1,21 +1,20 @@
 """From an offer that was chosen to a run that has begun there: asks, sends the command out, and tells what it says."""
 
 import re
-import shlex
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
-from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range
+from loratui.domain.estimate_ranking import Quote, cost_range
 from loratui.sessions.market_look import Market, RentalTerms, terms_of
 from loratui.sessions.rights import Rights, answer_rights, rights_of
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
+from loratui.ui.rental_words import about_rights, about_terms, narration
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
 from loratui_protocol.errors import UsageError
@@ -26,19 +25,6 @@ if TYPE_CHECKING:
 _RUN = re.compile(r"run ([0-9A-HJKMNP-TV-Z]{26}): ")
 _SAY_S = 30.0
 NO_KEY = "provider.no_key"
-_FIRST_TIME = (
-    "Billed by the second from the moment the machine exists, its start and what is loaded there included; traffic "
-    "comes on top where the provider bills it.",
-    "loratui ends it as soon as every file is here, verified. If it can't, the machine ends itself at the auto-stop.",
-    "While this laptop sleeps, or this screen is closed, the run goes on and bills on: until the auto-stop at most, "
-    "and never above the cap.",
-    "Whoever runs the machine can read the pictures that are there.",
-)
-_FIRST_TIME_IN_SHORT = (
-    "Billed by the second from when the machine exists.",
-    "Ended once every file is here, else at the auto-stop.",
-    "Laptop asleep: it goes on and bills, to the auto-stop.",
-)
 
 
 class RentCourse:
@@ -88,7 +74,7 @@ class RentCourse:
         self._ask()
 
     def _ask(self) -> None:
-        if self._market is None:
+        if self._market is None or self._shell.page.place != "offers":
             return
         if self._market.rights.are_given:
             self._shell.ask(Scope.RENT_STRIP, self._ask_rent)
@@ -197,60 +183,17 @@ class RentCourse:
         """Return what is agreed to, before it is, or why nothing can be; then what the command says."""
         if self._refusal is not None:
             what_to_do = (f"{self._refusal.fix}.", Role.TEXT)
-            return [(f"! {self._refusal.what}.", Role.WARN), what_to_do, ("esc: the offers", Role.DIM)]
+            return [(f"! {self._refusal.what}.", Role.WARN), what_to_do]
         if self._market is None or self._terms is None:
             return []
         if self._errand is not None:
-            return self._narration(self._errand, self._market)
+            return narration(self._errand, self._terms.command(self._market.path))
         if not self._market.rights.are_given:
-            return _about_rights(self._market.rights)
-        terms, before = self._about_terms(self._terms, frame), self._before(self._market, is_short=is_short)
-        notes: list[Paragraph] = [(f"! {note}", Role.WARN) for note in self._terms.limits.notes]
-        return [*terms, *before, *notes] if is_short else [*terms, *notes, *before]
-
-    def _narration(self, errand: Errand, market: Market) -> list[Paragraph]:
-        said: list[Paragraph] = [(line, Role.TEXT) for line in errand.lines() if line.strip()]
-        if not said:
-            said.append(("looking at everything that has to hold before money is spent…", Role.DIM))
-        if errand.status is None:
-            return said
-        if errand.status:
-            said.append(("", Role.TEXT))
-            said.append(("It has ended; what it says above is all there is to it. esc: the offers", Role.STRONG))
-            if self._terms is not None:
-                said.append((f"The same in a shell: {_typed(self._terms.command(market.path))}", Role.DIM))
-        return said
-
-    def _about_terms(self, terms: RentalTerms, frame: Frame) -> list[Paragraph]:
-        quote, limits = terms.quote, terms.limits
-        offer = quote.offer
-        stop = f"{frame.wall + timedelta(seconds=limits.auto_stop_s):%H:%M}"
-        said: list[Paragraph] = [(f"! {self._trouble}", Role.ALARM)] if self._trouble else []
-        said += [
-            (f"TOTAL {cost_range(quote.estimate)}, {time_range(quote.estimate)}", Role.STRONG),
-            (
-                f"{formatting.hourly_price(offer.price_microusd_per_h)} with {offer.disk_gb} GB of disk, "
-                f"{offer.vram_mib / 1024:.0f} GB on the GPU, {offer.region or 'place unknown'}",
-                Role.TEXT,
-            ),
-            (f"Cap {formatting.money(limits.cap_microusd)}: no more is spent, traffic included.", Role.TEXT),
-            (f"Auto-stop in {formatting.duration(limits.auto_stop_s)}: {stop} if it starts now.", Role.TEXT),
+            return about_rights(self._market.rights)
+        return [
+            *([(f"! {self._trouble}", Role.ALARM)] if self._trouble else []),
+            *about_terms(self._market, self._terms, frame, is_short=is_short),
         ]
-        if tight := fit_sentence(quote):
-            said.append((f"! as configured the run does not fit this GPU; it {tight}", Role.WARN))
-        return said
-
-    def _before(self, market: Market, *, is_short: bool) -> list[Paragraph]:
-        said: list[Paragraph] = []
-        if market.is_first:
-            said += [(text, Role.TEXT) for text in (_FIRST_TIME_IN_SHORT if is_short else _FIRST_TIME)]
-        if market.warnings:
-            number = "a warning" if len(market.warnings) == 1 else f"{len(market.warnings)} warnings"
-            said.append((f"! in spite of {number}: loratui check {market.path.name}", Role.WARN))
-        said.append((f"Pictures: {market.rights.sentence}; {market.rights.license_sentence}.", Role.DIM))
-        if not market.is_first:
-            said += [(f"! {each.what}", Role.WARN) for each in market.warnings]
-        return said
 
     def _ask_rent(self, _: Frame) -> Question:
         if self._terms is None:
@@ -279,17 +222,3 @@ class RentCourse:
 def _of(quote: Quote) -> str:
     price = formatting.hourly_price(quote.offer.price_microusd_per_h)
     return f"{quote.offer.gpu_name} at {quote.offer.provider}, {price}"
-
-
-def _about_rights(rights: Rights) -> list[Paragraph]:
-    said: list[Paragraph] = [
-        (f"The pictures in {rights.folders} go to the machine that is rented.", Role.TEXT),
-        (f"{rights.license_sentence[:1].upper()}{rights.license_sentence[1:]}.", Role.TEXT),
-    ]
-    if rights.answer is not None:
-        said.append((f"Answered before: {rights.sentence}.", Role.WARN))
-    return said
-
-
-def _typed(arguments: tuple[str, ...]) -> str:
-    return shlex.join(("loratui", *arguments))

@@ -16,7 +16,6 @@ class Paper(Pane):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self.heading = ""
-        self.remark_text = ""
         self.paragraphs: Sequence[Paragraph] = ()
         self.is_tail = False
         self.reserved = 0
@@ -27,8 +26,8 @@ class Paper(Pane):
         return [(self.heading, Role.TITLE)]
 
     def remark(self, _: Frame) -> str:
-        """Return what the owner wants at the end of the heading."""
-        return self.remark_text
+        """Return how to leave."""
+        return "esc closes"
 
     def lines(self, _: Frame, width: int, height: int) -> list[Row]:
         """Return the paragraphs."""
