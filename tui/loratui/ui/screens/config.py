@@ -252,10 +252,7 @@ class ConfigPage(ConfigFilePage):
     def do_config_train_rented(self) -> None:
         """Show what can be rented."""
         self.shell.stop_asking()
-        if "offers" in self.shell.pages:
-            self.shell.go("offers")
-        else:
-            self.shell.say("loratui train CONFIG --on cheapest shows what can be rented, and asks")
+        self.shell.go("offers")
 
     def do_config_train_no(self) -> None:
         """Start nothing."""

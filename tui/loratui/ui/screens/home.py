@@ -1,9 +1,8 @@
 """The home screen: all runs, where one went on last, what this month has cost, and anything that bills."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
@@ -14,6 +13,7 @@ from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.resumption import LOCAL, MARKETS, RESUMABLE, Resumption
+from loratui.ui.screens.data import DataPage
 from loratui.ui.widgets.rental_list import RentalList
 from loratui.ui.widgets.run_list import RunList
 from loratui_protocol.errors import UsageError
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 
 BEGINNING_S = 30.0
 _DEMO = "demo"
-
-
-@runtime_checkable
-class OpensPictures(Protocol):
-    """A page that shows a folder of pictures."""
-
-    def open_path(self, path: Path) -> None:
-        """Show it."""
 
 
 class HomePage(Page):
@@ -207,22 +199,15 @@ class HomePage(Page):
         self.shell.ask_text("folder of pictures:", self._open_pictures, f"{Path.cwd()}/")
 
     def _open_pictures(self, typed: str) -> None:
-        path, page = Path(typed.strip()).expanduser().absolute(), self.shell.pages.get("data")
-        if isinstance(page, OpensPictures):
-            self.shell.go("data")
-            page.open_path(path)
-        else:
-            self.shell.say(f"loratui check {shlex.quote(str(path))} says what is wrong with it")
+        page = self.shell.pages[DataPage.place]
+        if isinstance(page, DataPage):
+            self.shell.go(page.place)
+            page.open_path(Path(typed.strip()).expanduser().absolute())
 
     def do_new_config(self) -> None:
         """Go to the screen of configs, and ask there what is to be trained."""
-        if "config" in self.shell.pages:
-            self.shell.go("config")
-            there = self.shell.actions.find("n", self.shell.page.scopes)
-            if there is not None:
-                self.shell.keyboard.perform(there)
-        else:
-            self.shell.say("loratui new FOLDER asks a few things and writes a config")
+        self.shell.go("config")
+        self.shell.keyboard.perform(self.shell.actions["config_new"])
 
     def do_demo(self) -> None:
         """Train the built-in tiny model; its run is opened once it has one."""
