@@ -5,11 +5,13 @@ import pytest
 from loratui.ui.actions import ACTIONS
 from loratui.ui.app import LoratuiApp
 from loratui.ui.money import Money
+from loratui.ui.pages import page_class
 from loratui.ui.places import PLACES
 from loratui.ui.registry import Action, Danger, KeyConflictError, Registry, Scope, shown
-from loratui.ui.screens import PAGES
 from loratui.ui.screens.run import RunPage
 from loratui.ui.shell import Shell
+
+PAGES = [page_class(place.name) for place in PLACES]
 
 
 def action(key: str, scope: Scope = Scope.RUN, danger: Danger = Danger.SAFE, **more: object) -> Action:

@@ -157,6 +157,16 @@ def at_home_in(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
+def test_who_leaves_at_once_is_told_of_no_thread_that_was_still_at_work(tmp_path: Path) -> None:
+    with Terminal(LORATUI, environ=at_home_in(tmp_path)) as terminal:
+        terminal.read_until_text("IDLE")
+        terminal.press("q")
+
+        assert terminal.wait() == 0
+        assert b"Traceback" not in terminal.received
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
 def test_loratui_alone_opens_where_it_was_left(tmp_path: Path) -> None:
     with Terminal(LORATUI, environ=at_home_in(tmp_path)) as terminal:
         terminal.read_until_text("▌1Home▐")

@@ -103,6 +103,7 @@ class LoratuiApp(DiffedApp):
 
     def exit(self, *args: Any, **more: Any) -> None:
         """Keep where the user is, and leave."""
+        self.shell.is_leaving = True
         self.shell.reopening.close()
         super().exit(*args, **more)
 

@@ -1,9 +1,11 @@
 """A screen between the tabs and the footer: what it shows, where its keys work, and what they do."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Container
+from textual.message import Message
 from textual.widget import Widget
 
 from loratui.domain import formatting
@@ -30,10 +32,20 @@ class Page(Container):
     own_scopes: ClassVar[tuple[Scope, ...]]
     main_list: ListPane[Any] | None = None
 
+    @dataclass
+    class Came(Message):
+        """A page that was made has all its rows."""
+
+        page: "Page"
+
     def __init__(self, shell: "Shell") -> None:
         super().__init__(id=f"page-{self.place}", classes="page")
         self.shell = shell
         self._whole: Widget | None = None
+
+    def on_mount(self) -> None:
+        """Tell that there is something to fill."""
+        self.post_message(self.Came(self))
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

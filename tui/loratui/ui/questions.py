@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
-from loratui.sessions.config_plan import ConfigPlan
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Span
 from loratui.ui.widgets.status import machine
+
+if TYPE_CHECKING:
+    from loratui.sessions.config_plan import ConfigPlan
 
 _NUM_NAMED = 3
 _TITLE_OF_NONE: tuple[Span, ...] = (("LEAVE", Role.TITLE),)
@@ -81,7 +84,7 @@ def ask_write(target: Path, num_keys: int, *, is_new: bool, is_whole: bool) -> Q
     )
 
 
-def ask_train(plan: ConfigPlan, price_microusd_per_h: int) -> Question:
+def ask_train(plan: "ConfigPlan", price_microusd_per_h: int) -> Question:
     """Ask where a config is to be trained, with what it costs on this machine."""
     steps = plan.plan.stop_step if plan.plan else 0
     price = formatting.hourly_price(price_microusd_per_h) if price_microusd_per_h else "nothing is rented"

@@ -1,5 +1,6 @@
 """What an action is, and the rules that keys must keep; keys, footer, palette and help are all read from a registry."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, IntEnum
@@ -156,10 +157,15 @@ class Registry:
 
     def __init__(self, actions: Iterable[Action]) -> None:
         self._actions = {action.id: action for action in actions}
-        all_actions = list(self)
-        for action in all_actions:
+        by_key = defaultdict[str, list[Action]](list)
+        for action in self:
             _check_alone(action)
-            for other in all_actions:
+            for key in action.keys:
+                by_key[key].append(action)
+        for action in self:
+            # Only those with a key in common, but for the shift key, can get in each other's way.
+            near = {id(other): other for key in action.keys for like in (key, key.swapcase()) for other in by_key[like]}
+            for other in near.values():
                 if other is not action:
                     _check_together(action, other)
 

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from loratui.domain.run_source import RunSource
+from loratui.ui.page import Page
+from loratui.ui.places import PLACES
 from loratui.ui.session import Session, SessionKeeper, read
 from loratui_protocol.errors import LoratuiError
 
@@ -18,19 +20,22 @@ class Reopening:
         self._is_on = shell.options.keeps_session
         self._state_dir = shell.desk.preferences.state_dir
         self._keeper = SessionKeeper(self._state_dir)
+        self._then = read(self._state_dir) if self._is_on else Session()
+        """How it was left the last time."""
         self._awaited = ""
         """The run that is to be open, until it is."""
 
+    def restore(self, page: Page) -> None:
+        """Give a page that was just made back what it had kept."""
+        if self._is_on:
+            page.restore(self._then.pages.get(page.place, {}))
+
     def begin(self) -> None:
-        """Give the pages back what they had kept and, if that is wanted, show the screen and the run of then."""
-        if not self._is_on:
+        """Show the screen and the run of then, if that is wanted."""
+        session, shell = self._then, self._shell
+        if not self._is_on or not shell.options.reopen:
             return
-        session, shell = read(self._state_dir), self._shell
-        for name, page in shell.pages.items():
-            page.restore(session.pages.get(name, {}))
-        if not shell.options.reopen:
-            return
-        if session.place in shell.pages:
+        if session.place in (place.name for place in PLACES):
             shell.go(session.place)
         if shell.source is None and session.run_id:
             self._awaited = session.run_id
@@ -60,7 +65,8 @@ class Reopening:
             self._shell.take(source)
 
     def _session(self) -> Session:
-        kept = {name: page.kept() for name, page in self._shell.pages.items()}
+        # Of a page that was not made yet nothing has changed.
+        kept = {**self._then.pages, **{name: page.kept() for name, page in self._shell.pages.items()}}
         source = self._shell.source
         return Session(
             place=self._shell.page.place,

@@ -29,9 +29,9 @@ from loratui.ui.money import Money
 from loratui.ui.notify import Notifier
 from loratui.ui.over import Over
 from loratui.ui.page import Page
+from loratui.ui.pages import Pages
 from loratui.ui.registry import Scope
 from loratui.ui.reopening import Reopening
-from loratui.ui.screens import PAGES
 from loratui.ui.widgets.confirm_strip import Ask, ConfirmStrip
 from loratui.ui.widgets.cost_pane import CostPane
 from loratui.ui.widgets.enlarge import Enlarge
@@ -74,6 +74,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.clock = clock
         self.source: RunSource | None = None
         self.commands: Commands | None = None
+        self.is_leaving = False
         self.config_path: Path | None = None
         """The config that is open on the config screen, as it is on the disk."""
         self.actions = with_keys(ACTIONS, desk.preferences.screen.keys)
@@ -81,6 +82,9 @@ class Shell(Screen[None], inherit_bindings=False):
         self.errands = Errands(desk.preferences)
         self.money = Money(self)
         self._place = place
+        self._body = Container(id="body")
+        self.reopening = Reopening(self)
+        self.pages = Pages(self)
         self.over = Over.NOTHING
         self._notice = f"! {options.alarm}" if options.alarm else ""
         self._notice_until_s = clock.monotonic_s() + ALARM_S
@@ -88,7 +92,6 @@ class Shell(Screen[None], inherit_bindings=False):
         self._notifier = Notifier()
         self._shown: Frame | None = None
 
-        self.pages: dict[str, Page] = {page.place: page(self) for page in PAGES}
         self._status = StatusRows(id="status")
         self._tabs = TabsRow(id="tabs")
         self._enlarge = Enlarge(id="enlarge")
@@ -98,14 +101,13 @@ class Shell(Screen[None], inherit_bindings=False):
         self.strip = ConfirmStrip(self.actions, id="strip")
         self.prompt = Prompt(id="prompt")
         self._footer = Footer(self, id="footer")
-        self.reopening = Reopening(self)
 
     def compose(self) -> ComposeResult:
         """Stack the rows; the style sheet places them by size."""
         yield self._status
         yield self._tabs
-        with Container(id="body"):
-            yield from self.pages.values()
+        with self._body:
+            yield self.page
         yield self._enlarge
         yield self._help
         yield self.cost
@@ -119,6 +121,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self._sight()
         self.reopening.begin()
         self.refresh_view()
+        self.call_after_refresh(self.work, self.pages.make_all, "loading the screens")
 
     def on_resize(self, event: Resize) -> None:
         """Choose the layout for the new size."""
@@ -143,6 +146,18 @@ class Shell(Screen[None], inherit_bindings=False):
             self._place = place
             self._sight()
         self.lay_over(Over.NOTHING)
+
+    def add_page(self, page: Page) -> None:
+        """Take in a page that was just made, with what it had kept."""
+        page.display = page.place == self._place
+        self.reopening.restore(page)
+        if self.is_mounted:
+            self._body.mount(page)
+
+    def on_page_came(self, message: Page.Came) -> None:
+        """Show a page that has its rows now, if it is in sight."""
+        if message.page is self.page:
+            self.refresh_view()
 
     def _sight(self) -> None:
         for name, page in self.pages.items():
@@ -179,10 +194,14 @@ class Shell(Screen[None], inherit_bindings=False):
         def guarded() -> None:
             try:
                 function()
-            except LoratuiError as error:
-                self.app.call_from_thread(self.say, f"! {what}: {error.what}")
             except Exception as error:
-                # The thread's boundary: a fault of ours is told, and the interface goes on.
+                # The thread's boundary. Once the interface is being left nobody is there to be told.
+                if self.is_leaving:
+                    return
+                if isinstance(error, LoratuiError):
+                    self.app.call_from_thread(self.say, f"! {what}: {error.what}")
+                    return
+                # A fault of ours is told, and the interface goes on.
                 log.exception("%s broke", what)
                 self.app.call_from_thread(self.say, f"! {what} broke: {type(error).__name__}: {error}")
 

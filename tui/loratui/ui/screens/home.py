@@ -13,7 +13,6 @@ from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.resumption import LOCAL, MARKETS, RESUMABLE, Resumption
-from loratui.ui.screens.data import DataPage
 from loratui.ui.widgets.rental_list import RentalList
 from loratui.ui.widgets.run_list import RunList
 from loratui_protocol.errors import UsageError
@@ -199,6 +198,9 @@ class HomePage(Page):
         self.shell.ask_text("folder of pictures:", self._open_pictures, f"{Path.cwd()}/")
 
     def _open_pictures(self, typed: str) -> None:
+        # Loaded when it is shown: its checks take longer to load than the first frame may.
+        from loratui.ui.screens.data import DataPage
+
         page = self.shell.pages[DataPage.place]
         if isinstance(page, DataPage):
             self.shell.go(page.place)

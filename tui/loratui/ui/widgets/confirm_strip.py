@@ -78,8 +78,9 @@ class ConfirmStrip(Pane):
 
     def show(self, frame: Frame) -> None:
         """Take a new frame, and as many rows as the question needs."""
-        if self._question is not None and self.screen.size.width:
-            width = self.screen.size.width
+        # At the end there is a moment without any screen.
+        width = self.screen.size.width if self.is_attached else 0
+        if self._question is not None and width:
             num_rows = 1 + len(self.lines(frame, width, 0))
             self.styles.height = num_rows
             self._expected = Size(width, num_rows)
