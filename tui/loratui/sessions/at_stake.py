@@ -1,10 +1,13 @@
 """Reads from this machine's records what of a rental's runs the rented machine alone has; nobody is asked."""
 
+from pathlib import Path
+
 from loratui.domain.at_stake import AtStake
 from loratui.domain.run import RunView
 from loratui.domain.run_files import announce, withdraw
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
+from loratui.store.picked import picked_events
 from loratui_protocol.messages import Artifact, ArtifactKind, Withdrawn
 
 
@@ -15,12 +18,15 @@ def at_stake(preferences: Settings, target: str) -> list[AtStake]:
         StorageError: the records can't be read.
     """
     with Store(preferences.database) as store:
-        return [_of_run(store, run) for run in reversed(store.runs()) if run.target == target]
+        return [_of_run(preferences.database, store, run) for run in reversed(store.runs()) if run.target == target]
 
 
-def _of_run(store: Store, run: StoredRun) -> AtStake:
+def _of_run(path: Path, store: Store, run: StoredRun) -> AtStake:
     view = RunView(run_id=run.id, name=run.name, target=run.target)
-    told: list[tuple[int, Artifact | Withdrawn]] = [*store.events(run.id, Artifact), *store.events(run.id, Withdrawn)]
+    told: list[tuple[int, Artifact | Withdrawn]] = [
+        *picked_events(path, run.id, Artifact),
+        *picked_events(path, run.id, Withdrawn),
+    ]
     for _, event in sorted(told, key=lambda numbered: numbered[0]):
         if isinstance(event, Withdrawn):
             withdraw(view, event)

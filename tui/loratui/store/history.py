@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from loratui.domain.series import Series
 from loratui.store.database import connect, translated
-from loratui_protocol.codec import decode_record
-from loratui_protocol.messages import Done, JobState, Record, Step
+from loratui.store.picked import picked_events, picked_records
+from loratui_protocol.messages import Done, JobState, Step
 
 if TYPE_CHECKING:
     from loratui.store.store import StoredRun
@@ -36,10 +36,8 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 def losses(path: Path, run_id: str) -> Series:
     """Return the loss of a run at every step that is stored."""
     series = Series()
-    with _reading(path) as database:
-        for record in _of_kind(database, run_id, Step.tag):
-            if isinstance(record.event, Step):
-                series.append(record.event.step, record.event.loss)
+    for _, step in picked_events(path, run_id, Step):
+        series.append(step.step, step.loss)
     return series
 
 
@@ -56,7 +54,7 @@ def glances(path: Path, runs: "Sequence[StoredRun]") -> dict[str, Glance]:
     with _reading(path) as database:
         seen = {run.id: Glance(heard_ts=_heard_ts(database, run.id)) for run in runs if not run.state.is_final}
         done = [run for run in runs if run.state is JobState.DONE][:_NUM_LOOKED_AT]
-        return seen | {run.id: Glance(is_lacking=_is_lacking(database, run)) for run in done}
+        return seen | {run.id: Glance(is_lacking=_is_lacking(path, database, run)) for run in done}
 
 
 def _heard_ts(database: sqlite3.Connection, run_id: str) -> float | None:
@@ -64,17 +62,8 @@ def _heard_ts(database: sqlite3.Connection, run_id: str) -> float | None:
     return None if row is None else row[0]
 
 
-def _is_lacking(database: sqlite3.Connection, run: "StoredRun") -> bool:
-    ends = [record.event for record in _of_kind(database, run.id, Done.tag, after_seq=run.head - _LAST)]
-    made = [event.artifact_id for event in ends if isinstance(event, Done)]
+def _is_lacking(path: Path, database: sqlite3.Connection, run: "StoredRun") -> bool:
+    ends = picked_records(path, run.id, after_seq=run.head - _LAST, only=(Done.tag,))
+    made = [record.event.artifact_id for record in ends if isinstance(record.event, Done)]
     query = "SELECT 1 FROM downloads WHERE run = (SELECT num FROM runs WHERE id = ?) AND artifact_id = ?"
     return bool(made) and database.execute(query, (run.id, made[-1])).fetchone() is None
-
-
-def _of_kind(database: sqlite3.Connection, run_id: str, tag: str, after_seq: int = -1) -> Iterator[Record]:
-    """Yield the records that hold a tag, in order; a number or a text of another record may look the same."""
-    stored = b"\xa1t" + bytes([0xA0 | len(tag)]) + tag.encode()
-    query = f"SELECT record {_RECORDS} AND seq > ? AND instr(record, ?) ORDER BY seq"
-    rows = database.execute(query, (run_id, after_seq, stored))
-    for (blob,) in rows:
-        yield decode_record(blob)

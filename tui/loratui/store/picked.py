@@ -3,11 +3,14 @@
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from loratui.store.database import connect, translated
+from loratui.store.record_tags import packed, stored_tag
 from loratui_protocol.codec import decode_record
-from loratui_protocol.messages import Log, Record
+from loratui_protocol.messages import Artifact, Log, Record, Step, Withdrawn
 
+E = TypeVar("E", Artifact, Step, Withdrawn)
 _BEGINNING = 48
 """In so many bytes of a stored record its kind is named."""
 _AHEAD = 96
@@ -41,20 +44,30 @@ def picked_records(
         values.append(before_seq)
     if only:
         query += f" AND ({' OR '.join([_found(_BEGINNING)] * len(only))})"
-        values += [_tag(tag) for tag in only]
+        values += [stored_tag(tag) for tag in only]
     for tag in without:
         query += f" AND NOT {_found(_BEGINNING)}"
-        values.append(_tag(tag))
+        values.append(stored_tag(tag))
     for level in without_levels:
         query += f" AND NOT {_found(_AHEAD)}"
-        values.append(_packed("level") + _packed(level))
+        values.append(packed("level") + packed(level))
     if holding:
         query += f" AND (NOT {_found(_BEGINNING)} OR instr(lower(CAST(record AS TEXT)), ?) > 0)"
-        values += [_tag(Log.tag), holding.lower()]
+        values += [stored_tag(Log.tag), holding.lower()]
     query += f" ORDER BY seq {'DESC' if newest_first else 'ASC'}"
     with translated(database_path), closing(connect(database_path)) as database:
         for (blob,) in database.execute(query, values):
             yield decode_record(blob)
+
+
+def picked_events(database_path: Path, run_id: str, kind: type[E]) -> list[tuple[int, E]]:
+    """Return the stored events of a kind with their numbers.
+
+    Raises:
+        StorageError: the file or the disk fails.
+    """
+    records = picked_records(database_path, run_id, only=(kind.tag,))
+    return [(record.seq, record.event) for record in records if isinstance(record.event, kind)]
 
 
 def stored_head(database_path: Path, run_id: str) -> int:
@@ -70,13 +83,3 @@ def stored_head(database_path: Path, run_id: str) -> int:
 
 def _found(num_bytes: int) -> str:
     return f"instr(substr(record, 1, {num_bytes}), ?) > 0"
-
-
-def _tag(tag: str) -> bytes:
-    """Return how an event of that kind begins where it is stored."""
-    return _packed("t") + _packed(tag)
-
-
-def _packed(short: str) -> bytes:
-    """Return a text of fewer than 32 letters as msgpack has it."""
-    return bytes([0xA0 | len(short)]) + short.encode()

@@ -24,10 +24,9 @@ from loratui_protocol.messages import (
     Record,
     State,
     Step,
-    Withdrawn,
 )
 
-E = TypeVar("E", State, Step, Metrics, DeltaNorms, Artifact, Withdrawn)
+E = TypeVar("E", State, Step, Metrics, DeltaNorms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,20 +244,10 @@ class Store:
             "SELECT record FROM records WHERE run = (SELECT num FROM runs WHERE id = ?) AND instr(record, ?) "
             "ORDER BY seq DESC LIMIT 8",
             run_id,
-            stored_tag(kind),
+            stored_tag(kind.tag),
         )
         events = (decode_record(blob).event for (blob,) in rows)
         return next((event for event in events if isinstance(event, kind)), None)
-
-    def events(self, run_id: str, kind: type[E]) -> list[tuple[int, E]]:
-        """Return the stored events of a kind with their numbers; no other is decoded, however many there are."""
-        rows = self._rows(
-            "SELECT record FROM records WHERE run = (SELECT num FROM runs WHERE id = ?) AND instr(record, ?)",
-            run_id,
-            stored_tag(kind),
-        )
-        records = (decode_record(blob) for (blob,) in rows)
-        return [(record.seq, record.event) for record in records if isinstance(record.event, kind)]
 
     def costs(self, run_id: str) -> list[tuple[float, int]]:
         """Return what the run had cost over time: (``ts``, micro-dollars)."""

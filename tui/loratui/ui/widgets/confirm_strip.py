@@ -7,7 +7,7 @@ from textual.geometry import Size
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Action, Registry, Scope
-from loratui.ui.text import Role, Row, Span, cells, plain, row_width
+from loratui.ui.text import Role, Row, Span, row_width, wrap
 from loratui.ui.widgets.pane import Pane
 
 GUARD_S = 0.3
@@ -96,21 +96,11 @@ class ConfirmStrip(Pane):
             return []
         question = self._question(frame)
         stakes = (question.stake, *question.more)
-        rows: list[Row] = [[(f" {line}", Role.TEXT)] for stake in stakes for line in _lines(stake, width - 2)]
+        rows: list[Row] = [[(f" {line}", Role.TEXT)] for stake in stakes for line in wrap(stake, width - 2)]
         if self.word:
             rows.append([(f" Type {self.word} to go on: ", Role.TEXT), (self._typed, Role.STRONG), ("█", Role.KEY)])
         rows += wrapped([_hint(action) for action in self._actions.within(self.scope)], width)
         return [*rows, [(" Enter does nothing here.", Role.DIM)]]
-
-
-def _lines(text: str, width: int) -> list[str]:
-    """Return a sentence on as many lines as it needs: what is at stake is never cut off."""
-    lines = [""]
-    for word in plain(text).split():
-        if lines[-1] and cells(f"{lines[-1]} {word}") > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
 
 
 def _hint(action: Action) -> Row:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from loratui.domain.finding_filter import lets_through
 from loratui.sessions.dataset import Found, Listed
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span, cut, pad
+from loratui.ui.text import Role, Row, Span, cut, pad, wrap
 from loratui.ui.widgets.list_pane import ListPane
-from loratui.ui.wrap import wrapped
 
 ROLES = {"error": Role.ALARM, "warning": Role.WARN, "info": Role.DIM}
 _RANKS = {"error": 0, "warning": 1, "info": 2}
@@ -67,7 +66,7 @@ class PictureList(ListPane[Listed]):
             whole = finding_rows(self.only, self.size.width, self.size.height - 3)
             return [*whole, [(" It is about no picture of its own.", Role.DIM)]]
         if self.trouble:
-            return [[(f" {line}", Role.WARN)] for line in wrapped(f"! {self.trouble}", self.size.width - 2)]
+            return [[(f" {line}", Role.WARN)] for line in wrap(f"! {self.trouble}", self.size.width - 2)]
         if self.doing:
             return [[(" looking…", Role.DIM)]]
         return _how_to_begin(frame)
@@ -142,8 +141,8 @@ def gravest_first(found: tuple[Found, ...]) -> tuple[Found, ...]:
 def finding_rows(found: Found, width: int, limit: int) -> list[Row]:
     """Return what a finding says and what to do, in at most so many rows of which the fix gets its share."""
     finding = found.finding
-    facts = wrapped(f"{finding.severity}: {finding.what}", width - 2)
-    fix = wrapped(f"what to do: {finding.fix}", width - 2) if finding.fix else []
+    facts = wrap(f"{finding.severity}: {finding.what}", width - 2)
+    fix = wrap(f"what to do: {finding.fix}", width - 2) if finding.fix else []
     for_facts = max(limit - len(fix), limit // 2)
     rows: list[Row] = [[(f" {line}", ROLES[finding.severity])] for line in facts[:for_facts]]
     return rows + [[(f" {line}", Role.TEXT)] for line in fix[: limit - len(rows)]]

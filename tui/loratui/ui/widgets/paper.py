@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span
+from loratui.ui.text import Role, Row, Span, wrap
 from loratui.ui.widgets.pane import Pane
-from loratui.ui.wrap import wrapped
 
 Paragraph = tuple[str, Role]
 
@@ -33,6 +32,6 @@ class Paper(Pane):
         """Return the paragraphs."""
         rows: list[Row] = []
         for text, role in self.paragraphs:
-            rows += [[(f" {line}", role)] for line in wrapped(text, width - 2)] if text else [[]]
+            rows += [[(f" {line}", role)] for line in wrap(text, width - 2)] if text else [[]]
         room = max(0, height - self.reserved)
         return rows[max(0, len(rows) - room) :] if self.is_tail else rows[:room]

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from loratui.sessions.dataset import Found, Listed
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span
+from loratui.ui.text import Role, Row, Span, wrap
 from loratui.ui.widgets.data_lists import ROLES, finding_rows, shortened
 from loratui.ui.widgets.half_block import picture_rows
 from loratui.ui.widgets.pane import Pane
-from loratui.ui.wrap import wrapped
 
 Key = tuple[Path, int, int]
 Work = Callable[[Callable[[], None], str], None]
 _MOST_KEPT = 12
+_MOST_CHARS = 4096
+"""Of a caption, which is wrapped anew with every picture that is chosen."""
 _LEAST_LINES = 4
 _TEXT_LINES = 9
 """Under the picture."""
@@ -68,7 +69,7 @@ class PicturePane(Pane):
             severity = each.finding.severity
             rows.append([(f" {severity} ", ROLES[severity]), (each.finding.code, Role.TEXT)])
         rows.append([*state, (f"{tokens}{more}", Role.DIM)])
-        return rows + [[(f" {line}", Role.TEXT)] for line in wrapped(entry.caption, width - 2)]
+        return rows + [[(f" {line}", Role.TEXT)] for line in wrap(entry.caption[:_MOST_CHARS], width - 2)]
 
     def _picture(self, key: Key) -> list[Row]:
         rows = self._drawn.get(key)
