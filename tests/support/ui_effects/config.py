@@ -1,6 +1,5 @@
 """What the keys of the config screen must bring about."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ from loratui import settings
 from loratui.ui.screens.config import ConfigPage
 from support.scripted_source import HandClock, ScriptedSource
 from support.small_dataset import write_small_dataset
-from support.ui_effects.effect import Check, Effect, lacks, shows
+from support.ui_effects.effect import Check, Effect, lacks, shows, until
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
 
@@ -29,14 +28,6 @@ def config_page(shown: Shown) -> ConfigPage:
     page = shown.screen.pages["config"]
     assert isinstance(page, ConfigPage)
     return page
-
-
-async def until(shown: Shown, check: Check, seconds: float = 5) -> None:
-    """Wait until something is so."""
-    end_s = time.monotonic() + seconds
-    while not check(shown):
-        assert time.monotonic() < end_s, shown.text()
-        await shown.pilot.pause(0.01)
 
 
 def is_planned(shown: Shown) -> bool:

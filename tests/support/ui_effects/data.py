@@ -1,6 +1,5 @@
 """What the keys of the data screen must bring about, on a real folder of pictures."""
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from loratui.ui.environment import UiOptions
 from loratui.ui.screens.data import DataPage
 from support.captioned import write_captioned
 from support.scripted_source import HandClock, ScriptedSource
-from support.ui_effects.effect import Check, Effect, lacks, shows
+from support.ui_effects.effect import Effect, lacks, shows, until
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
 
@@ -20,7 +19,6 @@ CAPTIONS: Mapping[str, str | bytes | None] = {
     "c": b"\xef\xbb\xbfa zog",
     "d": None,
 }
-_WAIT_S = 10.0
 
 
 def data_page(shown: Shown) -> DataPage:
@@ -28,14 +26,6 @@ def data_page(shown: Shown) -> DataPage:
     page = shown.screen.pages["data"]
     assert isinstance(page, DataPage)
     return page
-
-
-async def until(shown: Shown, check: Check) -> None:
-    """Wait until something is so."""
-    end_s = time.monotonic() + _WAIT_S
-    while not check(shown):
-        assert time.monotonic() < end_s, shown.text()
-        await shown.pilot.pause(0.01)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """An action's effect: what is on the screen before it, what is pressed before it, and what must be so after it."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -36,6 +37,14 @@ class Effect:
     check: Check
     before: tuple[str, ...] = ()
     start: Callable[[Path], AbstractAsyncContextManager[Shown]] = on_run
+
+
+async def until(shown: Shown, check: Check, seconds: float = 20) -> None:
+    """Wait until something is so: what a screen does may come from a thread."""
+    end_s = time.monotonic() + seconds
+    while not check(shown):
+        assert time.monotonic() < end_s, shown.text()
+        await shown.pilot.pause(0.01)
 
 
 def exits_with(status: int) -> Check:

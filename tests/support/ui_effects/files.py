@@ -1,8 +1,6 @@
 """What the keys of the files screen must bring about, on a real store with real files."""
 
-import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui_protocol.messages import Artifact, ArtifactKind, Record
 from support.scripted_source import STARTED_TS, HandClock, ScriptedSource
-from support.ui_effects.effect import Check, Effect, lacks, shows
+from support.ui_effects.effect import Effect, lacks, shows, until
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
 
@@ -80,15 +78,6 @@ def lora(name: str, which: str) -> Artifact:
         sha256=hashlib.sha256(data).hexdigest(),
         step=600 if is_final else int(which),
     )
-
-
-async def until(shown: Shown, check: Check) -> None:
-    """Wait for what a thread brings."""
-    end_s = time.monotonic() + 10
-    while not check(shown):
-        assert time.monotonic() < end_s, shown.text()
-        await asyncio.sleep(0.01)
-        await shown.pilot.pause()
 
 
 @asynccontextmanager

@@ -7,8 +7,8 @@ from pathlib import Path
 from loratui.store import Store, StoredRun
 from loratui_protocol.messages import Event, Log, Record
 from support.scripted_source import RUN_ID, STARTED_TS, HandClock, ScriptedSource
-from support.ui_effects.effect import Effect, lacks, shows
-from support.ui_effects.files import preferences_in, until
+from support.ui_effects.effect import Effect, lacks, shows, until
+from support.ui_effects.files import preferences_in
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
 

@@ -1,7 +1,6 @@
 """What the keys of the offers screen must bring about, with providers on loopback."""
 
 import re
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,19 +8,9 @@ from typing import Any
 
 from support.market_here import MarketHere, market_here
 from support.scripted_source import HandClock
-from support.ui_effects.effect import Check, Effect, shows, trained
+from support.ui_effects.effect import Check, Effect, shows, trained, until
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
-
-_WAIT_S = 20.0
-
-
-async def until(shown: Shown, check: Check) -> None:
-    """Wait until the screen is as it should be; the offers come from a thread."""
-    end_s = time.monotonic() + _WAIT_S
-    while not check(shown):
-        assert time.monotonic() < end_s, shown.text()
-        await shown.pilot.pause(0.01)
 
 
 @asynccontextmanager

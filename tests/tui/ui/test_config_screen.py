@@ -14,8 +14,8 @@ from loratui_protocol.config_file import read_config, to_toml
 from loratui_protocol.ids import new_id
 from support.small_dataset import small_config
 from support.terminal import Terminal
-from support.ui_effects.config import OWN, config_page, file_holds, is_planned, on_config, until, without_config
-from support.ui_effects.effect import lacks, shows
+from support.ui_effects.config import OWN, config_page, file_holds, is_planned, on_config, without_config
+from support.ui_effects.effect import lacks, shows, until
 from support.ui_pilot import Shown
 from tui.ui.test_hostile_text import HOSTILE, cells
 

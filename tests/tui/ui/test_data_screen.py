@@ -11,8 +11,8 @@ from loratui_protocol.config_file import to_toml
 from support.captioned import write_captioned
 from support.drawn_pictures import photo
 from support.small_dataset import small_config, write_small_dataset
-from support.ui_effects.data import data_page, on_data, on_pictures, propose_suffix, until
-from support.ui_effects.effect import shows
+from support.ui_effects.data import data_page, on_data, on_pictures, propose_suffix
+from support.ui_effects.effect import shows, until
 from support.ui_pilot import Shown
 
 HOSTILE = (

@@ -10,8 +10,8 @@ from loratui.store.ratings import ratings
 from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import Record, Withdrawn
 from support.scripted_source import HandClock, ScriptedSource
-from support.ui_effects.effect import lacks, shows
-from support.ui_effects.files import library_run, lora, on_files, preferences_in, until
+from support.ui_effects.effect import lacks, shows, until
+from support.ui_effects.files import library_run, lora, on_files, preferences_in
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
 

@@ -10,8 +10,8 @@ from loratui.ui.text import cells
 from loratui.ui.widgets.log_lines import MOST_LINES, LogLines, folded
 from loratui_protocol.messages import Event, Log
 from support.scripted_source import HandClock, ScriptedSource
-from support.ui_effects.effect import lacks, shows
-from support.ui_effects.files import preferences_in, until
+from support.ui_effects.effect import lacks, shows, until
+from support.ui_effects.files import preferences_in
 from support.ui_effects.home import DeskOfMany
 from support.ui_effects.log import append, lines, on_log, store_run
 from support.ui_pilot import Shown, showing

@@ -14,8 +14,8 @@ from loratui.ui.screens.offers import OffersPage
 from loratui.ui.text import cells
 from loratui_protocol.config_file import read_config
 from support.fake_vast import ask
-from support.ui_effects.effect import Check, lacks, shows
-from support.ui_effects.offers import at_market, until
+from support.ui_effects.effect import Check, lacks, shows, until
+from support.ui_effects.offers import at_market
 from support.ui_pilot import Shown
 
 HOSTILE = "\x1b]52;c;aGFja2Vk\x07[bold red]4090[/] \u202e日本\ud800"

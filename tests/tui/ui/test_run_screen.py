@@ -11,7 +11,7 @@ from loratui.domain.supplied import Supplied
 from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import Cost, JobState, Log, Setup, State, Step, Warn
 from support.scripted_source import HandClock, ScriptedSource
-from support.ui_effects.files import until
+from support.ui_effects.effect import until
 from support.ui_pilot import Shown, showing
 
 BADGES = {

@@ -11,8 +11,7 @@ from loratui.ui.text import dump
 from loratui.ui.widgets import half_block
 from loratui.ui.widgets.decoder import Decoder
 from support.scripted_source import HandClock, ScriptedSource
-from support.ui_effects.effect import lacks, shows
-from support.ui_effects.files import until
+from support.ui_effects.effect import lacks, shows, until
 from support.ui_effects.samples import on_samples
 from support.ui_pilot import showing
 

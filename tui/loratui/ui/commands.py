@@ -103,3 +103,14 @@ def _outcome(sent: _Sent) -> str:
     except LoratuiError as error:
         return f"{sent.name}: {error.what}"
     return "" if result.ok else f"{sent.name}: refused, {result.message or result.code}"
+
+
+def refusal(answer: "Future[CommandResult]") -> str:
+    """Return why a command that was answered was not carried out; nothing where it was."""
+    try:
+        result = answer.result()
+    except CancelledError:
+        return "its agent was not reached"
+    except LoratuiError as error:
+        return error.what
+    return "" if result.ok else result.message or result.code

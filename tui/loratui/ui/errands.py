@@ -18,7 +18,7 @@ from loratui.settings import Settings
 _MOST_BYTES = 65_536
 _NUM_KEPT = 20
 _FOLDER = "errands"
-_BEGUN = re.compile(r"run ([0-9A-Z]{26}): ")
+_BEGUN = re.compile(r"(?:run )?([0-9A-HJKMNP-TV-Z]{26})(?:: |\s*$)")
 """How a command says that its run has begun."""
 
 

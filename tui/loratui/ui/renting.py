@@ -1,6 +1,5 @@
 """From an offer that was chosen to a run that has begun there: asks, sends the command out, and tells what it says."""
 
-import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +9,7 @@ from loratui.domain import formatting
 from loratui.domain.estimate_ranking import Quote, cost_range
 from loratui.sessions.market_look import Market, RentalTerms, terms_of
 from loratui.sessions.rights import Rights, answer_rights, rights_of
-from loratui.ui.errands import Errand
+from loratui.ui.errands import Errand, begun_run
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
@@ -22,7 +21,6 @@ from loratui_protocol.errors import UsageError
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_RUN = re.compile(r"run ([0-9A-HJKMNP-TV-Z]{26}): ")
 _SAY_S = 30.0
 NO_KEY = "provider.no_key"
 
@@ -157,8 +155,7 @@ class RentCourse:
         """Return the id of the run that has just begun there, once."""
         if self._run_id or self._errand is None:
             return ""
-        found = next((run for line in self._errand.lines() if (run := _RUN.match(line))), None)
-        self._run_id = found.group(1) if found else ""
+        self._run_id = begun_run(self._errand.lines())
         return self._run_id
 
     # --- words -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ billing has stopped is said once that command or the ledger says so: both go by 
 """
 
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
 from loratui.domain.run_source import RunSource
+from loratui.ui.commands import refusal
 from loratui.ui.errands import Errand
-from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ class Terminations:
         if _is_shown_gone(each, frame):
             return self._stopped(each, frame.wall)
         match each.stage:
-            case Stage.SAVING if refusal := _refusal(each):
-                return self._failed(each, f"a run could not be stopped: {refusal}")
+            case Stage.SAVING if why := _refusal(each):
+                return self._failed(each, f"a run could not be stopped: {why}")
             case Stage.SAVING if all(source.view().state.is_final for source in each.runs):
                 each.enter(Stage.FETCHING, frame.now_s)
             case Stage.FETCHING:
@@ -221,15 +221,4 @@ def _is_shown_gone(each: Termination, frame: "Frame") -> bool:
 
 def _refusal(each: Termination) -> str:
     """Return why a run could not be told to stop."""
-    for answer in each.answers:
-        if not answer.done():
-            continue
-        try:
-            result = answer.result()
-        except CancelledError:
-            return "its agent was not reached"
-        except LoratuiError as error:
-            return error.what
-        if not result.ok:
-            return result.message or result.code
-    return ""
+    return next(filter(None, (refusal(answer) for answer in each.answers if answer.done())), "")

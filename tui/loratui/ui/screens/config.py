@@ -1,6 +1,5 @@
 """The config screen: a training config as a form, with what it comes to beside it."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ from textual.app import ComposeResult
 
 from loratui.sessions.config_compare import Difference, Other, differences, others
 from loratui.sessions.config_form import key_of
-from loratui.ui.errands import Errand
+from loratui.ui.errands import Errand, begun_run
 from loratui.ui.frame import Frame
 from loratui.ui.questions import ask_train
 from loratui.ui.registry import Scope
@@ -23,7 +22,6 @@ from loratui_protocol.errors import LoratuiError
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _OF_A_FORM = ("edit", "cycle", "reset", "undo", "write", "write_as", "compare", "findings", "train")
 _OF_A_WRITER = ("new", "write", "write_as", "editor", "train")
 _OF_A_FILE = ("editor", "read")
@@ -261,6 +259,6 @@ class ConfigPage(ConfigFilePage):
     def errand_ended(self, errand: Errand) -> None:
         """Show the run that was started."""
         if errand is self._errand and errand.status == 0:
-            ids = [line.strip() for line in errand.lines() if _RUN_ID.fullmatch(line.strip())]
-            if ids:
-                self.shell.open_run(ids[-1])
+            run_id = begun_run(errand.lines())
+            if run_id:
+                self.shell.open_run(run_id)

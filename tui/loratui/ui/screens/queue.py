@@ -1,7 +1,7 @@
 """The queue screen: what one machine has done, does now and will do, until when, and what it costs."""
 
 from collections.abc import Mapping
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
 from loratui.domain.queue import Queue, QueueLine, queues
 from loratui.domain.run_source import RunSource
+from loratui.ui.commands import refusal
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
@@ -198,7 +199,7 @@ class QueuePage(Page):
 
     def _tell_refusals(self) -> None:
         for removed in [each for each in self._removed if each.answer.done()]:
-            if why := _refusal(removed.answer):
+            if why := refusal(removed.answer):
                 self._removed.remove(removed)
                 what = "put back" if removed.is_back else "removed"
                 self.shell.say(f"! {removed.name} was not {what}: {why}")
@@ -269,14 +270,3 @@ class QueuePage(Page):
         targets = [queue.target for queue in self._queues]
         self._target = targets[(targets.index(self._target) + by) % len(targets)]
         self.show(self.shell.frame())
-
-
-def _refusal(answer: "Future[CommandResult]") -> str:
-    """Return why a command was not carried out; nothing where it was."""
-    try:
-        result = answer.result()
-    except CancelledError:
-        return "its agent was not reached"
-    except LoratuiError as error:
-        return error.what
-    return "" if result.ok else result.message or result.code
