@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from loratui_protocol.judging.scores import scores_told
 from loratui_protocol.messages import (
     Artifact,
     ArtifactKind,
@@ -16,6 +17,7 @@ from loratui_protocol.messages import (
     Evaluation,
     JobState,
     Record,
+    Scores,
     Setup,
     State,
     Step,
@@ -93,6 +95,8 @@ class Progress:
                 return f"warning [{code}] {message}"
             case Evaluation(verdict=verdict):
                 return verdict
+            case Scores(name=tried, weight=weight, means=means):
+                return f"{tried or 'base model'} at weight {weight:g}: {scores_told(means)}"
             case Done(name=name):
                 return f"done: {self._out / Path(name).name}"
             case Cost() | _:

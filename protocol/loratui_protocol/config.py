@@ -256,6 +256,26 @@ class TrainingConfig:
     sample_at_first: bool = False
     """Make sample pictures before the first step."""
 
+    # --- section evaluate ---
+    evaluate_checkpoints: int = 0
+    """How many of the LoRA files are tried out and scored at the end, the last one among them; 0: none. Ours."""
+    evaluate_loras: tuple[str, ...] = ()
+    """LoRA files to try out and score in place of a training."""
+    evaluate_together: str | None = None
+    """Another LoRA file: there are pictures with both of them, too."""
+    evaluate_weights: tuple[float, ...] = (0.0, 0.5, 0.7, 0.8, 1.0)
+    """Weights that each is tried at; 0 is the base model alone, drawn once for all."""
+    evaluate_seeds: int = 5
+    """How many pictures there are of each prompt at each weight."""
+    evaluate_prompts: tuple[str, ...] = ()
+    """Prompts, with ``{trigger}`` where the trigger word goes; unset: scenes that the captions don't name."""
+    evaluate_class_word: str | None = None
+    """The ordinary word for what the trigger names, as "woman"; unset: as the folder ``N_trigger class`` says."""
+    evaluate_dino: str | None = None
+    """Features for likeness and copying: a hub id, or a folder of transformers'; unset: ``facebook/dinov2-small``."""
+    evaluate_clip: str | None = None
+    """Features for how prompts are followed, in the same way; unset: ``openai/clip-vit-base-patch32``."""
+
     # --- no section: [[datasets]] ---
     datasets: tuple[DatasetConfig, ...] = ()
     """Folders with settings of their own; none: ``train_data_dir`` and ``reg_data_dir``."""
@@ -371,5 +391,6 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "training": ("train_batch_size", "num_processes"),
     "save": ("output_dir", "no_metadata"),
     "sample": ("sample_prompts", "sample_at_first"),
+    "evaluate": ("evaluate_checkpoints", "evaluate_clip"),
 }
 """First and last key of each section of a native file, in the order of the fields above."""

@@ -14,6 +14,8 @@ BLOCKS = ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
 NETWORK_ARGS = ("conv_dim", "conv_alpha", "rank_dropout", "module_dropout", *LORA_PLUS, *BLOCKS)
 NUM_TIMESTEPS = 1000
 """Of every Stable Diffusion model."""
+MOST_TRIED = 20
+"""Files, and weights of each, that are tried out and scored."""
 MAX_TOKEN_LENGTHS = (75, 150, 225)
 HUBER_SCHEDULES = ("constant", "exponential", "snr")
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
@@ -64,6 +66,7 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
     )
     rates = ("learning_rate", "unet_lr")
     return [
+        *_of_evaluation(config),
         *((getattr(config, key) >= 1, key, positive) for key in counts),
         *((getattr(config, key) is None or getattr(config, key) >= 1, key, positive) for key in optional_counts),
         *((getattr(config, key) is None or 0 <= getattr(config, key) < 10, key, "between 0 and 10") for key in rates),
@@ -237,6 +240,22 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "output_name",
             "a plain file name",
         ),
+    ]
+
+
+def _of_evaluation(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
+    weights, is_alone = config.evaluate_weights, bool(config.evaluate_loras)
+    return [
+        (0 <= config.evaluate_checkpoints <= MOST_TRIED, "evaluate_checkpoints", f"from 0 to {MOST_TRIED}"),
+        (len(config.evaluate_loras) <= MOST_TRIED, "evaluate_loras", f"at most {MOST_TRIED} files"),
+        (not (is_alone and config.evaluate_checkpoints), "evaluate_checkpoints", "0 where evaluate_loras is set"),
+        (2 <= config.evaluate_seeds <= 100, "evaluate_seeds", "from 2 to 100: one picture has no spread"),
+        (
+            1 <= len(set(weights)) == len(weights) <= MOST_TRIED and all(0 <= each <= 2 for each in weights),
+            "evaluate_weights",
+            f"at most {MOST_TRIED} different numbers from 0 to 2",
+        ),
+        (any(weights), "evaluate_weights", "a list with a weight above 0"),
     ]
 
 

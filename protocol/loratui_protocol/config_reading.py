@@ -14,8 +14,9 @@ from typing import Any
 from loratui_protocol import kohya
 from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.config_checks import BLOCKS, NETWORK_ARGS
+from loratui_protocol.config_evaluate import Evaluate
 from loratui_protocol.config_mends import SIZE, WANTED, Mends, all_names, right_name
-from loratui_protocol.config_paths import Paths, absolute
+from loratui_protocol.config_paths import absolute
 from loratui_protocol.config_told import as_written
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.harmless import MAX_INT
@@ -37,7 +38,7 @@ def _field_types() -> dict[str, tuple[type, ...]]:
 TYPES = _field_types()
 
 
-class Reading(Mends, Paths):
+class Reading(Mends, Evaluate):
     """Turns the tables of one file into values, findings and problems."""
 
     keys: tuple[str, ...] = tuple(key for key in KEYS if key != "datasets")
@@ -56,7 +57,8 @@ class Reading(Mends, Paths):
         for key, value in self._settle(flat, has_datasets=has_datasets).items():
             self._take(key, value)
         wanted = (("pretrained_model_name_or_path", "builtin:tiny"), ("train_data_dir", "dataset"))
-        for key, example in wanted[:1] if has_datasets else wanted:
+        # What is tried out alone was trained already, on pictures that may be anywhere.
+        for key, example in wanted[:1] if has_datasets or self.values.get("evaluate_loras") else wanted:
             if key not in self.values and not any(problem.what.startswith(key) for problem in self.problems):
                 also = "; a file of datasets alone is named in a training config, as its dataset_config"
                 fix = f'add {key} = "{example}"{also if has_datasets else ""}'

@@ -40,6 +40,8 @@ class ArtifactKind(StrEnum):
     """A sample as a small JPEG: fetched first of all, beside everything else."""
     CONTACT_SHEET = "contact_sheet"
     EVALUATION = "evaluation"
+    JUDGEMENT = "judgement"
+    """The pictures of a grid and their scores, in one zip file (``judging.judgement``)."""
     CONFIG = "config"
     STATE = "state"
     """A part of a full training state (``state_files``): fetched last, and nothing waits for it."""
@@ -248,6 +250,24 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """A LoRA file was tried out at a weight: what was measured of its pictures, by the names of ``judging.scores``.
+
+    ``step`` is the one it was written after (0: not known). At weight 0 it is the base model, and ``artifact_id`` "".
+    ``errors`` are the standard errors of the ``means``, infinite where there is one picture; ``counts`` are pictures.
+    """
+
+    tag: ClassVar[str] = "scores"
+    artifact_id: str
+    name: str
+    step: Count
+    weight: float
+    means: dict[str, float]
+    errors: dict[str, float]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """The job reached its end; ``artifact_id`` is the LoRA file."""
 
@@ -297,6 +317,7 @@ Event = (
     | Cost
     | CommandResult
     | Evaluation
+    | Scores
     | Done
     | Deadman
     | Unsupported

@@ -198,6 +198,15 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "sample_every_n_steps": _maybe(_count),
         "sample_every_n_epochs": _maybe(_count),
         "sample_at_first": st.booleans(),
+        "evaluate_checkpoints": st.just(0),
+        "evaluate_loras": st.lists(st.just("/loras/a.safetensors"), max_size=2).map(tuple),
+        "evaluate_together": _maybe(st.just("/loras/b.safetensors")),
+        "evaluate_weights": st.lists(st.floats(0.1, 2), min_size=1, max_size=4, unique=True).map(tuple),
+        "evaluate_seeds": st.integers(2, 100),
+        "evaluate_prompts": st.lists(_text, max_size=3).map(tuple),
+        "evaluate_class_word": _maybe(_text.filter(bool)),
+        "evaluate_dino": _maybe(st.just("/models/dino")),
+        "evaluate_clip": _maybe(st.just("/models/clip")),
         "datasets": st.just(()) | st.lists(datasets, min_size=1, max_size=2).map(tuple),
     }
     drawn = {name: draw(strategy) for name, strategy in values.items()}

@@ -7,7 +7,7 @@ from dataclasses import fields
 from torch import Tensor
 
 from loratui_agent.train.checkpoint import HASHED
-from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config import KEYS, TrainingConfig
 from loratui_protocol.dataset import Dataset, fingerprint
 from loratui_protocol.run_end import ENDS
 from loratui_protocol.subsets import subsets_of
@@ -33,6 +33,7 @@ _OUTSIDE_IDENTITY = frozenset(
         "sample_every_n_steps",
         "sample_every_n_epochs",
         "sample_at_first",
+        *(key for key in KEYS if key.startswith("evaluate_")),
         "trigger_word",
         "training_comment",
         "metadata_title",

@@ -12,6 +12,7 @@ _SUFFIXES = {
     ArtifactKind.THUMBNAIL: (".jpg",),
     ArtifactKind.CONTACT_SHEET: (".png",),
     ArtifactKind.EVALUATION: (".json", ".png"),
+    ArtifactKind.JUDGEMENT: (".zip",),
     ArtifactKind.CONFIG: (".toml", ".json"),
     ArtifactKind.STATE: (".safetensors", ".json"),
 }

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from loratui.domain import formatting, signals
 from loratui.domain.learning import verdict
+from loratui.domain.log_line import LogLine
 from loratui.domain.past import Past
 from loratui.domain.phases import Phase, title, took
 from loratui.domain.rental_cost import RentalCost
@@ -33,6 +34,7 @@ from loratui_protocol.messages import (
     Metrics,
     Record,
     Sample,
+    Scores,
     Setup,
     State,
     Step,
@@ -61,15 +63,6 @@ class LinkState(StrEnum):
     UP = "up"
     STALE = "stale"
     DOWN = "down"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """A line of the run's log; ``ts`` is epoch seconds, ``level`` a name from ``logging``."""
-
-    ts: float
-    level: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +151,8 @@ class RunView:
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=NUM_LOG_LINES))
     warnings: list[Warn] = field(default_factory=list)
     evaluation: Evaluation | None = None
+    scores: list[Scores] = field(default_factory=list)
+    """What was measured of each file at each weight; tried out again, a file has newer ones further down."""
     done: Done | None = None
 
     supply: Supplied | None = None
@@ -239,6 +234,8 @@ class RunView:
                 self.note(record.ts, "INFO" if event.ok else "WARNING", formatting.command_result(event))
             case Evaluation() as event:
                 self.evaluation = event
+            case Scores() as event:
+                _keep(self.scores, event)
             case Done() as event:
                 self.done = event
             case Deadman() as event:

@@ -5,6 +5,7 @@ import math
 from loratui.domain import formatting, signals
 from loratui.domain.learning import verdict
 from loratui.domain.phases import Phase, amount, title, took
+from loratui_protocol.judging.scores import scores_told
 from loratui_protocol.messages import (
     Artifact,
     ArtifactKind,
@@ -19,6 +20,7 @@ from loratui_protocol.messages import (
     Metrics,
     Record,
     Sample,
+    Scores,
     Setup,
     State,
     Step,
@@ -88,6 +90,8 @@ class Narrator:
                 return formatting.command_result(result)
             case Evaluation(verdict=judged):
                 return judged
+            case Scores(name=tried, weight=weight, means=means):
+                return f"{tried or 'base model'} at weight {weight:g}: {scores_told(means)}"
             case Done(steps=steps, name=name, size=size):
                 return f"done after {steps} steps: {name}, {formatting.size(size)}"
             case Deadman() as event:

@@ -40,6 +40,7 @@ _FIRST = (
     ArtifactKind.LORA,
     ArtifactKind.CONTACT_SHEET,
     ArtifactKind.EVALUATION,
+    ArtifactKind.JUDGEMENT,
     ArtifactKind.CHECKPOINT_LORA,
     ArtifactKind.SAMPLE,
     ArtifactKind.CONFIG,

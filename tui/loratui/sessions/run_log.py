@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from loratui.domain.run import LogLine, RunView
+from loratui.domain.log_line import LogLine
+from loratui.domain.run import RunView
 from loratui.store.picked import picked_records, stored_head
 from loratui_protocol.messages import Cost, Metrics, Record, Step, Validation
 

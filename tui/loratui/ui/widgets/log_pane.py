@@ -4,7 +4,8 @@ import textwrap
 from pathlib import Path
 
 from loratui.domain import formatting
-from loratui.domain.run import LogLine, RunView
+from loratui.domain.log_line import LogLine
+from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, plain, rule
 from loratui.ui.widgets.pane import Pane

@@ -1,0 +1,147 @@
+"""Which pictures a LoRA is judged by, and what is written down of them."""
+
+import itertools
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.protocol_strategies import plain_config
+
+from loratui_protocol.errors import ProtocolError
+from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread
+from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
+from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts
+from loratui_protocol.judging.summary import mean_of, means_at
+
+PROMPTS = grid_prompts(
+    plain_config(trigger_word="ohwx", evaluate_class_word="woman", evaluate_together="/b.safetensors")
+)
+FILES = tuple(TriedFile(id=f"lora-{step}", name=f"my-{step}.safetensors", step=step) for step in (100, 200, 300))
+GRID = Grid(files=FILES, weights=(1.0, 0.0, 0.5), seeds=seeds(5), prompts=PROMPTS)
+
+
+def test_the_trigger_is_asked_for_in_every_place_and_left_out_once() -> None:
+    by_role = {prompt.role: prompt for prompt in PROMPTS}
+    assert set(by_role) == set(Role)
+    assert by_role[Role.START].text.startswith("ohwx woman,")
+    assert ", ohwx woman," in by_role[Role.MIDDLE].text
+    assert by_role[Role.END].text.endswith(", ohwx woman")
+    assert "ohwx" not in by_role[Role.WITHOUT].text
+    assert "ohwx" not in by_role[Role.NEGATIVE].text
+    assert by_role[Role.NEGATIVE].negative == "ohwx"
+
+
+def test_what_a_picture_should_show_is_said_without_the_made_up_word() -> None:
+    assert all("ohwx" not in prompt.plain and MARK not in prompt.text + prompt.plain for prompt in PROMPTS)
+    assert all("woman" in prompt.plain for prompt in PROMPTS)
+
+
+def test_scenes_that_captions_name_are_passed_over() -> None:
+    captions = [f"ohwx woman {SCENES[0]}", "a photo of ohwx, wearing something"]
+    scenes = [
+        each.text for each in grid_prompts(plain_config(trigger_word="ohwx"), captions) if each.role is Role.SCENE
+    ]
+    assert scenes
+    assert not any("beach" in scene or "wearing" in scene for scene in scenes)
+
+
+def test_ones_own_prompts_take_the_place_of_all_that_are_made() -> None:
+    prompts = grid_prompts(plain_config(trigger_word="ohwx", evaluate_prompts=(f"{MARK} on a red background", "a cat")))
+    assert [each.text for each in prompts] == [
+        *("ohwx on a red background", "a cat", "picture on a red background", "picture on a red background")
+    ]
+    assert [each.role for each in prompts] == [Role.SCENE, Role.SCENE, Role.WITHOUT, Role.NEGATIVE]
+
+
+def test_the_class_word_is_that_of_the_folder() -> None:
+    (start, *_) = grid_prompts(plain_config(trigger_word="ohwx"), class_tokens="ohwx woman")
+    assert start.text.startswith("ohwx woman,")
+    assert start.plain.startswith("woman,")
+
+
+def test_every_picture_is_drawn_once_and_the_base_model_once_for_all_files() -> None:
+    cells = [cell for batch in GRID.batches() for cell in batch]
+    assert len(cells) == len(set(cells)) == len({cell.name for cell in cells}) == GRID.num_pictures
+    alone = len(PROMPTS) - 1
+    assert sum(cell.file == -1 for cell in cells) == 5 * alone
+    assert GRID.num_pictures == 5 * (alone + 3 * 2 * len(PROMPTS))
+
+
+def test_a_grid_that_is_stopped_has_whole_rows_of_fewer_seeds() -> None:
+    cells = [cell for batch in GRID.batches() for cell in batch]
+    first = cells[: GRID.num_pictures // 5]
+    assert {cell.seed for cell in first} == {GRID.seeds[0]}
+    assert {(cell.file, cell.weight) for cell in first} == {(cell.file, cell.weight) for cell in cells}
+
+
+@given(st.integers(1, 60), st.integers(1, 20))
+def test_the_files_that_are_tried_are_evenly_spread_and_end_with_the_last(count: int, most: int) -> None:
+    chosen = spread(count, most)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(count, most)
+    assert chosen[-1] == count - 1
+    gaps = [after - before for before, after in itertools.pairwise(chosen)]
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+def judgement_of(*pictures: Judged) -> Judgement:
+    return Judgement(grid=GRID, pictures=pictures, features={"dino": "facebook/dinov2-small"})
+
+
+def test_a_judgement_reads_back_as_it_was_written() -> None:
+    written = judgement_of(
+        Judged(cell=Cell(-1, 0.0, 0, 101), scores={"likeness": 0.25}, width=512, height=768),
+        Judged(cell=Cell(2, 0.5, 3, 102), scores={}),
+    )
+    assert parse_judgement(written.to_bytes()) == written
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"version": 2},
+        {"pictures": [[7, 1.0, 0, 101, 1, 1, {}]]},
+        {"pictures": [[0, 1.0, 99, 101, 1, 1, {}]]},
+        {"pictures": [[0, 1.0, 0, 101, 1, 1, {"likeness": "high"}]]},
+        {"weights": [math.nan]},
+        {"prompts": [{"role": "start", "text": 5, "negative": "", "plain": ""}]},
+        {"files": None},
+    ],
+)
+def test_a_judgement_that_lies_is_refused(spoil: dict[str, object]) -> None:
+    document = json.loads(judgement_of().to_bytes())
+    with pytest.raises(ProtocolError) as refusal:
+        parse_judgement(json.dumps({**document, **spoil}).encode())
+    assert refusal.value.code == "judgement.damaged"
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_more_than_be_refused(content: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        parse_judgement(content)
+
+
+def test_texts_of_a_judgement_can_not_steer_a_terminal() -> None:
+    prompt = GridPrompt(role=Role.START, text="a\x1b[31m cat", negative="", plain="a cat")
+    grid = Grid(files=FILES, weights=(1.0,), seeds=(101,), prompts=(prompt,))
+    read = parse_judgement(Judgement(grid=grid, pictures=(), features={}).to_bytes())
+    assert read.grid.prompts[0].text == "a[31m cat"
+
+
+def test_a_mean_knows_how_sure_it_is() -> None:
+    mean = mean_of([0.0, 1.0, 0.0, 1.0])
+    assert (mean.value, mean.count) == (0.5, 4)
+    assert mean.error == pytest.approx(math.sqrt(1 / 3 / 4))
+    assert mean_of([1.0]).error == math.inf
+
+
+def test_pictures_with_another_lora_count_for_none_of_them() -> None:
+    together = next(index for index, each in enumerate(PROMPTS) if each.role is Role.TOGETHER)
+    judged = judgement_of(
+        Judged(cell=Cell(0, 1.0, 0, 101), scores={"likeness": 0.5}),
+        Judged(cell=Cell(0, 1.0, together, 101), scores={"likeness": 0.1}),
+        Judged(cell=Cell(1, 1.0, 0, 101), scores={"likeness": 0.9}),
+    )
+    assert means_at(judged, file=0, weight=1.0)["likeness"].value == 0.5
