@@ -82,7 +82,11 @@ def checks(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
             "min_resolution",
             "from 32 to the shorter side of resolution, and unset with [[datasets]]",
         ),
-        (bool(config.train_data_dir or config.datasets), "train_data_dir", "a folder, unless there are [[datasets]]"),
+        (
+            bool(config.train_data_dir or config.datasets or config.evaluate_loras),
+            "train_data_dir",
+            "a folder, unless there are [[datasets]]",
+        ),
         (bool(config.pretrained_model_name_or_path), "pretrained_model_name_or_path", "a path or builtin:tiny"),
         (config.network_module == "networks.lora", "network_module", '"networks.lora" (the only kind so far)'),
         (config.optimizer_type in OPTIMIZERS, "optimizer_type", f"one of {', '.join(OPTIMIZERS)}"),

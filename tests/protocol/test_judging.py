@@ -61,6 +61,11 @@ def test_the_class_word_is_that_of_the_folder() -> None:
     assert start.plain.startswith("woman,")
 
 
+def test_a_class_word_of_the_config_goes_before_that_of_the_folder() -> None:
+    config = plain_config(trigger_word="ohwx", evaluate_class_word="girl")
+    assert grid_prompts(config, class_tokens="ohwx woman")[0].plain.startswith("girl,")
+
+
 def test_every_picture_is_drawn_once_and_the_base_model_once_for_all_files() -> None:
     cells = [cell for batch in GRID.batches() for cell in batch]
     assert len(cells) == len(set(cells)) == len({cell.name for cell in cells}) == GRID.num_pictures

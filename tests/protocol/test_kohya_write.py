@@ -29,6 +29,7 @@ PLACE = Path("/out/training_config.toml")
 LEFT_OUT = (
     *("min_resolution", "stop_at_epoch", "num_cpu_threads", "num_processes", "save_format", "rights_statement"),
     *("keep_every_n_epochs", "keep_every_n_steps", "keep_best", "checkpoint_every_n_steps"),
+    *(key for key in KEYS if key.startswith("evaluate_")),
 )
 
 

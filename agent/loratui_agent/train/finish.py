@@ -1,17 +1,20 @@
 """The end of a run: the last checkpoint, the LoRA file, and the pictures that show what it does."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
 
 from loratui_agent.demo.concept import CONCEPTS, Concept
 from loratui_agent.files import write_atomically, write_json
+from loratui_agent.judge.ways import judge_run
 from loratui_agent.train import evaluate, retention, saving, signals
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Outcome
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
+from loratui_protocol.errors import ModelError
 from loratui_protocol.messages import ArtifactKind, JobState
 from loratui_protocol.run_end import STOP_AT_EPOCH
 
@@ -39,7 +42,9 @@ def finish(run: Run, controls: Controls) -> Outcome:
     signals.warn_of_no_effect(run)
     concept = CONCEPTS.get(run.job.evaluate_concept)
     if run.plan.draws_sheet:
-        _try_out_if_it_fits(run, concept)
+        _unless_too_large(run, lambda: _try_out(run, concept))
+    if run.config.evaluate_checkpoints:
+        _unless_too_large(run, lambda: _judge(run, controls))
     run.reporter.emit(
         messages.Done(
             artifact_id=artifact.id, name=artifact.name, size=artifact.size, sha256=artifact.sha256, steps=run.step
@@ -60,10 +65,10 @@ def _stopped(run: Run) -> Outcome:
     return Outcome("stopped", what=f"stopped in epoch {plan.epoch_of(run.step)} of {plan.epochs} planned, {after}")
 
 
-def _try_out_if_it_fits(run: Run, concept: Concept | None) -> None:
-    """Try the file out; a GPU too small for that is no failure of a run whose file is written."""
+def _unless_too_large(run: Run, try_out: Callable[[], None]) -> None:
+    """Try the files out; a GPU too small for that is no failure of a run whose file is written."""
     try:
-        _try_out(run, concept)
+        try_out()
     except torch.OutOfMemoryError as error:
         logger.warning("not tried out: %s", error)
         run.reporter.emit(
@@ -107,6 +112,15 @@ def _try_out(run: Run, concept: Concept | None) -> None:
     name = f"{config.output_name}-evaluation.json"
     run.reporter.emit(run.job.publish("evaluation.json", ArtifactKind.EVALUATION, name, run.step))
     run.reporter.emit(messages.Evaluation(scores=evaluate.scores_as_dict(scores), verdict=verdict))
+
+
+def _judge(run: Run, controls: Controls) -> None:
+    """Judge the files; what keeps it from being done is no failure of a run whose file is written."""
+    _free(run)
+    try:
+        judge_run(run, controls)
+    except ModelError as error:
+        run.reporter.emit(messages.Warn(code=error.code, message=f"not judged: {error.what}; {error.fix}"))
 
 
 def _free(run: Run) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from loratui_agent.judge.ways import judge_alone
 from loratui_agent.train import brought_state, gradients, latents, lora, samples, saving, share, signals, validation
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.finish import finish
@@ -38,6 +39,8 @@ def train(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
     Raises:
         LoratuiError: the run failed; checkpoints and files saved before are intact.
     """
+    if job.config.evaluate_loras:
+        return judge_alone(job, reporter, controls)
     brought_state.take_in(job)
     run = set_up(job, reporter, lead(job, reporter))
     return _or_step_down(run, lambda: _lead(run, controls))

@@ -60,19 +60,22 @@ def generate(
     guidance_scale: float = GUIDANCE_SCALE,
     clip_skip: int | None = None,
     max_token_length: int | None = None,
+    negatives: Sequence[str] | None = None,
     batch_size: int = 8,
     on_picture: Callable[[int], None] | None = None,
 ) -> list[Image.Image]:
     """Return one picture for each (prompt, seed) pair; ``size_px`` is (width, height), rounded down to whole latents.
 
-    ``clip_skip`` and ``max_token_length`` are the config's.
+    ``clip_skip`` and ``max_token_length`` are the config's. ``negatives`` are as many as prompts; None: all empty.
     """
     width, height = _whole_latents(size_px)
     pictures: list[Image.Image] = []
+    negatives = negatives or [""] * len(prompts)
     for start in range(0, len(prompts), batch_size):
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch_size]]
+        batch = slice(start, start + batch_size)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds[batch]]
         result = pipeline(
-            **_encoded(pipeline, prompts[start : start + batch_size], clip_skip, max_token_length),
+            **_encoded(pipeline, prompts[batch], negatives[batch], clip_skip, max_token_length),
             width=width,
             height=height,
             num_inference_steps=num_inference_steps,
@@ -110,7 +113,11 @@ def generate_encoded(
 
 @torch.no_grad()
 def _encoded(
-    pipeline: Pipeline, prompts: Sequence[str], clip_skip: int | None, max_token_length: int | None
+    pipeline: Pipeline,
+    prompts: Sequence[str],
+    negatives: Sequence[str],
+    clip_skip: int | None,
+    max_token_length: int | None,
 ) -> dict[str, Tensor]:
     """Return the prompts as the pipeline takes them.
 
@@ -125,7 +132,7 @@ def _encoded(
         ids = [tokenize_in_chunks(tokenizer, texts, max_token_length) for tokenizer in tokenizers]
         return kind.encode(text_encoders, ids, kind.clip_skip or clip_skip)
 
-    return _prompt_arguments(encode(prompts), encode([""] * len(prompts)))
+    return _prompt_arguments(encode(prompts), encode(negatives))
 
 
 def _prompt_arguments(prompts: Conditioning, negatives: Conditioning) -> dict[str, Tensor]:

@@ -183,6 +183,16 @@ SHOWN_BY: dict[str, str] = {
     "rights_statement": "agent/train/test_metadata.py::"
     "test_what_its_owner_wants_said_is_said_as_it_is_and_decides_no_weight",
     "no_metadata": "agent/train/test_metadata.py::test_with_no_metadata_how_it_was_trained_stays_untold",
+    "evaluate_checkpoints": "agent/judge/test_judge.py::"
+    "test_a_training_judges_its_files_evenly_spread_with_the_last_one",
+    "evaluate_loras": "agent/judge/test_judge.py::test_files_alone_are_judged_without_a_training_or_pictures",
+    "evaluate_together": "agent/judge/test_judge.py::test_another_lora_and_the_negative_prompt_change_the_picture",
+    "evaluate_weights": "agent/judge/test_judge.py::test_there_are_as_many_weights_and_seeds_as_asked_for",
+    "evaluate_seeds": "agent/judge/test_judge.py::test_there_are_as_many_weights_and_seeds_as_asked_for",
+    "evaluate_prompts": "agent/judge/test_judge.py::test_pictures_of_other_prompts_or_files_are_drawn_anew",
+    "evaluate_class_word": "protocol/test_judging.py::test_a_class_word_of_the_config_goes_before_that_of_the_folder",
+    "evaluate_dino": "agent/judge/test_judge.py::test_a_feature_model_that_is_not_there_fails_no_training",
+    "evaluate_clip": "agent/judge/test_judge.py::test_prompts_are_judged_by_the_model_that_is_named",
     "sample_prompts": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",
     "sample_every_n_steps": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",
     "sample_every_n_epochs": "protocol/test_plan.py::test_samples_and_checkpoints_come_where_they_are_asked_for",

@@ -1,0 +1,228 @@
+"""Judges LoRA files, top to bottom: plan the grid, draw what is missing, measure it, write it down. Start here."""
+
+import functools
+import json
+import logging
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from loratui_agent.demo.concept import Concept
+from loratui_agent.files import sha256_of, write_atomically, write_text
+from loratui_agent.judge import measure
+from loratui_agent.judge.draw import Base, Drawer
+from loratui_agent.judge.features import Clip, Dino
+from loratui_agent.train.controls import Controls
+from loratui_agent.train.job import Job
+from loratui_agent.train.reporter import Reporter
+from loratui_protocol import messages
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.dataset import Picture
+from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds
+from loratui_protocol.judging.judgement import DOCUMENT, Judged, Judgement
+from loratui_protocol.judging.prompts import grid_prompts
+from loratui_protocol.judging.summary import means_at
+from loratui_protocol.messages import ArtifactKind
+from loratui_protocol.subsets import subsets_of
+
+logger = logging.getLogger(__name__)
+JUDGEMENT = "judgement.zip"
+_FOLDER = "judge"
+_GRID = "grid.json"
+_QUALITY = 90
+_MAX_TRAINED = 500
+"""Training pictures that drawn ones are compared with: of more, so many evenly spread ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """Files that are judged, each with what it is called, and what they were trained on."""
+
+    files: Sequence[tuple[TriedFile, Path]]
+    pictures: Sequence[Picture]
+    """Training pictures; empty: they are not known."""
+    concept: Concept | None = None
+    """The built-in concept that they were trained on."""
+
+
+class Judge:
+    """Judges the files of one job. What was drawn lies in its folder, and is drawn once whatever happens."""
+
+    def __init__(self, job: Job, reporter: Reporter, controls: Controls, tried: Tried) -> None:
+        self._job = job
+        self._config = job.config
+        self._reporter = reporter
+        self._controls = controls
+        self._tried = tried
+        self._grid = grid_of(job.config, tried)
+        self._folder = job.folder / _FOLDER
+
+    def judge(self, base: Base) -> Judgement:
+        """Draw, measure and publish; stopped early, it measures what is there.
+
+        Raises:
+            ModelError: the base model or a file can't be loaded.
+            StorageError: the disk is full; what was drawn is kept.
+        """
+        self._forget_another_grid()
+        self._draw(base)
+        pictures = self._drawn()
+        scores = self._measure(pictures, base.device)
+        judgement = Judgement(
+            grid=self._grid,
+            pictures=tuple(
+                Judged(cell=cell, scores=scores.get(cell, {}), width=picture.width, height=picture.height)
+                for cell, picture in pictures.items()
+            ),
+            features=self._features(),
+        )
+        self._publish(judgement, pictures)
+        return judgement
+
+    # --- drawing ------------------------------------------------------------------------------------------------------
+
+    def _draw(self, base: Base) -> None:
+        total = self._grid.num_pictures
+        missing = [batch for batch in map(self._missing, self._grid.batches()) if batch]
+        if not missing:
+            return
+        self._say("judge.draw", total - sum(map(len, missing)), total)
+        drawer = Drawer(base, self._grid, [path for _, path in self._tried.files], self._config)
+        left = sum(map(len, missing))
+        for batch in missing:
+            if self._controls.stopping:
+                return
+            for cell, picture in zip(batch, drawer.draw(batch), strict=True):
+                write_atomically(self._path(cell), functools.partial(picture.save, format="PNG"))
+            left -= len(batch)
+            self._say("judge.draw", total - left, total)
+        del drawer
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _missing(self, batch: Sequence[Cell]) -> list[Cell]:
+        return [cell for cell in batch if not self._path(cell).exists()]
+
+    def _path(self, cell: Cell) -> Path:
+        return self._folder / f"{cell.name}.png"
+
+    def _drawn(self) -> dict[Cell, Image.Image]:
+        return {
+            cell: Image.open(self._path(cell)).convert("RGB")
+            for batch in self._grid.batches()
+            for cell in batch
+            if self._path(cell).exists()
+        }
+
+    def _forget_another_grid(self) -> None:
+        """Begin anew where what lies there was drawn for other prompts or with other files."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        drawn_with = [sha256_of(path) for _, path in self._tried.files]
+        now = json.dumps({"grid": asdict(self._grid), "files": drawn_with}, sort_keys=True)
+        path = self._folder / _GRID
+        if path.exists() and path.read_text("utf-8") == now:
+            return
+        for picture in self._folder.glob("*.png"):
+            picture.unlink()
+        write_text(path, now)
+
+    # --- measuring ----------------------------------------------------------------------------------------------------
+
+    def _measure(self, pictures: dict[Cell, Image.Image], device: torch.device) -> measure.Scores:
+        scores: measure.Scores = {cell: {} for cell in pictures}
+        found = [measure.of_artefacts(pictures)]
+        cells, drawn = list(pictures), list(pictures.values())
+        if self._tried.concept is not None:
+            found.append(measure.of_concept(self._grid, pictures, self._tried.concept))
+        if cells and self._config.evaluate_dino:
+            self._say("judge.likeness")
+            dino = Dino(Path(self._config.evaluate_dino), device)
+            trained = _opened(self._tried.pictures)
+            drawn_ND = dino.pictures(drawn)
+            trained_MD = dino.pictures(trained) if trained else drawn_ND[:0]
+            found += [
+                measure.of_diversity(self._grid, cells, drawn_ND),
+                measure.of_likeness(self._grid, cells, measure.Seen(drawn_ND, trained_MD)),
+            ]
+        if cells and self._config.evaluate_clip:
+            self._say("judge.prompts")
+            clip = Clip(Path(self._config.evaluate_clip), device)
+            texts_ND = clip.texts([prompt.plain for prompt in self._grid.prompts])
+            found.append(measure.of_prompts(self._grid, cells, clip.pictures(drawn), texts_ND))
+        for each in found:
+            for cell, values in each.items():
+                # What is known exactly is not measured.
+                scores[cell] = {**values, **scores[cell]}
+        return scores
+
+    def _features(self) -> dict[str, str]:
+        used = {"dino": self._config.evaluate_dino, "clip": self._config.evaluate_clip}
+        exact = {"exact": self._tried.concept.trigger} if self._tried.concept else {}
+        return {**{kind: Path(path).name for kind, path in used.items() if path}, **exact}
+
+    # --- writing down -------------------------------------------------------------------------------------------------
+
+    def _publish(self, judgement: Judgement, pictures: dict[Cell, Image.Image]) -> None:
+        path = self._job.artifacts / JUDGEMENT
+        write_atomically(path, functools.partial(_write_zip, judgement, pictures))
+        name = f"{self._config.output_name}-judgement.zip"
+        self._reporter.emit(self._job.publish(JUDGEMENT, ArtifactKind.JUDGEMENT, name, 0))
+        for file, weight in _rows(self._grid):
+            means = means_at(judgement, file=file, weight=weight)
+            if not means:
+                continue
+            tried = self._grid.files[file] if file >= 0 else TriedFile(id="", name="")
+            self._reporter.emit(
+                messages.Scores(
+                    artifact_id=tried.id,
+                    name=tried.name,
+                    step=tried.step,
+                    weight=weight,
+                    means={score: mean.value for score, mean in means.items()},
+                    errors={score: mean.error for score, mean in means.items()},
+                    counts={score: mean.count for score, mean in means.items()},
+                )
+            )
+
+    def _say(self, phase: str, done: int = 0, total: int = 0) -> None:
+        self._reporter.emit(messages.Setup(phase=phase, done=done, total=total, unit="pictures" if total else ""))
+
+
+def grid_of(config: TrainingConfig, tried: Tried) -> Grid:
+    """Return what is drawn of these files with this config."""
+    own = [picture for picture in tried.pictures if not picture.is_reg]
+    class_tokens = subsets_of(config)[own[0].subset].class_tokens if own else ""
+    return Grid(
+        files=tuple(file for file, _ in tried.files),
+        weights=config.evaluate_weights,
+        seeds=seeds(config.evaluate_seeds),
+        prompts=grid_prompts(config, [picture.caption for picture in own], class_tokens or ""),
+    )
+
+
+def _rows(grid: Grid) -> list[tuple[int, float]]:
+    return [(file, weight) for weight in sorted(grid.weights) for file in (range(len(grid.files)) if weight else (-1,))]
+
+
+def _opened(pictures: Sequence[Picture]) -> list[Image.Image]:
+    own = [picture for picture in pictures if not picture.is_reg]
+    step = max(1, -(-len(own) // _MAX_TRAINED))
+    opened = []
+    for picture in own[::step]:
+        with Image.open(picture.path) as file:
+            # As much as any feature model looks at; all of them in full size might not fit.
+            file.thumbnail((1024, 1024))
+            opened.append(file.convert("RGB"))
+    return opened
+
+
+def _write_zip(judgement: Judgement, pictures: dict[Cell, Image.Image], path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(DOCUMENT, judgement.to_bytes())
+        for cell, picture in pictures.items():
+            with archive.open(f"{cell.name}.jpg", "w") as file:
+                picture.save(file, format="JPEG", quality=_QUALITY)

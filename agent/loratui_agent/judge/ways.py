@@ -1,0 +1,83 @@
+"""The two ways to a judgement: at the end of a training, of the files that it wrote, and as a job of its own."""
+
+from pathlib import Path
+
+import torch
+
+from loratui_agent.demo.concept import CONCEPTS
+from loratui_agent.judge.draw import Base
+from loratui_agent.judge.judge import JUDGEMENT, Judge, Tried
+from loratui_agent.model_path import resolve_model
+from loratui_agent.train.controls import Controls
+from loratui_agent.train.job import Job, Outcome
+from loratui_agent.train.reporter import Reporter
+from loratui_agent.train.run import Run
+from loratui_protocol import messages
+from loratui_protocol.dataset import scan_config
+from loratui_protocol.errors import ModelError
+from loratui_protocol.judging.grid import TriedFile, spread
+from loratui_protocol.messages import ArtifactKind, JobState
+
+
+def judge_run(run: Run, controls: Controls) -> None:
+    """Judge the files that a training wrote; its models are freed already.
+
+    Raises:
+        ModelError: a feature model can't be loaded.
+        StorageError: the disk is full.
+    """
+    files = _written(run)
+    chosen = [files[index] for index in spread(len(files), run.config.evaluate_checkpoints)]
+    tried = Tried(files=chosen, pictures=run.dataset.pictures, concept=CONCEPTS.get(run.job.evaluate_concept))
+    device = run.accelerator.device
+    base = Base(path=run.models.path, configs=run.models.configs, device=device, dtype=_dtype(device))
+    Judge(run.job, run.reporter, controls, tried).judge(base)
+
+
+def judge_alone(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
+    """Judge the files that a config names, and train nothing.
+
+    Raises:
+        ModelError: the base model, a feature model or one of the files can't be loaded.
+        DatasetError: there are no pictures where the config says.
+        StorageError: the disk is full; what was drawn is kept, and the next attempt goes on from there.
+    """
+    config = job.config
+    reporter.emit(messages.State(state=JobState.RUNNING, detail=f"trying out {len(config.evaluate_loras)} files"))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for each in config.evaluate_loras:
+        if not Path(each).is_file():
+            raise ModelError(f"evaluate_loras names {each}, and there is no such file", fix="correct the path")
+    files = [(TriedFile(id=Path(each).name, name=Path(each).name), Path(each)) for each in config.evaluate_loras]
+    is_known = bool(config.train_data_dir or config.datasets)
+    pictures = scan_config(config).pictures if is_known else ()
+    tried = Tried(files=files, pictures=pictures, concept=CONCEPTS.get(job.evaluate_concept))
+    base_path = resolve_model(config.pretrained_model_name_or_path)
+    Judge(job, reporter, controls, tried).judge(Base(path=base_path, configs=None, device=device, dtype=_dtype(device)))
+    reporter.emit(messages.State(state=JobState.FINISHING))
+    if controls.stopping:
+        controls.answer_all(saved=True)
+        return Outcome("stopped", what="stopped before all pictures were drawn; those that were are judged")
+    done = job.publish(JUDGEMENT, ArtifactKind.JUDGEMENT, f"{config.output_name}-judgement.zip", 0)
+    reporter.emit(messages.Done(artifact_id=done.id, name=done.name, size=done.size, sha256=done.sha256, steps=0))
+    controls.answer_all(saved=True)
+    return Outcome("done")
+
+
+def _written(run: Run) -> list[tuple[TriedFile, Path]]:
+    """Return the files of this run that are still there, by step; of two of one step the last, which is the result."""
+    by_step: dict[int, tuple[TriedFile, Path]] = {}
+    names = [(point.step, point.name) for point in run.plan.save_points]
+    for step, name in sorted([*names, (run.step, run.config.output_name)], key=lambda each: each[0]):
+        file_id = f"lora{name.removeprefix(run.config.output_name)}.safetensors"
+        path = run.job.artifacts / file_id
+        if path.exists() and f"{name}.safetensors" not in run.withdrawn:
+            by_step[step] = TriedFile(id=file_id, name=f"{name}.safetensors", step=step), path
+    return list(by_step.values())
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    """Return what pictures are drawn in: on a CPU 16 bits are slower, and a large VAE overflows in fp16."""
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

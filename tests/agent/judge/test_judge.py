@@ -1,0 +1,272 @@
+"""LoRA files are judged by pictures: each is drawn once whatever happens, and every score is of what was seen."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image, ImageChops
+
+from loratui_agent.demo.concept import DEMO
+from loratui_agent.judge.draw import NUM_INFERENCE_STEPS, Base
+from loratui_agent.judge.judge import JUDGEMENT, Judge, Tried
+from loratui_agent.train import loop, saving
+from loratui_agent.train.controls import Controls
+from loratui_agent.train.job import Job
+from loratui_agent.train.run import Run
+from loratui_agent.train.sampling import generate, load_pipeline
+from loratui_protocol import messages
+from loratui_protocol.errors import ModelError
+from loratui_protocol.judging.grid import TriedFile, seeds
+from loratui_protocol.judging.judgement import DOCUMENT, Judgement, parse_judgement
+from loratui_protocol.judging.prompts import Role
+from loratui_protocol.messages import ArtifactKind
+from support.feature_models import write_clip, write_dino
+from support.tiny_run import HeardReporter, new_run, take_steps
+from support.tiny_training import tiny_config, write_pictures
+
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread")]
+PROMPT = "a {trigger} on a red background"
+SETTINGS: dict[str, Any] = {
+    "learning_rate": 1e-2,
+    "trigger_word": "zorbix",
+    "evaluate_prompts": (PROMPT,),
+    "evaluate_weights": (0.0, 1.0),
+    "evaluate_seeds": 2,
+    "max_train_steps": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Give a run that has written two files."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run = new_run(tmp_path_factory.mktemp("run"), **SETTINGS)
+    run.job.artifacts.mkdir(exist_ok=True)
+    take_steps(run, 1)
+    saving.save_lora(run, "tiny-000001.safetensors", ArtifactKind.CHECKPOINT_LORA)
+    loop.take_step(run)
+    saving.save_lora(run, "tiny-000002.safetensors", ArtifactKind.CHECKPOINT_LORA)
+    yield run
+    torch.set_num_threads(before)
+
+
+def tried(run: Run, count: int = 2, **changes: Any) -> Tried:
+    paths = sorted(run.job.artifacts.glob("*.safetensors"))[:count]
+    files = [(TriedFile(id=path.name, name=path.name, step=index + 1), path) for index, path in enumerate(paths)]
+    return replace(Tried(files=files, pictures=run.dataset.pictures), **changes)
+
+
+class Judging:
+    """A judgement in a folder of its own."""
+
+    def __init__(self, run: Run, folder: Path, what: Tried | None = None, *, stopped: bool = False, **changes: Any):
+        self.folder = folder
+        job = replace(run.job, folder=folder, config=replace(run.config, **changes))
+        job.artifacts.mkdir(parents=True, exist_ok=True)
+        reporter = HeardReporter(folder)
+        controls = Controls(reporter)
+        controls._stopping = stopped
+        base = Base(path=run.models.path, configs=None, device=torch.device("cpu"), dtype=torch.float32)
+        self.judgement: Judgement = Judge(job, reporter, controls, what or tried(run)).judge(base)
+        self.heard = reporter.heard
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.heard if isinstance(event, kind)]
+
+    @property
+    def drawn(self) -> dict[str, bytes]:
+        return {path.stem: path.read_bytes() for path in sorted((self.folder / "judge").glob("*.png"))}
+
+    def score(self, name: str, role: Role) -> list[float]:
+        prompts = self.judgement.grid.prompts
+        of_role = [each for each in self.judgement.pictures if prompts[each.cell.prompt].role is role]
+        return [each.scores[name] for each in of_role if name in each.scores]
+
+
+@pytest.fixture(scope="module")
+def both(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Judging:
+    """Return the judgement of both files, with all that can be measured."""
+    folder = tmp_path_factory.mktemp("judged")
+    dino, clip = write_dino(folder / "dino"), write_clip(folder / "clip")
+    what = tried(run, concept=DEMO)
+    return Judging(run, folder, what, evaluate_dino=str(dino), evaluate_clip=str(clip))
+
+
+def are_alike(picture: Image.Image, path: Path) -> bool:
+    """Return whether two pictures are one but for rounding: what is drawn beside it decides the last bit."""
+    with Image.open(path) as other:
+        return max(high for _, high in ImageChops.difference(picture, other.convert("RGB")).getextrema()) <= 2
+
+
+def test_every_picture_of_the_grid_is_drawn(both: Judging):
+    cells = {cell.name for batch in both.judgement.grid.batches() for cell in batch}
+    # Three prompts, two seeds; the base model and two files.
+    assert len(cells) == 3 * 2 * 3
+    assert both.drawn.keys() == cells
+    progress = [event for event in both.of(messages.Setup) if event.phase == "judge.draw"]
+    assert (progress[0].done, progress[-1].done, progress[-1].total) == (0, 18, 18)
+
+
+def test_files_are_judged_as_if_each_were_alone(run: Run, both: Judging, tmp_path: Path):
+    alone = Judging(run, tmp_path, tried(run, 1))
+    assert alone.drawn.items() <= both.drawn.items()
+    other = {name.replace("f02", "f01"): content for name, content in both.drawn.items() if name.startswith("f02")}
+    assert any(both.drawn[name] != content for name, content in other.items()), "both files draw the same"
+
+
+def test_weight_0_is_the_base_model_untouched(run: Run, both: Judging):
+    prompt = both.judgement.grid.prompts[0]
+    (picture,) = generate(
+        load_pipeline(run.models.path), [prompt.text], [101], size_px=(64, 64), num_inference_steps=NUM_INFERENCE_STEPS
+    )
+    assert are_alike(picture, both.folder / "judge" / "f00-w0-p00-s101.png")
+
+
+def test_each_role_has_the_scores_that_make_sense_for_it(both: Judging):
+    scored = {
+        prompt.role: {name for each in both.judgement.pictures if each.cell.prompt == index for name in each.scores}
+        for index, prompt in enumerate(both.judgement.grid.prompts)
+    }
+    assert scored[Role.SCENE] == {"likeness", "copying", "diversity", "prompt", "concept", "artefacts"}
+    assert scored[Role.WITHOUT] == {"bleed", "artefacts"}
+    assert scored[Role.NEGATIVE] == {"resisted", "artefacts"}
+
+
+def test_the_means_of_each_file_and_weight_are_told_and_those_of_the_base_model(both: Judging):
+    told = both.of(messages.Scores)
+    assert [(each.name, each.weight, each.step) for each in told] == [
+        ("", 0.0, 0),
+        ("lora-000001.safetensors", 1.0, 1),
+        ("lora-000002.safetensors", 1.0, 2),
+    ]
+    assert told[0].counts["likeness"] == 2
+    assert "bleed" not in told[0].means
+    assert "bleed" in told[1].means
+
+
+def test_what_is_written_down_can_be_read_with_all_pictures(both: Judging):
+    with zipfile.ZipFile(both.folder / "artifacts" / JUDGEMENT) as archive:
+        read = parse_judgement(archive.read(DOCUMENT))
+        names = set(archive.namelist())
+    assert read == both.judgement
+    assert names == {DOCUMENT, *(f"{each.cell.name}.jpg" for each in read.pictures)}
+    assert read.features == {"dino": "dino", "clip": "clip", "exact": "zorbix"}
+
+
+def test_without_training_pictures_and_models_nothing_is_made_up(run: Run, tmp_path: Path):
+    judging = Judging(run, tmp_path, tried(run, 1, pictures=()))
+    assert {name for each in judging.judgement.pictures for name in each.scores} == {"artefacts"}
+    with_dino = Judging(run, tmp_path, tried(run, 1, pictures=()), evaluate_dino=str(write_dino(tmp_path / "dino")))
+    assert {name for each in with_dino.judgement.pictures for name in each.scores} == {"artefacts", "diversity"}
+
+
+def test_prompts_are_judged_by_the_model_that_is_named(run: Run, tmp_path: Path):
+    judging = Judging(run, tmp_path, tried(run, 1), evaluate_clip=str(write_clip(tmp_path / "clip")))
+    assert len(judging.score("prompt", Role.SCENE)) == 4
+    assert all(-1 <= score <= 1 for score in judging.score("prompt", Role.SCENE))
+    assert judging.judgement.features == {"clip": "clip"}
+
+
+def test_an_attempt_goes_on_where_the_last_one_was_killed(run: Run, tmp_path: Path):
+    whole = Judging(run, tmp_path, tried(run, 1)).drawn
+    gone, *kept = [tmp_path / "judge" / f"{name}.png" for name in whole]
+    gone.unlink()
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    again = Judging(run, tmp_path, tried(run, 1))
+    assert {path: path.stat().st_mtime_ns for path in kept} == before
+    assert again.drawn.keys() == whole.keys()
+    assert are_alike(Image.open(io.BytesIO(whole[gone.stem])), gone)
+    progress = [event.done for event in again.of(messages.Setup) if event.phase == "judge.draw"]
+    assert progress == [len(whole) - 1, len(whole)]
+
+
+def test_pictures_of_other_prompts_or_files_are_drawn_anew(run: Run, tmp_path: Path):
+    first = Judging(run, tmp_path, tried(run, 1)).drawn
+    second = Judging(run, tmp_path, tried(run, 1), evaluate_prompts=("a {trigger} on a blue background",)).drawn
+    assert first.keys() == second.keys()
+    assert all(first[name] != second[name] for name in first)
+
+
+def test_one_that_is_stopped_says_what_it_has(run: Run, tmp_path: Path):
+    judging = Judging(run, tmp_path, tried(run, 1), stopped=True)
+    assert judging.judgement.pictures == ()
+    assert judging.of(messages.Scores) == []
+
+
+def test_there_are_as_many_weights_and_seeds_as_asked_for(run: Run, tmp_path: Path):
+    judging = Judging(run, tmp_path, tried(run, 1), evaluate_weights=(0.5,), evaluate_seeds=3)
+    assert {(each.cell.weight, each.cell.seed) for each in judging.judgement.pictures} == {
+        (0.5, seed) for seed in seeds(3)
+    }
+
+
+def test_another_lora_and_the_negative_prompt_change_the_picture(run: Run, tmp_path: Path):
+    other = sorted(run.job.artifacts.glob("*.safetensors"))[1]
+    drawn = Judging(run, tmp_path, tried(run, 1), evaluate_together=str(other), evaluate_weights=(1.0,)).drawn
+    roles = ["scene", "without", "negative", "together"]
+    pictures = {role: drawn[f"f01-w1-p{index:02d}-s101"] for index, role in enumerate(roles)}
+    assert len(set(pictures.values())) == 4
+
+
+def test_a_file_that_does_not_fit_is_named(run: Run, tmp_path: Path):
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
+    with pytest.raises(ModelError, match=r"odd\.safetensors") as refusal:
+        Judging(run, tmp_path / "job", Tried(files=[(TriedFile(id="odd", name="odd"), path)], pictures=()))
+    assert refusal.value.code == "judge.file"
+
+
+def test_a_training_judges_its_files_evenly_spread_with_the_last_one(tmp_path: Path):
+    config = tiny_config(
+        write_pictures(tmp_path / "pictures"),
+        **{**SETTINGS, "max_train_steps": 3, "save_every_n_steps": 1, "evaluate_checkpoints": 2},
+    )
+    folder = tmp_path / "job"
+    reporter = HeardReporter(tmp_path)
+    job = Job(folder, config, "demo")
+    for path in (job.checkpoints, job.artifacts):
+        path.mkdir(parents=True)
+    (job.folder / "spec.json").write_text("{}", "utf-8")
+    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    told = [event for event in reporter.heard if isinstance(event, messages.Scores)]
+    assert [(each.name, each.step) for each in told] == [
+        ("", 0),
+        ("tiny-step00000001.safetensors", 1),
+        ("tiny.safetensors", 3),
+    ]
+    assert {"concept", "prompt", "bleed"} <= told[1].means.keys()
+    kinds = [event.kind for event in reporter.heard if isinstance(event, messages.Artifact)]
+    assert kinds.index(ArtifactKind.LORA) < kinds.index(ArtifactKind.JUDGEMENT)
+
+
+def test_a_feature_model_that_is_not_there_fails_no_training(tmp_path: Path):
+    settings = {**SETTINGS, "evaluate_checkpoints": 1, "evaluate_dino": str(tmp_path / "none")}
+    config = tiny_config(write_pictures(tmp_path / "pictures"), **settings)
+    reporter = HeardReporter(tmp_path)
+    job = Job(tmp_path / "job", config, "")
+    for path in (job.checkpoints, job.artifacts):
+        path.mkdir(parents=True)
+    (job.folder / "spec.json").write_text("{}", "utf-8")
+    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    assert "judge.features" in [event.code for event in reporter.heard if isinstance(event, messages.Warn)]
+
+
+def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_path: Path):
+    files = tuple(map(str, sorted(run.job.artifacts.glob("*.safetensors"))))
+    config = tiny_config(
+        tmp_path, **{**SETTINGS, "evaluate_loras": files, "train_data_dir": None, "output_name": "both"}
+    )
+    reporter = HeardReporter(tmp_path)
+    job = Job(tmp_path / "job", config, "")
+    job.artifacts.mkdir(parents=True)
+    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    (done,) = (event for event in reporter.heard if isinstance(event, messages.Done))
+    assert (done.artifact_id, done.name) == (JUDGEMENT, "both-judgement.zip")
+    told = [event.name for event in reporter.heard if isinstance(event, messages.Scores)]
+    assert told == ["lora-000001.safetensors", "lora-000002.safetensors"]
