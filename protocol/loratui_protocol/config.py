@@ -272,9 +272,9 @@ class TrainingConfig:
     evaluate_class_word: str | None = None
     """The ordinary word for what the trigger names, as "woman"; unset: as the folder ``N_trigger class`` says."""
     evaluate_dino: str | None = None
-    """Features for likeness and copying: a hub id, or a folder of transformers'; unset: ``facebook/dinov2-small``."""
+    """Model that likeness and copying are measured with: a folder, or ``facebook/dinov2-small``; unset: not at all."""
     evaluate_clip: str | None = None
-    """Features for how prompts are followed, in the same way; unset: ``openai/clip-vit-base-patch32``."""
+    """The same for how prompts are followed: a folder, or ``openai/clip-vit-base-patch32``."""
 
     # --- no section: [[datasets]] ---
     datasets: tuple[DatasetConfig, ...] = ()

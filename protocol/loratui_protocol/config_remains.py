@@ -46,7 +46,7 @@ def remains(values: Mapping[str, Any], refused: Collection[str]) -> Remains:
     left = dict(values)
     unknown = set(refused)
     for key, made_up in _MADE_UP.items():
-        if not left.get(key) and not (key == PICTURES_KEY and left.get("datasets")):
+        if not left.get(key) and not (key == PICTURES_KEY and (left.get("datasets") or left.get("evaluate_loras"))):
             left[key] = made_up
             unknown.add(key)
     found: list[Fault] = []

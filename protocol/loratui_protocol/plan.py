@@ -14,6 +14,7 @@ from loratui_protocol.dataset import Picture
 from loratui_protocol.effective_lr import effective_lrs, planned_rates
 from loratui_protocol.findings import Finding, plural, with_paths
 from loratui_protocol.held_out import HeldOut, validation_steps
+from loratui_protocol.judging.planning import planned_grid
 from loratui_protocol.optimizers import sets_own_rate
 from loratui_protocol.sample_prompts import Prompts, prompts_of
 from loratui_protocol.save_points import SavePoint, save_points
@@ -64,6 +65,8 @@ class Plan:
     samples: Prompts
     sample_steps: tuple[int, ...]
     """Steps after which samples are made; 0 is before the first."""
+    num_judged_pictures: int
+    """Pictures that the LoRA files are judged by in the end."""
     checkpoint_steps: tuple[int, ...] | None
     """Steps after which the full state is saved; None: by the clock."""
     buckets: tuple[BucketUse, ...]
@@ -87,12 +90,14 @@ class Plan:
 
 
 def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
-    """Return what the config will do with these pictures.
+    """Return what the config will do with these pictures; where it judges files alone, nothing is trained on them.
 
     Raises:
         ConfigError: the resolution and the bucket settings leave no possible size.
         DatasetError: there is no picture to train on.
     """
+    if config.evaluate_loras:
+        return _judging(config, pictures)
     layout = Layout(config, pictures)
     shown = Counter(layout.exposures)
     num_reg_exposures = sum(count for index, count in shown.items() if pictures[index].is_reg)
@@ -106,6 +111,7 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
     num_pictures = len(pictures) - num_reg - num_held
     points = save_points(config, steps, steps_per_epoch, epochs)
     samples = prompts_of(config, pictures)
+    grid = planned_grid(config, pictures, points, steps)
     looks = validation_steps(
         config, layout.held_out, steps, steps_per_epoch, [point.step for point in points] if config.keep_best else []
     )
@@ -125,6 +131,7 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
         exposures_per_picture=num_exposures * steps / steps_per_epoch / num_pictures,
         save_points=points,
         samples=samples,
+        num_judged_pictures=grid.num_pictures if grid and stop_step == steps else 0,
         sample_steps=_sample_steps(config, steps, steps_per_epoch, stop_step) if samples.prompts else (),
         effective_lr=(
             {}
@@ -148,6 +155,35 @@ def plan(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
         ),
         placements=layout.placements,
         findings=(*_findings(config, pictures, layout, shown), *samples.findings),
+    )
+
+
+def _judging(config: TrainingConfig, pictures: Sequence[Picture]) -> Plan:
+    grid = planned_grid(config, pictures, (), 0)
+    num_reg = sum(picture.is_reg for picture in pictures)
+    return Plan(
+        num_pictures=len(pictures) - num_reg,
+        num_reg_pictures=num_reg,
+        held_out=HeldOut(),
+        validation_steps=(),
+        num_exposures=0,
+        num_reg_exposures=0,
+        batches_per_epoch=0,
+        steps_per_epoch=0,
+        epochs=0,
+        steps=0,
+        stop_step=0,
+        effective_batch=0,
+        exposures_per_picture=0,
+        effective_lr={},
+        save_points=(),
+        samples=Prompts(),
+        num_judged_pictures=grid.num_pictures if grid else 0,
+        sample_steps=(),
+        checkpoint_steps=(),
+        buckets=(),
+        placements=(),
+        findings=(),
     )
 
 

@@ -180,7 +180,7 @@ def moved(config: "TrainingConfig", place: Callable[[Kind, str], str]) -> "Train
         train, reg, masks = config.train_data_dir, config.reg_data_dir, config.conditioning_data_dir
         return replace(
             config,
-            train_data_dir=place("train", train or ""),
+            train_data_dir=place("train", train) if train else None,
             reg_data_dir=place("reg", reg) if reg else None,
             conditioning_data_dir=(place("mask", masks) or None) if masks else None,
         )

@@ -20,14 +20,12 @@ from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Job
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
-from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
-from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds
+from loratui_protocol.judging.grid import Cell, Grid, TriedFile
 from loratui_protocol.judging.judgement import DOCUMENT, Judged, Judgement
-from loratui_protocol.judging.prompts import grid_prompts
+from loratui_protocol.judging.planning import grid_of
 from loratui_protocol.judging.summary import means_at
 from loratui_protocol.messages import ArtifactKind
-from loratui_protocol.subsets import subsets_of
 
 logger = logging.getLogger(__name__)
 JUDGEMENT = "judgement.zip"
@@ -58,7 +56,7 @@ class Judge:
         self._reporter = reporter
         self._controls = controls
         self._tried = tried
-        self._grid = grid_of(job.config, tried)
+        self._grid = grid_of(job.config, [file for file, _ in tried.files], tried.pictures)
         self._folder = job.folder / _FOLDER
 
     def judge(self, base: Base) -> Judgement:
@@ -190,18 +188,6 @@ class Judge:
 
     def _say(self, phase: str, done: int = 0, total: int = 0) -> None:
         self._reporter.emit(messages.Setup(phase=phase, done=done, total=total, unit="pictures" if total else ""))
-
-
-def grid_of(config: TrainingConfig, tried: Tried) -> Grid:
-    """Return what is drawn of these files with this config."""
-    own = [picture for picture in tried.pictures if not picture.is_reg]
-    class_tokens = subsets_of(config)[own[0].subset].class_tokens if own else ""
-    return Grid(
-        files=tuple(file for file, _ in tried.files),
-        weights=config.evaluate_weights,
-        seeds=seeds(config.evaluate_seeds),
-        prompts=grid_prompts(config, [picture.caption for picture in own], class_tokens or ""),
-    )
 
 
 def _rows(grid: Grid) -> list[tuple[int, float]]:

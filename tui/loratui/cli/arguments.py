@@ -8,6 +8,7 @@ from loratui.cli.dataset_options import caption_options, check_options, convert_
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
 from loratui.cli.screen_options import screen_options
+from loratui.cli.try_out_options import try_out_options
 from loratui.cli.values import duration, positive
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
@@ -34,6 +35,8 @@ class Arguments(argparse.Namespace):
     configs: list[Path]
     resumed: "Resumed | None"
     path: list[Path]
+    loras: list[Path]
+    like: Path | None
     crops: Path | None
     on: str | None
     identity: Path | None
@@ -176,6 +179,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _train_options(train)
     train.set_defaults(resumed=None)
+
+    test = add(
+        "test", "try_out:test", "try LoRA files out: a grid of pictures, scored; priced before it begins", screen
+    )
+    try_out_options(test)
+    _train_options(test)
+    test.set_defaults(resumed=None, stop_at_epoch=None)
 
     attach = add("attach", "attach:attach", "follow a run, from its beginning, in the interface or as lines", screen)
     _run_argument(attach)

@@ -13,7 +13,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.leaving import HungUp, kept_signals
 from loratui.cli.reminder import alarm_of
 from loratui.domain.formatting import attach_command
-from loratui.domain.holding import held
+from loratui.domain.holding import held, results
 from loratui.domain.local_names import report_name
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
@@ -30,6 +30,7 @@ from loratui.settings import Settings
 from loratui.store import Store
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiError, StorageError
+from loratui_protocol.findings import plural
 from loratui_protocol.messages import ArtifactKind, JobState
 from loratui_protocol.paths import AgentHome
 
@@ -56,7 +57,9 @@ def announce(run_id: str, checked: Checked, place: str, arguments: Arguments) ->
     if arguments.json:
         print_line(to_json({"event": "run", "ts": time.time(), "seq": 0, "run": run_id, "name": name}))
     else:
-        say(f"run {run_id}: {name}, {checked.plan_left.steps} steps on {place}")
+        planned = checked.plan_left
+        much = plural(planned.steps, "step") if planned.steps else plural(planned.num_judged_pictures, "picture")
+        say(f"run {run_id}: {name}, {much} on {place}")
 
 
 def say(text: str) -> None:
@@ -226,7 +229,7 @@ def print_run(
 
 def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> None:
     """Write the report of a run that is over, and say where its files are."""
-    path = _write_report(view, preferences) if view.step else None
+    path = _write_report(view, preferences) if view.step or view.scores else None
     if arguments.json:
         if path is not None:
             print_line(to_json({"event": "report", "ts": time.time(), "seq": view.last_seq, "path": path}))
@@ -244,7 +247,7 @@ def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> Non
 
 def _missing_lora(view: RunView, preferences: Settings) -> LoratuiError | None:
     """Return what is wrong where a run is done and its result is not here, though nobody wanted it to be left there."""
-    loras = [artifact for artifact in view.artifacts.values() if artifact.kind is ArtifactKind.LORA]
+    loras = results(view)
     is_here = any(artifact.id in view.downloaded for artifact in loras)
     if view.state is not JobState.DONE or is_here or preferences.downloads.which == "none":
         return None

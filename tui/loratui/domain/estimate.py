@@ -312,11 +312,11 @@ def _training(work: Work, speeds: Sequence[Speed], bill: _Bill) -> EstimatePart:
 def _samples(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
     drawn = [
         (
-            load.num_sample_pictures,
+            load.num_sample_pictures + load.num_judged_pictures,
             picture_time(offer.gpu_name, load.kind, load.pixels, known.pictures, known.speeds, known.memory_gb_per_s),
         )
         for load in work.loads
-        if load.num_sample_pictures
+        if load.num_sample_pictures + load.num_judged_pictures
     ]
     return EstimatePart(
         name=SAMPLES,

@@ -18,6 +18,8 @@ NUM_SHEET_PICTURES = 25
 """On the contact sheet, which is drawn in the end of every run with prompts: docs/decisions.md."""
 PICTURE_BYTES_PER_PX = 600_000 / 512**2
 """Of a PNG, at most about."""
+JPEG_BYTES_PER_PX = 0.4
+"""Assumed, of a JPEG of quality 90."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Load:
     pixels: int
     """Of one picture."""
     num_sample_pictures: int = 0
+    num_judged_pictures: int = 0
+    """That the files are judged by in the end."""
     min_vram_mib: int = 0
     """Below it the run can't fit as configured."""
     rungs: tuple[Rung, ...] = ()
@@ -60,6 +64,11 @@ class Load:
     def picture_bytes(self) -> int:
         """Return what a sample picture takes as a file."""
         return math.ceil(self.pixels * PICTURE_BYTES_PER_PX)
+
+    @property
+    def judgement_bytes(self) -> int:
+        """Return what the pictures that files are judged by take together: JPEGs, in one file."""
+        return math.ceil(self.num_judged_pictures * self.pixels * JPEG_BYTES_PER_PX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +123,16 @@ class Work:
     @property
     def last_bytes(self) -> int:
         """Return what is fetched once the training is over, if all that came before was fetched meanwhile."""
-        last = [min(load.num_sample_pictures, NUM_SHEET_PICTURES) * load.picture_bytes for load in self.loads]
+        last = [
+            min(load.num_sample_pictures, NUM_SHEET_PICTURES) * load.picture_bytes + load.judgement_bytes
+            for load in self.loads
+        ]
         return self.file_bytes + max(last)
 
     @property
     def result_bytes(self) -> int:
         """Return all that leaves the machine."""
-        pictures = sum(load.num_sample_pictures * load.picture_bytes for load in self.loads)
+        pictures = sum(load.num_sample_pictures * load.picture_bytes + load.judgement_bytes for load in self.loads)
         return self.num_files * self.file_bytes + pictures
 
 
@@ -150,6 +162,7 @@ def work_of(
         num_pictures=plan.num_pictures + plan.num_reg_pictures,
         pixels=width * height,
         num_sample_pictures=num_samples,
+        num_judged_pictures=plan.num_judged_pictures,
         min_vram_mib=min_vram_mib(config, reckoned),
         rungs=tuple(rungs_to_begin_on(config, reckoned)),
     )
@@ -196,6 +209,8 @@ def units_per_step(config: TrainingConfig, kind: BaseKind) -> float | None:
 def _average_step(config: TrainingConfig, plan: Plan, kind: BaseKind) -> float:
     """Return the work of one step, on average over the batches of an epoch."""
     sizes = [_step_of_dataset(dataset, kind) for dataset in datasets_of(config)]
+    if not plan.batches_per_epoch:
+        return 0.0
     return sum(sizes[use.dataset] * use.num_batches for use in plan.buckets) / plan.batches_per_epoch
 
 

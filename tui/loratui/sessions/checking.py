@@ -14,6 +14,7 @@ from loratui.preflight.look import look_at_pictures
 from loratui.preflight.workers import Progress
 from loratui.sessions.base_kind import kind_told_here, prediction_told_here
 from loratui.sessions.copies import NO_COPIES, Copies
+from loratui.sessions.judging import judging_findings
 from loratui.sessions.model_source import is_downloaded
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
@@ -107,6 +108,8 @@ def check_loaded(
 
     ``is_quick``: only pictures that could not be opened are decoded; of the others nothing is said of their pixels.
     """
+    if loaded.config.evaluate_loras:
+        return _check_judging(loaded, path)
     start = start_here(loaded.config)
     config = start.config if start else loaded.config
     of_start = start_findings(loaded.config, start) if start else []
@@ -116,6 +119,7 @@ def check_loaded(
         *loaded.findings,
         *of_start,
         *config_findings(loaded, config, path.resolve().parent),
+        *judging_findings(config),
         *mirrored(config, dataset.pictures),
     )
     if errors := [each for each in of_dataset if each.severity == "error"]:
@@ -125,6 +129,15 @@ def check_loaded(
     of_captions = marked(look_at_captions(dataset, config, planned, checked=path))
     findings = (*of_config, *of_dataset, *of_captions, *planned.findings, *against_plan(config, planned))
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=findings)
+
+
+def _check_judging(loaded: Loaded, path: Path) -> Checked:
+    """Do it with a config that trains nothing: its pictures are only compared with, as they are."""
+    config = loaded.config
+    dataset = scan_config(config, tell_all=True)
+    of_files = (*loaded.findings, *_model_findings(config, path.resolve().parent), *judging_findings(config))
+    planned = make_plan(config, dataset.pictures)
+    return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=(*of_files, *dataset.findings))
 
 
 def dataset_findings(

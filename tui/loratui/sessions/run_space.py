@@ -21,7 +21,8 @@ def needed_bytes(config: TrainingConfig, plan: Plan, kind: BaseKind | None = Non
     """
     kind = kind or kind_told_here(config.pretrained_model_name_or_path) or LARGEST
     size = lora_size(kind.network, config)
-    others = math.ceil(plan.num_sample_pictures * PICTURE_BYTES_PER_PX * math.prod(config.resolution)) + _RESERVE_BYTES
+    num_pictures = plan.num_sample_pictures + plan.num_judged_pictures
+    others = math.ceil(num_pictures * PICTURE_BYTES_PER_PX * math.prod(config.resolution)) + _RESERVE_BYTES
     file_bytes = size.file_bytes(config.save_precision)
     # What was handed over stays where it is, whatever the run's own folder keeps.
     own = (most_at_once(config, plan.save_points) + 1) * file_bytes + others

@@ -6,7 +6,6 @@ A plan can be written down, so that a client that was killed goes on uploading a
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,15 +18,20 @@ from loratui.domain.transfer_cost import TransferLimits, Worth, transfer_cost
 from loratui.remote.box import Box
 from loratui.remote.upload import LocalBlob, Uploaded, upload
 from loratui.sessions.copy_cache import Copy
+from loratui.sessions.supply_files import (
+    START,
+    Found,
+    dataset_files,
+    inputs_of,
+    judging_on_the_box,
+    places_of,
+    start_files,
+)
 from loratui_protocol import originals
-from loratui_protocol.architecture import architecture_of_folder
-from loratui_protocol.base_model import BUILTIN_PREFIX, files_of_model, parts_of
-from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.codec import strict_converter
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
-from loratui_protocol.dataset import Picture, scan_config
-from loratui_protocol.errors import DatasetError, HostError, ModelError, ProtocolError, StorageError
+from loratui_protocol.errors import DatasetError, HostError, ProtocolError, StorageError
 from loratui_protocol.inputs import (
     EnvironmentKind,
     EnvironmentSpec,
@@ -40,14 +44,11 @@ from loratui_protocol.inputs import (
     parse_manifest,
 )
 from loratui_protocol.originals import Original
-from loratui_protocol.single_file import local_model
 from loratui_protocol.state_files import SavedState
-from loratui_protocol.subsets import Kind, moved, subsets_of
+from loratui_protocol.subsets import moved
 
 SLOW_CODE = "upload.slow"
 """Under which a slow upload is refused, and accepted by name."""
-_START = "start/lora.safetensors"
-"""The LoRA file that a run starts from, below ``inputs/``: nothing shows its name."""
 _HASHERS = 4
 _JUDGED_FROM_BYTES = 1 << 20
 
@@ -123,14 +124,6 @@ for _kind in (ModelKind, EnvironmentKind):
     _converter.register_structure_hook(_kind, lambda value, cls: cls(value))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A file of this machine and its name below ``inputs/``."""
-
-    name: str
-    path: Path
-
-
 def plan_supply(
     config: TrainingConfig,
     *,
@@ -151,17 +144,18 @@ def plan_supply(
         DatasetError, ModelError: a folder is missing, or has not what a training needs.
         ProtocolError: a file has a name that can't travel.
     """
-    found, model = _inputs(config, model)
+    found, model = inputs_of(config, model)
     copied = {each.name: copies[each.path].original for each in found if each.path in copies}
-    found = [_Found(each.name, copies[each.path].path) if each.path in copies else each for each in found]
+    found = [Found(each.name, copies[each.path].path) if each.path in copies else each for each in found]
     if state is not None:
-        found += [_Found(f"{state_below(state)}/{path.name}", path) for path in state.paths]
-    places = _places(config)
+        found += [Found(f"{state_below(state)}/{path.name}", path) for path in state.paths]
+    places = places_of(config)
     on_the_box = dataclasses.replace(
         moved(config, lambda kind, folder: f"inputs/{place}" if (place := places.get((kind, folder))) else ""),
         pretrained_model_name_or_path=f"inputs/model/{model.name}",
-        network_weights=f"inputs/{_START}" if config.network_weights else None,
+        network_weights=f"inputs/{START}" if config.network_weights else None,
         output_dir=None,
+        **judging_on_the_box(config),
     )
     paths = list(dict.fromkeys([*extra_blobs, *(each.path for each in found)]))
     hashed = dict(zip(paths, _hash(paths, progress), strict=True))
@@ -190,7 +184,7 @@ def changed_pictures(config: TrainingConfig, sent: Supply) -> list[str]:
     Raises:
         DatasetError: a folder is missing, or a file can't be read.
     """
-    found = [*_dataset(config), *_start(config)]
+    found = [*dataset_files(config), *start_files(config)]
     now = {each.name: _hash_one(each.path)[0] for each in found}
     then = {
         file.name: (sent.originals.get(file.name) or file).sha256
@@ -207,7 +201,7 @@ def supply_size(
 
     ``model`` and ``copies`` as in ``plan_supply``, whose errors this raises.
     """
-    found, _ = _inputs(config, model)
+    found, _ = inputs_of(config, model)
     paths = dict.fromkeys(copies[each.path].path if each.path in copies else each.path for each in found)
     return sum(_stat(path)[0] for path in paths)
 
@@ -259,102 +253,6 @@ def _blob_of(content: bytes) -> dict[str, LocalBlob]:
 
 def _originals_blob(copied: Mapping[str, Original]) -> dict[str, LocalBlob]:
     return _blob_of(originals.to_bytes(copied)) if copied else {}
-
-
-def _inputs(config: TrainingConfig, model: ModelSource | None) -> tuple[list[_Found], ModelSource]:
-    """Return the files that a box needs, and where it has the base model from."""
-    found = [*_dataset(config), *_start(config)]
-    if model is None:
-        name, path = _local_model(config.pretrained_model_name_or_path)
-        model = ModelSource(kind=ModelKind.FILES, name=name)
-        found += [_Found(f"model/{name}", path)] if path.is_file() else _model_files(path, name)
-    return found, model
-
-
-def _start(config: TrainingConfig) -> list[_Found]:
-    return [_Found(_START, Path(config.network_weights))] if config.network_weights else []
-
-
-def _dataset(config: TrainingConfig) -> Iterator[_Found]:
-    """Yield pictures, captions and masks once each, under the names that they have below their folder."""
-    subsets, places = subsets_of(config), _places(config)
-    found: dict[str, Path] = {}
-    for picture in scan_config(config).pictures:
-        subset = subsets[picture.subset]
-        among = places["reg" if picture.is_reg else "train", subset.image_dir]
-        found[f"{among}/{picture.name}"] = picture.path
-        own = subset.config.caption_extension
-        extensions = dict.fromkeys((*([own] if own else []), *CAPTION_EXTENSIONS))
-        found |= {f"{among}/{name}": path for name, path in _captions(picture, extensions).items()}
-        if picture.mask is not None:
-            folder = subset.config.conditioning_data_dir or ""
-            found[f"{places['mask', folder]}/{picture.mask.relative_to(folder).as_posix()}"] = picture.mask
-    yield from (_Found(name, path) for name, path in found.items())
-
-
-def _places(config: TrainingConfig) -> dict[tuple[Kind, str], str]:
-    """Return where each folder of pictures or masks goes below ``inputs/``; of several, each has a number.
-
-    A folder of pictures keeps its name: it is written into the LoRA file.
-    """
-    subsets = subsets_of(config)
-    folders: dict[tuple[Kind, str], None] = {}
-    for subset in subsets:
-        folders["reg" if subset.is_reg else "train", subset.image_dir] = None
-        if subset.config.masked_loss and (masks := subset.config.conditioning_data_dir):
-            folders["mask", masks] = None
-    if not config.datasets:
-        return {(kind, path): kind if kind == "mask" else f"{kind}/{_folder_name(path)}" for kind, path in folders}
-    return {
-        (kind, path): f"{kind}/{number}" + ("" if kind == "mask" else f"/{_folder_name(path)}")
-        for number, (kind, path) in enumerate(folders, 1)
-    }
-
-
-def _captions(picture: Picture, extensions: Mapping[str, None]) -> dict[str, Path]:
-    """Return the caption files beside a picture, by name; pictures that differ in their kind alone share one."""
-    found = {}
-    for extension in extensions:
-        path = picture.path.with_suffix(extension)
-        if path.is_file():
-            found[(Path(picture.name).with_suffix(extension)).as_posix()] = path
-    return found
-
-
-def _folder_name(folder: str) -> str:
-    # The root of a disk has no name.
-    return Path(folder).name or "dataset"
-
-
-def _local_model(name_or_path: str) -> tuple[str, Path]:
-    """Return the name and the folder, or the single file, of a base model that is on this machine.
-
-    Raises:
-        ModelError: it is not.
-    """
-    if not name_or_path.startswith(BUILTIN_PREFIX):
-        # Under the name that it has here, a link's own: it is written into the LoRA file.
-        return _folder_name(name_or_path), local_model(name_or_path)
-    # The agent is never imported here, but its package lies on this machine and has the built-in models' files.
-    spec = importlib.util.find_spec("loratui_agent")
-    name = name_or_path.removeprefix(BUILTIN_PREFIX)
-    for place in spec.submodule_search_locations or () if spec else ():
-        folder = Path(place) / "demo" / name
-        if name.isidentifier() and (folder / "model_index.json").is_file():
-            return name_or_path, folder
-    raise ModelError(f"there is no built-in model {name!r}", fix="builtin:tiny is one", code="model.unknown")
-
-
-def _model_files(folder: Path, name: str) -> list[_Found]:
-    """Return the files that a training reads of a model's folder.
-
-    Raises:
-        ModelError: it lacks a part, or is of a kind that can't be trained.
-    """
-    names = [path.relative_to(folder).as_posix() for path in (*folder.glob("*"), *folder.glob("*/*")) if path.is_file()]
-    files = files_of_model(names)
-    architecture_of_folder(parts_of(files), str(folder))
-    return [_Found(f"model/{name}/{each}", folder / taken) for each, taken in sorted(files.items())]
 
 
 def _hash(paths: Sequence[Path], progress: Callable[[int, int], None]) -> Iterator[tuple[str, LocalBlob]]:

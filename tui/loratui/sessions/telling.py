@@ -8,7 +8,8 @@ from loratui.domain.config_figures import against_plan
 from loratui.domain.config_hints import mirrored
 from loratui.preflight.captions import look_at_captions
 from loratui.preflight.workers import Progress
-from loratui.sessions.checking import config_findings, dataset_findings, marked
+from loratui.sessions.checking import check_loaded, config_findings, dataset_findings, marked
+from loratui.sessions.judging import judging_findings
 from loratui.sessions.starting import start_findings, start_here
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import Judged, judge_config, known
@@ -57,7 +58,11 @@ def tell_config(path: Path, *, trigger: str | None = None, progress: Progress | 
 def _tell(path: Path, judged: Judged, trigger: str | None, progress: Progress | None) -> ToldConfig:
     config, of_start = _started(judged.loaded.config)
     config = replace(config, trigger_word=trigger) if trigger else config
+    if config.evaluate_loras:
+        checked = check_loaded(judged.loaded, path)
+        return ToldConfig(findings=checked.findings, plan=checked.plan, pictures=checked.pictures)
     findings = [*judged.loaded.findings, *of_start, *config_findings(judged.loaded, config, path.resolve().parent)]
+    findings += judging_findings(config)
     if MODEL_KEY in judged.unknown:
         # Of the base models there are, almost all read CLIP's tokens.
         config = replace(config, pretrained_model_name_or_path="any")

@@ -1,0 +1,49 @@
+"""Which files a training will have judged, and the grid of any files: laptop and box reckon with the same one."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.dataset import Picture
+from loratui_protocol.dataset_folders import repeats_of
+from loratui_protocol.judging.grid import Grid, TriedFile, seeds, spread
+from loratui_protocol.judging.prompts import grid_prompts
+from loratui_protocol.save_points import SavePoint, superseded
+from loratui_protocol.subsets import subsets_of
+
+
+def grid_of(config: TrainingConfig, files: Sequence[TriedFile], pictures: Sequence[Picture]) -> Grid:
+    """Return what is drawn of these files. ``pictures`` are what they were trained on; empty: nobody knows."""
+    own = [picture for picture in pictures if not picture.is_reg]
+    return Grid(
+        files=tuple(files),
+        weights=config.evaluate_weights,
+        seeds=seeds(config.evaluate_seeds),
+        prompts=grid_prompts(config, [picture.caption for picture in own], _class_tokens(config, own)),
+    )
+
+
+def planned_grid(
+    config: TrainingConfig, pictures: Sequence[Picture], points: Sequence[SavePoint], steps: int
+) -> Grid | None:
+    """Return the grid of files alone, or of a training that writes these and a last one after its steps; None: none."""
+    files = [TriedFile(id=name, name=name) for name in map(_name, config.evaluate_loras)]
+    if not files and config.evaluate_checkpoints:
+        gone = superseded(config, points)
+        written = {point.step: point.name for point in points if point not in gone} | {steps: config.output_name}
+        every = [TriedFile(id=name, name=name, step=step) for step, name in sorted(written.items())]
+        files = [every[index] for index in spread(len(every), config.evaluate_checkpoints)]
+    return grid_of(config, files, pictures) if files else None
+
+
+def _name(path: str) -> str:
+    return PurePath(path).name
+
+
+def _class_tokens(config: TrainingConfig, own: Sequence[Picture]) -> str:
+    """Return what the folder of the first picture is called by, as kohya's folders say it or the config does."""
+    if not own:
+        return ""
+    subset = subsets_of(config)[own[0].subset]
+    folder = repeats_of(own[0].path.parent.name)
+    return subset.class_tokens or (folder[1] if folder else "")

@@ -1,0 +1,115 @@
+"""``loratui test``: what is typed, what the files say and what a config says becomes a run that trains nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from loratui.cli.arguments import Arguments, build_parser
+from loratui.cli.try_out import try_out_config
+from loratui.sessions.checking import Checked, check_config
+from loratui.sessions.supply import plan_supply
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_file import to_toml
+from loratui_protocol.errors import UsageError
+from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
+from support.captioned import write_captioned
+from support.checkpoint_headers import write_header
+
+NAME = "lora_unet_mid_block_attentions_0_proj_in"
+TENSORS = {f"{NAME}.lora_down.weight": (4, 64, 1, 1), f"{NAME}.lora_up.weight": (64, 4, 1, 1)}
+SAYS = {"modelspec.trigger_phrase": "zorbix", "modelspec.resolution": "64x64"}
+
+
+@pytest.fixture
+def lora(tmp_path: Path) -> Path:
+    return write_header(tmp_path / "my-style.safetensors", TENSORS, metadata=SAYS)
+
+
+def typed(*argv: str | Path) -> Arguments:
+    return build_parser().parse_args(["test", *map(str, argv), "--on", "local"], namespace=Arguments())
+
+
+def config_of(*argv: str | Path) -> TrainingConfig:
+    return try_out_config(typed(*argv))
+
+
+def checked(tmp_path: Path, *argv: str | Path) -> Checked:
+    path = tmp_path / "tests" / "test.toml"
+    path.parent.mkdir()
+    path.write_text(to_toml(config_of(*argv)), "utf-8")
+    return check_config(path)
+
+
+def test_what_the_file_says_of_itself_need_not_be_typed(lora: Path) -> None:
+    config = config_of(lora, "--base", "builtin:tiny")
+    assert config.evaluate_loras == (str(lora),)
+    assert (config.trigger_word, config.resolution, config.output_name) == ("zorbix", (64, 64), "my-style")
+
+
+def test_what_is_typed_goes_before_what_the_file_says(lora: Path) -> None:
+    config = config_of(
+        *(lora, "--base", "builtin:tiny", "--trigger", "ohwx", "--size", "96,64", "--weights", "0,0.8", "--seeds", "3"),
+        *("--prompt", "a {trigger}", "--prompt", "{trigger}, red", "--class-word", "shape", "--name", "mine"),
+    )
+    assert (config.trigger_word, config.resolution, config.output_name) == ("ohwx", (96, 64), "mine")
+    assert (config.evaluate_weights, config.evaluate_seeds) == ((0.0, 0.8), 3)
+    assert (config.evaluate_prompts, config.evaluate_class_word) == (("a {trigger}", "{trigger}, red"), "shape")
+
+
+def test_the_config_of_the_training_says_the_rest(lora: Path, tmp_path: Path) -> None:
+    pictures = write_captioned(tmp_path / "pictures", {"a": "a zorbix"})
+    like = tmp_path / "train.toml"
+    like.write_text(
+        'pretrained_model_name_or_path = "builtin:tiny"\ntrain_data_dir = "pictures"\ntrigger_word = "quellum"\n'
+        "evaluate_checkpoints = 3\nevaluate_seeds = 7\n"
+    )
+    config = config_of(lora, "--like", like)
+    assert config.train_data_dir == str(pictures)
+    assert (config.trigger_word, config.evaluate_seeds, config.evaluate_checkpoints) == ("quellum", 7, 0)
+
+
+def test_a_base_model_is_not_guessed(lora: Path) -> None:
+    with pytest.raises(UsageError, match="base model"):
+        config_of(lora)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.safetensors"):
+        config_of(tmp_path / "none.safetensors", "--base", "builtin:tiny")
+
+
+def test_weights_that_are_no_numbers_are_refused(lora: Path) -> None:
+    with pytest.raises(UsageError, match="weights"):
+        typed(lora, "--base", "builtin:tiny", "--weights", "high")
+
+
+def test_what_will_be_drawn_is_counted_and_what_is_not_measured_is_said(lora: Path, tmp_path: Path) -> None:
+    run = checked(tmp_path, lora, "--base", "builtin:tiny", "--prompt", "a {trigger}", "--seeds", "2")
+    # Three prompts, two seeds, five weights.
+    assert run.plan.num_judged_pictures == 30
+    assert run.plan.steps == 0
+    unmeasured = [each.what for each in run.findings if each.code == "evaluate.unmeasured"]
+    assert [what.partition(" ")[0] for what in unmeasured] == ["likeness,", "how", "likeness"]
+
+
+def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    twin = write_header(tmp_path / "other" / lora.name, TENSORS)
+    dino = tmp_path / "dino"
+    dino.mkdir()
+    (dino / "config.json").write_text("{}")
+    (dino / "model.safetensors").write_bytes(b"x")
+    (dino / "notes.pdf").write_bytes(b"x")
+    config = config_of(lora, twin, "--base", "builtin:tiny", "--dino", dino, "--together", twin)
+    sent = plan_supply(config, environment=EnvironmentSpec(kind=EnvironmentKind.AGENT))
+    names = [file.name for file in sent.manifest.files if not file.name.startswith("model/")]
+    assert names == [
+        *("evaluate_dino/config.json", "evaluate_dino/model.safetensors"),
+        *("loras/0/my-style.safetensors", "loras/1/my-style.safetensors", "loras/2/my-style.safetensors"),
+    ]
+    for line in (
+        'evaluate_loras = ["inputs/loras/0/my-style.safetensors", "inputs/loras/1/my-style.safetensors"]',
+        'evaluate_together = "inputs/loras/2/my-style.safetensors"',
+        'evaluate_dino = "inputs/evaluate_dino"',
+    ):
+        assert line in sent.config_toml

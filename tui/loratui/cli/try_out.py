@@ -1,0 +1,78 @@
+"""``test``: try LoRA files out where a training would run; what is drawn, takes and costs is said before."""
+
+from pathlib import Path
+from typing import Any
+
+from loratui import settings
+from loratui.cli.arguments import Arguments
+from loratui.cli.train import train
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.config_edit import with_value
+from loratui_protocol.config_file import parse_config, read_config, to_toml
+from loratui_protocol.config_write import toml_value
+from loratui_protocol.errors import UsageError
+from loratui_protocol.ids import new_id
+from loratui_protocol.safetensors_header import read_header
+
+_OF_OPTIONS = {
+    "base": "pretrained_model_name_or_path",
+    "data": "train_data_dir",
+    "trigger": "trigger_word",
+    "size": "resolution",
+    "name": "output_name",
+    "class_word": "evaluate_class_word",
+    "prompts": "evaluate_prompts",
+    "weights": "evaluate_weights",
+    "seeds": "evaluate_seeds",
+    "together": "evaluate_together",
+    "dino": "evaluate_dino",
+    "clip": "evaluate_clip",
+}
+
+
+def test(arguments: Arguments) -> int:
+    """Judge the files, as a run of its own."""
+    config = try_out_config(arguments)
+    # A run is of a file. Here all paths in it are whole, so it may lie anywhere.
+    path = settings.load().state_dir / "tests" / f"{new_id()}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_toml(config), "utf-8")
+    arguments.configs, arguments.config = [path], path
+    try:
+        return train(arguments)
+    finally:
+        # The run, if there is one, has its own copy.
+        path.unlink(missing_ok=True)
+
+
+def try_out_config(arguments: Arguments) -> TrainingConfig:
+    """Return what is to be drawn, as a config that trains nothing; what isn't said is as in ``--like`` or the files.
+
+    Raises:
+        UsageError: a file is missing, or the base model is not named.
+        ConfigError, ModelError: a value is impossible, or the first file is none.
+    """
+    loras = [each.absolute() for each in arguments.loras]
+    missing = next((each for each in loras if not each.is_file()), None)
+    if missing is not None:
+        raise UsageError(f"there is no file {missing}", fix="correct its path", code="usage.path")
+    typed = {key: getattr(arguments, option) for option, key in _OF_OPTIONS.items()}
+    given = {key: str(value) if isinstance(value, Path) else value for key, value in typed.items() if value is not None}
+    if arguments.like is None and arguments.base is None:
+        what = "which base model the files are for is not said"
+        raise UsageError(what, fix="add --base MODEL, or --like CONFIG", code="usage.base")
+    of_like = to_toml(read_config(arguments.like).config) if arguments.like else ""
+    values = {**({} if arguments.like else _of_file(loras[0])), **given}
+    values |= {"evaluate_loras": [str(each) for each in loras], "evaluate_checkpoints": 0}
+    values.setdefault("output_name", loras[0].stem)
+    text = of_like
+    for key, value in values.items():
+        text = with_value(text, key, toml_value(value))
+    return parse_config(text, Path.cwd()).config
+
+
+def _of_file(lora: Path) -> dict[str, Any]:
+    """Return what a file says of how it is called, and of the size that it was trained at."""
+    said = read_header(lora).metadata
+    values = {"trigger_word": said.get("modelspec.trigger_phrase"), "resolution": said.get("modelspec.resolution")}
+    return {key: value.replace("x", ",") if key == "resolution" else value for key, value in values.items() if value}

@@ -1,0 +1,52 @@
+"""A config that judges files and trains none: what has to be there, and what there is to say of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.findings import Finding
+from loratui_protocol.safetensors_header import read_header
+
+
+def files_of(config: TrainingConfig) -> list[Path]:
+    """Return the LoRA files that a judgement needs, another one to be used together with them last."""
+    also = [config.evaluate_together] if config.evaluate_together else []
+    return [Path(each) for each in (*config.evaluate_loras, *also)]
+
+
+def features_of(config: TrainingConfig) -> dict[str, str]:
+    """Return what is named to measure with, by its key: a folder here, or a hub id."""
+    named = {"evaluate_dino": config.evaluate_dino, "evaluate_clip": config.evaluate_clip}
+    return {key: name for key, name in named.items() if name}
+
+
+def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
+    """Yield what is wrong with the files that are judged, and what can't be measured; headers alone are read."""
+    for path in files_of(config):
+        if not path.is_file():
+            yield _error(f"{path} is to be tried out, and there is no such file", "correct the path")
+            continue
+        try:
+            read_header(path)
+        except LoratuiError as error:
+            yield Finding(code=error.code, severity="error", what=error.what, fix=error.fix)
+    if not (config.evaluate_loras or config.evaluate_checkpoints):
+        return
+    if not config.evaluate_dino:
+        what = "likeness, copying and variety are not measured: evaluate_dino names no model"
+        yield _unmeasured(what, 'write evaluate_dino = "facebook/dinov2-small", or a folder of such a model')
+    if not config.evaluate_clip:
+        what = "how prompts are followed is not measured: evaluate_clip names no model"
+        yield _unmeasured(what, 'write evaluate_clip = "openai/clip-vit-base-patch32", or a folder of such a model')
+    if config.evaluate_loras and not (config.train_data_dir or config.datasets):
+        what = "likeness and copying are not measured: there are no training pictures to compare with"
+        yield _unmeasured(what, "name their folder as train_data_dir")
+
+
+def _error(what: str, fix: str) -> Finding:
+    return Finding(code="evaluate.missing", severity="error", what=what, fix=fix)
+
+
+def _unmeasured(what: str, fix: str) -> Finding:
+    return Finding(code="evaluate.unmeasured", severity="info", what=what, fix=fix)
