@@ -108,6 +108,29 @@ async def test_a_caption_that_is_typed_anew_is_written_and_taken_back(tmp_path: 
         assert captions(pictures) == {"a": "a zog\nand a second line\n"}
 
 
+async def test_a_caption_in_any_script_is_shown_whole_and_keeps_what_is_not_typed_anew(tmp_path: Path) -> None:
+    written = "zog, ปราสาทบนเนินเขา, 👩\u200d👩\u200d👧 👍🏽 🇩🇪, שָׁלוֹם"
+    pictures = write_captioned(tmp_path / "pictures", {"a": written})
+    async with on_data(tmp_path, pictures, size=(160, 40)) as shown:
+        assert "ปราสาทบนเนินเขา" in shown.text()
+        assert "שָׁלוֹם" in shown.text()
+        await shown.press("e")
+        await shown.type(", grass")
+        await shown.press("enter")
+        await until(shown, shows("1 file changed"))
+
+        assert captions(pictures) == {"a": f"{written}, grass"}
+
+
+async def test_what_hides_in_a_caption_is_gone_once_it_is_taken_as_it_is_shown(tmp_path: Path) -> None:
+    pictures = write_captioned(tmp_path / "pictures", {"a": "a \x1b[31mzog\u202e, grass"})
+    async with on_data(tmp_path, pictures) as shown:
+        await shown.press("e", "enter")
+        await until(shown, shows("1 file changed"))
+
+        assert captions(pictures) == {"a": "a [31mzog, grass"}
+
+
 async def test_a_picture_without_a_caption_gets_one(tmp_path: Path) -> None:
     pictures = write_captioned(tmp_path / "pictures", {"a": None})
     async with on_data(tmp_path, pictures) as shown:
