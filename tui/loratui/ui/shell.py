@@ -145,6 +145,9 @@ class Shell(Screen[None], inherit_bindings=False):
             self.page.left()
             self._place = place
             self._sight()
+            if not self._notice.startswith("!"):
+                # What was said of another screen hides the keys of this one.
+                self._notice = ""
         self.lay_over(Over.NOTHING)
 
     def add_page(self, page: Page) -> None:

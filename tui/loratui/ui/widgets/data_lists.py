@@ -40,6 +40,10 @@ class PictureList(ListPane[Listed]):
         """Return its name in the folder."""
         return entry.name
 
+    def yanked(self, entry: Listed) -> str:
+        """Return where it is."""
+        return str(entry.path)
+
     def matches(self, entry: Listed, query: str) -> bool:
         """Look in name, caption and state, and by what was found."""
         found = self.findings.get(entry.name, ())
@@ -97,6 +101,10 @@ class FindingList(ListPane[Found]):
     def name_of(self, entry: Found) -> tuple[str, str]:
         """Return what it is and what file it is about: its figures may change."""
         return entry.finding.code, entry.finding.path
+
+    def yanked(self, entry: Found) -> str:
+        """Return what was found, and what to do."""
+        return f"{entry.finding.code}: {entry.finding.what}. {entry.finding.fix}".removesuffix(" ")
 
     def matches(self, entry: Found, query: str) -> bool:
         """Look in code, fact and fix, and for its severity."""

@@ -49,6 +49,10 @@ class ListPane(Pane, Generic[T]):
         """Return an entry in ``width`` cells, without the sign of the cursor before it."""
         raise NotImplementedError
 
+    def yanked(self, entry: T) -> str:  # noqa: ARG002 - of most it is the run's name that is wanted
+        """Return what is worth taking along of an entry; empty: nothing of its own."""
+        return ""
+
     def head(self, frame: Frame, width: int) -> list[Row]:  # noqa: ARG002 - most lists have none
         """Return the rows above the entries: names of columns, say."""
         return []
