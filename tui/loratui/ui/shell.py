@@ -154,7 +154,8 @@ class Shell(Screen[None], inherit_bindings=False):
         """Take in a page that was just made, with what it had kept."""
         page.display = page.place == self._place
         self.reopening.restore(page)
-        if self.is_mounted:
+        # The first page is composed; any other, also one that an earlier session was left on, is added.
+        if self._body.is_attached:
             self._body.mount(page)
 
     def on_page_came(self, message: Page.Came) -> None:
