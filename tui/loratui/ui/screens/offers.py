@@ -95,6 +95,9 @@ class OffersPage(Page):
 
     def show(self, frame: Frame) -> None:
         """Show what was answered, or what there is to say of a rental."""
+        if self._asked is None:
+            # The config that was open in an earlier session may have been opened again meanwhile.
+            self.entered()
         self._list.is_asking = self._asker.is_asking
         if self._market is None:
             self._list.instead = self._list.instead or _NO_CONFIG
