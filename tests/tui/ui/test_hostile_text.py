@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loratui.domain.overview import Overview
-from loratui.ui.text import cells, plain, retyped, wrap
+from loratui.ui.text import Role, cells, plain, retyped, to_ascii, wrap
 from loratui_protocol.messages import Evaluation, JobState, Log, Setup, State, Telemetry, Warn
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.home import on_home, run_line
@@ -46,6 +46,11 @@ def test_a_pile_of_marks_is_cut_off_and_one_without_a_letter_is_dropped() -> Non
     assert plain("a" + "\u0337" * 40 + "b") == "a" + "\u0337" * 3 + "b"
     assert plain("\u0337 \u0337x") == " x"
     assert plain("x\ufe0f\u034f") == "x"
+
+
+def test_in_ascii_letters_lose_their_marks_and_glyphs_have_a_likeness() -> None:
+    assert to_ascii(plain("e\u0301te\u0323\u0302 naïve ก\u0e34"), Role.TEXT) == "ete naive ?"
+    assert to_ascii("▌5Run▐ by total ↑", Role.TEXT) == "#5Run# by total ^"
 
 
 def test_a_flag_is_named_by_its_letters() -> None:

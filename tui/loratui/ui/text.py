@@ -50,10 +50,10 @@ _ASCII = str.maketrans(
         **dict.fromkeys("─\u2013\u2014", "-"),
         **dict.fromkeys("│▏", "|"),
         **dict.fromkeys("┬├└┤┴", "+"),
-        **dict.fromkeys("█▉▊▋▌", "#"),
+        **dict.fromkeys("█▉▊▋▌▐", "#"),
         **dict.fromkeys("▍▎", ":"),
         **dict.fromkeys("·…", "."),
-        **dict(zip("●○◐◆■‖≈↓←→▕°", "*o~+#=~v<>[ ", strict=True)),
+        **dict(zip("●○◐◆■‖≈↓↑←→▕°", "*o~+#=~v^<>[ ", strict=True)),
     }
 )
 _BRAILLE = 0x2800
@@ -135,7 +135,7 @@ def _harmless(char: str) -> str:
 
 
 def to_ascii(text: str, role: Role | Style) -> str:
-    """Return plain text of the same width in ASCII: charts out of ``. : * o``, what is unknown as ``?``."""
+    """Return plain text of the same width in ASCII: charts out of ``. : * o``, é as e, what is unknown as ``?``."""
     if text.isascii():
         return text
     return "".join(_ascii_char(char, role) for char in text.translate(_ASCII))
@@ -149,7 +149,8 @@ def _ascii_char(char: str, role: Role | Style) -> str:
         if isinstance(role, Role) and role in _LINES:
             return _LINES[role]
         return ":" if dots.bit_count() >= _DOTS_OF_LINE else "."
-    return "?" * get_character_cell_size(char)
+    letter = unicodedata.normalize("NFD", char)[0]
+    return letter if letter.isascii() else "?" * get_character_cell_size(char)
 
 
 def row_width(row: Iterable[Span]) -> int:
