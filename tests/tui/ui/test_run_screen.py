@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from loratui.domain.overview import Overview
 from loratui.domain.run import LinkState
 from loratui.domain.supplied import Supplied
 from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import Artifact, ArtifactKind, Cost, JobState, Log, Setup, State, Step, Warn
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.effect import until
+from support.ui_effects.home import on_home
+from support.ui_effects.money import rental_line
 from support.ui_pilot import Shown, showing
 
 BADGES = {
@@ -315,6 +318,18 @@ async def test_a_small_terminal_keeps_chart_and_progress() -> None:
         assert "step  1240/2500" in shown.text()
         assert "● TRAINING" in shown.rows()[0]
         assert "AUTO-STOP" in shown.rows()[1]
+
+
+async def test_the_state_is_never_cut(tmp_path: Path) -> None:
+    async with showing() as shown:
+        for width in (14, 20, 30, 40, 50, 59, 80):
+            await shown.resize(width, 10)
+            await until(shown, lambda shown: "● TRAINING" in shown.rows()[0])
+    rented = Overview(rentals=(rental_line(), rental_line()), is_read=True)
+    async with on_home(tmp_path, rented) as shown:
+        for width in (22, 30, 40, 50, 80):
+            await shown.resize(width, 10)
+            await until(shown, lambda shown: "! 2 RENTED, MAY BILL" in shown.rows()[0])
 
 
 async def test_a_tiny_terminal_keeps_state_and_money() -> None:
