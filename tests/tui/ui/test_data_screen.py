@@ -79,7 +79,13 @@ async def test_both_lists_are_filtered_by_severity_code_and_words(tmp_path: Path
         "byte order": {"caption.bom"},
         "warning no_c": {"dataset.no_caption"},
     }
-    of_pictures = {"missing": {"d.png"}, "code:bom": {"c.png"}, "zog sky": {"b.png"}}
+    of_pictures = {
+        "missing": {"d.png"},
+        "code:bom": {"c.png"},
+        "zog sky": {"b.png"},
+        "tokens>=4 width=64": {"a.png", "b.png"},
+        "height>64": set[str](),
+    }
     async with on_pictures(tmp_path) as shown:
         findings, pictures = data_page(shown)._findings, data_page(shown)._pictures
         for query, there in of_pictures.items():
@@ -91,6 +97,15 @@ async def test_both_lists_are_filtered_by_severity_code_and_words(tmp_path: Path
             await shown.type(query)
             assert {each.finding.code for each in findings.found} == there
         assert "/ warning no_c" in shown.text()
+
+        await shown.press("ctrl+w", "ctrl+u")
+        await shown.type("pictures>1")
+        assert findings.found
+        assert all(len(each.names) > 1 for each in findings.found)
+        await shown.type("00")
+        assert "it may say: words, error" in shown.text()
+        await shown.press("ctrl+u")
+        assert findings.found == findings.entries
 
 
 async def test_a_caption_that_is_typed_anew_is_written_and_taken_back(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from textual.message import Message
 
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span
+from loratui.ui.text import Role, Row, Span, wrap
 from loratui.ui.widgets.pane import Pane
 
 T = TypeVar("T")
@@ -19,6 +19,9 @@ class ListPane(Pane, Generic[T]):
 
     class Moved(Message):
         """Another entry is chosen now."""
+
+    grammar = ""
+    """What a filter may say, where that is more than words."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
@@ -136,6 +139,10 @@ class ListPane(Pane, Generic[T]):
             self.rebuild()
         elif key == "backspace":
             self.set_query(self.query_text[:-1])
+        elif key == "ctrl+u":
+            self.set_query("")
+        elif key == "ctrl+w":
+            self.set_query(self.query_text.rstrip().rpartition(" ")[0])
         elif character is not None and character.isprintable():
             self.set_query(self.query_text + character)
         else:
@@ -169,7 +176,10 @@ class ListPane(Pane, Generic[T]):
         if not self.entries:
             return self.nothing(frame)
         if not self.found:
-            return [*head, [(" nothing matches the filter", Role.DIM)]]
+            rows: list[Row] = [
+                [(f" {line}", Role.DIM)] for line in wrap(self.grammar and f"it may say: {self.grammar}", width - 2)
+            ]
+            return [*head, [(" nothing matches the filter", Role.DIM)], *rows]
         self._first = max(0, min(self._first, self._cursor, len(self.found) - room))
         self._first = max(self._first, self._cursor - room + 1)
         return [*head, *(self._line(index, width) for index in self._in_sight(room))]
