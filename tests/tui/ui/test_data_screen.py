@@ -119,7 +119,7 @@ async def test_a_caption_that_is_typed_anew_is_written_and_taken_back(tmp_path: 
         await until(shown, lambda shown: data_page(shown).is_checked and "a zog, gra…" in row_of(shown, "a.png"))
 
         await shown.press("u")
-        await until(shown, shows("taken back: caption of one picture"))
+        await until(shown, shows("taken back: caption of one picture, 1 change "))
         assert captions(pictures) == {"a": "a zog\nand a second line\n"}
 
 

@@ -151,8 +151,9 @@ class DataEdits:
                 self._tell(dataset, "there is no edit to take back")
                 return
             left = ", ".join(undone.left[:_LEFT_NAMED])
+            number = undone.num_restored
             kept = f"; left, because somebody changed it since: {left}" if left else ""
-            self._tell(dataset, f"taken back: {undone.title}, {undone.num_restored} changes{kept}")
+            self._tell(dataset, f"taken back: {undone.title}, {number} change{'' if number == 1 else 's'}{kept}")
 
         self._work(work, "taking the edit back")
 
