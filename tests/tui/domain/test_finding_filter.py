@@ -22,3 +22,11 @@ def test_a_part_that_fits_nothing_lets_nothing_through(query: str) -> None:
 def test_a_kind_may_be_said_of_several() -> None:
     assert lets_through("errors", "", kinds={"error"}, codes=[])
     assert lets_through("warnings", "", kinds={"warning"}, codes=[])
+
+
+def test_figures_are_compared_and_one_that_is_not_known_fits_nothing() -> None:
+    figures = {"tokens": 80, "width": None}
+    for query in ("tokens>75", "tokens>=80", "tokens=80 a", "tokens<81"):
+        assert lets_through(query, "a cat", kinds=(), codes=(), figures=figures)
+    for query in ("tokens>80", "tokens<80", "width>0", "width<9", "height>0"):
+        assert not lets_through(query, "a cat", kinds=(), codes=(), figures=figures)

@@ -79,7 +79,13 @@ async def test_both_lists_are_filtered_by_severity_code_and_words(tmp_path: Path
         "byte order": {"caption.bom"},
         "warning no_c": {"dataset.no_caption"},
     }
-    of_pictures = {"missing": {"d.png"}, "code:bom": {"c.png"}, "zog sky": {"b.png"}}
+    of_pictures = {
+        "missing": {"d.png"},
+        "code:bom": {"c.png"},
+        "zog sky": {"b.png"},
+        "tokens>=4 width=64": {"a.png", "b.png"},
+        "height>64": set[str](),
+    }
     async with on_pictures(tmp_path) as shown:
         findings, pictures = data_page(shown)._findings, data_page(shown)._pictures
         for query, there in of_pictures.items():
@@ -91,6 +97,15 @@ async def test_both_lists_are_filtered_by_severity_code_and_words(tmp_path: Path
             await shown.type(query)
             assert {each.finding.code for each in findings.found} == there
         assert "/ warning no_c" in shown.text()
+
+        await shown.press("ctrl+w", "ctrl+u")
+        await shown.type("pictures>1")
+        assert findings.found
+        assert all(len(each.names) > 1 for each in findings.found)
+        await shown.type("00")
+        assert "it may say: words, error" in shown.text()
+        await shown.press("ctrl+u")
+        assert findings.found == findings.entries
 
 
 async def test_a_caption_that_is_typed_anew_is_written_and_taken_back(tmp_path: Path) -> None:
@@ -104,8 +119,31 @@ async def test_a_caption_that_is_typed_anew_is_written_and_taken_back(tmp_path: 
         await until(shown, lambda shown: data_page(shown).is_checked and "a zog, gra…" in row_of(shown, "a.png"))
 
         await shown.press("u")
-        await until(shown, shows("taken back: caption of one picture"))
+        await until(shown, shows("taken back: caption of one picture, 1 change "))
         assert captions(pictures) == {"a": "a zog\nand a second line\n"}
+
+
+async def test_a_caption_in_any_script_is_shown_whole_and_keeps_what_is_not_typed_anew(tmp_path: Path) -> None:
+    written = "zog, ปราสาทบนเนินเขา, 👩\u200d👩\u200d👧 👍🏽 🇩🇪, שָׁלוֹם"
+    pictures = write_captioned(tmp_path / "pictures", {"a": written})
+    async with on_data(tmp_path, pictures, size=(160, 40)) as shown:
+        assert "ปราสาทบนเนินเขา" in shown.text()
+        assert "שָׁלוֹם" in shown.text()
+        await shown.press("e")
+        await shown.type(", grass")
+        await shown.press("enter")
+        await until(shown, shows("1 file changed"))
+
+        assert captions(pictures) == {"a": f"{written}, grass"}
+
+
+async def test_what_hides_in_a_caption_is_gone_once_it_is_taken_as_it_is_shown(tmp_path: Path) -> None:
+    pictures = write_captioned(tmp_path / "pictures", {"a": "a \x1b[31mzog\u202e, grass"})
+    async with on_data(tmp_path, pictures) as shown:
+        await shown.press("e", "enter")
+        await until(shown, shows("1 file changed"))
+
+        assert captions(pictures) == {"a": "a [31mzog, grass"}
 
 
 async def test_a_picture_without_a_caption_gets_one(tmp_path: Path) -> None:

@@ -131,6 +131,14 @@ def test_a_wide_character_is_never_left_in_halves(before: str, after: str) -> No
     assert screen.cells == fresh.cells
 
 
+def test_behind_a_letter_with_marks_the_place_is_said_again() -> None:
+    changes, _ = drawn(screen_of([Segment("เน\u0e34นเขา" + " " * 14)]))
+    assert "น\u0e34\x1b[1;3Hนเขา" in changes
+
+    changes, _ = drawn(screen_of([Segment("日\u0301本" + " " * 16)]))
+    assert "日\u0301\x1b[1;3H本" in changes
+
+
 def test_after_a_resize_everything_is_sent_again() -> None:
     diff = FrameDiff()
     diff.resize(20, 1)

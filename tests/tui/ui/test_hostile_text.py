@@ -1,11 +1,12 @@
 """Text from a stranger's machine is text: it moves no cursor, sets no clipboard and is no markup."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from loratui.domain.overview import Overview
-from loratui.ui.text import cells, plain, wrap
+from loratui.ui.text import Role, cells, plain, retyped, to_ascii, wrap
 from loratui_protocol.messages import Evaluation, JobState, Log, Setup, State, Telemetry, Warn
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.home import on_home, run_line
@@ -33,7 +34,43 @@ def test_plain_text_has_no_control_and_a_width_that_can_be_told(text: str) -> No
 
     assert all(char.isprintable() for char in result), ascii(result)
     assert cells(result) == sum(cells(char) for char in result)
-    assert all(cells(char) in (1, 2) for char in result)
+    assert all(cells(char) in (1, 2) or unicodedata.category(char) == "Mn" for char in result)
+
+
+@pytest.mark.parametrize("text", ["ปราสาทบนเนินเขา", "שָׁלוֹם", "كَتَبَ", "e\u0323\u0302 Z\u0337a\u0337", "山の上の城"])
+def test_letters_keep_the_marks_that_make_them_words(text: str) -> None:
+    assert plain(text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_pile_of_marks_is_cut_off_and_one_without_a_letter_is_dropped() -> None:
+    assert plain("a" + "\u0337" * 40 + "b") == "a" + "\u0337" * 3 + "b"
+    assert plain("\u0337 \u0337x") == " x"
+    assert plain("x\ufe0f\u034f") == "x"
+
+
+def test_in_ascii_letters_lose_their_marks_and_glyphs_have_a_likeness() -> None:
+    assert to_ascii(plain("e\u0301te\u0323\u0302 naïve ก\u0e34"), Role.TEXT) == "ete naive ?"
+    assert to_ascii("▌5Run▐ by total ↑", Role.TEXT) == "#5Run# by total ^"
+
+
+def test_a_flag_is_named_by_its_letters() -> None:
+    assert plain("flag 🇩🇪") == "flag DE"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*HOSTILE, "ปราสาทบนเนินเขา", "\u0645\u06cc\u200c\u062e\u0648", "\u1112\u1161\u11ab e\u0301", "a\u0337" * 9, ""],
+)
+def test_what_is_not_retyped_stays_as_it_was(text: str) -> None:
+    assert retyped(text, plain(text)) == text
+    assert retyped(text, plain(text) + "!") == text + "!"
+    assert retyped(text, "!" + plain(text)) == "!" + text
+    assert retyped(text, "") == ""
+
+
+def test_what_is_retyped_takes_along_what_belongs_to_it() -> None:
+    assert retyped("a 👍🏽 thumb 👩\u200d👩\u200d👧", "a thumb 👩👩👧") == "a thumb 👩\u200d👩\u200d👧"
+    assert retyped("aa", "aaa") == "aaa"
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, " ".join(HOSTILE), "a" * 50, ""])

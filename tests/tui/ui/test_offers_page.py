@@ -70,6 +70,15 @@ async def test_the_age_of_what_was_answered_is_told_until_it_is_asked_again(tmp_
         await until(shown, shows(" 0.06 ", "0 s ago"))
 
 
+async def test_a_config_that_is_opened_while_one_waits_here_is_asked_for(tmp_path: Path) -> None:
+    async with at_market(tmp_path, is_config_open=False) as (shown, here):
+        assert "No config is open" in shown.text()
+        shown.screen.config_path = here.config
+        await shown.tick()
+
+        await until(shown, shows("s ago"))
+
+
 async def test_what_is_wrong_with_a_filter_is_told_and_hides_nothing(tmp_path: Path) -> None:
     async with at_market(tmp_path) as (shown, _):
         await shown.press("/")

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from loratui.domain.overview import Overview
 from loratui.domain.run import LinkState
 from loratui.domain.supplied import Supplied
 from loratui.ui.environment import UiOptions
-from loratui_protocol.messages import Cost, JobState, Log, Setup, State, Step, Warn
+from loratui_protocol.messages import Artifact, ArtifactKind, Cost, JobState, Log, Setup, State, Step, Warn
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.effect import until
+from support.ui_effects.home import on_home
+from support.ui_effects.money import rental_line
 from support.ui_pilot import Shown, showing
 
 BADGES = {
@@ -226,7 +229,37 @@ async def test_a_failed_run_says_why() -> None:
         await shown.tick()
 
         assert "failed   the disk is full, 0 B free" in shown.text()
+        assert "none was made" not in shown.text()
+
+        shown.source.run.artifacts.clear()
+        await shown.tick()
         assert "lora     none was made" in shown.text()
+
+
+async def test_of_a_run_that_was_stopped_the_last_saved_lora_is_named(tmp_path: Path) -> None:
+    async with showing() as shown:
+        run = shown.source.run
+        run.artifacts.clear()
+        run.downloaded.clear()
+        for step in (500, 1000, 750):
+            name = f"cat-step{step}.safetensors"
+            shown.source.add(
+                Artifact(
+                    id=name, kind=ArtifactKind.CHECKPOINT_LORA, name=name, size=1_200_000, sha256="1" * 64, step=step
+                )
+            )
+        shown.source.add(State(state=JobState.STOPPED, reason="user", detail="asked to"))
+        await shown.tick()
+        assert "lora     cat-step1000.safetensors (1.2 MB) is on its way" in shown.text()
+
+        run.declined["cat-step1000.safetensors"] = "downloads.which is final"
+        await shown.tick()
+        assert "lora     not fetched: downloads.which is final" in shown.text()
+
+        run.downloaded["cat-step1000.safetensors"] = Path("/x/cat-step1000.safetensors")
+        await shown.tick()
+        assert "lora     of step 1000: /x/cat-step1000.safetensors" in shown.text()
+        assert shown.screen.page.yank_text() == "/x/cat-step1000.safetensors"
 
 
 async def test_a_loss_that_is_no_number_is_marked_in_the_chart() -> None:
@@ -285,6 +318,18 @@ async def test_a_small_terminal_keeps_chart_and_progress() -> None:
         assert "step  1240/2500" in shown.text()
         assert "● TRAINING" in shown.rows()[0]
         assert "AUTO-STOP" in shown.rows()[1]
+
+
+async def test_the_state_is_never_cut(tmp_path: Path) -> None:
+    async with showing() as shown:
+        for width in (14, 20, 30, 40, 50, 59, 80):
+            await shown.resize(width, 10)
+            await until(shown, lambda shown: "● TRAINING" in shown.rows()[0])
+    rented = Overview(rentals=(rental_line(), rental_line()), is_read=True)
+    async with on_home(tmp_path, rented) as shown:
+        for width in (22, 30, 40, 50, 80):
+            await shown.resize(width, 10)
+            await until(shown, lambda shown: "! 2 RENTED, MAY BILL" in shown.rows()[0])
 
 
 async def test_a_tiny_terminal_keeps_state_and_money() -> None:

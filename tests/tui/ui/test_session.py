@@ -9,9 +9,11 @@ import pytest
 
 from loratui import settings
 from loratui.ui.environment import UiOptions
+from loratui.ui.places import PLACES
 from loratui.ui.session import EVERY_S, FILE_NAME, Session, SessionKeeper, read
 from support.scripted_source import HandClock, ScriptedSource
 from support.terminal import Terminal
+from support.ui_effects.effect import until
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import showing
 
@@ -92,6 +94,17 @@ async def test_screen_run_and_what_the_pages_kept_are_there_again(tmp_path: Path
         assert "ema 200 steps" in shown.text()
         await shown.press("1")
         assert any(row.startswith(">") and "style-2 " in row for row in shown.rows())
+
+
+@pytest.mark.parametrize("place", ["data", "offers", "run", "log"])
+async def test_the_screen_that_was_left_is_there_again_with_its_rows(tmp_path: Path, place: str) -> None:
+    SessionKeeper(tmp_path).close(Session(place=place))
+    clock = HandClock()
+    async with showing(None, clock, desk=desk_in(tmp_path, clock), options=REOPENS, is_open=False) as shown:
+        await until(shown, lambda shown: len(shown.screen.pages) == len(PLACES))
+        await shown.tick()
+        assert shown.screen.page.place == place
+        assert any(row.strip() for row in shown.rows()[3:-1]), shown.text()
 
 
 async def test_who_names_a_run_gets_that_run_on_its_screen(tmp_path: Path) -> None:

@@ -12,7 +12,66 @@ import pytest
 from loratui.ui.escapes import copy
 from loratui.ui.yank import FILE_NAME, put_away
 from support.scripted_source import HandClock, ScriptedSource
-from support.ui_pilot import showing
+from support.ui_effects.config import on_config
+from support.ui_effects.data import on_pictures
+from support.ui_effects.effect import until
+from support.ui_effects.files import on_files
+from support.ui_effects.log import LAST, on_log
+from support.ui_effects.offers import on_offers
+from support.ui_effects.samples import on_samples
+from support.ui_pilot import Shown, showing
+
+
+def yanked(shown: Shown) -> str:
+    return shown.screen.page.yank_text()
+
+
+def is_file(path: str) -> bool:
+    return Path(path).is_file()
+
+
+async def test_on_every_screen_what_is_chosen_is_taken_along(tmp_path: Path) -> None:
+    async with on_pictures(tmp_path) as shown:
+        assert yanked(shown) == str(tmp_path / "pictures/a.png")
+        await shown.press("f")
+        assert yanked(shown).startswith("dataset.no_caption: 1 of 4 pictures have no")
+    async with on_config(tmp_path / "own") as shown:
+        await shown.press("/", *"output_name", "enter")
+        assert yanked(shown) == "output_name = cat"
+    async with on_offers(tmp_path) as shown:
+        assert yanked(shown).startswith("loratui train /")
+        assert " --offer " in yanked(shown)
+
+
+async def test_what_lies_here_is_taken_along_by_its_path(tmp_path: Path) -> None:
+    async with on_files(tmp_path) as shown:
+        assert yanked(shown).startswith("loratui download ")
+        await shown.press("down")
+        assert is_file(yanked(shown))
+    async with on_samples(tmp_path) as shown:
+        first = yanked(shown)
+        await shown.press("right")
+        assert is_file(first)
+        assert is_file(yanked(shown))
+        assert yanked(shown) != first
+
+
+async def test_of_a_log_the_line_that_is_looked_at_is_taken_along(tmp_path: Path) -> None:
+    async with on_log(tmp_path) as shown:
+        assert LAST in yanked(shown)
+        await shown.press("g")
+        await until(shown, lambda shown: "line 000001" in yanked(shown))
+
+
+async def test_what_was_said_of_a_screen_does_not_hide_the_keys_of_another() -> None:
+    async with showing() as shown:
+        shown.screen.say("copied", 100)
+        await shown.press("1")
+        assert "copied" not in shown.text()
+
+        shown.screen.say("! what may bill", 100)
+        await shown.press("5")
+        assert "! what may bill" in shown.text()
 
 
 def test_the_clipboard_gets_the_text_coded() -> None:

@@ -134,10 +134,15 @@ def _contents(folder: TrainedFolder) -> Iterator[Finding]:
         )
 
 
+def without_unseen(caption: str) -> str:
+    """Return the caption without what controls a terminal, or turns or hides text."""
+    # Emoji are joined by one of these characters.
+    return "\u200d".join(clean(part, len(part)) for part in caption.split("\u200d"))
+
+
 def _has_unseen(told: Told) -> bool:
     caption = told.picture.caption
-    # Emoji are joined by one of these characters.
-    return told.is_readable and clean(caption, len(caption)) != caption.replace("\u200d", "")
+    return told.is_readable and without_unseen(caption) != caption
 
 
 def _drafts(folder: TrainedFolder) -> Iterator[Finding]:

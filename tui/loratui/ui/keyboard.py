@@ -56,6 +56,8 @@ class Keyboard:
         if self._shell.over is Over.PALETTE and not is_asked:
             self._palette_key(event)
             return
+        if self._shell.over is Over.HELP and not is_asked and self._shell.help.press(event.key):
+            return
         if not is_asked and self._shell.over is Over.NOTHING and self._is_typed(event):
             return
         if is_asked and self._shell.strip.press(event.key, typed or ("" if event.character == " " else None)):

@@ -85,7 +85,10 @@ class Page(Container):
         """Take up what ``kept`` returned in an earlier session; it may be damaged, and then is left alone."""
 
     def yank_text(self) -> str:
-        """Return what is worth taking along from here; nothing where there is nothing."""
+        """Return what is worth taking along from here, of what is chosen first; nothing where there is nothing."""
+        chosen = None if self.main_list is None else self.main_list.chosen
+        if self.main_list is not None and chosen is not None and (text := self.main_list.yanked(chosen)):
+            return text
         source = self.shell.source
         return "" if source is None else formatting.attach_command(source.view().name)
 

@@ -1,12 +1,13 @@
 """Rows of styled text: what every widget draws, and the one place where text becomes safe to draw.
 
 A row is a list of spans. Nothing here is ever parsed: a bracket in a log line is a bracket. ``plain`` makes every
-character one or two cells wide, so that the number of cells of a row is known on every terminal.
+character one or two cells wide, but for the few marks that a letter carries, so that the number of cells of a row is
+known on every terminal.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 from rich.cells import get_character_cell_size
@@ -39,16 +40,20 @@ _SAFE = re.compile(
 )
 _UNSUITABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"))
 _SPACES = "\n\r\t\u2028\u2029"
+# They choose how the letter before them looks, and how wide.
+_SELECTORS = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_MOST_MARKS = 3
+"""On one letter. Thai has a vowel and a tone, Hebrew up to three; a pile of more reaches into other rows."""
 
 _ASCII = str.maketrans(
     {
         **dict.fromkeys("─\u2013\u2014", "-"),
         **dict.fromkeys("│▏", "|"),
         **dict.fromkeys("┬├└┤┴", "+"),
-        **dict.fromkeys("█▉▊▋▌", "#"),
+        **dict.fromkeys("█▉▊▋▌▐", "#"),
         **dict.fromkeys("▍▎", ":"),
         **dict.fromkeys("·…", "."),
-        **dict(zip("●○◐◆■‖≈↓←→▕°", "*o~+#=~v<>[ ", strict=True)),
+        **dict(zip("●○◐◆■‖≈↓↑←→▕°", "*o~+#=~v^<>[ ", strict=True)),
     }
 )
 _BRAILLE = 0x2800
@@ -58,24 +63,79 @@ _LINES = {Role.MEAN: "*", Role.OTHER: "o"}
 
 
 def plain(text: str) -> str:
-    """Return the text on one line, with only characters of one or two cells and none that controls the terminal."""
-    if _SAFE.fullmatch(text):
-        return text
-    return "".join(_harmless(char) for char in unicodedata.normalize("NFC", text))
+    """Return the text on one line, with only characters of one or two cells and none that controls the terminal.
+
+    A letter keeps the marks on it, without which Thai or pointed Hebrew is other words.
+    """
+    return text if _SAFE.fullmatch(text) else _shown(unicodedata.normalize("NFC", text))
+
+
+def retyped(before: str, typed: str) -> str:
+    """Return what is meant by who was shown ``plain(before)`` and made ``typed`` of it.
+
+    What was not touched stays as it was, whatever of it no terminal shows: the joiners of an emoji, say.
+    """
+    if typed == plain(before):
+        return before
+    parts = [*_parts(before)]
+    looks = [plain(part) for part in parts]
+    start = _num_alike(looks, typed)
+    rest = typed[sum(map(len, looks[:start])) :]
+    end = _num_alike([look[::-1] for look in looks[start:]][::-1], rest[::-1])
+    new = rest[: len(rest) - sum(map(len, looks[len(looks) - end :]))]
+    return "".join((*parts[:start], new, *parts[len(parts) - end :]))
+
+
+def _num_alike(looks: Sequence[str], text: str) -> int:
+    """Return of how many of the looks, one after the other, the text begins."""
+    at = 0
+    for number, look in enumerate(looks):
+        if not text.startswith(look, at):
+            return number
+        at += len(look)
+    return len(looks)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield the text in pieces that look the same alone as they do together."""
+    piece = ""
+    for char in text:
+        if plain(piece) and plain(char) and plain(piece + char) == plain(piece) + plain(char):
+            yield piece
+            piece = ""
+        piece += char
+    if piece:
+        yield piece
+
+
+def _shown(text: str) -> str:
+    shown, marks_left = list[str](), 0
+    for char in text:
+        if unicodedata.category(char) == "Mn":
+            if marks_left and not _SELECTORS.match(char):
+                shown.append(char)
+                marks_left -= 1
+        elif harmless := _harmless(char):
+            shown.append(harmless)
+            marks_left = 0 if harmless == " " else _MOST_MARKS
+    return "".join(shown)
 
 
 def _harmless(char: str) -> str:
     if char in _SPACES:
         return " "
-    # Regional indicators and skin tones join with their neighbours into widths that terminals disagree about.
-    joins = "\U0001f1e6" <= char <= "\U0001f1ff" or "\U0001f3fb" <= char <= "\U0001f3ff"
-    if joins or unicodedata.category(char) in _UNSUITABLE or get_character_cell_size(char) < 1:
+    # Two of these make a flag of a width that terminals disagree about; a flag is named by its country's letters.
+    if "\U0001f1e6" <= char <= "\U0001f1ff":
+        return chr(ord("A") + ord(char) - 0x1F1E6)
+    # Skin tones join with what is before them, or do not.
+    is_tone = "\U0001f3fb" <= char <= "\U0001f3ff"
+    if is_tone or unicodedata.category(char) in _UNSUITABLE or get_character_cell_size(char) < 1:
         return ""
     return char
 
 
 def to_ascii(text: str, role: Role | Style) -> str:
-    """Return plain text of the same width in ASCII: charts out of ``. : * o``, what is unknown as ``?``."""
+    """Return plain text of the same width in ASCII: charts out of ``. : * o``, é as e, what is unknown as ``?``."""
     if text.isascii():
         return text
     return "".join(_ascii_char(char, role) for char in text.translate(_ASCII))
@@ -89,7 +149,8 @@ def _ascii_char(char: str, role: Role | Style) -> str:
         if isinstance(role, Role) and role in _LINES:
             return _LINES[role]
         return ":" if dots.bit_count() >= _DOTS_OF_LINE else "."
-    return "?" * get_character_cell_size(char)
+    letter = unicodedata.normalize("NFD", char)[0]
+    return letter if letter.isascii() else "?" * get_character_cell_size(char)
 
 
 def row_width(row: Iterable[Span]) -> int:

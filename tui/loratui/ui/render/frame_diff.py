@@ -61,7 +61,12 @@ class FrameDiff:
                 continue
             for start, end in _runs(sent, wanted):
                 pen.move(start, y)
-                for char, look in wanted[start:end]:
+                has_marks = False
+                for x, (char, look) in enumerate(wanted[start:end], start):
+                    if has_marks and char:
+                        # Not every terminal sets the marks on a letter into the letter's own cell.
+                        pen.move(x, y)
+                    has_marks = len(char) > 1 or (has_marks and not char)
                     pen.write(char, look)
             sent[:] = wanted
         return pen.finish()
@@ -94,7 +99,8 @@ def _cells(strip: Strip) -> list[Cell]:
                 cells += [("", style)] * (columns - 1)
             elif cells:
                 # A mark that joins the letter before it takes no cell of its own.
-                cells[-1] = (cells[-1][0] + char, cells[-1][1])
+                at = next((at for at in (-1, -2) if cells[at][0]), -1)
+                cells[at] = (cells[at][0] + char, cells[at][1])
     return cells
 
 

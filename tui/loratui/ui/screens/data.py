@@ -16,7 +16,6 @@ from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.screens.data_edits import DataEdits, Proposed
 from loratui.ui.screens.data_rounds import Rounds, Seen
-from loratui.ui.text import plain
 from loratui.ui.widgets.change_preview import ChangePreview
 from loratui.ui.widgets.data_lists import FindingList, PictureList
 from loratui.ui.widgets.picture_pane import PicturePane
@@ -200,11 +199,10 @@ class DataPage(Page):
         here = self._path or Path.cwd()
 
         def typed(text: str) -> None:
-            # Not every name can be shown as it is.
             typed_path = Path(os.path.expanduser(text.strip()))  # noqa: PTH111 - pathlib's fails for unknown users
             if text.strip():
                 # The next session may begin in another folder.
-                self.open_path(here if text == plain(str(here)) else typed_path.absolute())
+                self.open_path(here if text == str(here) else typed_path.absolute())
 
         self.shell.ask_text("folder or config:", typed, str(here))
 

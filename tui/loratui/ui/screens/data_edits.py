@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loratui.preflight.caption_edits import Wishes, caption_edit
+from loratui.preflight.caption_files import without_unseen
 from loratui.preflight.changes import Edit, preview
 from loratui.preflight.edits import apply, undo
 from loratui.sessions.dataset import Listed, OpenDataset, chosen, fix_of, rewritten
@@ -53,16 +54,16 @@ class DataEdits:
     # --- one caption -------------------------------------------------------------------------------------------------
 
     def retype(self, dataset: OpenDataset, entry: Listed) -> None:
-        """Let the caption be typed anew, and write it at once."""
-        shown = plain(entry.caption)
+        """Let the caption be typed anew, and write it at once; what controls a terminal or hides text does not stay."""
+        before = without_unseen(entry.caption)
 
         def typed(text: str) -> None:
-            if text.strip() in ("", shown.strip()):
+            if text.strip() in ("", entry.caption.strip()):
                 self._shell.say("the caption stays as it is" + ("" if text.strip() else ": an empty one is none"))
             else:
                 self._make(dataset, lambda: rewritten(dataset, entry.name, text))
 
-        self._shell.ask_text(f"caption of {shortened(entry.name, 20)}", typed, shown)
+        self._shell.ask_text(f"caption of {shortened(entry.name, 20)}", typed, before)
 
     # --- many --------------------------------------------------------------------------------------------------------
 
@@ -150,8 +151,9 @@ class DataEdits:
                 self._tell(dataset, "there is no edit to take back")
                 return
             left = ", ".join(undone.left[:_LEFT_NAMED])
+            number = undone.num_restored
             kept = f"; left, because somebody changed it since: {left}" if left else ""
-            self._tell(dataset, f"taken back: {undone.title}, {undone.num_restored} changes{kept}")
+            self._tell(dataset, f"taken back: {undone.title}, {number} change{'' if number == 1 else 's'}{kept}")
 
         self._work(work, "taking the edit back")
 

@@ -47,6 +47,10 @@ class LogPage(Page):
         """Let a search end."""
         self._is_over = True
 
+    def yank_text(self) -> str:
+        """Return the line that is looked at."""
+        return self._lines.line_in_sight() or super().yank_text()
+
     def show(self, frame: Frame) -> None:
         """Look whether there is more, once a second."""
         run = frame.run

@@ -1,5 +1,6 @@
 """The offers screen: what can be rented for the open config, why it costs what it costs, and the way to a rental."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,9 @@ class OffersPage(Page):
 
     def show(self, frame: Frame) -> None:
         """Show what was answered, or what there is to say of a rental."""
+        if self._asked is None:
+            # The config that was open in an earlier session may have been opened again meanwhile.
+            self.entered()
         self._list.is_asking = self._asker.is_asking
         if self._market is None:
             self._list.instead = self._list.instead or _NO_CONFIG
@@ -168,6 +172,14 @@ class OffersPage(Page):
             self._list.fill(answer.market.ordered(self._list.sort_by))
         if self.shell.page is self:
             self._told()
+
+    def yank_text(self) -> str:
+        """Return the command that trains on the chosen offer, and asks first."""
+        quote = self._list.chosen
+        if quote is None or self._market is None:
+            return super().yank_text()
+        offer = quote.offer
+        return shlex.join(("loratui", "train", str(self._market.path), "--on", offer.provider, "--offer", offer.id))
 
     def do_ask_offers(self) -> None:
         """Ask again."""

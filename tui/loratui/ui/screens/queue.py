@@ -48,6 +48,10 @@ class QueueList(ListPane[QueueLine]):
         """Return the run's id."""
         return entry.run.id
 
+    def yanked(self, entry: QueueLine) -> str:
+        """Return what opens the run."""
+        return formatting.attach_command(entry.run.name)
+
     def matches(self, entry: QueueLine, query: str) -> bool:
         """Look in name, state and id."""
         words = f"{entry.run.name} {entry.run.state} {entry.run.id}".lower()

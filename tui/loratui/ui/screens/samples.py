@@ -51,6 +51,11 @@ class SamplesPage(Page):
             return dict.fromkeys(_OF_PICTURES, "no samples yet")
         return {} if len(steps) > 1 else {"sample_compare": "there is one step alone"}
 
+    def yank_text(self) -> str:
+        """Return where the chosen picture is."""
+        path = self._pictures.chosen_path()
+        return super().yank_text() if path is None else str(path)
+
     def do_earlier(self) -> None:
         """Show the samples of the step before."""
         self._pictures.turn(-1)

@@ -54,6 +54,10 @@ class DifferenceList(ListPane[Difference]):
         """Return what it is compared with."""
         return [("here against ", Role.TITLE), (cut(self.there, 40), Role.STRONG)]
 
+    def yanked(self, entry: Difference) -> str:
+        """Return the key with both values."""
+        return f"{entry.key}: {entry.here or 'unset'} here, {entry.there or 'unset'} there"
+
     def head(self, frame: Frame, width: int) -> list[Row]:  # noqa: ARG002 - the same at all times
         """Return the names of the columns."""
         return [[(row, Role.DIM) for row in _columns("  key", "  here", "  there", width)]]

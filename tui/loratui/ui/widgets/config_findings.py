@@ -17,6 +17,10 @@ class FindingList(ListPane[Finding]):
         """Return code and words."""
         return entry.code, entry.what
 
+    def yanked(self, entry: Finding) -> str:
+        """Return what was found, and what to do."""
+        return f"{entry.code}: {entry.what}. {entry.fix}".removesuffix(" ")
+
     def matches(self, entry: Finding, query: str) -> bool:
         """Look in severity, code and words."""
         words = f"{entry.severity} {entry.code} {entry.what}".lower()

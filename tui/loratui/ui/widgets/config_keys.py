@@ -32,6 +32,10 @@ class KeyList(ListPane[FormRow]):
         """Return the key."""
         return entry.key
 
+    def yanked(self, entry: FormRow) -> str:
+        """Return the key with its value."""
+        return f"{entry.key} = {entry.value}" if entry.value else entry.key
+
     def matches(self, entry: FormRow, query: str) -> bool:
         """Look for words in the key and its section; ``set``, ``changed`` and ``error`` are states."""
         states = {"set": entry.is_set, "changed": entry.is_changed, "error": entry.trouble is not None}

@@ -31,6 +31,7 @@ class PictureList(ListPane[Listed]):
     """What was found of each picture, the gravest first."""
     only: Found | None = None
     """The finding whose pictures are shown; None: all are."""
+    grammar = "words, error, warning, missing, code:caption, tokens>75, width<512, height>=768"
     trouble = ""
     """Why there are none."""
     doing = ""
@@ -40,12 +41,19 @@ class PictureList(ListPane[Listed]):
         """Return its name in the folder."""
         return entry.name
 
+    def yanked(self, entry: Listed) -> str:
+        """Return where it is."""
+        return str(entry.path)
+
     def matches(self, entry: Listed, query: str) -> bool:
         """Look in name, caption and state, and by what was found."""
         found = self.findings.get(entry.name, ())
         kinds = {each.finding.severity for each in found} | {entry.state}
         codes = [each.finding.code for each in found]
-        return lets_through(query, f"{entry.name} {entry.caption} {entry.state}".lower(), kinds=kinds, codes=codes)
+        width, height = entry.size or (None, None)
+        figures = {"width": width, "height": height, "tokens": entry.num_tokens}
+        words = f"{entry.name} {entry.caption} {entry.state}".lower()
+        return lets_through(query, words, kinds=kinds, codes=codes, figures=figures)
 
     def heading(self, _: Frame) -> list[Span]:
         """Return what is listed."""
@@ -90,6 +98,7 @@ class PictureList(ListPane[Listed]):
 class FindingList(ListPane[Found]):
     """What was found, the gravest first."""
 
+    grammar = "words, error, warning, code:caption, pictures>3"
     is_read = False
     """Whether a check has come to its end."""
     doing = ""
@@ -98,12 +107,17 @@ class FindingList(ListPane[Found]):
         """Return what it is and what file it is about: its figures may change."""
         return entry.finding.code, entry.finding.path
 
+    def yanked(self, entry: Found) -> str:
+        """Return what was found, and what to do."""
+        return f"{entry.finding.code}: {entry.finding.what}. {entry.finding.fix}".removesuffix(" ")
+
     def matches(self, entry: Found, query: str) -> bool:
         """Look in code, fact and fix, and for its severity."""
         finding = entry.finding
         kinds = {finding.severity, "missing" if finding.code == "dataset.no_caption" else ""}
         words = f"{finding.code} {finding.what} {finding.fix}".lower()
-        return lets_through(query, words, kinds=kinds, codes=[finding.code])
+        figures = {"pictures": len(entry.names)}
+        return lets_through(query, words, kinds=kinds, codes=[finding.code], figures=figures)
 
     def heading(self, _: Frame) -> list[Span]:
         """Return the name of the list."""

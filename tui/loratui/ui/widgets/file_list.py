@@ -1,5 +1,6 @@
 """The library of LoRAs as a list, and all that is known of the chosen file below it."""
 
+import shlex
 from collections.abc import Hashable
 
 from loratui.domain import formatting, library
@@ -45,6 +46,10 @@ class FileList(ListPane[LibraryFile]):
     def name_of(self, entry: LibraryFile) -> Hashable:
         """Return what tells this version of the file from all others."""
         return entry.key
+
+    def yanked(self, entry: LibraryFile) -> str:
+        """Return where it is, or what fetches it."""
+        return str(entry.copy or entry.path) if entry.is_here else f"loratui download {shlex.quote(entry.run_name)}"
 
     def matches(self, entry: LibraryFile, query: str) -> bool:
         """Ask the library's own grammar."""

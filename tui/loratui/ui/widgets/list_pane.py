@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from textual.message import Message
 
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span
+from loratui.ui.text import Role, Row, Span, wrap
 from loratui.ui.widgets.pane import Pane
 
 T = TypeVar("T")
@@ -19,6 +19,9 @@ class ListPane(Pane, Generic[T]):
 
     class Moved(Message):
         """Another entry is chosen now."""
+
+    grammar = ""
+    """What a filter may say, where that is more than words."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
@@ -48,6 +51,10 @@ class ListPane(Pane, Generic[T]):
     def entry_row(self, entry: T, width: int) -> Row:
         """Return an entry in ``width`` cells, without the sign of the cursor before it."""
         raise NotImplementedError
+
+    def yanked(self, entry: T) -> str:  # noqa: ARG002 - of most it is the run's name that is wanted
+        """Return what is worth taking along of an entry; empty: nothing of its own."""
+        return ""
 
     def head(self, frame: Frame, width: int) -> list[Row]:  # noqa: ARG002 - most lists have none
         """Return the rows above the entries: names of columns, say."""
@@ -132,6 +139,10 @@ class ListPane(Pane, Generic[T]):
             self.rebuild()
         elif key == "backspace":
             self.set_query(self.query_text[:-1])
+        elif key == "ctrl+u":
+            self.set_query("")
+        elif key == "ctrl+w":
+            self.set_query(self.query_text.rstrip().rpartition(" ")[0])
         elif character is not None and character.isprintable():
             self.set_query(self.query_text + character)
         else:
@@ -165,7 +176,10 @@ class ListPane(Pane, Generic[T]):
         if not self.entries:
             return self.nothing(frame)
         if not self.found:
-            return [*head, [(" nothing matches the filter", Role.DIM)]]
+            rows: list[Row] = [
+                [(f" {line}", Role.DIM)] for line in wrap(self.grammar and f"it may say: {self.grammar}", width - 2)
+            ]
+            return [*head, [(" nothing matches the filter", Role.DIM)], *rows]
         self._first = max(0, min(self._first, self._cursor, len(self.found) - room))
         self._first = max(self._first, self._cursor - room + 1)
         return [*head, *(self._line(index, width) for index in self._in_sight(room))]

@@ -133,6 +133,13 @@ class LogLines(Pane):
             return self.found_seq
         return self.window[self.top].seq if self.window else 0
 
+    def line_in_sight(self) -> str:
+        """Return the line that was found; else the newest where it is followed, and the first in sight elsewhere."""
+        if not self.window:
+            return ""
+        found = next((line for line in self.window if line.seq == self.found_seq), None)
+        return (found or self.window[-1 if self.is_following else self.top]).text
+
     def on_mouse_scroll_up(self) -> None:
         """Show older lines."""
         self.move(-_WHEEL_LINES)

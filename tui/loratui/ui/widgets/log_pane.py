@@ -106,22 +106,40 @@ def _wrapped(name: str, text: str, width: int, role: Role) -> list[Row]:
 
 
 def lora_path(view: RunView) -> Path | None:
-    """Return where on this machine the finished LoRA is: in the user's own folder if it was put there."""
-    wanted = view.done.artifact_id if view.done else None
-    if wanted is None:
-        final = [item.id for item in view.artifacts.values() if item.kind is ArtifactKind.LORA]
-        wanted = final[-1] if final else ""
+    """Return where on this machine the LoRA is, the last that was saved if the run did not come to its end.
+
+    That is in the user's own folder if it was put there.
+    """
+    wanted = _lora_id(view)
     return view.exported.get(wanted) or view.downloaded.get(wanted)
 
 
+def _lora_id(view: RunView) -> str:
+    if view.done is not None:
+        return view.done.artifact_id
+    for kind in (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA):
+        if files := [item for item in view.artifacts.values() if item.kind is kind]:
+            # Of one step there may be two, of an epoch and of the end: the later one is said.
+            return max(enumerate(files), key=lambda each: (each[1].step or 0, each[0]))[1].id
+    return ""
+
+
 def _lora(view: RunView) -> Row:
-    path = lora_path(view)
+    wanted = _lora_id(view)
+    file, path = view.artifacts.get(wanted), lora_path(view)
     if path is not None:
-        return [(_short(path), Role.GOOD)]
-    if view.done is not None and (failure := view.download_failures.get(view.done.artifact_id)):
+        whence: Row = []
+        if view.done is None and file is not None and file.kind is ArtifactKind.CHECKPOINT_LORA:
+            whence = [(f"of step {file.step}: ", Role.TEXT)]
+        return [*whence, (_short(path), Role.GOOD)]
+    if failure := view.download_failures.get(wanted):
         return [(f"could not be fetched: {failure}", Role.ALARM)]
+    if why := view.declined.get(wanted):
+        return [(f"not fetched: {why}", Role.WARN)]
     if view.done is not None:
         return [(f"{view.done.name} ({formatting.size(view.done.size)}) is on its way", Role.WARN)]
+    if file is not None:
+        return [(f"{file.name} ({formatting.size(file.size)}) is on its way", Role.WARN)]
     return [("none was made", Role.DIM)]
 
 

@@ -1,6 +1,7 @@
 """The samples over the whole body: all of a step, two steps compared, or one picture large."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
@@ -92,6 +93,14 @@ class PicturesPane(GalleryPane):
         if not rows or 0 <= at < count:
             self.chosen = max(0, min(count - 1, at))
             self.rebuild()
+
+    def chosen_path(self) -> Path | None:
+        """Return where the chosen picture is; None: it is not here, or there is none."""
+        if self.frame is None or self.frame.run is None:
+            return None
+        samples = [sample for group in self.groups(self.frame.view) for sample in group]
+        found = picture_path(self.frame.view, samples[self.chosen], small=False) if self.chosen < len(samples) else None
+        return None if found is None else found[0]
 
     def toggle_text(self) -> None:
         """Show words instead of pictures, or pictures again."""

@@ -10,7 +10,7 @@ from textual.geometry import Region
 from textual.widgets import Input
 
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, cells, plain
+from loratui.ui.text import Role, Row, cells, plain, retyped
 from loratui.ui.widgets.rows import Rows
 
 _WITHOUT = ("copy", "cut", "paste")
@@ -51,6 +51,7 @@ class Prompt(Horizontal):
         self._label = _Label(id="prompt-label")
         self._field = Field(id="prompt-field")
         self._done: Callable[[str], None] = lambda _: None
+        self._value = ""
 
     def compose(self) -> ComposeResult:
         """Put the label before the field."""
@@ -60,13 +61,16 @@ class Prompt(Horizontal):
     def open(
         self, label: str, value: str, done: Callable[[str], None], frame: Frame, *, is_secret: bool = False
     ) -> None:
-        """Ask; ``done`` gets the text, which is hidden while it is typed if ``is_secret``."""
+        """Ask; ``done`` gets the text, which is hidden while it is typed if ``is_secret``.
+
+        What is not touched of ``value`` is handed over as it was, though not all of it can be shown.
+        """
         self._label.text = plain(label)
         self._label.styles.width = cells(self._label.text) + 2
         self._field.password = is_secret
         self._field.value = plain(value)
         self._field.cursor_position = len(self._field.value)
-        self._done = done
+        self._done, self._value = done, value
         self.is_open = self.display = True
         self._label.show(frame)
         # At once: the next key may be in the queue already.
@@ -77,12 +81,12 @@ class Prompt(Horizontal):
     def close(self) -> None:
         """Stop asking, and forget what was typed."""
         self.is_open = self.display = False
-        self._field.value = ""
+        self._field.value = self._value = ""
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Hand the text over."""
         message.stop()
-        done, text = self._done, message.value
+        done, text = self._done, retyped(self._value, message.value)
         self.screen.set_focus(None)
         self.close()
         done(text)

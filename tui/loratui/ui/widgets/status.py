@@ -28,6 +28,8 @@ STATE_WORDS: dict[JobState, tuple[str, Role]] = {
 }
 _COUNTDOWN = {Urgency.SOON: Role.WARN, Urgency.URGENT: Role.ALARM, Urgency.OVER: Role.ALARM}
 _LONGEST_NAME = 32
+_LEAST_NAME = 11
+"""Cells for the name, and the gaps around it."""
 _NEAR_CAP = 0.8
 _AMOUNT = 2
 """So many spans of the row of the money say what was spent; the price comes after them."""
@@ -73,7 +75,11 @@ def _idle_row(frame: Frame, limit: int) -> Row:
         words = ("○ IDLE (nothing billing)", Role.TEXT)
     else:
         words = ("○ reading…", Role.DIM)
-    return spread([(f" {frame.options.title}", Role.STRONG), _gap(), words], _right(frame), limit)
+    right, title = _right(frame), f" {frame.options.title}"
+    if cells(title) + 4 + cells(words[0]) + row_width(right) > limit:
+        # The clock and the program's own name go before the state does.
+        return fit([(" ", Role.TEXT), words], limit)
+    return spread([(title, Role.STRONG), _gap(), words], right, limit)
 
 
 def _all_money_row(frame: Frame, limit: int) -> Row:
@@ -133,6 +139,9 @@ def _state_row(frame: Frame, limit: int) -> Row:
         )
     right = _right(frame, _link(frame))
     words = state_words(frame)
+    if cells(words[0]) + _LEAST_NAME > limit - row_width(right):
+        # The link and the clock go before the state does.
+        return fit([(" ", Role.TEXT), words, _gap(), name], limit)
     place = machine(frame)
     head: Row = [(f" {frame.options.title} · ", Role.DIM)]
     # The state is never cut: the name gives way first, and the program's own name before it.
