@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loratui.preflight.captioned import Pictures, caption_bytes, captioned_pictures
+from loratui.preflight.captioned import Captioned, Pictures, caption_bytes, captioned_pictures
 from loratui.preflight.changes import CreateFile, Edit, WriteFile
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.draft_marks import unreviewed
@@ -214,6 +214,18 @@ def chosen(pictures: Pictures, names: Collection[str]) -> Pictures:
     return replace(pictures, all=tuple(each for each in pictures.all if pictures.name(each.picture) in names))
 
 
+def picture_named(pictures: Pictures, name: str) -> Captioned:
+    """Return one picture.
+
+    Raises:
+        DatasetError: it is gone.
+    """
+    for each in pictures.all:
+        if pictures.name(each.picture) == name:
+            return each
+    raise DatasetError("the picture is not there any more", fix="check the folder again", code="edit.changed")
+
+
 def rewritten(dataset: OpenDataset, name: str, caption: str) -> Edit:
     """Return the edit that gives one picture another caption: the line that is read; others in the file stay.
 
@@ -221,9 +233,7 @@ def rewritten(dataset: OpenDataset, name: str, caption: str) -> Edit:
         DatasetError: the picture is gone, or its caption is no text.
     """
     pictures = dataset.pictures()
-    each = next((each for each in pictures.all if pictures.name(each.picture) == name), None)
-    if each is None:
-        raise DatasetError("the picture is not there any more", fix="check the folder again", code="edit.changed")
+    each = picture_named(pictures, name)
     title = "caption of one picture"
     if each.caption is None:
         file = each.picture.with_suffix(pictures.extension)

@@ -37,6 +37,15 @@ DATA = (
         command="loratui caption FOLDER --replace OLD NEW",
     ),
     Action(
+        id="caption_editor",
+        keys=("E",),
+        label="Caption in $EDITOR",
+        help="all lines of the caption, in your own editor; u takes it back",
+        scope=Scope.DATA,
+        danger=Danger.REVERSIBLE,
+        command="loratui caption FOLDER --replace OLD NEW",
+    ),
+    Action(
         id="data_lists",
         keys=("f", "tab"),
         label="Findings or pictures",

@@ -10,7 +10,7 @@ from textual.app import SuspendNotSupported
 from loratui.sessions.config_files import Opened, elsewhere, form_of, has_changed, open_config, write
 from loratui.sessions.config_form import ConfigForm
 from loratui.sessions.config_plan import ConfigPlan
-from loratui.ui.editor import edit
+from loratui.ui.editor import NO_TERMINAL, edit_in
 from loratui.ui.page import Page
 from loratui.ui.planning import Planning
 from loratui.ui.questions import ask_write
@@ -229,14 +229,13 @@ class ConfigFilePage(Page):
     # --- editor and file on the disk ----------------------------------------------------------------------------------
 
     def do_config_editor(self) -> None:
-        """Let the user's editor have the terminal, and read the file again. The loop waits, so nothing repaints."""
+        """Let the user's editor have the terminal, and read the file again."""
         if self.path is None:
             return
         try:
-            with self.app.suspend():
-                trouble = edit(self.path)
+            trouble = edit_in(self.app, self.path)
         except SuspendNotSupported:
-            self.shell.say("! an editor can't have this terminal: run it in another one, then press r")
+            self.shell.say(f"! {NO_TERMINAL}: run it in another one, then press r")
             return
         self.shell.do_redraw()
         if trouble:

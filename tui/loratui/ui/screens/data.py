@@ -24,7 +24,7 @@ from loratui.ui.widgets.picture_pane import PicturePane
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_EDITS = ("caption_edit", "data_fix", "data_undo")
+_EDITS = ("caption_edit", "caption_editor", "data_fix", "data_undo")
 _BULK = ("bulk_prefix", "bulk_suffix", "bulk_replace", "bulk_trigger", "bulk_drop")
 _MOST_REPEATS = 10_000
 
@@ -176,7 +176,7 @@ class DataPage(Page):
             if not self._pictures.found:
                 no |= dict.fromkeys(_BULK, "no picture is listed")
             if self.main_list is self._findings or self._pictures.chosen is None:
-                no["caption_edit"] = "no picture is chosen"
+                no |= dict.fromkeys(("caption_edit", "caption_editor"), "no picture is chosen")
             if self._finding is None:
                 no["data_fix"] = "choose a finding first (f)"
             elif self._finding.finding.code not in FIXES:
@@ -249,6 +249,11 @@ class DataPage(Page):
         """Let the caption of the chosen picture be typed anew."""
         if self._dataset is not None and self._pictures.chosen is not None:
             self._edits.retype(self._dataset, self._pictures.chosen)
+
+    def do_caption_editor(self) -> None:
+        """Let the user's editor have the caption of the chosen picture."""
+        if self._dataset is not None and self._pictures.chosen is not None:
+            self._edits.write_in_editor(self._dataset, self._pictures.chosen)
 
     def do_bulk_prefix(self) -> None:
         """Ask for what is to stand before the captions."""
