@@ -10,6 +10,7 @@ from loratui.preflight.changes import CreateFile, Edit, WriteFile
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.draft_marks import unreviewed
 from loratui.preflight.fixes import FIXES, Told
+from loratui.preflight.likely_trigger import likely_trigger
 from loratui.preflight.workers import Progress
 from loratui.sessions.checking import DatasetRefusedError, check_config, check_folder
 from loratui_protocol.base_model import BUILTIN_PREFIX
@@ -204,6 +205,14 @@ def _names(finding: Finding, by_path: Mapping[str, set[str]], missing: frozenset
     if not relative and finding.code == "dataset.no_caption":
         return missing
     return frozenset(name for path in relative or (finding.path,) for name in by_path.get(path, ()))
+
+
+def likely_word(dataset: OpenDataset, pictures: Sequence[Listed]) -> str:
+    """Return the word that is likely to call what the pictures show."""
+    folders = dict.fromkeys(each.path.parent.name for each in pictures)
+    captions = [each.caption for each in pictures if each.caption_file is not None]
+    name = dataset.folder.resolve().name
+    return likely_trigger(captions, (*folders, name), name).word
 
 
 # --- edits -----------------------------------------------------------------------------------------------------------

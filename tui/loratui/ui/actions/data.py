@@ -76,6 +76,15 @@ DATA = (
         command="loratui caption FOLDER --undo",
     ),
     Action(
+        id="data_config",
+        keys=("n",),
+        label="Config of these…",
+        help="make a config of the folder, or show the one that was opened",
+        scope=Scope.DATA,
+        footer=lambda _: "Config",
+        command="loratui new FOLDER",
+    ),
+    Action(
         id="data_folder",
         keys=("o",),
         label="Open a folder…",

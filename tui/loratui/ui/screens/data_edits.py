@@ -102,8 +102,10 @@ class DataEdits:
 
     # --- many --------------------------------------------------------------------------------------------------------
 
-    def ask_wish(self, dataset: OpenDataset, names: frozenset[str], label: str, wish: Callable[[str], Wishes]) -> None:
-        """Let a text be typed, and propose the edit that it makes."""
+    def ask_wish(
+        self, dataset: OpenDataset, names: frozenset[str], label: str, wish: Callable[[str], Wishes], likely: str = ""
+    ) -> None:
+        """Let a text be typed over a likely one, and propose the edit that it makes."""
 
         def typed(text: str) -> None:
             if text.strip():
@@ -111,7 +113,7 @@ class DataEdits:
             else:
                 self._shell.say("nothing was typed, and nothing is changed")
 
-        self._shell.ask_text(f"{label}, {_pictures(names)}:", typed)
+        self._shell.ask_text(f"{label}, {_pictures(names)}:", typed, likely)
 
     def ask_replacement(self, dataset: OpenDataset, names: frozenset[str]) -> None:
         """Let two texts be typed, and propose to replace one by the other."""
