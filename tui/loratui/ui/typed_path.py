@@ -8,7 +8,8 @@ from pathlib import Path
 def typed_path(text: str) -> Path:
     """Return the absolute path that is meant: ``~`` is home, and a relative one counts from where the program began.
 
-    What is not there as it was typed is taken as terminals write what is dragged into them: quoted, or with backslashes.
+    What is not there as it was typed is read as what terminals write of a thing that is dragged into them: quoted, or
+    with backslashes.
     """
     typed = _expanded(text.strip())
     if not typed.exists():

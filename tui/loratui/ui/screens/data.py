@@ -327,7 +327,7 @@ class DataPage(Page):
         if dataset.config is not None and page.path == dataset.path:
             self.shell.go(page.place)
         elif why_not:
-            self.shell.say(f"not now, there is a config with changes: on screen 3 {why_not}")
+            self.shell.say(f"not now: on screen 3 {why_not}")
         elif dataset.config is not None:
             self.shell.go(page.place)
             page.open(dataset.path)
