@@ -3,6 +3,9 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+from loratui.ui.app import LoratuiApp
+from loratui.ui.desk import SoleRun
+from loratui.ui.environment import UiOptions
 from loratui.ui.farewell import farewell
 from loratui.ui.screenshot import save_svg
 from loratui_protocol.messages import JobState, State
@@ -56,7 +59,8 @@ def test_a_picture_of_the_screen_shows_the_run(tmp_path: Path) -> None:
     source = ScriptedSource(clock)
     source.paint_samples(tmp_path, 1200, ("one", "two"))
     path = tmp_path / "run.svg"
-    save_svg(source.view(), path, (120, 40), now_s=clock.monotonic_s(), wall=clock.local())
+    app = LoratuiApp(SoleRun(source), options=UiOptions(), clock=clock, source=source)
+    save_svg(app, path, [(lambda text: "TRAINING" in text, ("4",)), (lambda text: "4Offers" in text, ("5",))])
 
     root = ElementTree.parse(path).getroot()  # noqa: S314 - made here
     text = "".join(root.itertext()).replace("\xa0", " ")
