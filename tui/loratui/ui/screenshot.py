@@ -1,16 +1,23 @@
 """Pictures of the screens as SVG, made without a terminal: for the README and the manual."""
 
 import asyncio
+import html
 import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loratui.ui.app import LoratuiApp
+from loratui.ui.text import cells
 
 Step = tuple[Callable[[str], bool], Sequence[str]]
 """What has to be so of the screen's text, and the keys that are pressed then."""
 _LOOK_S = 0.05
+_BRAILLE = re.compile("[\u2800-\u28ff]")
+_TEXT = re.compile(
+    r'<text(?P<before>[^>]*?)x="(?P<x>[\d.]+)"(?P<between>[^>]*?) textLength="(?P<length>[\d.]+)"(?P<after>[^>]*)>'
+    r"(?P<text>[^<]+)</text>"
+)
 
 
 def save_svg(
@@ -35,8 +42,23 @@ async def _svg(app: LoratuiApp, steps: Sequence[Step], size: tuple[int, int], pa
             await pilot.press(*keys)
         await pilot.pause()
         svg = app.export_screenshot(title=app.title, simplify=True)
-    # Without the fonts that would be fetched from elsewhere: any monospaced one does.
-    return re.sub(r"@font-face\s*\{.*?\}\s*", "", svg, flags=re.DOTALL)
+    return drawable(svg)
+
+
+def drawable(svg: str) -> str:
+    """Return a picture that looks the same everywhere: it fetches no font, and places what fonts disagree about."""
+    svg = re.sub(r"@font-face\s*\{.*?\}\s*", "", svg, flags=re.DOTALL)
+    return _TEXT.sub(_placed, svg)
+
+
+def _placed(found: re.Match[str]) -> str:
+    """Return a text with Braille with a place for each character: in most fonts it is wider than a cell."""
+    text = html.unescape(found["text"])
+    if not _BRAILLE.search(text):
+        return found[0]
+    width = float(found["length"]) / cells(text)
+    places = [f"{float(found['x']) + width * cells(text[:at]):.1f}" for at in range(len(text))]
+    return f'<text{found["before"]}x="{" ".join(places)}"{found["between"]}{found["after"]}>{found["text"]}</text>'
 
 
 def _text(app: LoratuiApp) -> str:
