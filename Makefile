@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 OUT ?= demo-out
 
-.PHONY: demo test test-system check style types layers pytest wheel fmt bench coverage clean
+.PHONY: demo test test-system check style types layers pytest wheel fmt bench pictures coverage clean
 
 demo: $(DEMO_STAMP)
 	@$(BIN)/loratui demo --out $(OUT)
@@ -54,6 +54,10 @@ fmt: $(STAMP)
 
 bench: $(STAMP)
 	@status=0; for script in scripts/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || status=1; done; exit $$status
+
+# The README's pictures of the screens: as long as the demo takes.
+pictures: $(STAMP)
+	$(BIN)/python scripts/take_pictures.py docs/pictures
 
 coverage: $(STAMP)
 	$(BIN)/coverage run -m pytest

@@ -135,6 +135,11 @@ class Terminal:
             os.close(self._master)
             self._master = -1
 
+    @property
+    def terminal_fd(self) -> int:
+        """Return a descriptor by which the terminal's settings can be read."""
+        return self._master
+
     def end(self, way: str | signal.Signals) -> None:
         """Hang up, or send a signal."""
         if isinstance(way, signal.Signals):

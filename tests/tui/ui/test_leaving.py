@@ -3,8 +3,11 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+from loratui.ui.app import LoratuiApp
+from loratui.ui.desk import SoleRun
+from loratui.ui.environment import UiOptions
 from loratui.ui.farewell import farewell
-from loratui.ui.screenshot import save_svg
+from loratui.ui.screenshot import drawable, save_svg
 from loratui_protocol.messages import JobState, State
 from support.scripted_source import HandClock, ScriptedSource
 
@@ -56,7 +59,8 @@ def test_a_picture_of_the_screen_shows_the_run(tmp_path: Path) -> None:
     source = ScriptedSource(clock)
     source.paint_samples(tmp_path, 1200, ("one", "two"))
     path = tmp_path / "run.svg"
-    save_svg(source.view(), path, (120, 40), now_s=clock.monotonic_s(), wall=clock.local())
+    app = LoratuiApp(SoleRun(source), options=UiOptions(), clock=clock, source=source)
+    save_svg(app, path, [(lambda text: "TRAINING" in text, ("4",)), (lambda text: "4Offers" in text, ("5",))])
 
     root = ElementTree.parse(path).getroot()  # noqa: S314 - made here
     text = "".join(root.itertext()).replace("\xa0", " ")
@@ -64,3 +68,11 @@ def test_a_picture_of_the_screen_shows_the_run(tmp_path: Path) -> None:
     assert "AUTO-STOP" in text
     assert "my-style-v3" in text
     assert "font-face" not in path.read_text()
+
+
+def test_braille_stands_in_its_cells_in_a_picture_whatever_the_font() -> None:
+    placed = drawable('<text class="a" x="10" y="2" textLength="30" clip-path="b">⣿&#160;⣿</text>')
+
+    assert placed == '<text class="a" x="10.0 20.0 30.0" y="2" clip-path="b">⣿&#160;⣿</text>'
+    plain = '<text class="a" x="10" y="2" textLength="30">a&amp;b</text>'
+    assert drawable(plain) == plain

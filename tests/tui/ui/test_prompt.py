@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from textual.events import Key
+
 from support.ui_effects.home import on_home
 from support.ui_pilot import Shown
 
@@ -53,3 +55,16 @@ async def test_control_c_leaves_even_while_a_text_is_typed(tmp_path: Path) -> No
         await shown.press("ctrl+c")
 
         assert shown.app.return_value == 130
+
+
+async def test_keys_that_come_all_at_once_count_in_the_order_in_which_they_were_pressed(tmp_path: Path) -> None:
+    taken: list[str] = []
+    async with on_home(tmp_path) as shown:
+        shown.screen.ask_text("folder", taken.append, "/data/old")
+        await shown.pilot.pause()
+        for key, character in (("ctrl+u", "\x15"), ("a", "a"), ("c", "c"), ("backspace", "\x7f"), ("b", "b")):
+            shown.app.post_message(Key(key=key, character=character))
+        shown.app.post_message(Key(key="enter", character="\r"))
+        await shown.pilot.pause()
+
+        assert taken == ["ab"]

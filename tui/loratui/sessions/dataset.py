@@ -5,11 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loratui.preflight.captioned import Pictures, caption_bytes, captioned_pictures
+from loratui.preflight.captioned import Captioned, Pictures, caption_bytes, captioned_pictures
 from loratui.preflight.changes import CreateFile, Edit, WriteFile
 from loratui.preflight.clip_tokens import count_tokens
 from loratui.preflight.draft_marks import unreviewed
 from loratui.preflight.fixes import FIXES, Told
+from loratui.preflight.likely_trigger import likely_trigger
 from loratui.preflight.workers import Progress
 from loratui.sessions.checking import DatasetRefusedError, check_config, check_folder
 from loratui_protocol.base_model import BUILTIN_PREFIX
@@ -206,12 +207,32 @@ def _names(finding: Finding, by_path: Mapping[str, set[str]], missing: frozenset
     return frozenset(name for path in relative or (finding.path,) for name in by_path.get(path, ()))
 
 
+def likely_word(dataset: OpenDataset, pictures: Sequence[Listed]) -> str:
+    """Return the word that is likely to call what the pictures show."""
+    folders = dict.fromkeys(each.path.parent.name for each in pictures)
+    captions = [each.caption for each in pictures if each.caption_file is not None]
+    name = dataset.folder.resolve().name
+    return likely_trigger(captions, (*folders, name), name).word
+
+
 # --- edits -----------------------------------------------------------------------------------------------------------
 
 
 def chosen(pictures: Pictures, names: Collection[str]) -> Pictures:
     """Return only the pictures of these names."""
     return replace(pictures, all=tuple(each for each in pictures.all if pictures.name(each.picture) in names))
+
+
+def picture_named(pictures: Pictures, name: str) -> Captioned:
+    """Return one picture.
+
+    Raises:
+        DatasetError: it is gone.
+    """
+    for each in pictures.all:
+        if pictures.name(each.picture) == name:
+            return each
+    raise DatasetError("the picture is not there any more", fix="check the folder again", code="edit.changed")
 
 
 def rewritten(dataset: OpenDataset, name: str, caption: str) -> Edit:
@@ -221,9 +242,7 @@ def rewritten(dataset: OpenDataset, name: str, caption: str) -> Edit:
         DatasetError: the picture is gone, or its caption is no text.
     """
     pictures = dataset.pictures()
-    each = next((each for each in pictures.all if pictures.name(each.picture) == name), None)
-    if each is None:
-        raise DatasetError("the picture is not there any more", fix="check the folder again", code="edit.changed")
+    each = picture_named(pictures, name)
     title = "caption of one picture"
     if each.caption is None:
         file = each.picture.with_suffix(pictures.extension)

@@ -2,11 +2,19 @@
 
 import os
 import shlex
+import signal
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 _USUAL = "vi"
+NO_TERMINAL = "an editor can't have this terminal"
 
 
 def editor_argv(path: Path, environ: Mapping[str, str]) -> list[str]:
@@ -23,8 +31,50 @@ def editor_argv(path: Path, environ: Mapping[str, str]) -> list[str]:
 def edit(path: Path) -> str:
     """Let the editor have the terminal until it ends; return what went wrong, nothing if it went well."""
     argv = editor_argv(path, os.environ)
+    name = Path(argv[0]).name or argv[0]
     try:
         status = subprocess.run(argv, check=False).returncode
     except OSError as error:
-        return f"{argv[0]} can't be started: {error.strerror or error}"
-    return f"{argv[0]} ended with {status}" if status else ""
+        return f"{name} can't be started: {error.strerror or error}"
+    if status < 0:
+        return f"{name} was ended by {signal.Signals(-status).name}"
+    return f"{name} ended with {status}" if status else ""
+
+
+def edit_in(app: "App[Any]", path: Path) -> str:
+    """Hand the terminal to the editor, and take it back as it was; otherwise as ``edit``. Nothing repaints meanwhile.
+
+    Raises:
+        SuspendNotSupported: the terminal can't be handed over.
+    """
+    with app.suspend(), _settings_kept(), _interrupts_withheld():
+        return edit(path)
+
+
+@contextmanager
+def _settings_kept() -> Iterator[None]:
+    """Set the terminal as it was afterwards: an editor that was killed leaves it without echo, say."""
+    if sys.platform == "win32" or sys.__stdin__ is None or not sys.__stdin__.isatty():
+        yield
+        return
+    import termios
+
+    descriptor = sys.__stdin__.fileno()
+    before = termios.tcgetattr(descriptor)
+    try:
+        yield
+    finally:
+        with suppress(termios.error):
+            # What was typed for an editor that is gone is no key of ours.
+            termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+
+
+@contextmanager
+def _interrupts_withheld() -> Iterator[None]:
+    """Let ^C leave the interface open: a terminal sends it to all that runs there, and the editor is meant."""
+    # A handler, and not SIG_IGN, which the editor would inherit.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -37,6 +37,15 @@ DATA = (
         command="loratui caption FOLDER --replace OLD NEW",
     ),
     Action(
+        id="caption_editor",
+        keys=("E",),
+        label="Caption in $EDITOR",
+        help="all lines of the caption, in your own editor; u takes it back",
+        scope=Scope.DATA,
+        danger=Danger.REVERSIBLE,
+        command="loratui caption FOLDER --replace OLD NEW",
+    ),
+    Action(
         id="data_lists",
         keys=("f", "tab"),
         label="Findings or pictures",
@@ -65,6 +74,15 @@ DATA = (
         footer=lambda _: "Undo",
         danger=Danger.REVERSIBLE,
         command="loratui caption FOLDER --undo",
+    ),
+    Action(
+        id="data_config",
+        keys=("n",),
+        label="Config of these…",
+        help="make a config of the folder, or show the one that was opened",
+        scope=Scope.DATA,
+        footer=lambda _: "Config",
+        command="loratui new FOLDER",
     ),
     Action(
         id="data_folder",

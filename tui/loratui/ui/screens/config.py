@@ -1,6 +1,7 @@
 """The config screen: a training config as a form, with what it comes to beside it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -15,9 +16,10 @@ from loratui.ui.screens.config_file import TOLD_S, ConfigFilePage
 from loratui.ui.screens.config_new import NewConfig
 from loratui.ui.text import plain
 from loratui.ui.widgets.config_differences import DifferenceList, OtherList
-from loratui.ui.widgets.config_findings import ORDER, FindingList
+from loratui.ui.widgets.config_findings import ORDER, FindingList, is_of_pictures
 from loratui.ui.widgets.config_keys import KeyList
 from loratui_protocol.errors import LoratuiError
+from loratui_protocol.findings import Finding
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -113,6 +115,10 @@ class ConfigPage(ConfigFilePage):
         """Ask what is to be trained."""
         self._new.ask()
 
+    def make_of(self, folder: Path) -> None:
+        """Ask what is to be trained on these pictures."""
+        self._new.ask_of(folder)
+
     def _not_made(self, why: str, fix: str) -> None:
         if self.form is None:
             self.keys.trouble = (why, fix, "n asks again")
@@ -197,7 +203,7 @@ class ConfigPage(ConfigFilePage):
         if self.main_list is self._differences:
             self._go_to(self._differences.chosen.key if self._differences.chosen else "")
         elif self.main_list is self._findings:
-            self._go_to(key_of(self._findings.chosen.what) if self._findings.chosen else "")
+            self._go_to_finding(self._findings.chosen)
         elif form is not None and form.loaded is not None and other is not None:
             config = form.loaded.config
             self._differences.there = f"{other.kind} {other.title}"
@@ -206,6 +212,20 @@ class ConfigPage(ConfigFilePage):
     def _compare(self, found: list[Difference]) -> None:
         self._differences.fill(found)
         self._turn_to(self._differences)
+
+    def _go_to_finding(self, finding: Finding | None) -> None:
+        """Go to the key that a finding is about, or to the pictures."""
+        # Loaded when it is shown, as all screens are.
+        from loratui.ui.screens.data import DataPage
+
+        page = self.shell.pages[DataPage.place]
+        key = key_of(finding.what) if finding else ""
+        if finding is None or key or self.path is None or not is_of_pictures(finding) or not isinstance(page, DataPage):
+            self._go_to(key)
+            return
+        self._turn_to(self.keys)
+        self.shell.go(page.place)
+        page.open_path(self.path)
 
     def _go_to(self, key: str) -> None:
         if key:

@@ -10,7 +10,7 @@ from textual.app import SuspendNotSupported
 from loratui.sessions.config_files import Opened, elsewhere, form_of, has_changed, open_config, write
 from loratui.sessions.config_form import ConfigForm
 from loratui.sessions.config_plan import ConfigPlan
-from loratui.ui.editor import edit
+from loratui.ui.editor import NO_TERMINAL, edit_in
 from loratui.ui.page import Page
 from loratui.ui.planning import Planning
 from loratui.ui.questions import ask_write
@@ -18,6 +18,7 @@ from loratui.ui.registry import Scope
 from loratui.ui.widgets.config_differences import ChangePane
 from loratui.ui.widgets.config_keys import KeyHelp, KeyList
 from loratui.ui.widgets.config_plan_pane import PlanPane
+from loratui_protocol.config_file import Loaded
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.findings import Finding
 
@@ -54,9 +55,11 @@ class ConfigFilePage(Page):
         return form.num_changes > 0 if opened.is_new else form.is_dirty
 
     def entered(self) -> None:
-        """See whether somebody else has changed the file meanwhile."""
+        """See whether somebody else has changed the file meanwhile, and plan anew: captions may be others by now."""
         if (opened := self.opened) is not None:
             self.in_thread(lambda: has_changed(opened), self._mark_stale, "the config")
+            if self.form is not None and self.form.loaded is not None:
+                self._plan(self.form.loaded, opened)
 
     def kept(self) -> dict[str, str]:
         """Return the file that is open."""
@@ -142,9 +145,11 @@ class ConfigFilePage(Page):
             self._planned(ConfigPlan(findings=tuple(told)))
         else:
             self.plan.is_current = False
-            loaded = replace(form.loaded, findings=(*opened.findings, *form.loaded.findings))
-            self._planning.plan(loaded, opened.target)
+            self._plan(form.loaded, opened)
         self.again()
+
+    def _plan(self, loaded: Loaded, opened: Opened) -> None:
+        self._planning.plan(replace(loaded, findings=(*opened.findings, *loaded.findings)), opened.target)
 
     def _planned(self, plan: ConfigPlan) -> None:
         self.plan.plan, self.plan.is_current = plan, True
@@ -229,14 +234,13 @@ class ConfigFilePage(Page):
     # --- editor and file on the disk ----------------------------------------------------------------------------------
 
     def do_config_editor(self) -> None:
-        """Let the user's editor have the terminal, and read the file again. The loop waits, so nothing repaints."""
+        """Let the user's editor have the terminal, and read the file again."""
         if self.path is None:
             return
         try:
-            with self.app.suspend():
-                trouble = edit(self.path)
+            trouble = edit_in(self.app, self.path)
         except SuspendNotSupported:
-            self.shell.say("! an editor can't have this terminal: run it in another one, then press r")
+            self.shell.say(f"! {NO_TERMINAL}: run it in another one, then press r")
             return
         self.shell.do_redraw()
         if trouble:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from loratui.domain.presets import BASES
 from loratui.sessions.new_config import Wanted, check_name, likely_name, make, model_of, pictures_of, proposed_trigger
 from loratui.sessions.presets import SHIPPED, all_presets, write_new
+from loratui.ui.typed_path import typed_path
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.harmless import clean
@@ -38,17 +39,22 @@ class NewConfig:
         """Ask for the folder of pictures, and then for the rest."""
         self._ask(FOLDER, "folder of pictures", "", self._with_folder)
 
+    def ask_of(self, folder: Path) -> None:
+        """Ask for the rest: the pictures are known."""
+        self._answers[FOLDER] = str(folder)
+        self._with_folder(str(folder))
+
     def _ask(self, question: int, label: str, usual: str, then: Callable[[str], None]) -> None:
         def answered(text: str) -> None:
             self._answers[question] = text.strip() or usual
             then(self._answers[question])
 
-        self._shell.ask_text(label, answered, self._answers.get(question, usual))
+        self._shell.ask_text(f"{label}:", answered, self._answers.get(question, usual))
 
     def _with_folder(self, text: str) -> None:
         def look() -> None:
             # A relative folder counts from where the interface was started, as it does in a shell.
-            self._data = Path(text or ".").expanduser().absolute()
+            self._data = typed_path(text or ".")
             self._pictures = pictures_of(self._data)
             own = [preset.name for preset in all_presets(self._shell.desk.preferences) if preset.is_own]
             self._presets = [*own, *SHIPPED]

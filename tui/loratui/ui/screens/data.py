@@ -1,6 +1,5 @@
 """The data screen: the pictures of a folder with their captions, what is wrong with them, and what sets it right."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +15,17 @@ from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.screens.data_edits import DataEdits, Proposed
 from loratui.ui.screens.data_rounds import Rounds, Seen
+from loratui.ui.text import Row
+from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.change_preview import ChangePreview
 from loratui.ui.widgets.data_lists import FindingList, PictureList
+from loratui.ui.widgets.data_next import next_row
 from loratui.ui.widgets.picture_pane import PicturePane
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_EDITS = ("caption_edit", "data_fix", "data_undo")
+_EDITS = ("caption_edit", "caption_editor", "data_fix", "data_undo")
 _BULK = ("bulk_prefix", "bulk_suffix", "bulk_replace", "bulk_trigger", "bulk_drop")
 _MOST_REPEATS = 10_000
 
@@ -128,10 +130,17 @@ class DataPage(Page):
         if self._edits.proposed is None:
             self.remove_class("-changing")
         self._pictures.doing = self._findings.doing = self._doing()
+        self._pictures.next = self._findings.next = self._next()
         self.set_class(self._seen is None or not self._seen.pictures, "-empty")
         self._picture.edge = "" if self.main_list is self._findings else "┬"
         self._choose()
         super().show(frame)
+
+    def _next(self) -> Row:
+        seen = self._seen
+        if seen is None or seen.dataset is None or seen.found is None or seen.trouble:
+            return []
+        return next_row(seen.found, seen.pictures, has_config=seen.dataset.config is not None)
 
     def _doing(self) -> str:
         if not self._rounds.is_under_way:
@@ -168,14 +177,14 @@ class DataPage(Page):
         """Return what can't be done with nothing open, nothing chosen, or on a read-only screen."""
         no: dict[str, str] = {}
         if self._dataset is None:
-            no = dict.fromkeys((*_EDITS, *_BULK, "data_check", "data_lists"), "no folder is open")
+            no = dict.fromkeys((*_EDITS, *_BULK, "data_check", "data_lists", "data_config"), "no folder is open")
         elif self.shell.options.readonly:
-            no = dict.fromkeys((*_EDITS, *_BULK), "this screen is read-only")
+            no = dict.fromkeys((*_EDITS, *_BULK, "data_config"), "this screen is read-only")
         else:
             if not self._pictures.found:
                 no |= dict.fromkeys(_BULK, "no picture is listed")
             if self.main_list is self._findings or self._pictures.chosen is None:
-                no["caption_edit"] = "no picture is chosen"
+                no |= dict.fromkeys(("caption_edit", "caption_editor"), "no picture is chosen")
             if self._finding is None:
                 no["data_fix"] = "choose a finding first (f)"
             elif self._finding.finding.code not in FIXES:
@@ -199,10 +208,9 @@ class DataPage(Page):
         here = self._path or Path.cwd()
 
         def typed(text: str) -> None:
-            typed_path = Path(os.path.expanduser(text.strip()))  # noqa: PTH111 - pathlib's fails for unknown users
             if text.strip():
-                # The next session may begin in another folder.
-                self.open_path(here if text == str(here) else typed_path.absolute())
+                # Not every name can be shown as it is, and the next session may begin in another folder.
+                self.open_path(here if text == str(here) else typed_path(text))
 
         self.shell.ask_text("folder or config:", typed, str(here))
 
@@ -248,6 +256,11 @@ class DataPage(Page):
         if self._dataset is not None and self._pictures.chosen is not None:
             self._edits.retype(self._dataset, self._pictures.chosen)
 
+    def do_caption_editor(self) -> None:
+        """Let the user's editor have the caption of the chosen picture."""
+        if self._dataset is not None and self._pictures.chosen is not None:
+            self._edits.write_in_editor(self._dataset, self._pictures.chosen)
+
     def do_bulk_prefix(self) -> None:
         """Ask for what is to stand before the captions."""
         self._ask_wish("prefix", lambda text: Wishes(prefix=text))
@@ -258,7 +271,8 @@ class DataPage(Page):
 
     def do_bulk_trigger(self) -> None:
         """Ask for the trigger."""
-        self._ask_wish("trigger word", lambda text: Wishes(trigger=text.strip()))
+        likely = "" if self._seen is None else self._seen.trigger
+        self._ask_wish("trigger word", lambda text: Wishes(trigger=text.strip()), likely)
 
     def do_bulk_drop(self) -> None:
         """Ask for the tag that is to go."""
@@ -269,9 +283,9 @@ class DataPage(Page):
         if self._dataset is not None:
             self._edits.ask_replacement(self._dataset, self._names())
 
-    def _ask_wish(self, label: str, wish: Callable[[str], Wishes]) -> None:
+    def _ask_wish(self, label: str, wish: Callable[[str], Wishes], likely: str = "") -> None:
         if self._dataset is not None:
-            self._edits.ask_wish(self._dataset, self._names(), label, wish)
+            self._edits.ask_wish(self._dataset, self._names(), label, wish, likely)
 
     def do_data_fix(self) -> None:
         """Propose what sets the finding right, once it is known what only a person knows."""
@@ -281,7 +295,9 @@ class DataPage(Page):
         code = found.finding.code
         if code in NEEDS_TRIGGER and not dataset.trigger:
             self.shell.ask_text(
-                "trigger word:", lambda text: self._edits.propose_fix(dataset, code, trigger=text.strip())
+                "trigger word:",
+                lambda text: self._edits.propose_fix(dataset, code, trigger=text.strip()),
+                "" if self._seen is None else self._seen.trigger,
             )
         elif code in NEEDS_REPEATS:
             self.shell.ask_text("repeats of each picture:", lambda text: self._fix_repeats(dataset, code, text))
@@ -298,6 +314,26 @@ class DataPage(Page):
         """Take back the newest edit."""
         if self._dataset is not None:
             self._edits.undo(self._dataset)
+
+    def do_data_config(self) -> None:
+        """Show the config that was opened, or ask for what is missing to make one of the folder."""
+        # Loaded when it is shown, as all screens are.
+        from loratui.ui.screens.config import ConfigPage
+
+        page, dataset = self.shell.pages[ConfigPage.place], self._dataset
+        if dataset is None or not isinstance(page, ConfigPage):
+            return
+        why_not = page.refusals().get("config_new", "")
+        if dataset.config is not None and page.path == dataset.path:
+            self.shell.go(page.place)
+        elif why_not:
+            self.shell.say(f"not now: on screen 3 {why_not}")
+        elif dataset.config is not None:
+            self.shell.go(page.place)
+            page.open(dataset.path)
+        else:
+            self.shell.go(page.place)
+            page.make_of(dataset.path)
 
     def do_change_do(self) -> None:
         """Make the edit that is shown."""

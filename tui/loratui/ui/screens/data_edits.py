@@ -1,14 +1,23 @@
 """Edits of a dataset from the data screen: asked for, shown, made by a thread, and taken back."""
 
+import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
 
 from loratui.preflight.caption_edits import Wishes, caption_edit
 from loratui.preflight.caption_files import without_unseen
 from loratui.preflight.changes import Edit, preview
 from loratui.preflight.edits import apply, undo
 from loratui.sessions.dataset import Listed, OpenDataset, chosen, fix_of, rewritten
+from loratui.sessions.whole_caption import whole_caption, written_whole
+from loratui.ui.editor import NO_TERMINAL, edit_in
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, plain
@@ -21,6 +30,8 @@ if TYPE_CHECKING:
 _FILES_SHOWN = 20
 _TITLE_CELLS = 40
 _LEFT_NAMED = 2
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_NAME_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +76,37 @@ class DataEdits:
 
         self._shell.ask_text(f"caption of {shortened(entry.name, 20)}", typed, before)
 
+    def write_in_editor(self, dataset: OpenDataset, entry: Listed) -> None:
+        """Let the caption be written in the user's editor, with all its lines."""
+
+        def work() -> None:
+            before = whole_caption(dataset, entry.name)
+            with _copy(entry.name, before) as path:
+                if trouble := self._trouble_in_editor(path):
+                    raise LoratuiError(f"{trouble}; the caption stays as it is")
+                edit = written_whole(dataset, entry.name, before, path)
+                if edit.changes:
+                    apply(edit, dataset.folder)
+            done = f"{edit.title}: {_files(edit)} changed; u takes it back"
+            self._tell(dataset, done if edit.changes else "the caption stays as it is")
+
+        self._work(work, "the caption")
+
+    def _trouble_in_editor(self, path: Path) -> str:
+        app = self._shell.app
+        try:
+            trouble = app.call_from_thread(edit_in, app, path)
+        except SuspendNotSupported:
+            return f"{NO_TERMINAL}: e edits the first line here"
+        app.call_from_thread(self._shell.do_redraw)
+        return trouble
+
     # --- many --------------------------------------------------------------------------------------------------------
 
-    def ask_wish(self, dataset: OpenDataset, names: frozenset[str], label: str, wish: Callable[[str], Wishes]) -> None:
-        """Let a text be typed, and propose the edit that it makes."""
+    def ask_wish(
+        self, dataset: OpenDataset, names: frozenset[str], label: str, wish: Callable[[str], Wishes], likely: str = ""
+    ) -> None:
+        """Let a text be typed over a likely one, and propose the edit that it makes."""
 
         def typed(text: str) -> None:
             if text.strip():
@@ -76,7 +114,7 @@ class DataEdits:
             else:
                 self._shell.say("nothing was typed, and nothing is changed")
 
-        self._shell.ask_text(f"{label}, {_pictures(names)}:", typed)
+        self._shell.ask_text(f"{label}, {_pictures(names)}:", typed, likely)
 
     def ask_replacement(self, dataset: OpenDataset, names: frozenset[str]) -> None:
         """Let two texts be typed, and propose to replace one by the other."""
@@ -180,6 +218,25 @@ class DataEdits:
                 self.is_busy = False
 
         self._shell.work(guarded, what)
+
+
+@contextmanager
+def _copy(name: str, text: str) -> Iterator[Path]:
+    """Keep a copy of a caption for an editor, which is removed unless the caption did not get what was written there.
+
+    An editor that is killed leaves no caption half written, and gets no file's name that it could take for an option.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="loratui-caption-"))
+    path = folder / f"{_NO_NAME.sub('_', Path(name).stem)[:_NAME_CHARS]}.txt"
+    path.write_bytes(text.encode())
+    try:
+        yield path
+    except LoratuiError as error:
+        if path.is_file() and path.read_bytes() != text.encode():
+            raise LoratuiError(f"{error.what}; what you wrote is in {path}", fix=error.fix, code=error.code) from error
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _shown(edit: Edit) -> Iterator[str]:

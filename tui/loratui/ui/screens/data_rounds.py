@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loratui.sessions.dataset import Found, Listed, OpenDataset, found, listed, open_dataset, with_names
+from loratui.sessions.dataset import Found, Listed, OpenDataset, found, likely_word, listed, open_dataset, with_names
 from loratui.ui.widgets.data_lists import gravest_first
 from loratui_protocol.errors import LoratuiError
 
@@ -25,6 +25,8 @@ class Seen:
     """None: the check is under way."""
     of_picture: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
     """The findings by the names of pictures."""
+    trigger: str = ""
+    """The word that is to be in all captions, or is likely to be."""
     trouble: str = ""
     """Why the pictures or the findings can't be had."""
 
@@ -92,6 +94,7 @@ class Rounds:
             pictures=pictures,
             found=findings,
             of_picture={name: tuple(those) for name, those in of_picture.items()},
+            trigger=dataset.trigger or likely_word(dataset, pictures),
             trouble=trouble,
         )
         self._say(number, whole, is_last=True)

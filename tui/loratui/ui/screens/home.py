@@ -13,6 +13,7 @@ from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.resumption import LOCAL, MARKETS, RESUMABLE, Resumption
+from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.rental_list import RentalList
 from loratui.ui.widgets.run_list import RunList
 from loratui_protocol.errors import UsageError
@@ -204,7 +205,7 @@ class HomePage(Page):
         page = self.shell.pages[DataPage.place]
         if isinstance(page, DataPage):
             self.shell.go(page.place)
-            page.open_path(Path(typed.strip()).expanduser().absolute())
+            page.open_path(typed_path(typed))
 
     def do_new_config(self) -> None:
         """Go to the screen of configs, and ask there what is to be trained."""

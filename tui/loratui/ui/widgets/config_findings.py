@@ -8,6 +8,12 @@ from loratui_protocol.findings import Finding
 SIGNS = {"error": ("!", Role.ALARM), "warning": ("-", Role.WARN), "info": ("·", Role.DIM)}
 ORDER = tuple[str, ...](SIGNS)
 """The worst first."""
+_OF_PICTURES = ("dataset", "caption", "picture")
+
+
+def is_of_pictures(finding: Finding) -> bool:
+    """Return whether it is about the pictures or their captions, which another screen shows."""
+    return finding.code.partition(".")[0] in _OF_PICTURES
 
 
 class FindingList(ListPane[Finding]):
@@ -47,6 +53,8 @@ class FindingList(ListPane[Finding]):
         rows: list[Row] = [[("─" * width, Role.DIM)], [(f" {chosen.code}", Role.TITLE)]]
         rows += [[(f" {line}", Role.TEXT)] for line in wrap(chosen.what, width - 2)]
         rows += [[(f" {line}", Role.STRONG)] for line in wrap(chosen.fix, width - 2)]
+        if is_of_pictures(chosen):
+            rows.append([(" enter", Role.KEY), (" shows the pictures, and what sets them right", Role.TEXT)])
         rows = rows[: max(2, height * 2 // 3)]
         above = super().lines(frame, width, height - len(rows))
         return [*above, *([] for _ in range(height - len(rows) - len(above))), *rows]

@@ -38,15 +38,21 @@ class PlanPane(Pane):
             return _short(plan)
         figures = [*_figures(plan), *_memory(plan), *_times(plan.times, width)] if plan.plan else []
         rows: list[Row] = [[(f" {name:<{_NAME}}", Role.DIM), (text, Role.TEXT)] for name, text in figures]
-        rows.append([(f" {_counted(plan)}", Role.STRONG)])
+        rows.append(_verdict(plan))
         return [*rows[:height], *_finding_rows(plan.findings, width, height - len(rows))]
 
 
-def _counted(plan: ConfigPlan) -> str:
-    errors, warnings = len(plan.errors), plan.num_warnings
-    counts = [(errors, "error"), (warnings, "warning")]
-    said = [f"{number} {word}{'s' if number > 1 else ''}" for number, word in counts if number]
-    return ", ".join(said) or "no errors, no warnings"
+def _verdict(plan: ConfigPlan) -> Row:
+    """Return whether it can be trained, and the key that has it trained."""
+    warnings = _counted(plan.num_warnings, "warning") if plan.num_warnings else ""
+    if plan.errors:
+        errors = _counted(len(plan.errors), "error")
+        return [(f" {errors}, {warnings}" if warnings else f" {errors}", Role.ALARM)]
+    return [(f" OK, {warnings or 'no warnings'}: ", Role.GOOD), ("t", Role.KEY), (" trains it", Role.TEXT)]
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _figures(plan: ConfigPlan) -> list[tuple[str, str]]:
@@ -97,13 +103,13 @@ def _times(times: Sequence[GpuTime], width: int) -> list[tuple[str, str]]:
 def _short(plan: ConfigPlan) -> list[Row]:
     made = plan.plan
     if made is None:
-        return [[(f" {_counted(plan)}", Role.STRONG)], *_finding_rows(plan.findings, 400, 1)]
+        return [_verdict(plan), *_finding_rows(plan.findings, 400, 1)]
     about = formatting.APPROXIMATELY
     times = "  ".join(f"{each.gpu} {formatting.minutes_range(*each.seconds)}" for each in plan.times[:1])
     steps = f" {made.steps} steps  {made.epochs} epochs  {made.exposures_per_picture:.0f} exposures"
     return [
         [(f"{steps}  {about}{formatting.gib(plan.min_vram_mib / 1024)}", Role.TEXT)],
-        [(f" {_counted(plan)}", Role.STRONG), (f"  {times}", Role.TEXT)],
+        [*_verdict(plan), (f"  {times}", Role.TEXT)],
     ]
 
 

@@ -1,6 +1,6 @@
 """The two lists of the data screen: the pictures with their captions, and what was found of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from loratui.domain.finding_filter import lets_through
 from loratui.sessions.dataset import Found, Listed
@@ -36,6 +36,8 @@ class PictureList(ListPane[Listed]):
     """Why there are none."""
     doing = ""
     """What of them is under way."""
+    next: Sequence[Span] = ()
+    """What comes next; empty: that isn't known yet."""
 
     def name_of(self, entry: Listed) -> str:
         """Return its name in the folder."""
@@ -65,8 +67,8 @@ class PictureList(ListPane[Listed]):
         return self.doing
 
     def head(self, _: Frame, width: int) -> list[Row]:
-        """Return the finding and its fix."""
-        return [] if self.only is None else finding_rows(self.only, width, _HEAD_LINES)
+        """Return the finding and its fix, or what comes next."""
+        return _head(self.next) if self.only is None else finding_rows(self.only, width, _HEAD_LINES)
 
     def nothing(self, frame: Frame) -> list[Row]:
         """Return the finding that is of no picture, why there is none, or how to begin."""
@@ -102,6 +104,7 @@ class FindingList(ListPane[Found]):
     is_read = False
     """Whether a check has come to its end."""
     doing = ""
+    next: Sequence[Span] = ()
 
     def name_of(self, entry: Found) -> tuple[str, str]:
         """Return what it is and what file it is about: its figures may change."""
@@ -127,11 +130,15 @@ class FindingList(ListPane[Found]):
         """Return how far the check is."""
         return self.doing
 
+    def head(self, _: Frame, width: int) -> list[Row]:  # noqa: ARG002 - the same in all widths
+        """Return what comes next."""
+        return _head(self.next)
+
     def nothing(self, _: Frame) -> list[Row]:
         """Return that all is well, if that is known."""
         if not self.is_read:
             return [[(" not checked yet", Role.DIM)]]
-        return [[(" Nothing is wrong with these pictures and captions.", Role.GOOD)]]
+        return [[(" Nothing is wrong with these pictures and captions.", Role.GOOD)], *_head(self.next)]
 
     def entry_row(self, entry: Found, width: int) -> Row:
         """Return how grave it is, how many pictures it is about, its code and what it says."""
@@ -145,6 +152,10 @@ class FindingList(ListPane[Found]):
             (" ", Role.TEXT),
             (shortened(finding.what, width), Role.TEXT),
         ]
+
+
+def _head(row: Sequence[Span]) -> list[Row]:
+    return [[*row]] if row else []
 
 
 def gravest_first(found: tuple[Found, ...]) -> tuple[Found, ...]:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.events import Key
 from textual.geometry import Region
 from textual.widgets import Input
 
@@ -27,6 +28,14 @@ class Field(Input, inherit_bindings=False):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
+
+    async def on_key(self, event: Key) -> None:
+        """Do what edits the line at once: on its way to the screen it would be overtaken by what was typed after it."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.run_action(binding.action)
+            return
 
     def show_cursor(self) -> None:
         """Bring the part of the text into sight in which the cursor is."""
