@@ -1,5 +1,6 @@
 """What an action is, and the rules that keys must keep; keys, footer, palette and help are all read from a registry."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _FORBIDDEN = frozenset(
         "ctrl+[",
     )
 )
+_NAMED = re.compile(r"\{(\w+)\}")
 _FORBIDDEN_CHORDS = ("alt+", "shift+enter", "ctrl+enter", "ctrl+shift+", "ctrl+?")
 
 
@@ -114,8 +116,9 @@ class Action:
 
     ``keys`` are named as they are typed ("p", "+", "ctrl+p", "left"); the first is the one shown. ``footer`` is the
     short form for the footer, empty when it has no place there. ``why_not`` returns why it can't be done now, in a
-    few words, or nothing. ``opens`` is the strip in which the action asks before it is done, ``or_opens`` the one where
-    less is at stake. ``command`` is what does the same from a shell, empty for what only changes the view.
+    few words, or nothing. In ``help`` the key of another action stands as its id, "{undo}". ``opens`` is the strip in
+    which the action asks before it is done, ``or_opens`` the one where less is at stake. ``command`` is what does the
+    same from a shell, empty for what only changes the view.
     """
 
     id: str
@@ -174,6 +177,14 @@ class Registry:
 
     def __getitem__(self, action_id: str) -> Action:
         return self._actions[action_id]
+
+    def name_of(self, action_id: str) -> str:
+        """Return the key of an action as every text has to call it: it may be one of the user's."""
+        return self[action_id].key
+
+    def fill(self, text: str) -> str:
+        """Return a text of ours in which the keys of actions stand for their ids, as in "{undo} takes it back"."""
+        return _NAMED.sub(lambda found: self.name_of(found[1]), text)
 
     def find(self, key: str, scopes: Iterable[Scope]) -> Action | None:
         """Return the action that ``key`` means in these scopes."""

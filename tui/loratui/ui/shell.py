@@ -216,6 +216,7 @@ class Shell(Screen[None], inherit_bindings=False):
             run=None if self.source is None else self.source.view(),
             now_s=now_s,
             wall=self.clock.local(),
+            keys=self.actions,
             overview=self.desk.overview(),
             errands=tuple(self.errands.under_way),
             options=self.options,

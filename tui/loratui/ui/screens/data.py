@@ -178,7 +178,7 @@ class DataPage(Page):
             if self.main_list is self._findings or self._pictures.chosen is None:
                 no["caption_edit"] = "no picture is chosen"
             if self._finding is None:
-                no["data_fix"] = "choose a finding first (f)"
+                no["data_fix"] = f"choose a finding first ({self.shell.actions.name_of('data_lists')})"
             elif self._finding.finding.code not in FIXES:
                 no["data_fix"] = "this one is for a person to set right"
         return no

@@ -8,6 +8,7 @@ from loratui.preflight.caption_edits import Wishes, caption_edit
 from loratui.preflight.changes import Edit, preview
 from loratui.preflight.edits import apply, undo
 from loratui.sessions.dataset import Listed, OpenDataset, chosen, fix_of, rewritten
+from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, plain
@@ -113,7 +114,7 @@ class DataEdits:
         if self._shell.page.place != "data":
             # Whoever went on to something else is not asked there.
             return
-        self._shell.ask(Scope.CHANGE_STRIP, lambda _: _question(proposed))
+        self._shell.ask(Scope.CHANGE_STRIP, lambda frame: _question(proposed, frame))
         self._proposed = proposed
         self._show(proposed)
 
@@ -137,7 +138,10 @@ class DataEdits:
             edit = make()
             if edit.changes:
                 apply(edit, dataset.folder)
-            self._tell(dataset, f"{edit.title}: {_files(edit)} changed; u takes it back")
+            self._tell(
+                dataset,
+                f"{edit.title}: {_files(edit)} changed; {self._shell.actions.name_of('data_undo')} takes it back",
+            )
 
         self._work(work, "the edit")
 
@@ -191,11 +195,11 @@ def _shown(edit: Edit) -> Iterator[str]:
             yield from lines
 
 
-def _question(proposed: Proposed) -> Question:
+def _question(proposed: Proposed, frame: Frame) -> Question:
     edit = proposed.edit
     return Question(
         title=(("CHANGE", Role.TITLE), (f" {_files(edit)}: {shortened(edit.title, _TITLE_CELLS)}", Role.STRONG)),
-        stake="No picture is written over. u takes it back afterwards.",
+        stake=f"No picture is written over. {frame.keys.name_of('data_undo')} takes it back afterwards.",
     )
 
 

@@ -217,7 +217,8 @@ class QueuePage(Page):
         if chosen is None:
             why["queue_open"] = why["queue_remove"] = "there is no run"
         elif not chosen.is_waiting:
-            why["queue_remove"] = f"the run is {chosen.run.state.value}: x on its screen stops one that trains"
+            stop = self.shell.actions.name_of("stop")
+            why["queue_remove"] = f"the run is {chosen.run.state.value}: {stop} on its screen stops one that trains"
         if not any(not each.is_back for each in self._removed):
             why["queue_undo"] = "nothing was removed from here"
         if self.shell.options.readonly:
@@ -236,7 +237,8 @@ class QueuePage(Page):
         if self._list.chosen is None:
             return
         run = self._list.chosen.run
-        self.shell.say(f"{run.name} is removed from the queue · u puts it back, at the end")
+        undo = self.shell.actions.name_of("queue_undo")
+        self.shell.say(f"{run.name} is removed from the queue · {undo} puts it back, at the end")
 
         def remove() -> None:
             source = self.shell.desk.open_run(run.id)

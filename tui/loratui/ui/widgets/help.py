@@ -25,9 +25,9 @@ class HelpPane(Pane):
         """Return the name of the page."""
         return [("keys", Role.TITLE)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return how to leave."""
-        return "esc closes"
+        return frame.keys.fill("{help_close} closes")
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - the same at all times
         """Return the actions by scope, in two columns where there is room."""

@@ -33,11 +33,11 @@ class TabsRow(Rows):
         row: Row = []
         self._tabs = []
         for place in PLACES:
-            start = row_width(row)
+            start, key = row_width(row), frame.keys.name_of(f"go_{place.name}")
             if place.name == frame.place:
-                row.append((f"▌{place.key}{place.title}▐", Role.TITLE))
+                row.append((f"▌{key}{place.title}▐", Role.TITLE))
             else:
-                row += [(f" {place.key}", Role.KEY), (f"{place.title if with_titles else ''} ", Role.DIM)]
+                row += [(f" {key}", Role.KEY), (f"{place.title if with_titles else ''} ", Role.DIM)]
             self._tabs.append((range(start, row_width(row)), place.name))
         return row
 
