@@ -12,6 +12,8 @@ from loratui.ui.registry import Action, Scope
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
+READ_ONLY = "this screen is read-only"
+
 
 class Keyboard:
     """Finds the action of a key: a question takes all keys, then the palette, a text that is typed, and the page."""
@@ -28,7 +30,24 @@ class Keyboard:
             return (Scope.HELP,)
         if self._shell.over is Over.COST:
             return (Scope.COST,)
-        return (*self._shell.page.scopes, Scope.PAGES)
+        return self.of_page
+
+    @property
+    def of_page(self) -> tuple[Scope, ...]:
+        """Return where the keys work on the page that is shown, whatever is asked or lies over it."""
+        filtered = (Scope.FOUND,) if self._is_filtered else ()
+        return (*filtered, *self._shell.page.scopes, Scope.PAGES)
+
+    @property
+    def _is_filtered(self) -> bool:
+        main_list = self._shell.page.main_list
+        return main_list is not None and main_list.is_filtered
+
+    def is_hidden(self, action: Action) -> bool:
+        """Return whether the key of an action of the page means something else while a filter stands."""
+        if not self._is_filtered or action.scope is Scope.FOUND:
+            return False
+        return any(action.keys[0] in found.keys for found in self._shell.actions.within(Scope.FOUND))
 
     def press(self, event: Key) -> bool:
         """Do what the key means now; return whether it is used up. Else it may mean something to a field."""
@@ -60,13 +79,17 @@ class Keyboard:
             return
         if is_asked and self._shell.strip.press(event.key, typed or ("" if event.character == " " else None)):
             return
-        action = self._taking_back(key) or self._shell.actions.find(key, self.scopes)
+        action = self._taking_back(key) or self._of_filter(key) or self._shell.actions.find(key, self.scopes)
         if action is not None:
             self.perform(action)
 
     def _taking_back(self, key: str) -> Action | None:
         """Return what takes a termination back, while that can be: its key means that on every screen."""
         return self._shell.actions.find(key, (Scope.UNDO_WINDOW,)) if self._shell.money.can_be_kept else None
+
+    def _of_filter(self, key: str) -> Action | None:
+        """Return what goes from match to match: its keys come before what they mean on the page else."""
+        return self._shell.actions.find(key, (Scope.FOUND,)) if Scope.FOUND in self.scopes else None
 
     def _is_typed(self, event: Key) -> bool:
         """Return whether the key belonged to a text that is being typed; then it is taken."""
@@ -86,6 +109,8 @@ class Keyboard:
 
     def why_not(self, action: Action, frame: Frame) -> str:
         """Return why an action can't be done now; nothing where it can."""
+        if frame.options.readonly and not action.is_for_watching:
+            return READ_ONLY
         return action.why_not(frame) or frame.refusals.get(action.id, "")
 
     def perform(self, action: Action) -> None:

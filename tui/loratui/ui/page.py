@@ -142,6 +142,21 @@ class Page(Container):
             self.main_list.is_filtering = True
             self.main_list.rebuild()
 
+    def do_found_next(self) -> None:
+        """Choose the next match, after the last one the first."""
+        if self.main_list is not None:
+            self.main_list.turn(1)
+
+    def do_found_before(self) -> None:
+        """Choose the match before, before the first one the last."""
+        if self.main_list is not None:
+            self.main_list.turn(-1)
+
+    def do_found_all(self) -> None:
+        """Clear the filter."""
+        if self.main_list is not None:
+            self.main_list.set_query("")
+
     def _move(self, by: int) -> None:
         if self.main_list is not None:
             self.main_list.move(by)

@@ -43,6 +43,7 @@ class Scope(Enum):
     PAGES = "Every screen"
     LIST = "Lists"
     MARKS = "Lists with marks"
+    FOUND = "Lists while a filter stands"
     HOME = "Home"
     DATA = "Data"
     CONFIG = "Config"
@@ -98,7 +99,7 @@ _TOGETHER = (
     (Scope.PAGES, Scope.SAMPLES),
     (Scope.PAGES, Scope.LOG_PAGE),
 )
-"""Scopes whose keys work at the same time."""
+"""Scopes whose keys work at the same time. Those of a filter that stands come before what they mean else."""
 
 
 class Danger(IntEnum):
@@ -128,6 +129,8 @@ class Action:
     scope: Scope
     footer: Callable[[Frame], str] = lambda _: ""
     danger: Danger = Danger.SAFE
+    changes: bool | None = None
+    """Whether it changes more than the view: a run, a file, an account. None: if it has a danger, or asks first."""
     opens: Scope | None = None
     or_opens: Scope | None = None
     why_not: Callable[[Frame], str] = lambda _: ""
@@ -137,6 +140,13 @@ class Action:
     def key(self) -> str:
         """Return the first key as the screen shows it."""
         return shown(self.keys[0])
+
+    @property
+    def is_for_watching(self) -> bool:
+        """Return whether it may be done by who only watches."""
+        if self.changes is not None:
+            return not self.changes
+        return self.danger is Danger.SAFE and self.opens is None
 
 
 class KeyConflictError(Exception):

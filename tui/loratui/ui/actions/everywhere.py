@@ -50,7 +50,9 @@ EVERYWHERE = (
     ),
     Action(id="leave_cancel", keys=("escape",), label="Stay", help="close the question", scope=Scope.DETACH_STRIP),
     Action(id="help_close", keys=("escape", "q"), label="Close", help="close the help", scope=Scope.HELP),
-    Action(id="palette", keys=("ctrl+p", "f2"), label="Commands", help="find any action by name", scope=Scope.GLOBAL),
+    Action(
+        id="palette", keys=("ctrl+p", "f2", ":"), label="Commands", help="find any action by name", scope=Scope.GLOBAL
+    ),
     Action(id="help", keys=("?", "f1"), label="Help", help="all keys", scope=Scope.GLOBAL),
     Action(
         id="theme",

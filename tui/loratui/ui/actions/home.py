@@ -48,6 +48,7 @@ HOME = (
         label="New config…",
         help="asks what is to be trained, and makes a config for it",
         scope=Scope.HOME,
+        changes=True,
         footer=lambda _: "New",
         command="loratui new FOLDER",
     ),

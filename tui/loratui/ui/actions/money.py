@@ -5,10 +5,6 @@ from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Danger, Scope
 
 
-def _not_readonly(frame: Frame) -> str:
-    return "this screen is read-only" if frame.options.readonly else ""
-
-
 def _while_something_bills(frame: Frame) -> str:
     is_on_rental = frame.run is not None and frame.run.rental is not None and not frame.run.rental.is_over
     return "Terminate…" if is_on_rental or frame.overview.rentals else ""
@@ -24,7 +20,6 @@ MONEY = (
         footer=_while_something_bills,
         opens=Scope.LOSS_STRIP,
         or_opens=Scope.END_STRIP,
-        why_not=_not_readonly,
         command="loratui terminate RENTAL",
     ),
     Action(

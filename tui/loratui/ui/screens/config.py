@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
 _OF_A_FORM = ("edit", "cycle", "reset", "undo", "write", "write_as", "compare", "findings", "train")
-_OF_A_WRITER = ("new", "write", "write_as", "editor", "train")
 _OF_A_FILE = ("editor", "read")
 
 
@@ -59,8 +58,6 @@ class ConfigPage(ConfigFilePage):
     def refusals(self) -> Mapping[str, str]:
         """Return what can't be done now, and why."""
         form, no, keys = self.form, dict[str, str](), self.shell.actions
-        if self.shell.options.readonly:
-            no |= {f"config_{name}": "this screen is read-only" for name in _OF_A_WRITER}
         if self.path is None:
             no |= {f"config_{name}": "no config is open" for name in _OF_A_FILE}
         if form is None:

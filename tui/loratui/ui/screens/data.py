@@ -166,12 +166,10 @@ class DataPage(Page):
         self.shell.refresh_view()
 
     def refusals(self) -> Mapping[str, str]:
-        """Return what can't be done with nothing open, nothing chosen, or on a read-only screen."""
+        """Return what can't be done with nothing open, or nothing chosen."""
         no: dict[str, str] = {}
         if self._dataset is None:
             no = dict.fromkeys((*_EDITS, *_BULK, "data_check", "data_lists"), "no folder is open")
-        elif self.shell.options.readonly:
-            no = dict.fromkeys((*_EDITS, *_BULK), "this screen is read-only")
         else:
             if not self._pictures.found:
                 no |= dict.fromkeys(_BULK, "no picture is listed")

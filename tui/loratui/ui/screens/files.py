@@ -139,10 +139,6 @@ class FilesPage(Page):
             refused["file_verify"] = "one is being verified"
         if not file.can_come:
             refused["file_download"] = "its machine does not have it any more"
-        elif self.shell.options.readonly:
-            refused["file_download"] = "this screen is read-only"
-        if self.shell.options.readonly:
-            refused["file_delete"] = "this screen is read-only"
         return refused
 
     def do_file_open(self) -> None:

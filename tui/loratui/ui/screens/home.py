@@ -76,7 +76,7 @@ class HomePage(Page):
         self._beginning = None
 
     def refusals(self) -> Mapping[str, str]:
-        """Return what can't be done with the chosen run, and what a screen that only shows does not do."""
+        """Return what can't be done with the chosen run, or not twice."""
         no: dict[str, str] = {}
         line = self._chosen_run()
         if line is None:
@@ -86,8 +86,6 @@ class HomePage(Page):
             no["resume_run"] = f"the run is {line.state.value}"
         if any(errand.name == _DEMO for errand in self.shell.errands.under_way):
             no["demo"] = "one is under way"
-        if self.shell.options.readonly:
-            no |= dict.fromkeys(("resume_run", "resume_now", "demo"), "this screen is read-only")
         return no
 
     # --- two lists ---------------------------------------------------------------------------------------------------
@@ -131,7 +129,11 @@ class HomePage(Page):
         line = self._chosen_run()
         if line is None:
             return
-        if line.is_lacking and self.shell.desk.preferences.downloads.which == "none":
+        if (
+            line.is_lacking
+            and not self.shell.options.readonly
+            and self.shell.desk.preferences.downloads.which == "none"
+        ):
             self.shell.send_out(f"download {line.name}", "download", line.id)
             self.shell.say(f"fetching what {line.name} has made")
         else:

@@ -34,7 +34,6 @@ _NUMBER = 3
 _COST = 9
 _NARROW = 70
 """Below so many cells only a share of the steps is told."""
-_READONLY = "this screen is read-only"
 
 
 class QueueList(ListPane[QueueLine]):
@@ -221,8 +220,6 @@ class QueuePage(Page):
             why["queue_remove"] = f"the run is {chosen.run.state.value}: {stop} on its screen stops one that trains"
         if not any(not each.is_back for each in self._removed):
             why["queue_undo"] = "nothing was removed from here"
-        if self.shell.options.readonly:
-            why |= {"queue_remove": _READONLY, "queue_undo": _READONLY}
         if len(self._queues) < 2:
             why["queue_before"] = why["queue_after"] = "there is no other machine with runs"
         return why

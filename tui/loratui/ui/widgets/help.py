@@ -32,7 +32,7 @@ class HelpPane(Pane):
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - the same at all times
         """Return the actions by scope, in two columns where there is room."""
         entries: list[Row] = []
-        for scope in (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
+        for scope in (*self._shell.keyboard.of_page, Scope.GLOBAL):
             entries.append([(f" {scope.value}", Role.STRONG)])
             entries += [_entry(action) for action in self._shell.actions.within(scope)]
         if width < _TWO_COLUMNS:

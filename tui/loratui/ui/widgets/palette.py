@@ -42,7 +42,7 @@ class Palette(Pane):
         return None
 
     def _found(self) -> list[Action]:
-        scopes = (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL)
+        scopes = (*self._shell.keyboard.of_page, Scope.GLOBAL)
         actions = [action for action in self._shell.actions.within(*scopes) if action.id != "palette"]
         told = [(action, f"{action.label} {self._shell.actions.fill(action.help)}") for action in actions]
         ranked = [(rank, action) for action, name in told if (rank := _rank(self._query, action, name)) is not None]
