@@ -95,7 +95,11 @@ class Keyboard:
         """Return whether the key belonged to a text that is being typed; then it is taken."""
         main_list = self._shell.page.main_list
         if main_list is not None and main_list.is_filtering:
-            return main_list.press(event.key, event.character if event.is_printable else None)
+            is_taken = main_list.press(event.key, event.character if event.is_printable else None)
+            if main_list.is_filtered:
+                # Other keys work now, and the footer names them.
+                self._shell.refresh_view()
+            return is_taken
         return False
 
     def _palette_key(self, event: Key) -> None:

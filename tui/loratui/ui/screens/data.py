@@ -225,7 +225,7 @@ class DataPage(Page):
             if self._findings.chosen is not None:
                 self._show_only(self._findings.chosen)
         elif "caption_edit" not in self.refusals():
-            self.do_caption_edit()
+            self.shell.keyboard.perform(self.shell.actions["caption_edit"])
 
     def do_data_back(self) -> None:
         """Show all pictures; where those of a finding were shown, the findings first."""
