@@ -6,12 +6,12 @@ from loratui.ui.actions import ACTIONS
 from loratui.ui.app import LoratuiApp
 from loratui.ui.money import Money
 from loratui.ui.pages import page_class
-from loratui.ui.places import PLACES
+from loratui.ui.places import ASIDE, PLACES
 from loratui.ui.registry import Action, Danger, KeyConflictError, Registry, Scope, shown
 from loratui.ui.screens.run import RunPage
 from loratui.ui.shell import Shell
 
-PAGES = [page_class(place.name) for place in PLACES]
+PAGES = [page_class(place.name) for place in (*PLACES, *ASIDE)]
 
 
 def action(key: str, scope: Scope = Scope.RUN, danger: Danger = Danger.SAFE, **more: object) -> Action:
@@ -89,8 +89,8 @@ def test_every_action_can_be_done() -> None:
 
 
 def test_every_screen_has_its_key() -> None:
-    assert [place.name for place in PLACES] == [page.place for page in PAGES]
-    assert len({place.key for place in PLACES}) == len(PLACES)
+    assert [place.name for place in (*PLACES, *ASIDE)] == [page.place for page in PAGES]
+    assert len({place.key for place in (*PLACES, *ASIDE)}) == len(PAGES)
 
 
 def test_every_irreversible_action_is_asked_first() -> None:

@@ -156,6 +156,7 @@ class Page(Container):
         """Clear the filter."""
         if self.main_list is not None:
             self.main_list.set_query("")
+            self.shell.refresh_view()
 
     def _move(self, by: int) -> None:
         if self.main_list is not None:

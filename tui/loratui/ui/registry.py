@@ -57,6 +57,8 @@ class Scope(Enum):
     FILES = "Files"
     SAMPLES = "Samples"
     LOG_PAGE = "Log"
+    SETTINGS = "Settings"
+    ASIDE = "Events and settings"
     RESUME_STRIP = "Go on with this run?"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
@@ -93,6 +95,7 @@ _PAGES_WITH_A_LIST = (
 )
 _TOGETHER = (
     *((Scope.PAGES, Scope.LIST, Scope.MARKS, page) for page in _PAGES_WITH_A_LIST),
+    (Scope.PAGES, Scope.LIST, Scope.MARKS, Scope.ASIDE, Scope.SETTINGS),
     (Scope.PAGES, Scope.LIST, Scope.CONFIG),
     (Scope.PAGES, Scope.LIST, Scope.CONFIG_CHOICE),
     (Scope.PAGES, Scope.RUN, Scope.CHART, Scope.LOG),

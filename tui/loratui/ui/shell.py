@@ -6,6 +6,7 @@ The pages show and steer; the shell tells them when, hands them their keys, and 
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -26,10 +27,13 @@ from loratui.ui.frame import Frame
 from loratui.ui.keyboard import Keyboard
 from loratui.ui.keymap import with_keys
 from loratui.ui.money import Money
+from loratui.ui.notices import ALARM_S, NOTICE_S, Notices
 from loratui.ui.notify import Notifier
 from loratui.ui.over import Over
 from loratui.ui.page import Page
 from loratui.ui.pages import Pages
+from loratui.ui.places import ASIDE
+from loratui.ui.preferences import Preferences
 from loratui.ui.registry import Scope
 from loratui.ui.reopening import Reopening
 from loratui.ui.widgets.confirm_strip import Ask, ConfirmStrip
@@ -46,10 +50,7 @@ from loratui.ui.yank import put_away
 from loratui_protocol.errors import LoratuiError
 
 log = logging.getLogger(__name__)
-NOTICE_S = 5.0
 COPIED_S = 10.0
-ALARM_S = 30.0
-"""For so long what may bill elsewhere takes the place of the key hints, unless a key has something to say."""
 SLOW_BODY_S = 5.0
 
 
@@ -57,6 +58,12 @@ class Shell(Screen[None], inherit_bindings=False):
     """Shows the newest of everything in the page that is in sight, and does what the keys say; it waits for nothing."""
 
     AUTO_FOCUS = ""
+
+    @dataclass
+    class Changed(Message):
+        """An option has another value."""
+
+        name: str
 
     class Redraw(Message):
         """What the terminal shows may be wrong: paint everything again."""
@@ -72,6 +79,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.desk = desk
         self.options = options
         self.clock = clock
+        self.notices = Notices(clock, options.alarm)
         self.source: RunSource | None = None
         self.commands: Commands | None = None
         self.is_leaving = False
@@ -81,13 +89,12 @@ class Shell(Screen[None], inherit_bindings=False):
         self.keyboard = Keyboard(self)
         self.errands = Errands(desk.preferences)
         self.money = Money(self)
-        self._place = place
+        self.preferences = Preferences(self)
+        self._place = self._before = place
         self._body = Container(id="body")
         self.reopening = Reopening(self)
         self.pages = Pages(self)
         self.over = Over.NOTHING
-        self._notice = f"! {options.alarm}" if options.alarm else ""
-        self._notice_until_s = clock.monotonic_s() + ALARM_S
         self._body_at_s = float("-inf")
         self._notifier = Notifier()
         self._shown: Frame | None = None
@@ -142,10 +149,16 @@ class Shell(Screen[None], inherit_bindings=False):
     def go(self, place: str) -> None:
         """Bring a page into sight."""
         if place != self._place:
+            if self._place not in (aside.name for aside in ASIDE):
+                self._before = self._place
             self.page.left()
             self._place = place
             self._sight()
         self.lay_over(Over.NOTHING)
+
+    def do_aside_close(self) -> None:
+        """Go back from a screen without a tab."""
+        self.go(self._before)
 
     def add_page(self, page: Page) -> None:
         """Take in a page that was just made, with what it had kept."""
@@ -223,7 +236,7 @@ class Shell(Screen[None], inherit_bindings=False):
             place=self._place,
             ending=self.money.sentence(now_s),
             refusals={**self.page.refusals(), **self.money.refusals()},
-            notice=self._notice if now_s < self._notice_until_s else "",
+            notice=self.notices.now(now_s),
         )
 
     def tick(self) -> None:
@@ -240,6 +253,7 @@ class Shell(Screen[None], inherit_bindings=False):
         else:
             self.refresh_view()
         for sentence in self._notifier.news(frame):
+            self.notices.note(sentence)
             self.post_message(self.Aside(escapes.call(self.options.notify, sentence, in_tmux=self.options.in_tmux)))
         self.reopening.keep(frame.now_s)
 
@@ -286,7 +300,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def say(self, notice: str, seconds: float = NOTICE_S) -> None:
         """Show a notice in place of the key hints."""
-        self._notice, self._notice_until_s = notice, self.clock.monotonic_s() + seconds
+        self.notices.say(notice, seconds)
         self._show(self.frame(), (self._status, self._footer))
 
     # --- keys and questions ------------------------------------------------------------------------------------------
@@ -357,14 +371,12 @@ class Shell(Screen[None], inherit_bindings=False):
         if not text:
             self.say("there is nothing to copy here")
             return
-        in_tmux, state_dir = self.options.in_tmux, self.desk.preferences.state_dir
-        self.post_message(self.Aside(escapes.copy(text, in_tmux=in_tmux)))
+        self.post_message(self.Aside(escapes.copy(text, in_tmux=self.options.in_tmux)))
+        self.work(partial(self._put_away, text), "copying")
 
-        def put() -> None:
-            places = put_away(text, state_dir, in_tmux=in_tmux)
-            self.app.call_from_thread(self.say, f"copied to {places}: {text}", COPIED_S)
-
-        self.work(put, "copying")
+    def _put_away(self, text: str) -> None:
+        places = put_away(text, self.desk.preferences.state_dir, in_tmux=self.options.in_tmux)
+        self.app.call_from_thread(self.say, f"copied to {places}: {text}", COPIED_S)
 
     def do_maximise(self) -> None:
         """Give the page to its next pane, or back to all."""

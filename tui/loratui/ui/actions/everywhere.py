@@ -1,7 +1,7 @@
 """What can be done on every screen."""
 
 from loratui.ui.actions.run import no_stop
-from loratui.ui.places import PLACES
+from loratui.ui.places import ASIDE, PLACES
 from loratui.ui.registry import Action, Scope
 
 EVERYWHERE = (
@@ -12,8 +12,9 @@ EVERYWHERE = (
             label=place.title,
             help=f"show {place.about}",
             scope=Scope.PAGES,
+            command="loratui config show --origin" if place.name == "settings" else "",
         )
-        for place in PLACES
+        for place in (*PLACES, *ASIDE)
     ),
     Action(
         id="leave",

@@ -224,7 +224,7 @@ class DataPage(Page):
         elif self.main_list is self._findings:
             if self._findings.chosen is not None:
                 self._show_only(self._findings.chosen)
-        elif "caption_edit" not in self.refusals():
+        else:
             self.shell.keyboard.perform(self.shell.actions["caption_edit"])
 
     def do_data_back(self) -> None:
