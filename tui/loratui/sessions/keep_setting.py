@@ -29,10 +29,10 @@ def keep_setting(path: Path, key: str, value: str) -> None:
         else:
             safe_files.put(path, changed.encode())
     except OSError as error:
-        raise ConfigError(f"{path} was not written: {error.strerror}", code="config.unwritable") from error
+        raise ConfigError(f"{path.name} was not written: {error.strerror}", code="config.unwritable") from error
     except ValueError as error:
         raise ConfigError(
-            f"{path} has no place for {key} that can be found",
+            f"{path.name} has no place for {key} that can be found",
             fix=f"write {key} = {json.dumps(value)} there",
             code="config.unwritable",
         ) from error

@@ -22,6 +22,7 @@ from loratui.ui.questions import ask_leave, ask_stop
 from loratui.ui.registry import Scope
 from loratui.ui.render.diffed_app import DiffedApp
 from loratui.ui.shell import Shell
+from loratui.ui.widgets.rows import Rows
 
 TICK_S = 1.0
 EXIT_HANG_UP = 129
@@ -96,6 +97,10 @@ class LoratuiApp(DiffedApp):
             self.switch_mouse(on=options.mouse)
         elif message.name == "frame_diff":
             self.switch_diff(on=options.frame_diff)
+        elif message.name == "ascii":
+            # The rows are the same, and drawn with other characters.
+            for rows in self.shell.query(Rows):
+                rows.refresh()
         self.repaint()
 
     def do_mouse(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loratui.screen_settings import SCREEN, ScreenSettings
 from loratui.settings import Shown
 from loratui.ui.environment import UiOptions, settle
+from loratui.ui.keyboard import READ_ONLY
 from loratui_protocol.errors import LoratuiError
 
 if TYPE_CHECKING:
@@ -51,15 +52,17 @@ class Preferences:
 
     def choose(self, key: str, value: str) -> None:
         """Use a choice at once, and keep it where that is possible."""
-        self._apply(key, value)
-        name, path = key.removeprefix("ui."), self._shell.desk.preferences.config_file
-        if self._shell.options.readonly:
-            self._shell.say(f"{name} {value}, for now: this screen is read-only")
-            return
+        before, path = self._shown[key], self._shell.desk.preferences.config_file
+        why_not = READ_ONLY if self._shell.options.readonly else ""
         if variable := self.outranks(key):
-            self._shell.say(f"{name} {value}, for now: {variable} says otherwise the next time", _KEPT_S)
+            why_not = f"{variable} says otherwise the next time"
+        if not why_not:
+            self._shown[key] = Shown(key=key, value=value, origin=str(path))
+        self._apply(key, value)
+        said = f"{key.removeprefix('ui.')} {value}"
+        if why_not:
+            self._shell.say(f"{said}, for now: {why_not}", _KEPT_S)
             return
-        self._shown[key] = Shown(key=key, value=value, origin=str(path))
 
         def keep() -> None:
             # What writes files takes a while to load: not before the first paint.
@@ -67,12 +70,19 @@ class Preferences:
 
             try:
                 keep_setting(path, key, value)
-                said = f'{name} {value} · kept as {key} = "{value}" in {path}'
             except LoratuiError as error:
-                said = f"! {name} {value}, for now: {error.what}" + (f"; {error.fix}" if error.fix else "")
-            self._shell.app.call_from_thread(self._shell.say, said, _KEPT_S)
+                fix = f"; {error.fix}" if error.fix else ""
+                self._shell.app.call_from_thread(self._not_kept, before, f"! {said}, for now: {error.what}{fix}")
+            else:
+                kept = f'{said} · kept as {key} = "{value}" in {path.name}'
+                self._shell.app.call_from_thread(self._shell.say, kept, _KEPT_S)
 
         self._shell.work(keep, f"keeping {key}")
+
+    def _not_kept(self, before: Shown, why: str) -> None:
+        self._shown[before.key] = before
+        self._shell.refresh_view()
+        self._shell.say(why, _KEPT_S)
 
     def _apply(self, key: str, value: str) -> None:
         name, shell = key.removeprefix("ui."), self._shell

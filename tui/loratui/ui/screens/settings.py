@@ -1,6 +1,7 @@
 """The settings screen: what loratui is told, by whom, and what of it the interface can be told here."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -42,14 +43,14 @@ class SettingList(ListPane[Shown]):
         return [("settings", Role.TITLE)]
 
     def entry_row(self, entry: Shown, width: int) -> Row:  # noqa: ARG002 - cut by the caller
-        """Return key, value and origin."""
+        """Return key, value and origin; of the file its name."""
         now, value = self.in_effect.get(entry.key, entry.value), plain(entry.value)
         role = Role.STRONG if entry.key in CHOICES else Role.DIM
         told = value if now in (value, entry.value) else f"{value}, now {now}"
         return [
             *_column(entry.key, _KEY, role),
             *_column(told or "nothing", _VALUE, Role.TEXT),
-            (entry.origin, Role.DIM),
+            (Path(entry.origin).name, Role.DIM),
         ]
 
 
