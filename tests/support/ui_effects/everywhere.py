@@ -33,6 +33,7 @@ EVERYWHERE = {
     "go_log": Effect(shows("▌9Log▐", "─ log  my-style-v3")),
     "go_samples": Effect(shows("▌8Samples▐", "samples  step 1200")),
     "yank": Effect(yanked("loratui attach style-0"), start=on_home),
+    "jump": Effect(shows("▌tRun▐", " qHome  wData ", "a loss", "any other key stays")),
     "maximise": Effect(lacks("─ log")),
     "theme": Effect(lambda shown: shown.app.theme == "loratui-light" and kept(shown, 'theme = "light"')),
     "go_events": Effect(shows("─ events  1", "14:22:07  theme light"), ("f3",)),

@@ -4,12 +4,14 @@ import pytest
 
 from loratui.ui.actions import ACTIONS
 from loratui.ui.app import LoratuiApp
+from loratui.ui.jump import Jump
 from loratui.ui.money import Money
 from loratui.ui.pages import page_class
 from loratui.ui.places import ASIDE, PLACES
 from loratui.ui.registry import Action, Danger, KeyConflictError, Registry, Scope, shown
 from loratui.ui.screens.run import RunPage
 from loratui.ui.shell import Shell
+from loratui.ui.yank import Yank
 
 PAGES = [page_class(place.name) for place in (*PLACES, *ASIDE)]
 
@@ -79,7 +81,7 @@ def test_keys_are_shown_as_people_read_them() -> None:
 
 
 def test_every_action_can_be_done() -> None:
-    always = (RunPage, Money, Shell, LoratuiApp)
+    always = (RunPage, Money, Jump, Yank, Shell, LoratuiApp)
     for entry in ACTIONS:
         asking = {other.scope for other in ACTIONS if entry.scope in (other.opens, other.or_opens)}
         scopes = {entry.scope, *asking}

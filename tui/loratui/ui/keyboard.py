@@ -72,6 +72,9 @@ class Keyboard:
         is_asked = self._shell.strip.scope is not None
         if is_asked and self._shell.strip.is_guarded(self._shell.clock.monotonic_s()):
             return
+        if self._shell.jump.is_on and not is_asked:
+            self._shell.jump.press(event)
+            return
         if self._shell.over is Over.PALETTE and not is_asked:
             self._palette_key(event)
             return
@@ -132,6 +135,6 @@ class Keyboard:
         name = f"do_{action_id}"
         # The open run can be stopped from every page, and a rental ended.
         shell = self._shell
-        owners = (shell.page, shell.pages["run"], shell.money, shell, shell.app)
+        owners = (shell.page, shell.pages["run"], shell.money, shell.jump, shell.yank, shell, shell.app)
         doer: Callable[[], None] = next(getattr(owner, name) for owner in owners if hasattr(owner, name))
         return doer

@@ -6,7 +6,6 @@ The pages show and steer; the shell tells them when, hands them their keys, and 
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -24,6 +23,7 @@ from loratui.ui.desk import Desk
 from loratui.ui.environment import UiOptions
 from loratui.ui.errands import Errand, Errands
 from loratui.ui.frame import Frame
+from loratui.ui.jump import Jump
 from loratui.ui.keyboard import Keyboard
 from loratui.ui.keymap import with_keys
 from loratui.ui.money import Money
@@ -46,11 +46,10 @@ from loratui.ui.widgets.prompt import Prompt
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.status import StatusRows
 from loratui.ui.widgets.tabs import TabsRow
-from loratui.ui.yank import put_away
+from loratui.ui.yank import Yank
 from loratui_protocol.errors import LoratuiError
 
 log = logging.getLogger(__name__)
-COPIED_S = 10.0
 SLOW_BODY_S = 5.0
 
 
@@ -90,6 +89,8 @@ class Shell(Screen[None], inherit_bindings=False):
         self.errands = Errands(desk.preferences)
         self.money = Money(self)
         self.preferences = Preferences(self)
+        self.jump = Jump(self)
+        self.yank = Yank(self)
         self._place = self._before = place
         self._body = Container(id="body")
         self.reopening = Reopening(self)
@@ -100,7 +101,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self._shown: Frame | None = None
 
         self._status = StatusRows(id="status")
-        self._tabs = TabsRow(id="tabs")
+        self.tabs = TabsRow(id="tabs")
         self._enlarge = Enlarge(id="enlarge")
         self._help = HelpPane(self, id="help")
         self.cost = CostPane(id="cost")
@@ -112,7 +113,7 @@ class Shell(Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """Stack the rows; the style sheet places them by size."""
         yield self._status
-        yield self._tabs
+        yield self.tabs
         with self._body:
             yield self.page
         yield self._enlarge
@@ -148,6 +149,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def go(self, place: str) -> None:
         """Bring a page into sight."""
+        self.jump.leave()
         if place != self._place:
             if self._place not in (aside.name for aside in ASIDE):
                 self._before = self._place
@@ -275,7 +277,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     @property
     def _around(self) -> tuple[Rows, ...]:
-        return (self._status, self._tabs, self._footer, self.strip)
+        return (self._status, self.tabs, self._footer, self.strip)
 
     def refresh_view(self) -> None:
         """Show this moment in every row that is in sight."""
@@ -332,6 +334,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def ask(self, scope: Scope, question: Ask, *, word: str = "", done: Callable[[], None] | None = None) -> None:
         """Open the strip with a question that the actions of ``scope`` answer, and the typing of ``word``, if any."""
+        self.jump.leave()
         self.leave_field()
         self.strip.open(scope, question, self.frame(), word=word, done=done)
 
@@ -364,19 +367,6 @@ class Shell(Screen[None], inherit_bindings=False):
             return
         self.lay_over(Over.PALETTE)
         self.palette.open(self.frame())
-
-    def do_yank(self) -> None:
-        """Take along what the page has."""
-        text = self.page.yank_text()
-        if not text:
-            self.say("there is nothing to copy here")
-            return
-        self.post_message(self.Aside(escapes.copy(text, in_tmux=self.options.in_tmux)))
-        self.work(partial(self._put_away, text), "copying")
-
-    def _put_away(self, text: str) -> None:
-        places = put_away(text, self.desk.preferences.state_dir, in_tmux=self.options.in_tmux)
-        self.app.call_from_thread(self.say, f"copied to {places}: {text}", COPIED_S)
 
     def do_maximise(self) -> None:
         """Give the page to its next pane, or back to all."""

@@ -38,6 +38,13 @@ EVERYWHERE = (
         help="give the screen to one pane, the next one, or all again",
         scope=Scope.PAGES,
     ),
+    Action(
+        id="jump",
+        keys=("ctrl+o",),
+        label="Jump",
+        help="a letter over each pane and each tab: one more key goes there",
+        scope=Scope.PAGES,
+    ),
     Action(id="leave_detach", keys=("d",), label="Detach", help="the run goes on", scope=Scope.DETACH_STRIP),
     Action(
         id="leave_stop",

@@ -14,6 +14,7 @@ from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.resumption import LOCAL, MARKETS, RESUMABLE, Resumption
 from loratui.ui.widgets.rental_list import RentalList
+from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.run_list import RunList
 from loratui_protocol.errors import UsageError
 
@@ -106,6 +107,13 @@ class HomePage(Page):
         for each in (self._runs, self._rentals):
             each.has_cursor = each is pane
             each.rebuild()
+
+    def take_cursor(self, pane: Rows) -> bool:
+        """Put it into one of the two lists."""
+        if pane is not self._runs and pane is not self._rentals:
+            return False
+        self._give_cursor(self._runs if pane is self._runs else self._rentals)
+        return True
 
     def _chosen_run(self) -> RunLine | None:
         rental = self._rentals.chosen

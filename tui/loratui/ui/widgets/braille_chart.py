@@ -42,6 +42,8 @@ class ChartView:
 class BrailleChart(Rows):
     """Draws one curve of a run; the screen's keys change ``chart_view``. What was drawn once is not looked at again."""
 
+    is_pane = True
+
     def __init__(self, curve: Curve, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self.curve = curve
