@@ -1,5 +1,6 @@
 """The screens without a tab: what was said, and how loratui is set."""
 
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 from loratui import settings
 from loratui.ui.desk import SoleRun
 from loratui.ui.environment import UiOptions
+from loratui.ui.text import cells
 from loratui_protocol.messages import JobState
+from support.hostile_words import HOSTILE
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.effect import lacks, shows, until
 from support.ui_pilot import Shown, showing
@@ -101,6 +104,15 @@ async def test_the_list_of_events_is_filtered() -> None:
         assert "events  2 of 3" in shown.text()
         await shown.press("n")
         assert any(row.startswith("> ") and row.endswith("red") for row in shown.rows())
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_hostile_words_were_in_is_shown_as_text(size: tuple[int, int]) -> None:
+    async with showing(size=size) as shown:
+        shown.screen.say(f"! {HOSTILE}")
+        await shown.press("!")
+        assert all(cells(row) <= size[0] for row in shown.rows())
+        assert not any(unicodedata.category(char) in ("Cc", "Cf") for row in shown.rows() for char in row)
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

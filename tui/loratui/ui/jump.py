@@ -30,7 +30,7 @@ class Jump:
         """Show the letters."""
         self._panes = dict(zip(_OF_PANES, self._in_sight(), strict=False))
         self._letter(is_on=True)
-        self._shell.say("the letter of a pane or a screen goes there, any other key stays…", _STAYS_S)
+        self._shell.say("a letter goes there, any other key stays…", _STAYS_S)
 
     def press(self, event: Key) -> None:
         """Go where the key says."""
