@@ -18,8 +18,10 @@ from loratui.ui.widgets.pane import Pane
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
-_KEY = 27
-_VALUE = 26
+_KEY, _SHORT_KEY = 30, 18
+_VALUE = 24
+_NARROW = 70
+"""Below so many cells keys of other parts are cut, so that there is room for the origin."""
 _MEANINGS = {setting.key: setting.meaning for setting in SETTINGS}
 
 
@@ -42,13 +44,13 @@ class SettingList(ListPane[Shown]):
         """Return the name of the list."""
         return [("settings", Role.TITLE)]
 
-    def entry_row(self, entry: Shown, width: int) -> Row:  # noqa: ARG002 - cut by the caller
+    def entry_row(self, entry: Shown, width: int) -> Row:
         """Return key, value and origin; of the file its name."""
         now, value = self.in_effect.get(entry.key, entry.value), plain(entry.value)
         role = Role.STRONG if entry.key in CHOICES else Role.DIM
         told = value if now in (value, entry.value) else f"{value}, now {now}"
         return [
-            *_column(entry.key, _KEY, role),
+            *_column(entry.key, _SHORT_KEY if width < _NARROW else _KEY, role),
             *_column(told or "nothing", _VALUE, Role.TEXT),
             (Path(entry.origin).name, Role.DIM),
         ]
