@@ -1,5 +1,6 @@
 """Jumping: for one key, a letter stands over each pane of the screen and over each tab."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.events import Key
@@ -16,6 +17,9 @@ _OF_PANES = "asdfghjklzxcvbnm"
 _OF_TABS = dict(zip((place.name for place in PLACES), "qwertyuio", strict=True))
 """On most keyboards each is under the number of its screen."""
 _STAYS_S = 3600.0
+_LAYOUT_S = 0.03
+_MOST_LAYOUTS = 20
+"""After so many a page has no panes at all, as that of a run while none is open."""
 
 
 class Jump:
@@ -27,7 +31,13 @@ class Jump:
         self.is_on = False
 
     def do_jump(self) -> None:
-        """Show the letters."""
+        """Show the letters; where something lay over the page, as soon as its panes have their places again."""
+        self._begin(_MOST_LAYOUTS)
+
+    def _begin(self, tries: int) -> None:
+        if tries and not self._in_sight():
+            self._shell.set_timer(_LAYOUT_S, partial(self._begin, tries - 1))
+            return
         self._panes = dict(zip(_OF_PANES, self._in_sight(), strict=False))
         self._letter(is_on=True)
         self._shell.say("a letter goes there, any other key stays…", _STAYS_S)
