@@ -57,8 +57,8 @@ def _section(scope: Scope) -> str:
 def _rows(actions: Iterable[Action]) -> Iterable[str]:
     for action in actions:
         keys = " ".join(f"`{shown(key)}`" for key in action.keys)
-        command = f"`{action.command}`" if action.command else ""
-        yield f"| {keys} | {action.label} | {action.help} | {_DANGERS[action.danger]} | {command} | `{action.id}` |\n"
+        command, about = f"`{action.command}`" if action.command else "", ACTIONS.fill(action.help)
+        yield f"| {keys} | {action.label} | {about} | {_DANGERS[action.danger]} | {command} | `{action.id}` |\n"
 
 
 def main() -> int:

@@ -16,6 +16,9 @@ from loratui.ui.shell import Shell
 from support.scripted_source import HandClock, ScriptedSource
 
 NAMES = {
+    ":": "colon",
+    "!": "exclamation_mark",
+    ",": "comma",
     "$": "dollar_sign",
     "?": "question_mark",
     "+": "plus",

@@ -5,27 +5,55 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loratui.setting import Setting, one_of
+from loratui.setting import Setting
 from loratui_protocol.errors import ConfigError
 
 THEMES = ("dark", "light", "contrast", "ansi-dark", "ansi-light")
 NOTIFICATIONS = ("osc9", "osc777", "osc99", "bell", "off")
+SWITCHED = ("auto", "on", "off")
 _KEYS = "keys."
 
 SCREEN = (
-    Setting(
-        key="ui.theme",
-        meaning="colours of the interface: dark, light, contrast (high), ansi-dark or ansi-light (the terminal's own), "
+    Setting.of_words(
+        "ui.theme",
+        "colours of the interface: dark, light, contrast (high), ansi-dark or ansi-light (the terminal's own), "
         "auto (dark, or ansi-dark where there are 16 colours)",
-        read=one_of("auto", *THEMES),
-        default=lambda: "auto",
+        "auto",
+        "auto",
+        *THEMES,
     ),
-    Setting(
-        key="ui.notify",
-        meaning="how the terminal is told that a run is over, about to stop, or needs money: osc9, osc777, osc99, "
+    Setting.of_words(
+        "ui.notify",
+        "how the terminal is told that a run is over, about to stop, or needs money: osc9, osc777, osc99, "
         "bell, off, auto (what the terminal is known to understand)",
-        read=one_of("auto", *NOTIFICATIONS),
-        default=lambda: "auto",
+        "auto",
+        "auto",
+        *NOTIFICATIONS,
+    ),
+    Setting.of_words(
+        "ui.mouse",
+        "whether the mouse works in the interface, or is the terminal's, which can select text: on, off, "
+        "auto (on, but not through SSH)",
+        "auto",
+        *SWITCHED,
+    ),
+    Setting.of_words(
+        "ui.slow",
+        "whether the interface sends fewer updates, for thin lines: on, off, auto (on through SSH)",
+        "auto",
+        *SWITCHED,
+    ),
+    Setting.of_words(
+        "ui.ascii",
+        "whether the interface draws plain characters only: on, off, auto (on where the terminal is not UTF-8)",
+        "auto",
+        *SWITCHED,
+    ),
+    Setting.of_words(
+        "ui.frame_diff",
+        "whether only what has changed on the screen is sent: on, off (whole regions of it)",
+        "on",
+        *SWITCHED[1:],
     ),
 )
 
@@ -36,6 +64,10 @@ class ScreenSettings:
 
     theme: str = "auto"
     notify: str = "auto"
+    mouse: str = "auto"
+    slow: str = "auto"
+    ascii: str = "auto"
+    frame_diff: str = "on"
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Action id -> the keys that the user wants for it instead of its own."""
 

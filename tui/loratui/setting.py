@@ -29,6 +29,13 @@ class Setting:
     is_switch: bool = False
     env: str = ""
     in_file: bool = True
+    choices: tuple[str, ...] = ()
+    """The words that it can be, where there are few."""
+
+    @classmethod
+    def of_words(cls, key: str, meaning: str, default: str, *choices: str) -> "Setting":
+        """Return a setting that is one of a few words."""
+        return cls(key=key, meaning=meaning, read=one_of(*choices), default=lambda: default, choices=choices)
 
     @property
     def env_name(self) -> str:

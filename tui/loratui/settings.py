@@ -333,7 +333,9 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
             max_mbit_s=values["downloads.max_mbit_s"],
             max_gib=values["downloads.max_gib"],
         ),
-        screen=ScreenSettings(theme=values["ui.theme"], notify=values["ui.notify"], keys=keys_of(in_file)),
+        screen=ScreenSettings(
+            **{each.key.removeprefix("ui."): values[each.key] for each in SCREEN}, keys=keys_of(in_file)
+        ),
         shown=tuple(Shown(key=key, value=text, origin=origin) for key, (text, origin) in texts.items()),
     )
 

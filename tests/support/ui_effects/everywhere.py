@@ -16,6 +16,12 @@ def yanked(text: str) -> Check:
     return check
 
 
+def kept(shown: Shown, line: str) -> bool:
+    """Return whether a line was written into the settings file, and that was said."""
+    path = shown.screen.desk.preferences.config_file
+    return path.exists() and line in path.read_text() and "kept as ui." in shown.text()
+
+
 EVERYWHERE = {
     "go_home": Effect(shows("▌1Home▐", "─ runs")),
     "go_data": Effect(shows("▌2Data▐", "No folder is open")),
@@ -27,8 +33,13 @@ EVERYWHERE = {
     "go_log": Effect(shows("▌9Log▐", "─ log  my-style-v3")),
     "go_samples": Effect(shows("▌8Samples▐", "samples  step 1200")),
     "yank": Effect(yanked("loratui attach style-0"), start=on_home),
+    "jump": Effect(shows("▌tRun▐", " qHome  wData ", "a loss", "any other key stays")),
     "maximise": Effect(lacks("─ log")),
-    "theme": Effect(lambda shown: shown.app.theme == "loratui-light" and 'ui.theme = "light"' in shown.text()),
+    "theme": Effect(lambda shown: shown.app.theme == "loratui-light" and kept(shown, 'theme = "light"')),
+    "go_events": Effect(shows("─ events  1", "14:22:07  theme light"), ("f3",)),
+    "go_settings": Effect(shows("─ settings", "ui.theme", "now dark")),
+    "setting_next": Effect(lambda shown: kept(shown, 'theme = "dark"'), (",",)),
+    "aside_close": Effect(shows("▌5Run▐", "─ loss"), (",",)),
     "mouse": Effect(shows("mouse: ")),
     "leave": Effect(shows("LEAVE my-style-v3", "d Detach", "auto-stop")),
     "leave_detach": Effect(exits_with(0), ("q",)),

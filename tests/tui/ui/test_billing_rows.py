@@ -8,6 +8,7 @@ import pytest
 
 from loratui.domain.overview import Overview
 from loratui.domain.rental import RentalState
+from loratui.ui.actions import ACTIONS
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.text import row_width
@@ -32,6 +33,7 @@ def frame(**changes: object) -> Frame:
         "now_s": clock.monotonic_s(),
         "wall": clock.local(),
         "overview": Overview(rentals=(rental_line(),), is_read=True),
+        "keys": ACTIONS,
     }
     return Frame(**(usual | changes))
 

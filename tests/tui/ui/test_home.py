@@ -248,3 +248,15 @@ async def comes(check: Callable[[], bool], shown: Shown) -> bool:
             return False
         await shown.tick()
     return True
+
+
+async def test_while_a_filter_stands_its_keys_come_first(tmp_path: Path) -> None:
+    async with on_home(tmp_path) as shown:
+        await shown.press("/", "-", "3", "enter", "n", "n")
+        assert any(row.startswith(">") and "style-31 " in row for row in shown.rows()), "style-3, 30, 31"
+        assert "n New" not in shown.rows()[-1]
+        assert "n Next" in shown.rows()[-1]
+
+        await shown.press("escape")
+        assert "n New" in shown.rows()[-1]
+        assert any(row.startswith(">") and "style-31 " in row for row in shown.rows()), "the cursor stays"

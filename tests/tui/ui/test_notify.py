@@ -9,6 +9,7 @@ import pytest
 from loratui.domain.overview import Overview, RentalLine
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
+from loratui.ui.actions import ACTIONS
 from loratui.ui.app import LoratuiApp
 from loratui.ui.environment import UiOptions
 from loratui.ui.escapes import call, way_of
@@ -36,7 +37,7 @@ class Watched:
         self.clock.advance(seconds)
         run = None if self.source is None else self.source.run.snapshot()
         now_s, wall = self.clock.monotonic_s(), self.clock.local()
-        return self._notifier.news(Frame(run=run, now_s=now_s, wall=wall, overview=self.overview))
+        return self._notifier.news(Frame(run=run, now_s=now_s, wall=wall, overview=self.overview, keys=ACTIONS))
 
 
 def training() -> Watched:

@@ -4,14 +4,16 @@ import pytest
 
 from loratui.ui.actions import ACTIONS
 from loratui.ui.app import LoratuiApp
+from loratui.ui.jump import Jump
 from loratui.ui.money import Money
 from loratui.ui.pages import page_class
-from loratui.ui.places import PLACES
+from loratui.ui.places import ASIDE, PLACES
 from loratui.ui.registry import Action, Danger, KeyConflictError, Registry, Scope, shown
 from loratui.ui.screens.run import RunPage
 from loratui.ui.shell import Shell
+from loratui.ui.yank import Yank
 
-PAGES = [page_class(place.name) for place in PLACES]
+PAGES = [page_class(place.name) for place in (*PLACES, *ASIDE)]
 
 
 def action(key: str, scope: Scope = Scope.RUN, danger: Danger = Danger.SAFE, **more: object) -> Action:
@@ -79,7 +81,7 @@ def test_keys_are_shown_as_people_read_them() -> None:
 
 
 def test_every_action_can_be_done() -> None:
-    always = (RunPage, Money, Shell, LoratuiApp)
+    always = (RunPage, Money, Jump, Yank, Shell, LoratuiApp)
     for entry in ACTIONS:
         asking = {other.scope for other in ACTIONS if entry.scope in (other.opens, other.or_opens)}
         scopes = {entry.scope, *asking}
@@ -89,8 +91,8 @@ def test_every_action_can_be_done() -> None:
 
 
 def test_every_screen_has_its_key() -> None:
-    assert [place.name for place in PLACES] == [page.place for page in PAGES]
-    assert len({place.key for place in PLACES}) == len(PLACES)
+    assert [place.name for place in (*PLACES, *ASIDE)] == [page.place for page in PAGES]
+    assert len({place.key for place in (*PLACES, *ASIDE)}) == len(PAGES)
 
 
 def test_every_irreversible_action_is_asked_first() -> None:

@@ -193,6 +193,7 @@ def show(host: SessionHost, preferences: Settings, arguments: Arguments, run_id:
         ),
         os.environ,
         sys.stdout.encoding,
+        preferences.screen,
     )
     from loratui.ui.app import run_app
     from loratui.ui.farewell import farewell

@@ -7,7 +7,7 @@ import asyncio
 import gc
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from loratui.ui.questions import ask_leave, ask_stop
 from loratui.ui.registry import Scope
 from loratui.ui.render.diffed_app import DiffedApp
 from loratui.ui.shell import Shell
+from loratui.ui.widgets.rows import Rows
 
 TICK_S = 1.0
 EXIT_HANG_UP = 129
@@ -42,10 +43,8 @@ class LoratuiApp(DiffedApp):
         self.title = options.title
         for name in THEMES:
             self.register_theme(themes.theme(name))
-        self._theme_name = options.theme
         if options.theme:
             self.theme = themes.theme(options.theme).name
-        self._has_mouse = options.mouse
         self.shell = Shell(desk, options, clock, "home" if source is None else "run")
         if source is not None:
             self.shell.take(source)
@@ -86,19 +85,31 @@ class LoratuiApp(DiffedApp):
         self.send_aside(message.escapes)
 
     def do_theme(self) -> None:
-        """Use the next theme, and say how to keep it."""
-        self._theme_name = themes.following(self._theme_name)
-        self.theme = themes.theme(self._theme_name).name
+        """Use the next theme, and keep it."""
+        self.shell.preferences.choose("ui.theme", themes.following(self.shell.options.theme))
+
+    def on_shell_changed(self, message: Shell.Changed) -> None:
+        """Let an option have its effect here; the rows read theirs from each frame."""
+        options = self.shell.options
+        if message.name == "theme" and options.theme:
+            self.theme = themes.theme(options.theme).name
+        elif message.name == "mouse":
+            self.switch_mouse(on=options.mouse)
+        elif message.name == "frame_diff":
+            self.switch_diff(on=options.frame_diff)
+        elif message.name == "ascii":
+            # The rows are the same, and drawn with other characters.
+            for rows in self.shell.query(Rows):
+                rows.refresh()
         self.repaint()
-        self.shell.say(f'theme {self._theme_name} · to keep it, write ui.theme = "{self._theme_name}" into config.toml')
 
     def do_mouse(self) -> None:
         """Let the mouse work here, or leave it to the terminal."""
-        wanted = not self._has_mouse
+        wanted = not self.shell.options.mouse
         if not self.switch_mouse(on=wanted):
             self.shell.say("mouse: this terminal gives no choice")
             return
-        self._has_mouse = wanted
+        self.shell.options = replace(self.shell.options, mouse=wanted)
         self.shell.say("mouse: it works here" if wanted else "mouse: it is the terminal's, and can select text")
 
     def exit(self, *args: Any, **more: Any) -> None:

@@ -50,7 +50,9 @@ class Commands:
         """Move the auto-stop; for some seconds ``undo_extend`` takes it back."""
         num_sent = len(self._unanswered)
         price = formatting.money(frame.view.price_microusd_per_h * EXTENSION_S // 3600)
-        notice = self._send("extend", f"+30 min, up to +{price} · u takes it back", EXTENSION_S)
+        notice = self._send(
+            "extend", f"+30 min, up to +{price} · {frame.keys.name_of('undo')} takes it back", EXTENSION_S
+        )
         self._extended += [(frame.now_s, sent.answer) for sent in self._unanswered[num_sent:]]
         return notice
 

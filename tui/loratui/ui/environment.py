@@ -4,8 +4,11 @@ import codecs
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 
+from loratui.screen_settings import ScreenSettings
 from loratui.ui.escapes import way_of
 from loratui_protocol.errors import UsageError
+
+_AS_THE_TERMINAL_IS = ScreenSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,12 @@ class UiOptions:
     """Begin on the screen, and with the run, of the last session."""
 
 
-def prepare(options: UiOptions, environ: MutableMapping[str, str], encoding: str = "utf-8") -> UiOptions:
+def prepare(
+    options: UiOptions,
+    environ: MutableMapping[str, str],
+    encoding: str = "utf-8",
+    wanted: ScreenSettings = _AS_THE_TERMINAL_IS,
+) -> UiOptions:
     """Return the options for this terminal and set what Textual will read from ``environ``.
 
     Over SSH the mouse is off (motion reports flood the line) and frames are few. A terminal whose ``encoding`` is not
@@ -52,12 +60,11 @@ def prepare(options: UiOptions, environ: MutableMapping[str, str], encoding: str
             fix="use --plain, which prints a line for every change",
             code="usage.terminal",
         )
-    theme = _theme(options.theme, environ)
+    settled = settle(options, wanted, environ, encoding)
     if environ.get("NO_COLOR"):
         # Textual turns other themes into shades of grey, which are colours too.
-        environ.setdefault("TEXTUAL_THEME", theme)
-    remote = bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
-    if remote or options.slow:
+        environ.setdefault("TEXTUAL_THEME", settled.theme)
+    if settled.slow:
         environ.setdefault("TEXTUAL_FPS", "15")
         if _has_many_colours(environ):
             # They take half the bytes of the 16 million, and the themes look nearly the same.
@@ -65,15 +72,27 @@ def prepare(options: UiOptions, environ: MutableMapping[str, str], encoding: str
     # Nothing here moves for show; this also keeps Textual's own widgets still.
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
+    return settled
+
+
+def settle(options: UiOptions, wanted: ScreenSettings, environ: Mapping[str, str], encoding: str) -> UiOptions:
+    """Return the options with what the settings want, and what they leave to the terminal settled."""
+    remote = bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
+    slow = options.slow or _is_on(wanted.slow, auto=remote)
     return replace(
         options,
-        slow=options.slow or remote,
-        mouse=options.mouse and not (remote or options.slow),
-        ascii=options.ascii or codecs.lookup(encoding).name != "utf-8",
-        theme=theme,
+        slow=slow,
+        mouse=options.mouse and _is_on(wanted.mouse, auto=not (remote or slow)),
+        ascii=options.ascii or _is_on(wanted.ascii, auto=codecs.lookup(encoding).name != "utf-8"),
+        frame_diff=options.frame_diff and _is_on(wanted.frame_diff, auto=True),
+        theme=_theme(options.theme, environ),
         notify=way_of(environ) if options.notify == "auto" else options.notify,
         in_tmux=bool(environ.get("TMUX")),
     )
+
+
+def _is_on(word: str, *, auto: bool) -> bool:
+    return auto if word == "auto" else word == "on"
 
 
 def _theme(wanted: str, environ: Mapping[str, str]) -> str:

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from loratui.domain.overview import Overview
 from loratui.domain.run import LinkState, RunView
 from loratui.ui.environment import UiOptions
 from loratui.ui.errands import Errand
+
+if TYPE_CHECKING:
+    from loratui.ui.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,8 @@ class Frame:
     """The run that is open; None: none is."""
     now_s: float
     wall: datetime
+    keys: "Registry"
+    """All actions with the keys that they have here; a text that names a key asks for its name."""
     overview: Overview = field(default_factory=Overview)
     errands: tuple[Errand, ...] = ()
     """Commands that were sent out and are under way."""

@@ -12,6 +12,8 @@ from loratui.ui.registry import Action, Scope
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
+READ_ONLY = "this screen is read-only"
+
 
 class Keyboard:
     """Finds the action of a key: a question takes all keys, then the palette, a text that is typed, and the page."""
@@ -28,7 +30,24 @@ class Keyboard:
             return (Scope.HELP,)
         if self._shell.over is Over.COST:
             return (Scope.COST,)
-        return (*self._shell.page.scopes, Scope.PAGES)
+        return self.of_page
+
+    @property
+    def of_page(self) -> tuple[Scope, ...]:
+        """Return where the keys work on the page that is shown, whatever is asked or lies over it."""
+        filtered = (Scope.FOUND,) if self._is_filtered else ()
+        return (*filtered, *self._shell.page.scopes, Scope.PAGES)
+
+    @property
+    def _is_filtered(self) -> bool:
+        main_list = self._shell.page.main_list
+        return main_list is not None and main_list.is_filtered
+
+    def is_hidden(self, action: Action) -> bool:
+        """Return whether the key of an action of the page means something else while a filter stands."""
+        if not self._is_filtered or action.scope is Scope.FOUND:
+            return False
+        return any(action.keys[0] in found.keys for found in self._shell.actions.within(Scope.FOUND))
 
     def press(self, event: Key) -> bool:
         """Do what the key means now; return whether it is used up. Else it may mean something to a field."""
@@ -53,6 +72,9 @@ class Keyboard:
         is_asked = self._shell.strip.scope is not None
         if is_asked and self._shell.strip.is_guarded(self._shell.clock.monotonic_s()):
             return
+        if self._shell.jump.is_on and not is_asked:
+            self._shell.jump.press(event)
+            return
         if self._shell.over is Over.PALETTE and not is_asked:
             self._palette_key(event)
             return
@@ -62,7 +84,7 @@ class Keyboard:
             return
         if is_asked and self._shell.strip.press(event.key, typed or ("" if event.character == " " else None)):
             return
-        action = self._taking_back(key) or self._shell.actions.find(key, self.scopes)
+        action = self._taking_back(key) or self._of_filter(key) or self._shell.actions.find(key, self.scopes)
         if action is not None:
             self.perform(action)
 
@@ -70,11 +92,19 @@ class Keyboard:
         """Return what takes a termination back, while that can be: its key means that on every screen."""
         return self._shell.actions.find(key, (Scope.UNDO_WINDOW,)) if self._shell.money.can_be_kept else None
 
+    def _of_filter(self, key: str) -> Action | None:
+        """Return what goes from match to match: its keys come before what they mean on the page else."""
+        return self._shell.actions.find(key, (Scope.FOUND,)) if Scope.FOUND in self.scopes else None
+
     def _is_typed(self, event: Key) -> bool:
         """Return whether the key belonged to a text that is being typed; then it is taken."""
         main_list = self._shell.page.main_list
         if main_list is not None and main_list.is_filtering:
-            return main_list.press(event.key, event.character if event.is_printable else None)
+            is_taken = main_list.press(event.key, event.character if event.is_printable else None)
+            if main_list.is_filtered:
+                # Other keys work now, and the footer names them.
+                self._shell.refresh_view()
+            return is_taken
         return False
 
     def _palette_key(self, event: Key) -> None:
@@ -88,6 +118,8 @@ class Keyboard:
 
     def why_not(self, action: Action, frame: Frame) -> str:
         """Return why an action can't be done now; nothing where it can."""
+        if frame.options.readonly and not action.is_for_watching:
+            return READ_ONLY
         return action.why_not(frame) or frame.refusals.get(action.id, "")
 
     def perform(self, action: Action) -> None:
@@ -105,6 +137,6 @@ class Keyboard:
         name = f"do_{action_id}"
         # The open run can be stopped from every page, and a rental ended.
         shell = self._shell
-        owners = (shell.page, shell.pages["run"], shell.money, shell, shell.app)
+        owners = (shell.page, shell.pages["run"], shell.money, shell.jump, shell.yank, shell, shell.app)
         doer: Callable[[], None] = next(getattr(owner, name) for owner in owners if hasattr(owner, name))
         return doer

@@ -37,7 +37,7 @@ class Money:
 
     def __init__(self, shell: "Shell") -> None:
         self._shell = shell
-        self._terminations = Terminations(shell.send_out)
+        self._terminations = Terminations(shell.send_out, shell.actions)
         self._meant: RentalLine | None = None
         """The rental that is asked about."""
         self._runs: Sequence[AtStake] | None = None
@@ -60,7 +60,7 @@ class Money:
     def sentence(self, now_s: float) -> str:
         """Return how a rental stands that is being terminated."""
         shown = self._terminations.shown()
-        return "" if shown is None else f"! {shown.sentence(now_s)}"
+        return "" if shown is None else f"! {shown.sentence(now_s, self._shell.actions)}"
 
     def unasked(self) -> str:
         """Return what rentals will not be terminated if the interface closes now."""
@@ -92,11 +92,14 @@ class Money:
         elif frame.overview.rentals:
             self._shell.go("home")
             self._shell.page.choose_rental()
-            self._shell.say(f"{len(frame.overview.rentals)} are rented: choose one, then ^t")
+            self._shell.say(f"{len(frame.overview.rentals)} are rented: choose one, then {self._key('terminate')}")
         elif frame.overview.trouble:
             self._shell.say("! what is rented is not known: loratui rentals asks the providers")
         else:
             self._shell.say("Terminate: nothing is rented")
+
+    def _key(self, action_id: str) -> str:
+        return self._shell.actions.name_of(action_id)
 
     def _rental(self, frame: Frame) -> RentalLine | None:
         """Return the rental that is meant on this screen; None: none, or several may be."""
@@ -255,7 +258,8 @@ class Money:
         """Show what the rental costs."""
         rental = self._rental(self._shell.frame())
         if rental is None:
-            self._shell.say("What it costs: nothing is rented, or several are: choose one on screen 1")
+            home = self._key("go_home")
+            self._shell.say(f"What it costs: nothing is rented, or several are: choose one on screen {home}")
             return
         pane = self._shell.cost
         pane.name_shown, pane.breakdown, pane.trouble = rental_name(rental), None, ""

@@ -100,13 +100,29 @@ class Page(Container):
     def maximise_next(self) -> bool:
         """Give the page to its next pane, or back to all of them; return whether one has it now."""
         shown = [*self.panes, None]
-        self._whole = shown[(shown.index(self._whole) + 1) % len(shown)]
+        # One that was jumped to is none of them; then all come back.
+        at = shown.index(self._whole) if self._whole in shown else -2
+        self._maximise(shown[(at + 1) % len(shown)])
+        return self._whole is not None
+
+    def jump_to(self, pane: Rows) -> None:
+        """Give the cursor to a pane that takes it, the page to one that has none; again, the page to all."""
+        if pane is not self.main_list and not self.take_cursor(pane):
+            self._maximise(None if pane is self._whole else pane)
+            is_whole, goes_on = self._whole is not None, self.shell.actions.name_of("maximise")
+            self.shell.say(f"enlarged · {goes_on} goes on" if is_whole else "")
+
+    def take_cursor(self, pane: Rows) -> bool:  # noqa: ARG002 - most pages have one list
+        """Put the cursor into a pane that is jumped to; return whether it has one."""
+        return False
+
+    def _maximise(self, pane: Widget | None) -> None:
+        self._whole = pane
         self.set_class(self._whole is not None, "-maximised")
         for node in self.query(Widget):
             is_on_way = self._whole is not None and (node is self._whole or self._whole in node.query(Widget))
             node.set_class(is_on_way, "-whole")
             node.set_class(self._whole is not None and not is_on_way and self._whole not in node.ancestors, "-aside")
-        return self._whole is not None
 
     # --- the main list -----------------------------------------------------------------------------------------------
 
@@ -144,6 +160,22 @@ class Page(Container):
         if self.main_list is not None:
             self.main_list.is_filtering = True
             self.main_list.rebuild()
+
+    def do_found_next(self) -> None:
+        """Choose the next match, after the last one the first."""
+        if self.main_list is not None:
+            self.main_list.turn(1)
+
+    def do_found_before(self) -> None:
+        """Choose the match before, before the first one the last."""
+        if self.main_list is not None:
+            self.main_list.turn(-1)
+
+    def do_found_all(self) -> None:
+        """Clear the filter."""
+        if self.main_list is not None:
+            self.main_list.set_query("")
+            self.shell.refresh_view()
 
     def _move(self, by: int) -> None:
         if self.main_list is not None:

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from loratui.ui.page import Page
-from loratui.ui.places import PLACES
+from loratui.ui.places import ASIDE, PLACES
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -31,7 +31,7 @@ class Pages(dict[str, Page]):
 
     def make_all(self) -> None:
         """Make those that are missing, one after the other: for a thread, so that keys are answered in between."""
-        for place in PLACES:
+        for place in (*PLACES, *ASIDE):
             page_class(place.name)
             self._shell.app.call_from_thread(self._make, place.name)
 

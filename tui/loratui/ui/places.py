@@ -24,3 +24,8 @@ PLACES = (
     Place(key="8", name="samples", title="Samples", about="the sample pictures of the open run"),
     Place(key="9", name="log", title="Log", about="the whole log of the open run"),
 )
+ASIDE = (
+    Place(key="!", name="events", title="Events", about="what was said here, missed or not, the newest first"),
+    Place(key=",", name="settings", title="Settings", about="how loratui is set, and where each setting comes from"),
+)
+"""Screens without a tab, from which one goes back to the one before."""

@@ -1,5 +1,6 @@
 """What an action is, and the rules that keys must keep; keys, footer, palette and help are all read from a registry."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _FORBIDDEN = frozenset(
         "ctrl+[",
     )
 )
+_NAMED = re.compile(r"\{(\w+)\}")
 _FORBIDDEN_CHORDS = ("alt+", "shift+enter", "ctrl+enter", "ctrl+shift+", "ctrl+?")
 
 
@@ -41,6 +43,7 @@ class Scope(Enum):
     PAGES = "Every screen"
     LIST = "Lists"
     MARKS = "Lists with marks"
+    FOUND = "Lists while a filter stands"
     HOME = "Home"
     DATA = "Data"
     CONFIG = "Config"
@@ -54,6 +57,8 @@ class Scope(Enum):
     FILES = "Files"
     SAMPLES = "Samples"
     LOG_PAGE = "Log"
+    SETTINGS = "Settings"
+    ASIDE = "Events and settings"
     RESUME_STRIP = "Go on with this run?"
     STOP_STRIP = "Stop this run?"
     DETACH_STRIP = "Leave the run alone?"
@@ -90,13 +95,14 @@ _PAGES_WITH_A_LIST = (
 )
 _TOGETHER = (
     *((Scope.PAGES, Scope.LIST, Scope.MARKS, page) for page in _PAGES_WITH_A_LIST),
+    (Scope.PAGES, Scope.LIST, Scope.MARKS, Scope.ASIDE, Scope.SETTINGS),
     (Scope.PAGES, Scope.LIST, Scope.CONFIG),
     (Scope.PAGES, Scope.LIST, Scope.CONFIG_CHOICE),
     (Scope.PAGES, Scope.RUN, Scope.CHART, Scope.LOG),
     (Scope.PAGES, Scope.SAMPLES),
     (Scope.PAGES, Scope.LOG_PAGE),
 )
-"""Scopes whose keys work at the same time."""
+"""Scopes whose keys work at the same time. Those of a filter that stands come before what they mean else."""
 
 
 class Danger(IntEnum):
@@ -114,8 +120,9 @@ class Action:
 
     ``keys`` are named as they are typed ("p", "+", "ctrl+p", "left"); the first is the one shown. ``footer`` is the
     short form for the footer, empty when it has no place there. ``why_not`` returns why it can't be done now, in a
-    few words, or nothing. ``opens`` is the strip in which the action asks before it is done, ``or_opens`` the one where
-    less is at stake. ``command`` is what does the same from a shell, empty for what only changes the view.
+    few words, or nothing. In ``help`` the key of another action stands as its id, "{undo}". ``opens`` is the strip in
+    which the action asks before it is done, ``or_opens`` the one where less is at stake. ``command`` is what does the
+    same from a shell, empty for what only changes the view.
     """
 
     id: str
@@ -125,6 +132,8 @@ class Action:
     scope: Scope
     footer: Callable[[Frame], str] = lambda _: ""
     danger: Danger = Danger.SAFE
+    changes: bool | None = None
+    """Whether it changes more than the view: a run, a file, an account. None: if it has a danger, or asks first."""
     opens: Scope | None = None
     or_opens: Scope | None = None
     why_not: Callable[[Frame], str] = lambda _: ""
@@ -134,6 +143,13 @@ class Action:
     def key(self) -> str:
         """Return the first key as the screen shows it."""
         return shown(self.keys[0])
+
+    @property
+    def is_for_watching(self) -> bool:
+        """Return whether it may be done by who only watches."""
+        if self.changes is not None:
+            return not self.changes
+        return self.danger is Danger.SAFE and self.opens is None
 
 
 class KeyConflictError(Exception):
@@ -174,6 +190,14 @@ class Registry:
 
     def __getitem__(self, action_id: str) -> Action:
         return self._actions[action_id]
+
+    def name_of(self, action_id: str) -> str:
+        """Return the key of an action as every text has to call it: it may be one of the user's."""
+        return self[action_id].key
+
+    def fill(self, text: str) -> str:
+        """Return a text of ours in which the keys of actions stand for their ids, as in "{undo} takes it back"."""
+        return _NAMED.sub(lambda found: self.name_of(found[1]), text)
 
     def find(self, key: str, scopes: Iterable[Scope]) -> Action | None:
         """Return the action that ``key`` means in these scopes."""

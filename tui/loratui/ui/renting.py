@@ -49,7 +49,8 @@ class RentCourse:
         """Return why there is nothing that could be given up."""
         if not self.is_under_way:
             return "nothing is being rented"
-        return "a run has begun there: 5 shows it, x stops it" if self._run_id else ""
+        begun = "a run has begun there: {go_run} shows it, {stop} stops it"
+        return self._shell.actions.fill(begun) if self._run_id else ""
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -184,7 +185,7 @@ class RentCourse:
         if self._market is None or self._terms is None:
             return []
         if self._errand is not None:
-            return narration(self._errand, self._terms.command(self._market.path))
+            return narration(self._errand, self._terms.command(self._market.path), frame)
         if not self._market.rights.are_given:
             return about_rights(self._market.rights)
         return [

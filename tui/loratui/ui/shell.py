@@ -23,13 +23,17 @@ from loratui.ui.desk import Desk
 from loratui.ui.environment import UiOptions
 from loratui.ui.errands import Errand, Errands
 from loratui.ui.frame import Frame
+from loratui.ui.jump import Jump
 from loratui.ui.keyboard import Keyboard
 from loratui.ui.keymap import with_keys
 from loratui.ui.money import Money
+from loratui.ui.notices import ALARM_S, NOTICE_S, Notices
 from loratui.ui.notify import Notifier
 from loratui.ui.over import Over
 from loratui.ui.page import Page
 from loratui.ui.pages import Pages
+from loratui.ui.places import ASIDE
+from loratui.ui.preferences import Preferences
 from loratui.ui.registry import Scope
 from loratui.ui.reopening import Reopening
 from loratui.ui.widgets.confirm_strip import Ask, ConfirmStrip
@@ -42,14 +46,10 @@ from loratui.ui.widgets.prompt import Prompt
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.status import StatusRows
 from loratui.ui.widgets.tabs import TabsRow
-from loratui.ui.yank import put_away
+from loratui.ui.yank import Yank
 from loratui_protocol.errors import LoratuiError
 
 log = logging.getLogger(__name__)
-NOTICE_S = 5.0
-COPIED_S = 10.0
-ALARM_S = 30.0
-"""For so long what may bill elsewhere takes the place of the key hints, unless a key has something to say."""
 SLOW_BODY_S = 5.0
 
 
@@ -57,6 +57,12 @@ class Shell(Screen[None], inherit_bindings=False):
     """Shows the newest of everything in the page that is in sight, and does what the keys say; it waits for nothing."""
 
     AUTO_FOCUS = ""
+
+    @dataclass
+    class Changed(Message):
+        """An option has another value."""
+
+        name: str
 
     class Redraw(Message):
         """What the terminal shows may be wrong: paint everything again."""
@@ -72,6 +78,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.desk = desk
         self.options = options
         self.clock = clock
+        self.notices = Notices(clock, options.alarm)
         self.source: RunSource | None = None
         self.commands: Commands | None = None
         self.is_leaving = False
@@ -81,19 +88,20 @@ class Shell(Screen[None], inherit_bindings=False):
         self.keyboard = Keyboard(self)
         self.errands = Errands(desk.preferences)
         self.money = Money(self)
-        self._place = place
+        self.preferences = Preferences(self)
+        self.jump = Jump(self)
+        self.yank = Yank(self)
+        self._place = self._before = place
         self._body = Container(id="body")
         self.reopening = Reopening(self)
         self.pages = Pages(self)
         self.over = Over.NOTHING
-        self._notice = f"! {options.alarm}" if options.alarm else ""
-        self._notice_until_s = clock.monotonic_s() + ALARM_S
         self._body_at_s = float("-inf")
         self._notifier = Notifier()
         self._shown: Frame | None = None
 
         self._status = StatusRows(id="status")
-        self._tabs = TabsRow(id="tabs")
+        self.tabs = TabsRow(id="tabs")
         self._enlarge = Enlarge(id="enlarge")
         self.help = HelpPane(self, id="help")
         self.cost = CostPane(id="cost")
@@ -105,7 +113,7 @@ class Shell(Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """Stack the rows; the style sheet places them by size."""
         yield self._status
-        yield self._tabs
+        yield self.tabs
         with self._body:
             yield self.page
         yield self._enlarge
@@ -141,14 +149,19 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def go(self, place: str) -> None:
         """Bring a page into sight."""
+        self.jump.leave()
         if place != self._place:
+            if self._place not in (aside.name for aside in ASIDE):
+                self._before = self._place
             self.page.left()
             self._place = place
             self._sight()
-            if not self._notice.startswith("!"):
-                # What was said of another screen hides the keys of this one.
-                self._notice = ""
+            self.notices.leave()
         self.lay_over(Over.NOTHING)
+
+    def do_aside_close(self) -> None:
+        """Go back from a screen without a tab."""
+        self.go(self._before)
 
     def add_page(self, page: Page) -> None:
         """Take in a page that was just made, with what it had kept."""
@@ -220,13 +233,14 @@ class Shell(Screen[None], inherit_bindings=False):
             run=None if self.source is None else self.source.view(),
             now_s=now_s,
             wall=self.clock.local(),
+            keys=self.actions,
             overview=self.desk.overview(),
             errands=tuple(self.errands.under_way),
             options=self.options,
             place=self._place,
             ending=self.money.sentence(now_s),
             refusals={**self.page.refusals(), **self.money.refusals()},
-            notice=self._notice if now_s < self._notice_until_s else "",
+            notice=self.notices.now(now_s),
         )
 
     def tick(self) -> None:
@@ -243,6 +257,7 @@ class Shell(Screen[None], inherit_bindings=False):
         else:
             self.refresh_view()
         for sentence in self._notifier.news(frame):
+            self.notices.note(sentence)
             self.post_message(self.Aside(escapes.call(self.options.notify, sentence, in_tmux=self.options.in_tmux)))
         self.reopening.keep(frame.now_s)
 
@@ -264,7 +279,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     @property
     def _around(self) -> tuple[Rows, ...]:
-        return (self._status, self._tabs, self._footer, self.strip)
+        return (self._status, self.tabs, self._footer, self.strip)
 
     def refresh_view(self) -> None:
         """Show this moment in every row that is in sight."""
@@ -289,7 +304,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def say(self, notice: str, seconds: float = NOTICE_S) -> None:
         """Show a notice in place of the key hints."""
-        self._notice, self._notice_until_s = notice, self.clock.monotonic_s() + seconds
+        self.notices.say(notice, seconds)
         self._show(self.frame(), (self._status, self._footer))
 
     # --- keys and questions ------------------------------------------------------------------------------------------
@@ -321,6 +336,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def ask(self, scope: Scope, question: Ask, *, word: str = "", done: Callable[[], None] | None = None) -> None:
         """Open the strip with a question that the actions of ``scope`` answer, and the typing of ``word``, if any."""
+        self.jump.leave()
         self.leave_field()
         self.strip.open(scope, question, self.frame(), word=word, done=done)
 
@@ -354,21 +370,6 @@ class Shell(Screen[None], inherit_bindings=False):
             return
         self.lay_over(Over.PALETTE)
         self.palette.open(self.frame())
-
-    def do_yank(self) -> None:
-        """Take along what the page has."""
-        text = self.page.yank_text()
-        if not text:
-            self.say("there is nothing to copy here")
-            return
-        in_tmux, state_dir = self.options.in_tmux, self.desk.preferences.state_dir
-        self.post_message(self.Aside(escapes.copy(text, in_tmux=in_tmux)))
-
-        def put() -> None:
-            places = put_away(text, state_dir, in_tmux=in_tmux)
-            self.app.call_from_thread(self.say, f"copied to {places}: {text}", COPIED_S)
-
-        self.work(put, "copying")
 
     def do_maximise(self) -> None:
         """Give the page to its next pane, or back to all."""

@@ -20,6 +20,7 @@ from loratui_protocol.messages import CommandResult
 
 if TYPE_CHECKING:
     from loratui.ui.frame import Frame
+    from loratui.ui.registry import Registry
 
 UNDO_S = 5.0
 SHORT_ID = 8
@@ -71,16 +72,18 @@ class Termination:
         """Come into a stage."""
         self.stage, self.since_s = stage, now_s
 
-    def sentence(self, now_s: float) -> str:
+    def sentence(self, now_s: float, keys: "Registry") -> str:
         """Return how it stands, for the row of the state."""
-        age_s = now_s - self.since_s
+        age_s, undo = now_s - self.since_s, keys.name_of("terminate_undo")
         match self.stage:
             case Stage.SAVING:
-                return f"TERMINATING {self.name} once it has saved, {formatting.stopwatch(age_s)} · u keeps it"
+                return f"TERMINATING {self.name} once it has saved, {formatting.stopwatch(age_s)} · {undo} keeps it"
             case Stage.FETCHING:
-                return f"TERMINATING {self.name} once its files are here, {formatting.stopwatch(age_s)} · u keeps it"
+                return (
+                    f"TERMINATING {self.name} once its files are here, {formatting.stopwatch(age_s)} · {undo} keeps it"
+                )
             case Stage.COUNTING:
-                return f"TERMINATING {self.name} in {max(0.0, UNDO_S - age_s):.0f} s · u keeps it"
+                return f"TERMINATING {self.name} in {max(0.0, UNDO_S - age_s):.0f} s · {undo} keeps it"
             case Stage.ASKED:
                 said = self.errand.last_line() if self.errand else ""
                 return f"TERMINATING {self.name} {formatting.stopwatch(age_s)} · {said or 'asking its provider'}"
@@ -88,14 +91,15 @@ class Termination:
                 return f"billing stopped {self.stopped_at:%H:%M} (provider confirmed): {self.name}"
             case Stage.FAILED:
                 how = "STILL BILLING, perhaps" if self.was_asked else "NOT TERMINATED, AND BILLING"
-                return f"{how}: {self.name} · ^t asks again · {self.trouble}"
+                return f"{how}: {self.name} · {keys.name_of('terminate')} asks again · {self.trouble}"
 
 
 class Terminations:
     """All that were begun here. ``send`` sends a command out, as ``Shell.send_out`` does."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, keys: "Registry") -> None:
         self._send = send
+        self._keys = keys
         self._all: dict[str, Termination] = {}
         self._sent: list[Errand] = []
 
@@ -193,11 +197,11 @@ class Terminations:
 
     def _stopped(self, each: Termination, wall: datetime) -> str:
         each.stage, each.stopped_at = Stage.STOPPED, wall
-        return each.sentence(each.since_s)
+        return each.sentence(each.since_s, self._keys)
 
     def _failed(self, each: Termination, why: str) -> str:
         each.stage, each.trouble = Stage.FAILED, why
-        return f"! {each.sentence(each.since_s)}"
+        return f"! {each.sentence(each.since_s, self._keys)}"
 
 
 def rental_name(rental: RentalLine) -> str:

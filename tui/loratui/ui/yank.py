@@ -3,9 +3,38 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loratui.ui import escapes
+
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
 
 FILE_NAME = "yanked.txt"
 _PATIENCE_S = 5.0
+_COPIED_S = 10.0
+
+
+class Yank:
+    """Takes along what the page has."""
+
+    def __init__(self, shell: "Shell") -> None:
+        self._shell = shell
+
+    def do_yank(self) -> None:
+        """Copy it, and say where to."""
+        shell, text = self._shell, self._shell.page.yank_text()
+        if not text:
+            shell.say("there is nothing to copy here")
+            return
+        in_tmux, state_dir = shell.options.in_tmux, shell.desk.preferences.state_dir
+        shell.post_message(shell.Aside(escapes.copy(text, in_tmux=in_tmux)))
+
+        def put() -> None:
+            places = put_away(text, state_dir, in_tmux=in_tmux)
+            shell.app.call_from_thread(shell.say, f"copied to {places}: {text}", _COPIED_S)
+
+        shell.work(put, "copying")
 
 
 def put_away(text: str, state_dir: Path, *, in_tmux: bool) -> str:

@@ -1,5 +1,6 @@
 """Everything that the user can do: each screen's actions in a module of its own, checked together when this loads."""
 
+from loratui.ui.actions.aside import ASIDE
 from loratui.ui.actions.chart import CHART
 from loratui.ui.actions.config import CONFIG
 from loratui.ui.actions.data import DATA
@@ -28,6 +29,7 @@ ACTIONS = Registry(
         *FILES,
         *SAMPLES,
         *LOG_LINES,
+        *ASIDE,
         *LISTS,
         *EVERYWHERE,
     )

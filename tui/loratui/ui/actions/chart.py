@@ -7,7 +7,7 @@ CHART = (
         id="crosshair",
         keys=("v",),
         label="Crosshair",
-        help="one step in numbers, moved by ← and →; c is a checkpoint, s a sample, r a restart",
+        help="one step in numbers, moved by {pan_left} and {pan_right}; c is a checkpoint, s a sample, r a restart",
         scope=Scope.CHART,
     ),
     Action(id="table", keys=("t",), label="Table", help="the curve as numbers; again the chart", scope=Scope.CHART),

@@ -46,6 +46,7 @@ CONFIG = (
         label="Undo",
         help="take the last change back, and the one before",
         scope=Scope.CONFIG,
+        changes=True,
         footer=lambda _: "Undo",
     ),
     Action(
@@ -79,6 +80,7 @@ CONFIG = (
         label="New config",
         help="make one from a folder of pictures and a preset",
         scope=Scope.CONFIG,
+        changes=True,
         footer=lambda _: "New",
         command="loratui new FOLDER",
     ),
@@ -88,6 +90,7 @@ CONFIG = (
         label="Editor",
         help="open the file in $EDITOR, and read it again",
         scope=Scope.CONFIG,
+        changes=True,
         footer=lambda _: "Editor",
     ),
     Action(
@@ -105,6 +108,7 @@ CONFIG = (
         label="Write as",
         help="write it under another name, and go on with that file",
         scope=Scope.CONFIG,
+        changes=True,
     ),
     Action(
         id="config_read",
@@ -112,6 +116,7 @@ CONFIG = (
         label="Read again",
         help="take the file as it is on the disk now; undo brings your changes back",
         scope=Scope.CONFIG,
+        changes=False,
         danger=Danger.REVERSIBLE,
     ),
     Action(
@@ -136,6 +141,7 @@ CONFIG = (
         label="Write it",
         help="write the file",
         scope=Scope.CONFIG_WRITE_STRIP,
+        changes=True,
     ),
     Action(
         id="config_write_no",

@@ -1,7 +1,7 @@
 """What can be done on every screen."""
 
 from loratui.ui.actions.run import no_stop
-from loratui.ui.places import PLACES
+from loratui.ui.places import ASIDE, PLACES
 from loratui.ui.registry import Action, Scope
 
 EVERYWHERE = (
@@ -12,8 +12,9 @@ EVERYWHERE = (
             label=place.title,
             help=f"show {place.about}",
             scope=Scope.PAGES,
+            command="loratui config show --origin" if place.name == "settings" else "",
         )
-        for place in PLACES
+        for place in (*PLACES, *ASIDE)
     ),
     Action(
         id="leave",
@@ -37,6 +38,13 @@ EVERYWHERE = (
         help="give the screen to one pane, the next one, or all again",
         scope=Scope.PAGES,
     ),
+    Action(
+        id="jump",
+        keys=("ctrl+o",),
+        label="Jump",
+        help="a letter over each pane and each tab: one more key goes there",
+        scope=Scope.PAGES,
+    ),
     Action(id="leave_detach", keys=("d",), label="Detach", help="the run goes on", scope=Scope.DETACH_STRIP),
     Action(
         id="leave_stop",
@@ -50,7 +58,9 @@ EVERYWHERE = (
     ),
     Action(id="leave_cancel", keys=("escape",), label="Stay", help="close the question", scope=Scope.DETACH_STRIP),
     Action(id="help_close", keys=("escape", "q"), label="Close", help="close the help", scope=Scope.HELP),
-    Action(id="palette", keys=("ctrl+p", "f2"), label="Commands", help="find any action by name", scope=Scope.GLOBAL),
+    Action(
+        id="palette", keys=("ctrl+p", "f2", ":"), label="Commands", help="find any action by name", scope=Scope.GLOBAL
+    ),
     Action(id="help", keys=("?", "f1"), label="Help", help="all keys", scope=Scope.GLOBAL),
     Action(
         id="theme",

@@ -18,6 +18,7 @@ FILES = (
         label="Download",
         help="fetch every file of the run that its machine has",
         scope=Scope.FILES,
+        changes=True,
         footer=lambda _: "Download",
         command="loratui download RUN",
     ),

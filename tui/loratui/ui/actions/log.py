@@ -56,10 +56,16 @@ LOG_LINES = (
     Action(id="line_up", keys=("up", "k"), label="Line up", help="one line older", scope=Scope.LOG_PAGE),
     Action(
         id="line_page_down",
-        keys=("pagedown", "space"),
+        keys=("pagedown", "ctrl+d", "space"),
         label="Newer page",
         help="a page of newer lines",
         scope=Scope.LOG_PAGE,
     ),
-    Action(id="line_page_up", keys=("pageup",), label="Older page", help="a page of older lines", scope=Scope.LOG_PAGE),
+    Action(
+        id="line_page_up",
+        keys=("pageup", "ctrl+u"),
+        label="Older page",
+        help="a page of older lines",
+        scope=Scope.LOG_PAGE,
+    ),
 )

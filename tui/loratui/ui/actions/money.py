@@ -5,10 +5,6 @@ from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Danger, Scope
 
 
-def _not_readonly(frame: Frame) -> str:
-    return "this screen is read-only" if frame.options.readonly else ""
-
-
 def _while_something_bills(frame: Frame) -> str:
     is_on_rental = frame.run is not None and frame.run.rental is not None and not frame.run.rental.is_over
     return "Terminate…" if is_on_rental or frame.overview.rentals else ""
@@ -24,14 +20,13 @@ MONEY = (
         footer=_while_something_bills,
         opens=Scope.LOSS_STRIP,
         or_opens=Scope.END_STRIP,
-        why_not=_not_readonly,
         command="loratui terminate RENTAL",
     ),
     Action(
         id="extend_anywhere",
         keys=("f8",),
         label="30 minutes more",
-        help="move the auto-stop of the open run; u on its screen takes it back",
+        help="move the auto-stop of the open run; {undo} on its screen takes it back",
         scope=Scope.GLOBAL,
         danger=Danger.REVERSIBLE,
         why_not=no_extension,
@@ -50,7 +45,7 @@ MONEY = (
         id="terminate_now",
         keys=("y",),
         label="Terminate",
-        help="nothing is lost by it; u takes it back for 5 s",
+        help="nothing is lost by it; {terminate_undo} takes it back for 5 s",
         scope=Scope.END_STRIP,
         danger=Danger.IRREVERSIBLE,
         command="loratui terminate RENTAL --yes",
@@ -66,7 +61,7 @@ MONEY = (
         id="terminate_fetched",
         keys=("y",),
         label="Save and fetch, then terminate",
-        help="stop the runs on it, fetch all files, and only then end it; u takes it back",
+        help="stop the runs on it, fetch all files, and only then end it; {terminate_undo} takes it back",
         scope=Scope.LOSS_STRIP,
         danger=Danger.IRREVERSIBLE,
         command="loratui stop RUN; loratui download RUN; loratui terminate RENTAL --yes",

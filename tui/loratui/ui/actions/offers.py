@@ -1,12 +1,6 @@
 """What can be done with what is to be rented."""
 
-from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Danger, Scope
-
-
-def _no_change(frame: Frame) -> str:
-    return "this screen is read-only" if frame.options.readonly else ""
-
 
 OFFERS = (
     Action(
@@ -18,7 +12,6 @@ OFFERS = (
         footer=lambda _: "Rent…",
         opens=Scope.RENT_STRIP,
         or_opens=Scope.RIGHTS_STRIP,
-        why_not=_no_change,
         command="loratui train CONFIG --on PROVIDER --offer ID --budget USD",
     ),
     Action(
@@ -46,7 +39,6 @@ OFFERS = (
         scope=Scope.OFFERS,
         footer=lambda _: "Keys",
         opens=Scope.KEYS_STRIP,
-        why_not=_no_change,
         command="loratui keys PROVIDER",
     ),
     Action(
@@ -65,7 +57,6 @@ OFFERS = (
         help="end what is being rented before a run has begun there; asks first",
         scope=Scope.OFFERS,
         opens=Scope.GIVE_UP_STRIP,
-        why_not=_no_change,
         command="loratui terminate RENTAL",
     ),
     Action(
@@ -82,7 +73,6 @@ OFFERS = (
         help="the answer is kept with the run",
         scope=Scope.RIGHTS_STRIP,
         opens=Scope.RENT_STRIP,
-        why_not=_no_change,
         command="loratui train CONFIG --on PROVIDER",
     ),
     Action(
@@ -91,7 +81,7 @@ OFFERS = (
         label="I may not",
         help="nothing is rented; the answer is kept",
         scope=Scope.RIGHTS_STRIP,
-        why_not=_no_change,
+        changes=True,
     ),
     Action(
         id="rights_cancel", keys=("escape",), label="Don't rent", help="close the question", scope=Scope.RIGHTS_STRIP
@@ -103,7 +93,6 @@ OFFERS = (
         help="money is spent from now on, up to the cap",
         scope=Scope.RENT_STRIP,
         danger=Danger.SPENDS,
-        why_not=_no_change,
         command="loratui train CONFIG --on PROVIDER --offer ID --budget USD",
     ),
     Action(
@@ -121,7 +110,6 @@ OFFERS = (
         help="what was rented is ended, and proven to be",
         scope=Scope.GIVE_UP_STRIP,
         danger=Danger.IRREVERSIBLE,
-        why_not=_no_change,
         command="loratui terminate RENTAL",
     ),
     Action(id="give_up_cancel", keys=("escape",), label="Go on", help="close the question", scope=Scope.GIVE_UP_STRIP),
@@ -131,7 +119,7 @@ OFFERS = (
         label="vast",
         help="enter the key of Vast.ai",
         scope=Scope.KEYS_STRIP,
-        why_not=_no_change,
+        changes=True,
         command="loratui keys vast",
     ),
     Action(
@@ -140,7 +128,7 @@ OFFERS = (
         label="runpod",
         help="enter the key of RunPod",
         scope=Scope.KEYS_STRIP,
-        why_not=_no_change,
+        changes=True,
         command="loratui keys runpod",
     ),
     Action(id="keys_cancel", keys=("escape",), label="None", help="close the question", scope=Scope.KEYS_STRIP),

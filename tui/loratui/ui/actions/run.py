@@ -24,8 +24,6 @@ def _of_run(why_not: Callable[[Frame], str]) -> Callable[[Frame], str]:
 
 
 def _no_command(frame: Frame) -> str:
-    if frame.options.readonly:
-        return "this screen is read-only"
     if frame.view.link in (LinkState.DOWN, LinkState.CONNECTING):
         return "no link to the agent"
     return ""
@@ -91,6 +89,7 @@ RUN = (
         label="Checkpoint now",
         help="save the full state and a LoRA file after this step",
         scope=Scope.RUN,
+        changes=True,
         footer=_says("Ckpt"),
         why_not=_no_training,
         command="loratui checkpoint RUN",
@@ -101,6 +100,7 @@ RUN = (
         label="Sample now",
         help="make the sample pictures after this step",
         scope=Scope.RUN,
+        changes=True,
         footer=_says("Sample"),
         why_not=_no_training,
         command="loratui sample RUN",
@@ -109,7 +109,7 @@ RUN = (
         id="extend",
         keys=("e",),
         label="Extend by 30 minutes",
-        help="move the auto-stop; u within 10 s takes it back",
+        help="move the auto-stop; {undo} within 10 s takes it back",
         scope=Scope.RUN,
         footer=_says("+30m"),
         danger=Danger.REVERSIBLE,
@@ -122,6 +122,7 @@ RUN = (
         label="Undo the extension",
         help="take back the last extension, for 10 s",
         scope=Scope.RUN,
+        changes=True,
         why_not=no_extension,
     ),
     Action(
@@ -151,8 +152,8 @@ RUN = (
     Action(id="zoom_all", keys=("0",), label="Whole run", help="all steps", scope=Scope.CHART),
     Action(id="pan_left", keys=("left",), label="Earlier steps", help="move the window", scope=Scope.CHART),
     Action(id="pan_right", keys=("right",), label="Later steps", help="move the window", scope=Scope.CHART),
-    Action(id="log_up", keys=("pageup",), label="Older log lines", help="scroll the log", scope=Scope.LOG),
-    Action(id="log_down", keys=("pagedown",), label="Newer log lines", help="scroll the log", scope=Scope.LOG),
+    Action(id="log_up", keys=("pageup", "ctrl+u"), label="Older log lines", help="scroll the log", scope=Scope.LOG),
+    Action(id="log_down", keys=("pagedown", "ctrl+d"), label="Newer log lines", help="scroll the log", scope=Scope.LOG),
     Action(id="log_end", keys=("G", "end"), label="Follow the log", help="the newest lines", scope=Scope.LOG),
     Action(
         id="stop_finish",

@@ -57,14 +57,14 @@ SAMPLES = (
     Action(id="sample_down", keys=("down", "j"), label="Row below", help="choose a picture there", scope=Scope.SAMPLES),
     Action(
         id="sample_page_up",
-        keys=("pageup",),
+        keys=("pageup", "ctrl+u"),
         label="Page of pictures before",
         help="where not all have room",
         scope=Scope.SAMPLES,
     ),
     Action(
         id="sample_page_down",
-        keys=("pagedown",),
+        keys=("pagedown", "ctrl+d"),
         label="Next page of pictures",
         help="where not all have room",
         scope=Scope.SAMPLES,

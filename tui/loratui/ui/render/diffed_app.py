@@ -51,6 +51,10 @@ class DiffedApp(App[int], inherit_bindings=False):
         driver._mouse = on
         return True
 
+    def switch_diff(self, *, on: bool) -> None:
+        """Send only what has changed from now on, or whole regions."""
+        self._diff = FrameDiff() if on else None
+
     def repaint(self) -> None:
         """Send the whole screen again, whatever the terminal is thought to show."""
         if self._diff is not None:

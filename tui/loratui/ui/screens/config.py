@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
 _OF_A_FORM = ("edit", "cycle", "reset", "undo", "write", "write_as", "compare", "findings", "train")
-_OF_A_WRITER = ("new", "write", "write_as", "editor", "train")
 _OF_A_FILE = ("editor", "read")
 
 
@@ -60,18 +59,16 @@ class ConfigPage(ConfigFilePage):
 
     def refusals(self) -> Mapping[str, str]:
         """Return what can't be done now, and why."""
-        form, no = self.form, dict[str, str]()
-        if self.shell.options.readonly:
-            no |= {f"config_{name}": "this screen is read-only" for name in _OF_A_WRITER}
+        form, no, keys = self.form, dict[str, str](), self.shell.actions
         if self.path is None:
             no |= {f"config_{name}": "no config is open" for name in _OF_A_FILE}
         if form is None:
             return no | {f"config_{name}": "no config is open" for name in _OF_A_FORM}
-        unsaved = "w writes your changes first; r drops them"
+        unsaved = keys.fill("{config_write} writes your changes first; {config_read} drops them")
         if self.has_edits:
             no |= {f"config_{name}": unsaved for name in ("open", "new", "editor", "train")}
         if self.opened is not None and self.opened.is_new:
-            no["config_train"] = f"w writes it as {self.opened.target.name} first"
+            no["config_train"] = f"{keys.name_of('config_write')} writes it as {self.opened.target.name} first"
         if not form.is_dirty:
             no["config_write"] = "nothing has changed"
         if not form.num_changes:
@@ -120,10 +117,11 @@ class ConfigPage(ConfigFilePage):
         self._new.ask_of(folder)
 
     def _not_made(self, why: str, fix: str) -> None:
+        again = f"{self.shell.actions.name_of('config_new')} asks again"
         if self.form is None:
-            self.keys.trouble = (why, fix, "n asks again")
+            self.keys.trouble = (why, fix, again)
             self.again()
-        self.shell.say(f"! n asks again: {why}", TOLD_S)
+        self.shell.say(f"! {again}: {why}", TOLD_S)
 
     def do_config_edit(self) -> None:
         """Let a value be typed; one that is refused can be mended."""

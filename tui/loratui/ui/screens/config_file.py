@@ -107,7 +107,8 @@ class ConfigFilePage(Page):
         self.main_list = self.keys
         self.changed()
         if opened.is_new:
-            self.shell.say(f"read as a config of ours; w writes it as {opened.target.name}, beside this file", TOLD_S)
+            write = f"{self.shell.actions.name_of('config_write')} writes it as {opened.target.name}"
+            self.shell.say(f"read as a config of ours; {write}, beside this file", TOLD_S)
 
     def _not_opened(self, path: Path, error: LoratuiError) -> None:
         if path != self.path:
@@ -123,7 +124,7 @@ class ConfigFilePage(Page):
     def _not_read(self, path: Path, error: LoratuiError) -> None:
         """Keep what is here: the file on the disk is broken."""
         self._mark_stale(is_stale=path == self.path)
-        self.shell.say(f"! {path.name}: {error.what}. E mends it", TOLD_S)
+        self.shell.say(f"! {path.name}: {error.what}. {self.shell.actions.name_of('config_editor')} mends it", TOLD_S)
 
     def _mark_stale(self, is_stale: bool) -> None:
         self.keys.is_stale = is_stale
@@ -240,7 +241,8 @@ class ConfigFilePage(Page):
         try:
             trouble = edit_in(self.app, self.path)
         except SuspendNotSupported:
-            self.shell.say(f"! {NO_TERMINAL}: run it in another one, then press r")
+            read = self.shell.actions.name_of("config_read")
+            self.shell.say(f"! {NO_TERMINAL}: run it in another one, then press {read}")
             return
         self.shell.do_redraw()
         if trouble:

@@ -174,19 +174,17 @@ class DataPage(Page):
         self.shell.refresh_view()
 
     def refusals(self) -> Mapping[str, str]:
-        """Return what can't be done with nothing open, nothing chosen, or on a read-only screen."""
+        """Return what can't be done with nothing open, or nothing chosen."""
         no: dict[str, str] = {}
         if self._dataset is None:
             no = dict.fromkeys((*_EDITS, *_BULK, "data_check", "data_lists", "data_config"), "no folder is open")
-        elif self.shell.options.readonly:
-            no = dict.fromkeys((*_EDITS, *_BULK, "data_config"), "this screen is read-only")
         else:
             if not self._pictures.found:
                 no |= dict.fromkeys(_BULK, "no picture is listed")
             if self.main_list is self._findings or self._pictures.chosen is None:
                 no |= dict.fromkeys(("caption_edit", "caption_editor"), "no picture is chosen")
             if self._finding is None:
-                no["data_fix"] = "choose a finding first (f)"
+                no["data_fix"] = f"choose a finding first ({self.shell.actions.name_of('data_lists')})"
             elif self._finding.finding.code not in FIXES:
                 no["data_fix"] = "this one is for a person to set right"
         return no
@@ -232,8 +230,8 @@ class DataPage(Page):
         elif self.main_list is self._findings:
             if self._findings.chosen is not None:
                 self._show_only(self._findings.chosen)
-        elif "caption_edit" not in self.refusals():
-            self.do_caption_edit()
+        else:
+            self.shell.keyboard.perform(self.shell.actions["caption_edit"])
 
     def do_data_back(self) -> None:
         """Show all pictures; where those of a finding were shown, the findings first."""

@@ -18,6 +18,7 @@ from loratui.preflight.edits import apply, undo
 from loratui.sessions.dataset import Listed, OpenDataset, chosen, fix_of, rewritten
 from loratui.sessions.whole_caption import whole_caption, written_whole
 from loratui.ui.editor import NO_TERMINAL, edit_in
+from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, plain
@@ -87,8 +88,7 @@ class DataEdits:
                 edit = written_whole(dataset, entry.name, before, path)
                 if edit.changes:
                     apply(edit, dataset.folder)
-            done = f"{edit.title}: {_files(edit)} changed; u takes it back"
-            self._tell(dataset, done if edit.changes else "the caption stays as it is")
+            self._tell(dataset, self._done(edit) if edit.changes else "the caption stays as it is")
 
         self._work(work, "the caption")
 
@@ -97,7 +97,7 @@ class DataEdits:
         try:
             trouble = app.call_from_thread(edit_in, app, path)
         except SuspendNotSupported:
-            return f"{NO_TERMINAL}: e edits the first line here"
+            return f"{NO_TERMINAL}: {self._shell.actions.name_of('caption_edit')} edits the first line here"
         app.call_from_thread(self._shell.do_redraw)
         return trouble
 
@@ -152,7 +152,7 @@ class DataEdits:
         if self._shell.page.place != "data":
             # Whoever went on to something else is not asked there.
             return
-        self._shell.ask(Scope.CHANGE_STRIP, lambda _: _question(proposed))
+        self._shell.ask(Scope.CHANGE_STRIP, lambda frame: _question(proposed, frame))
         self._proposed = proposed
         self._show(proposed)
 
@@ -176,9 +176,13 @@ class DataEdits:
             edit = make()
             if edit.changes:
                 apply(edit, dataset.folder)
-            self._tell(dataset, f"{edit.title}: {_files(edit)} changed; u takes it back")
+            self._tell(dataset, self._done(edit))
 
         self._work(work, "the edit")
+
+    def _done(self, edit: Edit) -> str:
+        undo = self._shell.actions.name_of("data_undo")
+        return f"{edit.title}: {_files(edit)} changed; {undo} takes it back"
 
     def undo(self, dataset: OpenDataset) -> None:
         """Take back the newest edit of the folder."""
@@ -250,11 +254,11 @@ def _shown(edit: Edit) -> Iterator[str]:
             yield from lines
 
 
-def _question(proposed: Proposed) -> Question:
+def _question(proposed: Proposed, frame: Frame) -> Question:
     edit = proposed.edit
     return Question(
         title=(("CHANGE", Role.TITLE), (f" {_files(edit)}: {shortened(edit.title, _TITLE_CELLS)}", Role.STRONG)),
-        stake="No picture is written over. u takes it back afterwards.",
+        stake=f"No picture is written over. {frame.keys.name_of('data_undo')} takes it back afterwards.",
     )
 
 

@@ -17,7 +17,7 @@ from loratui.ui.folder_viewer import show_folder, viewer
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.questions import Question
-from loratui.ui.registry import Scope
+from loratui.ui.registry import Registry, Scope
 from loratui.ui.text import Role
 from loratui.ui.widgets.confirm_strip import Ask
 from loratui.ui.widgets.file_list import FileList, FilePane
@@ -139,10 +139,6 @@ class FilesPage(Page):
             refused["file_verify"] = "one is being verified"
         if not file.can_come:
             refused["file_download"] = "its machine does not have it any more"
-        elif self.shell.options.readonly:
-            refused["file_download"] = "this screen is read-only"
-        if self.shell.options.readonly:
-            refused["file_delete"] = "this screen is read-only"
         return refused
 
     def do_file_open(self) -> None:
@@ -262,7 +258,7 @@ class FilesPage(Page):
         """Ask whether the chosen file is to be deleted."""
         if self._list.chosen is not None:
             self._asked = self._list.chosen
-            self.shell.ask(Scope.DELETE_FILE_STRIP, ask_delete(self._asked))
+            self.shell.ask(Scope.DELETE_FILE_STRIP, ask_delete(self._asked, self.shell.actions))
 
     def do_file_delete_yes(self) -> None:
         """Delete the file that was asked about, wherever the cursor is now."""
@@ -298,12 +294,12 @@ class FilesPage(Page):
         self._list.query_text = kept.get("filter", "")
 
 
-def ask_delete(file: LibraryFile) -> Ask:
+def ask_delete(file: LibraryFile, keys: Registry) -> Ask:
     """Return the question before the file is deleted: what of it would be left."""
     if file.copy is not None:
         left = f"A copy stays at {file.copy}."
     elif file.can_come:
-        left = f"Its machine ({file.target}) may still have it; w would fetch it again."
+        left = f"Its machine ({file.target}) may still have it; {keys.name_of('file_download')} would fetch it again."
     else:
         left = "This is the only copy: its machine does not have it any more."
     size = formatting.size(file.size)

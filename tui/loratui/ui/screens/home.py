@@ -15,6 +15,7 @@ from loratui.ui.registry import Scope
 from loratui.ui.resumption import LOCAL, MARKETS, RESUMABLE, Resumption
 from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.rental_list import RentalList
+from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.run_list import RunList
 from loratui_protocol.errors import UsageError
 
@@ -77,7 +78,7 @@ class HomePage(Page):
         self._beginning = None
 
     def refusals(self) -> Mapping[str, str]:
-        """Return what can't be done with the chosen run, and what a screen that only shows does not do."""
+        """Return what can't be done with the chosen run, or not twice."""
         no: dict[str, str] = {}
         line = self._chosen_run()
         if line is None:
@@ -87,8 +88,6 @@ class HomePage(Page):
             no["resume_run"] = f"the run is {line.state.value}"
         if any(errand.name == _DEMO for errand in self.shell.errands.under_way):
             no["demo"] = "one is under way"
-        if self.shell.options.readonly:
-            no |= dict.fromkeys(("resume_run", "resume_now", "demo"), "this screen is read-only")
         return no
 
     # --- two lists ---------------------------------------------------------------------------------------------------
@@ -109,6 +108,13 @@ class HomePage(Page):
         for each in (self._runs, self._rentals):
             each.has_cursor = each is pane
             each.rebuild()
+
+    def take_cursor(self, pane: Rows) -> bool:
+        """Put it into one of the two lists."""
+        if pane is not self._runs and pane is not self._rentals:
+            return False
+        self._give_cursor(self._runs if pane is self._runs else self._rentals)
+        return True
 
     def _chosen_run(self) -> RunLine | None:
         rental = self._rentals.chosen
@@ -132,7 +138,11 @@ class HomePage(Page):
         line = self._chosen_run()
         if line is None:
             return
-        if line.is_lacking and self.shell.desk.preferences.downloads.which == "none":
+        if (
+            line.is_lacking
+            and not self.shell.options.readonly
+            and self.shell.desk.preferences.downloads.which == "none"
+        ):
             self.shell.send_out(f"download {line.name}", "download", line.id)
             self.shell.say(f"fetching what {line.name} has made")
         else:

@@ -143,7 +143,11 @@ class LogPage(Page):
         """Return that there is nothing to look at while no run is open."""
         if self.shell.source is None:
             return dict.fromkeys(("line_find", "line_level", *_FIND, *_MOVES), "no run is open")
-        return {} if self._words else dict.fromkeys(_FIND, "nothing was looked for: press /")
+        return (
+            {}
+            if self._words
+            else dict.fromkeys(_FIND, self.shell.actions.fill("nothing was looked for: press {line_find}"))
+        )
 
     def do_line_down(self) -> None:
         """Go one line on."""

@@ -16,7 +16,7 @@ from loratui.ui.frame import Frame
 from loratui.ui.key_entry import KeyEntry
 from loratui.ui.market_asker import Answer, MarketAsker
 from loratui.ui.page import Page
-from loratui.ui.registry import Scope
+from loratui.ui.registry import Registry, Scope
 from loratui.ui.renting import RentCourse
 from loratui.ui.widgets.offer_list import OfferList
 from loratui.ui.widgets.paper import Paper
@@ -34,8 +34,8 @@ _SHORT = 14
 """Rows below which there is room for the essential alone."""
 _NO_CONFIG = (
     "No config is open.",
-    "o opens one, and asks every provider what its run would cost there.",
-    "p enters a provider's key; without one offers can be seen and not rented.",
+    "{offers_for} opens one, and asks every provider what its run would cost there.",
+    "{provider_keys} enters a provider's key; without one offers can be seen and not rented.",
 )
 
 
@@ -73,13 +73,13 @@ class OffersPage(Page):
 
     def refusals(self) -> Mapping[str, str]:
         """Return what can't be done without a config, an offer, or a rental that is under way."""
-        refused = {}
+        refused, no_config = {}, self.shell.actions.fill("no config is open: {offers_for} opens one")
         if self._market is not None and self._market.errors and not self._course.is_under_way:
             refused["rent"] = f"the config can't be trained: {self._market.errors[0].what}"
         elif self._list.chosen is None and not self._course.is_under_way:
-            refused["rent"] = "there is no offer" if self.shell.config_path else "no config is open: o opens one"
+            refused["rent"] = "there is no offer" if self.shell.config_path else no_config
         if self.shell.config_path is None:
-            refused["ask_offers"] = "no config is open: o opens one"
+            refused["ask_offers"] = no_config
         if why_not := self._course.why_no_giving_up:
             refused["rent_give_up"] = why_not
         return refused
@@ -100,7 +100,7 @@ class OffersPage(Page):
             self.entered()
         self._list.is_asking = self._asker.is_asking
         if self._market is None:
-            self._list.instead = self._list.instead or _NO_CONFIG
+            self._list.instead = self._list.instead or tuple(map(self.shell.actions.fill, _NO_CONFIG))
         self._explain()
         self._write(frame)
         super().show(frame)
@@ -162,13 +162,14 @@ class OffersPage(Page):
         if answer.market is None:
             # What was answered before stays, with its age.
             if self._market is None:
-                self._list.instead = tuple(filter(None, (answer.what, answer.fix, "r asks again, o opens another.")))
+                again = self.shell.actions.fill("{ask_offers} asks again, {offers_for} opens another.")
+                self._list.instead = tuple(filter(None, (answer.what, answer.fix, again)))
             else:
                 self.shell.say(f"! not asked: {answer.what}", _SAY_S)
         else:
             self._market = self._list.market = answer.market
             self._list.asked_s = answer.asked_s
-            self._list.instead = _nothing_there(answer.market)
+            self._list.instead = _nothing_there(answer.market, self.shell.actions)
             self._list.fill(answer.market.ordered(self._list.sort_by))
         if self.shell.page is self:
             self._told()
@@ -305,8 +306,9 @@ def _written(path: Path) -> float:
         return 0.0
 
 
-def _nothing_there(market: Market) -> tuple[str, ...]:
+def _nothing_there(market: Market, keys: Registry) -> tuple[str, ...]:
     """Return what stands in the list when nothing fits."""
     failed = [f"{name}: {what}" for name, what in market.failures.items()]
-    lacking = [f"{name} shows nothing without a key: p enters one." for name in market.lacking if name != "vast"]
-    return ("Nothing that fits this run can be rented now.", *failed, *lacking, "r asks again.")
+    enter, again = keys.name_of("provider_keys"), keys.name_of("ask_offers")
+    lacking = [f"{name} shows nothing without a key: {enter} enters one." for name in market.lacking if name != "vast"]
+    return ("Nothing that fits this run can be rented now.", *failed, *lacking, f"{again} asks again.")

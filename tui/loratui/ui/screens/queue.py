@@ -34,7 +34,6 @@ _NUMBER = 3
 _COST = 9
 _NARROW = 70
 """Below so many cells only a share of the steps is told."""
-_READONLY = "this screen is read-only"
 
 
 class QueueList(ListPane[QueueLine]):
@@ -221,11 +220,10 @@ class QueuePage(Page):
         if chosen is None:
             why["queue_open"] = why["queue_remove"] = "there is no run"
         elif not chosen.is_waiting:
-            why["queue_remove"] = f"the run is {chosen.run.state.value}: x on its screen stops one that trains"
+            stop = self.shell.actions.name_of("stop")
+            why["queue_remove"] = f"the run is {chosen.run.state.value}: {stop} on its screen stops one that trains"
         if not any(not each.is_back for each in self._removed):
             why["queue_undo"] = "nothing was removed from here"
-        if self.shell.options.readonly:
-            why |= {"queue_remove": _READONLY, "queue_undo": _READONLY}
         if len(self._queues) < 2:
             why["queue_before"] = why["queue_after"] = "there is no other machine with runs"
         return why
@@ -240,7 +238,8 @@ class QueuePage(Page):
         if self._list.chosen is None:
             return
         run = self._list.chosen.run
-        self.shell.say(f"{run.name} is removed from the queue · u puts it back, at the end")
+        undo = self.shell.actions.name_of("queue_undo")
+        self.shell.say(f"{run.name} is removed from the queue · {undo} puts it back, at the end")
 
         def remove() -> None:
             source = self.shell.desk.open_run(run.id)

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 class NoRun(Rows):
     """Stands in for the run while none is open."""
 
-    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always the same
+    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - two rows
         """Return where runs are to be found."""
-        return [[], [(" No run is open. ", Role.STRONG), ("1 lists all runs; enter opens one.", Role.TEXT)]]
+        lists = frame.keys.fill("{go_home} lists all runs; {open_run} opens one.")
+        return [[], [(" No run is open. ", Role.STRONG), (lists, Role.TEXT)]]
 
 
 class RunPage(Page):

@@ -42,6 +42,8 @@ class ChartView:
 class BrailleChart(Rows):
     """Draws one curve of a run; the screen's keys change ``chart_view``. What was drawn once is not looked at again."""
 
+    is_pane = True
+
     def __init__(self, curve: Curve, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self.curve = curve
@@ -136,7 +138,7 @@ class BrailleChart(Rows):
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return the title, the chart, the axis and its labels, and what there is to say under them; or the table."""
         series, mean = self.curve.series(frame.view), self._mean(frame)
-        title = rule(self._title(frame, mean), width, "" if self.is_small else self._mode())
+        title = rule(self._title(frame, mean), width, "" if self.is_small else self._mode(frame))
         if self.chart_view.skipped is not None and not self.is_small:
             self._table_page = max(1, height - 2)
             return [title, *chart_facts.table(frame, self.curve, mean, height - 1, self.chart_view.skipped)]
@@ -215,11 +217,12 @@ class BrailleChart(Rows):
             return []
         return [("  last ", Role.DIM), (self.curve.number(series.at(len(series) - 1)[1]), Role.TEXT)]
 
-    def _mode(self) -> str:
+    def _mode(self, frame: Frame) -> str:
         if self.chart_view.skipped is not None:
-            return "← older · → newer · t chart"
+            return frame.keys.fill("{pan_left} older · {pan_right} newer · {table} chart")
         raw = "" if self.chart_view.smoothing else "raw · "
-        return f"{'log' if self.chart_view.log else 'lin'} · {raw}L m + -"
+        keys = frame.keys.fill("{log_scale} {smooth} {zoom_in} {zoom_out}")
+        return f"{'log' if self.chart_view.log else 'lin'} · {raw}{keys}"
 
     def _foot(self, frame: Frame, mean: Series | None) -> Row:
         """Return what is known of the step under the crosshair, else what the looks at held-out pictures say."""

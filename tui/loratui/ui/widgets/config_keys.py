@@ -12,8 +12,8 @@ from loratui_protocol.config_help import CHOICES
 _KEY = 27
 _STATES = ("set", "changed", "error")
 _HOW_TO_BEGIN = (
-    ("o", "open a config: of ours, of sd-scripts, kohya's GUI or OneTrainer"),
-    ("n", "make one from a folder of pictures and a preset"),
+    ("config_open", "open a config: of ours, of sd-scripts, kohya's GUI or OneTrainer"),
+    ("config_new", "make one from a folder of pictures and a preset"),
 )
 
 
@@ -53,14 +53,17 @@ class KeyList(ListPane[FormRow]):
             spans.append((" !changed on disk", Role.ALARM))
         return spans
 
-    def nothing(self, _: Frame) -> list[Row]:
+    def nothing(self, frame: Frame) -> list[Row]:
         """Return what can be done, or why a file could not be opened."""
         if not self.is_read:
             return [[(" reading…", Role.DIM)]]
         if self.trouble:
             rows = [line for text in self.trouble for line in wrap(text, max(20, self.size.width - 2))]
             return [[(f" {line}", Role.ALARM if not at else Role.TEXT)] for at, line in enumerate(rows)]
-        rows_of_keys: list[Row] = [[(f"   {key}  ", Role.KEY), (about, Role.TEXT)] for key, about in _HOW_TO_BEGIN]
+        rows_of_keys: list[Row] = [
+            [(f"   {frame.keys.name_of(action_id)}  ", Role.KEY), (about, Role.TEXT)]
+            for action_id, about in _HOW_TO_BEGIN
+        ]
         return [[(" No config is open.", Role.STRONG)], [], *rows_of_keys]
 
     def entry_row(self, entry: FormRow, width: int) -> Row:

@@ -29,17 +29,18 @@ class PlanPane(Pane):
         """Return whether it is of the config as it stands."""
         return "" if self.is_current else "reckoning anew…"
 
-    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - the same at all times
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return the figures, then the findings as far as there is room, the worst first."""
         plan = self.plan
         if plan is None:
             return []
         if height < 5:
-            return _short(plan)
-        figures = [*_figures(plan), *_memory(plan), *_times(plan.times, width)] if plan.plan else []
+            return _short(plan, frame)
+        times = _times(plan.times, width, frame)
+        figures = [*_figures(plan), *_memory(plan), *times] if plan.plan else []
         rows: list[Row] = [[(f" {name:<{_NAME}}", Role.DIM), (text, Role.TEXT)] for name, text in figures]
         rows.append(_verdict(plan))
-        return [*rows[:height], *_finding_rows(plan.findings, width, height - len(rows))]
+        return [*rows[:height], *_finding_rows(plan.findings, width, height - len(rows), frame)]
 
 
 def _verdict(plan: ConfigPlan) -> Row:
@@ -88,7 +89,7 @@ def _fit(card: CardFit) -> str:
     return f"with {' and '.join(card.given_up)}"
 
 
-def _times(times: Sequence[GpuTime], width: int) -> list[tuple[str, str]]:
+def _times(times: Sequence[GpuTime], width: int, frame: Frame) -> list[tuple[str, str]]:
     rows = []
     for each in times:
         text = formatting.minutes_range(*each.seconds)
@@ -96,14 +97,14 @@ def _times(times: Sequence[GpuTime], width: int) -> list[tuple[str, str]]:
             text += f", {formatting.money_range(*each.microusd)}"
         rows.append((cut(each.gpu.removeprefix("NVIDIA "), _NAME - 1), cut(text, max(1, width - _NAME - 2))))
     if times and all(each.microusd is None for each in times):
-        rows.append(("price", "screen 4 asks what it is now"))
+        rows.append(("price", frame.keys.fill("screen {go_offers} asks what it is now")))
     return rows
 
 
-def _short(plan: ConfigPlan) -> list[Row]:
+def _short(plan: ConfigPlan, frame: Frame) -> list[Row]:
     made = plan.plan
     if made is None:
-        return [_verdict(plan), *_finding_rows(plan.findings, 400, 1)]
+        return [_verdict(plan), *_finding_rows(plan.findings, 400, 1, frame)]
     about = formatting.APPROXIMATELY
     times = "  ".join(f"{each.gpu} {formatting.minutes_range(*each.seconds)}" for each in plan.times[:1])
     steps = f" {made.steps} steps  {made.epochs} epochs  {made.exposures_per_picture:.0f} exposures"
@@ -113,7 +114,7 @@ def _short(plan: ConfigPlan) -> list[Row]:
     ]
 
 
-def _finding_rows(findings: Sequence[Finding], width: int, room: int) -> list[Row]:
+def _finding_rows(findings: Sequence[Finding], width: int, room: int, frame: Frame) -> list[Row]:
     """Return the findings in so many rows; the last one counts those that have none."""
     rows: list[Row] = []
     told = sorted(findings, key=lambda finding: ORDER.index(finding.severity))
@@ -122,7 +123,9 @@ def _finding_rows(findings: Sequence[Finding], width: int, room: int) -> list[Ro
         left = room - len(rows) - (1 if index + 1 < len(told) else 0)
         lines = wrap(finding.what, width - 4)[:_MOST_ROWS_OF_A_FINDING] or [""]
         if left < 1:
-            rows.append([(f" and {len(told) - index} more: f shows them", Role.DIM)])
+            rows.append(
+                [(f" and {len(told) - index} more: {frame.keys.name_of('config_findings')} shows them", Role.DIM)]
+            )
             break
         rows += [[(f" {sign if at == 0 else ' '} ", role), (line, Role.TEXT)] for at, line in enumerate(lines[:left])]
     return rows[: max(0, room)]

@@ -39,9 +39,9 @@ class CostPane(Pane):
         """Return of which rental."""
         return [("cost", Role.TITLE), (f"  {self.name_shown}", Role.STRONG)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return how to leave."""
-        return "esc closes"
+        return frame.keys.fill("{cost_close} closes")
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - as many as there are
         """Return the phases, what is not time, and the totals."""

@@ -173,10 +173,13 @@ def finding_rows(found: Found, width: int, limit: int) -> list[Row]:
     return rows + [[(f" {line}", Role.TEXT)] for line in fix[: limit - len(rows)]]
 
 
-def _how_to_begin(_: Frame) -> list[Row]:
+def _how_to_begin(frame: Frame) -> list[Row]:
     return [
         [(" No folder is open.", Role.STRONG)],
         [],
-        [(" o ", Role.KEY), ("opens a folder of pictures, or a config that names one.", Role.TEXT)],
+        [
+            (f" {frame.keys.name_of('data_folder')} ", Role.KEY),
+            ("opens a folder of pictures, or a config that names one.", Role.TEXT),
+        ],
         [(" Each picture has a text file of its name beside it: its caption.", Role.DIM)],
     ]

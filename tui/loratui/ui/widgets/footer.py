@@ -42,8 +42,8 @@ class Footer(Rows):
             # What may bill ends with what to do about it, which must not be cut.
             return [spread(notice, right if row_width([*notice, *right]) < width else [], width)]
         left: Row = []
-        for action in self._shell.actions.within(*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
-            label = action.footer(frame)
+        for action in self._shell.actions.within(*self._shell.keyboard.of_page, Scope.GLOBAL):
+            label = "" if self._shell.keyboard.is_hidden(action) else action.footer(frame)
             hint = _hint(action, label, off=bool(self._shell.keyboard.why_not(action, frame)))
             start, end = row_width(left), row_width(left) + row_width(hint)
             if label and end + row_width(right) < width:

@@ -154,7 +154,7 @@ class SamplePane(GalleryPane):
         if not samples:
             return [[(" none yet", Role.DIM)]]
         if frame.options.slow:
-            return [[(f" {len(samples)} pictures: press ", Role.DIM), ("i", Role.KEY)]]
+            return [[(f" {len(samples)} pictures: press ", Role.DIM), (frame.keys.name_of("pictures"), Role.KEY)]]
         return self.gallery_rows(frame, [[sample] for sample in samples], width, height)
 
 

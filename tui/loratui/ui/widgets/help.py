@@ -42,10 +42,10 @@ class HelpPane(Pane):
         """Return the name of the page."""
         return [("keys", Role.TITLE)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return how to leave, and how to see the rest."""
         of = f"page {self._page + 1} of {self._num_pages} · pgdn pgup · " if self._num_pages > 1 else ""
-        return f"{of}esc closes"
+        return of + frame.keys.fill("{help_close} closes")
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return the title and a page of keys; how many pages there are is known before the title says so."""
@@ -69,7 +69,7 @@ class HelpPane(Pane):
 
     def _entries(self) -> list[Row]:
         entries: list[Row] = []
-        for scope in (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
+        for scope in (*self._shell.keyboard.of_page, Scope.GLOBAL):
             entries.append([(f" {scope.value}", Role.STRONG)])
             entries += [_entry(action) for action in self._shell.actions.within(scope)]
         return entries

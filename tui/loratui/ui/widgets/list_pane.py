@@ -105,6 +105,11 @@ class ListPane(Pane, Generic[T]):
             self.rebuild()
             self.post_message(self.Moved())
 
+    def turn(self, by: int) -> None:
+        """Move the cursor by so many entries, round the ends."""
+        if self.found:
+            self.move((self._cursor + by) % len(self.found) - self._cursor)
+
     def mark(self) -> None:
         """Mark the chosen entry, or unmark it, and go to the next."""
         if self.chosen is not None:
@@ -121,6 +126,11 @@ class ListPane(Pane, Generic[T]):
         self.move(_WHEEL_LINES)
 
     # --- filter ------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_filtered(self) -> bool:
+        """Return whether a filter stands, and is not being typed."""
+        return bool(self.query_text) and not self.is_filtering
 
     def set_query(self, query: str) -> None:
         """Show only what matches ``query``."""

@@ -157,9 +157,9 @@ class LogLines(Pane):
             spans.append((f"  {cut(frame.run.name, 30)}", Role.TEXT))
         return [*spans, (f"  {_LEVEL_WORDS[self.least]}", Role.TEXT if self.least == LEVELS[0] else Role.WARN)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return whether new lines are followed."""
-        return "follow" if self.is_following else "scrolled · G follows"
+        return "follow" if self.is_following else frame.keys.fill("scrolled · {line_last} follows")
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return the lines in sight."""
@@ -176,10 +176,14 @@ class LogLines(Pane):
 
     def _nothing(self, frame: Frame) -> str:
         if frame.run is None:
-            return " No run is open. 1 lists all runs; enter opens one."
+            return frame.keys.fill(" No run is open. {go_home} lists all runs; {open_run} opens one.")
         if not self.is_read:
             return " reading…"
-        return " no such lines; l shows others" if self.least != LEVELS[0] else " nothing was logged yet"
+        return (
+            frame.keys.fill(" no such lines; {line_level} shows others")
+            if self.least != LEVELS[0]
+            else " nothing was logged yet"
+        )
 
     def _from_top(self, width: int, height: int) -> list[Row]:
         rows: list[Row] = []

@@ -60,9 +60,9 @@ class LogPane(Pane):
         warned = f"  {count} warning{'s' if count > 1 else ''}" if count else ""
         return [("log", Role.TITLE), (warned, Role.WARN)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return whether new lines are followed."""
-        return "follow" if self._held is None else "scrolled · G follows"
+        return "follow" if self._held is None else frame.keys.fill("scrolled · {log_end} follows")
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
         """Return the lines that fit, the newest last."""

@@ -42,9 +42,10 @@ class Palette(Pane):
         return None
 
     def _found(self) -> list[Action]:
-        scopes = (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL)
+        scopes = (*self._shell.keyboard.of_page, Scope.GLOBAL)
         actions = [action for action in self._shell.actions.within(*scopes) if action.id != "palette"]
-        ranked = [(rank, action) for action in actions if (rank := _rank(self._query, action)) is not None]
+        told = [(action, f"{action.label} {self._shell.actions.fill(action.help)}") for action in actions]
+        ranked = [(rank, action) for action, name in told if (rank := _rank(self._query, action, name)) is not None]
         return [action for _, action in sorted(ranked, key=lambda pair: pair[0])]
 
     def title(self, _: Frame) -> list[Span]:
@@ -62,22 +63,21 @@ class Palette(Pane):
             return [[(" nothing matches", Role.DIM)]]
         first = max(0, self._chosen - height + 1)
         return [
-            _entry(action, self._shell.keyboard.why_not(action, frame), width, chosen=index == self._chosen)
+            self._entry(action, frame, width, is_chosen=index == self._chosen)
             for index, action in enumerate(found[first : first + height], first)
         ]
 
+    def _entry(self, action: Action, frame: Frame, width: int, *, is_chosen: bool) -> Row:
+        reason = self._shell.keyboard.why_not(action, frame)
+        role = Role.DIM if reason else Role.STRONG if is_chosen else Role.TEXT
+        about = f"not now: {reason}" if reason else frame.keys.fill(action.help)
+        left: Row = [(" > " if is_chosen else "   ", Role.KEY), (f"{action.label:<24}", role), (about, Role.DIM)]
+        return spread(left, [(f"{action.key} ", Role.KEY)], width)
 
-def _entry(action: Action, reason: str, width: int, *, chosen: bool) -> Row:
-    role = Role.DIM if reason else Role.STRONG if chosen else Role.TEXT
-    about = f"not now: {reason}" if reason else action.help
-    left: Row = [(" > " if chosen else "   ", Role.KEY), (f"{action.label:<24}", role), (about, Role.DIM)]
-    return spread(left, [(f"{action.key} ", Role.KEY)], width)
 
-
-def _rank(query: str, action: Action) -> tuple[int, int] | None:
-    """Return how well an action matches, less being better; None if letters of the query are missing in its name."""
-    name = f"{action.label} {action.help}".lower()
-    query = query.lower().strip()
+def _rank(query: str, action: Action, name: str) -> tuple[int, int] | None:
+    """Return how well an action matches, less being better; None if letters of the query are missing in ``name``."""
+    name, query = name.lower(), query.lower().strip()
     if query == action.label.lower():
         return 0, -1
     if query in name:

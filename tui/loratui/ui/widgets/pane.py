@@ -8,6 +8,7 @@ from loratui.ui.widgets.rows import Rows
 class Pane(Rows):
     """A subclass says what stands in the title and in the lines."""
 
+    is_pane = True
     edge = ""
     """The glyph where the title meets the edge; empty without an edge."""
 

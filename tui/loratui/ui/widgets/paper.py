@@ -24,9 +24,9 @@ class Paper(Pane):
         """Return the heading."""
         return [(self.heading, Role.TITLE)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return how to leave."""
-        return "esc closes"
+        return frame.keys.fill("{offers_back} closes")
 
     def lines(self, _: Frame, width: int, height: int) -> list[Row]:
         """Return the paragraphs."""

@@ -137,12 +137,14 @@ class PicturesPane(GalleryPane):
     def remark(self, frame: Frame) -> str:
         """Return which page of how many it is, else the keys that work here."""
         count = 0 if frame.run is None else sum(len(group) for group in self.groups(frame.view))
+        back = frame.keys.name_of("samples_close")
         if self.is_large:
-            return f"{min(self.chosen, count - 1) + 1} of {count} · esc back" if count else ""
+            return f"{min(self.chosen, count - 1) + 1} of {count} · {back} back" if count else ""
         num_pages = -(-count // self._on_page)
         if num_pages > 1:
-            return f"page {min(self.chosen, count - 1) // self._on_page + 1} of {num_pages} · pgdn"
-        return "[ ] step · esc back"
+            page_down = frame.keys.name_of("sample_page_down")
+            return f"page {min(self.chosen, count - 1) // self._on_page + 1} of {num_pages} · {page_down}"
+        return f"{frame.keys.fill('{earlier} {later}')} step · {back} back"
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return title and pictures; how many have room on a page is known before the title says so."""

@@ -42,7 +42,8 @@ class RentalList(ListPane[RentalLine]):
             stop = f"auto-stop {formatting.day_and_time(entry.deadline_ts)[-len('15:03') :]}"
         end: Span = (f"{stop} ", Role.TEXT)
         if not entry.is_minded:
-            end = ("nobody minds it: ^t ends it ", Role.ALARM)
+            key = self.frame.keys.name_of("terminate") if self.frame else ""
+            end = (f"nobody minds it: {key} ends it ", Role.ALARM)
         mark = "" if entry.is_minded else "! "
         return spread(
             [

@@ -20,12 +20,16 @@ class Rows(Widget):
     """
 
     ALLOW_SELECT = False
+    is_pane: ClassVar[bool] = False
+    """Whether it is a part of a page that one can go to."""
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"role--{role.value}" for role in Role}
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self.frame: Frame | None = None
         self.drawn: list[Row] = []
+        self.letter = ""
+        """Stands in the first cell, to be jumped to."""
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return what to draw; rows that are missing are blank, text too long is cut."""
@@ -48,6 +52,8 @@ class Rows(Widget):
             return
         rows = [fit(row, columns) for row in self.compose_rows(self.frame, columns, lines)[:lines]]
         rows += [[] for _ in range(lines - len(rows))]
+        if self.letter:
+            rows[0] = lettered(rows[0], self.letter)
         before, self.drawn = self.drawn, rows
         if len(before) != len(rows):
             self.refresh()
@@ -69,3 +75,9 @@ class Rows(Widget):
 
     def _look(self, role: Role | Style, base: Style) -> Style:
         return base + role if isinstance(role, Style) else self.get_component_rich_style(f"role--{role.value}")
+
+
+def lettered(row: Row, letter: str) -> Row:
+    """Return the row with a letter in its first cell."""
+    (text, role), *more = row or [(" ", Role.TEXT)]
+    return [(letter, Role.ALARM), (text[1:], role), *more]

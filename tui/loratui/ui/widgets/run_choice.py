@@ -24,9 +24,9 @@ class RunChoice(ListPane[RunLine]):
         """Return what is asked."""
         return [("compare the loss with that of", Role.TITLE)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return how to choose and leave."""
-        return "enter compares · esc closes"
+        return frame.keys.fill("{compare_choose} compares · {compare_close} closes")
 
     def nothing(self, _: Frame) -> list[Row]:
         """Return that there is none."""

@@ -22,10 +22,10 @@ _LEAST_NAME, _MOST_NAME = 12, 32
 _WITH_STEPS, _WITH_BAR, _WITH_DAY, _WITH_TARGET = 70, 90, 108, 124
 """Cells of a row from which on it has room for so much."""
 _FIRST_STEPS = (
-    ("1  o", "open a folder of pictures: what is wrong with it"),
-    ("2  n", "make a config: what it needs and costs is shown"),
-    ("3  t", "train it from there, on this machine or another"),
-    ("or d", "try it all first, free: a small LoRA, made here"),
+    ("1  {open_pictures}", "open a folder of pictures: what is wrong with it"),
+    ("2  {new_config}", "make a config: what it needs and costs is shown"),
+    ("3  {config_train}", "train it from there, on this machine or another"),
+    ("or {demo}", "try it all first, free: a small LoRA, made here"),
 )
 
 
@@ -45,10 +45,10 @@ class RunList(ListPane[RunLine]):
         """Return the name of the list."""
         return [("runs", Role.TITLE)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return how much is done and not here."""
         lacking = sum(entry.is_lacking for entry in self.entries)
-        return f"{lacking} done and not fetched: enter fetches" if lacking else ""
+        return f"{lacking} done and not fetched: {frame.keys.name_of('open_run')} fetches" if lacking else ""
 
     def nothing(self, frame: Frame) -> list[Row]:
         """Return how to begin; until the records were read, nothing is claimed."""
@@ -58,7 +58,7 @@ class RunList(ListPane[RunLine]):
             return [[(f" ! the runs can't be read: {frame.overview.trouble}", Role.ALARM)]]
         rows: list[Row] = [[(" There is no run yet. From a folder of pictures to a LoRA:", Role.STRONG)]]
         for key, about in _FIRST_STEPS:
-            rows.append([(f"   {key}  ", Role.KEY), (about, Role.TEXT)])
+            rows.append([(f"   {frame.keys.fill(key)}  ", Role.KEY), (about, Role.TEXT)])
         return rows
 
     def entry_row(self, entry: RunLine, width: int) -> Row:

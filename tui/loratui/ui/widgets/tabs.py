@@ -1,5 +1,6 @@
 """The row of the screens, with their keys; the one that is shown is marked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.events import Click
@@ -22,6 +23,8 @@ class TabsRow(Rows):
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
+        self.letters: Mapping[str, str] = {}
+        """Instead of the keys, while one is jumped to."""
         self._tabs: list[tuple[range, str]] = []
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always one row
@@ -33,11 +36,13 @@ class TabsRow(Rows):
         row: Row = []
         self._tabs = []
         for place in PLACES:
-            start = row_width(row)
+            start, key = row_width(row), self.letters.get(place.name) or frame.keys.name_of(f"go_{place.name}")
+            sign = Role.ALARM if self.letters else Role.KEY
             if place.name == frame.place:
-                row.append((f"▌{place.key}{place.title}▐", Role.TITLE))
+                of_key = sign if self.letters else Role.TITLE
+                row += [("▌", Role.TITLE), (key, of_key), (f"{place.title}▐", Role.TITLE)]
             else:
-                row += [(f" {place.key}", Role.KEY), (f"{place.title if with_titles else ''} ", Role.DIM)]
+                row += [(" ", Role.TEXT), (key, sign), (f"{place.title if with_titles else ''} ", Role.DIM)]
             self._tabs.append((range(start, row_width(row)), place.name))
         return row
 

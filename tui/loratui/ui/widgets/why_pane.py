@@ -29,18 +29,18 @@ class WhyPane(Pane):
             return [("why this price", Role.TITLE)]
         return [(" against ".join(_named(quote) for quote in self.quotes), Role.TITLE)]
 
-    def remark(self, _: Frame) -> str:
+    def remark(self, frame: Frame) -> str:
         """Return how to compare."""
-        return "" if len(self.quotes) > 1 else "space marks two to compare"
+        return "" if len(self.quotes) > 1 else frame.keys.fill("{mark} marks two to compare")
 
-    def lines(self, _: Frame, width: int, height: int) -> list[Row]:
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return the total, and its parts, the dearest first where not all have room."""
         if self.market is None or not self.quotes:
             return []
         if len(self.quotes) > 1:
             return _compared(self.quotes[0], self.quotes[1], width)
         [quote] = self.quotes
-        rows = [_total(quote), *(_remark(text) for text in self._remarks(quote))]
+        rows = [_total(quote), *(_remark(text) for text in self._remarks(quote, frame))]
         parts = [*quote.estimate.parts]
         if len(rows) + len(parts) > height:
             parts.sort(key=lambda part: -part.p50.microusd)
@@ -49,12 +49,13 @@ class WhyPane(Pane):
             rows.append([(f" {'disk':<{_NAME}}{quote.offer.disk_gb} GB: {self.market.quoted.disk.sentence}", Role.DIM)])
         return rows
 
-    def _remarks(self, quote: Quote) -> list[str]:
+    def _remarks(self, quote: Quote, frame: Frame) -> list[str]:
         """Return what else is to be known of an offer before it is taken."""
         market, provider = self.market, quote.offer.provider
         remarks = []
         if market is not None and provider in market.lacking:
-            remarks.append(f"there is no key of {provider}, so it can't be rented: p enters one")
+            enter = frame.keys.name_of("provider_keys")
+            remarks.append(f"there is no key of {provider}, so it can't be rented: {enter} enters one")
         elif market is not None and provider in market.failures:
             remarks.append(f"{provider}: {market.failures[provider]}")
         if tight := fit_sentence(quote):

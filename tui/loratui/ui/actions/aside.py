@@ -1,0 +1,23 @@
+"""What can be done on the screens that have no tab: what was said, and how loratui is set."""
+
+from loratui.ui.registry import Action, Danger, Scope
+
+ASIDE = (
+    Action(
+        id="setting_next",
+        keys=("enter",),
+        label="Next choice",
+        help="take the next choice of this setting, at once, and keep it in config.toml",
+        scope=Scope.SETTINGS,
+        footer=lambda _: "Next choice",
+        danger=Danger.REVERSIBLE,
+    ),
+    Action(
+        id="aside_close",
+        keys=("escape",),
+        label="Back to the screen before",
+        help="where one was when this was opened",
+        scope=Scope.ASIDE,
+        footer=lambda _: "Back",
+    ),
+)
