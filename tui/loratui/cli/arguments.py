@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
+from loratui.cli.file_options import file_options
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
 from loratui.cli.screen_options import screen_options
@@ -102,6 +103,9 @@ class Arguments(argparse.Namespace):
     list: bool
     from_run: str | None
     save_preset: str | None
+    words: list[str]
+    files: list[str]
+    stars: int
 
 
 class Parser(argparse.ArgumentParser):
@@ -284,6 +288,9 @@ def build_parser() -> argparse.ArgumentParser:
     plan_options(plan)
     new = add("new", "new:new", "ask a few questions and write a training config, each setting with its reason")
     new_options(new)
+
+    files = add("files", "files:show", "list all LoRAs made here; verify, rate or delete them")
+    file_options(files)
 
     config = add("config", "preferences:show", "show the settings of loratui itself")
     actions = config.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)

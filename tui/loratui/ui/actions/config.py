@@ -38,7 +38,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Train…",
         opens=Scope.CONFIG_TRAIN_STRIP,
-        command="loratui train CONFIG",
+        command="loratui train CONFIG --on TARGET",
     ),
     Action(
         id="config_undo",
@@ -80,7 +80,7 @@ CONFIG = (
         help="make one from a folder of pictures and a preset",
         scope=Scope.CONFIG,
         footer=lambda _: "New",
-        command="loratui new FOLDER",
+        command="loratui new --data FOLDER",
     ),
     Action(
         id="config_editor",

@@ -49,7 +49,7 @@ HOME = (
         help="asks what is to be trained, and makes a config for it",
         scope=Scope.HOME,
         footer=lambda _: "New",
-        command="loratui new FOLDER",
+        command="loratui new --data FOLDER",
     ),
     Action(
         id="resume_now",

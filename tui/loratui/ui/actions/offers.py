@@ -92,6 +92,7 @@ OFFERS = (
         help="nothing is rented; the answer is kept",
         scope=Scope.RIGHTS_STRIP,
         why_not=_no_change,
+        command="loratui train CONFIG --on PROVIDER",
     ),
     Action(
         id="rights_cancel", keys=("escape",), label="Don't rent", help="close the question", scope=Scope.RIGHTS_STRIP
@@ -112,6 +113,7 @@ OFFERS = (
         label="Another cap",
         help="say how much may be spent at most",
         scope=Scope.RENT_STRIP,
+        command="loratui train CONFIG --on PROVIDER --budget USD",
     ),
     Action(id="rent_cancel", keys=("escape",), label="Don't rent", help="close the question", scope=Scope.RENT_STRIP),
     Action(
