@@ -20,7 +20,7 @@ Said = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a machine where two runs are known: of the first a file is here and one away, of the second two and one."""
+    """Return a machine that knows two runs: of the first one file is here and one away, of the second two and one."""
     monkeypatch.setenv("LORATUI_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("LORATUI_CONFIG_DIR", str(tmp_path / "config"))
     library_run(preferences_in(tmp_path), 1, files=("200", "final"))

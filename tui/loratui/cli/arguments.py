@@ -100,12 +100,12 @@ class Arguments(argparse.Namespace):
     data: Path | None
     name: str | None
     output: Path | None
-    list: bool
-    from_run: str | None
-    save_preset: str | None
     words: list[str]
     files: list[str]
     stars: int
+    list: bool
+    from_run: str | None
+    save_preset: str | None
 
 
 class Parser(argparse.ArgumentParser):

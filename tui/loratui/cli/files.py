@@ -1,6 +1,5 @@
 """``files``: all LoRAs made here: listed, verified anew, rated, deleted."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
