@@ -8,6 +8,7 @@ from loratui.cli.dataset_options import caption_options, check_options, convert_
 from loratui.cli.file_options import file_options
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
+from loratui.cli.queue_options import queue_options
 from loratui.cli.screen_options import screen_options
 from loratui.cli.values import duration, positive
 from loratui.domain.formatting import parse_microusd
@@ -161,25 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where the results go")
 
     train = add("train", "train:train", "train the LoRA that a config describes", screen)
-    train.add_argument(
-        "configs",
-        type=Path,
-        nargs="+",
-        metavar="CONFIG",
-        action=_Configs,
-        help="training_config.toml, kohya's keys; several are trained one after the other on one machine",
-    )
-    train.add_argument(
-        "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
-    )
-    train.add_argument(
-        "--stop-at-epoch",
-        type=positive,
-        metavar="N",
-        help="stop after so many epochs, to look; the schedule stays that of the whole run, and resume goes on",
-    )
-    _train_options(train)
-    train.set_defaults(resumed=None)
+    _train_arguments(train, is_detached=False)
 
     attach = add("attach", "attach:attach", "follow a run, from its beginning, in the interface or as lines", screen)
     _run_argument(attach)
@@ -289,6 +272,8 @@ def build_parser() -> argparse.ArgumentParser:
     new = add("new", "new:new", "ask a few questions and write a training config, each setting with its reason")
     new_options(new)
 
+    queue = add("queue", "queueing:show", "list what trains and waits on each machine; add to that, remove from it")
+    _train_arguments(queue_options(queue), is_detached=True)
     files = add("files", "files:show", "list all LoRAs made here; verify, rate or delete them")
     file_options(files)
 
@@ -304,13 +289,36 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _train_options(parser: argparse.ArgumentParser) -> None:
+def _train_arguments(parser: argparse.ArgumentParser, *, is_detached: bool) -> None:
+    parser.add_argument(
+        "configs",
+        type=Path,
+        nargs="+",
+        metavar="CONFIG",
+        action=_Configs,
+        help="training_config.toml, kohya's keys; several are trained one after the other on one machine",
+    )
+    parser.add_argument(
+        "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
+    )
+    parser.add_argument(
+        "--stop-at-epoch",
+        type=positive,
+        metavar="N",
+        help="stop after so many epochs, to look; the schedule stays that of the whole run, and resume goes on",
+    )
+    _train_options(parser, is_detached=is_detached)
+    parser.set_defaults(resumed=None, detach=is_detached)
+
+
+def _train_options(parser: argparse.ArgumentParser, *, is_detached: bool = False) -> None:
     parser.add_argument("--deadline", type=duration, metavar="3h", help="save and stop after this time")
     parser.add_argument("--budget", type=parse_microusd, metavar="USD", help="save and stop when this much is spent")
     parser.add_argument("--yes", action="store_true", help="ask nothing")
-    parser.add_argument(
-        "--detach", action="store_true", help="start the run and return once nothing needs this machine"
-    )
+    if not is_detached:
+        parser.add_argument(
+            "--detach", action="store_true", help="start the run and return once nothing needs this machine"
+        )
     parser.add_argument(
         "--on-done",
         metavar="WHAT",

@@ -43,7 +43,15 @@ def send(arguments: Arguments) -> int:
 def carry_out(
     host: SessionHost, run: StoredRun, command: CommandKind, duration: float = 0.0, *, end: RunEnd | None = None
 ) -> None:
-    """Send the command to a run that was taken up, wait until it is carried out, and say so.
+    """Do as ``carried_out``, and say what was done."""
+    result = carried_out(host, run, command, duration, end=end)
+    print(f"{run.name}: {command} done" + (f", {result.message}" if result.message else ""))
+
+
+def carried_out(
+    host: SessionHost, run: StoredRun, command: CommandKind, duration: float = 0.0, *, end: RunEnd | None = None
+) -> CommandResult:
+    """Send the command to a run that was taken up, and return once it is carried out.
 
     Raises:
         JobError: it was refused.
@@ -54,7 +62,7 @@ def carry_out(
         raise JobError(
             f"{run.name}: {result.message or 'refused'}", fix="loratui status says how it is", code=result.code
         )
-    print(f"{run.name}: {command} done" + (f", {result.message}" if result.message else ""))
+    return result
 
 
 def _agrees_to_pay(preferences: Settings, target: str, arguments: Arguments) -> bool:

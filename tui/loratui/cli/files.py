@@ -10,6 +10,7 @@ from loratui.cli.following import say
 from loratui.cli.limits import agrees
 from loratui.cli.runs import choose
 from loratui.domain import formatting, library
+from loratui.domain.formatting import one_line
 from loratui.domain.library import MOST_STARS, FileState, LibraryFile
 from loratui.headless.json_lines import to_json
 from loratui.sessions.library import Library, delete_local, verify
@@ -17,12 +18,10 @@ from loratui.settings import Settings
 from loratui.store import Store
 from loratui.store.ratings import rate
 from loratui_protocol.errors import UsageError
-from loratui_protocol.harmless import clean
 
 _NAME_CHARS = 40
 _RUN_CHARS = 24
 _WHY_CHARS = 200
-_PATH_CHARS = 4096
 _SUM_CHARS = 7
 _MOST_NAMED = 4
 
@@ -50,7 +49,7 @@ def verify_files(arguments: Arguments) -> int:
         problem = verify(file, lambda _: None, lambda: True)
         verified.append({**_fields(file), "problem": problem})
         if not arguments.json:
-            print(f"{_said(file)}: {_line(problem, _WHY_CHARS) or 'it is what was announced'}", flush=True)
+            print(f"{_said(file)}: {one_line(problem, _WHY_CHARS) or 'it is what was announced'}", flush=True)
     if arguments.json:
         _print_json("files", verified)
     elif not files:
@@ -78,7 +77,7 @@ def delete_files(arguments: Arguments) -> int:
     files = _here(_meant(preferences, arguments))
     for file in files:
         again = f"loratui download {file.run_id}"
-        stays = _line(library.what_stays(file, again))
+        stays = one_line(library.what_stays(file, again))
         say(f"{_said(file)} ({formatting.size(file.size)}): {stays}")
     if not arguments.yes:
         if not is_somebody_there():
@@ -132,7 +131,7 @@ def _one(found: list[LibraryFile], word: str) -> LibraryFile:
     if not found:
         raise UsageError(f"no LoRA made here is called {word!r}", fix="loratui files", code="files.unknown")
     named = ", ".join(
-        f"{file.sha256[:_SUM_CHARS]} of {_line(file.run_name, _RUN_CHARS)}" for file in found[:_MOST_NAMED]
+        f"{file.sha256[:_SUM_CHARS]} of {one_line(file.run_name, _RUN_CHARS)}" for file in found[:_MOST_NAMED]
     )
     raise UsageError(
         f"{len(found)} LoRAs are called {word!r}: {named}",
@@ -160,28 +159,23 @@ def _here(files: list[LibraryFile]) -> list[LibraryFile]:
 # --- how they are told -----------------------------------------------------------------------------------------------
 
 
-def _line(text: str, max_chars: int = _PATH_CHARS) -> str:
-    """Return a text that may be anybody's as one line of a terminal."""
-    return " ".join(clean(text, max_chars).split())
-
-
 def _said(file: LibraryFile) -> str:
-    return _line(f"{file.name} of {file.run_name}", _NAME_CHARS + _RUN_CHARS)
+    return one_line(f"{file.name} of {file.run_name}", _NAME_CHARS + _RUN_CHARS)
 
 
 def _state(file: LibraryFile) -> str:
-    return _line(f"{file.state}, {file.why}" if file.why else file.state, _WHY_CHARS)
+    return one_line(f"{file.state}, {file.why}" if file.why else file.state, _WHY_CHARS)
 
 
 def _row(file: LibraryFile) -> str:
     parts = (
         file.sha256[:_SUM_CHARS],
-        f"{_line(file.name, _NAME_CHARS):<{_NAME_CHARS}}",
-        f"{_line(file.run_name, _RUN_CHARS):<{_RUN_CHARS}}",
+        f"{one_line(file.name, _NAME_CHARS):<{_NAME_CHARS}}",
+        f"{one_line(file.run_name, _RUN_CHARS):<{_RUN_CHARS}}",
         f"{'*' * file.stars:<{MOST_STARS}}",
         f"{f'step {file.step}' if file.step else '':>12}",
         f"{formatting.size(file.size):>8}",
-        _state(file) if file.state is not FileState.HERE else _line(str(file.copy or file.path)),
+        _state(file) if file.state is not FileState.HERE else one_line(str(file.copy or file.path)),
     )
     return "  ".join(parts).rstrip()
 
