@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
+from loratui.cli.edit_options import edit_options
 from loratui.cli.file_options import file_options
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
@@ -55,6 +56,7 @@ class Arguments(argparse.Namespace):
     out: Path
     command_kind: CommandKind
     duration: float
+    back: bool
     origin: bool
     provider: str | None
     forget: bool
@@ -101,6 +103,10 @@ class Arguments(argparse.Namespace):
     data: Path | None
     name: str | None
     output: Path | None
+    settings: list[str]
+    unset: list[str]
+    editor: bool
+    only: list[str]
     words: list[str]
     files: list[str]
     stars: int
@@ -142,7 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
-    parser.set_defaults(handler="attach:open_interface", plain=False, json=False, run=None, on=None)
+    parser.set_defaults(handler="attach:open_interface", plain=False, json=False, run=None, on=None, back=False)
     screen_options(parser, default=False)
     screen = Parser(add_help=False)
     screen_options(screen, default=argparse.SUPPRESS)
@@ -218,6 +224,7 @@ def build_parser() -> argparse.ArgumentParser:
     _train_options(resume)
     extend = add("extend", "control:send", "move the auto-stop of a run; of a rented machine with its budget, priced")
     extend.add_argument("--yes", action="store_true", help="ask nothing")
+    extend.add_argument("--back", action="store_true", help="take so much of it back again")
     extend.set_defaults(command_kind="extend")
     extend.add_argument("run", metavar="RUN", help="name or beginning of an id")
     extend.add_argument("duration", type=duration, metavar="30m", help="by how much")
@@ -269,6 +276,7 @@ def build_parser() -> argparse.ArgumentParser:
     caption_options(caption)
     plan = add("plan", "plan:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan_options(plan)
+    edit_options(add("edit", "edit:edit", "change keys of a config in its own text; comments and order stay"))
     new = add("new", "new:new", "ask a few questions and write a training config, each setting with its reason")
     new_options(new)
 

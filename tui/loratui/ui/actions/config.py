@@ -11,6 +11,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Edit",
         danger=Danger.REVERSIBLE,
+        command="loratui edit CONFIG --set KEY=VALUE",
     ),
     Action(
         id="config_cycle",
@@ -20,6 +21,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Next",
         danger=Danger.REVERSIBLE,
+        command="loratui edit CONFIG --set KEY=VALUE",
     ),
     Action(
         id="config_write",
@@ -29,6 +31,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Write…",
         opens=Scope.CONFIG_WRITE_STRIP,
+        command="loratui edit CONFIG --set KEY=VALUE",
     ),
     Action(
         id="config_train",
@@ -89,6 +92,7 @@ CONFIG = (
         help="open the file in $EDITOR, and read it again",
         scope=Scope.CONFIG,
         footer=lambda _: "Editor",
+        command="loratui edit CONFIG --editor",
     ),
     Action(
         id="config_reset",
@@ -98,6 +102,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Default",
         danger=Danger.REVERSIBLE,
+        command="loratui edit CONFIG --unset KEY",
     ),
     Action(
         id="config_write_as",
@@ -105,6 +110,7 @@ CONFIG = (
         label="Write as",
         help="write it under another name, and go on with that file",
         scope=Scope.CONFIG,
+        command="loratui edit CONFIG --set KEY=VALUE -o NAME",
     ),
     Action(
         id="config_read",
@@ -113,6 +119,7 @@ CONFIG = (
         help="take the file as it is on the disk now; undo brings your changes back",
         scope=Scope.CONFIG,
         danger=Danger.REVERSIBLE,
+        command="loratui check CONFIG",
     ),
     Action(
         id="config_choose",
@@ -136,6 +143,7 @@ CONFIG = (
         label="Write it",
         help="write the file",
         scope=Scope.CONFIG_WRITE_STRIP,
+        command="loratui edit CONFIG --set KEY=VALUE --yes",
     ),
     Action(
         id="config_write_no",

@@ -34,7 +34,7 @@ DATA = (
         scope=Scope.DATA,
         footer=lambda _: "Edit",
         danger=Danger.REVERSIBLE,
-        command="loratui caption FOLDER --replace OLD NEW",
+        command="loratui caption FOLDER --only PICTURE --set TEXT",
     ),
     Action(
         id="data_lists",
@@ -102,7 +102,7 @@ DATA = (
         help="make the edit that is shown; u takes it back",
         scope=Scope.CHANGE_STRIP,
         danger=Danger.REVERSIBLE,
-        command="loratui caption FOLDER --yes",
+        command="loratui check FOLDER --fix --yes; loratui caption FOLDER --trigger WORD --yes",
     ),
     Action(id="change_cancel", keys=("escape",), label="Leave all as it is", help="no edit", scope=Scope.CHANGE_STRIP),
 )

@@ -123,6 +123,7 @@ RUN = (
         help="take back the last extension, for 10 s",
         scope=Scope.RUN,
         why_not=no_extension,
+        command="loratui extend RUN 30m --back",
     ),
     Action(
         id="stop",
