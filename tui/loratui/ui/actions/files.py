@@ -47,7 +47,7 @@ FILES = (
         help="by newest, name, rating, step",
         scope=Scope.FILES,
         footer=lambda _: "Sort",
-        command="loratui files list --sort ORDER",
+        command="loratui files list --sort name",
     ),
     Action(
         id="file_delete",

@@ -28,6 +28,7 @@ OFFERS = (
         help="by the total of the run, the hourly price, the time, or how reliable the machine is",
         scope=Scope.OFFERS,
         footer=lambda _: "Sort",
+        command="loratui offers --for CONFIG --sort total",
     ),
     Action(
         id="ask_offers",
