@@ -67,6 +67,21 @@ def test_each_option_does_what_it_says(run, root, words, expected):
     assert captions(root) == {expected}
 
 
+def test_single_pictures_are_named_and_no_other_caption_changes(run, root, capsys):
+    first, second = sorted(root.rglob("*.png"))[:2]
+    words = ["--only", first.relative_to(root).as_posix(), "--only", second]
+    assert run("caption", root, *words, "--set", "a dog", "--yes") == 0
+    changed = {path.stem for path in root.rglob("*.txt") if path.read_text("utf-8") == "a dog\n"}
+    assert changed == {first.stem, second.stem}
+    assert run("caption", root, "--undo") == 0
+    assert captions(root) == {"a cat\n"}
+    capsys.readouterr()
+    assert run("caption", root, "--only", "nowhere.png", "--set", "a dog", "--yes") == 2
+    assert "[caption.no_picture]" in capsys.readouterr().err
+    assert run("caption", root, "--only", first, "--review", "--yes") == 2
+    assert captions(root) == {"a cat\n"}
+
+
 def test_a_dry_run_shows_everything_and_changes_nothing(run, tmp_path, capsys):
     root = write_small_dataset(tmp_path / "many", 30)
     before = tree(root.parent)

@@ -109,6 +109,11 @@ def test_commands_reach_the_run_and_say_what_came_of_it(trainer):
     assert cli.run("extend", "cat", "30m").process.returncode == 0
     left_s = json.loads(cli.run("status", "--json").lines[0])["deadline_s"]
     assert 3600 < left_s <= 5400
+    too_far = cli.run("extend", "cat", "2h", "--back")
+    assert too_far.process.returncode == 1
+    assert "[extend.too_short]" in too_far.errors[0]
+    assert cli.run("extend", "cat", "1h", "--back").process.returncode == 0
+    assert json.loads(cli.run("status", "--json").lines[0])["deadline_s"] <= 1800
     assert cli.run("resume", "cat").process.returncode == 0
     assert cli.run("checkpoint").process.returncode == 0
     stop = cli.run("stop")

@@ -30,7 +30,7 @@ from loratui_protocol.errors import ConfigError
     ],
 )
 def test_one_line_changes_or_comes_in(before: str, after: str) -> None:
-    assert with_setting(before, "ui.theme", "light") == after
+    assert with_setting(before, "ui.theme", '"light"') == after
     assert tomllib.loads(after)["ui"]["theme"] == "light"
 
 
@@ -38,7 +38,7 @@ def test_what_leaves_no_place_is_left_alone_and_said(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text("ui = { theme = 'dark' }\n")
     with pytest.raises(ConfigError, match=r"no place for ui\.theme") as refused:
-        keep_setting(path, "ui.theme", "light")
+        keep_setting(path, "ui.theme", '"light"')
 
     assert 'ui.theme = "light"' in refused.value.fix
     assert path.read_text() == "ui = { theme = 'dark' }\n"
@@ -51,7 +51,7 @@ def test_a_file_that_is_a_link_stays_one_and_keeps_who_may_read_it(tmp_path: Pat
     link = tmp_path / "config" / "config.toml"
     link.parent.mkdir()
     link.symlink_to(there)
-    keep_setting(link, "ui.mouse", "off")
+    keep_setting(link, "ui.mouse", '"off"')
 
     assert link.is_symlink()
     assert there.stat().st_mode & 0o777 == 0o600
@@ -61,6 +61,6 @@ def test_a_file_that_is_a_link_stays_one_and_keeps_who_may_read_it(tmp_path: Pat
 
 
 def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
-    keep_setting(tmp_path / "new" / "config.toml", "ui.ascii", "on")
+    keep_setting(tmp_path / "new" / "config.toml", "ui.ascii", '"on"')
 
     assert settings.load({}, {"LORATUI_CONFIG_DIR": str(tmp_path / "new")}).screen.ascii == "on"

@@ -62,9 +62,13 @@ async def test_an_action_is_done_by_each_of_its_keys(action_id: str, key: str, t
         for earlier in effect.before:
             await shown.press(earlier)
             shown.clock.advance(1)
+        sent, errands = shown.source.sent, shown.screen.errands.all
+        before = len(sent), len(errands)
         await shown.press(key)
 
         assert await comes(effect, shown), shown.text()
+        is_shown_only = not ACTIONS[action_id].command
+        assert not is_shown_only or (len(sent), len(errands)) == before, "what changes something names its command"
 
 
 @pytest.mark.parametrize("action_id", IN_PALETTE)

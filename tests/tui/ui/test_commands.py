@@ -1,11 +1,88 @@
-"""Commands are sent without waiting, and a refusal is never silent."""
+"""Commands are sent without waiting, a refusal is never silent, and what an action changes a shell can change, too."""
 
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from loratui.cli.arguments import Arguments, build_parser
+from loratui.ui.actions import ACTIONS
 from loratui.ui.commands import Commands
 from loratui.ui.environment import UiOptions
+from loratui.ui.registry import Danger, Scope
 from loratui_protocol.errors import AgentUnreachableError
 from loratui_protocol.messages import CommandResult
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_pilot import showing
+
+STANDS_FOR = {
+    "RUN": "cat",
+    "RENTAL": "7h9k2m4n6pabcd",
+    "PROVIDER": "vast",
+    "TARGET": "local",
+    "ID": "31234567",
+    "USD": "5",
+    "FOLDER": "pictures",
+    "CONFIG": "cat.toml",
+    "FILE": "cat.safetensors",
+    "PICTURE": "1_cat/a.png",
+    "KEY": "seed",
+    "VALUE": "3",
+    "NAME": "dog.toml",
+    "OLD": "cat",
+    "NEW": "dog",
+    "TEXT": "a cat",
+    "WORD": "zorb",
+    "TAG": "cat",
+    "N": "4",
+}
+"""Words of commands in the registry, and what a person could type for each."""
+SHOWING = frozenset(
+    (
+        Scope.CHART, Scope.LOG, Scope.LOG_PAGE, Scope.SAMPLES, Scope.COMPARE, Scope.LIST, Scope.MARKS,
+        Scope.CONFIG_CHOICE,
+    )
+)  # fmt: skip
+"""Scopes of what is looked at, with nothing in them to change."""
+VIEW_ONLY = frozenset(
+    (
+        "other_list", "data_back", "config_open", "config_compare", "offers_back", "pictures", "queue_before",
+        "queue_after", "file_open", "leave", "leave_detach", "detach", "interrupt", "yank", "maximise", "palette",
+        "help", "theme", "mouse", "redraw", "jump", "found_next", "found_before",
+    )
+)  # fmt: skip
+NEVER_THERE = {
+    "config_undo": "what it takes back was never written",
+    "terminate_undo": "what it takes back was not asked for yet",
+}
+"""Actions that change what only an open interface has, and why no command could."""
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Yield each command that the registry names, with the words of it that a person would type behind ``loratui``."""
+    for named in sorted({command for action in ACTIONS for command in filter(None, action.command.split("; "))}):
+        typed = re.sub(r"\b[A-Z]+\b", lambda word: shlex.quote(STANDS_FOR[word[0]]), named)
+        program, *words = shlex.split(typed)
+        assert program == "loratui"
+        yield named, words
+
+
+@pytest.mark.parametrize(("named", "words"), [pytest.param(*each, id=each[0]) for each in commands()])
+def test_a_command_that_an_action_names_can_be_typed(named: str, words: list[str]) -> None:
+    typed = Arguments()
+    build_parser().parse_args(words, namespace=typed)
+    assert typed.handler != build_parser().get_default("handler"), f"{named} only opens the interface"
+
+
+def test_every_action_that_changes_something_names_a_command() -> None:
+    without = {action.id for action in ACTIONS if not action.command}
+    closing = {action.id for action in ACTIONS if action.keys[0] == "escape"}
+    showing_only = {action.id for action in ACTIONS if action.scope in SHOWING}
+    pages = {action.id for action in ACTIONS.within(Scope.PAGES) if action.id.startswith("go_")}
+    assert without - closing - showing_only - pages - VIEW_ONLY - NEVER_THERE.keys() == set()
+    assert all(ACTIONS[action_id].danger is Danger.SAFE for action_id in without), "what is dangerous changes something"
+    assert VIEW_ONLY | NEVER_THERE.keys() <= without, "these have a command by now"
 
 
 def result(*, ok: bool, code: str = "", message: str = "") -> CommandResult:

@@ -51,6 +51,13 @@ def test_nobody_can_tell_when_a_run_ends_after_one_of_unknown_length() -> None:
     assert [line.ends_in_s for line in rented.lines][2:] == [None, None]
 
 
+def test_of_a_run_that_is_heard_but_not_open_its_agent_says_when_it_ends() -> None:
+    trains = run_line(1, name="trains", state=JobState.RUNNING, step=100, total=600, eta_s=250.0, is_live=True)
+    waits = run_line(0, name="waits", state=JobState.QUEUED, step=0, total=1000)
+    [here] = queues(Overview(runs=(waits, trains)), None, {}, STARTED_TS)
+    assert {line.run.name: line.ends_in_s for line in here.lines} == {"trains": 250.0, "waits": 750.0}
+
+
 def test_a_rental_costs_more_than_its_runs_and_a_machine_of_ones_own_what_they_do() -> None:
     [rented, here] = queues(queue_overview(), view(), {}, STARTED_TS)
     assert rented.spent_microusd == 120_000

@@ -8,13 +8,16 @@ from loratui.ui.keyboard import READ_ONLY
 from loratui.ui.registry import Action, Danger
 from support.ui_pilot import showing
 
-_LOOKS = ("attach", "rentals", "offers", "check", "logs", "config")
+_LOOKS = ("attach", "rentals", "offers", "check", "logs", "config show", "files list", "files verify")
 
 
 def only_looks(action: Action) -> bool:
     """Return whether what does the same from a shell changes nothing."""
-    commands = [command.split() for command in action.command.split("; ")]
-    return all(words[1] in _LOOKS and not {"--fix", "--yes"} & {*words} for words in commands)
+    commands = [f"{command.removeprefix('loratui ')} " for command in action.command.split("; ")]
+    return all(
+        command.startswith(tuple(f"{look} " for look in _LOOKS)) and "--fix" not in command and "--yes" not in command
+        for command in commands
+    )
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if action.command], ids=lambda action: action.id)

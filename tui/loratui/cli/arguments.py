@@ -4,9 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from loratui.cli.config_options import config_options
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
+from loratui.cli.edit_options import edit_options
+from loratui.cli.file_options import file_options
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
+from loratui.cli.queue_options import queue_options
 from loratui.cli.screen_options import screen_options
 from loratui.cli.try_out_options import try_out_options
 from loratui.cli.values import duration, positive
@@ -35,6 +39,8 @@ class Arguments(argparse.Namespace):
     configs: list[Path]
     resumed: "Resumed | None"
     path: list[Path]
+    key: str
+    value: str
     loras: list[Path]
     like: Path | None
     crops: Path | None
@@ -56,6 +62,7 @@ class Arguments(argparse.Namespace):
     out: Path
     command_kind: CommandKind
     duration: float
+    back: bool
     origin: bool
     provider: str | None
     forget: bool
@@ -102,6 +109,13 @@ class Arguments(argparse.Namespace):
     data: Path | None
     name: str | None
     output: Path | None
+    settings: list[str]
+    unset: list[str]
+    editor: bool
+    only: list[str]
+    words: list[str]
+    files: list[str]
+    stars: int
     list: bool
     from_run: str | None
     save_preset: str | None
@@ -140,7 +154,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
-    parser.set_defaults(handler="attach:open_interface", plain=False, json=False, run=None, on=None)
+    parser.set_defaults(handler="attach:open_interface", plain=False, json=False, run=None, on=None, back=False)
     screen_options(parser, default=False)
     screen = Parser(add_help=False)
     screen_options(screen, default=argparse.SUPPRESS)
@@ -160,25 +174,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where the results go")
 
     train = add("train", "train:train", "train the LoRA that a config describes", screen)
-    train.add_argument(
-        "configs",
-        type=Path,
-        nargs="+",
-        metavar="CONFIG",
-        action=_Configs,
-        help="training_config.toml, kohya's keys; several are trained one after the other on one machine",
-    )
-    train.add_argument(
-        "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
-    )
-    train.add_argument(
-        "--stop-at-epoch",
-        type=positive,
-        metavar="N",
-        help="stop after so many epochs, to look; the schedule stays that of the whole run, and resume goes on",
-    )
-    _train_options(train)
-    train.set_defaults(resumed=None)
+    _train_arguments(train, is_detached=False)
 
     test = add(
         "test", "try_out:test", "try LoRA files out: a grid of pictures, scored; priced before it begins", screen
@@ -241,6 +237,7 @@ def build_parser() -> argparse.ArgumentParser:
     _train_options(resume)
     extend = add("extend", "control:send", "move the auto-stop of a run; of a rented machine with its budget, priced")
     extend.add_argument("--yes", action="store_true", help="ask nothing")
+    extend.add_argument("--back", action="store_true", help="take so much of it back again")
     extend.set_defaults(command_kind="extend")
     extend.add_argument("run", metavar="RUN", help="name or beginning of an id")
     extend.add_argument("duration", type=duration, metavar="30m", help="by how much")
@@ -292,28 +289,49 @@ def build_parser() -> argparse.ArgumentParser:
     caption_options(caption)
     plan = add("plan", "plan:plan", "say what a config amounts to: steps, buckets, exposures; time and cost")
     plan_options(plan)
+    edit_options(add("edit", "edit:edit", "change keys of a config in its own text; comments and order stay"))
     new = add("new", "new:new", "ask a few questions and write a training config, each setting with its reason")
     new_options(new)
 
-    config = add("config", "preferences:show", "show the settings of loratui itself")
-    actions = config.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
-    show = actions.add_parser("show", help="every setting and its value")
-    show.add_argument("--origin", action="store_true", help="and where each value comes from")
-    show.set_defaults(handler="preferences:show")
-    actions.add_parser("schema", help="every setting, its type, default and meaning").set_defaults(
-        handler="preferences:schema"
-    )
-    actions.add_parser("path", help="where the settings file is").set_defaults(handler="preferences:path")
+    queue = add("queue", "queueing:show", "list what trains and waits on each machine; add to that, remove from it")
+    _train_arguments(queue_options(queue), is_detached=True)
+    files = add("files", "files:show", "list all LoRAs made here; verify, rate or delete them")
+    file_options(files)
+
+    config_options(add("config", "preferences:show", "show the settings of loratui itself, and set them"))
     return parser
 
 
-def _train_options(parser: argparse.ArgumentParser) -> None:
+def _train_arguments(parser: argparse.ArgumentParser, *, is_detached: bool) -> None:
+    parser.add_argument(
+        "configs",
+        type=Path,
+        nargs="+",
+        metavar="CONFIG",
+        action=_Configs,
+        help="training_config.toml, kohya's keys; several are trained one after the other on one machine",
+    )
+    parser.add_argument(
+        "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
+    )
+    parser.add_argument(
+        "--stop-at-epoch",
+        type=positive,
+        metavar="N",
+        help="stop after so many epochs, to look; the schedule stays that of the whole run, and resume goes on",
+    )
+    _train_options(parser, is_detached=is_detached)
+    parser.set_defaults(resumed=None, detach=is_detached)
+
+
+def _train_options(parser: argparse.ArgumentParser, *, is_detached: bool = False) -> None:
     parser.add_argument("--deadline", type=duration, metavar="3h", help="save and stop after this time")
     parser.add_argument("--budget", type=parse_microusd, metavar="USD", help="save and stop when this much is spent")
     parser.add_argument("--yes", action="store_true", help="ask nothing")
-    parser.add_argument(
-        "--detach", action="store_true", help="start the run and return once nothing needs this machine"
-    )
+    if not is_detached:
+        parser.add_argument(
+            "--detach", action="store_true", help="start the run and return once nothing needs this machine"
+        )
     parser.add_argument(
         "--on-done",
         metavar="WHAT",

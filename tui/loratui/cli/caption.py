@@ -10,12 +10,13 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.editing import carry_out, edit_fields, is_somebody_there, show, told_if_interrupted, undo_command
 from loratui.cli.leaving import interrupted_at_rest
 from loratui.preflight.caption_edits import Wishes, caption_edit, review_edit
-from loratui.preflight.captioned import Captioned, captioned_pictures
+from loratui.preflight.captioned import Captioned, Pictures, captioned_pictures
 from loratui.preflight.changes import Edit
 from loratui.preflight.draft_marks import Draft, unreviewed
 from loratui.preflight.edits import Undone, undo
 from loratui.preflight.fixes import move_captions
 from loratui.preflight.undo_records import has_records
+from loratui.sessions.dataset import chosen
 from loratui_protocol.caption_files import MAX_CAPTION_BYTES
 from loratui_protocol.encodings import guessed
 from loratui_protocol.errors import UsageError
@@ -41,6 +42,8 @@ def caption(arguments: Arguments) -> int:
             fix="--set, --prefix, --suffix, --replace, --remove-tag, --prune-above and --trigger go together; --undo, "
             "--review, --list and --move-captions are each by themselves",
         )
+    if arguments.only and not wishes.any:
+        raise UsageError("--only goes with an edit", fix="add --set, --prefix, --replace or another, or leave it out")
     if arguments.undo:
         return _undo(arguments)
     if arguments.list_captions:
@@ -53,13 +56,34 @@ def _wanted_edit(arguments: Arguments, wishes: Wishes) -> Edit:
     pictures = captioned_pictures(arguments.folder)
     if arguments.review:
         return review_edit(pictures)
-    return move_captions(pictures) if arguments.move_captions else caption_edit(pictures, wishes)
+    if arguments.move_captions:
+        return move_captions(pictures)
+    return caption_edit(_only(pictures, arguments.only) if arguments.only else pictures, wishes)
+
+
+def _only(pictures: Pictures, words: list[str]) -> Pictures:
+    """Return those of the pictures that are named.
+
+    Raises:
+        UsageError: a word names none of them.
+    """
+    names = {pictures.name(each.picture) for each in pictures.all}
+    paths = {each.picture: pictures.name(each.picture) for each in pictures.all}
+    meant = {word: word if word in names else paths.get(Path(word).resolve(), "") for word in words}
+    for word, name in meant.items():
+        if not name:
+            raise UsageError(
+                f"{clean(word, _NAME_CHARS)} is no picture that is trained of {pictures.root}",
+                fix="name it by its path in the folder, as loratui caption --list --json has it",
+                code="caption.no_picture",
+            )
+    return chosen(pictures, set(meant.values()))
 
 
 def _draft(arguments: Arguments, captioner_name: str, others: Wishes) -> int:
     """Let a model draft captions; nothing else is done with them at once."""
     single = [arguments.undo, arguments.review, arguments.list_captions, arguments.move_captions]
-    if any(single) or others.any or arguments.dry_run:
+    if any(single) or others.any or arguments.only or arguments.dry_run:
         raise UsageError(
             "caption does one thing at a time",
             fix="draft first, with --with and --trigger alone; edit the drafts afterwards",

@@ -1,5 +1,6 @@
 """``pause``, ``resume``, ``checkpoint``, ``sample``, ``stop``, ``extend``: one command and what came of it."""
 
+import shlex
 import time
 from concurrent.futures import Future
 
@@ -8,6 +9,7 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.following import hosting, say, take_up
 from loratui.cli.limits import agrees, check_somebody_asked
 from loratui.cli.runs import choose
+from loratui.domain import formatting
 from loratui.domain.run import CommandKind, LinkState, RunView
 from loratui.sessions.host import SessionHost
 from loratui.sessions.rented import rental_label
@@ -23,6 +25,7 @@ SILENT_S = 60.0
 LONGEST_S = 900.0
 """One that is heard may take this long: a command is carried out after a step, and a step may take minutes."""
 _LOOK_EVERY_S = 0.5
+_LEAST_LEFT_S = 60.0
 
 
 def send(arguments: Arguments) -> int:
@@ -30,20 +33,31 @@ def send(arguments: Arguments) -> int:
     preferences = settings.load()
     with Store(preferences.database) as store:
         run = choose(store.runs(), arguments.run)
-    if arguments.command_kind == "extend" and not _agrees_to_pay(preferences, run.target, arguments):
+    seconds = -arguments.duration if arguments.back else arguments.duration
+    if arguments.command_kind == "extend" and not _agrees_to_pay(preferences, run.target, seconds, arguments):
         return 0
     with hosting(preferences) as host:
         refusal = take_up(host, run.id)
         if refusal is not None:
             raise refusal
-        carry_out(host, run, arguments.command_kind, arguments.duration)
+        if arguments.back:
+            _check_time_left(host.view(run.id), seconds)
+        carry_out(host, run, arguments.command_kind, seconds)
     return 0
 
 
 def carry_out(
     host: SessionHost, run: StoredRun, command: CommandKind, duration: float = 0.0, *, end: RunEnd | None = None
 ) -> None:
-    """Send the command to a run that was taken up, wait until it is carried out, and say so.
+    """Do as ``carried_out``, and say what was done."""
+    result = carried_out(host, run, command, duration, end=end)
+    print(f"{run.name}: {command} done" + (f", {result.message}" if result.message else ""))
+
+
+def carried_out(
+    host: SessionHost, run: StoredRun, command: CommandKind, duration: float = 0.0, *, end: RunEnd | None = None
+) -> CommandResult:
+    """Send the command to a run that was taken up, and return once it is carried out.
 
     Raises:
         JobError: it was refused.
@@ -54,20 +68,37 @@ def carry_out(
         raise JobError(
             f"{run.name}: {result.message or 'refused'}", fix="loratui status says how it is", code=result.code
         )
-    print(f"{run.name}: {command} done" + (f", {result.message}" if result.message else ""))
+    return result
 
 
-def _agrees_to_pay(preferences: Settings, target: str, arguments: Arguments) -> bool:
-    """Say what a rented machine costs that much longer; return whether that is agreed to."""
+def _agrees_to_pay(preferences: Settings, target: str, seconds: float, arguments: Arguments) -> bool:
+    """Say what a rented machine costs that much longer; return whether that is agreed to. Less is not asked about."""
     label = rental_label(target)
     if not label:
         return True
-    check_somebody_asked(arguments)
+    if seconds > 0:
+        check_somebody_asked(arguments)
     from loratui.sessions.moving import extension
 
     with Rentals(preferences.database) as ledger:
-        say(extension(ledger, label, arguments.duration).sentence)
-    return arguments.yes or agrees("Extend the rental?", otherwise="nothing has changed")
+        say(extension(ledger, label, seconds).sentence)
+    return seconds < 0 or arguments.yes or agrees("Extend the rental?", otherwise="nothing has changed")
+
+
+def _check_time_left(view: RunView, seconds: float) -> None:
+    """Return if a run does not stop at once when its auto-stop is moved so far back.
+
+    Raises:
+        JobError: it would.
+    """
+    left_s = view.deadline_left_s(time.monotonic())
+    if left_s is not None and left_s + seconds < _LEAST_LEFT_S:
+        left = formatting.duration(left_s)
+        raise JobError(
+            f"{view.name} would stop within a minute: its auto-stop is in {left}. Nothing has changed",
+            fix=f"take less back; to stop it now: loratui stop {shlex.quote(view.name)}",
+            code="extend.too_short",
+        )
 
 
 def _result(host: SessionHost, run_id: str, command: str, sent: "Future[CommandResult]") -> CommandResult:

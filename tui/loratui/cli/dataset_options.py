@@ -82,6 +82,13 @@ def caption_options(parser: argparse.ArgumentParser) -> None:
     bulk.add_argument(
         "--trigger", metavar="T", help="in every caption: put first where it is missing, corrected in another case"
     )
+    bulk.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PICTURE",
+        help="edit the caption of this picture alone, named by its path, or its path in DIR; may be given again",
+    )
     others = parser.add_argument_group("or one of these").add_mutually_exclusive_group()
     others.add_argument(
         "--move-captions", action="store_true", help="bring captions from folders of captions and from odd names"

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ def ls(arguments: Arguments) -> int:
         _take_up(preferences, arguments)
     with Store(preferences.database) as store:
         runs = store.runs()
-    statuses = _now(preferences, runs)
+    statuses = runs_now(preferences, runs)
     if arguments.json:
         print(f"[{', '.join(to_json(_fields(status)) for status in statuses)}]")
     else:
@@ -69,7 +69,7 @@ def status(arguments: Arguments) -> int:
     with Store(preferences.database) as store:
         known = store.runs()
         run = choose(known, arguments.run)
-        [now] = _now(preferences, [run])
+        [now] = runs_now(preferences, [run])
         last_state, last_step = store.last(run.id, State), store.last(run.id, Step)
         metrics, norms = store.last(run.id, Metrics), store.last(run.id, DeltaNorms)
         files = {download.artifact_id: str(download.path) for download in store.downloads(run.id).values()}
@@ -172,7 +172,7 @@ def _take_up(preferences: settings.Settings, arguments: Arguments) -> None:
         find_runs(host, store, arguments.on or "", arguments)
 
 
-def _now(preferences: settings.Settings, runs: list[StoredRun]) -> list[RunStatus]:
+def runs_now(preferences: settings.Settings, runs: Sequence[StoredRun]) -> list[RunStatus]:
     """Return the runs' states, asking the agents of those that are not over."""
     gone = _gone(preferences)
     open_runs = [run for run in runs if not run.state.is_final and rental_label(run.target) not in gone]

@@ -12,7 +12,7 @@ from loratui.store.rentals import StoredRental, may_bill
 from loratui_protocol.errors import LoratuiError
 
 STILL_BILLING = 5
-_OF_A_RUN = ("attach", "control", "resume")
+_OF_A_RUN = ("attach", "control", "resume", "queueing")
 """Modules whose commands are about a run that is there."""
 
 

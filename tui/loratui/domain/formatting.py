@@ -6,6 +6,7 @@ from datetime import datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from loratui_protocol.errors import UsageError
+from loratui_protocol.harmless import MAX_TEXT_CHARS, clean
 from loratui_protocol.messages import MICROUSD_PER_USD, CommandResult, Deadman
 
 APPROXIMATELY = "≈"
@@ -200,3 +201,8 @@ def deadman(event: Deadman) -> str:
     """Return what the box ended by itself, as a sentence."""
     what = _ENDINGS.get(event.action, event.action) if event.ok else f"{event.action} failed"
     return f"{what}: {_CAUSES.get(event.reason, event.reason)}" + (f" ({event.detail})" if event.detail else "")
+
+
+def one_line(text: str, max_chars: int = MAX_TEXT_CHARS) -> str:
+    """Return a text that may be anybody's as one line that commands no terminal."""
+    return " ".join(clean(text, max_chars).split())

@@ -11,6 +11,9 @@ from pathlib import Path
 from loratui_protocol.messages import ArtifactKind
 
 MOST_STARS = 5
+SUFFIX = ".safetensors"
+FEWEST_SUM_DIGITS = 4
+"""Of a file's sha256, to name it by."""
 LORA_KINDS = (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA)
 ORDERS = ("newest", "name", "rating", "step")
 _COMPARE = {
@@ -114,6 +117,27 @@ def _test(word: str) -> Callable[[LibraryFile], bool]:
     if colon and field == "base":
         return lambda file: value in file.base.lower()
     return lambda file: word in f"{file.name} {file.run_name} {file.base}".lower()
+
+
+def named(files: Iterable[LibraryFile], meant: str, path: Path) -> list[LibraryFile]:
+    """Return the files that a person means: by their path, else by name, else by how their sum begins.
+
+    ``path`` is what was ``meant`` as an absolute path. A name may lack its ending.
+    """
+    known = list(files)
+    by_path = [file for file in known if path in (file.path, file.copy)]
+    by_name = [file for file in known if meant in (file.name, file.name.removesuffix(SUFFIX))]
+    is_sum = len(meant) >= FEWEST_SUM_DIGITS
+    return by_path or by_name or [file for file in known if is_sum and file.sha256.startswith(meant.lower())]
+
+
+def what_stays(file: LibraryFile, again: str) -> str:
+    """Return what there still is of a file once it is deleted here; ``again`` is what would fetch it."""
+    if file.copy is not None:
+        return f"A copy stays at {file.copy}."
+    if file.can_come:
+        return f"Its machine ({file.target}) may still have it; {again} would fetch it again."
+    return "This is the only copy: its machine does not have it any more."
 
 
 def ordered(files: Iterable[LibraryFile], order: str) -> list[LibraryFile]:

@@ -1,6 +1,6 @@
 """The runs of one machine in their order: what is done there, what trains, what waits, and until when. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from loratui.domain.overview import Overview, RentalLine, RunLine
@@ -68,7 +68,7 @@ def _queue(target: str, overview: Overview, view: RunView | None, steps: Mapping
         and (rental is not None or not run.is_over or now_ts - (run.ended_ts or run.created_ts) < _RECENT_S)
     ]
     runs.sort(key=lambda run: (run.created_ts, run.id))
-    pace = view.it_s if view is not None and view.target == target and view.it_s else None
+    pace = view.it_s if view is not None and view.target == target and view.it_s else _pace(runs)
     lines: list[QueueLine] = []
     ends_in_s: float | None = 0.0
     for number, run in enumerate(runs, 1):
@@ -78,7 +78,9 @@ def _queue(target: str, overview: Overview, view: RunView | None, steps: Mapping
         if seen is not None:
             step, total, spent = seen.step, seen.total or total, seen.spent_microusd
         if not run.is_over:
-            left_s = seen.eta_s if seen is not None else _takes_s(total - step, pace if total else None)
+            left_s = seen.eta_s if seen is not None else run.eta_s
+            if seen is None and left_s is None:
+                left_s = _takes_s(total - step, pace if total else None)
             ends_in_s = None if ends_in_s is None or left_s is None else ends_in_s + left_s
         lines.append(
             QueueLine(
@@ -91,6 +93,12 @@ def _queue(target: str, overview: Overview, view: RunView | None, steps: Mapping
             )
         )
     return Queue(target=target, lines=tuple(lines), rental=rental)
+
+
+def _pace(runs: Iterable[RunLine]) -> float | None:
+    """Return the steps a second of the run that trains, by what it has left; None: none does, or nobody can tell."""
+    training = (run for run in runs if not run.is_over and run.eta_s and run.total > run.step)
+    return next(((run.total - run.step) / run.eta_s for run in training if run.eta_s), None)
 
 
 def _takes_s(steps: int, it_s: float | None) -> float | None:

@@ -1,6 +1,5 @@
 """Writes one setting into ``config.toml``, whose other lines, and comments, stay as they are."""
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from loratui_protocol.errors import ConfigError
 
 
 def keep_setting(path: Path, key: str, value: str) -> None:
-    """Give a setting that is a text this value in the file at ``path``, which need not exist.
+    """Give a setting this value, written as TOML, in the file at ``path``, which need not exist.
 
     Raises:
         ConfigError: the file can't be read or written, or its lines leave no place for the setting.
@@ -33,7 +32,7 @@ def keep_setting(path: Path, key: str, value: str) -> None:
     except ValueError as error:
         raise ConfigError(
             f"{path.name} has no place for {key} that can be found",
-            fix=f"write {key} = {json.dumps(value)} there",
+            fix=f"write {key} = {value} there",
             code="config.unwritable",
         ) from error
 
@@ -41,11 +40,13 @@ def keep_setting(path: Path, key: str, value: str) -> None:
 def with_setting(text: str, key: str, value: str) -> str:
     """Return the text of a TOML file with one key set, in the first way after which nothing else is different.
 
+    ``value`` is TOML.
+
     Raises:
         ValueError: there is none, or it is no TOML.
     """
-    wanted = {**_flat(tomllib.loads(text)), key: value}
-    for changed in _ways(text, key, json.dumps(value)):
+    wanted = {**_flat(tomllib.loads(text)), key: tomllib.loads(f"value = {value}")["value"]}
+    for changed in _ways(text, key, value):
         try:
             content = tomllib.loads(changed)
         except tomllib.TOMLDecodeError:

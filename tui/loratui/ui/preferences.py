@@ -1,5 +1,6 @@
 """The settings as the interface shows them, and those of its own that are chosen here and kept."""
 
+import json
 import os
 import re
 import sys
@@ -69,7 +70,7 @@ class Preferences:
             from loratui.sessions.keep_setting import keep_setting
 
             try:
-                keep_setting(path, key, value)
+                keep_setting(path, key, json.dumps(value))
             except LoratuiError as error:
                 fix = f"; {error.fix}" if error.fix else ""
                 self._shell.app.call_from_thread(self._not_kept, before, f"! {said}, for now: {error.what}{fix}")

@@ -11,6 +11,7 @@ ASIDE = (
         scope=Scope.SETTINGS,
         footer=lambda _: "Next choice",
         danger=Danger.REVERSIBLE,
+        command="loratui config set KEY VALUE",
     ),
     Action(
         id="aside_close",

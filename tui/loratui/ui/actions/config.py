@@ -11,6 +11,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Edit",
         danger=Danger.REVERSIBLE,
+        command="loratui edit CONFIG --set KEY=VALUE",
     ),
     Action(
         id="config_cycle",
@@ -20,6 +21,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Next",
         danger=Danger.REVERSIBLE,
+        command="loratui edit CONFIG --set KEY=VALUE",
     ),
     Action(
         id="config_write",
@@ -29,6 +31,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Write…",
         opens=Scope.CONFIG_WRITE_STRIP,
+        command="loratui edit CONFIG --set KEY=VALUE",
     ),
     Action(
         id="config_train",
@@ -38,7 +41,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Train…",
         opens=Scope.CONFIG_TRAIN_STRIP,
-        command="loratui train CONFIG",
+        command="loratui train CONFIG --on TARGET",
     ),
     Action(
         id="config_undo",
@@ -82,7 +85,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         changes=True,
         footer=lambda _: "New",
-        command="loratui new FOLDER",
+        command="loratui new --data FOLDER",
     ),
     Action(
         id="config_editor",
@@ -92,6 +95,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         changes=True,
         footer=lambda _: "Editor",
+        command="loratui edit CONFIG --editor",
     ),
     Action(
         id="config_reset",
@@ -101,6 +105,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Default",
         danger=Danger.REVERSIBLE,
+        command="loratui edit CONFIG --unset KEY",
     ),
     Action(
         id="config_write_as",
@@ -109,6 +114,7 @@ CONFIG = (
         help="write it under another name, and go on with that file",
         scope=Scope.CONFIG,
         changes=True,
+        command="loratui edit CONFIG --set KEY=VALUE -o NAME",
     ),
     Action(
         id="config_read",
@@ -118,6 +124,7 @@ CONFIG = (
         scope=Scope.CONFIG,
         changes=False,
         danger=Danger.REVERSIBLE,
+        command="loratui check CONFIG",
     ),
     Action(
         id="config_choose",
@@ -142,6 +149,7 @@ CONFIG = (
         help="write the file",
         scope=Scope.CONFIG_WRITE_STRIP,
         changes=True,
+        command="loratui edit CONFIG --set KEY=VALUE --yes",
     ),
     Action(
         id="config_write_no",

@@ -34,7 +34,7 @@ DATA = (
         scope=Scope.DATA,
         footer=lambda _: "Edit",
         danger=Danger.REVERSIBLE,
-        command="loratui caption FOLDER --replace OLD NEW",
+        command="loratui caption FOLDER --only PICTURE --set TEXT",
     ),
     Action(
         id="caption_editor",
@@ -82,7 +82,8 @@ DATA = (
         help="make a config of the folder, or show the one that was opened",
         scope=Scope.DATA,
         footer=lambda _: "Config",
-        command="loratui new FOLDER",
+        changes=True,
+        command="loratui new --data FOLDER",
     ),
     Action(
         id="data_folder",
@@ -120,7 +121,7 @@ DATA = (
         help="make the edit that is shown; {data_undo} takes it back",
         scope=Scope.CHANGE_STRIP,
         danger=Danger.REVERSIBLE,
-        command="loratui caption FOLDER --yes",
+        command="loratui check FOLDER --fix --yes; loratui caption FOLDER --trigger WORD --yes",
     ),
     Action(id="change_cancel", keys=("escape",), label="Leave all as it is", help="no edit", scope=Scope.CHANGE_STRIP),
 )

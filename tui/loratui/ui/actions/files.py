@@ -29,6 +29,7 @@ FILES = (
         help="read the marked files, or the chosen one, and compare with what was announced",
         scope=Scope.FILES,
         footer=lambda _: "Verify",
+        command="loratui files verify FILE",
     ),
     Action(
         id="file_rate",
@@ -38,6 +39,7 @@ FILES = (
         scope=Scope.FILES,
         footer=lambda _: "Rate…",
         opens=Scope.RATE_STRIP,
+        command="loratui files rate FILE --stars N",
     ),
     Action(
         id="file_sort",
@@ -46,6 +48,7 @@ FILES = (
         help="by newest, name, rating, step",
         scope=Scope.FILES,
         footer=lambda _: "Sort",
+        command="loratui files list --sort name",
     ),
     Action(
         id="file_delete",
@@ -55,6 +58,7 @@ FILES = (
         scope=Scope.FILES,
         footer=lambda _: "Delete…",
         opens=Scope.DELETE_FILE_STRIP,
+        command="loratui files delete FILE",
     ),
     *(
         Action(
@@ -64,6 +68,7 @@ FILES = (
             help=f"{stars} of {MOST_STARS} stars" if stars else "take the rating back",
             scope=Scope.RATE_STRIP,
             danger=Danger.REVERSIBLE,
+            command=f"loratui files rate FILE --stars {stars}",
         )
         for stars in (*range(1, MOST_STARS + 1), 0)
     ),
@@ -75,6 +80,7 @@ FILES = (
         help="it can't be taken back",
         scope=Scope.DELETE_FILE_STRIP,
         danger=Danger.IRREVERSIBLE,
+        command="loratui files delete FILE --yes",
     ),
     Action(
         id="file_delete_cancel",

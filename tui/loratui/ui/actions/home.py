@@ -50,7 +50,7 @@ HOME = (
         scope=Scope.HOME,
         changes=True,
         footer=lambda _: "New",
-        command="loratui new FOLDER",
+        command="loratui new --data FOLDER",
     ),
     Action(
         id="resume_now",

@@ -21,6 +21,7 @@ OFFERS = (
         help="by the total of the run, the hourly price, the time, or how reliable the machine is",
         scope=Scope.OFFERS,
         footer=lambda _: "Sort",
+        command="loratui offers --for CONFIG --sort total",
     ),
     Action(
         id="ask_offers",
@@ -82,6 +83,7 @@ OFFERS = (
         help="nothing is rented; the answer is kept",
         scope=Scope.RIGHTS_STRIP,
         changes=True,
+        command="loratui train CONFIG --on PROVIDER",
     ),
     Action(
         id="rights_cancel", keys=("escape",), label="Don't rent", help="close the question", scope=Scope.RIGHTS_STRIP
@@ -101,6 +103,8 @@ OFFERS = (
         label="Another cap",
         help="say how much may be spent at most",
         scope=Scope.RENT_STRIP,
+        changes=True,
+        command="loratui train CONFIG --on PROVIDER --budget USD",
     ),
     Action(id="rent_cancel", keys=("escape",), label="Don't rent", help="close the question", scope=Scope.RENT_STRIP),
     Action(

@@ -20,7 +20,7 @@ QUEUE = (
         scope=Scope.QUEUE,
         footer=lambda _: "Remove",
         danger=Danger.REVERSIBLE,
-        command="loratui stop RUN",
+        command="loratui queue remove RUN",
     ),
     Action(
         id="queue_undo",
@@ -30,7 +30,7 @@ QUEUE = (
         scope=Scope.QUEUE,
         footer=lambda _: "Undo",
         danger=Danger.REVERSIBLE,
-        command="loratui resume RUN",
+        command="loratui queue remove RUN --undo",
     ),
     Action(
         id="queue_before",

@@ -124,6 +124,7 @@ RUN = (
         scope=Scope.RUN,
         changes=True,
         why_not=no_extension,
+        command="loratui extend RUN 30m --back",
     ),
     Action(
         id="stop",

@@ -88,7 +88,7 @@ class DataEdits:
                 edit = written_whole(dataset, entry.name, before, path)
                 if edit.changes:
                     apply(edit, dataset.folder)
-            self._tell(dataset, self._done(edit) if edit.changes else "the caption stays as it is")
+            self._tell(dataset, self._done_with(edit) if edit.changes else "the caption stays as it is")
 
         self._work(work, "the caption")
 
@@ -176,11 +176,11 @@ class DataEdits:
             edit = make()
             if edit.changes:
                 apply(edit, dataset.folder)
-            self._tell(dataset, self._done(edit))
+            self._tell(dataset, self._done_with(edit))
 
         self._work(work, "the edit")
 
-    def _done(self, edit: Edit) -> str:
+    def _done_with(self, edit: Edit) -> str:
         undo = self._shell.actions.name_of("data_undo")
         return f"{edit.title}: {_files(edit)} changed; {undo} takes it back"
 

@@ -296,15 +296,10 @@ class FilesPage(Page):
 
 def ask_delete(file: LibraryFile, keys: Registry) -> Ask:
     """Return the question before the file is deleted: what of it would be left."""
-    if file.copy is not None:
-        left = f"A copy stays at {file.copy}."
-    elif file.can_come:
-        left = f"Its machine ({file.target}) may still have it; {keys.name_of('file_download')} would fetch it again."
-    else:
-        left = "This is the only copy: its machine does not have it any more."
     size = formatting.size(file.size)
     return lambda _: Question(
-        title=(("DELETE", Role.ALARM), (f" {file.name}", Role.STRONG), (f" ({size})", Role.DIM)), stake=left
+        title=(("DELETE", Role.ALARM), (f" {file.name}", Role.STRONG), (f" ({size})", Role.DIM)),
+        stake=library.what_stays(file, again=keys.name_of("file_download")),
     )
 
 

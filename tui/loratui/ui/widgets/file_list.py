@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Hashable
 
 from loratui.domain import formatting, library
-from loratui.domain.library import MOST_STARS, FileState, LibraryFile
+from loratui.domain.library import MOST_STARS, SUFFIX, FileState, LibraryFile
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cut, spread
 from loratui.ui.widgets.list_pane import ListPane
@@ -22,8 +22,6 @@ _STATES: dict[FileState, tuple[str, Role]] = {
 }
 _STATE_CELLS = 19
 _PATH_LINES = 3
-_SUFFIX = ".safetensors"
-"""All of them have it, and names are long."""
 _RUN_FROM = 100
 """From so many cells on the run stands beside the file."""
 _SHA_FROM = 76
@@ -85,7 +83,7 @@ class FileList(ListPane[LibraryFile]):
         if width >= _SHA_FROM:
             right.append((f"{cut(entry.sha256, 8):<8}  ", Role.DIM))
         return spread(
-            [(entry.name.removesuffix(_SUFFIX), Role.STRONG)], [*right, (f"{words:<{_STATE_CELLS}}", role)], width
+            [(entry.name.removesuffix(SUFFIX), Role.STRONG)], [*right, (f"{words:<{_STATE_CELLS}}", role)], width
         )
 
     def head(self, _: Frame, width: int) -> list[Row]:
