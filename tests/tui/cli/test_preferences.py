@@ -41,7 +41,7 @@ def test_what_else_is_in_the_file_stays(file: Path) -> None:
     [
         ("ui.theem", "light", "did you mean ui.theme?"),
         ("ui.theme", "pink", "'pink' is no value of ui.theme"),
-        ("local.price_usd_per_h", "cheap", "'cheap' is no value of local.price_usd_per_h"),
+        ("local.price_usd_per_h", "cheap", "'cheap' is no amount of dollars"),
     ],
 )
 def test_a_mistake_writes_nothing(

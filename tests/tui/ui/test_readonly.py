@@ -13,11 +13,9 @@ _LOOKS = ("attach", "rentals", "offers", "check", "logs", "config show", "files 
 
 def only_looks(action: Action) -> bool:
     """Return whether what does the same from a shell changes nothing."""
-    commands = [f"{command.removeprefix('loratui ')} " for command in action.command.split("; ")]
-    return all(
-        command.startswith(tuple(f"{look} " for look in _LOOKS)) and "--fix" not in command and "--yes" not in command
-        for command in commands
-    )
+    looks = tuple(f"loratui {look} " for look in _LOOKS)
+    commands = [f"{command} " for command in action.command.split("; ")]
+    return all(command.startswith(looks) and not {"--fix", "--yes"} & {*command.split()} for command in commands)
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if action.command], ids=lambda action: action.id)
