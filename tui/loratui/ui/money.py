@@ -1,6 +1,6 @@
 """The keys that end a rental, lengthen it, or say what it costs: on every screen, whether there is a link or not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,7 @@ class Money:
         frame = self._shell.frame()
         rental = self._rental(frame)
         if rental is not None:
-            self._look(rental, frame)
+            self._look(rental, frame, self._ask)
         elif frame.overview.rentals:
             self._shell.go("home")
             self._shell.page.choose_rental()
@@ -90,7 +90,22 @@ class Money:
         """Return the rental that is meant on this screen; None: none, or several may be."""
         return self._shell.page.chosen_rental(frame) or _of_open_run(frame) or _only_one(frame)
 
-    def _look(self, rental: RentalLine, frame: Frame) -> None:
+    def do_stop_terminate(self) -> None:
+        """Stop the open run, fetch its files, and then end its rental; while others go on there, ask first."""
+        frame = self._shell.frame()
+        if (rental := _of_open_run(frame)) is not None:
+            self._look(rental, frame, self._fetch_if_alone)
+
+    def _fetch_if_alone(self, stake: Stake) -> None:
+        frame, self._meant = self._shell.frame(), stake
+        open_id = "" if frame.run is None else frame.run.run_id
+        is_alone = all(run.state.is_final or run.run_id == open_id for run in stake.lost(frame))
+        if is_alone and stake.runs is not None:
+            self.do_terminate_fetched()
+        else:
+            self._ask(stake)
+
+    def _look(self, rental: RentalLine, frame: Frame, then: Callable[[Stake], None]) -> None:
         """Find out what is at stake; until that is known there is nothing to answer."""
         others = [
             line
@@ -98,7 +113,7 @@ class Money:
             if line.target == rental.target and (frame.run is None or line.id != frame.run.run_id)
         ]
         if not others:
-            self._ask(Stake(rental=rental))
+            then(Stake(rental=rental))
             return
         looking = self._meant = Stake(rental=rental, is_looked_for=True)
         self._shell.ask(Scope.TYPE_STRIP, looking.question)
@@ -112,13 +127,13 @@ class Money:
                 found = Stake(rental=rental, runs=at_stake(preferences, rental.target))
             except LoratuiError as error:
                 found = Stake(rental=rental, runs=None, why_unknown=error.what)
-            self._shell.app.call_from_thread(self._looked, looking, found)
+            self._shell.app.call_from_thread(self._looked, looking, found, then)
 
         self._shell.work(look, "looking at what would be lost")
 
-    def _looked(self, looking: Stake, found: Stake) -> None:
+    def _looked(self, looking: Stake, found: Stake, then: Callable[[Stake], None]) -> None:
         if looking is self._meant and self._shell.strip.scope is Scope.TYPE_STRIP:
-            self._ask(found)
+            then(found)
 
     def _ask(self, stake: Stake) -> None:
         frame, self._meant = self._shell.frame(), stake

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from loratui.sessions.config_plan import ConfigPlan
 
 _NUM_NAMED = 3
+_AFTER_STOP = "f: its machine ends once the files are here, or is kept if you said --keep. t: it ends then in any case."
 _TITLE_OF_NONE: tuple[Span, ...] = (("LEAVE", Role.TITLE),)
 
 
@@ -32,8 +33,11 @@ def ask_stop(frame: Frame) -> Question:
     spent = view.spent(frame.now_s)
     done = f"{formatting.share(view.step, view.total)} done, " if view.total else ""
     paid = formatting.money(spent.value_microusd, exact=spent.exact)
+    is_rented = view.rental is not None and not view.rental.is_over
     return Question(
-        title=_about(frame, "STOP", Role.ALARM), stake=f"{done}{paid} spent. What is learned so far is saved."
+        title=_about(frame, "STOP", Role.ALARM),
+        stake=f"{done}{paid} spent. What is learned so far is saved.",
+        more=(_AFTER_STOP,) if is_rented else (),
     )
 
 
