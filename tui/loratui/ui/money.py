@@ -107,6 +107,9 @@ class Money:
 
     def _look(self, rental: RentalLine, frame: Frame, then: Callable[[Stake], None]) -> None:
         """Find out what is at stake; until that is known there is nothing to answer."""
+        if rental.is_elsewhere:
+            then(Stake(rental=rental, runs=None, why_unknown="it was not rented from here"))
+            return
         others = [
             line
             for line in frame.overview.runs

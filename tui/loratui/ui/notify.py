@@ -56,7 +56,7 @@ class Notifier:
         return [] if passed_s is None else [f"{frame.run.name}: auto-stop in {passed_s / 60:.0f} min"]
 
     def _unminded(self, frame: Frame) -> list[str]:
-        rentals = {rental.label: rental for rental in frame.overview.rentals if not rental.is_minded}
+        rentals = {rental.label: rental for rental in frame.overview.rentals if rental.is_orphan}
         self._unminded_s = {label: self._unminded_s.get(label, frame.now_s) for label in rentals}
         if not self._has_looked:
             self._told |= rentals.keys()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
+from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Span
 from loratui.ui.widgets.status import machine
@@ -55,7 +56,7 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
         until = "" if left_s is None else f", auto-stop {frame.at(frame.now_s + left_s):%H:%M}"
         price = f" at {formatting.hourly_price(run.price_microusd_per_h)}" if run.price_microusd_per_h else ""
         stake = f"The run goes on without this screen{price}{until}."
-    others = [rental for rental in frame.overview.rentals if not goes_on or run is None or rental.target != run.target]
+    others = [rental for rental in frame.overview.rentals if not goes_on or not _is_on(run, rental)]
     rows = [stake] if stake else []
     rows += [_rental_goes_on(rental) for rental in others[:_NUM_NAMED]]
     if len(others) > _NUM_NAMED:
@@ -67,13 +68,19 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
     return Question(title=title, stake=rows[0] if rows else "Nothing goes on, and nothing bills.", more=tuple(rows[1:]))
 
 
+def _is_on(run: RunView | None, rental: RentalLine) -> bool:
+    return run is not None and rental.target == run.target and not rental.is_elsewhere
+
+
 def _rental_goes_on(rental: RentalLine) -> str:
     """Return at what price a rental goes on, and until when."""
     price = formatting.hourly_price(rental.price_microusd_per_h)
     until = "without an auto-stop"
     if rental.deadline_ts is not None:
         until = f"until {formatting.day_and_time(rental.deadline_ts)[-len('15:03') :]} at the latest"
-    minded = "" if rental.is_minded else ", and nobody minds it"
+    minded = ", and nobody minds it" if rental.is_orphan else ""
+    if rental.is_elsewhere:
+        until, minded = "until its own auto-stop", "; it was not rented from here"
     return f"{rental.provider} {rental.instance_id or rental.label} bills on at {price}, {until}{minded}."
 
 

@@ -61,7 +61,8 @@ class Stake:
         question = self.question(frame)
         if self.runs is None:
             why = f"What would be lost is not known: {self.why_unknown}."
-            return replace(question, stake=why, more=("Everything on it is LOST.",))
+            whose = "Another computer of yours may be training on it. " if self.rental.is_elsewhere else ""
+            return replace(question, stake=why, more=(f"{whose}Everything on it is LOST.",))
         no_link = ("There is no link to the agent: nothing can be fetched now. Its provider can be asked.",)
         is_training = any(run.step and not run.state.is_final for run in self.lost(frame))
         learned = ", and what was learned since the last checkpoint" if is_training else ""
