@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
 from loratui.domain.run import RunView
+from loratui.ui.errands import Errand, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Span
+from loratui.ui.widgets.renting_rows import whether_it_bills
 from loratui.ui.widgets.status import machine
 
 if TYPE_CHECKING:
@@ -62,10 +64,18 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
     if len(others) > _NUM_NAMED:
         price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others[_NUM_NAMED:]))
         rows.append(f"{len(others) - _NUM_NAMED} more bill on at {price}: loratui rentals")
-    rows += [f"{errand.name} goes on by itself." for errand in frame.errands]
+    rows += [_errand_goes_on(errand, frame) for errand in frame.errands]
     if unasked:
         rows.append(f"! {unasked} is not terminated if this closes now: its end was not asked for yet.")
     return Question(title=title, stake=rows[0] if rows else "Nothing goes on, and nothing bills.", more=tuple(rows[1:]))
+
+
+def _errand_goes_on(errand: Errand, frame: Frame) -> str:
+    """Return that a command goes on; of one that rents whether it bills yet, and how it is ended later."""
+    if not is_renting(errand):
+        return f"{errand.name} goes on by itself."
+    words = "".join(text for text, _ in whether_it_bills(frame, errand)).strip()
+    return f"{errand.name} goes on by itself ({words}); loratui rentals shows it, loratui terminate ends it."
 
 
 def _is_on(run: RunView | None, rental: RentalLine) -> bool:

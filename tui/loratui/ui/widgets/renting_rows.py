@@ -45,14 +45,14 @@ def badge(frame: Frame, errand: Errand) -> list[Span]:
 def whether_it_bills(frame: Frame, errand: Errand) -> Row:
     """Return what was agreed to, and since when the ledger takes it for billing."""
     rental = coming(frame)
-    agreed = [(f" {text}", Role.TEXT) for text in _agreed(errand)]
+    agreed: Row = [(" · ".join(("", *_agreed(errand))), Role.TEXT)]
     state = "" if rental is None else rental.state
     if rental is None or state in _UNSENT:
-        return [*agreed, (" not billing yet", Role.STRONG)]
+        return [(" not billing yet", Role.STRONG), *agreed]
     if state == RentalState.CREATING:
-        return [*agreed, (" asked for: it may bill from now on", Role.WARN)]
+        return [(" asked for: it may bill from now on", Role.WARN), *agreed]
     if state == RentalState.UNKNOWN:
-        return [*agreed, (" its provider's answer was lost: assume that it is billing", Role.ALARM)]
+        return [(" its provider's answer was lost: assume that it is billing", Role.ALARM), *agreed]
     spent = formatting.money(rental.spent_microusd, exact=False)
     price = formatting.hourly_price(rental.price_microusd_per_h)
     return [(f" {spent} spent", Role.STRONG), (f" · {price}", Role.TEXT), *_cap(errand)]
@@ -61,7 +61,7 @@ def whether_it_bills(frame: Frame, errand: Errand) -> Row:
 def _agreed(errand: Errand) -> list[str]:
     """Return the highest price and the budget that the command was sent out with."""
     price, budget = _value(errand, "--max-price"), _value(errand, "--budget")
-    return [*([f"quote ${price}/h ·"] if price else []), *([f"at most ${budget} ·"] if budget else [])]
+    return [*([f"quote ${price}/h"] if price else []), *([f"at most ${budget}"] if budget else [])]
 
 
 def _cap(errand: Errand) -> Row:

@@ -158,8 +158,20 @@ def _state_row(frame: Frame, limit: int) -> Row:
     room = limit - row_width(right) - cells(words[0]) - 6
     if room < _LONGEST_NAME:
         head = [(" ", Role.TEXT)]
-    title = fit([name], max(4, min(_LONGEST_NAME, room - row_width(head))))
-    return spread([*head, *title, _gap(), words, _gap(), (place, Role.DIM)], right, limit)
+    named = fit([name], max(4, min(_LONGEST_NAME, room - row_width(head))))
+    row = [*head, *named, _gap(), words]
+    row = _with_room(row, [_on_its_way(view)], limit - row_width(right) - 1)
+    return spread([*row, _gap(), (place, Role.DIM)], right, limit)
+
+
+def _on_its_way(view: RunView) -> Row:
+    """Return how many files are not here yet, and how far the one is that comes now."""
+    if view.fetching is None or (artifact := view.artifacts.get(view.fetching[0])) is None:
+        return []
+    settled = view.downloaded.keys() | view.download_failures.keys() | view.declined.keys()
+    number = len(view.artifacts.keys() - settled)
+    share = f" {formatting.share(view.fetching[1], artifact.size)}" if artifact.size else ""
+    return [_gap(), (f"↓ SYNC {number} file{'' if number == 1 else 's'}{share}", Role.TEXT)]
 
 
 def _gap() -> Span:
