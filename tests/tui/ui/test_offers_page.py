@@ -1,5 +1,6 @@
 """The offers screen over providers on loopback: what they said, why it costs that, and nothing rented by accident."""
 
+import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from loratui.domain.estimate_ranking import SortBy
+from loratui.sessions.market_look import look_at_market
 from loratui.sessions.rights import rights_of
 from loratui.store.keys import Keys
+from loratui.store.told import was_told
 from loratui.ui.market_asker import Answer
 from loratui.ui.screens.offers import OffersPage
 from loratui.ui.text import cells
@@ -162,6 +165,19 @@ async def test_the_first_rental_is_explained_and_neither_enter_nor_space_rents(t
         assert not shown.screen.errands.all
         assert here.vast.num_requests("create") == 0
         assert "space marks two" in shown.text()
+
+
+async def test_what_renting_means_is_told_once_to_a_person_not_once_a_session(tmp_path: Path) -> None:
+    async with at_market(tmp_path) as (shown, here):
+        assert (await asyncio.to_thread(look_at_market, here.config, here.preferences)).is_first
+        for is_told in (True, False):
+            await shown.press("enter")
+            await shown.tick()
+            assert ("Billed by the second" in shown.text()) is is_told
+            assert "cap $" in shown.text()
+            await shown.press("escape")
+        await until(shown, lambda _: was_told(here.preferences.database, "renting"))
+        assert not (await asyncio.to_thread(look_at_market, here.config, here.preferences)).is_first
 
 
 async def test_the_cap_can_be_another_and_what_it_does_not_pay_for_is_refused(tmp_path: Path) -> None:
