@@ -322,3 +322,28 @@ async def test_whatever_a_provider_says_stays_in_its_place(tmp_path: Path, size:
             await shown.press(*keys)
             await shown.tick()
             assert all(cells(row) <= size[0] and row.isprintable() for row in shown.rows()), shown.text()
+
+
+async def test_the_form_writes_the_filter_and_reads_what_was_typed(tmp_path: Path) -> None:
+    async with at_market(tmp_path) as (shown, _):
+        await shown.press("/")
+        await shown.type("4090 vram>=24")
+        await shown.press("enter", "f")
+        assert "> VRAM, at least          24" in shown.text()
+        assert "anything else           4090" in shown.text()
+        num_before = len(rows_of_offers(shown))
+        await shown.press("j", "enter")
+        await shown.type("cheap")
+        await shown.press("enter")
+        assert "! price wants a number" in shown.text()
+        assert len(rows_of_offers(shown)) == num_before
+        await shown.press("enter")
+        await shown.type("0.5")
+        await shown.press("enter")
+        assert page(shown)._list.query_text == "vram>=24 price<=0.5 4090"
+        assert len(rows_of_offers(shown)) < num_before
+        await shown.press("d", "escape")
+        assert page(shown)._list.query_text == "vram>=24 4090"
+        assert "filter of the offers" not in shown.text()
+        await shown.press("j")
+        assert len([row for row in rows_of_offers(shown) if row.startswith(">")]) == 1, "the list has its keys again"
