@@ -1,5 +1,7 @@
 """Every state as the two rows over all screens say it: in a word, with what it means for money, and nothing made up."""
 
+import asyncio
+import signal
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -78,6 +80,12 @@ async def test_renting_says_how_far_it_is_and_whether_it_bills(tmp_path: Path) -
             assert ("not billing yet" in shown.rows()[1]) is (state in (None, RentalState.INTENT))
 
 
+async def test_records_that_can_not_be_read_prove_nothing_about_what_is_rented(tmp_path: Path) -> None:
+    async with renting(tmp_path, trouble="it is damaged") as shown:
+        assert "not billing yet" not in shown.rows()[1]
+        assert "whether it bills is not known" in shown.rows()[1]
+
+
 async def test_what_bills_beside_it_is_told_while_something_is_rented(tmp_path: Path) -> None:
     other = rental_line(label="loratui-other")
     runs = (run_line(1, target=other.target, state=JobState.RUNNING),)
@@ -93,6 +101,20 @@ async def test_leaving_while_something_is_rented_says_what_goes_on(tmp_path: Pat
         assert "rent RTX 4090 goes on by itself (not billing yet · quote $0.36/h · at most $1.50)" in words
         assert "x Stop…" not in words, "no run is open"
         assert shown.app.is_running
+
+
+async def test_what_another_screen_has_sent_out_can_be_given_up_which_says_what_it_costs(
+    tmp_path: Path,
+) -> None:
+    async with renting(tmp_path, rental_line(state=str(RentalState.BOOTING))) as shown:
+        assert shown.rows()[1].endswith("4 x gives it up")
+        await shown.press("4", "x")
+        assert "GIVE UP rent RTX 4090" in shown.text()
+        assert "≈$0.12 until now" in " ".join(shown.text().split())
+        shown.clock.advance(1)
+        await shown.press("y")
+        [errand] = shown.screen.errands.all
+        assert await asyncio.to_thread(errand.process.wait, 30) == -signal.SIGINT
 
 
 def doing(phase: str, done: int = 0, total: int = 0) -> Setup:

@@ -257,7 +257,7 @@ async def test_the_question_of_a_stop_offers_the_end_of_the_rental_only_where_th
         assert not shown.source.sent
     async with on_rental()(tmp_path) as shown:
         await answer(shown, "x")
-        assert "t The same, then terminate" in shown.text()
+        assert "t Same, then terminate" in shown.text()
         assert "its machine ends once the files are here" in " ".join(shown.text().split())
         await answer(shown, "t")
         await comes(shown, f"! TERMINATING vast {INSTANCE} once it has saved", "u keeps it")

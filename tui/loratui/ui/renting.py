@@ -10,7 +10,7 @@ from loratui.domain.estimate_ranking import Quote, cost_range
 from loratui.domain.rental import RentalState
 from loratui.sessions.market_look import Market, RentalTerms, note_explained, terms_of
 from loratui.sessions.rights import Rights, answer_rights, rights_of
-from loratui.ui.errands import Errand, begun_run
+from loratui.ui.errands import Errand, begun_run, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
@@ -51,9 +51,18 @@ class RentCourse:
     @property
     def why_no_giving_up(self) -> str:
         """Return why there is nothing that could be given up."""
-        if not self.is_under_way:
+        errand = self._to_give_up
+        if errand is None:
             return "nothing is being rented"
-        return "a run has begun there: 5 shows it, x stops it" if self._run_id else ""
+        run_id = self._run_id if errand is self._errand else begun_run(errand.lines())
+        return "a run has begun there: 5 shows it, x stops it" if run_id else ""
+
+    @property
+    def _to_give_up(self) -> Errand | None:
+        """Return the command that rents now: the one that was sent out from here, else that of another screen."""
+        if self.is_under_way:
+            return self._errand
+        return next((errand for errand in reversed(self._shell.errands.under_way) if is_renting(errand)), None)
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -162,8 +171,9 @@ class RentCourse:
     def give_up(self) -> None:
         """Interrupt the command, which ends what it has rented, and says so."""
         self._shell.stop_asking()
-        if self._errand is not None and not self.why_no_giving_up:
-            self._errand.process.send_signal(signal.SIGINT)
+        errand = self._to_give_up
+        if errand is not None and not self.why_no_giving_up:
+            errand.process.send_signal(signal.SIGINT)
             self._shell.say("interrupted: what was rented is being ended", _SAY_S)
 
     def new_run(self) -> str:
@@ -224,15 +234,20 @@ class RentCourse:
         )
 
     def _ask_give_up(self, frame: Frame) -> Question:
-        quote = self._terms.quote if self._terms is not None else None
+        errand = self._to_give_up
+        name = errand.name if errand is not None else ""
+        if errand is self._errand and self._terms is not None:
+            name = _of(self._terms.quote)
         return Question(
-            title=(("GIVE UP", Role.ALARM), (f" {_of(quote) if quote else ''}", Role.STRONG)),
+            title=(("GIVE UP", Role.ALARM), (f" {name}", Role.STRONG)),
             stake=f"Nothing was trained there yet. {self._billed_so_far(frame)}",
         )
 
     def _billed_so_far(self, frame: Frame) -> str:
         """Return what giving up means for money, as far as the ledger has been read."""
         rental = coming(frame)
+        if not frame.overview.is_read or frame.overview.trouble:
+            return "What it has cost is not known: the records can't be read. What was rented is ended, and shown gone."
         if rental is None or rental.state == RentalState.INTENT:
             return "By the records nothing bills yet; should that change meanwhile, it is ended, and shown gone."
         spent = formatting.money(rental.spent_microusd, exact=False)

@@ -173,7 +173,7 @@ RUN = (
     Action(
         id="stop_terminate",
         keys=("t",),
-        label="The same, then terminate",
+        label="Same, then terminate",
         help="stop, save and fetch all files, and only then end the rental; u takes its end back",
         scope=Scope.STOP_STRIP,
         danger=Danger.IRREVERSIBLE,

@@ -116,4 +116,5 @@ def wrapped(hints: list[Row], width: int) -> list[Row]:
         if len(rows[-1]) > 1 and row_width([*rows[-1], *hint]) - len("    ") > width:
             rows.append([(" ", Role.TEXT)])
         rows[-1] += hint
-    return rows
+    # The gap after the last hint of a row would be cut, with a mark that something is.
+    return [[*row[:-1], (row[-1][0].rstrip() or " ", row[-1][1])] for row in rows]

@@ -47,6 +47,8 @@ def whether_it_bills(frame: Frame, errand: Errand) -> Row:
     rental = coming(frame)
     agreed: Row = [(" · ".join(("", *_agreed(errand))), Role.TEXT)]
     state = "" if rental is None else rental.state
+    if not frame.overview.is_read or frame.overview.trouble:
+        return [(" whether it bills is not known: the records can't be read", Role.ALARM), *agreed]
     if rental is None or state in _UNSENT:
         return [(" not billing yet", Role.STRONG), *agreed]
     if state == RentalState.CREATING:

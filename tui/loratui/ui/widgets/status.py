@@ -49,7 +49,9 @@ class StatusRows(Rows):
             return [first, _all_money_row(frame, width) if frame.run is None else _money_row(frame, width)]
         if (errand := renting(frame)) is not None:
             money = [*whether_it_bills(frame, errand), *_other_rentals(frame)]
-            return [spread(badge(frame, errand), right, width), spread(money, [], width)]
+            hint: Row = [("4 x gives it up ", Role.DIM)]
+            has_room = row_width([*money, *hint]) < width
+            return [spread(badge(frame, errand), right, width), spread(money, hint if has_room else [], width)]
         if frame.run is None:
             return [_idle_row(frame, width), _all_money_row(frame, width)]
         return [_state_row(frame, width), _money_row(frame, width)]
