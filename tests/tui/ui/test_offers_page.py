@@ -1,6 +1,7 @@
 """The offers screen over providers on loopback: what they said, why it costs that, and nothing rented by accident."""
 
 import asyncio
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from loratui.domain.estimate_ranking import SortBy
 from loratui.sessions.market_look import look_at_market
+from loratui.sessions.overview import overview
 from loratui.sessions.rights import rights_of
 from loratui.store.keys import Keys
 from loratui.store.told import was_told
@@ -18,6 +20,7 @@ from loratui.ui.text import cells
 from loratui_protocol.config_file import read_config
 from support.fake_vast import ask
 from support.ui_effects.effect import Check, lacks, shows, until
+from support.ui_effects.home import DeskOfMany
 from support.ui_effects.offers import at_market
 from support.ui_pilot import Shown
 
@@ -242,11 +245,20 @@ async def test_a_rental_takes_the_chosen_offer_and_giving_it_up_ends_it(tmp_path
         await shown.press("enter")
         assert len(shown.screen.errands.all) == 1, "one at a time"
 
+        def boots(_: Shown) -> bool:
+            assert isinstance(shown.screen.desk, DeskOfMany)
+            shown.screen.desk.now = overview(here.preferences)
+            return re.search(r"◐ BOOT [234]/7", shown.rows()[0]) is not None
+
+        await told(shown, boots)
+        assert re.match(r" ≈\$0\.\d+ spent · \$0\.53/h · at most \$", shown.rows()[1])
+
         await shown.press("x")
         await shown.tick()
         await shown.press("y")
         await told(shown, lambda _: not here.vast.instances and not shown.screen.errands.under_way)
         assert instance.id in here.vast.ended
+        assert overview(here.preferences).rentals == ()
         await told(shown, shows("It has ended", "loratui train"))
 
 
