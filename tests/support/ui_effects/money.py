@@ -95,6 +95,11 @@ MONEY = {
         ("ctrl+t",),
         on_rental(),
     ),
+    "stop_terminate": Effect(
+        lambda shown: shown.source.sent == [("stop", 0)] and "once it has saved" in shown.text(),
+        ("x",),
+        on_rental(),
+    ),
     "terminate_losing": Effect(shows("Type 31234567 to go on", "LOST"), ("ctrl+t",), on_rental()),
     "loss_cancel": Effect(lacks("Enter does nothing"), ("ctrl+t",), on_rental()),
     "type_cancel": Effect(lacks("Enter does nothing"), ("ctrl+t", "n"), on_rental()),

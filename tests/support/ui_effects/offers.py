@@ -8,7 +8,7 @@ from typing import Any
 
 from support.market_here import MarketHere, market_here
 from support.scripted_source import HandClock
-from support.ui_effects.effect import Check, Effect, shows, trained, until
+from support.ui_effects.effect import Check, Effect, lacks, shows, trained, until
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
 
@@ -75,6 +75,12 @@ OFFERS = {
     "ask_offers": Effect(_matches(r"by total ↑ · (asking…|0 s ago)"), start=on_offers),
     "provider_keys": Effect(shows("Whose key do you want to enter?", "It needs: misc, user_read"), start=on_offers),
     "offers_for": Effect(shows("config: "), start=on_offers),
+    "filter_form": Effect(shows("filter of the offers", "VRAM, at least", "provider", "kind"), start=on_offers),
+    "form_edit": Effect(shows("VRAM, at least (GB):"), ("f",), on_offers),
+    "form_clear": Effect(
+        shows("> VRAM, at least          any", "offers for job.toml  13 "), ("f", "enter", "4", "8", "enter"), on_offers
+    ),
+    "form_close": Effect(lacks("filter of the offers"), ("f",), on_offers),
     "rent_give_up": Effect(shows("GIVE UP RTX", "y End it"), ("enter", "y"), on_offers),
     "offers_back": Effect(shows("TOTAL≈", "space marks"), ("enter", "escape"), on_offers),
     "rights_given": Effect(shows("RENT RTX", "y Rent it and start"), ("enter",), on_offers_unsaid),

@@ -9,10 +9,10 @@ import pytest
 from loratui.domain.overview import Overview
 from loratui.domain.rental import RentalState
 from loratui.ui.actions import ACTIONS
-from loratui.ui.errands import Errand
+from loratui.ui.errands import Errand, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.text import row_width
-from loratui.ui.widgets.status import StatusRows, is_renting
+from loratui.ui.widgets.status import StatusRows
 from support.scripted_source import STARTED_TS, HandClock, ScriptedSource
 from support.ui_effects.home import on_home
 from support.ui_effects.money import LABEL, on_rental, rental_cost, rental_line

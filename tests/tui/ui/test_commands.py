@@ -41,7 +41,7 @@ STANDS_FOR = {
 SHOWING = frozenset(
     (
         Scope.CHART, Scope.LOG, Scope.LOG_PAGE, Scope.SAMPLES, Scope.COMPARE, Scope.LIST, Scope.MARKS,
-        Scope.CONFIG_CHOICE,
+        Scope.CONFIG_CHOICE, Scope.OFFER_FORM,
     )
 )  # fmt: skip
 """Scopes of what is looked at, with nothing in them to change."""
@@ -49,7 +49,7 @@ VIEW_ONLY = frozenset(
     (
         "other_list", "data_back", "config_open", "config_compare", "offers_back", "pictures", "queue_before",
         "queue_after", "file_open", "leave", "leave_detach", "detach", "interrupt", "yank", "maximise", "palette",
-        "help", "theme", "mouse", "redraw", "jump", "found_next", "found_before",
+        "help", "theme", "mouse", "redraw", "jump", "found_next", "found_before", "filter_form",
     )
 )  # fmt: skip
 NEVER_THERE = {

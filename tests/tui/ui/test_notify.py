@@ -125,12 +125,12 @@ def test_a_rental_that_nobody_minds_any_more_is_told_once() -> None:
     assert watched.look(10) == []
 
 
-def test_four_fifths_of_the_budget_are_told_once() -> None:
+def test_four_fifths_of_the_budget_and_all_of_it_are_told_once() -> None:
     watched = training()
     source = watched.source
     assert source is not None
     calls = []
-    for spent in (3_900_000, 4_000_000, 4_100_000):
+    for spent in (3_900_000, 4_000_000, 4_100_000, 5_000_000, 5_100_000):
         source.run.rental = RentalCost(
             label="lr-1",
             provider="vast",
@@ -142,7 +142,7 @@ def test_four_fifths_of_the_budget_are_told_once() -> None:
         )
         calls.append(watched.look())
 
-    assert calls == [[], ["$4.00 of at most $5.00 is spent"], []]
+    assert calls == [[], ["$4.00 of at most $5.00 is spent"], [], ["the cap of $5.00 is reached"], []]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The offers screen over providers on loopback: what they said, why it costs that, and nothing rented by accident."""
 
+import asyncio
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +9,18 @@ from pathlib import Path
 import pytest
 
 from loratui.domain.estimate_ranking import SortBy
+from loratui.sessions.market_look import look_at_market
+from loratui.sessions.overview import overview
 from loratui.sessions.rights import rights_of
 from loratui.store.keys import Keys
+from loratui.store.told import was_told
 from loratui.ui.market_asker import Answer
 from loratui.ui.screens.offers import OffersPage
 from loratui.ui.text import cells
 from loratui_protocol.config_file import read_config
 from support.fake_vast import ask
 from support.ui_effects.effect import Check, lacks, shows, until
+from support.ui_effects.home import DeskOfMany
 from support.ui_effects.offers import at_market
 from support.ui_pilot import Shown
 
@@ -173,6 +179,19 @@ async def test_the_first_rental_is_explained_and_neither_enter_nor_space_rents(t
         assert "space marks two" in shown.text()
 
 
+async def test_what_renting_means_is_told_once_to_a_person_not_once_a_session(tmp_path: Path) -> None:
+    async with at_market(tmp_path) as (shown, here):
+        assert (await asyncio.to_thread(look_at_market, here.config, here.preferences)).is_first
+        for is_told in (True, False):
+            await shown.press("enter")
+            await shown.tick()
+            assert ("Billed by the second" in shown.text()) is is_told
+            assert "cap $" in shown.text()
+            await shown.press("escape")
+        await until(shown, lambda _: was_told(here.preferences.database, "renting"))
+        assert not (await asyncio.to_thread(look_at_market, here.config, here.preferences)).is_first
+
+
 async def test_the_cap_can_be_another_and_what_it_does_not_pay_for_is_refused(tmp_path: Path) -> None:
     async with at_market(tmp_path) as (shown, _):
         for typed, said in (("0.01", "is likely to cost"), ("3.5", "cap $3.50")):
@@ -235,11 +254,20 @@ async def test_a_rental_takes_the_chosen_offer_and_giving_it_up_ends_it(tmp_path
         await shown.press("enter")
         assert len(shown.screen.errands.all) == 1, "one at a time"
 
+        def boots(_: Shown) -> bool:
+            assert isinstance(shown.screen.desk, DeskOfMany)
+            shown.screen.desk.now = overview(here.preferences)
+            return re.search(r"◐ BOOT [234]/7", shown.rows()[0]) is not None
+
+        await told(shown, boots)
+        assert re.match(r" ≈\$0\.\d+ spent · \$0\.53/h · at most \$", shown.rows()[1])
+
         await shown.press("x")
         await shown.tick()
         await shown.press("y")
         await told(shown, lambda _: not here.vast.instances and not shown.screen.errands.under_way)
         assert instance.id in here.vast.ended
+        assert overview(here.preferences).rentals == ()
         await told(shown, shows("It has ended", "loratui train"))
 
 
@@ -315,3 +343,28 @@ async def test_whatever_a_provider_says_stays_in_its_place(tmp_path: Path, size:
             await shown.press(*keys)
             await shown.tick()
             assert all(cells(row) <= size[0] and row.isprintable() for row in shown.rows()), shown.text()
+
+
+async def test_the_form_writes_the_filter_and_reads_what_was_typed(tmp_path: Path) -> None:
+    async with at_market(tmp_path) as (shown, _):
+        await shown.press("/")
+        await shown.type("4090 vram>=24")
+        await shown.press("enter", "f")
+        assert "> VRAM, at least          24" in shown.text()
+        assert "anything else           4090" in shown.text()
+        num_before = len(rows_of_offers(shown))
+        await shown.press("j", "enter")
+        await shown.type("cheap")
+        await shown.press("enter")
+        assert "! price wants a number" in shown.text()
+        assert len(rows_of_offers(shown)) == num_before
+        await shown.press("enter")
+        await shown.type("0.5")
+        await shown.press("enter")
+        assert page(shown)._list.query_text == "vram>=24 price<=0.5 4090"
+        assert len(rows_of_offers(shown)) < num_before
+        await shown.press("d", "escape")
+        assert page(shown)._list.query_text == "vram>=24 4090"
+        assert "filter of the offers" not in shown.text()
+        await shown.press("j")
+        assert len([row for row in rows_of_offers(shown) if row.startswith(">")]) == 1, "the list has its keys again"

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ from support.fake_vast import FakeVast, fake_vast
 from support.left_rented import ledger_of, rented, stored_run
 from support.local_cli import LocalCli, local_cli
 from support.scripted_source import HandClock, ScriptedSource
+from support.ui_effects.home import DeskOfMany
 from support.ui_effects.money import INSTANCE, LABEL, forget_a_file, on_rental
 from support.ui_pilot import Shown, showing
 from tui.ui.test_hostile_text import HOSTILE
@@ -244,6 +246,36 @@ async def test_a_run_is_stopped_and_its_files_are_fetched_before_the_end_is_aske
         await shown.tick(UNDO_S)
         assert sent[1:] == [("terminate", INSTANCE, "--yes")]
         await ended(shown)
+
+
+async def test_the_question_of_a_stop_offers_the_end_of_the_rental_only_where_there_is_one(tmp_path: Path) -> None:
+    async with showing() as shown:
+        await answer(shown, "x")
+        assert "then terminate" not in shown.text()
+        await answer(shown, "t")
+        assert "on nothing that is rented" in shown.text()
+        assert not shown.source.sent
+    async with on_rental()(tmp_path) as shown:
+        await answer(shown, "x")
+        assert "t Same, then terminate" in shown.text()
+        assert "its machine ends once the files are here" in " ".join(shown.text().split())
+        await answer(shown, "t")
+        await comes(shown, f"! TERMINATING vast {INSTANCE} once it has saved", "u keeps it")
+        await answer(shown, "u")
+        assert f"kept, and billing: vast {INSTANCE}" in shown.text()
+
+
+async def test_what_else_goes_on_there_is_not_stopped_unasked(tmp_path: Path) -> None:
+    with local_cli(tmp_path) as cli:
+        stored_run(cli, RUN, LABEL, name="other")
+        async with on_rental()(tmp_path) as shown:
+            desk = shown.screen.desk
+            assert isinstance(desk, DeskOfMany)
+            other = replace(desk.now.runs[0], id=RUN, name="other")
+            desk.now = replace(desk.now, runs=(*desk.now.runs, other))
+            await answer(shown, "x", "t")
+            await comes(shown, "y Save and fetch, then terminate", "other is")
+            assert not shown.source.sent
 
 
 async def test_files_that_can_not_be_fetched_keep_the_rental(tmp_path: Path) -> None:

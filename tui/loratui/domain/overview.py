@@ -1,6 +1,7 @@
 """Everything at a glance: the runs that are known here, what is rented now, and what this month has cost."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from loratui_protocol.messages import JobState
 
@@ -54,6 +55,13 @@ class RentalLine:
     deadline_ts: float | None
     is_minded: bool
     """Whether a loratui of this machine looks after it now."""
+    is_elsewhere: bool = False
+    """Whether its provider alone told of it: another computer may look after it. What it has cost is not known."""
+
+    @property
+    def is_orphan(self) -> bool:
+        """Return whether it was rented here, and nobody looks after it now."""
+        return not self.is_minded and not self.is_elsewhere
 
     @property
     def target(self) -> str:
@@ -63,7 +71,7 @@ class RentalLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """What the client's own records say. ``runs`` newest first, ``rentals`` what may bill."""
+    """What the client's own records say, and providers. ``runs`` newest first, ``rentals`` what may bill."""
 
     runs: tuple[RunLine, ...] = ()
     rentals: tuple[RentalLine, ...] = ()
@@ -73,6 +81,12 @@ class Overview:
     """Why the records can't be read; then nothing said here is known to be whole."""
     is_read: bool = False
     """Whether the records were read at all yet."""
+    most_microusd: int = 0
+    """What a rental may cost where no budget is named."""
+    balances: Mapping[str, int] = field(default_factory=dict)
+    """What is left on the accounts, by provider, as far as they were asked; in micro-dollars."""
+    unheard: Mapping[str, str] = field(default_factory=dict)
+    """By provider why it is not known what else is rented there."""
 
     @property
     def price_microusd_per_h(self) -> int:
@@ -80,8 +94,8 @@ class Overview:
         return sum(rental.price_microusd_per_h for rental in self.rentals)
 
     def holds(self, label: str) -> bool:
-        """Return whether a rental is among what may bill."""
-        return any(rental.label == label for rental in self.rentals)
+        """Return whether a rental is, by the records, among what may bill."""
+        return any(rental.label == label and not rental.is_elsewhere for rental in self.rentals)
 
     def rental_of(self, target: str) -> RentalLine | None:
         """Return the rental that a run's target names, if that may bill."""

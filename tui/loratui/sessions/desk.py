@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from types import TracebackType
 
+from loratui.domain.accounts import Accounts, with_accounts
 from loratui.domain.overview import Overview, RunLine
 from loratui.domain.run import LinkState
 from loratui.domain.run_source import RunSource
@@ -17,12 +18,17 @@ from loratui_protocol.errors import LoratuiError
 
 log = logging.getLogger(__name__)
 _EVERY_S = 2.0
+_ASK_FIRST_S = 2.0
+"""Not while the first screen is painted."""
+_ASK_EVERY_S = 300.0
 _MOST_FOLLOWED = 4
 """Of the runs that are not over, so many of the newest are followed without being opened."""
 
 
 class HostDesk:
     """Reads the records every two seconds between ``__enter__`` and ``__exit__``, and follows runs through a host.
+
+    Providers are asked every five minutes what is rented there that no record here has.
 
     Followed are those that are opened and, of those that are not over, the newest few.
     """
@@ -35,10 +41,15 @@ class HostDesk:
         self._newest = Overview()
         self._woken = threading.Event()
         self._is_over = False
+        self._accounts = Accounts()
         self._thread = threading.Thread(target=self._read, name="loratui-desk", daemon=True)
+        # A provider may take its time: nobody waits for its answer, nor for this thread.
+        self._asker = threading.Thread(target=self._ask, name="loratui-accounts", daemon=True)
+        self._is_to_ask = threading.Event()
 
     def __enter__(self) -> "HostDesk":
         self._thread.start()
+        self._asker.start()
         return self
 
     def __exit__(
@@ -46,15 +57,17 @@ class HostDesk:
     ) -> None:
         self._is_over = True
         self._woken.set()
+        self._is_to_ask.set()
         self._thread.join()
 
     def overview(self) -> Overview:
         """Return what was last read of all runs and rentals."""
-        return self._newest
+        return with_accounts(self._newest, self._accounts)
 
     def look(self) -> None:
-        """Read them again soon."""
+        """Read them again soon, and ask the providers."""
         self._woken.set()
+        self._is_to_ask.set()
 
     def open_run(self, run_id: str) -> RunSource:
         """Follow a run that is known here; one that is followed already goes on to be."""
@@ -71,6 +84,16 @@ class HostDesk:
                 self._newest = self._heard(read)
             self._woken.wait(_EVERY_S)
             self._woken.clear()
+
+    def _ask(self) -> None:
+        self._is_to_ask.wait(_ASK_FIRST_S)
+        while not self._is_over:
+            self._is_to_ask.clear()
+            # What talks to providers takes a third of a second to load.
+            from loratui.sessions.accounts import look_at_accounts
+
+            self._accounts = self._accounts.renewed(look_at_accounts(self.preferences))
+            self._is_to_ask.wait(_ASK_EVERY_S)
 
     def _follow(self, read: Overview) -> bool:
         """Follow the newest runs that go on; return whether there are new ones.

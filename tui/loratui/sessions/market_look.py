@@ -24,11 +24,13 @@ from loratui.sessions.rights import Rights, rights_of
 from loratui.settings import Settings
 from loratui.store.keys import Keys
 from loratui.store.rentals import Rentals
+from loratui.store.told import note_told, was_told
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import UsageError
 from loratui_protocol.findings import Finding
 
 _CENT = 10_000
+_RENTING = "renting"
 T = TypeVar("T")
 
 
@@ -52,7 +54,7 @@ class Market:
     """What the estimates could not heed."""
     rights: Rights
     is_first: bool
-    """Whether nothing was ever rented from here."""
+    """Whether nothing was ever rented from here, and nobody was told yet what that means."""
     bad_kinds: frozenset[tuple[str, str]] = frozenset()
 
     def ordered(self, by: SortBy) -> list[Quote]:
@@ -113,7 +115,7 @@ def look_at_market(path: Path, preferences: Settings) -> Market:
         warnings=tuple(each for each in checked.findings if matters(each, model)),
         notes=tuple(notes),
         rights=rights_of(checked.config, preferences),
-        is_first=not _rented_before(preferences),
+        is_first=not _knows_renting(preferences),
         bad_kinds=bad_hosts(preferences, time.time() - KIND_BAD_FOR_S),
     )
 
@@ -147,8 +149,17 @@ def _failures(answers: Iterable[Answered[T]]) -> dict[str, str]:
     return {answer.provider: answer.error.what for answer in answers if answer.error is not None}
 
 
-def _rented_before(preferences: Settings) -> bool:
+def note_explained(preferences: Settings) -> None:
+    """Write down that it was told what renting means: a person reads that once.
+
+    Raises:
+        StorageError: the records can't be written.
+    """
+    note_told(preferences.database, _RENTING)
+
+
+def _knows_renting(preferences: Settings) -> bool:
     if not preferences.database.exists():
         return False
     with Rentals(preferences.database) as ledger:
-        return bool(ledger.rentals())
+        return bool(ledger.rentals()) or was_told(preferences.database, _RENTING)

@@ -39,6 +39,7 @@ def overview(preferences: Settings) -> Overview:
             _cost(rental, _since(spans[rental.label], month_start_ts(now_ts), now_ts), now_ts) for rental in rentals
         ),
         is_read=True,
+        most_microusd=preferences.rental_max_microusd,
     )
 
 

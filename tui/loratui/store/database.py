@@ -178,6 +178,12 @@ _MIGRATIONS = (
         PRIMARY KEY (run, artifact_id, sha256)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE told (
+        what TEXT PRIMARY KEY,
+        ts REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 
 

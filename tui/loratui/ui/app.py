@@ -17,7 +17,7 @@ from loratui.ui import themes
 from loratui.ui.clock import Clock, SystemClock
 from loratui.ui.desk import Desk
 from loratui.ui.environment import UiOptions
-from loratui.ui.errands import Errand
+from loratui.ui.errands import Errand, is_renting
 from loratui.ui.questions import ask_leave, ask_stop
 from loratui.ui.registry import Scope
 from loratui.ui.render.diffed_app import DiffedApp
@@ -129,7 +129,8 @@ class LoratuiApp(DiffedApp):
         frame = self.shell.frame()
         view = frame.run
         goes_on = view is not None and not view.state.is_final and not view.is_machine_gone
-        if goes_on or frame.overview.rentals or self.shell.money.unasked():
+        rents = any(is_renting(errand) for errand in frame.errands)
+        if goes_on or rents or frame.overview.rentals or self.shell.money.unasked():
             self.shell.ask(Scope.DETACH_STRIP, lambda now: ask_leave(now, self.shell.money.unasked()))
         else:
             self.exit(0)

@@ -102,6 +102,14 @@ class Errands:
         return ended
 
 
+def is_renting(errand: Errand) -> bool:
+    """Return whether a command that was sent out may rent a machine."""
+    if errand.argv[:1] not in (("train",), ("resume",)) or "--on" not in errand.argv[:-1]:
+        return False
+    target = errand.argv[errand.argv.index("--on") + 1]
+    return target != "local" and not target.startswith("ssh:")
+
+
 def begun_run(lines: Sequence[str]) -> str:
     """Return the id of the first run that a command has said to have begun; empty: none yet."""
     return next((found[1] for line in lines if (found := _BEGUN.match(line))), "")

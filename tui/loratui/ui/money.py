@@ -1,34 +1,28 @@
 """The keys that end a rental, lengthen it, or say what it costs: on every screen, whether there is a link or not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from loratui.domain import formatting
-from loratui.domain.at_stake import AtStake, with_newer
+from loratui.domain.at_stake import AtStake
 from loratui.domain.overview import RentalLine
-from loratui.domain.run import LinkState, RunView
+from loratui.domain.run import RunView
 from loratui.domain.run_source import RunSource
+from loratui.ui.costs import Costs
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.over import Over
-from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
+from loratui.ui.stake import Stake
 from loratui.ui.terminating import Stage, Terminations, rental_name, short_id
-from loratui.ui.text import Role, cut
-from loratui_protocol.errors import LoratuiError, StorageError
+from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult, JobState
 
 if TYPE_CHECKING:
-    from loratui.sessions.cost_breakdown import CostBreakdown
     from loratui.ui.shell import Shell
 
 STAYS_S = 60.0
 """For so long it is said how a termination came out."""
-_COST_EVERY_S = 5.0
-_LONGEST_NAME = 24
-_LONGEST_FILE = 40
 _SAVING = (JobState.STOPPING, JobState.FINISHING)
 
 
@@ -38,13 +32,9 @@ class Money:
     def __init__(self, shell: "Shell") -> None:
         self._shell = shell
         self._terminations = Terminations(shell.send_out, shell.actions)
-        self._meant: RentalLine | None = None
-        """The rental that is asked about."""
-        self._runs: Sequence[AtStake] | None = None
-        """What was read of its runs; None: it could not be read."""
-        self._why_unknown = ""
-        self._costs_of: RentalLine | None = None
-        self._cost_read_s = 0.0
+        self._costs = Costs(shell)
+        self._meant: Stake | None = None
+        """What is asked about."""
 
     # --- what the shell asks -----------------------------------------------------------------------------------------
 
@@ -72,9 +62,7 @@ class Money:
 
     def tick(self, frame: Frame) -> None:
         """Go on with what was begun, and tell what came of it."""
-        rental = self._costs_of
-        if self._shell.over is Over.COST and rental and frame.now_s - self._cost_read_s >= _COST_EVERY_S:
-            self._read_cost(rental)
+        self._costs.tick(frame)
         if news := self._terminations.tick(frame):
             self._shell.desk.look()
             self._shell.say(news, STAYS_S)
@@ -88,7 +76,7 @@ class Money:
         frame = self._shell.frame()
         rental = self._rental(frame)
         if rental is not None:
-            self._look(rental, frame)
+            self._look(rental, frame, self._ask)
         elif frame.overview.rentals:
             self._shell.go("home")
             self._shell.page.choose_rental()
@@ -105,18 +93,36 @@ class Money:
         """Return the rental that is meant on this screen; None: none, or several may be."""
         return self._shell.page.chosen_rental(frame) or _of_open_run(frame) or _only_one(frame)
 
-    def _look(self, rental: RentalLine, frame: Frame) -> None:
+    def do_stop_terminate(self) -> None:
+        """Stop the open run, fetch its files, and then end its rental; while others go on there, ask first."""
+        frame = self._shell.frame()
+        if (rental := _of_open_run(frame)) is not None:
+            self._look(rental, frame, self._fetch_if_alone)
+
+    def _fetch_if_alone(self, stake: Stake) -> None:
+        frame, self._meant = self._shell.frame(), stake
+        open_id = "" if frame.run is None else frame.run.run_id
+        is_alone = all(run.state.is_final or run.run_id == open_id for run in stake.lost(frame))
+        if is_alone and stake.runs is not None:
+            self.do_terminate_fetched()
+        else:
+            self._ask(stake)
+
+    def _look(self, rental: RentalLine, frame: Frame, then: Callable[[Stake], None]) -> None:
         """Find out what is at stake; until that is known there is nothing to answer."""
-        self._meant, self._runs, self._why_unknown = rental, [], ""
+        if rental.is_elsewhere:
+            then(Stake(rental=rental, runs=None, why_unknown="it was not rented from here"))
+            return
         others = [
             line
             for line in frame.overview.runs
             if line.target == rental.target and (frame.run is None or line.id != frame.run.run_id)
         ]
         if not others:
-            self._ask(rental)
+            then(Stake(rental=rental))
             return
-        self._shell.ask(Scope.TYPE_STRIP, lambda now: self._question(now, looking=True))
+        looking = self._meant = Stake(rental=rental, is_looked_for=True)
+        self._shell.ask(Scope.TYPE_STRIP, looking.question)
         preferences = self._shell.desk.preferences
 
         def look() -> None:
@@ -124,50 +130,41 @@ class Money:
             from loratui.sessions.at_stake import at_stake
 
             try:
-                runs, why = at_stake(preferences, rental.target), ""
+                found = Stake(rental=rental, runs=at_stake(preferences, rental.target))
             except LoratuiError as error:
-                runs, why = None, error.what
-            self._shell.app.call_from_thread(self._looked, rental, runs, why)
+                found = Stake(rental=rental, runs=None, why_unknown=error.what)
+            self._shell.app.call_from_thread(self._looked, looking, found, then)
 
         self._shell.work(look, "looking at what would be lost")
 
-    def _looked(self, rental: RentalLine, runs: Sequence[AtStake] | None, why: str) -> None:
-        if rental is self._meant and self._shell.strip.scope is Scope.TYPE_STRIP:
-            self._runs, self._why_unknown = runs, why
-            self._ask(rental)
+    def _looked(self, looking: Stake, found: Stake, then: Callable[[Stake], None]) -> None:
+        if looking is self._meant and self._shell.strip.scope is Scope.TYPE_STRIP:
+            then(found)
 
-    def _ask(self, rental: RentalLine) -> None:
-        frame = self._shell.frame()
-        if not self._is_lossy(frame):
-            self._shell.ask(Scope.END_STRIP, self._question)
-        elif self._runs is None or _is_cut_off(frame, rental):
+    def _ask(self, stake: Stake) -> None:
+        frame, self._meant = self._shell.frame(), stake
+        if not stake.is_lossy(frame):
+            self._shell.ask(Scope.END_STRIP, stake.question)
+        elif stake.runs is None or stake.is_cut_off(frame):
             self.do_terminate_losing()
         else:
-            self._shell.ask(Scope.LOSS_STRIP, self._question)
-
-    def _at_stake(self, frame: Frame) -> list[AtStake]:
-        target = self._meant.target if self._meant else ""
-        return [run for run in with_newer(self._runs or (), frame.run, target) if run.is_lost]
-
-    def _is_lossy(self, frame: Frame) -> bool:
-        return self._runs is None or bool(self._at_stake(frame))
+            self._shell.ask(Scope.LOSS_STRIP, stake.question)
 
     def do_terminate_now(self) -> None:
         """End it: nothing is lost by that."""
         if self._meant is None:
             return
-        if self._is_lossy(self._shell.frame()):
+        if self._meant.is_lossy(self._shell.frame()):
             # A run was started there meanwhile, or has a new file.
             self._ask(self._meant)
         else:
-            self._begin(self._meant)
+            self._begin(self._meant.rental)
 
     def do_terminate_fetched(self) -> None:
         """Stop its runs, fetch their files, and then end it."""
-        frame, rental = self._shell.frame(), self._meant
-        if rental is None:
+        if self._meant is None:
             return
-        runs = self._at_stake(frame)
+        rental, runs = self._meant.rental, self._meant.lost(self._shell.frame())
         self._shell.stop_asking()
         open_source = self._shell.source
 
@@ -200,9 +197,10 @@ class Money:
 
     def do_terminate_losing(self) -> None:
         """Have the rental's id typed, and then end it with what is on it."""
-        if (rental := self._meant) is not None:
+        if (stake := self._meant) is not None:
+            rental = stake.rental
             self._shell.ask(
-                Scope.TYPE_STRIP, self._losing_question, word=short_id(rental), done=lambda: self._begin(rental)
+                Scope.TYPE_STRIP, stake.losing_question, word=short_id(rental), done=lambda: self._begin(rental)
             )
 
     def _begin(self, rental: RentalLine) -> None:
@@ -221,73 +219,16 @@ class Money:
 
     do_loss_cancel = do_type_cancel = do_end_cancel
 
-    # --- questions ---------------------------------------------------------------------------------------------------
-
-    def _question(self, frame: Frame, *, looking: bool = False) -> Question:
-        rental = self._meant
-        if rental is None:
-            raise LookupError("no rental is asked about")
-        where = f" ({rental.gpu or rental.provider} · {formatting.hourly_price(rental.price_microusd_per_h)})"
-        title = (("TERMINATE", Role.ALARM), (f" {rental_name(rental)}", Role.STRONG), (where, Role.DIM))
-        paid = f"{_spent(frame, rental)} spent."
-        if looking:
-            return Question(title=title, stake=f"Looking at what would be lost. {paid}")
-        runs = self._at_stake(frame)
-        if not runs:
-            known = with_newer(self._runs or (), frame.run, rental.target)
-            why = "all files of its runs are here" if known else "no run is known on it"
-            return Question(title=title, stake=f"Nothing is lost: {why}. {paid}")
-        return Question(title=title, stake=_files(runs), more=(f"{_left(runs)}{paid}",))
-
-    def _losing_question(self, frame: Frame) -> Question:
-        question = self._question(frame)
-        if self._runs is None:
-            why = f"What would be lost is not known: {self._why_unknown}."
-            return replace(question, stake=why, more=("Everything on it is LOST.",))
-        rental = self._meant
-        cut_off = rental is not None and _is_cut_off(frame, rental)
-        no_link = ("There is no link to the agent: nothing can be fetched now. Its provider can be asked.",)
-        is_training = any(run.step and not run.state.is_final for run in self._at_stake(frame))
-        learned = ", and what was learned since the last checkpoint" if is_training else ""
-        lost = f"All this is LOST{learned}."
-        return replace(question, more=(*question.more, *(no_link if cut_off else ()), lost))
-
     # --- cost --------------------------------------------------------------------------------------------------------
 
     def do_cost(self) -> None:
         """Show what the rental costs."""
         rental = self._rental(self._shell.frame())
         if rental is None:
-            home = self._key("go_home")
+            home = self._shell.actions.name_of("go_home")
             self._shell.say(f"What it costs: nothing is rented, or several are: choose one on screen {home}")
-            return
-        pane = self._shell.cost
-        pane.name_shown, pane.breakdown, pane.trouble = rental_name(rental), None, ""
-        self._shell.lay_over(Over.COST)
-        self._read_cost(rental)
-
-    def _read_cost(self, rental: RentalLine) -> None:
-        self._costs_of, self._cost_read_s = rental, self._shell.clock.monotonic_s()
-        preferences = self._shell.desk.preferences
-
-        def read() -> None:
-            from loratui.sessions.cost_breakdown import cost_breakdown
-
-            found: CostBreakdown | None = None
-            trouble = ""
-            try:
-                found = cost_breakdown(preferences, rental.label)
-            except StorageError as error:
-                is_unknown = error.code == "store.unknown_rental"
-                trouble = "the ledger does not know it: another computer rented it" if is_unknown else error.what
-            self._shell.app.call_from_thread(self._show_cost, rental, found, trouble)
-
-        self._shell.work(read, "reading what it costs")
-
-    def _show_cost(self, rental: RentalLine, found: "CostBreakdown | None", trouble: str) -> None:
-        if rental is self._costs_of:
-            self._shell.cost.breakdown, self._shell.cost.trouble = found, trouble
-            self._shell.cost.rebuild()
+        else:
+            self._costs.show(rental)
 
     def do_cost_close(self) -> None:
         """Go back to the page."""
@@ -329,43 +270,3 @@ def _only_one(frame: Frame) -> RentalLine | None:
 
 def _gpu(run: RunView) -> str:
     return (run.telemetry.gpu_name if run.telemetry else None) or ""
-
-
-def _is_cut_off(frame: Frame, rental: RentalLine) -> bool:
-    """Return whether the open run is on this rental, and its agent can't be reached."""
-    run = frame.run
-    return run is not None and run.target == rental.target and run.link in (LinkState.DOWN, LinkState.CONNECTING)
-
-
-def _spent(frame: Frame, rental: RentalLine) -> str:
-    """Return what it has cost: live where the open run is on it."""
-    run = frame.run
-    if run is not None and run.rental is not None and run.rental.label == rental.label:
-        spent = run.spent(frame.now_s)
-        return formatting.money(spent.value_microusd, exact=spent.exact)
-    return formatting.money(rental.spent_microusd)
-
-
-def _files(runs: Sequence[AtStake]) -> str:
-    """Return which files are not here."""
-    missing = [artifact for run in runs for artifact in run.missing]
-    if not missing:
-        return "All files that it has made are here."
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    size = formatting.size(sum(artifact.size for artifact in missing))
-    return f"Not fetched yet: {cut(missing[-1].name, _LONGEST_FILE)}{more} ({size})."
-
-
-def _left(runs: Sequence[AtStake]) -> str:
-    """Return how far the runs on it are that are not over."""
-    going = [run for run in runs if not run.state.is_final]
-    waiting = [run for run in going if run.state is JobState.QUEUED]
-    said = [
-        f"{cut(run.name, _LONGEST_NAME)} is {formatting.share(run.step, run.total) if run.total else 'not yet'} done. "
-        for run in going
-        if run.state is not JobState.QUEUED
-    ]
-    if waiting:
-        more = " more" if said else " run" if len(waiting) == 1 else " runs"
-        said.append(f"{len(waiting)}{more} {'waits' if len(waiting) == 1 else 'wait'} there. ")
-    return "".join(said)

@@ -5,7 +5,7 @@ from loratui.domain.countdown import bell
 from loratui.ui.frame import Frame
 from loratui_protocol.messages import JobState
 
-_BUDGET_SHARE = 0.8
+_BUDGET_SHARES = (0.8, 1.0)
 _UNMINDED_S = 10.0
 """Whoever takes a rental up again needs a moment."""
 _ENDS = {JobState.DONE: "is done", JobState.FAILED: "has failed"}
@@ -56,7 +56,7 @@ class Notifier:
         return [] if passed_s is None else [f"{frame.run.name}: auto-stop in {passed_s / 60:.0f} min"]
 
     def _unminded(self, frame: Frame) -> list[str]:
-        rentals = {rental.label: rental for rental in frame.overview.rentals if not rental.is_minded}
+        rentals = {rental.label: rental for rental in frame.overview.rentals if rental.is_orphan}
         self._unminded_s = {label: self._unminded_s.get(label, frame.now_s) for label in rentals}
         if not self._has_looked:
             self._told |= rentals.keys()
@@ -73,14 +73,16 @@ class Notifier:
         rental = None if frame.run is None else frame.run.rental
         if rental is None or not rental.cap_microusd or rental.is_over:
             return []
-        key, seen = f"budget {rental.label}", f"budget seen {rental.label}"
-        is_first, spent = seen not in self._told, rental.spent_at(frame.now_s)
-        self._told.add(seen)
-        if spent < _BUDGET_SHARE * rental.cap_microusd or key in self._told:
+        seen, spent = f"budget seen {rental.label}", rental.spent_at(frame.now_s)
+        is_first = seen not in self._told
+        passed = {f"budget {share} {rental.label}" for share in _BUDGET_SHARES if spent >= share * rental.cap_microusd}
+        new = passed - self._told
+        self._told |= {seen, *passed}
+        if is_first or not new:
             return []
-        self._told.add(key)
         cap = formatting.money(rental.cap_microusd)
-        return [] if is_first else [f"{formatting.money(spent)} of at most {cap} is spent"]
+        is_all = spent >= rental.cap_microusd
+        return [f"the cap of {cap} is reached" if is_all else f"{formatting.money(spent)} of at most {cap} is spent"]
 
 
 def _is_open(frame: Frame, run_id: str) -> bool:

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
+from loratui.domain.run import RunView
+from loratui.ui.errands import Errand, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Span
+from loratui.ui.widgets.renting_rows import whether_it_bills
 from loratui.ui.widgets.status import machine
 
 if TYPE_CHECKING:
     from loratui.sessions.config_plan import ConfigPlan
 
 _NUM_NAMED = 3
+_AFTER_STOP = "f: its machine ends once the files are here, or is kept if you said --keep. t: it ends then in any case."
 _TITLE_OF_NONE: tuple[Span, ...] = (("LEAVE", Role.TITLE),)
 
 
@@ -32,8 +36,11 @@ def ask_stop(frame: Frame) -> Question:
     spent = view.spent(frame.now_s)
     done = f"{formatting.share(view.step, view.total)} done, " if view.total else ""
     paid = formatting.money(spent.value_microusd, exact=spent.exact)
+    is_rented = view.rental is not None and not view.rental.is_over
     return Question(
-        title=_about(frame, "STOP", Role.ALARM), stake=f"{done}{paid} spent. What is learned so far is saved."
+        title=_about(frame, "STOP", Role.ALARM),
+        stake=f"{done}{paid} spent. What is learned so far is saved.",
+        more=(_AFTER_STOP,) if is_rented else (),
     )
 
 
@@ -51,16 +58,28 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
         until = "" if left_s is None else f", auto-stop {frame.at(frame.now_s + left_s):%H:%M}"
         price = f" at {formatting.hourly_price(run.price_microusd_per_h)}" if run.price_microusd_per_h else ""
         stake = f"The run goes on without this screen{price}{until}."
-    others = [rental for rental in frame.overview.rentals if not goes_on or run is None or rental.target != run.target]
+    others = [rental for rental in frame.overview.rentals if not goes_on or not _is_on(run, rental)]
     rows = [stake] if stake else []
     rows += [_rental_goes_on(rental) for rental in others[:_NUM_NAMED]]
     if len(others) > _NUM_NAMED:
         price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others[_NUM_NAMED:]))
         rows.append(f"{len(others) - _NUM_NAMED} more bill on at {price}: loratui rentals")
-    rows += [f"{errand.name} goes on by itself." for errand in frame.errands]
+    rows += [_errand_goes_on(errand, frame) for errand in frame.errands]
     if unasked:
         rows.append(f"! {unasked} is not terminated if this closes now: its end was not asked for yet.")
     return Question(title=title, stake=rows[0] if rows else "Nothing goes on, and nothing bills.", more=tuple(rows[1:]))
+
+
+def _errand_goes_on(errand: Errand, frame: Frame) -> str:
+    """Return that a command goes on; of one that rents whether it bills yet, and how it is ended later."""
+    if not is_renting(errand):
+        return f"{errand.name} goes on by itself."
+    words = "".join(text for text, _ in whether_it_bills(frame, errand)).strip()
+    return f"{errand.name} goes on by itself ({words}); loratui rentals shows it, loratui terminate ends it."
+
+
+def _is_on(run: RunView | None, rental: RentalLine) -> bool:
+    return run is not None and rental.target == run.target and not rental.is_elsewhere
 
 
 def _rental_goes_on(rental: RentalLine) -> str:
@@ -69,7 +88,9 @@ def _rental_goes_on(rental: RentalLine) -> str:
     until = "without an auto-stop"
     if rental.deadline_ts is not None:
         until = f"until {formatting.day_and_time(rental.deadline_ts)[-len('15:03') :]} at the latest"
-    minded = "" if rental.is_minded else ", and nobody minds it"
+    minded = ", and nobody minds it" if rental.is_orphan else ""
+    if rental.is_elsewhere:
+        until, minded = "until its own auto-stop", "; it was not rented from here"
     return f"{rental.provider} {rental.instance_id or rental.label} bills on at {price}, {until}{minded}."
 
 

@@ -49,6 +49,7 @@ class Scope(Enum):
     CONFIG = "Config"
     CONFIG_CHOICE = "Comparison and findings of a config"
     OFFERS = "Offers"
+    OFFER_FORM = "Form of the filter of offers"
     RUN = "Run"
     CHART = "Chart"
     LOG = "Log of the run"
@@ -92,6 +93,7 @@ _PAGES_WITH_A_LIST = (
     Scope.QUEUE,
     Scope.FILES,
     Scope.COMPARE,
+    Scope.OFFER_FORM,
 )
 _TOGETHER = (
     *((Scope.PAGES, Scope.LIST, Scope.MARKS, page) for page in _PAGES_WITH_A_LIST),

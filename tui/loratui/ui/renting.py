@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import Quote, cost_range
-from loratui.sessions.market_look import Market, RentalTerms, terms_of
+from loratui.domain.rental import RentalState
+from loratui.sessions.market_look import Market, RentalTerms, note_explained, terms_of
 from loratui.sessions.rights import Rights, answer_rights, rights_of
-from loratui.ui.errands import Errand, begun_run
+from loratui.ui.errands import Errand, begun_run, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.rental_words import about_rights, about_terms, narration
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
+from loratui.ui.widgets.renting_rows import coming
 from loratui_protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class RentCourse:
         self._trouble = ""
         """Why the cap that was typed is none."""
         self._refusal: UsageError | None = None
+        self._has_explained = False
+        """Whether it was told at length what renting means, and answered."""
 
     @property
     def is_under_way(self) -> bool:
@@ -47,10 +51,19 @@ class RentCourse:
     @property
     def why_no_giving_up(self) -> str:
         """Return why there is nothing that could be given up."""
-        if not self.is_under_way:
+        errand = self._to_give_up
+        if errand is None:
             return "nothing is being rented"
+        run_id = self._run_id if errand is self._errand else begun_run(errand.lines())
         begun = "a run has begun there: {go_run} shows it, {stop} stops it"
-        return self._shell.actions.fill(begun) if self._run_id else ""
+        return self._shell.actions.fill(begun) if run_id else ""
+
+    @property
+    def _to_give_up(self) -> Errand | None:
+        """Return the command that rents now: the one that was sent out from here, else that of another screen."""
+        if self.is_under_way:
+            return self._errand
+        return next((errand for errand in reversed(self._shell.errands.under_way) if is_renting(errand)), None)
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -69,7 +82,8 @@ class RentCourse:
             self._refusal = error
             self._told()
             return
-        self._market, self._run_id, self._trouble = market, "", ""
+        self._market = replace(market, is_first=market.is_first and not self._has_explained)
+        self._run_id, self._trouble = "", ""
         self._ask()
 
     def _ask(self) -> None:
@@ -122,8 +136,17 @@ class RentCourse:
             self._trouble = error.what
         self._ask()
 
+    def _explained(self) -> None:
+        """Remember, for this person and for good, that it was said what renting means."""
+        if self._market is None or not self._market.is_first or self._shell.strip.scope is not Scope.RENT_STRIP:
+            return
+        self._has_explained = True
+        preferences = self._shell.desk.preferences
+        self._shell.work(lambda: note_explained(preferences), "what was explained is not remembered")
+
     def close(self) -> None:
         """Rent nothing after all, or say no more of what was rented."""
+        self._explained()
         self._shell.stop_asking()
         if not self.is_under_way:
             self._market = self._terms = self._errand = self._refusal = None
@@ -133,6 +156,7 @@ class RentCourse:
 
     def confirm(self) -> None:
         """Rent: the command goes on whatever becomes of this screen."""
+        self._explained()
         self._shell.stop_asking()
         if self._market is None or self._terms is None or self.is_under_way:
             return
@@ -148,8 +172,9 @@ class RentCourse:
     def give_up(self) -> None:
         """Interrupt the command, which ends what it has rented, and says so."""
         self._shell.stop_asking()
-        if self._errand is not None and not self.why_no_giving_up:
-            self._errand.process.send_signal(signal.SIGINT)
+        errand = self._to_give_up
+        if errand is not None and not self.why_no_giving_up:
+            errand.process.send_signal(signal.SIGINT)
             self._shell.say("interrupted: what was rented is being ended", _SAY_S)
 
     def new_run(self) -> str:
@@ -209,12 +234,25 @@ class RentCourse:
             stake="Are you allowed to train on these pictures?",
         )
 
-    def _ask_give_up(self, _: Frame) -> Question:
-        quote = self._terms.quote if self._terms is not None else None
+    def _ask_give_up(self, frame: Frame) -> Question:
+        errand = self._to_give_up
+        name = errand.name if errand is not None else ""
+        if errand is self._errand and self._terms is not None:
+            name = _of(self._terms.quote)
         return Question(
-            title=(("GIVE UP", Role.ALARM), (f" {_of(quote) if quote else ''}", Role.STRONG)),
-            stake="Nothing was trained there yet. What it has cost until now is billed.",
+            title=(("GIVE UP", Role.ALARM), (f" {name}", Role.STRONG)),
+            stake=f"Nothing was trained there yet. {self._billed_so_far(frame)}",
         )
+
+    def _billed_so_far(self, frame: Frame) -> str:
+        """Return what giving up means for money, as far as the ledger has been read."""
+        rental = coming(frame)
+        if not frame.overview.is_read or frame.overview.trouble:
+            return "What it has cost is not known: the records can't be read. What was rented is ended, and shown gone."
+        if rental is None or rental.state == RentalState.INTENT:
+            return "By the records nothing bills yet; should that change meanwhile, it is ended, and shown gone."
+        spent = formatting.money(rental.spent_microusd, exact=False)
+        return f"It is ended, and shown gone by its provider; {spent} until now, and until that is so, is billed."
 
 
 def _of(quote: Quote) -> str:

@@ -105,17 +105,19 @@ class Terminations:
 
     def begin(self, rental: RentalLine, stage: Stage, now_s: float) -> Termination | None:
         """Take up one; None: it is under way already."""
-        known = self._all.get(rental.label)
+        # Of one that the ledger does not have, the ledger proves nothing, whatever it says of a label like it.
+        label = rental.instance_id if rental.is_elsewhere else rental.label
+        known = self._all.get(label)
         if known is not None and known.stage is Stage.ASKED:
             return None
         begun = Termination(
-            label=rental.label,
+            label=label,
             name=rental_name(rental),
             argument=rental.instance_id or rental.label,
             stage=stage,
             since_s=now_s,
         )
-        self._all[rental.label] = begun
+        self._all[label] = begun
         return begun
 
     def keep(self) -> str:

@@ -52,6 +52,12 @@ def no_stop(frame: Frame) -> str:
 
 
 @_of_run
+def _no_end(frame: Frame) -> str:
+    rental = frame.view.rental
+    return no_stop(frame) if rental is not None and not rental.is_over else "the run is on nothing that is rented"
+
+
+@_of_run
 def no_extension(frame: Frame) -> str:
     """Return why the auto-stop can't be moved now."""
     if frame.view.state.is_final:
@@ -165,6 +171,16 @@ RUN = (
         danger=Danger.IRREVERSIBLE,
         why_not=no_stop,
         command="loratui stop RUN",
+    ),
+    Action(
+        id="stop_terminate",
+        keys=("t",),
+        label="Same, then terminate",
+        help="stop, save and fetch all files, and only then end the rental; {terminate_undo} takes its end back",
+        scope=Scope.STOP_STRIP,
+        danger=Danger.IRREVERSIBLE,
+        why_not=_no_end,
+        command="loratui stop RUN; loratui download RUN; loratui terminate RENTAL --yes",
     ),
     Action(
         id="stop_cancel",

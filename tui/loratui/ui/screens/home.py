@@ -60,7 +60,7 @@ class HomePage(Page):
             self._has_begun = True
             active = next((line.id for line in frame.overview.runs if not line.is_over), None)
             self._runs.choose(active or self._chosen_then)
-        self._rentals.fill(sorted(frame.overview.rentals, key=lambda rental: rental.is_minded))
+        self._rentals.fill(sorted(frame.overview.rentals, key=lambda rental: not rental.is_orphan))
         self._seek_run()
         super().show(frame)
 

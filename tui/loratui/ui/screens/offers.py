@@ -10,6 +10,8 @@ from textual.app import ComposeResult
 from textual.message import Message
 
 from loratui.domain.estimate_ranking import SortBy
+from loratui.domain.offer_form import FormField, form_fields, read_form, trouble_with, write_form
+from loratui.sessions.market import PROVIDERS
 from loratui.sessions.market_look import Market
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
@@ -18,6 +20,7 @@ from loratui.ui.market_asker import Answer, MarketAsker
 from loratui.ui.page import Page
 from loratui.ui.registry import Registry, Scope
 from loratui.ui.renting import RentCourse
+from loratui.ui.widgets.filter_form import FilterForm
 from loratui.ui.widgets.offer_list import OfferList
 from loratui.ui.widgets.paper import Paper
 from loratui.ui.widgets.why_pane import WhyPane
@@ -30,6 +33,7 @@ _OLD_S = 120.0
 """Answers older than that are asked for again when one comes here."""
 _SAY_S = 30.0
 _SORTS = (SortBy.TOTAL, SortBy.PRICE, SortBy.TIME, SortBy.RELIABILITY)
+_OF_LIST = (Scope.LIST, Scope.MARKS)
 _SHORT = 14
 """Rows below which there is room for the essential alone."""
 _NO_CONFIG = (
@@ -43,7 +47,7 @@ class OffersPage(Page):
     """Asks the providers when it comes into sight, and when it is told to; what they said before stays until then."""
 
     place = "offers"
-    own_scopes = (Scope.OFFERS,)
+    own_scopes = (Scope.OFFERS, Scope.OFFER_FORM)
 
     @dataclass
     class Answered(Message):
@@ -56,6 +60,8 @@ class OffersPage(Page):
         super().__init__(shell)
         self.main_list = self._list = OfferList(id="offers")
         self._why = WhyPane(id="why")
+        self._form = FilterForm(id="filter-form")
+        self._form.fill(form_fields(PROVIDERS))
         self._paper = Paper(id="paper")
         self._asker = MarketAsker(shell.desk.preferences, lambda *answer: self.post_message(self.Answered(*answer)))
         self._asked: tuple[Path, float] | None = None
@@ -69,6 +75,7 @@ class OffersPage(Page):
         """Put the list over the reasons; the paper takes the place of both while a rental is spoken of."""
         yield self._list
         yield self._why
+        yield self._form
         yield self._paper
 
     def refusals(self) -> Mapping[str, str]:
@@ -83,6 +90,11 @@ class OffersPage(Page):
         if why_not := self._course.why_no_giving_up:
             refused["rent_give_up"] = why_not
         return refused
+
+    def left(self) -> None:
+        """Close the form."""
+        if self.main_list is self._form:
+            self.do_form_close()
 
     def entered(self) -> None:
         """Ask if another config is open than the last time, if it was written since, or if that was long ago."""
@@ -121,7 +133,9 @@ class OffersPage(Page):
         is_written = bool(paper.heading)
         strip = self.shell.strip
         paper.reserved = max(0, strip.size.height - 1) if strip.scope is not None else 0
-        paper.display, self._list.display, self._why.display = is_written, not is_written, not is_written
+        is_form = self.main_list is self._form
+        paper.display, self._list.display = is_written, not is_written
+        self._why.display, self._form.display = not is_written and not is_form, not is_written and is_form
 
     def _told(self) -> None:
         """Show at once what has changed of a rental or a key."""
@@ -141,6 +155,49 @@ class OffersPage(Page):
         marked = self._list.meant if len(self._list.marked) > 1 else []
         chosen = [] if self._list.chosen is None else [self._list.chosen]
         self._why.market, self._why.quotes = self._market, marked[:2] or chosen
+
+    # --- the filter as a form ----------------------------------------------------------------------------------------
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Return where the keys work now: while the form is open they are its."""
+        return (Scope.OFFER_FORM, Scope.LIST) if self.main_list is self._form else (Scope.OFFERS, *_OF_LIST)
+
+    def do_filter_form(self) -> None:
+        """Show the filter as a form."""
+        self._form.values = read_form(self._list.query_text, self._form.entries)
+        self._give_keys(self._form)
+
+    def do_form_close(self) -> None:
+        """Go back to the offers; the filter stays."""
+        self._give_keys(self._list)
+
+    def _give_keys(self, pane: "OfferList | FilterForm") -> None:
+        self.main_list = pane
+        self._list.has_cursor = pane is self._list
+        self._list.rebuild()
+        self._told()
+
+    def do_form_edit(self) -> None:
+        """Let the value of the chosen field be typed."""
+        field = self._form.chosen
+        if field is not None:
+            value = self._form.values.get(field.name, "")
+            self.shell.ask_text(f"{field.label} ({field.hint}):", lambda text: self._fill_in(field, text), value)
+
+    def do_form_clear(self) -> None:
+        """Let everything through in the chosen field."""
+        if self._form.chosen is not None:
+            self._fill_in(self._form.chosen, "")
+
+    def _fill_in(self, field: FormField, text: str) -> None:
+        text = text.strip().casefold()
+        if trouble := trouble_with(field, text):
+            self.shell.say(f"! {trouble}", _SAY_S)
+            return
+        self._form.values = {**self._form.values, field.name: text}
+        self._list.set_query(write_form(self._form.values, self._form.entries))
+        self._told()
 
     # --- asking ------------------------------------------------------------------------------------------------------
 

@@ -99,7 +99,9 @@ class ConfirmStrip(Pane):
         rows: list[Row] = [[(f" {line}", Role.TEXT)] for stake in stakes for line in wrap(stake, width - 2)]
         if self.word:
             rows.append([(f" Type {self.word} to go on: ", Role.TEXT), (self._typed, Role.STRONG), ("█", Role.KEY)])
-        rows += wrapped([_hint(action) for action in self._actions.within(self.scope)], width)
+        # What can't be done now is no answer.
+        answers = [action for action in self._actions.within(self.scope) if not action.why_not(frame)]
+        rows += wrapped([_hint(action) for action in answers], width)
         return [*rows, [(" Enter does nothing here.", Role.DIM)]]
 
 
@@ -114,4 +116,5 @@ def wrapped(hints: list[Row], width: int) -> list[Row]:
         if len(rows[-1]) > 1 and row_width([*rows[-1], *hint]) - len("    ") > width:
             rows.append([(" ", Role.TEXT)])
         rows[-1] += hint
-    return rows
+    # The gap after the last hint of a row would be cut, with a mark that something is.
+    return [[*row[:-1], (row[-1][0].rstrip() or " ", row[-1][1])] for row in rows]

@@ -1,7 +1,7 @@
 """What is rented and not shown to be gone, as a list that the home screen has."""
 
 from loratui.domain import formatting
-from loratui.domain.overview import RentalLine
+from loratui.domain.overview import Overview, RentalLine
 from loratui.ui.frame import Frame
 from loratui.ui.terminating import rental_name
 from loratui.ui.text import Role, Row, Span, spread
@@ -12,27 +12,36 @@ class RentalList(ListPane[RentalLine]):
     """What is rented and not shown to be gone, what nobody minds first; and what the month has cost."""
 
     def name_of(self, entry: RentalLine) -> str:
-        """Return its label."""
-        return entry.label
+        """Return its label; what is not in the ledger may bear that of another."""
+        return f"{entry.label} {entry.instance_id}" if entry.is_elsewhere else entry.label
 
     def matches(self, entry: RentalLine, query: str) -> bool:
         """Look in provider, id, label, GPU and state."""
         words = f"{rental_name(entry)} {entry.label} {entry.gpu} {entry.state}".lower()
         return all(word in words for word in query.lower().split())
 
-    def heading(self, _: Frame) -> list[Span]:
-        """Return the name of the list."""
-        return [("rentals", Role.TITLE)]
+    def heading(self, frame: Frame) -> list[Span]:
+        """Return the name of the list, and whose answer is lacking."""
+        spans: list[Span] = [("rentals", Role.TITLE)]
+        if unheard := frame.overview.unheard:
+            spans.append((f"  ! {', '.join(unheard)} not heard: more may be rented there", Role.WARN))
+        return spans
 
     def remark(self, frame: Frame) -> str:
         """Return what the month has cost."""
-        return f"this month {formatting.money(frame.overview.month_microusd)}" if frame.overview.is_read else ""
+        return month(frame.overview) if frame.overview.is_read else ""
 
     def nothing(self, frame: Frame) -> list[Row]:
         """Return that nothing is rented, if that is known."""
         if frame.overview.trouble:
             return [[(f" ! what is rented is not known: {frame.overview.trouble}", Role.ALARM)]]
-        return [[(" nothing is rented", Role.DIM)]] if frame.overview.is_read else []
+        if not frame.overview.is_read:
+            return []
+        where = " from here, as far as is known" if frame.overview.unheard else ""
+        rows: list[Row] = [[(f" nothing is rented{where}", Role.DIM)]]
+        for name, why in frame.overview.unheard.items():
+            rows.append([(f" {name}: {why}", Role.WARN)])
+        return rows
 
     def entry_row(self, entry: RentalLine, width: int) -> Row:
         """Return what is rented, what it costs, and when it ends; of what nobody minds what to do about it."""
@@ -41,15 +50,23 @@ class RentalList(ListPane[RentalLine]):
         if entry.deadline_ts is not None:
             stop = f"auto-stop {formatting.day_and_time(entry.deadline_ts)[-len('15:03') :]}"
         end: Span = (f"{stop} ", Role.TEXT)
-        if not entry.is_minded:
+        if entry.is_orphan:
             key = self.frame.keys.name_of("terminate") if self.frame else ""
             end = (f"nobody minds it: {key} ends it ", Role.ALARM)
-        mark = "" if entry.is_minded else "! "
+        elif entry.is_elsewhere:
+            end = ("not rented from here ", Role.WARN)
+        spent = "" if entry.is_elsewhere else f"{formatting.money(entry.spent_microusd)} · "
+        name: Span = (rental_name(entry), Role.STRONG)
+        if entry.is_orphan:
+            name = (f"! {rental_name(entry)}", Role.ALARM)
         return spread(
-            [
-                (f"{mark}{rental_name(entry)}", Role.STRONG if entry.is_minded else Role.ALARM),
-                (f"  {entry.gpu}  {entry.state}", Role.TEXT),
-            ],
-            [(f"{formatting.money(entry.spent_microusd)} · {price}  ", Role.STRONG), end],
+            [name, (f"  {entry.gpu}  {entry.state}", Role.TEXT)],
+            [(f"{spent}{price}  ", Role.STRONG), end],
             width,
         )
+
+
+def month(overview: Overview) -> str:
+    """Return what this month has cost: by our clock, without the traffic, so it is no bill."""
+    spent = formatting.money(overview.month_microusd, exact=not overview.month_microusd)
+    return f"this month {spent}"

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 
 from loratui.domain import formatting
+from loratui.domain.boot_steps import NUM_STEPS, step_of_run
 from loratui.domain.countdown import Urgency, urgency
+from loratui.domain.overview import RentalLine
+from loratui.domain.phases import title
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
-from loratui.domain.run import LinkState
-from loratui.ui.errands import Errand
+from loratui.domain.run import LinkState, RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cells, fit, row_width, spread
+from loratui.ui.widgets.rental_list import month
+from loratui.ui.widgets.renting_rows import badge, coming, renting, whether_it_bills
 from loratui.ui.widgets.rows import Rows
 from loratui_protocol.messages import JobState
 
@@ -31,6 +35,7 @@ _LONGEST_NAME = 32
 _LEAST_NAME = 11
 """Cells for the name, and the gaps around it."""
 _NEAR_CAP = 0.8
+_NO_RUN = len("  no run is open ")
 _AMOUNT = 2
 """So many spans of the row of the money say what was spent; the price comes after them."""
 
@@ -40,28 +45,18 @@ class StatusRows(Rows):
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always two rows
         """Return the row of the state and the row of the money."""
+        right = _right(frame)
+        if frame.ending:
+            first = spread([(f" {frame.ending} ", Role.ALARM)], right, width)
+            return [first, _all_money_row(frame, width) if frame.run is None else _money_row(frame, width)]
+        if (errand := renting(frame)) is not None:
+            money = [*whether_it_bills(frame, errand), *_other_rentals(frame)]
+            hint: Row = [("4 x gives it up ", Role.DIM)]
+            has_room = row_width([*money, *hint]) < width
+            return [spread(badge(frame, errand), right, width), spread(money, hint if has_room else [], width)]
         if frame.run is None:
-            return [_going_row(frame, width) or _idle_row(frame, width), _all_money_row(frame, width)]
-        return [_going_row(frame, width) or _state_row(frame, width), _money_row(frame, width)]
-
-
-def _going_row(frame: Frame, limit: int) -> Row:
-    """Return the row of the state while something ends or is rented from here; that comes before any run's state."""
-    if frame.ending:
-        return spread([(f" {frame.ending} ", Role.ALARM)], _right(frame), limit)
-    renting = next((errand for errand in frame.errands if is_renting(errand)), None)
-    if renting is None or (frame.run is not None and not frame.run.state.is_final):
-        return []
-    age = formatting.stopwatch(max(0.0, frame.now_s - renting.started_s))
-    return spread([(f" ◐ RENTING {age}", Role.WARN), (f"   {renting.last_line()}", Role.TEXT)], _right(frame), limit)
-
-
-def is_renting(errand: Errand) -> bool:
-    """Return whether a command that was sent out may rent a machine."""
-    if errand.argv[:1] not in (("train",), ("resume",)) or "--on" not in errand.argv[:-1]:
-        return False
-    target = errand.argv[errand.argv.index("--on") + 1]
-    return target != "local" and not target.startswith("ssh:")
+            return [_idle_row(frame, width), _all_money_row(frame, width)]
+        return [_state_row(frame, width), _money_row(frame, width)]
 
 
 def _idle_row(frame: Frame, limit: int) -> Row:
@@ -71,6 +66,8 @@ def _idle_row(frame: Frame, limit: int) -> Row:
         words: Span = ("! WHAT IS RENTED IS NOT KNOWN", Role.ALARM)
     elif overview.rentals:
         words = (f"! {len(overview.rentals)} RENTED, MAY BILL", Role.ALARM)
+    elif overview.unheard:
+        words = ("○ IDLE (nothing from here bills)", Role.WARN)
     elif overview.is_read:
         words = ("○ IDLE (nothing billing)", Role.TEXT)
     else:
@@ -87,11 +84,19 @@ def _all_money_row(frame: Frame, limit: int) -> Row:
     if not overview.is_read or overview.trouble:
         return []
     price = formatting.hourly_price(overview.price_microusd_per_h) if overview.rentals else "$0.00/h"
-    return spread(
-        [(f" {price}", Role.STRONG), (f" · this month {formatting.money(overview.month_microusd)}", Role.TEXT)],
-        [("no run is open ", Role.DIM)],
-        limit,
-    )
+    row: Row = [(f" {price}", Role.STRONG), (f" · {month(overview)}", Role.TEXT)]
+    pieces: list[Row] = []
+    if overview.balances:
+        several = len(overview.balances) > 1
+        left = [
+            f"{name} {formatting.money(amount)}" if several else formatting.money(amount)
+            for name, amount in overview.balances.items()
+        ]
+        pieces.append([(f" · balance {', '.join(left)}", Role.TEXT)])
+    if overview.most_microusd:
+        pieces.append([(f" · cap {formatting.money(overview.most_microusd)} a rental", Role.TEXT)])
+    row = _with_room(row, pieces, limit)
+    return spread(row, [("no run is open ", Role.DIM)] if row_width(row) + _NO_RUN <= limit else [], limit)
 
 
 def _right(frame: Frame, link: str = "") -> Row:
@@ -114,7 +119,23 @@ def state_words(frame: Frame) -> Span:
         return f"was {text}", Role.DIM
     if frame.view.state is JobState.PAUSED and frame.view.price_microusd_per_h:
         text += " (still billing)"
+    rental = frame.view.rental
+    if rental is not None and not rental.is_over:
+        if frame.view.state.is_final:
+            # The run is over, and what costs money is not.
+            return f"{text}, STILL BILLING", Role.ALARM
+        if frame.view.state in (JobState.QUEUED, JobState.PREPARING):
+            return _boot(frame.view), role
     return text, role
+
+
+def _boot(view: RunView) -> str:
+    """Return which step goes on between the rental and the first one that learns, and how far that is."""
+    words = f"◐ BOOT {step_of_run(view.phases)}/{NUM_STEPS}"
+    if view.setup is None:
+        return words
+    share = f" {formatting.share(view.setup.done, view.setup.total)}" if view.setup.total else ""
+    return f"{words} {title(view.setup.phase)}{share}"
 
 
 def machine(frame: Frame) -> str:
@@ -148,8 +169,20 @@ def _state_row(frame: Frame, limit: int) -> Row:
     room = limit - row_width(right) - cells(words[0]) - 6
     if room < _LONGEST_NAME:
         head = [(" ", Role.TEXT)]
-    title = fit([name], max(4, min(_LONGEST_NAME, room - row_width(head))))
-    return spread([*head, *title, _gap(), words, _gap(), (place, Role.DIM)], right, limit)
+    named = fit([name], max(4, min(_LONGEST_NAME, room - row_width(head))))
+    row = [*head, *named, _gap(), words]
+    row = _with_room(row, [_on_its_way(view)], limit - row_width(right) - 1)
+    return spread([*row, _gap(), (place, Role.DIM)], right, limit)
+
+
+def _on_its_way(view: RunView) -> Row:
+    """Return how many files are not here yet, and how far the one is that comes now."""
+    if view.fetching is None or (artifact := view.artifacts.get(view.fetching[0])) is None:
+        return []
+    settled = view.downloaded.keys() | view.download_failures.keys() | view.declined.keys()
+    number = len(view.artifacts.keys() - settled)
+    share = f" {formatting.share(view.fetching[1], artifact.size)}" if artifact.size else ""
+    return [_gap(), (f"↓ SYNC {number} file{'' if number == 1 else 's'}{share}", Role.TEXT)]
 
 
 def _gap() -> Span:
@@ -208,11 +241,21 @@ def _price_of_all(frame: Frame) -> Span:
 
 def _others(frame: Frame) -> Row:
     """Return what else may bill than the rental of the open run: said wherever one is."""
-    others = [rental for rental in frame.overview.rentals if frame.run is None or rental.target != frame.run.target]
+    target = None if frame.run is None else frame.run.target
+    return _rest([rental for rental in frame.overview.rentals if rental.target != target or rental.is_elsewhere])
+
+
+def _other_rentals(frame: Frame) -> Row:
+    """Return what else may bill than what is just being rented."""
+    mine = coming(frame)
+    return _rest([rental for rental in frame.overview.rentals if rental is not mine])
+
+
+def _rest(others: Sequence[RentalLine]) -> Row:
     if not others:
         return []
     price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others))
-    unminded = " unminded" if any(not rental.is_minded for rental in others) else ""
+    unminded = " unminded" if any(rental.is_orphan for rental in others) else ""
     return [(f" · ! {len(others)} more rented{unminded} {price}", Role.ALARM if unminded else Role.WARN)]
 
 
@@ -223,15 +266,17 @@ def billing_stopped(rental: RentalCost) -> str:
     return f"billing stopped {formatting.time_of_day(rental.ended_ts)[: len('14:31')]} (provider confirmed)"
 
 
-def _of_cap(rental: RentalCost, spent_microusd: int) -> Row:
-    """Return how much of the cap is spent: from four fifths of it on as a warning."""
+def _of_cap(rental: RentalCost, spent_microusd: int, *, in_short: bool = False) -> Row:
+    """Return how much of the cap is spent: from four fifths of it on as a warning, and at all of it as an alarm."""
     if not rental.cap_microusd:
         return []
-    is_near = spent_microusd >= _NEAR_CAP * rental.cap_microusd
+    word, role = "", Role.TEXT
+    if spent_microusd >= rental.cap_microusd:
+        word, role = "! CAP REACHED ", Role.ALARM
+    elif spent_microusd >= _NEAR_CAP * rental.cap_microusd:
+        word, role = "! " if in_short else "! near the cap: ", Role.WARN
     share = formatting.share(spent_microusd, rental.cap_microusd)
-    mark = "! " if is_near else ""
-    cap = formatting.money(rental.cap_microusd)
-    return [(f" · {mark}{share} of {cap}", Role.WARN if is_near else Role.TEXT)]
+    return [(f" · {word}{share} of {formatting.money(rental.cap_microusd)}", role)]
 
 
 def _with_room(row: Row, pieces: Sequence[Row], room: int) -> Row:
@@ -266,13 +311,15 @@ def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
     projected = formatting.money(rental.projected_microusd or 0, exact=False)
     in_all: Row = [] if rental.projected_microusd is None else [(f" · {projected} in all", Role.TEXT)]
     share = _of_cap(rental, rental.spent_at(frame.now_s))
-    is_near = any(role is Role.WARN for _, role in share)
+    is_near = any(role is not Role.TEXT for _, role in share)
     least = row_width(_countdown(frame, left_s, word)) + 1
     others = _others(frame)
     if others and row_width([*row, *others]) + least > limit:
         # No room for the others' price beside its own: then the price of all.
         row = [*row[:_AMOUNT], _price_of_all(frame), *row[_AMOUNT + 1 :]]
         others = []
+    if is_near and row_width([*row, *others, *share]) + least > limit:
+        share = _of_cap(rental, rental.spent_at(frame.now_s), in_short=True)
     row = _with_room(row, [others, share if is_near else [], in_all], limit - least)
     if not is_near:
         row = _with_room(row, [share], limit - row_width(_countdown(frame, left_s, word, why, limit)) - 1)
