@@ -12,11 +12,11 @@ from loratui_protocol.messages import (
     Extend,
     Pause,
     Resume,
+    RunEnd,
     SampleNow,
     StartJob,
     Stop,
 )
-from loratui_protocol.run_end import RunEnd
 
 _PLAIN: dict[CommandKind, type[Pause | CheckpointNow | SampleNow | Stop]] = {
     "pause": Pause,

@@ -22,8 +22,7 @@ from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.ids import new_id
-from loratui_protocol.messages import CommandResult
-from loratui_protocol.run_end import RunEnd
+from loratui_protocol.messages import CommandResult, RunEnd
 
 if TYPE_CHECKING:
     from loratui.sessions.renting_end import Receipt
