@@ -25,7 +25,7 @@ from loratui_protocol.base_model import BUILTIN_PREFIX, files_of_model, parts_of
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.codec import strict_converter
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import to_toml
+from loratui_protocol.config_write import to_toml
 from loratui_protocol.dataset import Picture, scan_config
 from loratui_protocol.errors import DatasetError, HostError, ModelError, ProtocolError, StorageError
 from loratui_protocol.inputs import (
