@@ -1,5 +1,6 @@
 """Following a run to its end, in the interface or as lines, and what is said and written when it is over."""
 
+import gc
 import os
 import shlex
 import sys
@@ -192,6 +193,8 @@ def show(host: SessionHost, preferences: Settings, arguments: Arguments, run_id:
         os.environ,
         sys.stdout.encoding,
     )
+    # Whatever is loaded now stays; to look through it for garbage meanwhile takes a tenth of the start.
+    gc.disable()
     from loratui.ui.app import run_app
     from loratui.ui.farewell import farewell
 
