@@ -27,6 +27,7 @@ from loratui.settings import load
 from loratui.store import Store, StoredRun
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Record, State, Step
+from support.drawn_pictures import photo
 from support.terminal import Terminal
 
 CHILD = [sys.executable, str(Path(__file__).with_name("scripted_ui.py"))]
@@ -40,6 +41,11 @@ KEY_PAUSE_S = 0.25
 STALL_S = 10.0
 NUM_LONG = 100_000
 BURST_S = 12.0
+NUM_PICTURES = 2_000
+CHECK_S = 600.0
+NUM_SCROLLED = 200
+HELD_KEY_S = 0.03
+"""So long a key that is held lets pass until it comes again."""
 FRAME = b"\x1b[?2026h"
 
 
@@ -234,6 +240,47 @@ def store_long(environ: dict[str, str]) -> None:
         store.append(run_id, "epoch", [Record(seq=n, ts=float(n), event=event) for n, event in enumerate(events, 1)])
 
 
+def data_screen(_: float) -> Iterator[Figure]:
+    """Many pictures: checked while they are listed, then scrolled through with the picture beside the list."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {f"LORATUI_{name}": folder for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
+        pictures = Path(folder) / "pictures"
+        write_pictures(pictures, NUM_PICTURES)
+        argv = [sys.executable, "-m", "loratui.cli"]
+        with Terminal(argv, environ=environ, size=(120, 40)) as terminal:
+            terminal.read_until_text("nothing is rented")
+            for keys, shows in (("2", "No folder is open"), ("o", "folder or config:"), ("\x15", "folder or config:")):
+                terminal.press(keys)
+                terminal.read_until_text(shows)
+            terminal.press(str(pictures))
+            terminal.read_until_text(str(pictures)[-10:])
+            terminal.press("\r")
+            terminal.read_until_text(f"checking {NUM_PICTURES // 2}", CHECK_S)
+            terminal.read_until(lambda _: "checking" not in terminal.screen().text(), CHECK_S)
+            yield Figure(f"memory at most, {NUM_PICTURES} pictures checked", resident_mb(terminal, "VmHWM"), "MB", 120)
+            cpu_s, waits, before = terminal.cpu_s(), [], len(terminal.received)
+            for _ in range(NUM_SCROLLED):
+                pressed_s = time.monotonic()
+                terminal.press("j")
+                terminal.read(1.0)
+                waits.append((time.monotonic() - pressed_s) * 1000)
+                read_for(terminal, HELD_KEY_S)
+            yield Figure("longest wait for a row of them", max(waits), "ms", 50)
+            yield Figure("processor for a row", (terminal.cpu_s() - cpu_s) * 1000 / NUM_SCROLLED, "ms", 15)
+            yield Figure("bytes for a row", (len(terminal.received) - before) / NUM_SCROLLED, "B", 2_000)
+
+
+def write_pictures(folder: Path, number: int) -> None:
+    """Write pictures with captions; each is another, and many are alike."""
+    folder.mkdir()
+    scenes = [photo(seed) for seed in range(16)]
+    for index in range(number):
+        picture = scenes[index % len(scenes)]
+        picture.paste((index % 256, index // 256 * 30, 90), (0, 0, 96, 96))
+        picture.save(folder / f"picture-{index:04}.jpg", quality=85)
+        (folder / f"picture-{index:04}.txt").write_text(f"a thing on a plain ground, number {index}", "utf-8")
+
+
 def log_burst(_: float) -> Iterator[Figure]:
     """Many lines of log in some seconds."""
     with trained("--burst", str(NUM_LONG)) as terminal:
@@ -246,10 +293,10 @@ def log_burst(_: float) -> Iterator[Figure]:
         yield Figure("memory that they take", resident_mb(terminal) - before_mb, "MB", 10)
 
 
-def resident_mb(terminal: Terminal) -> float:
-    """Return the resident memory of the program (Linux)."""
+def resident_mb(terminal: Terminal, which: str = "VmRSS") -> float:
+    """Return the resident memory of the program; ``VmHWM``: the most that it ever was (Linux)."""
     status = Path(f"/proc/{terminal.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+    return int(status.partition(f"{which}:")[2].split()[0]) * 1024 / 1e6
 
 
 EXACT = ("B/s", "B", "a second", "MB")
@@ -262,6 +309,7 @@ PARTS: tuple[Callable[[float], Iterator[Figure]], ...] = (
     stalled,
     long_run,
     log_burst,
+    data_screen,
 )
 
 

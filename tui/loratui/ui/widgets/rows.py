@@ -23,6 +23,8 @@ class Rows(Widget):
         super().__init__(id=id)
         self.frame: Frame | None = None
         self.drawn: list[Row] = []
+        self._base: Style | None = None
+        self._looks: dict[Role, Style] = {}
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return what to draw; rows that are missing are blank, text too long is cut."""
@@ -58,7 +60,7 @@ class Rows(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Return one row as Textual draws it."""
-        base = self.rich_style
+        base = self._base = self._base or self.rich_style
         row = self.drawn[y] if y < len(self.drawn) else []
         only_ascii = self.frame is not None and self.frame.options.ascii
         segments = [Segment(to_ascii(text, role) if only_ascii else text, self._look(role, base)) for text, role in row]
@@ -66,6 +68,16 @@ class Rows(Widget):
 
     def _look(self, role: Role | Style, base: Style) -> Style:
         if isinstance(role, Style):
-            return base + role
-        # Kept by the screen alone: Textual works out all component classes of each widget, 30 ms of a start.
-        return base + self.screen.get_component_rich_style(f"role--{role.value}", partial=True)
+            # A pixel says all of its look; a sum would be kept of each.
+            return role if role.color and role.bgcolor else base + role
+        if role not in self._looks:
+            # Kept by the screen alone: Textual works out all component classes of each widget, 30 ms of a start.
+            known = self.screen.get_component_rich_style(f"role--{role.value}", partial=True)
+            self._looks[role] = base + known
+        return self._looks[role]
+
+    def notify_style_update(self) -> None:
+        """Work the looks out again."""
+        super().notify_style_update()
+        self._base = None
+        self._looks.clear()
