@@ -13,8 +13,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -26,6 +27,7 @@ from loratui.settings import load
 from loratui.store import Store, StoredRun
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Record, State, Step
+from support.drawn_pictures import photo
 from support.terminal import Terminal
 
 CHILD = [sys.executable, str(Path(__file__).with_name("scripted_ui.py"))]
@@ -39,6 +41,11 @@ KEY_PAUSE_S = 0.25
 STALL_S = 10.0
 NUM_LONG = 100_000
 BURST_S = 12.0
+NUM_PICTURES = 2_000
+CHECK_S = 600.0
+NUM_SCROLLED = 200
+HELD_KEY_S = 0.03
+"""So long a key that is held lets pass until it comes again."""
 FRAME = b"\x1b[?2026h"
 
 
@@ -112,23 +119,37 @@ def changes(_: float) -> Iterator[Figure]:
 # --- times ---
 
 
-def first_paint_ms(size: tuple[int, int]) -> float:
-    """Return the time from fork to the first frame that holds the run's name."""
-    with Terminal([*CHILD, "--name", SENTINEL], size=size) as terminal:
-        terminal.read_until(lambda output: SENTINEL.encode() in output)
-        return (time.monotonic() - terminal.started_s) * 1000
+def first_paint_ms(
+    size: tuple[int, int] = (80, 24), argv: Sequence[str] = (*CHILD, "--name", SENTINEL), shows: str = SENTINEL
+) -> tuple[float, float]:
+    """Return the time from fork to the first frame, and the processor time that it took.
+
+    As for whoever has installed it, Python's bytecode lies on the disk.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {f"LORATUI_{name}": folder for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
+        with Terminal(argv, size=size, environ={**environ, "PYTHONDONTWRITEBYTECODE": ""}) as terminal:
+            terminal.read_until(lambda output: shows.encode() in output)
+            return (time.monotonic() - terminal.started_s) * 1000, terminal.cpu_s() * 1000
 
 
 def first_paints(_: float) -> Iterator[Figure]:
     """How long one waits for the picture; cold: with the program's files dropped from the system's cache before."""
-    for size in SIZES:
-        times = [first_paint_ms(size) for _ in range(NUM_STARTS)]
-        yield Figure(f"first paint, median of {NUM_STARTS}, {name_of(size)}", statistics.median(times), "ms", 500)
+    loratui = [sys.executable, "-m", "loratui.cli"]
+    starts: dict[str, Callable[[], tuple[float, float]]] = {
+        **{f"a run, {name_of(size)}": partial(first_paint_ms, size) for size in SIZES},
+        "loratui alone, 80x24": partial(first_paint_ms, argv=loratui, shows="nothing is rented"),
+    }
+    for name, start in starts.items():
+        start()
+        waited, worked = zip(*(start() for _ in range(NUM_STARTS)), strict=True)
+        yield Figure(f"first paint, median of {NUM_STARTS}, {name}", statistics.median(waited), "ms", 500)
+        yield Figure(f"processor time that it takes, {name}", statistics.median(worked), "ms", 400)
     if hasattr(os, "posix_fadvise"):
         times = []
         for _ in range(3):
             forget_files()
-            times.append(first_paint_ms((80, 24)))
+            times.append(first_paint_ms()[0])
         yield Figure("first paint, cold, median of 3, 80x24", statistics.median(times), "ms", 900)
 
 
@@ -219,6 +240,47 @@ def store_long(environ: dict[str, str]) -> None:
         store.append(run_id, "epoch", [Record(seq=n, ts=float(n), event=event) for n, event in enumerate(events, 1)])
 
 
+def data_screen(_: float) -> Iterator[Figure]:
+    """Many pictures: checked while they are listed, then scrolled through with the picture beside the list."""
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {f"LORATUI_{name}": folder for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
+        pictures = Path(folder) / "pictures"
+        write_pictures(pictures, NUM_PICTURES)
+        argv = [sys.executable, "-m", "loratui.cli"]
+        with Terminal(argv, environ=environ, size=(120, 40)) as terminal:
+            terminal.read_until_text("nothing is rented")
+            for keys, shows in (("2", "No folder is open"), ("o", "folder or config:"), ("\x15", "folder or config:")):
+                terminal.press(keys)
+                terminal.read_until_text(shows)
+            terminal.press(str(pictures))
+            terminal.read_until_text(str(pictures)[-10:])
+            terminal.press("\r")
+            terminal.read_until_text(f"checking {NUM_PICTURES // 2}", CHECK_S)
+            terminal.read_until(lambda _: "checking" not in terminal.screen().text(), CHECK_S)
+            yield Figure(f"memory at most, {NUM_PICTURES} pictures checked", resident_mb(terminal, "VmHWM"), "MB", 120)
+            cpu_s, waits, before = terminal.cpu_s(), [], len(terminal.received)
+            for _ in range(NUM_SCROLLED):
+                pressed_s = time.monotonic()
+                terminal.press("j")
+                terminal.read(1.0)
+                waits.append((time.monotonic() - pressed_s) * 1000)
+                read_for(terminal, HELD_KEY_S)
+            yield Figure("longest wait for a row of them", max(waits), "ms", 50)
+            yield Figure("processor for a row", (terminal.cpu_s() - cpu_s) * 1000 / NUM_SCROLLED, "ms", 15)
+            yield Figure("bytes for a row", (len(terminal.received) - before) / NUM_SCROLLED, "B", 2_000)
+
+
+def write_pictures(folder: Path, number: int) -> None:
+    """Write pictures with captions; each is another, and many are alike."""
+    folder.mkdir()
+    scenes = [photo(seed) for seed in range(16)]
+    for index in range(number):
+        picture = scenes[index % len(scenes)]
+        picture.paste((index % 256, index // 256 * 30, 90), (0, 0, 96, 96))
+        picture.save(folder / f"picture-{index:04}.jpg", quality=85)
+        (folder / f"picture-{index:04}.txt").write_text(f"a thing on a plain ground, number {index}", "utf-8")
+
+
 def log_burst(_: float) -> Iterator[Figure]:
     """Many lines of log in some seconds."""
     with trained("--burst", str(NUM_LONG)) as terminal:
@@ -231,10 +293,10 @@ def log_burst(_: float) -> Iterator[Figure]:
         yield Figure("memory that they take", resident_mb(terminal) - before_mb, "MB", 10)
 
 
-def resident_mb(terminal: Terminal) -> float:
-    """Return the resident memory of the program (Linux)."""
+def resident_mb(terminal: Terminal, which: str = "VmRSS") -> float:
+    """Return the resident memory of the program; ``VmHWM``: the most that it ever was (Linux)."""
     status = Path(f"/proc/{terminal.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+    return int(status.partition(f"{which}:")[2].split()[0]) * 1024 / 1e6
 
 
 EXACT = ("B/s", "B", "a second", "MB")
@@ -247,6 +309,7 @@ PARTS: tuple[Callable[[float], Iterator[Figure]], ...] = (
     stalled,
     long_run,
     log_burst,
+    data_screen,
 )
 
 

@@ -4,6 +4,7 @@ No agent, no network; the run trains by the clock of this machine.
 """
 
 import argparse
+import gc
 import os
 import sys
 import tempfile
@@ -85,6 +86,7 @@ def main() -> int:
     if arguments.say:
         source.add(Log(level="ERROR", line=arguments.say))
         source.add(Warn(code="said", message=arguments.say))
+    gc.disable()
     # After prepare: Textual reads its environment when it is imported.
     from loratui.ui.app import run_app
     from loratui.ui.desk import SoleRun

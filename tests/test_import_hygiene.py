@@ -54,6 +54,23 @@ def test_the_command_line_starts_without_what_takes_long_to_load(tmp_path):
     assert not loaded & {"textual", "rich", "asyncssh", "httpx", "PIL", "websockets"}
 
 
+def test_the_first_frame_of_the_interface_waits_for_nothing_that_it_does_not_show():
+    before = "loratui.cli.reminder", "loratui.cli.attach", "loratui.ui.environment", "loratui.ui.app"
+    loaded = loaded_after("\n".join(f"import {name}" for name in (*before, "loratui.ui.screens.home")))
+    later = {
+        "asyncssh",
+        "httpx",
+        "websockets",
+        "PIL",
+        "loratui.report",
+        "loratui.preflight.look",
+        "loratui.sessions.supply",
+    }
+    assert not loaded & (
+        later | {"loratui_protocol.config", "loratui_protocol.config_file", "loratui.ui.screens.config"}
+    )
+
+
 def test_the_agent_outside_its_trainer_runs_without_torch():
     loaded = loaded_after("\n".join(f"import {name}" for name in modules(loratui_agent, but=("train", "demo"))))
     assert not loaded & (TRAINING | {"loratui", "numpy", "textual"})

@@ -14,8 +14,7 @@ from loratui_protocol import messages
 from loratui_protocol.errors import ConfigError, JobError, ProtocolError
 from loratui_protocol.ids import is_id
 from loratui_protocol.inputs import JobInputs, check_name, is_sha256
-from loratui_protocol.messages import JobState
-from loratui_protocol.run_end import RunEnd
+from loratui_protocol.messages import JobState, RunEnd
 
 _NOT_RUNNING = "job.not_running"
 

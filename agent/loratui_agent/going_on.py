@@ -4,7 +4,8 @@ from pathlib import Path
 
 from loratui_agent.files import write_text
 from loratui_agent.worker import read_exit
-from loratui_protocol.run_end import STOP_AT_EPOCH, RunEnd, toml_with_end
+from loratui_protocol.messages import RunEnd
+from loratui_protocol.run_end import STOP_AT_EPOCH, toml_with_end
 
 
 def set_end(folder: Path, end: RunEnd | None) -> None:

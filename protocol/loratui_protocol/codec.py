@@ -11,7 +11,6 @@ from typing import Any
 
 import cattrs
 import msgpack
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from loratui_protocol import harmless, inputs, messages
 from loratui_protocol.errors import ProtocolError
@@ -86,6 +85,7 @@ _ARTIFACT_KINDS = set(messages.ArtifactKind)
 
 
 def _build() -> cattrs.Converter:
+    # The functions of a class are made when it is first met: those of all of them would hold up every start by 30 ms.
     converter = strict_converter()
     text = _scalar_hook(str)
     converter.register_structure_hook(str, lambda value, cls: clean(text(value, cls)))
@@ -95,10 +95,6 @@ def _build() -> cattrs.Converter:
     converter.register_unstructure_hook_func(
         lambda t: t == messages.Event, lambda event: {"t": event.tag, **converter.unstructure(event)}
     )
-    # After the hooks above: the generated functions bind what is registered when they are made.
-    for cls in (messages.JobStatus, messages.Telemetry, messages.Record, *_TYPES.values()):
-        converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter))
-        converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter))
     return converter
 
 

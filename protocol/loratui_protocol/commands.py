@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from loratui_protocol.inputs import JobInputs
-from loratui_protocol.run_end import RunEnd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +43,14 @@ class Pause:
     id: str
     author: str
     job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """Where a run is to end. ``max_train_epochs`` None: the plan stays; ``stop_at_epoch`` None: at its last step."""
+
+    max_train_epochs: int | None = None
+    stop_at_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """Where a run ends, and what it means that one goes on to another end than the one it was planned for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from loratui_protocol.commands import RunEnd
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.config_write import to_toml
@@ -15,14 +16,6 @@ ENDS = ("max_train_steps", "max_train_epochs", "stop_at_epoch")
 """The settings that say where a run ends."""
 STOP_AT_EPOCH = "stop_at_epoch"
 """Why a run has stopped whose config wanted that."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
-    """Where a run is to end. ``max_train_epochs`` None: the plan stays; ``stop_at_epoch`` None: at its last step."""
-
-    max_train_epochs: int | None = None
-    stop_at_epoch: int | None = None
 
 
 def end_after(epochs: int, planned: Plan, step: int) -> RunEnd:

@@ -4,7 +4,7 @@ import pytest
 
 from loratui_protocol import messages
 from loratui_protocol.ids import new_id
-from loratui_protocol.run_end import RunEnd
+from loratui_protocol.messages import RunEnd
 from support.agent_process import client_of, running_agent
 
 LONG = "steps = 3000\nstep_s = 0.01"

@@ -11,8 +11,8 @@ from loratui_protocol import messages
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import ConfigError
 from loratui_protocol.ids import new_id
-from loratui_protocol.messages import JobState
-from loratui_protocol.run_end import STOP_AT_EPOCH, RunEnd
+from loratui_protocol.messages import JobState, RunEnd
+from loratui_protocol.run_end import STOP_AT_EPOCH
 
 CONFIG = """
 pretrained_model_name_or_path = "builtin:tiny"

@@ -7,8 +7,9 @@ import pytest
 
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import UsageError
+from loratui_protocol.messages import RunEnd
 from loratui_protocol.plan import plan
-from loratui_protocol.run_end import RunEnd, end_after, replanned, toml_with_end, with_end
+from loratui_protocol.run_end import end_after, replanned, toml_with_end, with_end
 from support.protocol_strategies import picture, plain_config
 
 PICTURES = [picture(index) for index in range(5)]

@@ -7,7 +7,7 @@ from loratui.screen_settings import THEMES
 from loratui.ui.environment import UiOptions
 from loratui.ui.text import Role
 from loratui.ui.widgets.rows import Rows
-from support.ui_pilot import showing
+from support.ui_pilot import Shown, showing
 
 _LEAST = 4.5
 _LEAST_IN_HIGH_CONTRAST = 7.0
@@ -76,6 +76,21 @@ async def test_the_key_goes_through_all_themes() -> None:
 
         assert sorted(seen) == sorted(THEMES)
         assert seen[-1] == "dark", "after the last one comes the first"
+
+
+def cells(shown: Shown) -> list[list[tuple[str, Style | None]]]:
+    """Return the characters of the screen and their looks, without the row that says which theme it is."""
+    rows = shown.screen._compositor.render_strips()[:-1]
+    return [[(char, look) for text, look, _ in row for char in text] for row in rows]
+
+
+async def test_a_change_of_the_theme_changes_every_word_at_once() -> None:
+    async with showing(options=UiOptions(theme="light")) as fresh:
+        wanted = cells(fresh)
+    async with showing(options=UiOptions(theme="dark")) as shown:
+        assert cells(shown) != wanted
+        await shown.press("f3")
+        assert cells(shown) == wanted
 
 
 async def test_what_can_not_be_done_is_in_brackets_not_only_dim() -> None:

@@ -10,8 +10,7 @@ from loratui.cli.following import hosting, let_agent_know, print_run, say, show,
 from loratui.cli.runs import choose
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import LOGGED, PlainPrinter
-from loratui.sessions.host import SessionHost
-from loratui.sessions.start_run import START_TIMEOUT_S
+from loratui.sessions.host import START_TIMEOUT_S, SessionHost
 from loratui.store import Store, StoredRun
 
 _LOGS_PATIENCE_S = 8.0

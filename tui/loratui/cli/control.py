@@ -17,8 +17,7 @@ from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import AgentUnreachableError, JobError
-from loratui_protocol.messages import CommandResult
-from loratui_protocol.run_end import RunEnd
+from loratui_protocol.messages import CommandResult, RunEnd
 
 SILENT_S = 60.0
 """An agent that is not heard for so long is not waited for."""

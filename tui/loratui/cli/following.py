@@ -1,5 +1,6 @@
 """Following a run to its end, in the interface or as lines, and what is said and written when it is over."""
 
+import gc
 import os
 import shlex
 import sys
@@ -7,8 +8,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loratui import report
 from loratui.cli.arguments import Arguments
 from loratui.cli.leaving import HungUp, kept_signals
 from loratui.cli.reminder import alarm_of
@@ -19,13 +20,11 @@ from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
 from loratui.headless.json_lines import print_line, to_json
 from loratui.headless.rental_narration import RentalNarrator
-from loratui.sessions.checking import Checked
 from loratui.sessions.desk import HostDesk
 from loratui.sessions.export import output_folder
-from loratui.sessions.host import SessionHost
+from loratui.sessions.host import START_TIMEOUT_S, SessionHost
 from loratui.sessions.rented import rental_label
 from loratui.sessions.source import HostRunSource
-from loratui.sessions.start_run import START_TIMEOUT_S
 from loratui.settings import Settings
 from loratui.store import Store
 from loratui.store.rentals import Rentals
@@ -33,6 +32,9 @@ from loratui_protocol.errors import AgentUnreachableError, JobError, LoratuiErro
 from loratui_protocol.findings import plural
 from loratui_protocol.messages import ArtifactKind, JobState
 from loratui_protocol.paths import AgentHome
+
+if TYPE_CHECKING:
+    from loratui.sessions.checking import Checked
 
 HUNG_UP, INTERRUPTED, STILL_BILLING = 129, 130, 5
 _LOOK_S = 0.5
@@ -51,7 +53,7 @@ def hosting(preferences: Settings, *, minds: bool = False) -> Iterator[SessionHo
         host.close()
 
 
-def announce(run_id: str, checked: Checked, place: str, arguments: Arguments) -> None:
+def announce(run_id: str, checked: "Checked", place: str, arguments: Arguments) -> None:
     """Say that a run has begun, in the form that was asked for."""
     name = checked.config.output_name
     if arguments.json:
@@ -195,6 +197,8 @@ def show(host: SessionHost, preferences: Settings, arguments: Arguments, run_id:
         sys.stdout.encoding,
         preferences.screen,
     )
+    # Whatever is loaded now stays; to look through it for garbage meanwhile takes a tenth of the start.
+    gc.disable()
     from loratui.ui.app import run_app
     from loratui.ui.farewell import farewell
 
@@ -277,6 +281,8 @@ def _write_report(view: RunView, preferences: Settings) -> Path | None:
     # One that was written when the run ended knows more than a later one: what the machine was.
     if path.exists() and path.stat().st_mtime >= (view.ended_ts or 0.0):
         return path
+    from loratui import report
+
     try:
         report.write(view, path, config_toml=config_toml, now_s=time.monotonic())
     except StorageError as error:

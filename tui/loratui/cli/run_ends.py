@@ -13,9 +13,9 @@ from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.errors import ConfigError
-from loratui_protocol.messages import JobState
+from loratui_protocol.messages import JobState, RunEnd
 from loratui_protocol.plan import Plan, plan
-from loratui_protocol.run_end import RunEnd, end_after, replanned, with_end
+from loratui_protocol.run_end import end_after, replanned, with_end
 
 
 def new_end(run: StoredRun, base: Path, step: int, epochs: int) -> RunEnd:

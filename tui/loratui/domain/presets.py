@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loratui_protocol.config import KEYS
 from loratui_protocol.errors import ConfigError
 
 ALL = "all"
@@ -55,6 +54,9 @@ def parse_preset(name: str, text: str, *, is_own: bool = False) -> Preset:
     Raises:
         ConfigError: it is no preset.
     """
+    # The names of the bases are part of the command line, which loads no training config.
+    from loratui_protocol.config import KEYS
+
     try:
         content = tomllib.loads(text[:_MAX_CHARS])
     except tomllib.TOMLDecodeError as error:

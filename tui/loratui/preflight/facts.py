@@ -1,5 +1,7 @@
 """What is known of one picture once its file has been read: facts, no judgement."""
 
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -47,13 +49,13 @@ class Pixels:
     """64 bits of its cosine transform: few of them differ between two copies of a picture."""
     mirrored_phash: int
     """The same of its mirror image."""
-    greys: tuple[int, ...]
+    greys: Sequence[int]
     """A thumbnail of ``GREYS_PX`` a side."""
-    thumb: tuple[int, ...]
+    thumb: Sequence[int]
     """One of ``THUMB_PX`` a side; red, green and blue of each pixel."""
-    colours: tuple[float, ...]
+    colours: Sequence[float]
     """Square roots of the shares of 64 colours; their squares sum to 1."""
-    edges: tuple[float, ...]
+    edges: Sequence[float]
     """Square roots of the shares of four directions of edge in 4 x 4 places; all 0 where there is no edge."""
 
 
@@ -90,13 +92,22 @@ class PictureFacts:
         return self.pixels is not None and self.pixels.spread <= BLANK
 
 
+def _floats(values: Iterable[float]) -> Sequence[float]:
+    return array("d", values)
+
+
 def facts_from(fields_told: dict[str, Any]) -> PictureFacts:
-    """Return facts from their fields as JSON has them."""
+    """Return facts from their fields as JSON has them; what is many numbers is kept in a fifth of a tuple's room."""
     told = dict(fields_told)
     told["fault"] = Fault(told["fault"]) if told["fault"] else None
     if told["pixels"] is not None:
-        shown: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in told["pixels"].items()
+        shown: dict[str, Any] = dict(told["pixels"])
+        kinds: dict[str, Callable[[Any], Any]] = {
+            "borders": tuple,
+            "greys": bytes,
+            "thumb": bytes,
+            "colours": _floats,
+            "edges": _floats,
         }
-        told["pixels"] = Pixels(**shown)
+        told["pixels"] = Pixels(**shown | {name: kind(shown[name]) for name, kind in kinds.items()})
     return PictureFacts(**told)

@@ -1,7 +1,6 @@
 """The words of a user and the messages that carry them."""
 
 from loratui.domain.run import CommandKind
-from loratui.sessions.supply import Supply
 from loratui.store import StoredRun
 from loratui_protocol.codec import MAX_TEXT_CHARS
 from loratui_protocol.errors import ConfigError
@@ -12,11 +11,11 @@ from loratui_protocol.messages import (
     Extend,
     Pause,
     Resume,
+    RunEnd,
     SampleNow,
     StartJob,
     Stop,
 )
-from loratui_protocol.run_end import RunEnd
 
 _PLAIN: dict[CommandKind, type[Pause | CheckpointNow | SampleNow | Stop]] = {
     "pause": Pause,
@@ -42,6 +41,8 @@ def start_command(run: StoredRun, author: str) -> StartJob:
         StorageError: what the run is to be sent is written down damaged.
         ConfigError: the config is too long.
     """
+    from loratui.sessions.supply import Supply
+
     supply = Supply.from_json(run.supply) if run.supply else None
     config_toml = supply.config_toml if supply else run.config_toml
     if len(config_toml) > MAX_TEXT_CHARS:

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 from loratui.domain.local_names import numbered
-from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import ConfigError, StorageError
 from loratui_protocol.messages import ArtifactKind
 
@@ -20,6 +19,8 @@ EXPORTED_KINDS = (
 
 def output_folder(config_toml: str) -> Path | None:
     """Return the folder that a resolved config wants finished files in."""
+    from loratui_protocol.config_file import parse_config
+
     try:
         folder = parse_config(config_toml, Path.cwd()).config.output_dir
     except ConfigError:

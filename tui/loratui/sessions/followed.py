@@ -3,9 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from loratui.domain.run import RunView
-from loratui.sessions.session import RunSession
+
+if TYPE_CHECKING:
+    from loratui.sessions.session import RunSession
 
 PUBLISH_EVERY_S = 0.1
 
@@ -13,7 +16,7 @@ PUBLISH_EVERY_S = 0.1
 class Followed:
     """A session, its task, and when its view was last published."""
 
-    session: RunSession
+    session: "RunSession"
     task: asyncio.Task[None]
 
     def __init__(self, publish: Callable[[RunView], None], stored: Callable[[str, int], None]) -> None:

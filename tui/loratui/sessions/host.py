@@ -16,19 +16,19 @@ from loratui.sessions.followed import Followed
 from loratui.sessions.minders import Minders
 from loratui.sessions.rented import rental_label
 from loratui.sessions.renting_folder import RentalFolder
-from loratui.sessions.session import RunSession
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.ids import new_id
-from loratui_protocol.messages import CommandResult
-from loratui_protocol.run_end import RunEnd
+from loratui_protocol.messages import CommandResult, RunEnd
 
 if TYPE_CHECKING:
     from loratui.sessions.renting_end import Receipt
 
 log = logging.getLogger(__name__)
+START_TIMEOUT_S = 60.0
+"""So long an agent that has to be started may take to answer."""
 _STOP_TIMEOUT_S = 5.0
 _CALL_TIMEOUT_S = 30.0
 T = TypeVar("T")
@@ -230,6 +230,9 @@ class SessionHost:
 
     def _follow(self, run: StoredRun) -> "Future[None]":
         if run.id not in self._followed:
+            # With the connection to agents, which the first frame of the interface does not wait for.
+            from loratui.sessions.session import RunSession
+
             followed = Followed(self._publish, self._stored)
             followed.session = RunSession(
                 run,

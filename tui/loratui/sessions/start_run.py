@@ -4,14 +4,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from loratui.sessions.host import SessionHost
+from loratui.sessions.host import START_TIMEOUT_S, SessionHost
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.supply import Supply, state_below
 from loratui.store import StoredRun
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.ids import new_id
-
-START_TIMEOUT_S = 60.0
 
 
 def start_run(

@@ -30,7 +30,7 @@ from loratui.sessions.supply_files import (
 from loratui_protocol import originals
 from loratui_protocol.codec import strict_converter
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.config_file import to_toml
+from loratui_protocol.config_write import to_toml
 from loratui_protocol.errors import DatasetError, HostError, ProtocolError, StorageError
 from loratui_protocol.inputs import (
     EnvironmentKind,

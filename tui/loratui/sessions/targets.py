@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING
 
 from loratui.domain.supplied import Supplied
 from loratui.remote.address import agent_argv
-from loratui.remote.agent_client import Transport
 from loratui.remote.local_agent import LocalAgent
 from loratui.sessions.rented import NoWay, address_of, rental_label
-from loratui.sessions.supply import Supply, bring
 from loratui.sessions.supplying import Supplier
 from loratui.settings import Settings
 from loratui.store import StoredRun
 from loratui_protocol.errors import HostError
 
 if TYPE_CHECKING:
+    from loratui.remote.agent_client import Transport
     from loratui.sessions.machine import HostOptions, Machine
 
 LOCAL = "local"
@@ -57,7 +56,7 @@ class Targets:
             )
         return self._machines[name]
 
-    def way_to(self, run: StoredRun) -> Transport:
+    def way_to(self, run: StoredRun) -> "Transport":
         """Return the way to the agent of a run; unless ``may_start`` is false one is started where none answers.
 
         Raises:
@@ -78,6 +77,7 @@ class Targets:
             machine = self.machine(run.target)
         except HostError:
             return None
+        from loratui.sessions.supply import Supply, bring
 
         async def supply(tell: Callable[[Supplied], None], warn: Callable[[str], None]) -> None:
             planned = Supply.from_json(run.supply)

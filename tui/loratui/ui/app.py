@@ -178,6 +178,7 @@ def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) 
     app = LoratuiApp(desk, options=options, clock=SystemClock(), source=source)
     # What was imported stays: looked through again and again, it would hold up a key by 50 ms.
     gc.freeze()
+    gc.enable()
     status = app.run(mouse=options.mouse)
     open_run = app.shell.source
     return Left(

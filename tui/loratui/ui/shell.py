@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -36,6 +37,7 @@ from loratui.ui.places import ASIDE
 from loratui.ui.preferences import Preferences
 from loratui.ui.registry import Scope
 from loratui.ui.reopening import Reopening
+from loratui.ui.text import Role
 from loratui.ui.widgets.confirm_strip import Ask, ConfirmStrip
 from loratui.ui.widgets.cost_pane import CostPane
 from loratui.ui.widgets.enlarge import Enlarge
@@ -57,6 +59,7 @@ class Shell(Screen[None], inherit_bindings=False):
     """Shows the newest of everything in the page that is in sight, and does what the keys say; it waits for nothing."""
 
     AUTO_FOCUS = ""
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"role--{role.value}" for role in Role}
 
     @dataclass
     class Changed(Message):

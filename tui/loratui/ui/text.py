@@ -36,7 +36,8 @@ Row = list[Span]
 
 # One cell wide on every terminal: no look at each character needed.
 _SAFE = re.compile(
-    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013-\u2016\u2018-\u201d\u2026\u2190-\u2193\u2248\u2500-\u25ff\u2800-\u28ff]*"
+    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u2013-\u2016\u2018-\u201d\u2026\u2190-\u2193\u2248"
+    "\u2500-\u25fc\u25ff\u2800-\u28ff]*"
 )
 _UNSUITABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"))
 _SPACES = "\n\r\t\u2028\u2029"
@@ -160,11 +161,15 @@ def row_width(row: Iterable[Span]) -> int:
 
 def cells(text: str) -> int:
     """Return the number of cells of plain text."""
-    return len(text) if text.isascii() else sum(get_character_cell_size(char) for char in text)
+    if text.isascii() or _SAFE.fullmatch(text):
+        return len(text)
+    return sum(get_character_cell_size(char) for char in text)
 
 
 def cut(text: str, limit: int) -> str:
     """Return plain text of at most ``limit`` cells; an ellipsis says that something is missing."""
+    if len(text) <= limit and _SAFE.fullmatch(text):
+        return text
     text = plain(text)
     if cells(text) <= limit:
         return text

@@ -4,6 +4,7 @@ Every role has at least 4.5:1 against each background that it stands on, in the 
 computes that. A theme of Textual's (``TEXTUAL_THEME``) works as well: its own colours for text are taken.
 """
 
+from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
 from loratui.screen_settings import THEMES
@@ -111,15 +112,15 @@ def roles_of(current: Theme) -> dict[str, str]:
         roles = _ANSI_ROLES if current.dark else _ANSI_ROLES | _ON_LIGHT
     else:
         colours = current.to_color_system().generate()
-        text = colours["foreground"]
+        text, behind = Color.parse(colours["foreground"]), Color.parse(colours["background"])
         roles = {
-            "dim": f"{text} 75%",
+            "dim": behind.blend(text, 0.75).hex,
             "title": colours["text-primary"],
             "key": colours["text-accent"],
             "good": colours["text-success"],
             "warn": colours["text-warning"],
             "alarm": colours["text-error"],
-            "raw": f"{text} 65%",
+            "raw": behind.blend(text, 0.65).hex,
             "mean": colours["text-accent"],
             "other": colours["text-warning"],
             "mark": colours["text-error"],

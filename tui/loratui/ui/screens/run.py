@@ -10,7 +10,6 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from loratui.domain.overview import RunLine
-from loratui.store.history import losses
 from loratui.ui.actions.run import UNDO_S
 from loratui.ui.commands import Commands
 from loratui.ui.frame import Frame
@@ -254,6 +253,8 @@ class RunPage(Page):
         database = self.shell.desk.preferences.database
 
         def read() -> None:
+            from loratui.store.history import losses
+
             other = Compared(chosen.name, losses(database, chosen.id))
             self.app.call_from_thread(self._compare, run_id, chosen, other)
 

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from textual.timer import Timer
+
 from loratui.sessions.dataset import Found, Listed
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, wrap
@@ -14,6 +16,8 @@ from loratui.ui.widgets.pane import Pane
 Key = tuple[Path, int, int]
 Work = Callable[[Callable[[], None], str], None]
 _MOST_KEPT = 12
+_REST_S = 0.1
+"""So long the cursor rests before a picture is drawn: it costs as much as a whole screen."""
 _MOST_CHARS = 4096
 """Of a caption, which is wrapped anew with every picture that is chosen."""
 _LEAST_LINES = 4
@@ -38,6 +42,7 @@ class PicturePane(Pane):
         self._drawn: OrderedDict[Key, list[Row]] = OrderedDict()
         self._wanted: Key | None = None
         self._is_drawing = False
+        self._rest: Timer | None = None
 
     def title(self, _: Frame) -> list[Span]:
         """Return the name of the picture, or the code of the finding."""
@@ -74,11 +79,18 @@ class PicturePane(Pane):
     def _picture(self, key: Key) -> list[Row]:
         rows = self._drawn.get(key)
         if rows is None:
-            self._wanted = key
-            self._draw()
+            if key != self._wanted:
+                self._wanted = key
+                self._draw_after_rest()
             return [[(" …", Role.DIM)], *([] for _ in range(key[2] - 1))]
+        self._wanted = None
         self._drawn.move_to_end(key)
         return rows
+
+    def _draw_after_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(_REST_S, self._draw)
 
     def _draw(self) -> None:
         if self._is_drawing or self._wanted is None:
@@ -105,5 +117,5 @@ class PicturePane(Pane):
         if key == self._wanted:
             self._wanted = None
             self.rebuild()
-        else:
-            self._draw()
+        elif self._wanted is not None:
+            self._draw_after_rest()

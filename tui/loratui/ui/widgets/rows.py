@@ -22,7 +22,6 @@ class Rows(Widget):
     ALLOW_SELECT = False
     is_pane: ClassVar[bool] = False
     """Whether it is a part of a page that one can go to."""
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"role--{role.value}" for role in Role}
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
@@ -30,6 +29,8 @@ class Rows(Widget):
         self.drawn: list[Row] = []
         self.letter = ""
         """Stands in the first cell, to be jumped to."""
+        self._base: Style | None = None
+        self._looks: dict[Role, Style] = {}
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return what to draw; rows that are missing are blank, text too long is cut."""
@@ -67,14 +68,27 @@ class Rows(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Return one row as Textual draws it."""
-        base = self.rich_style
+        base = self._base = self._base or self.rich_style
         row = self.drawn[y] if y < len(self.drawn) else []
         only_ascii = self.frame is not None and self.frame.options.ascii
         segments = [Segment(to_ascii(text, role) if only_ascii else text, self._look(role, base)) for text, role in row]
         return Strip(segments, row_width(row)).adjust_cell_length(self.size.width, base)
 
     def _look(self, role: Role | Style, base: Style) -> Style:
-        return base + role if isinstance(role, Style) else self.get_component_rich_style(f"role--{role.value}")
+        if isinstance(role, Style):
+            # A pixel says all of its look; a sum would be kept of each.
+            return role if role.color and role.bgcolor else base + role
+        if role not in self._looks:
+            # Kept by the screen alone: Textual works out all component classes of each widget, 30 ms of a start.
+            known = self.screen.get_component_rich_style(f"role--{role.value}", partial=True)
+            self._looks[role] = base + known
+        return self._looks[role]
+
+    def notify_style_update(self) -> None:
+        """Work the looks out again."""
+        super().notify_style_update()
+        self._base = None
+        self._looks.clear()
 
 
 def lettered(row: Row, letter: str) -> Row:
