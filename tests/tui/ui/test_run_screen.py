@@ -202,6 +202,9 @@ async def test_at_the_end_only_what_goes_on_now_is_told() -> None:
     source = ScriptedSource(clock)
     source.add(Setup(phase="environment", done=2, total=5, message="installing packages"), 0)
     source.add(State(state=JobState.FINISHING), 600)
+    async with showing(source, clock) as shown:
+        assert "environment" not in shown.text()
+        assert "step  " in shown.text()
     source.add(Setup(phase="evaluate", done=3, total=25, unit="pictures"), 600)
     async with showing(source, clock) as shown:
         await shown.tick()
@@ -221,12 +224,24 @@ async def test_when_done_the_verdict_and_the_place_of_the_lora_are_shown(tmp_pat
 
 
 async def test_a_failed_run_says_why() -> None:
-    async with showing() as shown:
+    clock = HandClock()
+    async with showing(ScriptedSource(clock, step=100), clock) as shown:
         shown.source.add(State(state=JobState.FAILED, reason="disk.full", detail="the disk is full, 0 B free"))
         await shown.tick()
 
         assert "failed   the disk is full, 0 B free" in shown.text()
         assert "lora     none was made" in shown.text()
+
+
+async def test_of_a_run_that_was_stopped_the_newest_file_is_its_result() -> None:
+    async with showing() as shown:
+        shown.source.add(State(state=JobState.STOPPED, detail="stopped after step 1240"))
+        await shown.tick()
+        assert "lora     step 1000, /state/my-style-v3-step00001000.safetensors" in shown.text()
+
+        shown.source.run.downloaded = {}
+        await shown.tick()
+        assert "lora     step 1000, not here: my-style-v3-step00001000.safetensors (1.2 MB)" in shown.text()
 
 
 async def test_a_loss_that_is_no_number_is_marked_in_the_chart() -> None:
@@ -372,7 +387,7 @@ async def test_a_storm_of_resizes_breaks_nothing(tmp_path: Path) -> None:
 async def test_a_lora_that_can_not_be_fetched_is_not_said_to_come(tmp_path: Path) -> None:
     async with showing() as shown:
         shown.source.finish(tmp_path)
-        shown.source.run.downloaded.clear()
+        shown.source.run.downloaded = {}
         await shown.tick()
         assert "lora     my-style-v3.safetensors (1.2 MB) is on its way" in shown.text()
         shown.source.run.download_failures["my-style-v3.safetensors"] = "the disk is full"

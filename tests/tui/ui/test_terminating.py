@@ -193,7 +193,7 @@ async def test_what_is_lost_is_never_cut_off(tmp_path: Path) -> None:
         await answer(shown, "ctrl+t", "n")
         words = " ".join(shown.text().split())
         assert "my-style-v3-step00000250.safetensors (1.2 MB)" in words
-        assert "what was learned since the last checkpoint" in words
+        assert "what was learned since step 1000" in words
         assert "AUTO-STOP" in shown.rows()[1]
 
 

@@ -121,7 +121,18 @@ def _lora(view: RunView) -> Row:
         return [(f"could not be fetched: {failure}", Role.ALARM)]
     if view.done is not None:
         return [(f"{view.done.name} ({formatting.size(view.done.size)}) is on its way", Role.WARN)]
-    return [("none was made", Role.DIM)]
+    return _newest_checkpoint(view) or [("none was made", Role.DIM)]
+
+
+def _newest_checkpoint(view: RunView) -> Row:
+    """Return the file that a run leaves which ended before its LoRA was made; empty: it leaves none."""
+    made = [item for item in view.artifacts.values() if item.kind is ArtifactKind.CHECKPOINT_LORA]
+    if not made:
+        return []
+    newest = max(made, key=lambda item: item.step or 0)
+    path = view.exported.get(newest.id) or view.downloaded.get(newest.id)
+    where = _short(path) if path else f"not here: {newest.name} ({formatting.size(newest.size)})"
+    return [(f"step {newest.step}, {where}", Role.GOOD if path else Role.WARN)]
 
 
 def _short(path: Path) -> str:
