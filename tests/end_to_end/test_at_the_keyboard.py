@@ -179,6 +179,7 @@ def lose_the_link(world: World, tmux: Tmux) -> None:
     tmux.keys("Escape")
     tmux.comes(lambda screen: "to go on:" not in screen)
     way.set(refuses=False)
+    tmux.keys("r")
     back = tmux.shows("● TRAINING", "link up", deadline_s=GENEROUS_S)
     assert "LINK DOWN" not in back
     tmux.comes(lambda later: step_on(later) > step_on(screen), GENEROUS_S)

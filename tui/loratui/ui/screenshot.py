@@ -28,6 +28,9 @@ class _Still:
     def send(self, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
         raise AssertionError(f"a picture was asked to {command_kind} by {seconds}")
 
+    def retry_now(self) -> None:
+        raise AssertionError("a picture was asked to reach for its agent")
+
     def close(self) -> None:
         """Nothing is held."""
 

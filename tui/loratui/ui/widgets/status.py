@@ -160,6 +160,8 @@ def _lost(frame: Frame) -> str:
     if view.link is LinkState.DOWN:
         retry_s = None if view.retry_at_s is None else view.retry_at_s - frame.now_s
         again = f" · retry in {formatting.duration(retry_s)}" if retry_s is not None and retry_s >= 1 else ""
+        if frame.place == "run":
+            again += " · r now"
         if view.given_up is not None:
             again = " · given up"
         return f"! LINK DOWN {age}{again}"
