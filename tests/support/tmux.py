@@ -16,7 +16,7 @@ class Tmux:
         argv: Sequence[str],
         environ: Mapping[str, str] | None = None,
         *,
-        term: str = "screen",
+        term: str = "tmux-256color",
         start_in: Path | None = None,
     ) -> None:
         self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]

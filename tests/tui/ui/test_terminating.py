@@ -200,6 +200,7 @@ async def test_what_is_lost_is_never_cut_off(tmp_path: Path) -> None:
 async def test_the_key_is_hinted_at_while_something_bills(tmp_path: Path) -> None:
     async with on_rental()(tmp_path) as shown:
         assert "^t Terminate…" in shown.text()
+        assert "RTX 4090 · vast 312" in shown.rows()[0], "by the name that is typed to end it"
     async with showing() as shown:
         assert "^t" not in shown.text()
 

@@ -112,10 +112,15 @@ def state_words(frame: Frame) -> Span:
 
 
 def machine(frame: Frame) -> str:
-    """Return where the run runs, as people name it."""
+    """Return where the run runs, as people name it: of what is rented the provider, and its id while it may bill."""
     view = frame.view
-    place = "this machine" if view.target == "local" else view.target
     gpu = view.telemetry.gpu_name if view.telemetry else None
+    if view.target == "local" or view.target.startswith("ssh:"):
+        place = "this machine" if view.target == "local" else view.target
+    elif (rental := frame.overview.rental_of(view.target)) is not None:
+        place, gpu = f"{rental.provider} {rental.instance_id}".strip(), gpu or rental.gpu
+    else:
+        place = view.target.partition(":")[0]
     return f"{gpu} · {place}" if gpu else place
 
 
