@@ -26,8 +26,9 @@ class Tmux:
             for name, value in (os.environ if environ is None else environ).items()
             if not name.startswith(("SSH_", "TMUX", "TEXTUAL_")) and name != "NO_COLOR"
         } | {"COLORTERM": "", "TERM": "xterm-256color"}
-        # The session ends with the program; the server, and with it its settings, stays until it is closed.
-        self._run("start-server", ";", "set", "-g", "exit-empty", "off", ";", "set", "-g", "default-terminal", term)
+        # What a program said last can be read after its end, and the server outlives a terminal that is closed.
+        options = {"exit-empty": "off", "remain-on-exit": "on", "default-terminal": term}
+        self._run("start-server", *(word for name, value in options.items() for word in (";", "set", "-g", name, value)))
         self.open(argv)
 
     def open(self, argv: Sequence[str]) -> None:
@@ -42,7 +43,7 @@ class Tmux:
     @property
     def is_open(self) -> bool:
         """Return whether the program still runs in its terminal."""
-        return bool(self._run("list-sessions"))
+        return self._run("display-message", "-p", "#{pane_dead}").strip() == "0"
 
     def keys(self, *keys: str) -> None:
         """Press keys by tmux's names for them: a, Enter, C-t, F8."""
