@@ -1,6 +1,6 @@
-"""With keys alone, in a real terminal at 80x24: from a folder of pictures to a rented run, and to the end of its rental.
+"""With keys alone, in a real terminal at 80x24: from a folder of pictures to a rented run, and to the end of its bill.
 
-Everything behind the terminal is real but the market: its machines are SSH servers on loopback, with an agent that trains.
+All behind the terminal is real but the market: its machines are SSH servers on loopback, with an agent that trains.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncssh
@@ -34,6 +34,7 @@ pytestmark = [
 ]
 
 LORATUI = [sys.executable, "-m", "loratui.cli"]
+OWN = ("LORATUI_", "PYTHON_KEYRING")
 GENEROUS_S = 150.0
 """For what waits for a machine, an agent, or a trainer."""
 
@@ -193,8 +194,8 @@ def terminal_through_ssh(world: World, tmux: Tmux, folder: Path) -> Iterator[Non
     key.chmod(0o600)
     with sshd(folder / "l") as laptop:
         laptop.authorize(made)
-        environ = {name: text for name, text in world.cli.environment.items() if name.startswith(("LORATUI_", "PYTHON"))}
-        there = shlex.join(["env", *(f"{name}={text}" for name, text in environ.items()), *LORATUI])
+        environ = (f"{name}={text}" for name, text in world.cli.environment.items() if name.startswith(OWN))
+        there = shlex.join(["env", *environ, *LORATUI])
         options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={folder / 't' / 'known'}", "LogLevel=ERROR"]
         tmux.open(
             ["ssh", "-tt", "-F", "/dev/null", "-i", str(key), "-p", str(laptop.port)]

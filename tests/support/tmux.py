@@ -28,7 +28,8 @@ class Tmux:
         } | {"COLORTERM": "", "TERM": "xterm-256color"}
         # What a program said last can be read after its end, and the server outlives a terminal that is closed.
         options = {"exit-empty": "off", "remain-on-exit": "on", "default-terminal": term}
-        self._run("start-server", *(word for name, value in options.items() for word in (";", "set", "-g", name, value)))
+        settings = [word for name, value in options.items() for word in (";", "set", "-g", name, value)]
+        self._run("start-server", *settings)
         self.open(argv)
 
     def open(self, argv: Sequence[str]) -> None:
