@@ -233,7 +233,7 @@ def end(world: World, tmux: Tmux) -> None:
     tmux.keys("u")
     tmux.shows(f"kept, and billing: {label}", "● TRAINING")
     assert world.vast.num_requests("destroy") == 0
-    world.vast.cling(rental.instance_id, 2)
+    world.vast.cling(rental.instance_id, 1)
     lose(tmux, label, rental.instance_id)
 
     def is_said(screen: str) -> bool:

@@ -199,6 +199,14 @@ async def test_phases_that_go_on_at_once_have_a_row_each_and_an_upload_its_speed
         assert "another client is uploading" in shown.text()
 
 
+async def test_between_two_phases_the_last_one_is_told_as_done() -> None:
+    async with showing() as shown:
+        shown.source.add(State(state=JobState.PREPARING))
+        shown.source.add(Setup(phase="environment", done=5, total=5))
+        await shown.tick()
+        assert "now   environment is done" in shown.text()
+
+
 async def test_at_the_end_only_what_goes_on_now_is_told() -> None:
     clock = HandClock()
     source = ScriptedSource(clock)

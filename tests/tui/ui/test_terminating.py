@@ -164,6 +164,9 @@ async def test_a_termination_is_taken_back_within_five_seconds_on_any_screen(cli
         await shown.tick(UNDO_S + 1)
         assert not shown.screen.errands.all
         assert "TERMINATING" not in shown.text()
+        await answer(shown, "ctrl+t", "y")
+        assert "TERMINATING" in shown.text()
+        assert "kept, and billing" not in shown.text()
 
 
 async def test_only_the_id_that_is_typed_loses_files_and_keys_typed_ahead_type_nothing(tmp_path: Path) -> None:
