@@ -72,7 +72,9 @@ def test_the_first_frame_of_the_interface_waits_for_nothing_that_it_does_not_sho
 
 
 def test_the_agent_outside_its_trainer_runs_without_torch():
-    loaded = loaded_after("\n".join(f"import {name}" for name in modules(loratui_agent, but=("train", "judge", "demo"))))
+    loaded = loaded_after(
+        "\n".join(f"import {name}" for name in modules(loratui_agent, but=("train", "judge", "demo")))
+    )
     assert not loaded & (TRAINING | {"loratui", "numpy", "textual"})
     assert not loaded & {"loratui_agent.train", "loratui_agent.demo"}
 

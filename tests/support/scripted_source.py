@@ -66,6 +66,7 @@ class ScriptedSource:
     ) -> None:
         self.run_id = RUN_ID
         self.run = RunView(run_id=RUN_ID, name=name, target=target)
+        self.num_retries = 0
         self.sent: list[tuple[str, float]] = []
         self.answers: list[Future[CommandResult]] = []
         self.total = total
@@ -236,6 +237,9 @@ class ScriptedSource:
         answer: Future[CommandResult] = Future()
         self.answers.append(answer)
         return answer
+
+    def retry_now(self) -> None:
+        self.num_retries += 1
 
     def close(self) -> None:
         pass

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from loratui.domain.overview import Overview
+from loratui.domain.run import LinkState
 from loratui.store import Store, StoredRun
 from loratui_protocol.messages import Record, Step
 from support.ui_effects.effect import Effect, lacks, sent, shows
 from support.ui_effects.home import on_home, run_line
-from support.ui_pilot import Shown
+from support.ui_pilot import Shown, showing
 
 
 def column_of(label: str, shown: Shown) -> int:
@@ -45,6 +46,15 @@ async def beside_another(folder: Path) -> AsyncIterator[Shown]:
         yield shown
 
 
+@asynccontextmanager
+async def cut_off(_: Path) -> AsyncIterator[Shown]:
+    """Show a run whose agent can't be reached."""
+    async with showing() as shown:
+        shown.source.run.heard(LinkState.DOWN, shown.clock.monotonic_s())
+        await shown.tick()
+        yield shown
+
+
 RUN = {
     "pause": Effect(sent(("pause", 0))),
     "checkpoint": Effect(sent(("checkpoint", 0))),
@@ -64,6 +74,7 @@ RUN = {
     "log_up": Effect(shows("scrolled · G follows")),
     "log_down": Effect(shows("─ follow ─"), ("pageup",)),
     "log_end": Effect(shows("─ follow ─"), ("pageup", "pageup")),
+    "reconnect": Effect(lambda shown: shown.source.num_retries == 1, start=cut_off),
     "pictures": Effect(shows("samples  step 1200  (2 of 2)", "a red zog", "▀▀")),
     "crosshair": Effect(shows(" @1240  loss 0.0", "  c 1000  s 1200")),
     "table": Effect(shows("─ loss  newest first", "     1240        0.0")),

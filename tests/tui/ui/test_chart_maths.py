@@ -29,6 +29,7 @@ def test_steps_are_one_two_or_five_times_a_power_of_ten(span: float, parts: int,
 @given(finite, finite, st.booleans())
 @example(0.0, 5e-324, False)
 @example(0.0, -5e-324, False)
+@example(0.10936376452445984, 0.10936376452445985, False)
 def test_limits_hold_what_they_were_made_for(one: float, two: float, log: bool) -> None:
     low, high = min(one, two), max(one, two)
     limits = limits_for(low, high, log=log)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from textual.events import Key
+from textual.events import Key, Paste
 
 from support.ui_effects.home import on_home
 from support.ui_pilot import Shown
@@ -36,6 +36,36 @@ async def test_escape_hands_nothing_over(tmp_path: Path) -> None:
 
         assert taken == []
         assert "▌5Run▐" in shown.text()
+
+
+async def test_keys_that_come_together_keep_their_order(tmp_path: Path) -> None:
+    taken: list[str] = []
+    async with on_home(tmp_path) as shown:
+        shown.screen.ask_text("at most, in dollars:", taken.append, "0.11")
+        for key in ("backspace", "backspace", "2", "home", "3", "enter", "2"):
+            shown.app.post_message(Key(key=key, character=key if key.isdecimal() else None))
+        await shown.pilot.pause()
+
+        assert taken == ["30.2"]
+        assert "▌2Data▐" in shown.text(), "what comes after enter is none of the text"
+
+
+async def test_what_is_typed_right_behind_the_key_that_asks_is_the_answer(tmp_path: Path) -> None:
+    async with on_home(tmp_path) as shown:
+        await shown.type("o34")
+
+        assert row_of_prompt(shown).rstrip().endswith("/34")
+
+
+async def test_of_what_is_pasted_the_first_line_is_typed(tmp_path: Path) -> None:
+    taken: list[str] = []
+    async with on_home(tmp_path) as shown:
+        shown.screen.ask_text("folder", taken.append, "/data")
+        shown.app.post_message(Paste("/q1?\nrm -r ~\n"))
+        shown.app.post_message(Key(key="enter", character=None))
+        await shown.pilot.pause()
+
+        assert taken == ["/data/q1?"]
 
 
 async def test_a_secret_is_not_shown(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ async def test_a_link_that_is_down_says_when_it_is_tried_again() -> None:
         shown.source.run.heard(LinkState.DOWN, now_s, retry_at_s=now_s + 9)
         await shown.tick()
 
-        assert "LINK DOWN 0:01 · retry in 8 s" in shown.rows()[0]
+        assert "LINK DOWN 0:01 · retry in 8 s · r now" in shown.rows()[0]
+        await shown.press("2")
+        assert "LINK DOWN 0:01 · retry in 8 s   my-style-v3" in shown.rows()[0]
 
 
 async def test_money_grows_between_two_figures_of_the_agent() -> None:
@@ -200,11 +202,22 @@ async def test_phases_that_go_on_at_once_have_a_row_each_and_an_upload_its_speed
         assert "another client is uploading" in shown.text()
 
 
+async def test_between_two_phases_the_last_one_is_told_as_done() -> None:
+    async with showing() as shown:
+        shown.source.add(State(state=JobState.PREPARING))
+        shown.source.add(Setup(phase="environment", done=5, total=5))
+        await shown.tick()
+        assert "now   environment is done" in shown.text()
+
+
 async def test_at_the_end_only_what_goes_on_now_is_told() -> None:
     clock = HandClock()
     source = ScriptedSource(clock)
     source.add(Setup(phase="environment", done=2, total=5, message="installing packages"), 0)
     source.add(State(state=JobState.FINISHING), 600)
+    async with showing(source, clock) as shown:
+        assert "environment" not in shown.text()
+        assert "step  " in shown.text()
     source.add(Setup(phase="evaluate", done=3, total=25, unit="pictures"), 600)
     async with showing(source, clock) as shown:
         await shown.tick()
@@ -417,7 +430,7 @@ async def test_a_storm_of_resizes_breaks_nothing(tmp_path: Path) -> None:
 async def test_a_lora_that_can_not_be_fetched_is_not_said_to_come(tmp_path: Path) -> None:
     async with showing() as shown:
         shown.source.finish(tmp_path)
-        shown.source.run.downloaded.clear()
+        shown.source.run.downloaded = {}
         await shown.tick()
         assert "lora     my-style-v3.safetensors (1.2 MB) is on its way" in shown.text()
         shown.source.run.download_failures["my-style-v3.safetensors"] = "the disk is full"

@@ -1,9 +1,7 @@
 """The real program on every kind of terminal: it draws with what is there, or says politely that it can't."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from loratui.screen_settings import THEMES
 from loratui.ui.environment import UiOptions, prepare
 from support.terminal import Terminal
+from support.tmux import Tmux
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
 
@@ -110,38 +109,17 @@ def test_the_mouse_can_be_given_back_and_taken_again() -> None:
         terminal.read_until(lambda output: output.rfind(on) > output.rfind(off))
 
 
-class Tmux:
-    """A tmux of its own, whose one pane runs the program."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
-        self._run("new-session", "-d", "-x", "80", "-y", "24", *APP, *options)
-
-    def _run(self, *argv: str) -> str:
-        environ = os.environ | {"COLORTERM": "", "TERM": "xterm-256color"}
-        return subprocess.run([*self._tmux, *argv], check=True, capture_output=True, text=True, env=environ).stdout
-
-    def keys(self, *keys: str) -> None:
-        self._run("send-keys", *keys)
-
-    def screen(self) -> list[str]:
-        """Return the rows with their colours, but those that tell the time."""
-        return self._run("capture-pane", "-p", "-e").splitlines()[2:]
-
-    def shows(self, text: str, deadline_s: float = 15) -> None:
-        end_s = time.monotonic() + deadline_s
-        while text not in (screen := self._run("capture-pane", "-p")):
-            assert time.monotonic() < end_s, screen
-
-    def close(self) -> None:
-        self._run("kill-server")
+def below_the_clock(tmux: Tmux) -> list[str]:
+    """Return the rows with their colours, but those that tell the time."""
+    return tmux.screen("-e").splitlines()[2:]
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 def test_tmux_shows_the_same_with_and_without_the_frame_diff(tmp_path: Path) -> None:
     for name in ("ours", "stock"):
         (tmp_path / name).mkdir()
-    ours, stock = Tmux(tmp_path / "ours", "--still"), Tmux(tmp_path / "stock", "--still", "--stock")
+    ours = Tmux(tmp_path / "ours", [*APP, "--still"])
+    stock = Tmux(tmp_path / "stock", [*APP, "--still", "--stock"])
     try:
         for key, text in (
             ("1", "nothing is rented"),
@@ -162,7 +140,7 @@ def test_tmux_shows_the_same_with_and_without_the_frame_diff(tmp_path: Path) -> 
                 tmux.keys(key)
                 tmux.shows(text)
             end_s = time.monotonic() + 5
-            while (one := ours.screen()) != (other := stock.screen()) and time.monotonic() < end_s:
+            while (one := below_the_clock(ours)) != (other := below_the_clock(stock)) and time.monotonic() < end_s:
                 pass
             assert one == other, key
     finally:

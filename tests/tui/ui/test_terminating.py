@@ -166,6 +166,9 @@ async def test_a_termination_is_taken_back_within_five_seconds_on_any_screen(cli
         await shown.tick(UNDO_S + 1)
         assert not shown.screen.errands.all
         assert "TERMINATING" not in shown.text()
+        await answer(shown, "ctrl+t", "y")
+        assert "TERMINATING" in shown.text()
+        assert "kept, and billing" not in shown.text()
 
 
 async def test_only_the_id_that_is_typed_loses_files_and_keys_typed_ahead_type_nothing(tmp_path: Path) -> None:
@@ -195,13 +198,14 @@ async def test_what_is_lost_is_never_cut_off(tmp_path: Path) -> None:
         await answer(shown, "ctrl+t", "n")
         words = " ".join(shown.text().split())
         assert "my-style-v3-step00000250.safetensors (1.2 MB)" in words
-        assert "what was learned since the last checkpoint" in words
+        assert "what was learned since step 1000" in words
         assert "AUTO-STOP" in shown.rows()[1]
 
 
 async def test_the_key_is_hinted_at_while_something_bills(tmp_path: Path) -> None:
     async with on_rental()(tmp_path) as shown:
         assert "^t Terminate…" in shown.text()
+        assert "RTX 4090 · vast 312" in shown.rows()[0], "by the name that is typed to end it"
     async with showing() as shown:
         assert "^t" not in shown.text()
 

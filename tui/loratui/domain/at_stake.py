@@ -1,6 +1,6 @@
 """What is lost when a rental ends now: files that are not on this machine yet, and what its runs have left to do."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from loratui.domain.run import RunView
@@ -17,6 +17,10 @@ class AtStake:
     step: int
     total: int
     missing: tuple[Artifact, ...] = ()
+    num_files: int = 0
+    """So many it has made."""
+    kept_step: int = 0
+    """Up to this step this machine has a file of what it has learned, or a saved state."""
 
     @property
     def is_lost(self) -> bool:
@@ -34,7 +38,14 @@ def of_view(view: RunView) -> AtStake:
         step=view.step,
         total=view.total,
         missing=tuple(artifact for artifact_id, artifact in view.artifacts.items() if artifact_id not in here),
+        num_files=len(view.artifacts),
+        kept_step=max(view.kept_step or 0, newest_step(view.artifacts.values(), view.downloaded)),
     )
+
+
+def newest_step(artifacts: Iterable[Artifact], here: Container[str]) -> int:
+    """Return the newest step of the files whose ids are ``here``; 0: none of a step is."""
+    return max((artifact.step or 0 for artifact in artifacts if artifact.id in here), default=0)
 
 
 def with_newer(runs: Sequence[AtStake], view: RunView | None, target: str) -> list[AtStake]:

@@ -342,6 +342,9 @@ class RunView:
             self.note(ts, "WARNING", f"{event.state}: {event.detail}")
         self.ended_ts = ts if event.state.is_final else None
         self.past.is_resumed |= event.state is JobState.RESUMING
+        if event.state is JobState.FINISHING:
+            # What led to the steps is past, whether or not each phase said so.
+            self.setup = None
         if event.state.is_final:
             self.eta_s = None
 

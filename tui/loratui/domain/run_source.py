@@ -20,6 +20,10 @@ class RunSource(Protocol):
         """Send a command; the result comes when the run has carried it out or refused it."""
         ...
 
+    def retry_now(self) -> None:
+        """Reach for an agent that is down at once."""
+        ...
+
     def close(self) -> None:
         """Let go of the run, which goes on."""
         ...

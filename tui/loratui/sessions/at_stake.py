@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loratui.domain.at_stake import AtStake
+from loratui.domain.at_stake import AtStake, newest_step
 from loratui.domain.run import RunView
 from loratui.domain.run_files import announce, withdraw
 from loratui.settings import Settings
@@ -33,7 +33,15 @@ def _of_run(path: Path, store: Store, run: StoredRun) -> AtStake:
         elif event.kind is not ArtifactKind.STATE:
             announce(view, event)
     here = {artifact_id: known.sha256 for artifact_id, known in store.downloads(run.id).items()}
-    missing = (artifact for artifact in view.artifacts.values() if here.get(artifact.id) != artifact.sha256)
+    made = view.artifacts.values()
+    missing = tuple(artifact for artifact in made if here.get(artifact.id) != artifact.sha256)
     return AtStake(
-        run_id=run.id, name=run.name, state=run.state, step=run.step, total=run.total, missing=tuple(missing)
+        run_id=run.id,
+        name=run.name,
+        state=run.state,
+        step=run.step,
+        total=run.total,
+        missing=missing,
+        num_files=len(made),
+        kept_step=newest_step(made, here.keys() - {artifact.id for artifact in missing}),
     )

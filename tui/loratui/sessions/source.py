@@ -22,6 +22,10 @@ class HostRunSource:
         """Send a command; the result comes when the run has carried it out or refused it."""
         return self._host.send(self.run_id, command_kind, seconds)
 
+    def retry_now(self) -> None:
+        """Reach for an agent that is down at once."""
+        self._host.retry_now(self.run_id)
+
     def close(self) -> None:
         """Let go of the run, which goes on."""
         self._host.close()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from textual.events import Event, Key, Paste
+
 from loratui.domain.run_source import RunSource
 from loratui.screen_settings import THEMES
 from loratui.ui import themes
@@ -52,6 +54,14 @@ class LoratuiApp(DiffedApp):
     def get_default_screen(self) -> Shell:
         """Return the shell, which holds all screens."""
         return self.shell
+
+    async def on_event(self, event: Event) -> None:
+        """Hand all keys to the shell: in one queue they keep their order, whatever has the focus when they are read."""
+        if isinstance(event, (Key, Paste)) and not event.is_forwarded:
+            self.app_focus = True
+            self.shell._forward_event(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Listen for signals and start looking at the run."""

@@ -50,21 +50,22 @@ class Keyboard:
         return any(action.keys[0] in found.keys for found in self._shell.actions.within(Scope.FOUND))
 
     def press(self, event: Key) -> bool:
-        """Do what the key means now; return whether it is used up. Else it may mean something to a field."""
+        """Do what the key means now; return whether it means anything."""
         if self._shell.focused is not None:
             return self._pressed_in_field(event)
         self._press(event)
         return True
 
     def _pressed_in_field(self, event: Key) -> bool:
-        """Keep all keys but those that type nothing and mean the same everywhere."""
+        """Type, unless the key types nothing and means the same everywhere."""
         if event.key == "escape":
             self._shell.leave_field()
             return True
         action = None if event.is_printable else self._shell.actions.find(event.key, ())
         if action is not None:
             self.perform(action)
-        return action is not None
+            return True
+        return self._shell.prompt.press(event)
 
     def _press(self, event: Key) -> None:
         typed = event.character if event.is_printable and event.character != " " else None

@@ -207,6 +207,9 @@ class Money:
         self._shell.stop_asking()
         if self._terminations.begin(rental, Stage.COUNTING, self._shell.clock.monotonic_s()) is None:
             self._shell.say(f"{rental_name(rental)} is being terminated")
+        else:
+            # What was said of one that was kept before is no longer so.
+            self._shell.say("")
         self._shell.refresh_view()
 
     def do_terminate_undo(self) -> None:

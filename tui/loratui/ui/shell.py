@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.events import Key, Resize
+from textual.events import Key, Paste, Resize
 from textual.message import Message
 from textual.screen import Screen
 
@@ -317,6 +317,11 @@ class Shell(Screen[None], inherit_bindings=False):
         if self.keyboard.press(event):
             event.stop()
             event.prevent_default()
+
+    def on_paste(self, event: Paste) -> None:
+        """Put what is pasted into the line that is typed, if one is."""
+        if self.prompt.is_open:
+            self.prompt.paste(event.text)
 
     def on_footer_chosen(self, message: Footer.Chosen) -> None:
         """Do what was clicked; a question that is open is answered by keys alone."""

@@ -64,9 +64,7 @@ class Stake:
             whose = "Another computer of yours may be training on it. " if self.rental.is_elsewhere else ""
             return replace(question, stake=why, more=(f"{whose}Everything on it is LOST.",))
         no_link = ("There is no link to the agent: nothing can be fetched now. Its provider can be asked.",)
-        is_training = any(run.step and not run.state.is_final for run in self.lost(frame))
-        learned = ", and what was learned since the last checkpoint" if is_training else ""
-        lost = f"All this is LOST{learned}."
+        lost = f"All this is LOST{_learned(self.lost(frame))}."
         return replace(question, more=(*question.more, *(no_link if self.is_cut_off(frame) else ()), lost))
 
 
@@ -83,10 +81,19 @@ def _files(runs: Sequence[AtStake]) -> str:
     """Return which files are not here."""
     missing = [artifact for run in runs for artifact in run.missing]
     if not missing:
-        return "All files that it has made are here."
+        is_any = any(run.num_files for run in runs)
+        return "All files that it has made are here." if is_any else "It has made no file yet."
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     size = formatting.size(sum(artifact.size for artifact in missing))
     return f"Not fetched yet: {cut(missing[-1].name, _LONGEST_FILE)}{more} ({size})."
+
+
+def _learned(runs: Sequence[AtStake]) -> str:
+    """Return what is lost of the runs that train, beside files."""
+    since = [run.kept_step for run in runs if run.step and not run.state.is_final]
+    if not since:
+        return ""
+    return f", and what was learned since step {min(since)}" if min(since) else ", and all that was learned"
 
 
 def _left(runs: Sequence[AtStake]) -> str:

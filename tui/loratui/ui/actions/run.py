@@ -68,6 +68,13 @@ def no_extension(frame: Frame) -> str:
 
 
 @_of_run
+def _no_retry(frame: Frame) -> str:
+    if frame.view.given_up is not None:
+        return frame.view.given_up.what
+    return "" if frame.view.link is LinkState.DOWN else "the link is not down"
+
+
+@_of_run
 def _no_pictures(frame: Frame) -> str:
     return "" if frame.view.samples else "no samples yet"
 
@@ -142,6 +149,15 @@ RUN = (
         opens=Scope.STOP_STRIP,
         why_not=no_stop,
         command="loratui stop RUN",
+    ),
+    Action(
+        id="reconnect",
+        keys=("r",),
+        label="Reconnect",
+        help="while the link is down: try it at once",
+        scope=Scope.RUN,
+        why_not=_no_retry,
+        command="loratui attach RUN",
     ),
     Action(
         id="pictures",

@@ -180,6 +180,12 @@ class RunPage(Page):
         """Close the question."""
         self.shell.stop_asking()
 
+    def do_reconnect(self) -> None:
+        """Reach for the agent."""
+        if self.shell.source is not None:
+            self.shell.source.retry_now()
+            self.shell.say("trying the link…")
+
     def do_pictures(self) -> None:
         """Show the samples large."""
         self.shell.go("samples")

@@ -10,6 +10,8 @@ from loratui.domain.series import Envelope
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _LEAST_VALUE = 1e-12
+_LEAST_SPAN = 1e-9
+"""Of the y axis, as a share of the numbers on it."""
 _LEAST_WINDOW = 8
 _DASH = 4
 """Columns of dots in a dash, and in the gap after it."""
@@ -63,7 +65,9 @@ def limits_for(low: float, high: float, *, log: bool, before: Limits | None = No
         return before
     if log:
         return Limits(low=_round_log(low, up=False), high=_round_log(high * (1 + 1e-6), up=True), log=True)
-    span = (high - low) or abs(high) or 1.0
+    size = max(abs(low), abs(high))
+    # What differs by less than can be told apart, as sums in another order do, has no span to be cut into steps.
+    span = high - low if high - low > _LEAST_SPAN * size else size or 1.0
     step = nice_step(span, 4)
     bottom, top = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     if top <= bottom:

@@ -163,7 +163,15 @@ def _preparing(frame: Frame) -> list[Row]:
         detail = view.supply.speed if name == "dataset" and view.supply else _detail(setup)
         if detail:
             rows.append([(f"   {detail}", Role.DIM)])
-    return rows or [_fact("now", title(view.setup.phase) if view.setup else formatting.UNKNOWN)]
+    return rows or [_fact("now", _between(view))]
+
+
+def _between(view: RunView) -> str:
+    """Return what stands where no phase goes on: the last one, and that it is done."""
+    if view.setup is None:
+        return formatting.UNKNOWN
+    last = view.phases.get(view.setup.phase)
+    return f"{title(view.setup.phase)}{' is done' if last is not None and last.is_over else ''}"
 
 
 def _detail(setup: Setup) -> str:

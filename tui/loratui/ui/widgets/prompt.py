@@ -1,5 +1,6 @@
 """One line to type something into, in the place of the footer; enter takes it, escape does not."""
 
+import re
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -16,26 +17,41 @@ from loratui.ui.widgets.rows import Rows
 
 _WITHOUT = ("copy", "cut", "paste")
 """^c leaves the program everywhere; what a terminal pastes comes as text."""
+_ACTION = re.compile(r"(\w+)(\(True\))?")
 
 
 class Field(Input, inherit_bindings=False):
-    """A line of text without anything that blinks."""
+    """A line of text without anything that blinks. The shell hands it its keys, so that they keep their order.
+
+    Textual types letters at once, and does what backspace or enter says a round later: of keys that come together,
+    as they do on a slow line, the later ones first.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         binding for binding in Input.BINDINGS if not (isinstance(binding, Binding) and binding.action in _WITHOUT)
     ]
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(self, submitted: Callable[[], None], *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
+        self._submitted = submitted
 
-    async def on_key(self, event: Key) -> None:
-        """Do what edits the line at once: on its way to the screen it would be overtaken by what was typed after it."""
+    def press(self, event: Key) -> bool:
+        """Do what a key means to a line of text; return whether it means anything."""
+        if event.is_printable and event.character is not None:
+            self.paste(event.character)
+            return True
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
-            event.stop()
-            event.prevent_default()
-            await self.run_action(binding.action)
-            return
+            if binding.action == "submit":
+                self._submitted()
+            elif match := _ACTION.fullmatch(binding.action):
+                getattr(self, f"action_{match[1]}")(*([True] if match[2] else []))
+            return True
+        return False
+
+    def paste(self, text: str) -> None:
+        """Put text in the place of what is selected, or at the cursor; of several lines the first."""
+        self.replace("".join(text.splitlines()[:1]), *self.selection)
 
     def show_cursor(self) -> None:
         """Bring the part of the text into sight in which the cursor is."""
@@ -58,7 +74,7 @@ class Prompt(Horizontal):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self._label = _Label(id="prompt-label")
-        self._field = Field(id="prompt-field")
+        self._field = Field(self._take, id="prompt-field")
         self._done: Callable[[str], None] = lambda _: None
         self._value = ""
 
@@ -92,10 +108,17 @@ class Prompt(Horizontal):
         self.is_open = self.display = False
         self._field.value = self._value = ""
 
-    def on_input_submitted(self, message: Input.Submitted) -> None:
+    def press(self, event: Key) -> bool:
+        """Do what a key means while a text is typed; return whether it means anything."""
+        return self._field.press(event)
+
+    def paste(self, text: str) -> None:
+        """Type all of a text."""
+        self._field.paste(text)
+
+    def _take(self) -> None:
         """Hand the text over."""
-        message.stop()
-        done, text = self._done, retyped(self._value, message.value)
+        done, text = self._done, retyped(self._value, self._field.value)
         self.screen.set_focus(None)
         self.close()
         done(text)

@@ -139,10 +139,15 @@ def _boot(view: RunView) -> str:
 
 
 def machine(frame: Frame) -> str:
-    """Return where the run runs, as people name it."""
+    """Return where the run runs, as people name it: of what is rented the provider, and its id while it may bill."""
     view = frame.view
-    place = "this machine" if view.target == "local" else view.target
     gpu = view.telemetry.gpu_name if view.telemetry else None
+    if view.target == "local" or view.target.startswith("ssh:"):
+        place = "this machine" if view.target == "local" else view.target
+    elif (rental := frame.overview.rental_of(view.target)) is not None:
+        place, gpu = f"{rental.provider} {rental.instance_id}".strip(), gpu or rental.gpu
+    else:
+        place = view.target.partition(":")[0]
     return f"{gpu} · {place}" if gpu else place
 
 
@@ -202,6 +207,8 @@ def _lost(frame: Frame) -> str:
     if view.link is LinkState.DOWN:
         retry_s = None if view.retry_at_s is None else view.retry_at_s - frame.now_s
         again = f" · retry in {formatting.duration(retry_s)}" if retry_s is not None and retry_s >= 1 else ""
+        if frame.place == "run":
+            again += " · r now"
         if view.given_up is not None:
             again = " · given up"
         return f"! LINK DOWN {age}{again}"
