@@ -237,12 +237,12 @@ def end(world: World, tmux: Tmux) -> None:
     lose(tmux, label, rental.instance_id)
 
     def is_said(screen: str) -> bool:
-        said = "billing stopped" in screen
-        assert not said or not world.num_living(), screen
-        return said
+        assert "billing stopped" not in screen or not world.num_living(), screen
+        state, money, *_ = screen.splitlines()
+        gone = "! MACHINE GONE" in state and "was ● TRAINING" in state
+        return gone and bool(re.search(r"spent in all +billing stopped \d\d:\d\d \(provider confirmed\)", money))
 
-    screen = tmux.comes(is_said, GENEROUS_S)
-    assert re.search(r"billing stopped \d\d:\d\d \(provider confirmed\)", screen), screen
+    tmux.comes(is_said, GENEROUS_S)
 
 
 def lose(tmux: Tmux, label: str, instance_id: str) -> None:
