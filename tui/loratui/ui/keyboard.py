@@ -22,8 +22,11 @@ class Keyboard:
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """Return where the keys work now, beside the global ones."""
-        if self._shell.strip.scope is not None:
-            return (self._shell.strip.scope,)
+        return self.unasked if self._shell.strip.scope is None else (self._shell.strip.scope,)
+
+    @property
+    def unasked(self) -> tuple[Scope, ...]:
+        """Return where they work while no question is open."""
         if self._shell.over is Over.HELP:
             return (Scope.HELP,)
         if self._shell.over is Over.COST:
@@ -68,12 +71,22 @@ class Keyboard:
         """Return what takes a termination back, while that can be: its key means that on every screen."""
         return self._shell.actions.find(key, (Scope.UNDO_WINDOW,)) if self._shell.money.can_be_kept else None
 
+    @property
+    def is_filtering(self) -> bool:
+        """Return whether what is typed is the filter of the page's list."""
+        main_list = self._shell.page.main_list
+        return self._shell.over is Over.NOTHING and main_list is not None and main_list.is_filtering
+
     def _is_typed(self, event: Key) -> bool:
         """Return whether the key belonged to a text that is being typed; then it is taken."""
         main_list = self._shell.page.main_list
-        if main_list is not None and main_list.is_filtering:
-            return main_list.press(event.key, event.character if event.is_printable else None)
-        return False
+        if main_list is None or not main_list.is_filtering:
+            return False
+        is_taken = main_list.press(event.key, event.character if event.is_printable else None)
+        if not main_list.is_filtering:
+            # The keys of the page are back in the footer.
+            self._shell.refresh_view()
+        return is_taken
 
     def _palette_key(self, event: Key) -> None:
         if event.key == "escape":
@@ -103,6 +116,6 @@ class Keyboard:
         name = f"do_{action_id}"
         # The open run can be stopped from every page, and a rental ended.
         shell = self._shell
-        owners = (shell.page, shell.pages["run"], shell.money, shell, shell.app)
+        owners = (shell.page, shell.pages["run"], shell.money, shell.help, shell, shell.app)
         doer: Callable[[], None] = next(getattr(owner, name) for owner in owners if hasattr(owner, name))
         return doer

@@ -141,6 +141,7 @@ class Page(Container):
         if self.main_list is not None:
             self.main_list.is_filtering = True
             self.main_list.rebuild()
+            self.shell.refresh_view()
 
     def _move(self, by: int) -> None:
         if self.main_list is not None:

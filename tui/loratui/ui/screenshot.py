@@ -5,6 +5,9 @@ import re
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from textual.app import App
 
 from loratui.domain.run import CommandKind, RunView
 from loratui.ui.app import LoratuiApp
@@ -51,6 +54,10 @@ async def _svg(view: RunView, size: tuple[int, int], now_s: float, wall: datetim
     app = LoratuiApp(SoleRun(still), options=UiOptions(), clock=still, source=still)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
-        svg = app.export_screenshot(title=f"{app.title} · {view.name}", simplify=True)
-    # Without the fonts that would be fetched from elsewhere: any monospaced one does.
+        return svg_of(app, f"{app.title} · {view.name}")
+
+
+def svg_of(app: App[Any], title: str) -> str:
+    """Return what an app shows now, without the fonts that would be fetched from elsewhere: any monospaced one does."""
+    svg = app.export_screenshot(title=title, simplify=True)
     return re.sub(r"@font-face\s*\{.*?\}\s*", "", svg, flags=re.DOTALL)

@@ -95,7 +95,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self._status = StatusRows(id="status")
         self._tabs = TabsRow(id="tabs")
         self._enlarge = Enlarge(id="enlarge")
-        self._help = HelpPane(self, id="help")
+        self.help = HelpPane(self, id="help")
         self.cost = CostPane(id="cost")
         self.palette = Palette(self, id="palette")
         self.strip = ConfirmStrip(self.actions, id="strip")
@@ -109,7 +109,7 @@ class Shell(Screen[None], inherit_bindings=False):
         with self._body:
             yield self.page
         yield self._enlarge
-        yield self._help
+        yield self.help
         yield self.cost
         yield self.palette
         yield self._footer
@@ -272,7 +272,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def _covering(self) -> Iterable[Rows]:
         over: dict[Over, tuple[Rows, ...]] = {
-            Over.HELP: (self._help,),
+            Over.HELP: (self.help,),
             Over.PALETTE: (self.palette,),
             Over.COST: (self.cost,),
         }
@@ -336,6 +336,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def do_help(self) -> None:
         """Show all keys, or go back."""
+        self.help.first = 0
         self.lay_over(Over.NOTHING if self.over is Over.HELP else Over.HELP)
 
     def do_help_close(self) -> None:

@@ -2,6 +2,7 @@
 
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Action, Danger, Scope
+from loratui.ui.widgets.status import is_renting
 
 
 def _no_change(frame: Frame) -> str:
@@ -9,6 +10,17 @@ def _no_change(frame: Frame) -> str:
 
 
 OFFERS = (
+    Action(
+        id="rent_give_up",
+        keys=("x",),
+        label="Give the rental up…",
+        help="end what is being rented before a run has begun there; asks first",
+        scope=Scope.OFFERS,
+        opens=Scope.GIVE_UP_STRIP,
+        footer=lambda frame: "Give up…" if any(is_renting(errand) for errand in frame.errands) else "",
+        why_not=_no_change,
+        command="loratui terminate RENTAL",
+    ),
     Action(
         id="rent",
         keys=("enter",),
@@ -57,16 +69,6 @@ OFFERS = (
         scope=Scope.OFFERS,
         footer=lambda _: "Config",
         command="loratui offers --for CONFIG",
-    ),
-    Action(
-        id="rent_give_up",
-        keys=("x",),
-        label="Give the rental up…",
-        help="end what is being rented before a run has begun there; asks first",
-        scope=Scope.OFFERS,
-        opens=Scope.GIVE_UP_STRIP,
-        why_not=_no_change,
-        command="loratui terminate RENTAL",
     ),
     Action(
         id="offers_back",

@@ -62,7 +62,7 @@ class DataEdits:
             else:
                 self._make(dataset, lambda: rewritten(dataset, entry.name, text))
 
-        self._shell.ask_text(f"caption of {shortened(entry.name, 20)}", typed, shown)
+        self._shell.ask_text(f"caption of {shortened(entry.name, 20)}:", typed, shown)
 
     # --- many --------------------------------------------------------------------------------------------------------
 

@@ -20,28 +20,60 @@ class HelpPane(Pane):
     def __init__(self, shell: "Shell", *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self._shell = shell
+        self.first = 0
+        """The number of the first entry that is shown."""
 
     def title(self, _: Frame) -> list[Span]:
         """Return the name of the page."""
         return [("keys", Role.TITLE)]
 
     def remark(self, _: Frame) -> str:
-        """Return how to leave."""
-        return "esc closes"
+        """Return which page it is, and how to leave."""
+        page, num_pages = self._page
+        return f"page {page + 1} of {num_pages} · pgdn · esc closes" if num_pages > 1 else "esc closes"
+
+    def do_help_further(self) -> None:
+        """Show the next page."""
+        self._turn(1)
+
+    def do_help_before(self) -> None:
+        """Show the page before."""
+        self._turn(-1)
+
+    def _turn(self, by: int) -> None:
+        page, num_pages = self._page
+        self.first = max(0, min(num_pages - 1, page + by)) * self._room
+        self.rebuild()
+
+    @property
+    def _room(self) -> int:
+        """Return how many entries one page has."""
+        columns, rows = self.room
+        return max(1, rows - 1) * (2 if columns >= _TWO_COLUMNS else 1)
+
+    @property
+    def _page(self) -> tuple[int, int]:
+        """Return which page is shown, and of how many; a window that grows has fewer."""
+        num_pages = -(-len(self._entries()) // self._room)
+        return min(self.first // self._room, num_pages - 1), num_pages
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - the same at all times
-        """Return the actions by scope, in two columns where there is room."""
+        """Return a page of the actions by scope, in two columns where there is room."""
+        start = self._page[0] * self._room
+        entries = self._entries()[start : start + self._room]
+        if width < _TWO_COLUMNS:
+            return entries
+        column = width // 2
+        left, right = entries[:height], entries[height:]
+        right += [[] for _ in range(len(left) - len(right))]
+        return [[*pad(one, column - 1), (" ", Role.TEXT), *two] for one, two in zip(left, right, strict=False)]
+
+    def _entries(self) -> list[Row]:
         entries: list[Row] = []
         for scope in (*self._shell.page.scopes, Scope.PAGES, Scope.GLOBAL):
             entries.append([(f" {scope.value}", Role.STRONG)])
             entries += [_entry(action) for action in self._shell.actions.within(scope)]
-        if width < _TWO_COLUMNS:
-            return entries
-        half = max(height, -(-len(entries) // 2))
-        column = width // 2
-        left, right = entries[:half], entries[half:]
-        right += [[] for _ in range(len(left) - len(right))]
-        return [[*pad(one, column - 1), (" ", Role.TEXT), *two] for one, two in zip(left, right, strict=False)]
+        return entries
 
 
 def _entry(action: Action) -> Row:

@@ -116,14 +116,14 @@ def lora_path(view: RunView) -> Path | None:
 def _lora(view: RunView) -> Row:
     path = lora_path(view)
     if path is not None:
-        return [(_short(path), Role.GOOD)]
+        return [(formatting.homely(path), Role.GOOD)]
     if view.done is not None and (failure := view.download_failures.get(view.done.artifact_id)):
         return [(f"could not be fetched: {failure}", Role.ALARM)]
     if view.done is not None:
         return [(f"{view.done.name} ({formatting.size(view.done.size)}) is on its way", Role.WARN)]
-    return [("none was made", Role.DIM)]
-
-
-def _short(path: Path) -> str:
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    saved = [item for item in view.artifacts.values() if item.kind is ArtifactKind.CHECKPOINT_LORA]
+    newest = max((item for item in saved if item.id in view.downloaded), key=lambda item: item.step or 0, default=None)
+    if newest is None:
+        return [("none was made", Role.DIM)]
+    place = formatting.homely(view.downloaded[newest.id])
+    return [(f"none was made; that of step {newest.step} is here: {place}", Role.TEXT)]

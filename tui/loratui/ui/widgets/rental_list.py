@@ -7,6 +7,8 @@ from loratui.ui.terminating import rental_name
 from loratui.ui.text import Role, Row, Span, spread
 from loratui.ui.widgets.list_pane import ListPane
 
+_WITH_WORDS = 70
+
 
 class RentalList(ListPane[RentalLine]):
     """What is rented and not shown to be gone, what nobody minds first; and what the month has cost."""
@@ -26,7 +28,8 @@ class RentalList(ListPane[RentalLine]):
 
     def remark(self, frame: Frame) -> str:
         """Return what the month has cost."""
-        return f"this month {formatting.money(frame.overview.month_microusd)}" if frame.overview.is_read else ""
+        is_known = frame.overview.is_read and not frame.overview.trouble
+        return f"this month {formatting.money(frame.overview.month_microusd)}" if is_known else ""
 
     def nothing(self, frame: Frame) -> list[Row]:
         """Return that nothing is rented, if that is known."""
@@ -42,7 +45,7 @@ class RentalList(ListPane[RentalLine]):
             stop = f"auto-stop {formatting.day_and_time(entry.deadline_ts)[-len('15:03') :]}"
         end: Span = (f"{stop} ", Role.TEXT)
         if not entry.is_minded:
-            end = ("nobody minds it: ^t ends it ", Role.ALARM)
+            end = ("nobody minds it: ^t ends it " if width >= _WITH_WORDS else "unminded: ^t ends it ", Role.ALARM)
         mark = "" if entry.is_minded else "! "
         return spread(
             [

@@ -114,8 +114,12 @@ def state_words(frame: Frame) -> Span:
 def machine(frame: Frame) -> str:
     """Return where the run runs, as people name it."""
     view = frame.view
+    rental = frame.overview.rental_of(view.target)
     place = "this machine" if view.target == "local" else view.target
     gpu = view.telemetry.gpu_name if view.telemetry else None
+    if rental is not None:
+        # As it is called where it is ended, and by its provider.
+        place, gpu = f"{rental.provider} {rental.instance_id}", gpu or rental.gpu
     return f"{gpu} · {place}" if gpu else place
 
 
@@ -137,7 +141,7 @@ def _state_row(frame: Frame, limit: int) -> Row:
     head: Row = [(f" {frame.options.title} · ", Role.DIM)]
     # The state is never cut: the name gives way first, and the program's own name before it.
     room = limit - row_width(right) - cells(words[0]) - 6
-    if room < _LONGEST_NAME:
+    if room < _LONGEST_NAME or row_width(head) + cells(view.name) + cells(place) >= room:
         head = [(" ", Role.TEXT)]
     title = fit([name], max(4, min(_LONGEST_NAME, room - row_width(head))))
     return spread([*head, *title, _gap(), words, _gap(), (place, Role.DIM)], right, limit)
@@ -233,11 +237,17 @@ def _with_room(row: Row, pieces: Sequence[Row], room: int) -> Row:
     return row
 
 
+def _without_spent(row: Row, room: int) -> Row:
+    """Return the row, without the word behind the amount where there is no room for it: what comes after says more."""
+    return row if row_width(row) <= room else [row[0], *row[_AMOUNT:]]
+
+
 def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
     """Return what the rental costs: billing has stopped when its provider says so, not when the run is over."""
     if rental.is_over:
+        end: Row = [(f"{billing_stopped(rental)} ", Role.GOOD)]
         row += [(" in all", Role.TEXT), *_others(frame)]
-        return spread(row, [(f"{billing_stopped(rental)} ", Role.GOOD)], limit)
+        return spread(_without_spent(row, limit - row_width(end) - 1), end, limit)
     row.append((f" · {formatting.hourly_price(rental.price_microusd_per_h)}", Role.TEXT))
     if rental.state is RentalState.ENDING:
         trouble = f": {rental.trouble}" if rental.trouble else ", until it is shown gone"
@@ -264,6 +274,7 @@ def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
         # No room for the others' price beside its own: then the price of all.
         row = [*row[:_AMOUNT], _price_of_all(frame), *row[_AMOUNT + 1 :]]
         others = []
+    row = _without_spent(row, limit - least)
     row = _with_room(row, [others, share if is_near else [], in_all], limit - least)
     if not is_near:
         row = _with_room(row, [share], limit - row_width(_countdown(frame, left_s, word, why, limit)) - 1)
