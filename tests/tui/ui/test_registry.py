@@ -10,6 +10,7 @@ from loratui.ui.places import PLACES
 from loratui.ui.registry import Action, Danger, KeyConflictError, Registry, Scope, shown
 from loratui.ui.screens.run import RunPage
 from loratui.ui.shell import Shell
+from loratui.ui.widgets.help import HelpPane
 
 PAGES = [page_class(place.name) for place in PLACES]
 
@@ -79,7 +80,7 @@ def test_keys_are_shown_as_people_read_them() -> None:
 
 
 def test_every_action_can_be_done() -> None:
-    always = (RunPage, Money, Shell, LoratuiApp)
+    always = (RunPage, Money, HelpPane, Shell, LoratuiApp)
     for entry in ACTIONS:
         asking = {other.scope for other in ACTIONS if entry.scope in (other.opens, other.or_opens)}
         scopes = {entry.scope, *asking}
