@@ -50,5 +50,7 @@ EVERYWHERE = {
     "redraw": Effect(shows("TRAINING")),
     "help": Effect(shows("─ keys", "Pause or resume")),
     "help_close": Effect(shows("─ loss", "─ log"), ("?",)),
+    "help_further": Effect(shows("page 2 of 2", "Detach at once"), ("?",)),
+    "help_before": Effect(shows("page 1 of 2", "Pause or resume"), ("?", "pagedown")),
     "palette": Effect(shows("commands  >", "enter does it")),
 }

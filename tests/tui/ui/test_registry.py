@@ -11,6 +11,7 @@ from loratui.ui.places import ASIDE, PLACES
 from loratui.ui.registry import Action, Danger, KeyConflictError, Registry, Scope, shown
 from loratui.ui.screens.run import RunPage
 from loratui.ui.shell import Shell
+from loratui.ui.widgets.help import HelpPane
 from loratui.ui.yank import Yank
 
 PAGES = [page_class(place.name) for place in (*PLACES, *ASIDE)]
@@ -81,7 +82,7 @@ def test_keys_are_shown_as_people_read_them() -> None:
 
 
 def test_every_action_can_be_done() -> None:
-    always = (RunPage, Money, Jump, Yank, Shell, LoratuiApp)
+    always = (RunPage, Money, HelpPane, Jump, Yank, Shell, LoratuiApp)
     for entry in ACTIONS:
         asking = {other.scope for other in ACTIONS if entry.scope in (other.opens, other.or_opens)}
         scopes = {entry.scope, *asking}

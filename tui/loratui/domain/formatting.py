@@ -4,6 +4,7 @@ import math
 import shlex
 from datetime import datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from pathlib import Path
 
 from loratui_protocol.errors import UsageError
 from loratui_protocol.harmless import MAX_TEXT_CHARS, clean
@@ -15,6 +16,12 @@ _CENT = Decimal("0.01")
 _LONGEST_S = 1e9
 """Thirty years; what is longer, or no number, is nonsense from another machine."""
 _HUNDREDTH_CENT = Decimal("0.0001")
+
+
+def homely(path: Path) -> str:
+    """Return a path as people write it: "~" is their home."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def money(microusd: int, *, exact: bool = True) -> str:

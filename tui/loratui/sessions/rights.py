@@ -39,7 +39,7 @@ class Rights:
     @property
     def folders(self) -> str:
         """Return the folders as a sentence has them."""
-        return clean(" and ".join(self.dataset.splitlines()), _MAX_CHARS)
+        return clean(" and ".join(formatting.homely(Path(line)) for line in self.dataset.splitlines()), _MAX_CHARS)
 
     @property
     def license_sentence(self) -> str:

@@ -24,8 +24,11 @@ class Keyboard:
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """Return where the keys work now, beside the global ones."""
-        if self._shell.strip.scope is not None:
-            return (self._shell.strip.scope,)
+        return self.unasked if self._shell.strip.scope is None else (self._shell.strip.scope,)
+
+    @property
+    def unasked(self) -> tuple[Scope, ...]:
+        """Return where they work while no question is open."""
         if self._shell.over is Over.HELP:
             return (Scope.HELP,)
         if self._shell.over is Over.COST:
@@ -79,8 +82,6 @@ class Keyboard:
         if self._shell.over is Over.PALETTE and not is_asked:
             self._palette_key(event)
             return
-        if self._shell.over is Over.HELP and not is_asked and self._shell.help.press(event.key):
-            return
         if not is_asked and self._shell.over is Over.NOTHING and self._is_typed(event):
             return
         if is_asked and self._shell.strip.press(event.key, typed or ("" if event.character == " " else None)):
@@ -96,6 +97,12 @@ class Keyboard:
     def _of_filter(self, key: str) -> Action | None:
         """Return what goes from match to match: its keys come before what they mean on the page else."""
         return self._shell.actions.find(key, (Scope.FOUND,)) if Scope.FOUND in self.scopes else None
+
+    @property
+    def is_filtering(self) -> bool:
+        """Return whether what is typed is the filter of the page's list."""
+        main_list = self._shell.page.main_list
+        return self._shell.over is Over.NOTHING and main_list is not None and main_list.is_filtering
 
     def _is_typed(self, event: Key) -> bool:
         """Return whether the key belonged to a text that is being typed; then it is taken."""
@@ -138,6 +145,6 @@ class Keyboard:
         name = f"do_{action_id}"
         # The open run can be stopped from every page, and a rental ended.
         shell = self._shell
-        owners = (shell.page, shell.pages["run"], shell.money, shell.jump, shell.yank, shell, shell.app)
+        owners = (shell.page, shell.pages["run"], shell.money, shell.help, shell.jump, shell.yank, shell, shell.app)
         doer: Callable[[], None] = next(getattr(owner, name) for owner in owners if hasattr(owner, name))
         return doer

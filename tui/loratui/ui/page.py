@@ -160,6 +160,7 @@ class Page(Container):
         if self.main_list is not None:
             self.main_list.is_filtering = True
             self.main_list.rebuild()
+            self.shell.refresh_view()
 
     def do_found_next(self) -> None:
         """Choose the next match, after the last one the first."""

@@ -101,7 +101,7 @@ def ask_write(target: Path, num_keys: int, *, is_new: bool, is_whole: bool) -> Q
     errors = "" if is_whole else ". It has errors, and can't be trained yet."
     return Question(
         title=(("WRITE", Role.TITLE), (f" {target.name}", Role.STRONG), (f" ({what})", Role.DIM)),
-        stake=f"{target}{errors}",
+        stake=f"{formatting.homely(target)}{errors}",
     )
 
 

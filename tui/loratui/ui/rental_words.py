@@ -40,7 +40,7 @@ def about_terms(market: Market, terms: RentalTerms, frame: Frame, *, is_short: b
     ]
     machine = (
         f"{formatting.hourly_price(offer.price_microusd_per_h)} with {offer.disk_gb} GB of disk, "
-        f"{offer.vram_mib / 1024:.0f} GB on the GPU, {offer.region or 'place unknown'}"
+        f"{offer.vram_mib / 1024:.0f} GB on the GPU, {f'region {offer.region}' if offer.region else 'place unknown'}"
     )
     notes: list[Paragraph] = [(f"! {note}", Role.WARN) for note in limits.notes]
     if tight := fit_sentence(quote):

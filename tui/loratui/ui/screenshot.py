@@ -6,6 +6,9 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from textual.app import App
 
 from loratui.ui.app import LoratuiApp
 from loratui.ui.text import cells
@@ -41,8 +44,12 @@ async def _svg(app: LoratuiApp, steps: Sequence[Step], size: tuple[int, int], pa
                 await pilot.pause(_LOOK_S)
             await pilot.press(*keys)
         await pilot.pause()
-        svg = app.export_screenshot(title=app.title, simplify=True)
-    return drawable(svg)
+        return svg_of(app, app.title)
+
+
+def svg_of(app: App[Any], title: str) -> str:
+    """Return what an app shows now, drawable anywhere."""
+    return drawable(app.export_screenshot(title=title, simplify=True))
 
 
 def drawable(svg: str) -> str:

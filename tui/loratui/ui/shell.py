@@ -364,7 +364,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def do_help(self) -> None:
         """Show all keys, or go back."""
-        self.help.open()
+        self.help.first = 0
         self.lay_over(Over.NOTHING if self.over is Over.HELP else Over.HELP)
 
     def do_help_close(self) -> None:

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loratui.domain import formatting
 from loratui.ui import escapes
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def put_away(text: str, state_dir: Path, *, in_tmux: bool) -> str:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(f"{text}\n".encode(errors="replace"))
     is_in_tmux = in_tmux and _load_into_tmux(text)
-    where = f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
-    return f"{where}, {'tmux ' if is_in_tmux else ''}and the terminal"
+    return f"{formatting.homely(path)}, {'tmux ' if is_in_tmux else ''}and the terminal"
 
 
 def _load_into_tmux(text: str) -> bool:

@@ -57,7 +57,28 @@ EVERYWHERE = (
         command="loratui stop RUN",
     ),
     Action(id="leave_cancel", keys=("escape",), label="Stay", help="close the question", scope=Scope.DETACH_STRIP),
-    Action(id="help_close", keys=("escape", "q"), label="Close", help="close the help", scope=Scope.HELP),
+    Action(
+        id="help_close",
+        keys=("escape", "q"),
+        label="Close",
+        help="close the help",
+        scope=Scope.HELP,
+        footer=lambda _: "Close",
+    ),
+    Action(
+        id="help_further",
+        keys=("pagedown", "down", "j"),
+        label="Further keys",
+        help="the next page of the help",
+        scope=Scope.HELP,
+    ),
+    Action(
+        id="help_before",
+        keys=("pageup", "up", "k"),
+        label="Keys before",
+        help="the page of the help before",
+        scope=Scope.HELP,
+    ),
     Action(
         id="palette", keys=("ctrl+p", "f2", ":"), label="Commands", help="find any action by name", scope=Scope.GLOBAL
     ),

@@ -40,7 +40,14 @@ MONEY = (
         scope=Scope.PAGES,
         command="loratui rentals",
     ),
-    Action(id="cost_close", keys=("escape", "$", "q"), label="Close", help="back to the screen", scope=Scope.COST),
+    Action(
+        id="cost_close",
+        keys=("escape", "$", "q"),
+        label="Close",
+        help="back to the screen",
+        scope=Scope.COST,
+        footer=lambda _: "Close",
+    ),
     Action(
         id="terminate_now",
         keys=("y",),

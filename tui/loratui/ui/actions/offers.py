@@ -1,8 +1,19 @@
 """What can be done with what is to be rented."""
 
+from loratui.ui.errands import is_renting
 from loratui.ui.registry import Action, Danger, Scope
 
 OFFERS = (
+    Action(
+        id="rent_give_up",
+        keys=("x",),
+        label="Give the rental up…",
+        help="end what is being rented before a run has begun there; asks first",
+        scope=Scope.OFFERS,
+        opens=Scope.GIVE_UP_STRIP,
+        footer=lambda frame: "Give up…" if any(is_renting(errand) for errand in frame.errands) else "",
+        command="loratui terminate RENTAL",
+    ),
     Action(
         id="rent",
         keys=("enter",),
@@ -82,15 +93,6 @@ OFFERS = (
         help="close the form; the filter stays",
         scope=Scope.OFFER_FORM,
         footer=lambda _: "Offers",
-    ),
-    Action(
-        id="rent_give_up",
-        keys=("x",),
-        label="Give the rental up…",
-        help="end what is being rented before a run has begun there; asks first",
-        scope=Scope.OFFERS,
-        opens=Scope.GIVE_UP_STRIP,
-        command="loratui terminate RENTAL",
     ),
     Action(
         id="offers_back",

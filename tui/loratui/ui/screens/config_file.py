@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from textual.app import SuspendNotSupported
 
+from loratui.domain.formatting import homely
 from loratui.sessions.config_files import Opened, elsewhere, form_of, has_changed, open_config, write
 from loratui.sessions.config_form import ConfigForm
 from loratui.sessions.config_plan import ConfigPlan
@@ -172,7 +173,7 @@ class ConfigFilePage(Page):
         form, opened = self.form, self.opened
         if form is None or opened is None:
             return
-        self.change.about = str(opened.target)
+        self.change.about = homely(opened.target)
         self.change.changed = form.diff(opened.path.name, opened.target.name)
         num_keys = sum(row.is_changed for row in form.rows)
         is_whole = form.loaded is not None
@@ -230,7 +231,7 @@ class ConfigFilePage(Page):
             self.path = self.shell.config_path = opened.path
             self.keys.is_stale = False
             self.changed()
-        self.shell.say(f"written: {opened.path}")
+        self.shell.say(f"written: {homely(opened.path)}")
 
     # --- editor and file on the disk ----------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from loratui.ui.screens.data_rounds import Rounds, Seen
 from loratui.ui.text import Row
 from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.change_preview import ChangePreview
-from loratui.ui.widgets.data_lists import FindingList, PictureList
+from loratui.ui.widgets.data_lists import FindingList, PictureList, shortened
 from loratui.ui.widgets.data_next import next_row
 from loratui.ui.widgets.picture_pane import PicturePane
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _EDITS = ("caption_edit", "caption_editor", "data_fix", "data_undo")
 _BULK = ("bulk_prefix", "bulk_suffix", "bulk_replace", "bulk_trigger", "bulk_drop")
 _MOST_REPEATS = 10_000
+_NAME = 30
 
 
 class DataPage(Page):
@@ -145,7 +146,10 @@ class DataPage(Page):
     def _doing(self) -> str:
         if not self._rounds.is_under_way:
             dataset = self._dataset
-            return f"folder 1 of {dataset.num_folders}" if dataset is not None and dataset.num_folders > 1 else ""
+            if dataset is None:
+                return ""
+            which = f", folder 1 of {dataset.num_folders}" if dataset.num_folders > 1 else ""
+            return f"{shortened(dataset.folder.name, _NAME)}{which}"
         progress = self._rounds.progress
         return "checking" if progress is None else f"checking {progress[0]} of {progress[1]}"
 

@@ -76,16 +76,20 @@ class RunPage(Page):
 
     def on_resize(self, _: Resize) -> None:
         """Draw the edges that the layout of this size has."""
-        wide = self.shell.has_class("-wide")
-        self._run.edge = "┬" if wide else ""
-        self._machine.edge = "├" if wide else "┬"
-        self._delta.edge = self._checkpoints.edge = self._samples.edge = "├"
+        self._lay_edges()
         for pane in (self._run, self._machine, self._delta, self._checkpoints, self._samples):
             # They have drawn themselves for this size before.
             pane.rebuild()
 
+    def _lay_edges(self) -> None:
+        wide = self.shell.has_class("-wide")
+        self._run.edge = "┬" if wide else ""
+        self._machine.edge = "├" if wide else "┬"
+        self._delta.edge = self._checkpoints.edge = self._samples.edge = "├"
+
     def show(self, frame: Frame) -> None:
         """Show the run, or that there is none."""
+        self._lay_edges()
         self.set_class(frame.run is None, "-no-run")
         if frame.run is not None:
             self._look_at(frame.run.run_id)

@@ -10,6 +10,7 @@ from loratui.ui.widgets.pane import Pane
 from loratui_protocol.config_help import CHOICES
 
 _KEY = 27
+_LONGEST_KEY = 33
 _STATES = ("set", "changed", "error")
 _HOW_TO_BEGIN = (
     ("config_open", "open a config: of ours, of sd-scripts, kohya's GUI or OneTrainer"),
@@ -20,6 +21,7 @@ _HOW_TO_BEGIN = (
 class KeyList(ListPane[FormRow]):
     """All keys, under the names of their sections."""
 
+    unit = " keys"
     name_of_file = ""
     trouble: Sequence[str] = ()
     """Why the file could not be opened, and what helps."""
@@ -46,7 +48,9 @@ class KeyList(ListPane[FormRow]):
 
     def heading(self, _: Frame) -> list[Span]:
         """Return the name of the file, and whether it is as it was read."""
-        spans: list[Span] = [("config", Role.TITLE), (f"  {cut(self.name_of_file, 24)}", Role.STRONG)]
+        spans: list[Span] = [("config", Role.TITLE)]
+        if self.name_of_file:
+            spans.append((f"  {cut(self.name_of_file, 24)}", Role.STRONG))
         if self.is_dirty:
             spans.append((" *not written", Role.WARN))
         if self.is_stale:
@@ -71,11 +75,12 @@ class KeyList(ListPane[FormRow]):
         mark = "!" if entry.trouble else "*" if entry.is_changed else " "
         sign, role = ("=", Role.STRONG) if entry.is_set else ("·", Role.DIM)
         value = entry.value if entry.value or entry.is_set else "unset"
+        key = max(_KEY, min(_LONGEST_KEY, width // 2))
         return [
             (mark, Role.ALARM if entry.trouble else Role.WARN),
-            (f"{cut(entry.key, _KEY):<{_KEY}}", Role.TEXT),
+            (f"{cut(entry.key, key):<{key}}", Role.TEXT),
             (f" {sign} ", Role.DIM),
-            (cut(value, max(1, width - _KEY - 4)), role),
+            (cut(value, max(1, width - key - 4)), role),
         ]
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:

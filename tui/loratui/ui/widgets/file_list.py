@@ -119,7 +119,8 @@ class FilePane(Pane):
         rows: list[Row] = [[(f" {file.state.value}{why}", role)]]
         if (path := file.copy or file.path) is not None:
             # Whole: it is there to be copied.
-            rows += [[(f" {piece}", Role.TEXT)] for piece in folded(str(path), max(10, width - 2), _PATH_LINES)]
+            pieces = folded(formatting.homely(path), max(10, width - 2), _PATH_LINES)
+            rows += [[(f" {piece}", Role.TEXT)] for piece in pieces]
         at, wrong = self.verdict
         if wrong:
             rows.append([(f" ! verified {at}: {wrong}", Role.ALARM)])

@@ -7,6 +7,7 @@ from textual.events import Click
 from textual.message import Message
 
 from loratui.ui.frame import Frame
+from loratui.ui.over import Over
 from loratui.ui.registry import Action, Scope
 from loratui.ui.text import Role, Row, row_width, spread
 from loratui.ui.widgets.rows import Rows
@@ -41,6 +42,11 @@ class Footer(Rows):
             notice: Row = [(f" {frame.notice}", Role.STRONG)]
             # What may bill ends with what to do about it, which must not be cut.
             return [spread(notice, right if row_width([*notice, *right]) < width else [], width)]
+        if self._shell.over is Over.PALETTE:
+            # What is typed is looked for; the palette itself says how.
+            return [spread([], right, width)]
+        if self._shell.keyboard.is_filtering:
+            return [spread([*_keys("enter", "Keep the filter"), *_keys("esc", "Show all")], right, width)]
         left: Row = []
         for action in self._shell.actions.within(*self._shell.keyboard.of_page, Scope.GLOBAL):
             label = "" if self._shell.keyboard.is_hidden(action) else action.footer(frame)
@@ -60,4 +66,8 @@ class Footer(Rows):
 
 def _hint(action: Action, label: str, *, off: bool = False) -> Row:
     # Brackets, for where there is no colour.
-    return [(f" ({action.key} {label})", Role.DIM)] if off else [(f" {action.key}", Role.KEY), (f" {label}", Role.TEXT)]
+    return [(f" ({action.key} {label})", Role.DIM)] if off else _keys(action.key, label)
+
+
+def _keys(key: str, label: str) -> Row:
+    return [(f" {key}", Role.KEY), (f" {label}", Role.TEXT)]

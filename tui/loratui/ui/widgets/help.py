@@ -23,49 +23,54 @@ class HelpPane(Pane):
     def __init__(self, shell: "Shell", *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self._shell = shell
-        self._page = 0
-        self._num_pages = 1
-
-    def open(self) -> None:
-        """Begin with the first page."""
-        self._page = 0
-
-    def press(self, key: str) -> bool:
-        """Turn the page, where not all keys have room on one; return whether that is what the key does here."""
-        if key not in _PAGING:
-            return False
-        self._page = max(0, min(self._num_pages - 1, self._page + _PAGING[key]))
-        self.rebuild()
-        return True
+        self.first = 0
+        """The number of the first entry that is shown."""
 
     def title(self, _: Frame) -> list[Span]:
         """Return the name of the page."""
         return [("keys", Role.TITLE)]
 
     def remark(self, frame: Frame) -> str:
-        """Return how to leave, and how to see the rest."""
-        of = f"page {self._page + 1} of {self._num_pages} · pgdn pgup · " if self._num_pages > 1 else ""
-        return of + frame.keys.fill("{help_close} closes")
+        """Return which page it is, and how to leave."""
+        page, num_pages = self._page
+        pages = f"page {page + 1} of {num_pages} · {{help_further}} · " if num_pages > 1 else ""
+        return frame.keys.fill(pages + "{help_close} closes")
 
-    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
-        """Return the title and a page of keys; how many pages there are is known before the title says so."""
-        num_entries, on_page = len(self._entries()), max(1, height - 1) * _num_columns(width)
-        self._num_pages = -(-num_entries // on_page)
-        self._page = min(self._page, self._num_pages - 1)
-        return super().compose_rows(frame, width, height)
+    def do_help_further(self) -> None:
+        """Show the next page."""
+        self._turn(1)
+
+    def do_help_before(self) -> None:
+        """Show the page before."""
+        self._turn(-1)
+
+    def _turn(self, by: int) -> None:
+        page, num_pages = self._page
+        self.first = max(0, min(num_pages - 1, page + by)) * self._room
+        self.rebuild()
+
+    @property
+    def _room(self) -> int:
+        """Return how many entries one page has."""
+        columns, rows = self.room
+        return max(1, rows - 1) * (2 if columns >= _TWO_COLUMNS else 1)
+
+    @property
+    def _page(self) -> tuple[int, int]:
+        """Return which page is shown, and of how many; a window that grows has fewer."""
+        num_pages = -(-len(self._entries()) // self._room)
+        return min(self.first // self._room, num_pages - 1), num_pages
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - the same at all times
-        """Return the actions by scope, in two columns where there is room."""
-        height = max(1, height)
-        columns = _num_columns(width)
-        entries = self._entries()[self._page * height * columns :]
-        if columns == 1:
-            return entries[:height]
-        # All on one page stand in columns of one length.
-        rows = height if self._num_pages > 1 else -(-len(entries) // 2)
-        left, right = entries[:rows], entries[rows : rows * 2]
+        """Return a page of the actions by scope, in two columns where there is room."""
+        start = self._page[0] * self._room
+        entries = self._entries()[start : start + self._room]
+        if width < _TWO_COLUMNS:
+            return entries
+        column = width // 2
+        left, right = entries[:height], entries[height:]
         right += [[] for _ in range(len(left) - len(right))]
-        return [[*pad(one, width // 2 - 1), (" ", Role.TEXT), *two] for one, two in zip(left, right, strict=True)]
+        return [[*pad(one, column - 1), (" ", Role.TEXT), *two] for one, two in zip(left, right, strict=False)]
 
     def _entries(self) -> list[Row]:
         entries: list[Row] = []
@@ -73,10 +78,6 @@ class HelpPane(Pane):
             entries.append([(f" {scope.value}", Role.STRONG)])
             entries += [_entry(action) for action in self._shell.actions.within(scope)]
         return entries
-
-
-def _num_columns(width: int) -> int:
-    return 1 if width < _TWO_COLUMNS else 2
 
 
 def _entry(action: Action) -> Row:

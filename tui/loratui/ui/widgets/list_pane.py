@@ -17,6 +17,9 @@ _LONGEST_QUERY = 200
 class ListPane(Pane, Generic[T]):
     """A subclass says how an entry is named, found, and drawn. The cursor stays on its entry when others come or go."""
 
+    unit = ""
+    """What is counted, where the name of the list does not say it."""
+
     class Moved(Message):
         """Another entry is chosen now."""
 
@@ -168,8 +171,9 @@ class ListPane(Pane, Generic[T]):
     def title(self, frame: Frame) -> list[Span]:
         """Return the name of the list, how many entries are in sight, and the filter."""
         all_entries, found = len(self.entries), len(self.found)
-        count = f"  {all_entries}" if found == all_entries else f"  {found} of {all_entries}"
-        spans = [*self.heading(frame), (count, Role.TEXT)]
+        count = f"  {all_entries}{self.unit}" if found == all_entries else f"  {found} of {all_entries}{self.unit}"
+        # None may be as many as are not read yet, or can't be: the list says which.
+        spans = [*self.heading(frame), (count if all_entries else "", Role.TEXT)]
         if self.marked:
             spans.append((f"  {len(self.marked)} marked", Role.WARN))
         if self.is_filtering or self.query_text:

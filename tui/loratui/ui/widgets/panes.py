@@ -23,11 +23,11 @@ class RunPane(Pane):
             return [("run", Role.TITLE)]
         return [("run", Role.TITLE), (f"  as of {frame.heard_at:%H:%M:%S}", Role.WARN)]
 
-    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return progress, speed, end and the last checkpoint, the most important first."""
         view = frame.view
         if _is_preparing(view):
-            return _preparing(frame)
+            return _preparing(frame, height)
         metrics, norms = view.metrics or Metrics(step=0), view.delta_norms
         effective = next(iter(metrics.effective_lr.values()), None)
         delta = formatting.percent(norms.relative.get(signals.WHOLE) if norms else None)
@@ -147,7 +147,7 @@ def _is_preparing(view: RunView) -> bool:
     return view.setup is not None and view.state not in _TRAINING and not view.state.is_final
 
 
-def _preparing(frame: Frame) -> list[Row]:
+def _preparing(frame: Frame, height: int) -> list[Row]:
     """Return what goes on before the steps, a row or two for each phase: how far, how long, what it cost."""
     view, rows = frame.view, list[Row]()
     now_ts = frame.now_s - view.clock_offset_s
@@ -158,10 +158,11 @@ def _preparing(frame: Frame) -> list[Row]:
     for name, phase in phases:
         setup = phase.setup
         share = formatting.share(setup.done, setup.total) if setup.total else ""
-        time = took(phase, view.price_microusd_per_h, now_ts)
+        # They go on at once, so what the time costs is told once.
+        time = took(phase, 0 if rows else view.price_microusd_per_h, now_ts)
         rows.append([(f" {title(name)} ", Role.TEXT), (share, Role.GOOD), (f"  {time}", Role.DIM)])
         detail = view.supply.speed if name == "dataset" and view.supply else _detail(setup)
-        if detail:
+        if detail and len(phases) < height:
             rows.append([(f"   {detail}", Role.DIM)])
     return rows or [_fact("now", _between(view))]
 
@@ -217,7 +218,7 @@ def _box(telemetry: Telemetry) -> str:
     return _joined(
         f"cpu {_amount(telemetry.cpu_pct, '%')}",
         f"ram {_amount(telemetry.ram_used_gib, 'GiB')}",
-        f"{formatting.gib(disk)} free" if disk is not None else "",
+        f"{_amount(disk, 'GiB')} free" if disk is not None else "",
     )
 
 

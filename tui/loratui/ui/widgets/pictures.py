@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from loratui.domain.formatting import homely
 from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cut
@@ -184,7 +185,7 @@ class PicturesPane(GalleryPane):
         words: Sequence[str] = folded(sample.prompt, max(10, width - 2), _PROMPT_LINES)
         details = [f" {line}" for line in words]
         facts = f" {_weight(sample)}  step {sample.step}  seed {sample.seed}  {sample.width}x{sample.height}"
-        details += [facts, *([] if found is None else [f" {found[0]}"])]
+        details += [facts, *([] if found is None else [f" {homely(found[0])}"])]
         rows = self.picture(frame, sample, width - 1, max(1, height - len(details)), small=False)
         shown: list[Row] = [[(" ", Role.TEXT), *row] for row in rows]
         shown += [[(line, Role.STRONG if at < len(words) else Role.DIM)] for at, line in enumerate(details)]

@@ -172,7 +172,7 @@ def _state_row(frame: Frame, limit: int) -> Row:
     head: Row = [(f" {frame.options.title} · ", Role.DIM)]
     # The state is never cut: the name gives way first, and the program's own name before it.
     room = limit - row_width(right) - cells(words[0]) - 6
-    if room < _LONGEST_NAME:
+    if room < _LONGEST_NAME or row_width(head) + cells(view.name) + cells(place) >= room:
         head = [(" ", Role.TEXT)]
     named = fit([name], max(4, min(_LONGEST_NAME, room - row_width(head))))
     row = [*head, *named, _gap(), words]
@@ -294,11 +294,17 @@ def _with_room(row: Row, pieces: Sequence[Row], room: int) -> Row:
     return row
 
 
+def _without_spent(row: Row, room: int) -> Row:
+    """Return the row, without the word behind the amount where there is no room for it: what comes after says more."""
+    return row if row_width(row) <= room else [row[0], *row[_AMOUNT:]]
+
+
 def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
     """Return what the rental costs: billing has stopped when its provider says so, not when the run is over."""
     if rental.is_over:
+        end: Row = [(f"{billing_stopped(rental)} ", Role.GOOD)]
         row += [(" in all", Role.TEXT), *_others(frame)]
-        return spread(row, [(f"{billing_stopped(rental)} ", Role.GOOD)], limit)
+        return spread(_without_spent(row, limit - row_width(end) - 1), end, limit)
     row.append((f" · {formatting.hourly_price(rental.price_microusd_per_h)}", Role.TEXT))
     if rental.state is RentalState.ENDING:
         trouble = f": {rental.trouble}" if rental.trouble else ", until it is shown gone"
