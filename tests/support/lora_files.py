@@ -36,7 +36,9 @@ def attention_layers(network: Network) -> list[Layer]:
     return [layer for layer in all_layers(network) if layer.place is not Place.RESNET]
 
 
-def kohya(network: Network, rank=4, alpha: float | None = 2.0, layers: Iterable[Layer] | None = None, seed=0) -> Tensors:
+def kohya(
+    network: Network, rank=4, alpha: float | None = 2.0, layers: Iterable[Layer] | None = None, seed=0
+) -> Tensors:
     """Return a LoRA as sd-scripts names it."""
     random, tensors = np.random.default_rng(seed), {}
     for layer in attention_layers(network) if layers is None else layers:

@@ -284,7 +284,7 @@ def build_parser() -> argparse.ArgumentParser:
     terminate.add_argument("--all", action="store_true", help="everything that bears a label of ours")
     terminate.add_argument("--yes", action="store_true", help="ask nothing")
 
-    check = add("check", "check:check", "say what is wrong with configs and datasets")
+    check = add("check", "check:check", "say what is wrong with configs, datasets and LoRA files")
     check_options(check)
     convert = add("convert", "convert:convert", "write a config as our own file, or as one for sd-scripts")
     convert_options(convert)

@@ -21,8 +21,15 @@ KOHYA, LYCORIS, PEFT, RAW_PEFT, DIFFUSERS, DOTTED = (
     "dotted ones with kohya's ends",
 )
 """Whose names a file has."""
-SD1, SD2, SDXL, REFINER, TINY = "Stable Diffusion 1.x", "Stable Diffusion 2.x", "SDXL", "the SDXL refiner", "builtin:tiny"
-PLAIN, LOCON, LOHA, LOKR, OFT, WHOLE, IA3 = "LoRA", "LoCon with a third matrix", "LoHa", "LoKr", "OFT", "whole weights", "IA3"
+SD1, SD2, SDXL, REFINER, TINY = (
+    "Stable Diffusion 1.x",
+    "Stable Diffusion 2.x",
+    "SDXL",
+    "the SDXL refiner",
+    "builtin:tiny",
+)
+FLUX, SD3 = "Flux, or a model that is built like it", "Stable Diffusion 3"
+PLAIN, LOCON, LOHA, LOKR, OFT, WHOLE = "LoRA", "LoCon with a third matrix", "LoHa", "LoKr", "OFT", "whole weights"
 _RAW_PREFIX = "base_model.model."
 _ENDS = (
     (re.compile(r"\.lora_A(\.\w+)?\.weight$"), "down", PEFT),
@@ -61,8 +68,8 @@ _PARTS = (
     (re.compile(r"^(lora_unet|lycoris)_"), "UNet"),
 )
 _TRANSFORMERS = (
-    (re.compile(r"_(double|single)_blocks_\d|_single_transformer_blocks_\d"), "Flux, or a model that is built like it"),
-    (re.compile(r"_joint_blocks_\d"), "Stable Diffusion 3"),
+    (re.compile(r"_(double|single)_blocks_\d|_single_transformer_blocks_\d"), FLUX),
+    (re.compile(r"_joint_blocks_\d"), SD3),
     (re.compile(r"^lora_unet_blocks_\d+_(cross|self)_attn_"), "a video model such as Wan"),
     (re.compile(r"^lora_transformer_"), "a model with a transformer in place of a UNet"),
 )
@@ -71,6 +78,15 @@ _BY_WIDTH = {64: TINY, 768: SD1, 1024: SD2, 1280: REFINER, 2048: SDXL}
 _NETWORKS = {SD1: SD1_NETWORK, SDXL: SDXL_NETWORK, TINY: TINY_NETWORK}
 _BESIDE = re.compile(r"^lora_unet_(conv_in|conv_out|time_emb|add_emb|label_emb|input_blocks_0_0|out_\d)|norm")
 """Layers that LyCORIS takes, too, and every loader with it; sd-scripts' LoRAs leave them alone."""
+
+_FACTORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    PLAIN: (("down",),),
+    LOCON: (("down",),),
+    LOHA: (("hada_w1_b",),),
+    LOKR: (("lokr_w1", "lokr_w1_b"), ("lokr_w2", "lokr_w2_b")),
+    WHOLE: (("diff",),),
+}
+"""The tensors whose second axes, multiplied, are a layer's inputs: of each group the file has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +182,7 @@ def base_of(keys: LoraKeys, header: Header) -> str:
 
 def taken(module: LoraModule, tensors: Mapping[str, TensorInfo]) -> int | None:
     """Return how many inputs the module's layer has, of a convolution channels x kernel area; None: it isn't told."""
-    factors = ()
-    match module.kind:
-        case "LoRA":
-            factors = (("down",),)
-        case "LoHa":
-            factors = (("hada_w1_b",),)
-        case "LoKr":
-            factors = (("lokr_w1", "lokr_w1_b"), ("lokr_w2", "lokr_w2_b"))
-        case "whole weights":
-            factors = (("diff",),)
+    factors = _FACTORS.get(module.kind, ())
     widths = [
         math.prod(tensors[module.tensors[role]].shape[1:])
         for roles in factors
