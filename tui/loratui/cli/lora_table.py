@@ -32,7 +32,8 @@ def lora_table(facts: LoraFacts) -> Iterator[str]:
     columns = max(map(len, blocks))
     for block, each in blocks.items():
         share = (each.norm or 0) / widest if widest and _is_number(each) else 0
-        yield f"{'':{_LABEL_COLUMNS + 2}}{block:<{columns}}  {_norm(each):>9}  {'#' * round(share * _BAR_COLUMNS)}".rstrip()
+        line = f"{'':{_LABEL_COLUMNS + 2}}{block:<{columns}}  {_norm(each):>9}  {'#' * round(share * _BAR_COLUMNS)}"
+        yield line.rstrip()
 
 
 def _row(label: str, text: str) -> str:

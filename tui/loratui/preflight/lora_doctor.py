@@ -90,7 +90,7 @@ def _of_numbers(facts: LoraFacts) -> Iterator[Finding]:
         yield Finding(
             code="lora.dora_norm",
             severity="info",
-            what="the norms are those of the matrices alone: what DoRA's scale does depends on the base model's weights",
+            what="the norms are those of the matrices alone: what DoRA's scale does depends on the base model",
         )
 
 

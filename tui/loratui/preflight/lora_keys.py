@@ -213,12 +213,12 @@ def _of_first_text(name: str) -> str:
 
 def _split(key: str) -> tuple[str, str, str] | None:
     """Return the module's name, the tensor's role, and whose names these are; None: it is nothing of a LoRA."""
-    own = _OWN_ENDS.search(key)
-    for pattern, role, family in _ENDS:
+    for pattern, kind, whose in _ENDS:
         if end := pattern.search(key):
-            name = key[: end.start()]
+            name, role, family = key[: end.start()], kind, whose
             break
     else:
+        own = _OWN_ENDS.search(key)
         if own is None:
             return None
         name, role, family = key[: own.start()], own[1], KOHYA

@@ -28,8 +28,8 @@ def _of_names(facts: LoraFacts) -> Iterator[Finding]:
         yield Finding(
             code="lora.raw_peft",
             severity="warning",
-            what="its keys begin with base_model.model, as PEFT saves an adapter by itself: A1111, Forge and diffusers' "
-            "pipelines have no place for them",
+            what="its keys begin with base_model.model, as PEFT saves an adapter by itself: A1111, Forge and the "
+            "pipelines of diffusers have no place for them",
             fix=f"save it through diffusers' save_lora_weights, or {_EXPORT}",
         )
     elif LYCORIS in families:
@@ -44,8 +44,8 @@ def _of_names(facts: LoraFacts) -> Iterator[Finding]:
         yield Finding(
             code="lora.dotted_names",
             severity="warning",
-            what=f"its names are {' and '.join(families)}: diffusers and newer versions of ComfyUI and Forge load them, "
-            "A1111 has no place for them and draws as if the LoRA were not there",
+            what=f"its names are {' and '.join(families)}: diffusers and newer versions of ComfyUI and Forge load "
+            "them, A1111 has no place for them and draws as if the LoRA were not there",
             fix=f"for A1111 {_EXPORT}",
         )
     if facts.keys.strange:
@@ -117,8 +117,8 @@ def _of_metadata(facts: LoraFacts) -> Iterator[Finding]:
             severity="warning",
             what="it is for SDXL and has no ss_base_model_version: A1111 takes it for one of Stable Diffusion 1.x, and "
             "hides it where an SDXL model is loaded",
-            fix="let A1111 always show all networks on the Lora page, in its settings, or set the version in the card of "
-            "the LoRA there",
+            fix="let A1111 always show all networks on the Lora page, in its settings, or set the version in the "
+            "card of the LoRA there",
         )
     if not words.trigger:
         likely = f"; its captions have most often: {', '.join(words.likely_triggers)}" if words.likely_triggers else ""

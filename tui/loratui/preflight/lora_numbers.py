@@ -27,7 +27,7 @@ _RAW: Mapping[str, Any] = {
     "F8_E5M2": "u1",
     "F8_E4M3": "u1",
 }
-"""numpy's types for the file's bytes; the last three have none of their own."""
+"""numpy's types for the file's bytes; of the last three it has none."""
 
 Matrix = NDArray[np.float64]
 
@@ -71,9 +71,9 @@ class _File:
         self._bytes = np.memmap(path, np.uint8, "r")
 
     def raw(self, key: str) -> NDArray[Any]:
-        start, stop = self._spans[key]
-        info = self.tensors[key]
-        return self._bytes[start:stop].view(_RAW[info.dtype]).reshape(info.shape)
+        (start, stop), info = self._spans[key], self.tensors[key]
+        raw: NDArray[Any] = self._bytes[start:stop].view(_RAW[info.dtype]).reshape(info.shape)
+        return raw
 
     def chunks(self, key: str) -> Iterator[Matrix]:
         flat = self.raw(key).reshape(-1)
