@@ -16,18 +16,18 @@ TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int6
 def write_file(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None, dtype="F32"):
     """Write a safetensors file; whole numbers stay what they are."""
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    content = b""
+    contents, end = [], 0
     for name, value in tensors.items():
         own = "I64" if value.dtype.kind == "i" else dtype
         if own == "BF16":
             raw = (np.asarray(value, np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
         else:
             raw = np.asarray(value, TYPES[own]).tobytes()
-        offsets = [len(content), len(content) + len(raw)]
-        header[name] = {"dtype": own, "shape": list(value.shape), "data_offsets": offsets}
-        content += raw
+        header[name] = {"dtype": own, "shape": list(value.shape), "data_offsets": [end, end + len(raw)]}
+        contents.append(raw)
+        end += len(raw)
     text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(contents))
     return path
 
 
