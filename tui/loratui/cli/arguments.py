@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
+from loratui.cli.install_options import install_options
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
 from loratui.cli.screen_options import screen_options
@@ -78,6 +79,8 @@ class Arguments(argparse.Namespace):
     fix: bool
     to: str
     to_file: Path | None
+    to_folder: Path | None
+    ui: str | None
     dry_run: bool
     trigger: str | None
     repeats: int | None
@@ -286,6 +289,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = add("check", "check:check", "say what is wrong with configs, datasets and LoRA files")
     check_options(check)
+    install = add("install", "install:install", "copy LoRA files to where A1111, Forge or ComfyUI looks for them")
+    install_options(install)
     convert = add("convert", "convert:convert", "write a config as our own file, or as one for sd-scripts")
     convert_options(convert)
     caption = add("caption", "caption:caption", "edit the captions of a folder in bulk, or let a model draft them")
