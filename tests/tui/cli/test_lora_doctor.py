@@ -102,8 +102,19 @@ def test_an_alpha_that_only_diffusers_reads_is_told_with_the_weight_to_use(told)
 def test_what_peft_saves_by_itself_and_what_lycoris_names_itself_is_said_to_have_no_place(told):
     _, findings, _ = told(dotted(TINY_NETWORK, ENDS, lambda name: f"base_model.model.{name}"))
     assert "lora.raw_peft" in findings
-    _, findings, _ = told({f"lycoris_{name[10:]}": value for name, value in kohya(TINY_NETWORK).items()})
+    of_unet = {name: value for name, value in kohya(TINY_NETWORK).items() if name.startswith("lora_unet_")}
+    status, findings, known = told({name.replace("lora_unet_", "lycoris_"): value for name, value in of_unet.items()})
+    assert (status, known["parts"]) == (0, {"UNet": len(of_unet) // 3})
     assert "lora.lycoris_names" in findings
+
+
+def test_what_no_loader_knows_is_counted_and_what_onetrainer_bundles_is_not_among_it(told):
+    bundled = {"bundle_emb.mystyle.clip_l": np.ones((2, 64))}
+    _, findings, _ = told(kohya(TINY_NETWORK) | bundled)
+    assert "lora.embedding" in findings
+    assert "lora.unknown_keys" not in findings
+    _, findings, _ = told(kohya(TINY_NETWORK) | bundled | {"extra.weight": np.ones((2, 2))})
+    assert "1 tensor is there that no loader knows" in findings["lora.unknown_keys"]["what"]
 
 
 def test_other_kinds_are_named_with_who_loads_them(told):

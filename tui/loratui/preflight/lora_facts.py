@@ -108,7 +108,9 @@ class LoraFacts:
             "dtypes": self.dtypes,
             "bytes": self.path.stat().st_size,
             "parts": dict(self.parts),
-            "ranks": [{"rank": rank, "alpha": alpha, "modules": number} for (rank, alpha), number in self.ranks],
+            "ranks": [
+                {"rank": rank, "alpha": _number(alpha), "modules": number} for (rank, alpha), number in self.ranks
+            ],
             "norm": _number(self.norm.norm),
             "blocks": [
                 {"block": block, "modules": each.num_modules, "norm": _number(each.norm)}

@@ -65,7 +65,7 @@ _PARTS = (
     (re.compile(r"^lora_te2_"), "text encoder 2"),
     (re.compile(r"^lora_te_"), "text encoder"),
     (re.compile(r"^lora_(transformer_|unet_(double|single|joint)_(\w+_)?blocks_|unet_blocks_\d)"), "transformer"),
-    (re.compile(r"^(lora_unet|lycoris)_"), "UNet"),
+    (re.compile(r"^lora_unet_"), "UNet"),
 )
 _TRANSFORMERS = (
     (re.compile(r"_(double|single)_blocks_\d|_single_transformer_blocks_\d"), FLUX),
@@ -73,7 +73,7 @@ _TRANSFORMERS = (
     (re.compile(r"^lora_unet_blocks_\d+_(cross|self)_attn_"), "a video model such as Wan"),
     (re.compile(r"^lora_transformer_"), "a model with a transformer in place of a UNet"),
 )
-_BLOCKS = re.compile(r"^lora_unet_((?:input|output)_blocks_\d+|(?:down|up)_blocks_\d|mid(?:dle)?_block)_")
+_BLOCKS = re.compile(r"^lora_unet_((?:input|output)_blocks_\d{1,2}|(?:down|up)_blocks_\d|mid(?:dle)?_block)_")
 _BY_WIDTH = {64: TINY, 768: SD1, 1024: SD2, 1280: REFINER, 2048: SDXL}
 _NETWORKS = {SD1: SD1_NETWORK, SDXL: SDXL_NETWORK, TINY: TINY_NETWORK}
 _BESIDE = re.compile(r"^lora_unet_(conv_in|conv_out|time_emb|add_emb|label_emb|input_blocks_0_0|out_\d)|norm")
@@ -234,7 +234,7 @@ def _split(key: str) -> tuple[str, str, str] | None:
 def _layer(name: str) -> str:
     """Return a module's name among kohya's."""
     if "." not in name:
-        return _of_first_text(name)
+        return _of_first_text(re.sub(r"^lycoris_", "lora_unet_", name))
     name = name.removeprefix(_RAW_PREFIX).removeprefix("text_encoders.").replace(".processor.", ".")
     prefix = next((each for each in _PREFIXES if name.startswith(each[0])), None)
     if prefix is None:

@@ -12,6 +12,7 @@ from loratui_protocol.harmless import clean
 
 _EXPORT = "export it with kohya's names (lora_unet_..., lora_te_...), which all of them read"
 _NAME_CHARS = 100
+_EMBEDDING = "bundle_emb."
 
 
 def loader_findings(facts: LoraFacts) -> Iterator[Finding]:
@@ -48,12 +49,21 @@ def _of_names(facts: LoraFacts) -> Iterator[Finding]:
             "them, A1111 has no place for them and draws as if the LoRA were not there",
             fix=f"for A1111 {_EXPORT}",
         )
-    if facts.keys.strange:
-        first = clean(facts.keys.strange[0], _NAME_CHARS)
+    strange = [key for key in facts.keys.strange if not key.startswith(_EMBEDDING)]
+    if len(strange) < len(facts.keys.strange):
+        yield Finding(
+            code="lora.embedding",
+            severity="info",
+            what="it carries an embedding, as OneTrainer bundles it: OneTrainer and A1111 read it, diffusers refuses "
+            "such a file, others pass over it",
+            fix="elsewhere use the embedding's own file beside the LoRA",
+        )
+    if strange:
+        first = clean(strange[0], _NAME_CHARS)
         yield Finding(
             code="lora.unknown_keys",
             severity="warning",
-            what=f"{plural(len(facts.keys.strange), 'tensor')} no loader knows what to do with: diffusers refuses such "
+            what=f"{plural(len(strange), 'tensor', 'is', 'are')} there that no loader knows: diffusers refuses such "
             f"a file, others pass over them; first: {first}",
             fix="export it again without them, where it doesn't load",
         )

@@ -19,6 +19,8 @@ _CHUNK = 1 << 20
 """Numbers that are widened at once."""
 _MOST_RANK = 2048
 """Beyond it what is counted with would take more than the matrices themselves."""
+_MOST_WHOLE = 1 << 25
+"""Numbers of a matrix that has to be widened whole: those of a LoHa of rank 128 have fewer."""
 _RAW: Mapping[str, Any] = {
     "F64": "<f8",
     "F32": "<f4",
@@ -200,6 +202,8 @@ def _product(file: _File, up: str, down: str, mid: str | None, *, is_up_turned: 
     if mid is None:
         return float((of_up * of_down).sum())
     raw = file.raw(mid)
+    if raw.size > _MOST_WHOLE:
+        return None
     middle = _widened(raw.reshape(*raw.shape[:2], -1), file.tensors[mid].dtype)
     # Once for each place of the kernel.
     return float(sum((of_up * (each @ of_down @ each.T)).sum() for each in np.moveaxis(middle, 2, 0)))
@@ -207,8 +211,11 @@ def _product(file: _File, up: str, down: str, mid: str | None, *, is_up_turned: 
 
 def _hadamard(file: _File, keys: Mapping[str, str]) -> float | None:
     """Return |(A B) o (C D)|^2, some rows at a time."""
-    a, b, c, d = (file.whole(keys[f"hada_w{which}"]) for which in ("1_a", "1_b", "2_a", "2_b"))
-    if max(b.shape[0], d.shape[0]) > _MOST_RANK or a.shape[0] != c.shape[0] or b.shape[1] != d.shape[1]:
+    names = [keys[f"hada_w{which}"] for which in ("1_a", "1_b", "2_a", "2_b")]
+    if any(file.raw(name).size > _MOST_WHOLE for name in names):
+        return None
+    a, b, c, d = map(file.whole, names)
+    if a.shape[0] != c.shape[0] or b.shape[1] != d.shape[1]:
         raise ValueError("the four matrices don't fit each other")
     step = max(1, _CHUNK // max(1, b.shape[1]))
     total = 0.0
