@@ -123,6 +123,15 @@ def test_a_program_elsewhere_is_remembered_in_the_settings(home: Path, lora: Pat
     assert (comfyui / "cat.safetensors").is_file()
 
 
+def test_a_folder_in_the_settings_that_is_not_there_is_never_made(
+    home: Path, lora: Path, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.setenv("LORATUI_INSTALL__FORGE", str(tmp_path / "gone"))
+    assert main(["install", str(lora), "--yes"]) == 2
+    assert "install.forge names" in capsys.readouterr().err
+    assert not (tmp_path / "gone").exists()
+
+
 def test_nobody_to_ask_no_program_no_lora_no_file(home: Path, lora: Path, tmp_path: Path, capsys):
     assert main(["install", str(lora), "--yes"]) == 2
     assert "[install.not_found]" in capsys.readouterr().err

@@ -85,6 +85,10 @@ def _named(folder: Path) -> UiFolder:
 
 def _found(ui: str | None) -> UiFolder:
     preferences = settings.load()
+    for name, root in preferences.ui_folders.items():
+        if not root.is_dir():
+            what = f"the setting install.{name} names {clean(str(root))}, and there is no such folder"
+            raise UsageError(what, fix="correct it, or give the folder as --to DIR", code="install.not_found")
     found = found_uis(Path.home(), os.environ, preferences.ui_folders)
     wanted = [each for each in found if ui in (None, each.ui)]
     if len(wanted) == 1:

@@ -84,7 +84,8 @@ def _of_numbers(facts: LoraFacts) -> Iterator[Finding]:
             code="lora.not_measured",
             severity="info",
             what=f"the norm of {plural(len(unmeasured), 'module')} was not measured: it depends on the base model's "
-            f"own weights (OFT), its numbers are of a type that isn't read, or it takes too much to reckon; {_first(unmeasured)}",
+            "own weights (OFT), its numbers are of a type that isn't read, or it takes too much to reckon; "
+            f"{_first(unmeasured)}",
         )
     if any(module.is_dora for module in facts.modules):
         yield Finding(

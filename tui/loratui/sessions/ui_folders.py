@@ -46,7 +46,7 @@ def found_uis(home: Path, environ: Mapping[str, str], remembered: Mapping[str, P
     Nothing is looked for deeper than a folder or two below ``home``.
     """
     named = {ui: Path(environ[name]) for name, ui in _VARIABLES.items() if environ.get(name)} | dict(remembered)
-    found = [_as_told(ui, root) for ui, root in named.items()]
+    found = [_as_told(ui, root) for ui, root in named.items() if root.is_dir()]
     usual = [each for each in _usual(home) if each.ui not in named]
     return list({each.loras.resolve(): each for each in (*found, *usual)}.values())
 
