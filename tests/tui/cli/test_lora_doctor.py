@@ -40,7 +40,7 @@ def test_a_lora_of_sd_scripts_is_known_by_its_layers(told):
     status, findings, known = told(kohya(SD1_NETWORK, 2, 1.0))
     assert status == 0
     assert set(findings) == {"lora.config"}
-    assert "loratui convert cat.safetensors --to native" in findings["lora.config"]["fix"]
+    assert "cat.safetensors --to native" in findings["lora.config"]["fix"]
     assert (known["base"], known["kinds"], known["names"]) == ("Stable Diffusion 1.x", ["LoRA"], ["kohya's"])
     assert known["parts"] == {"UNet": 192, "text encoder": 72}
     assert known["ranks"] == [{"rank": 2, "alpha": 1.0, "modules": 264}]

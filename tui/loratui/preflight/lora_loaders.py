@@ -3,6 +3,7 @@
 As their loaders are: A1111 1.10, Forge and ComfyUI of 2025, diffusers 0.35.
 """
 
+import shlex
 from collections.abc import Iterator
 
 from loratui.preflight.lora_facts import LoraFacts
@@ -143,5 +144,5 @@ def _of_metadata(facts: LoraFacts) -> Iterator[Finding]:
             code="lora.config",
             severity="info",
             what="its metadata tells how it was trained",
-            fix=f"loratui convert {facts.path.name} --to native writes that as a config",
+            fix=f"loratui convert {shlex.quote(str(facts.path))} --to native writes that as a config",
         )

@@ -60,7 +60,7 @@ def words_of(metadata: Mapping[str, str]) -> Words:
         base_file=said("ss_sd_model_name"),
         trigger=trigger,
         likely_triggers=() if trigger else _frequent_tags(metadata.get("ss_tag_frequency", "")),
-        says_training="ss_optimizer" in metadata,
+        says_training=not metadata.keys().isdisjoint(("ss_optimizer", "ss_network_module")),
         has_no_rate=bool(rates) and not any(rates),
         adapter_scale=_adapter_scale(metadata.get("lora_adapter_metadata", "")),
     )
