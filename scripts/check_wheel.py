@@ -25,7 +25,7 @@ NEEDED = (
     "loratui_agent/train/sd15/tokenizer/merges.txt.gz",
     "loratui_agent/train/sdxl/unet/config.json",
 )
-AGENT_ONLY = ("torch", "diffusers", "transformers", "peft", "accelerate", "numpy")
+AGENT_ONLY = ("torch", "diffusers", "transformers", "peft", "accelerate")
 MAX_BYTES = 16 << 20
 
 

@@ -27,6 +27,7 @@ AREAS = {
     "plan": "The plan",
     "model": "The base model",
     "preset": "Presets",
+    "lora": "LoRA files",
 }
 CODE = re.compile(rf"({'|'.join(AREAS)})\.[a-z][a-z0-9_]*")
 FILES = (".json", ".toml", ".onnx", ".safetensors")
@@ -41,13 +42,15 @@ INTRODUCTION = """\
 
 <!-- Written by scripts/write_findings_docs.py from the places where findings are made. -->
 
-What `loratui check`, `plan` and `train` say of a config, a dataset or a base model. A code is stable: an
+What `loratui check`, `plan` and `train` say of a config, a dataset, a base model or a LoRA. A code is stable: an
 **error** can't be trained, or is certainly wrong; a **warning** trains, and result or cost suffer; an **info** is worth
 knowing. `{…}` stands for what is filled in. What `check --fix` mends by itself is marked *fixable*.
 
 `check --json` prints one object. Each of its `findings` has `code`, `severity`, `what`, `fix`, `path` (what it is
 about), `fixable`, and where it counts pictures or captions `paths`: all of them, relative to their dataset's folder, up
-to 1,000, and in `num_paths` how many there are. `plan` and `buckets` are those of the last config that was given, as
+to 1,000, and in `num_paths` how many there are. `loras` has what is
+known of each LoRA file (base model, parts, ranks, norms by block, trigger, how it is called in prompts). `plan` and
+`buckets` are those of the last config that was given, as
 far as it can be trained, without the `left_out` pictures that can't. The exit status is 1 where there is an error, and
 2 where a path that was given is not there.
 """

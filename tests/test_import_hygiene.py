@@ -88,3 +88,10 @@ def test_the_protocol_needs_neither_end_nor_a_framework():
 def test_rules_load_neither_asyncio_nor_sockets(name):
     # concurrent.futures, which the port to the screens speaks of, loads neither.
     assert not loaded_after(f"import {name}") & PURE
+
+
+def test_a_config_is_checked_without_what_counts_with_the_numbers_of_loras(tmp_path):
+    program = f"from loratui.cli import main\nmain(['check', {str(tmp_path)!r}])"
+    loaded = loaded_after(program, LORATUI_STATE_DIR=str(tmp_path), LORATUI_CONFIG_DIR=str(tmp_path))
+    assert "loratui.cli.check" in loaded
+    assert "numpy" not in loaded

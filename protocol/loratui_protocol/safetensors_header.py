@@ -85,6 +85,26 @@ def read_scalars(path: Path) -> dict[str, float]:
     return found
 
 
+def read_spans(path: Path) -> dict[str, tuple[int, int]]:
+    """Return where in the file each tensor's bytes begin and end; ``read_header`` has found its header to be sound.
+
+    Raises:
+        ModelError: the file can't be read, or is no such file any more.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            content = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+        content.pop("__metadata__", None)
+        first = LENGTH_BYTES + length
+        return {
+            name: (first + entry["data_offsets"][0], first + entry["data_offsets"][1])
+            for name, entry in content.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise _damaged(path, "it changes while it is read") from error
+
+
 def _number(dtype: str, content: bytes) -> float:
     # bfloat16 is the upper half of a float.
     return float(struct.unpack(_SCALARS[dtype], bytes(2) + content if dtype == "BF16" else content)[0])

@@ -15,6 +15,7 @@ from loratui.domain.download_policy import DownloadPolicy, read_amount, read_whi
 from loratui.domain.environment_choice import Preference
 from loratui.domain.formatting import parse_microusd
 from loratui.domain.offers import read_share
+from loratui.install_settings import INSTALL, folders_of
 from loratui.screen_settings import SCREEN, ScreenSettings, is_key, key_text, keys_of
 from loratui.setting import (
     PORT_PROBE,
@@ -222,6 +223,7 @@ SETTINGS = (
         default=lambda: "20",
         is_number=True,
     ),
+    *INSTALL,
     *SCREEN,
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
@@ -266,6 +268,8 @@ class Settings:
     rental_look_every_s: float
     upload_copies: bool
     downloads: DownloadPolicy
+    ui_folders: Mapping[str, Path] = field(default_factory=dict)
+    """Where programs are that draw with LoRAs, by their names in ``install_settings``."""
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     shown: tuple[Shown, ...] = ()
 
@@ -336,6 +340,7 @@ def load(flags: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
         screen=ScreenSettings(
             **{each.key.removeprefix("ui."): values[each.key] for each in SCREEN}, keys=keys_of(in_file)
         ),
+        ui_folders=folders_of(values),
         shown=tuple(Shown(key=key, value=text, origin=origin) for key, (text, origin) in texts.items()),
     )
 

@@ -58,8 +58,8 @@ def test_a_refusal_names_its_file(here: Path, capsys: pytest.CaptureFixture[str]
     lora = here / NAME / "my lora.safetensors"
     write_header(lora, {"lora_unet_x.lora_down.weight": (8, 8)}, metadata={"ss_network_module": "networks.lora"})
     assert main(["check", str(lora), "--json"]) == 1
-    said = json.loads(capsys.readouterr().out)["findings"][0]
-    assert f"loratui convert {shlex.quote(str(lora))} --to native" in said["fix"]
+    fixes = {each["code"]: each["fix"] for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert f"loratui convert {shlex.quote(str(lora))} --to native" in fixes["lora.config"]
     (here / NAME / "a.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DatasetError) as refused:
         caption_texts([here / NAME / "a.txt"])

@@ -8,6 +8,7 @@ from loratui.cli.config_options import config_options
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
 from loratui.cli.edit_options import edit_options
 from loratui.cli.file_options import file_options
+from loratui.cli.install_options import install_options
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
 from loratui.cli.queue_options import queue_options
@@ -85,6 +86,8 @@ class Arguments(argparse.Namespace):
     fix: bool
     to: str
     to_file: Path | None
+    to_folder: Path | None
+    ui: str | None
     dry_run: bool
     trigger: str | None
     repeats: int | None
@@ -281,8 +284,10 @@ def build_parser() -> argparse.ArgumentParser:
     terminate.add_argument("--all", action="store_true", help="everything that bears a label of ours")
     terminate.add_argument("--yes", action="store_true", help="ask nothing")
 
-    check = add("check", "check:check", "say what is wrong with configs and datasets")
+    check = add("check", "check:check", "say what is wrong with configs, datasets and LoRA files")
     check_options(check)
+    install = add("install", "install:install", "copy LoRA files to where A1111, Forge or ComfyUI looks for them")
+    install_options(install)
     convert = add("convert", "convert:convert", "write a config as our own file, or as one for sd-scripts")
     convert_options(convert)
     caption = add("caption", "caption:caption", "edit the captions of a folder in bulk, or let a model draft them")

@@ -1,4 +1,4 @@
-"""``check``: what is wrong with a config or a dataset."""
+"""``check``: what is wrong with a config, a dataset or a LoRA."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from loratui.cli.finding_lines import by_severity, columns_of, finding_lines
 from loratui.cli.fix_dataset import fix_dataset
 from loratui.cli.fixing import Fixed, fix_config
 from loratui.cli.picture_progress import picture_progress
-from loratui.cli.verdict import Mendable, judged, verdict
+from loratui.cli.verdict import Mendable, judged, lora_verdict, verdict
 from loratui.preflight.bucket_table import BucketRow, bucket_table
 from loratui.sessions.checking import Checked, check_config, check_folder
 from loratui.sessions.telling import ToldConfig, as_finding, tell_config
@@ -24,6 +24,7 @@ from loratui_protocol.errors import ConfigError, LoratuiError, ModelError, Usage
 from loratui_protocol.findings import Finding, plural
 from loratui_protocol.harmless import clean
 from loratui_protocol.plan import Plan
+from loratui_protocol.safetensors_header import PICKLED_SUFFIXES
 
 _NO_PATH = "usage.path"
 
@@ -76,10 +77,16 @@ def check(arguments: Arguments) -> int:
         check_crops_file(arguments.crops)
     edits: list[dict[str, Any]] = []
     mendable = Mendable()
+    loras: list[dict[str, Any]] = []
+    if arguments.base is not None and not any(map(_is_lora, arguments.path)):
+        raise UsageError("--base is for LoRA files, and none is given", fix="leave it out", code="usage.base")
     for given in arguments.path:
         path = given
         if not os.path.lexists(path):
             findings.append(replace(as_finding(_no_path(path)), path=str(path)))
+            continue
+        if _is_lora(path):
+            findings += _tell_lora(path, arguments, loras)
             continue
         if arguments.fix:
             if not given.is_dir() and (written := fix_config(given, dry_run=arguments.dry_run)):
@@ -107,6 +114,7 @@ def check(arguments: Arguments) -> int:
             "plan": plan_fields(last.plan) if last.plan else None,
             "left_out": last.num_left_out,
             "buckets": [asdict(row) for row in rows_of_last],
+            "loras": loras,
         }
         if arguments.fix:
             document |= {
@@ -122,14 +130,39 @@ def check(arguments: Arguments) -> int:
         print_findings(by_severity(findings), on_stdout=True)
         if last.plan is not None:
             print(_planned(last.plan, rows_of_last, last.num_left_out))
-        print(verdict(findings, mendable, arguments))
+        is_of_loras = all(map(_is_lora, arguments.path))
+        print(lora_verdict(findings) if is_of_loras else verdict(findings, mendable, arguments))
     if arguments.crops is not None:
         show_crops(cropped, arguments.crops)
     return _status(findings)
 
 
+def _is_lora(path: Path) -> bool:
+    """Return whether it is named as a LoRA would be, safe or not; a config is made of one by ``convert`` alone."""
+    return path.is_file() and path.suffix.lower() in {".safetensors", *PICKLED_SUFFIXES}
+
+
+def _tell_lora(path: Path, arguments: Arguments, loras: list[dict[str, Any]]) -> list[Finding]:
+    """Return the findings of a LoRA file, and add what else there is to know of it; it is printed for a person."""
+    # What counts with its numbers takes a while to load.
+    from loratui.cli.lora_table import lora_table
+    from loratui.sessions.lora_check import check_lora
+
+    try:
+        facts, found = check_lora(path, arguments.base)
+    except LoratuiError as error:
+        found = [as_finding(error)]
+    else:
+        loras.append(facts.fields())
+        if not arguments.json and facts.modules:
+            print("\n".join(lora_table(facts)))
+    return [replace(finding, path=str(path)) for finding in found]
+
+
 def _no_path(path: Path) -> UsageError:
-    return UsageError(f"{clean(str(path))} does not exist", fix="give a config or a folder of pictures", code=_NO_PATH)
+    return UsageError(
+        f"{clean(str(path))} does not exist", fix="give a config, a folder of pictures or a LoRA", code=_NO_PATH
+    )
 
 
 def _status(findings: Iterable[Finding]) -> int:

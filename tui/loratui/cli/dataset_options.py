@@ -9,7 +9,7 @@ from loratui.cli.values import positive, reliability, share
 
 def check_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``check`` takes."""
-    parser.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config or a dataset folder")
+    parser.add_argument("path", type=Path, nargs="+", metavar="PATH", help="a config, a dataset folder or a LoRA file")
     parser.add_argument(
         "--fix",
         action="store_true",
@@ -19,6 +19,9 @@ def check_options(parser: argparse.ArgumentParser) -> None:
     _fix_options(parser)
     parser.add_argument(
         "--trigger", metavar="T", help="what is to stand in every caption; by default the config's trigger_word"
+    )
+    parser.add_argument(
+        "--base", metavar="MODEL", help="the base model that a LoRA file is to be used with: a path or a hub id"
     )
     parser.add_argument(
         "--crops", type=Path, metavar="FILE.jpg", help="and draw there what of the pictures of a config is cropped away"

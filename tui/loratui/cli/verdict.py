@@ -39,14 +39,25 @@ def judged(path: Path, findings: Sequence[Finding], arguments: Arguments) -> tup
 
 def verdict(findings: Sequence[Finding], mendable: Mendable, arguments: Arguments) -> str:
     """Return in one line what the findings come to."""
-    counts = Counter(each.severity for each in findings)
-    counted = [
-        f"{counts[each]} {each}{'s' if counts[each] > 1 else ''}" for each in ("error", "warning") if counts[each]
-    ]
-    said = "this can't be trained" if counts["error"] else "no errors"
-    told = f" ({', '.join(counted)})" if counted else ""
+    is_refused, told = _counted(findings)
+    said = ("this can't be trained" if is_refused else "no errors") + told
     number = mendable.in_configs + mendable.in_folders
     # In folders nothing is changed unasked.
     is_unasked = mendable.in_folders and not (arguments.yes or is_somebody_there())
     key = "--fix --yes" if is_unasked else "--fix"
-    return f"{said}{told}" + (f"; {number} of what was found {key} can set right, shown first" if number else "")
+    return said + (f"; {number} of what was found {key} can set right, shown first" if number else "")
+
+
+def lora_verdict(findings: Sequence[Finding]) -> str:
+    """Return the same of LoRA files, in which nothing is set right."""
+    is_refused, told = _counted(findings)
+    return ("this can't be used as it is" if is_refused else "no errors") + told
+
+
+def _counted(findings: Sequence[Finding]) -> tuple[bool, str]:
+    """Return whether there are errors, and how many of what, in brackets."""
+    counts = Counter(each.severity for each in findings)
+    counted = [
+        f"{counts[each]} {each}{'s' if counts[each] > 1 else ''}" for each in ("error", "warning") if counts[each]
+    ]
+    return bool(counts["error"]), f" ({', '.join(counted)})" if counted else ""
