@@ -73,17 +73,17 @@ def _table(rows: Sequence[Tried], names: Sequence[str]) -> str:
 
 def _explained(names: Sequence[str], judgement: Judgement | None) -> str:
     """Return of every score what it says and what it does not, of those without figures why there are none."""
-    known = html.table(
+    features: Mapping[str, str] = judgement.features if judgement else {}
+    known = [
         (SCORES[name].title, f"{'higher' if SCORES[name].better > 0 else 'lower'} is better", _meaning(name))
         for name in names
-    )
-    features: Mapping[str, str] = judgement.features if judgement else {}
+    ]
     missing = [
         (score.title, "not measured", _why_not(name, features, is_known=judgement is not None))
         for name, score in SCORES.items()
         if name not in names
     ]
-    return known + html.table(missing)
+    return html.table([*known, *missing])
 
 
 def _meaning(name: str) -> str:

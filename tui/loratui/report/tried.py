@@ -80,5 +80,6 @@ def places(files: Sequence[TriedFile]) -> dict[str, float]:
 
 
 def said(mean: Mean) -> str:
-    """Return "0.71 ± 0.02", of a single picture "0.71 (one picture)"."""
-    return f"{mean.value:.2f} ± {mean.error:.2f}" if mean.error < float("inf") else f"{mean.value:.2f} (one picture)"
+    """Return "0.713 ± 0.021", of a single picture "0.713 (one picture)"."""
+    known = mean.error < float("inf")
+    return f"{mean.value:.3f} ± {mean.error:.3f}" if known else f"{mean.value:.3f} (one picture)"

@@ -18,6 +18,8 @@ MAX_SHOWN_BYTES = 96 << 20
 _SIDE_PX, _SMALL_SIDE_PX = 320, 192
 _MANY = 600
 """Of more pictures than this each is smaller."""
+_TINY_PX = 128
+"""Smaller pictures are enlarged without smoothing: what was drawn is what is seen."""
 _USUAL_WEIGHT = 0.8
 """What is shown first: most LoRAs are used at about this weight."""
 ROLES = {
@@ -89,11 +91,13 @@ def _shot(
     of = f"{_called(file)} at weight {weight:g}" if file else "without the LoRA"
     means = row.means.items() if row else ()
     told = ", ".join(f"{SCORES[name].title} {said(mean)}" for name, mean in means if name in SCORES)
+    kind = "tiny" if max(group[0].width, group[0].height) < _TINY_PX else ""
     figures = "\n".join(
         html.embedded(
             pictures[each.cell],
             "image/jpeg",
             f"seed {each.cell.seed}" + (f": {scores_told(each.scores)}" if each.scores else ""),
+            kind,
         )
         for each in sorted(group, key=lambda each: each.cell.seed)
     )
