@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
+from loratui.cli.report_options import report_options
 from loratui.cli.screen_options import screen_options
 from loratui.cli.try_out_options import try_out_options
 from loratui.cli.values import duration, positive
@@ -78,6 +79,7 @@ class Arguments(argparse.Namespace):
     fix: bool
     to: str
     to_file: Path | None
+    with_pictures: bool
     dry_run: bool
     trigger: str | None
     repeats: int | None
@@ -202,6 +204,9 @@ def build_parser() -> argparse.ArgumentParser:
     status = add("status", "listing:status", "say how a run is doing")
     _run_argument(status)
     status.add_argument("--json", action="store_true", help="one JSON document")
+    report = add("report", "report_file:write_again", "write the report of a run anew, from what is on this machine")
+    _run_argument(report)
+    report_options(report)
     support = add("support", "support:support", "write a file for whoever is to find out what went wrong with a run")
     _run_argument(support)
     support.add_argument("--out", type=Path, metavar="FILE", help="where; by default in the current folder")

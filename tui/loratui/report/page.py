@@ -14,8 +14,9 @@ from loratui.domain.run import RunView
 from loratui.report import dataset, html, judged
 from loratui.report.chart import loss_chart
 from loratui.report.judgement_zip import open_judgement
+from loratui.report.sheets import write_sheets
 from loratui_protocol.codec import clean
-from loratui_protocol.errors import LoratuiError, StorageError
+from loratui_protocol.errors import LoratuiError, ProtocolError, StorageError
 from loratui_protocol.messages import ArtifactKind, Sample
 
 _SMOOTHING = 0.05
@@ -74,6 +75,23 @@ def write(view: RunView, path: Path, *, config_toml: str, now_s: float, pictures
             fix="free some space, then: loratui attach",
             code="report.write",
         ) from error
+
+
+def write_contact_sheets(view: RunView, folder: Path) -> list[Path]:
+    """Write contact sheets of the run's judgement into ``folder``; return them, none without one that can be read.
+
+    Raises:
+        StorageError: they can't be written.
+    """
+    path = _file(view, ArtifactKind.JUDGEMENT)
+    if path is None:
+        return []
+    try:
+        with open_judgement(path) as opened:
+            return write_sheets(opened, folder)
+    except ProtocolError:
+        # The report says so.
+        return []
 
 
 def _resource(name: str) -> str:
