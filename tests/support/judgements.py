@@ -45,9 +45,10 @@ def judgement(
 
 
 def drawn(cell: Cell, side: int = 64) -> Image.Image:
-    """Return a picture that no other cell has: its weight and file by its colours, its seed by a bar."""
-    picture = Image.new("RGB", (side, side), (40 + 60 * (cell.file + 1) % 200, round(200 * cell.weight), 60))
-    ImageDraw.Draw(picture).rectangle((0, 0, side // 2, 8 * (cell.seed - 100) + cell.prompt), fill=(250, 250, 250))
+    """Return a picture that no other cell has: file, weight and prompt are its colour, the seed is a bar."""
+    colour = (40 + 60 * (cell.file + 1) % 200, round(200 * cell.weight), 60 + 90 * cell.prompt % 180)
+    picture = Image.new("RGB", (side, side), colour)
+    ImageDraw.Draw(picture).rectangle((0, 0, side // 2, side // 8 * (cell.seed - 100)), fill=(250, 250, 250))
     return picture
 
 

@@ -113,9 +113,9 @@ def _judged(view: RunView) -> list[str]:
 def _heading(view: RunView) -> str:
     when = "" if view.started_ts is None else f", started {_moment(view.started_ts)}"
     state = f"{view.state}: {view.detail}" if view.detail else str(view.state)
-    return html.heading(view.name) + html.paragraph(
-        f"{state}; step {view.step} of {view.total}, on {view.target}{when}", "faint"
-    )
+    # A run that tries files out has no steps.
+    reached = f"step {view.step} of {view.total}, " if view.total else ""
+    return html.heading(view.name) + html.paragraph(f"{state}; {reached}on {view.target}{when}", "faint")
 
 
 def _verdict(view: RunView) -> str:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def write_sheets(judged: JudgementZip, folder: Path) -> list[Path]:
     drawn = {each.cell: None for each in judged.judgement.pictures if each.cell.prompt == asked}
     seeds = list(dict.fromkeys(cell.seed for cell in drawn))[:_MAX_COLUMNS]
     names, written = LocalNames(), []
-    for sheet in list(_sheets(grid.files, drawn))[:_MAX_SHEETS]:
+    for sheet in islice(_sheets(grid.files, drawn), _MAX_SHEETS):
         picture = _draw(judged, sheet, asked, seeds, grid.prompts[asked].text)
         if picture is None:
             continue
