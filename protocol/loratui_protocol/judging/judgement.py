@@ -67,7 +67,7 @@ class Judgement:
 
 
 def parse_judgement(content: bytes) -> Judgement:
-    """Return the judgement in ``content``, which another machine wrote: every text harmless, every number one to reckon with.
+    """Return the judgement in ``content``, which another machine wrote: texts harmless, numbers within bounds.
 
     Raises:
         ProtocolError: it is none, or of a later version.
