@@ -8,6 +8,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need tmux tmux
 need sshd openssh-server
 need ssh openssh-client
+need chromium chromium
 need ip iproute2
 need tc iproute2
 # Login shells that a box may have.

@@ -5,7 +5,6 @@ cells: a report needs nothing else.
 """
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +18,8 @@ DOCUMENT = "judgement.json"
 MAX_DOCUMENT_BYTES = 16 << 20
 MAX_PICTURES = 20_000
 _MAX_CHARS = 2_000
+_MAX_NUMBER = 1e6
+"""No weight and no score comes near it, and sums of squares of what does overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class Judgement:
 
 
 def parse_judgement(content: bytes) -> Judgement:
-    """Return the judgement in ``content``, which another machine wrote: every text harmless, every number finite.
+    """Return the judgement in ``content``, which another machine wrote: texts harmless, numbers within bounds.
 
     Raises:
         ProtocolError: it is none, or of a later version.
@@ -122,7 +123,7 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not abs(value) <= _MAX_NUMBER:
         raise TypeError
     return float(value)
 

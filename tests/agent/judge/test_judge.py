@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
+from loratui.report import thumbnails
+from loratui.report.judgement_zip import open_judgement
 from loratui_agent.demo.concept import DEMO
 from loratui_agent.judge.draw import NUM_INFERENCE_STEPS, Base
 from loratui_agent.judge.judge import JUDGEMENT, Judge, Tried
@@ -157,6 +159,15 @@ def test_what_is_written_down_can_be_read_with_all_pictures(both: Judging):
     assert read == both.judgement
     assert names == {DOCUMENT, *(f"{each.cell.name}.jpg" for each in read.pictures)}
     assert read.features == {"dino": "dino", "clip": "clip", "exact": "zorbix"}
+
+
+def test_the_client_reads_what_the_agent_has_written(both: Judging):
+    with open_judgement(both.folder / "artifacts" / JUDGEMENT) as opened:
+        assert opened.judgement == both.judgement
+        for each in both.judgement.pictures:
+            picture = thumbnails.small(opened.picture(each.cell) or b"", 1024)
+            assert picture is not None
+            assert picture.size == (each.width, each.height)
 
 
 def test_without_training_pictures_and_models_nothing_is_made_up(run: Run, tmp_path: Path):

@@ -2,20 +2,28 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from loratui.cli.config_options import config_options
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
 from loratui.cli.edit_options import edit_options
 from loratui.cli.file_options import file_options
 from loratui.cli.install_options import install_options
-from loratui.cli.market_options import market_options, offer_option
+from loratui.cli.market_options import market_options
 from loratui.cli.new_options import new_options
 from loratui.cli.queue_options import queue_options
+from loratui.cli.report_options import report_options
+from loratui.cli.run_options import (
+    format_options,
+    host_options,
+    on_option,
+    run_argument,
+    train_arguments,
+    train_options,
+)
 from loratui.cli.screen_options import screen_options
 from loratui.cli.try_out_options import try_out_options
 from loratui.cli.values import duration, positive
-from loratui.domain.formatting import parse_microusd
 from loratui.domain.run import CommandKind
 from loratui_protocol.errors import UsageError
 
@@ -88,6 +96,7 @@ class Arguments(argparse.Namespace):
     to_file: Path | None
     to_folder: Path | None
     ui: str | None
+    with_pictures: bool
     dry_run: bool
     trigger: str | None
     repeats: int | None
@@ -142,13 +151,6 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-class _Configs(argparse.Action):
-    """Keeps all configs, and the first one by itself."""
-
-    def __call__(self, _: argparse.ArgumentParser, typed: argparse.Namespace, values: Any, *__: object) -> None:
-        typed.configs, typed.config = values, values[0]
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of everything."""
     parser = Parser(
@@ -171,41 +173,44 @@ def build_parser() -> argparse.ArgumentParser:
         return command
 
     demo = add("demo", "train:demo", "train a LoRA for real on this machine, with the built-in tiny model", screen)
-    _format_options(demo)
+    format_options(demo)
     demo.set_defaults(resumed=None, deadline=None, budget=None, detach=False, on_done=None, keep=None)
     demo.add_argument("--steps", type=positive, metavar="N", help="training steps; by default as many as it needs")
     demo.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where the results go")
 
     train = add("train", "train:train", "train the LoRA that a config describes", screen)
-    _train_arguments(train, is_detached=False)
+    train_arguments(train, is_detached=False)
 
     test = add(
         "test", "try_out:test", "try LoRA files out: a grid of pictures, scored; priced before it begins", screen
     )
     try_out_options(test)
-    _train_options(test)
+    train_options(test)
     test.set_defaults(resumed=None, stop_at_epoch=None)
 
     attach = add("attach", "attach:attach", "follow a run, from its beginning, in the interface or as lines", screen)
-    _run_argument(attach)
-    _on_option(attach)
-    _format_options(attach)
+    run_argument(attach)
+    on_option(attach)
+    format_options(attach)
 
     download = add("download", "attach:download", "fetch every file that a run has now, and print where they are")
-    _run_argument(download)
-    _on_option(download)
+    run_argument(download)
+    on_option(download)
 
     listing = add("ls", "listing:ls", "list the runs")
     listing.add_argument("--json", action="store_true", help="one JSON document")
-    _on_option(listing)
+    on_option(listing)
     status = add("status", "listing:status", "say how a run is doing")
-    _run_argument(status)
+    run_argument(status)
     status.add_argument("--json", action="store_true", help="one JSON document")
+    report = add("report", "report_file:write_again", "write the report of a run anew, from what is on this machine")
+    run_argument(report)
+    report_options(report)
     support = add("support", "support:support", "write a file for whoever is to find out what went wrong with a run")
-    _run_argument(support)
+    run_argument(support)
     support.add_argument("--out", type=Path, metavar="FILE", help="where; by default in the current folder")
     logs = add("logs", "attach:logs", "print what a run has logged")
-    _run_argument(logs)
+    run_argument(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
 
     for kind, summary in (
@@ -216,7 +221,7 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         command = add(kind, "control:send", summary)
         command.set_defaults(command_kind=kind, duration=0.0)
-        _run_argument(command)
+        run_argument(command)
     resume = add(
         "resume",
         "resume:resume",
@@ -224,7 +229,7 @@ def build_parser() -> argparse.ArgumentParser:
         screen,
     )
     resume.set_defaults(command_kind="resume", duration=0.0, resumed=None, stop_at_epoch=None)
-    _run_argument(resume)
+    run_argument(resume)
     resume.add_argument(
         "--epochs",
         type=positive,
@@ -237,7 +242,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="where to go on from the newest saved state that is on this machine: local, ssh://user@host:port, or "
         "rented: vast, runpod, cheapest. What follows counts with it alone",
     )
-    _train_options(resume)
+    train_options(resume)
     extend = add("extend", "control:send", "move the auto-stop of a run; of a rented machine with its budget, priced")
     extend.add_argument("--yes", action="store_true", help="ask nothing")
     extend.add_argument("--back", action="store_true", help="take so much of it back again")
@@ -248,7 +253,7 @@ def build_parser() -> argparse.ArgumentParser:
     clean = add("clean", "clean:clean_host", "end and remove everything of loratui on a host, once it is named")
     clean.add_argument("on", metavar="TARGET", help="ssh://user@host:port")
     clean.add_argument("--yes", action="store_true", help="ask nothing")
-    _host_options(clean)
+    host_options(clean)
 
     keys = add("keys", "keys:keys", "enter a provider's key, hidden, or show which keys there are and what they open")
     keys.add_argument("provider", nargs="?", metavar="PROVIDER", help="vast or runpod")
@@ -299,104 +304,9 @@ def build_parser() -> argparse.ArgumentParser:
     new_options(new)
 
     queue = add("queue", "queueing:show", "list what trains and waits on each machine; add to that, remove from it")
-    _train_arguments(queue_options(queue), is_detached=True)
+    train_arguments(queue_options(queue), is_detached=True)
     files = add("files", "files:show", "list all LoRAs made here; verify, rate or delete them")
     file_options(files)
 
     config_options(add("config", "preferences:show", "show the settings of loratui itself, and set them"))
     return parser
-
-
-def _train_arguments(parser: argparse.ArgumentParser, *, is_detached: bool) -> None:
-    parser.add_argument(
-        "configs",
-        type=Path,
-        nargs="+",
-        metavar="CONFIG",
-        action=_Configs,
-        help="training_config.toml, kohya's keys; several are trained one after the other on one machine",
-    )
-    parser.add_argument(
-        "--on", required=True, metavar="TARGET", help="local, ssh://user@host:port, or rented: vast, runpod, cheapest"
-    )
-    parser.add_argument(
-        "--stop-at-epoch",
-        type=positive,
-        metavar="N",
-        help="stop after so many epochs, to look; the schedule stays that of the whole run, and resume goes on",
-    )
-    _train_options(parser, is_detached=is_detached)
-    parser.set_defaults(resumed=None, detach=is_detached)
-
-
-def _train_options(parser: argparse.ArgumentParser, *, is_detached: bool = False) -> None:
-    parser.add_argument("--deadline", type=duration, metavar="3h", help="save and stop after this time")
-    parser.add_argument("--budget", type=parse_microusd, metavar="USD", help="save and stop when this much is spent")
-    parser.add_argument("--yes", action="store_true", help="ask nothing")
-    if not is_detached:
-        parser.add_argument(
-            "--detach", action="store_true", help="start the run and return once nothing needs this machine"
-        )
-    parser.add_argument(
-        "--on-done",
-        metavar="WHAT",
-        help="what the host does when the files are here, verified: stop (the agent), poweroff, or a command",
-    )
-    parser.add_argument(
-        "--keep",
-        type=duration,
-        metavar="30m",
-        help="a rented machine is kept for so long once the files are here; a host waits with --on-done for so long "
-        "for someone to fetch them",
-    )
-    parser.add_argument(
-        "--wait-price",
-        type=parse_microusd,
-        metavar="USD",
-        help="wait until a machine is to be rented for at most so much an hour",
-    )
-    parser.add_argument(
-        "--accept", action="append", default=[], metavar="CODE", help="go on in spite of what would be refused"
-    )
-    parser.add_argument(
-        "--ask-token", action="store_true", help="ask for a token, hidden, that the host downloads the base model with"
-    )
-    _host_options(parser)
-    market_options(parser)
-    offer_option(parser)
-    _format_options(parser)
-
-
-def _run_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "run",
-        nargs="?",
-        metavar="RUN",
-        help="name or beginning of an id; by default the active run, or the newest",
-    )
-
-
-def _on_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--on",
-        metavar="TARGET",
-        help="also the runs that are on this host (ssh://user@host:port), whoever started them",
-    )
-    _host_options(parser)
-
-
-def _host_options(parser: argparse.ArgumentParser) -> None:
-    options = parser.add_argument_group("ssh hosts; what is given once is remembered for the host")
-    options.add_argument("--identity", type=Path, metavar="FILE", help="private key; by default one of its own is made")
-    options.add_argument(
-        "--ssh-config", action="store_true", help="heed ~/.ssh/config and the ssh agent, which are left alone otherwise"
-    )
-    options.add_argument(
-        "--host-key", metavar="SHA256:…", help="fingerprint that the host must show; by default the first one is pinned"
-    )
-
-
-def _format_options(parser: argparse.ArgumentParser) -> None:
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--plain", action="store_true", help="a sentence a change instead of the interface")
-    form.add_argument("--json", action="store_true", help="a JSON object a line instead of the interface")

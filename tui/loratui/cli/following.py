@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 from loratui.cli.arguments import Arguments
 from loratui.cli.leaving import HungUp, kept_signals
 from loratui.cli.reminder import alarm_of
+from loratui.cli.report_file import report_path, sheets_folder, write_report
 from loratui.domain.formatting import attach_command
 from loratui.domain.holding import held, results
-from loratui.domain.local_names import report_name
 from loratui.domain.run import LinkState, RunView
 from loratui.headless.follow import JsonPrinter, PlainPrinter, Printer, catch_up, follow
 from loratui.headless.json_lines import print_line, to_json
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.desk import HostDesk
-from loratui.sessions.export import output_folder
 from loratui.sessions.host import START_TIMEOUT_S, SessionHost
 from loratui.sessions.rented import rental_label
 from loratui.sessions.source import HostRunSource
@@ -246,6 +245,8 @@ def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> Non
                 print(f"{title}: {here}")
     if path is not None:
         print(f"report: {path}")
+        if (sheets := sheets_folder(path)).is_dir():
+            print(f"contact sheets of the files tried out: {sheets}")
     if view.evaluation is not None:
         print(view.evaluation.verdict)
 
@@ -274,17 +275,14 @@ def _missing_lora(view: RunView, preferences: Settings) -> LoratuiError | None:
 
 
 def _write_report(view: RunView, preferences: Settings) -> Path | None:
-    """Write the report, beside the copies that the config asked for or else among the run's own files; return it."""
-    with Store(preferences.database) as store:
-        config_toml = store.run(view.run_id).config_toml
-    path = (output_folder(config_toml) or preferences.run_folder(view.run_id)) / report_name(view.name)
+    """Write the report of a run that is over, and return where it is."""
+    path = report_path(preferences, view.run_id, view.name)
     # One that was written when the run ended knows more than a later one: what the machine was.
     if path.exists() and path.stat().st_mtime >= (view.ended_ts or 0.0):
         return path
-    from loratui import report
 
     try:
-        report.write(view, path, config_toml=config_toml, now_s=time.monotonic())
+        write_report(view, preferences, path)
     except StorageError as error:
         print(f"loratui: {error}", file=sys.stderr)
         return None

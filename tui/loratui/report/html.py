@@ -1,6 +1,7 @@
 """The few pieces of HTML that the report is made of. Every text is escaped here: names and captions come from afar."""
 
 import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -35,6 +36,17 @@ def table(rows: Iterable[Sequence[str]]) -> str:
     return "<table>\n" + "\n".join(lines) + "\n</table>" if lines else ""
 
 
+def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table with a heading over each column, that scrolls where it is wider than the page; "" without rows."""
+    lines = []
+    for name, *cells in rows:
+        values = "".join(f'<td class="number">{escape(cell)}</td>' for cell in cells)
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{values}</tr>')
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    body = "\n".join(lines)
+    return f'<div class="wide"><table>\n<tr>{titles}</tr>\n{body}\n</table></div>' if lines else ""
+
+
 def folded(summary: str, content: str) -> str:
     """Return content that shows when it is asked for."""
     return f"<details>\n<summary>{escape(summary)}</summary>\n{content}\n</details>" if content else ""
@@ -49,6 +61,11 @@ def picture(path: Path, caption: str, kind: str = "") -> str:
     media_type = next((name for signature, name in _SIGNATURES.items() if content.startswith(signature)), None)
     if media_type is None:
         return ""
+    return embedded(content, media_type, caption, kind)
+
+
+def embedded(content: bytes, media_type: str, caption: str, kind: str = "") -> str:
+    """Return a picture of these bytes, which its page holds."""
     encoded = base64.b64encode(content).decode()
     return (
         f'<figure{_class(kind)}><img alt="{escape(caption)}" src="data:{media_type};base64,{encoded}">'
@@ -56,10 +73,17 @@ def picture(path: Path, caption: str, kind: str = "") -> str:
     )
 
 
-def page(title: str, css: str, *parts: str) -> str:
-    """Return the whole document. Its policy forbids every request, so the file tells nobody that it was opened."""
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    body = "\n".join(part for part in parts if part)
+def page(title: str, css: str, *parts: str, script: str = "") -> str:
+    """Return the whole document. Its policy forbids every request, so the file tells nobody that it was opened.
+
+    ``script`` is the only one that may run: the policy has its hash, and no other's.
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"; script-src 'sha256-{digest}'" if script else ""
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'" + allowed
+    )
+    body = "\n".join([*(part for part in parts if part), *([f"<script>{script}</script>"] if script else [])])
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

@@ -11,10 +11,12 @@ from pathlib import Path
 from loratui.domain import formatting, signals
 from loratui.domain.learning import judged_files, verdict
 from loratui.domain.run import RunView
-from loratui.report import html
+from loratui.report import dataset, html, judged
 from loratui.report.chart import loss_chart
+from loratui.report.judgement_zip import open_judgement
+from loratui.report.sheets import write_sheets
 from loratui_protocol.codec import clean
-from loratui_protocol.errors import StorageError
+from loratui_protocol.errors import LoratuiError, ProtocolError, StorageError
 from loratui_protocol.messages import ArtifactKind, Sample
 
 _SMOOTHING = 0.05
@@ -32,21 +34,26 @@ _SCORES = {
 }
 
 
-def write(view: RunView, path: Path, *, config_toml: str, now_s: float) -> None:
+def write(view: RunView, path: Path, *, config_toml: str, now_s: float, pictures: bool = False) -> None:
     """Write the report of a run and its config to ``path``, whole or not at all. ``now_s``: monotonic, for the cost.
+
+    ``pictures`` puts small copies of the training pictures and their captions into it, for whoever may see them.
 
     Raises:
         StorageError: the file can't be written.
     """
-    css = files("loratui.report").joinpath("report.css").read_text(encoding="utf-8")
+    shown = _judged(view)
+    script = _resource("viewer.js") if any('id="tried"' in part for part in shown) else ""
     text = html.page(
         f"{view.name} - loratui",
-        css,
+        _resource("report.css"),
         _heading(view),
         html.section("Does it work?", _verdict(view), _contact_sheet(view), html.table(_scores(view))),
+        *shown,
         html.section("Samples while it learned", _samples(view)),
         html.section("What it learns", _learning(view), html.table(_strength(view)), html.table(_taught(view))),
         html.section("Loss", _loss(view)),
+        html.section("Training pictures", *dataset.summary(config_toml, pictures=pictures)),
         html.section("Settings", html.table(_settings(config_toml))),
         html.section(
             "Files", _best(view), html.table(_files(view)), html.folded("the LoRA file about itself", _header(view))
@@ -54,6 +61,7 @@ def write(view: RunView, path: Path, *, config_toml: str, now_s: float) -> None:
         html.section("Cost", html.table(_cost(view, now_s))),
         html.section("Warnings", html.table((warn.code, warn.message) for warn in view.warnings)),
         html.section("Machine", html.table(_machine(view))),
+        script=script,
     )
     part = path.with_name(path.name + ".part")
     try:
@@ -69,12 +77,45 @@ def write(view: RunView, path: Path, *, config_toml: str, now_s: float) -> None:
         ) from error
 
 
+def write_contact_sheets(view: RunView, folder: Path) -> list[Path]:
+    """Write contact sheets of the run's judgement into ``folder``; return them, none without one that can be read.
+
+    Raises:
+        StorageError: they can't be written.
+    """
+    path = _file(view, ArtifactKind.JUDGEMENT)
+    if path is None:
+        return []
+    try:
+        with open_judgement(path) as opened:
+            return write_sheets(opened, folder)
+    except ProtocolError:
+        # The report says so.
+        return []
+
+
+def _resource(name: str) -> str:
+    return files("loratui.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _judged(view: RunView) -> list[str]:
+    """Return what trying the files out showed; of a judgement that can't be read that, and what the run told."""
+    path = _file(view, ArtifactKind.JUDGEMENT)
+    if path is None:
+        return judged.sections(view, None)
+    try:
+        with open_judgement(path) as opened:
+            return judged.sections(view, opened)
+    except LoratuiError as error:
+        return [html.section("The files tried out", html.paragraph(f"{error.what}.")), *judged.sections(view, None)]
+
+
 def _heading(view: RunView) -> str:
     when = "" if view.started_ts is None else f", started {_moment(view.started_ts)}"
     state = f"{view.state}: {view.detail}" if view.detail else str(view.state)
-    return html.heading(view.name) + html.paragraph(
-        f"{state}; step {view.step} of {view.total}, on {view.target}{when}", "faint"
-    )
+    # A run that tries files out has no steps.
+    reached = f"step {view.step} of {view.total}, " if view.total else ""
+    return html.heading(view.name) + html.paragraph(f"{state}; {reached}on {view.target}{when}", "faint")
 
 
 def _verdict(view: RunView) -> str:
