@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from loratui.cli.advice_options import advice_options
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
 from loratui.cli.market_options import market_options, offer_option
 from loratui.cli.new_options import new_options
@@ -105,6 +106,7 @@ class Arguments(argparse.Namespace):
     list: bool
     from_run: str | None
     save_preset: str | None
+    write: int | None
 
 
 class Parser(argparse.ArgumentParser):
@@ -186,6 +188,10 @@ def build_parser() -> argparse.ArgumentParser:
     try_out_options(test)
     _train_options(test)
     test.set_defaults(resumed=None, stop_at_epoch=None)
+
+    advice = add("advice", "advice:advice", "say which file of a run the scores speak for, and what to try next")
+    _run_argument(advice)
+    advice_options(advice)
 
     attach = add("attach", "attach:attach", "follow a run, from its beginning, in the interface or as lines", screen)
     _run_argument(attach)
