@@ -52,7 +52,7 @@ def train(folder: Path, config: TrainingConfig) -> list[messages.Event]:
 
 
 def shuffle_captions(pictures: Path, seed: int = 0) -> None:
-    """Give every picture the caption of another one with another ground."""
+    """Deal the captions out anew, so that most pictures have one of another ground."""
     files = sorted(pictures.rglob("*.txt"))
     texts = [file.read_text("utf-8") for file in files]
     random.Random(seed).shuffle(texts)
