@@ -108,7 +108,7 @@ def _certain(known: Evidence) -> Iterator[Remedy]:
         before = config.caption_prefix or ""
         yield Remedy(
             code="trigger.unheard",
-            what=f"the trigger {trigger!r} is in none of the {len(known.captions)} captions: it calls nothing of its own",
+            what=f"the trigger {trigger!r} is in none of the {len(known.captions)} captions, and calls nothing",
             fix="put it into every caption, or have it put before each in training",
             changes={"caption_prefix": toml_value(f"{trigger}, {before}")},
         )
