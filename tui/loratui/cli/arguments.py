@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from loratui.cli.advice_options import advice_options
 from loratui.cli.config_options import config_options
 from loratui.cli.dataset_options import caption_options, check_options, convert_options, plan_options
 from loratui.cli.edit_options import edit_options
@@ -131,6 +132,7 @@ class Arguments(argparse.Namespace):
     list: bool
     from_run: str | None
     save_preset: str | None
+    write: int | None
 
 
 class Parser(argparse.ArgumentParser):
@@ -187,6 +189,10 @@ def build_parser() -> argparse.ArgumentParser:
     try_out_options(test)
     train_options(test)
     test.set_defaults(resumed=None, stop_at_epoch=None)
+
+    advice = add("advice", "advice:advice", "say which file of a run the scores speak for, and what to try next")
+    run_argument(advice)
+    advice_options(advice)
 
     attach = add("attach", "attach:attach", "follow a run, from its beginning, in the interface or as lines", screen)
     run_argument(attach)

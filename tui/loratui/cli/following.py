@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from loratui.cli.arguments import Arguments
 from loratui.cli.leaving import HungUp, kept_signals
 from loratui.cli.reminder import alarm_of
-from loratui.cli.report_file import report_path, sheets_folder, write_report
 from loratui.domain.formatting import attach_command
 from loratui.domain.holding import held, results
 from loratui.domain.run import LinkState, RunView
@@ -233,6 +232,9 @@ def print_run(
 
 def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> None:
     """Write the report of a run that is over, and say where its files are."""
+    # What draws takes a while to load, and no start waits for it.
+    from loratui.cli.report_file import sheets_folder
+
     path = _write_report(view, preferences) if view.step or view.scores else None
     if arguments.json:
         if path is not None:
@@ -276,6 +278,9 @@ def _missing_lora(view: RunView, preferences: Settings) -> LoratuiError | None:
 
 def _write_report(view: RunView, preferences: Settings) -> Path | None:
     """Write the report of a run that is over, and return where it is."""
+    # What draws takes a while to load, and no start waits for it.
+    from loratui.cli.report_file import report_path, write_report
+
     path = report_path(preferences, view.run_id, view.name)
     # One that was written when the run ended knows more than a later one: what the machine was.
     if path.exists() and path.stat().st_mtime >= (view.ended_ts or 0.0):

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,22 @@ from loratui.cli.arguments import Arguments
 from loratui.cli.runs import choose
 from loratui.domain import formatting, signals
 from loratui.domain.ledger import Rates, by_phase, spent
+from loratui.domain.run import RunView
 from loratui.headless.json_lines import to_json
 from loratui.sessions.rented import rental_label
 from loratui.sessions.steady_clock import steady_ts
 from loratui.store import Store, StoredRun
+from loratui.store.picked import picked_records
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import LoratuiError
-from loratui_protocol.messages import MICROUSD_PER_USD, DeltaNorms, JobStatus, Metrics, State, Step
+from loratui_protocol.messages import MICROUSD_PER_USD, DeltaNorms, JobStatus, Metrics, Scores, State, Step, Validation
 from loratui_protocol.state_files import step_of_folder
 
 if TYPE_CHECKING:
+    from loratui.domain.early_stop import EarlyStop
     from loratui.remote.agent_client import Transport
 
+_OF_EARLY_STOP = (Validation.tag, DeltaNorms.tag, Scores.tag, Metrics.tag)
 _ASK_TIMEOUT_S = 2.0
 _ASK_HOST_TIMEOUT_S = 8.0
 
@@ -72,6 +77,7 @@ def status(arguments: Arguments) -> int:
         [now] = runs_now(preferences, [run])
         last_state, last_step = store.last(run.id, State), store.last(run.id, Step)
         metrics, norms = store.last(run.id, Metrics), store.last(run.id, DeltaNorms)
+        stop = _early_stop(preferences, run, last_step)
         files = {download.artifact_id: str(download.path) for download in store.downloads(run.id).values()}
     if arguments.json:
         measured = {} if last_step is None else _measured(last_step, metrics, norms)
@@ -82,7 +88,7 @@ def status(arguments: Arguments) -> int:
         rental = _rental_fields(preferences, run)
         later = {"resumed_as": [other.id for other in known if other.resumed_from == run.id]}
         rented = {"rental": rental} if rental else {}
-        said = {"rights": run.rights}
+        said = {"rights": run.rights, "early_stop": stop and {**asdict(stop), "sentence": stop.sentence}}
         print(to_json({**_fields(now), **said, **later, **why, **measured, **rented, "files": files}))
         return 0
     run = now.run
@@ -103,6 +109,8 @@ def status(arguments: Arguments) -> int:
         print(f"each picture shown {signals.exposures(metrics)}; learning rate x alpha / rank: {rates}")
     if norms is not None:
         print(f"{signals.strength(norms)} at step {norms.step}")
+    if stop is not None:
+        print(stop.sentence)
     price = formatting.hourly_price(run.price_microusd_per_h)
     print(f"spent {formatting.money(run.spent_microusd)} at {price}, auto-stop: {formatting.auto_stop(now.deadline_s)}")
     if rental:
@@ -255,6 +263,20 @@ def _fields(status: RunStatus) -> dict[str, object]:
         "ended_ts": run.ended_ts,
         "resumed_from": run.resumed_from or None,
     }
+
+
+def _early_stop(preferences: settings.Settings, run: StoredRun, last: Step | None) -> "EarlyStop | None":
+    """Return the advice to stop a run, by the records that it rests on; None: there is none."""
+    from loratui.domain.early_stop import course_of, early_stop
+
+    if last is None or run.state.is_final:
+        return None
+    view = RunView(run_id=run.id, name=run.name, target=run.target, price_microusd_per_h=run.price_microusd_per_h)
+    with closing(picked_records(preferences.database, run.id, only=_OF_EARLY_STOP)) as records:
+        for record in records:
+            view.apply(record)
+    view.eta_s = last.eta_s
+    return early_stop(course_of(view))
 
 
 def _measured(step: Step, metrics: Metrics | None, norms: DeltaNorms | None) -> dict[str, object]:

@@ -47,6 +47,9 @@ class Narrator:
         self._told_phase_ts: dict[str, float] = {}
         self._price_microusd_per_h = 0
         self._looks: list[Validation] = []
+        self._sizes: list[tuple[int, float]] = []
+        self._scores: list[Scores] = []
+        self._left_s = 0.0
         self._metrics: Metrics | None = None
         self._losses: list[float] = []
         """Since a step was told: a single one says little."""
@@ -72,11 +75,13 @@ class Narrator:
                 return f'sample at step {number}: "{prompt}"'
             case Validation() as look:
                 self._looks = [*(each for each in self._looks if each.step < look.step), look]
-                return f"step {look.step}: {verdict(self._looks).sentence}"
+                return f"step {look.step}: {verdict(self._looks).sentence}{self._early_stop()}"
             case Metrics() as metrics:
                 self._metrics = metrics
                 return None
             case DeltaNorms() as norms:
+                if signals.WHOLE in norms.relative:
+                    self._sizes.append((norms.step, norms.relative[signals.WHOLE]))
                 return f"step {norms.step}: {signals.strength(norms)}"
             case Artifact(kind=ArtifactKind.SAMPLE | ArtifactKind.THUMBNAIL | ArtifactKind.STATE):
                 return None
@@ -90,7 +95,8 @@ class Narrator:
                 return formatting.command_result(result)
             case Evaluation(verdict=judged):
                 return judged
-            case Scores(name=tried, weight=weight, means=means):
+            case Scores(name=tried, weight=weight, means=means) as scores:
+                self._scores.append(scores)
                 return f"{tried or 'base model'} at weight {weight:g}: {scores_told(means)}"
             case Done(steps=steps, name=name, size=size):
                 return f"done after {steps} steps: {name}, {formatting.size(size)}"
@@ -105,6 +111,7 @@ class Narrator:
     def _step(self, step: Step, ts: float) -> str | None:
         self._losses += [step.loss] if math.isfinite(step.loss) else []
         since_s = ts - self._told_step_ts
+        self._left_s = step.eta_s
         # A trainer that is anyone's may know no total.
         share = (step.step - self._told_step) / max(1, step.total)
         worth_telling = since_s >= LATEST_S or (share >= STEP_SHARE and since_s >= SOONEST_S)
@@ -117,6 +124,21 @@ class Narrator:
                 f"{formatting.speed(step.it_s)}{pace}, {formatting.duration(max(0.0, step.eta_s), exact=False)} left"
             )
         return None
+
+    def _early_stop(self) -> str:
+        # It knows of configs and grids, which no start waits for.
+        from loratui.domain.early_stop import Course, early_stop, exposures_a_step
+
+        course = Course(
+            looks=self._looks,
+            sizes=self._sizes,
+            scores=self._scores,
+            exposures_a_step=exposures_a_step(self._metrics),
+            left_s=self._left_s,
+            price_microusd_per_h=self._price_microusd_per_h,
+        )
+        advised = early_stop(course)
+        return f"; {advised.sentence}" if advised else ""
 
     def _mean_loss(self) -> str:
         """Return the mean since a step was last told, where it is one of several."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from loratui.domain import formatting
+from loratui.domain.early_stop import course_of, early_stop
 from loratui.domain.learning import verdict
 from loratui.domain.run import RunView
 from loratui.domain.series import Series
@@ -70,6 +71,9 @@ def learning(view: RunView) -> Row:
     if not view.validations:
         return []
     said = verdict(view.validations)
+    stop = early_stop(course_of(view))
+    if stop is not None:
+        return [(f" {said.trend}", Role.STRONG), (f": {stop.sentence}", Role.TEXT)]
     return [(f" {said.trend}", Role.STRONG), (f": {said.evidence}", Role.TEXT)]
 
 

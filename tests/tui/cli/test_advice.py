@@ -1,0 +1,114 @@
+"""``loratui advice``: what the scores of a stored run speak for, and a changed config to accept."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loratui import settings
+from loratui.cli.main import main
+from loratui.domain import formatting
+from loratui.store import Store, StoredRun
+from loratui.store.ratings import rate
+from loratui_protocol.config_file import read_config, to_toml
+from loratui_protocol.messages import Artifact, ArtifactKind, DeltaNorms, JobState, Record, Scores, State, Step
+from support.protocol_strategies import plain_config
+from support.tiny_training import write_pictures
+
+
+def row(step: int, weight: float = 1.0, **means: float) -> Scores:
+    return Scores(
+        artifact_id=f"lora-{step}" if weight else "",
+        name=f"z-{step}.safetensors" if weight else "",
+        step=step,
+        weight=weight,
+        means=means,
+        errors=dict.fromkeys(means, 0.02),
+        counts=dict.fromkeys(means, 40),
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredRun:
+    """Return a run that was still getting better at its end, in a store; nothing follows it."""
+    monkeypatch.setenv("LORATUI_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("LORATUI_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    config = plain_config(
+        train_data_dir=str(write_pictures(tmp_path / "pictures")),
+        output_name="zorbix",
+        trigger_word="zorbix",
+        max_train_steps=200,
+    )
+    stored = StoredRun(
+        id="01JADV1CE", name="zorbix", target="local", created_ts=1.0, config_toml=to_toml(config), home=tmp_path,
+        price_microusd_per_h=360_000,
+    )  # fmt: skip
+    events = [
+        State(state=JobState.RUNNING),
+        Step(step=200, total=200, epoch=50, loss=0.1, lr=1e-4, it_s=2.0, eta_s=0.0),
+        DeltaNorms(step=200, relative={"unet": 0.05}),
+        Artifact(id="lora-200", kind=ArtifactKind.LORA, name="z-200.safetensors", size=4, sha256="a" * 64, step=200),
+        row(0, 0.0, likeness=0.3),
+        row(100, likeness=0.4),
+        row(200, likeness=0.6),
+        State(state=JobState.DONE),
+    ]
+    with Store(settings.load().database) as store:
+        store.add_run(stored)
+        store.begin_history(stored.id, "e", reset=False)
+        store.append(stored.id, "e", [Record(seq=n, ts=float(n), event=each) for n, each in enumerate(events, 1)])
+        store.add_download(stored.id, "lora-200", tmp_path / "z-200.safetensors", "a" * 64)
+    rate(settings.load().database, stored.id, "lora-200", "a" * 64, 4)
+    return stored
+
+
+def said(capsys: pytest.CaptureFixture[str], *typed: str) -> str:
+    assert main(["advice", *typed]) == 0
+    return capsys.readouterr().out
+
+
+def test_it_says_what_the_scores_speak_for_and_what_to_try_next(run, capsys):
+    told = said(capsys)
+    assert "z-200.safetensors at 1 is what the scores speak for" in told
+    assert "likeness: best 0.60 ± 0.02 (z-200.safetensors at 1); z-100.safetensors at 1 is further off" in told
+    assert "1. it was not trained for long enough" in told
+    assert "   -max_train_steps = 200\n   +max_train_steps = 300\n" in told
+    # 300 steps at 2 a second and $0.36 an hour.
+    assert "300 steps: ≈2 min 30 s and ≈$0.02 at the pace and price of this run" in told
+
+
+def test_stars_stand_beside_the_scores(run, capsys):
+    rows = {line[2:19]: line.split()[-1] for line in said(capsys).splitlines() if ".safetensors  " in line}
+    assert rows == {"z-100.safetensors": formatting.UNKNOWN, "z-200.safetensors": "4"}
+
+
+def test_programs_are_told_the_same(run, capsys):
+    told = json.loads(said(capsys, "zorbix", "--json"))
+    assert told["advised"] == {"artifact_id": "lora-200", "name": "z-200.safetensors", "step": 200, "weight": 1.0}
+    assert [each["code"] for each in told["remedies"]] == ["undertrained", "continue"]
+    assert (told["remedies"][0]["seconds"], told["remedies"][0]["microusd"]) == (150.0, 15_000)
+    assert [(each["name"], each["on_front"], each["stars"]) for each in told["pairs"]] == [
+        ("z-100.safetensors", False, None),
+        ("z-200.safetensors", True, 4),
+    ]
+
+
+def test_a_change_is_written_as_a_config_and_never_over_anything(run, capsys, tmp_path):
+    assert "written: next.toml" in said(capsys, "--write", "2", "-o", "next.toml")
+    config = read_config(tmp_path / "next.toml").config
+    assert (config.network_weights, config.dim_from_weights) == (str(tmp_path / "z-200.safetensors"), True)
+    assert config.max_train_steps == 100
+    assert main(["advice", "--write", "2", "-o", "next.toml"]) == 1
+    assert "next.toml exists already" in capsys.readouterr().err
+
+
+def test_a_number_that_no_change_has_is_refused(run, capsys):
+    assert main(["advice", "--write", "9"]) == 2
+    assert "there are 2" in capsys.readouterr().err
+
+
+def test_a_run_that_was_not_tried_out_has_no_advice(run, capsys):
+    with Store(settings.load().database) as store:
+        store.begin_history(run.id, "other", reset=True)
+    assert said(capsys) == "no advice: no file has been tried out\n"

@@ -1,0 +1,122 @@
+"""What to try next rests on what was measured: each finding can be told from its neighbours, and has its change."""
+
+import math
+from typing import Any
+
+from loratui.domain.remedies import Evidence, continuing, remedies
+from loratui_protocol.config import TrainingConfig
+from loratui_protocol.messages import Scores, Validation
+from support.protocol_strategies import plain_config
+
+
+def row(step: int, weight: float = 1.0, *, error: float = 0.02, **means: float) -> Scores:
+    return Scores(
+        artifact_id=f"lora-{step}" if weight else "",
+        name=f"z-{step}" if weight else "",
+        step=step,
+        weight=weight,
+        means=means,
+        errors=dict.fromkeys(means, error),
+        counts=dict.fromkeys(means, 40),
+    )
+
+
+BASE = row(0, 0.0, likeness=0.30, prompt=0.30, copying=0.0)
+GOOD = [row(100, likeness=0.5, prompt=0.3, copying=0.0), row(200, likeness=0.51, prompt=0.3, copying=0.0)]
+
+
+def config(**changes: Any) -> TrainingConfig:
+    return plain_config(**{"trigger_word": "zorbix", "max_train_steps": 200, "network_dim": 8, **changes})
+
+
+def codes(*rows: Scores, of: TrainingConfig | None = None, **known: Any) -> dict[str, dict[str, str]]:
+    found = remedies(Evidence(config=of or config(), scores=[BASE, *rows], total=200, **known))
+    return {each.code: dict(each.changes) for each in found}
+
+
+def test_of_a_good_training_nothing_is_found():
+    assert codes(*GOOD, size=0.05, captions=["a zorbix"]) == {}
+
+
+def test_nothing_measured_leads_to_no_finding():
+    assert remedies(Evidence(config=config())) == []
+    assert codes() == {}
+
+
+def test_what_shows_no_more_than_without_the_lora_was_trained_for_too_short():
+    assert codes(row(100, likeness=0.31), row(200, likeness=0.32), size=0.05) == {
+        "undertrained": {"max_train_steps": "300"}
+    }
+
+
+def test_what_was_still_rising_was_trained_for_too_short():
+    assert codes(row(100, likeness=0.4), row(200, likeness=0.55)) == {"undertrained": {"max_train_steps": "300"}}
+
+
+def test_a_lora_that_is_as_good_as_nothing_has_too_low_a_rate():
+    found = codes(row(200, likeness=0.31), size=0.0002, of=config(learning_rate=1e-5, unet_lr=2e-5))
+    assert found == {"no_effect": {"learning_rate": "3e-05", "unet_lr": "6e-05"}}
+
+
+def test_without_a_learning_rate_nothing_is_learned():
+    assert codes(row(200, likeness=0.3), size=0.0) == {"rate.zero": {"learning_rate": "0.0001"}}
+    of_text = config(learning_rate=1e-3, unet_lr=0.0)
+    assert codes(row(200, likeness=0.3), size=0.05, of=of_text) == {
+        "rate.zero": {"learning_rate": "0.0001", "unet_lr": "0.0001"}
+    }
+    assert "rate.zero" not in codes(*GOOD, size=0.05, of=of_text)
+
+
+def test_a_trigger_that_no_caption_has_is_the_cause_and_not_what_follows_from_it():
+    found = codes(row(200, likeness=0.31), captions=["a toy on a table", "a toy"])
+    assert found == {"trigger.unheard": {"caption_prefix": '"zorbix, "'}}
+    assert "trigger.unheard" not in codes(*GOOD, captions=["a toy", "A Zorbix"])
+
+
+def test_what_loses_prompts_late_was_trained_for_too_long():
+    found = codes(*GOOD, row(300, likeness=0.52, prompt=0.1, copying=0.0))
+    assert found == {"overtrained": {"max_train_steps": "100"}}
+
+
+def test_what_never_followed_prompts_has_captions_that_say_something_else():
+    found = codes(row(100, likeness=0.5, prompt=0.1), row(200, likeness=0.51, prompt=0.1))
+    assert found == {"captions": {}}
+
+
+def test_what_copies_has_more_room_than_it_needs():
+    found = codes(row(200, likeness=0.6, prompt=0.3, copying=0.5))
+    assert found == {"copying": {"network_dim": "4", "network_alpha": "4.0"}}
+    assert codes(row(200, likeness=0.6, prompt=0.3, copying=0.15)) == {}
+
+
+def test_pictures_that_are_broken_from_the_first_file_on_come_of_too_high_a_rate():
+    found = codes(row(100, likeness=0.1, artefacts=0.9), of=config(learning_rate=3e-3))
+    assert found == {"rate.high": {"learning_rate": "0.001"}}
+
+
+def test_errors_that_are_no_number_come_of_too_high_a_rate():
+    look = Validation(step=100, loss=math.nan, train_loss=math.nan, num_pictures=3)
+    assert codes(looks=[look]).keys() == {"rate.high"}
+
+
+def test_a_held_out_error_that_turns_says_where_to_stop():
+    held, trained = [0.10, 0.09, 0.092, 0.094, 0.096], [0.10, 0.08, 0.07, 0.06, 0.05]
+    looks = [
+        Validation(step=50 * n, loss=h, train_loss=t, num_pictures=3)
+        for n, (h, t) in enumerate(zip(held, trained, strict=True))
+    ]
+    assert codes(*GOOD, looks=looks) == {"overtrained": {"max_train_steps": "50"}}
+
+
+def test_a_length_in_epochs_stays_one():
+    found = codes(row(200, likeness=0.31), of=config(max_train_epochs=10))
+    assert found == {"undertrained": {"max_train_epochs": "15"}}
+
+
+def test_a_file_is_trained_further_from_its_own_weights():
+    more = continuing(Evidence(config=config(), total=200), "/loras/z.safetensors", 100)
+    assert more.changes == {
+        "network_weights": '"/loras/z.safetensors"',
+        "dim_from_weights": "true",
+        "max_train_steps": "100",
+    }
