@@ -78,6 +78,10 @@ def test_what_loses_prompts_late_was_trained_for_too_long():
     assert found == {"overtrained": {"max_train_steps": "100"}}
 
 
+def test_what_shows_less_at_the_end_than_before_was_trained_for_too_long():
+    assert codes(*GOOD, row(300, likeness=0.4, prompt=0.3)) == {"overtrained": {"max_train_steps": "100"}}
+
+
 def test_what_never_followed_prompts_has_captions_that_say_something_else():
     found = codes(row(100, likeness=0.5, prompt=0.1), row(200, likeness=0.51, prompt=0.1))
     assert found == {"captions": {}}

@@ -158,7 +158,7 @@ def _of_length(known: Evidence, told: _Told) -> Iterator[Remedy]:
         yield _undertrained(known, f"{rising}: it was still rising")
         return
     for file in told.shown:
-        lost = [name for name in _LOST if difference(last, file, name) < -CLEARLY]
+        lost = [name for name in (first, *_LOST) if difference(last, file, name) < -CLEARLY]
         if file is not last and lost and difference(last, file, first) <= CLEARLY:
             said = ", ".join(
                 f"{SCORES[name].title} {_value(file, name)} then and {_value(last, name)} now" for name in lost
