@@ -185,3 +185,17 @@ def test_names_of_files_lead_no_sheet_out_of_its_folder(tmp_path, name):
 def test_without_a_judgement_there_are_no_sheets(tmp_path):
     assert report.write_contact_sheets(view_of(None), tmp_path / "sheets") == []
     assert not (tmp_path / "sheets").exists()
+
+
+def test_what_the_scores_speak_for_is_said_step_by_step_with_what_to_type(tmp_path):
+    view = view_of(write_zip(tmp_path / "j.zip", judgement()))
+    text = Text(
+        page_of(
+            tmp_path, view, to_toml(replace(small_config(write_small_dataset(tmp_path / "d")), trigger_word="ohwx"))
+        )
+    ).all
+    section = text[text.index("What the scores advise") :]
+    assert "is what the scores speak for" in section
+    assert "within one standard error" in section
+    assert re.search(r"<lora:cat[^:>]*:[\d.]+> ohwx", section)
+    assert "It is advice: nothing was picked" in section

@@ -330,6 +330,7 @@ class RunView:
             unwanted=self.unwanted.copy(),
             acknowledged=self.acknowledged.copy(),
             samples=self.samples.copy(),
+            scores=self.scores.copy(),
             log=self.log.copy(),
             warnings=self.warnings.copy(),
         )

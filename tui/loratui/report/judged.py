@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from loratui.domain.lora_snippets import snippets_of
 from loratui.domain.run import RunView
 from loratui.report import html, tried
 from loratui.report.judgement_zip import JudgementZip
 from loratui.report.score_chart import MAX_CURVES, Curve, Point, score_chart
 from loratui.report.tried import Tried
 from loratui.report.tried_grid import ROLES, grid
+from loratui_protocol.judging.advice import advise, pairs_in, pairs_of
 from loratui_protocol.judging.grid import spread
 from loratui_protocol.judging.judgement import Judgement
 from loratui_protocol.judging.scores import SCORES
@@ -25,7 +27,7 @@ _WHY_NOT = {
 _NOTHING_TO_TELL = "nothing that was drawn, or no training picture, tells it"
 
 
-def sections(view: RunView, judged: JudgementZip | None) -> list[str]:
+def sections(view: RunView, judged: JudgementZip | None, trigger: str) -> list[str]:
     """Return the sections, empty ones for what was not done. Without a judgement the run's events have the scores."""
     judgement = judged.judgement if judged else None
     rows = tried.of_judgement(judgement) if judgement else tried.of_events(view.scores)
@@ -34,16 +36,30 @@ def sections(view: RunView, judged: JudgementZip | None) -> list[str]:
     names = tried.measured(rows)
     return [
         html.section("The files tried out", grid(judged, rows) if judged else ""),
-        advice_section(view, judgement),
+        advice_section(view, judgement, trigger),
         html.section("Scores", _measured_with(judgement), _table(rows, names), _explained(names, judgement)),
         html.section("Scores over steps and weights", _curves(rows, names)),
         html.section("Prompts used", _prompts(judgement) if judgement else ""),
     ]
 
 
-def advice_section(_view: RunView, _judgement: Judgement | None) -> str:
-    """Return what the scores advise."""
-    return ""
+def advice_section(view: RunView, judgement: Judgement | None, trigger: str) -> str:
+    """Return which file at which weight the scores speak for, each step of the way there, and what to type for it."""
+    advised = advise(pairs_in(judgement) if judgement else pairs_of(view.scores))
+    best = advised.advised
+    front = ", ".join(pair.told for pair in advised.pairs if advised.is_on_front(pair))
+    snippets = snippets_of(best.name, trigger, best.weight) if best else None
+    return html.section(
+        "What the scores advise",
+        html.paragraph(advised.sentence[:1].upper() + advised.sentence[1:] + ".", "verdict"),
+        html.table(
+            ((stage.score and SCORES[stage.score].title) or "the earliest", stage.says) for stage in advised.stages
+        ),
+        html.table(("not measured", lack) for lack in advised.lacks if best),
+        html.paragraph(f"No other file and weight is as good in every score as: {front}.", "faint") if front else "",
+        html.table([("A1111, Forge", snippets.prompt), ("ComfyUI", snippets.comfyui)]) if snippets else "",
+        html.paragraph("It is advice: nothing was picked, and your eyes may say otherwise.", "faint"),
+    )
 
 
 def _measured_with(judgement: Judgement | None) -> str:

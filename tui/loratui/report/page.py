@@ -42,7 +42,7 @@ def write(view: RunView, path: Path, *, config_toml: str, now_s: float, pictures
     Raises:
         StorageError: the file can't be written.
     """
-    shown = _judged(view)
+    shown = _judged(view, _trigger(config_toml))
     script = _resource("viewer.js") if any('id="tried"' in part for part in shown) else ""
     text = html.page(
         f"{view.name} - loratui",
@@ -98,16 +98,24 @@ def _resource(name: str) -> str:
     return files("loratui.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _judged(view: RunView) -> list[str]:
+def _trigger(config_toml: str) -> str:
+    try:
+        return str(tomllib.loads(config_toml).get("save", {}).get("trigger_word", ""))
+    except tomllib.TOMLDecodeError:
+        return ""
+
+
+def _judged(view: RunView, trigger: str) -> list[str]:
     """Return what trying the files out showed; of a judgement that can't be read that, and what the run told."""
     path = _file(view, ArtifactKind.JUDGEMENT)
     if path is None:
-        return judged.sections(view, None)
+        return judged.sections(view, None, trigger)
     try:
         with open_judgement(path) as opened:
-            return judged.sections(view, opened)
+            return judged.sections(view, opened, trigger)
     except LoratuiError as error:
-        return [html.section("The files tried out", html.paragraph(f"{error.what}.")), *judged.sections(view, None)]
+        unread = html.section("The files tried out", html.paragraph(f"{error.what}."))
+        return [unread, *judged.sections(view, None, trigger)]
 
 
 def _heading(view: RunView) -> str:
