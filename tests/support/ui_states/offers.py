@@ -67,6 +67,6 @@ OFFERS = {
     "offers-keys": state(market(keys=()), "Whose key do you want to enter?", keys=("p",)),
     "offers-rights": state(on_offers_unsaid, "Are you allowed", keys=("enter",)),
     "offers-rent": state(market(), "y Rent it and start", keys=("enter",), sizes=(SMALL, USUAL, LARGE)),
-    "offers-renting": state(on_renting, "RENTING 0:01", "pulling the image, 41 %", keys=("enter", "y")),
+    "offers-renting": state(on_renting, "BOOT 2/7 0:01", "pulling the image, 41 %", keys=("enter", "y")),
     "offers-give-up": state(on_renting, "GIVE UP RTX", keys=("enter", "y", "x"), sizes=(USUAL,)),
 }

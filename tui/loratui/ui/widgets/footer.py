@@ -48,7 +48,9 @@ class Footer(Rows):
         if self._shell.keyboard.is_filtering:
             return [spread([*_keys("enter", "Keep the filter"), *_keys("esc", "Show all")], right, width)]
         left: Row = []
-        for action in self._shell.actions.within(*self._shell.keyboard.of_page, Scope.GLOBAL):
+        keyboard = self._shell.keyboard
+        scopes = keyboard.of_page if self._shell.over is Over.NOTHING else keyboard.unasked
+        for action in self._shell.actions.within(*scopes, Scope.GLOBAL):
             label = "" if self._shell.keyboard.is_hidden(action) else action.footer(frame)
             hint = _hint(action, label, off=bool(self._shell.keyboard.why_not(action, frame)))
             start, end = row_width(left), row_width(left) + row_width(hint)

@@ -33,6 +33,7 @@ STATE_WORDS: dict[JobState, tuple[str, Role]] = {
 _COUNTDOWN = {Urgency.SOON: Role.WARN, Urgency.URGENT: Role.ALARM, Urgency.OVER: Role.ALARM}
 _LONGEST_NAME = 32
 _LEAST_NAME = 11
+_SHORTEST_NAME = 4
 """Cells for the name, and the gaps around it."""
 _NEAR_CAP = 0.8
 _NO_RUN = len("  no run is open ")
@@ -157,12 +158,18 @@ def _state_row(frame: Frame, limit: int) -> Row:
     lost = _lost(frame)
     if lost:
         heard_at = frame.heard_at
-        as_of = f"as of {heard_at:%H:%M:%S} " if heard_at else ""
-        return spread(
-            [(" ", Role.TEXT), (lost, Role.ALARM), ("   ", Role.TEXT), name, _gap(), state_words(frame)],
-            [(as_of, Role.WARN)],
-            limit,
-        )
+        as_of: Row = [(f"as of {heard_at:%H:%M:%S} " if heard_at else "", Role.WARN)]
+        words = state_words(frame)
+        room = limit - row_width(as_of) - cells(f" {lost}") - cells(words[0]) - 2 * cells(_gap()[0]) - 1
+        again = f" · {frame.keys.name_of('reconnect')} now" if _can_try_again(frame) else ""
+        if room - cells(again) >= _LEAST_NAME:
+            lost, room = lost + again, room - cells(again)
+        row: Row = [(" ", Role.TEXT), (lost, Role.ALARM), _gap()]
+        if room < _SHORTEST_NAME:
+            # That it can't be heard is its state, then.
+            return spread([*row, name], as_of, limit)
+        # The state is never cut: the name gives way first, and before it which key tries again.
+        return spread([*row, *fit([name], min(cells(view.name), room)), _gap(), words], as_of, limit)
     right = _right(frame, _link(frame))
     words = state_words(frame)
     if cells(words[0]) + _LEAST_NAME > limit - row_width(right):
@@ -174,7 +181,7 @@ def _state_row(frame: Frame, limit: int) -> Row:
     room = limit - row_width(right) - cells(words[0]) - 6
     if room < _LONGEST_NAME or row_width(head) + cells(view.name) + cells(place) >= room:
         head = [(" ", Role.TEXT)]
-    named = fit([name], max(4, min(_LONGEST_NAME, room - row_width(head))))
+    named = fit([name], max(_SHORTEST_NAME, min(_LONGEST_NAME, room - row_width(head))))
     row = [*head, *named, _gap(), words]
     row = _with_room(row, [_on_its_way(view)], limit - row_width(right) - 1)
     return spread([*row, _gap(), (place, Role.DIM)], right, limit)
@@ -207,12 +214,14 @@ def _lost(frame: Frame) -> str:
     if view.link is LinkState.DOWN:
         retry_s = None if view.retry_at_s is None else view.retry_at_s - frame.now_s
         again = f" · retry in {formatting.duration(retry_s)}" if retry_s is not None and retry_s >= 1 else ""
-        if frame.place == "run":
-            again += " · r now"
         if view.given_up is not None:
             again = " · given up"
         return f"! LINK DOWN {age}{again}"
     return ""
+
+
+def _can_try_again(frame: Frame) -> bool:
+    return frame.place == "run" and frame.view.link is LinkState.DOWN and frame.view.given_up is None
 
 
 def _link(frame: Frame) -> str:
@@ -333,6 +342,7 @@ def _rental_row(frame: Frame, rental: RentalCost, row: Row, limit: int) -> Row:
         others = []
     if is_near and row_width([*row, *others, *share]) + least > limit:
         share = _of_cap(rental, rental.spent_at(frame.now_s), in_short=True)
+    row = _without_spent(row, limit - least)
     row = _with_room(row, [others, share if is_near else [], in_all], limit - least)
     if not is_near:
         row = _with_room(row, [share], limit - row_width(_countdown(frame, left_s, word, why, limit)) - 1)
