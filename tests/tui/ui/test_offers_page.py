@@ -368,3 +368,23 @@ async def test_the_form_writes_the_filter_and_reads_what_was_typed(tmp_path: Pat
         assert "filter of the offers" not in shown.text()
         await shown.press("j")
         assert len([row for row in rows_of_offers(shown) if row.startswith(">")]) == 1, "the list has its keys again"
+
+
+async def test_the_run_that_has_begun_is_opened_after_the_question_that_is_open_is_answered(tmp_path: Path) -> None:
+    run_id = "01HZZZZZZZZZZZZZZZZZZZZZZY"
+    async with at_market(tmp_path) as (shown, here):
+        await shown.press("enter")
+        await shown.tick()
+        await shown.press("y")
+        await told(shown, lambda _: bool(here.vast.instances))
+        await shown.press("q")
+        assert "─ LEAVE" in shown.text()
+        [errand] = shown.screen.errands.all
+        with errand.words.open("a") as words:
+            words.write(f"\nrun {run_id}: cat, 12 steps on vast\n")
+        for _ in range(5):
+            await shown.tick()
+        assert "─ LEAVE" in shown.text()
+        assert shown.screen.desk.opened == []  # type: ignore[attr-defined]
+        await shown.press("escape")
+        await told(shown, shows("▌5Run▐", "● TRAINING"))

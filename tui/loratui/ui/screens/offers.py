@@ -116,7 +116,8 @@ class OffersPage(Page):
         self._explain()
         self._write(frame)
         super().show(frame)
-        if run_id := self._course.new_run():
+        # Not over a question: its answer would be another key on another screen.
+        if self.shell.strip.scope is None and not self.shell.prompt.is_open and (run_id := self._course.new_run()):
             self._hides_course = True
             self.shell.open_run(run_id)
 
