@@ -232,7 +232,8 @@ async def test_when_done_the_verdict_and_the_place_of_the_lora_are_shown(tmp_pat
 
         text = shown.text()
         assert "verdict  The LoRA learned its concept: 23 of 25" in text
-        assert f"lora     {tmp_path}"[:60] in text
+        assert f"lora     {tmp_path}"[:40] in text
+        assert "/my-style-v3.safetensors" in text, "folders are cut before the name is"
         assert "$1.87 spent in all" in shown.rows()[1]
 
 
