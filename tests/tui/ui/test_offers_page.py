@@ -76,6 +76,17 @@ async def test_the_age_of_what_was_answered_is_told_until_it_is_asked_again(tmp_
         await until(shown, shows(" 0.06 ", "0 s ago"))
 
 
+async def test_nothing_is_rented_while_the_answers_are_awaited_which_is_said(tmp_path: Path) -> None:
+    async with at_market(tmp_path, is_config_open=False) as (shown, here):
+        shown.screen.config_path = here.config
+        page = shown.screen.page
+        # No answer is heard before the next await.
+        page.entered()
+        assert page.refusals()["rent"] == "the providers have not answered yet"
+        await until(shown, shows("s ago"))
+        assert "rent" not in page.refusals()
+
+
 async def test_a_config_that_is_opened_while_one_waits_here_is_asked_for(tmp_path: Path) -> None:
     async with at_market(tmp_path, is_config_open=False) as (shown, here):
         assert "No config is open" in shown.text()
