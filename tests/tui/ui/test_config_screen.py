@@ -207,6 +207,18 @@ async def test_a_config_is_made_from_a_folder_and_a_preset(tmp_path: Path) -> No
         assert shown.screen.config_path == tmp_path / "new.toml"
 
 
+async def test_a_preset_that_there_is_not_is_not_proposed_the_next_time(tmp_path: Path) -> None:
+    async with on_config(tmp_path) as shown:
+        await shown.press("n")
+        await answer(shown, str(tmp_path / "data"))
+        await until(shown, shows("preset:"))
+        await answer(shown, "builtin:tiny")
+        await until(shown, shows("there is no preset 'builtin:tiny'", "n asks again"))
+        await shown.press("n")
+        await answer(shown, str(tmp_path / "data"))
+        await until(shown, shows("style, object: first-run"))
+
+
 async def test_a_config_that_is_broken_can_be_seen_and_mended(tmp_path: Path) -> None:
     async with on_config(tmp_path) as shown:
         (tmp_path / "bad.toml").write_text("network_dim = = 8\n")

@@ -98,5 +98,8 @@ def test_a_path_that_is_dragged_into_the_terminal_is_the_path_that_is_meant(
 
     for text in (f"'{meant}'", f"{tmp_path}/my\\ pictures ", "~/my pictures", "my pictures", '"my pictures"'):
         assert typed_path(text) == meant
+    for text in (f"{tmp_path}/~/my pictures", f"{tmp_path}/{meant}"):
+        assert typed_path(text) == meant, "typed behind the path that was proposed"
+    assert typed_path("/nowhere//") == Path("/nowhere")
     assert typed_path("it's") == tmp_path / "it's"
     assert typed_path("~nobody-of-this-name/x") == tmp_path / "~nobody-of-this-name/x"

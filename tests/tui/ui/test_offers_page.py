@@ -76,6 +76,17 @@ async def test_the_age_of_what_was_answered_is_told_until_it_is_asked_again(tmp_
         await until(shown, shows(" 0.06 ", "0 s ago"))
 
 
+async def test_nothing_is_rented_while_the_answers_are_awaited_which_is_said(tmp_path: Path) -> None:
+    async with at_market(tmp_path, is_config_open=False) as (shown, here):
+        shown.screen.config_path = here.config
+        page = shown.screen.page
+        # No answer is heard before the next await.
+        page.entered()
+        assert page.refusals()["rent"] == "the providers have not answered yet"
+        await until(shown, shows("s ago"))
+        assert "rent" not in page.refusals()
+
+
 async def test_a_config_that_is_opened_while_one_waits_here_is_asked_for(tmp_path: Path) -> None:
     async with at_market(tmp_path, is_config_open=False) as (shown, here):
         assert "No config is open" in shown.text()
@@ -368,3 +379,23 @@ async def test_the_form_writes_the_filter_and_reads_what_was_typed(tmp_path: Pat
         assert "filter of the offers" not in shown.text()
         await shown.press("j")
         assert len([row for row in rows_of_offers(shown) if row.startswith(">")]) == 1, "the list has its keys again"
+
+
+async def test_the_run_that_has_begun_is_opened_after_the_question_that_is_open_is_answered(tmp_path: Path) -> None:
+    run_id = "01HZZZZZZZZZZZZZZZZZZZZZZY"
+    async with at_market(tmp_path) as (shown, here):
+        await shown.press("enter")
+        await shown.tick()
+        await shown.press("y")
+        await told(shown, lambda _: bool(here.vast.instances))
+        await shown.press("q")
+        assert "─ LEAVE" in shown.text()
+        [errand] = shown.screen.errands.all
+        with errand.words.open("a") as words:
+            words.write(f"\nrun {run_id}: cat, 12 steps on vast\n")
+        for _ in range(5):
+            await shown.tick()
+        assert "─ LEAVE" in shown.text()
+        assert shown.screen.desk.opened == []  # type: ignore[attr-defined]
+        await shown.press("escape")
+        await told(shown, shows("▌5Run▐", "● TRAINING"))

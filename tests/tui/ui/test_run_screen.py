@@ -1,6 +1,7 @@
 """What the run screen says, in every state and at every size."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -232,8 +233,20 @@ async def test_when_done_the_verdict_and_the_place_of_the_lora_are_shown(tmp_pat
 
         text = shown.text()
         assert "verdict  The LoRA learned its concept: 23 of 25" in text
-        assert f"lora     {tmp_path}"[:60] in text
+        assert f"lora     {tmp_path}"[:40] in text
+        assert "/my-style-v3.safetensors" in text, "folders are cut before the name is"
         assert "$1.87 spent in all" in shown.rows()[1]
+
+
+async def test_when_done_the_keys_that_are_left_have_the_room_of_those_that_can_do_nothing(tmp_path: Path) -> None:
+    async with showing() as shown:
+        await shown.tick()
+        assert "c Ckpt" in shown.rows()[-1]
+        shown.source.finish(tmp_path)
+        await shown.tick()
+
+        assert not re.search("Pause|Ckpt|Stop|30m", shown.rows()[-1])
+        assert "q Leave" in shown.rows()[-1]
 
 
 async def test_a_failed_run_says_why() -> None:

@@ -107,7 +107,7 @@ async def test_what_another_screen_has_sent_out_can_be_given_up_which_says_what_
     tmp_path: Path,
 ) -> None:
     async with renting(tmp_path, rental_line(state=str(RentalState.BOOTING))) as shown:
-        assert shown.rows()[1].endswith("4 x gives it up")
+        assert shown.rows()[1].endswith("4, then x gives it up")
         await shown.press("4", "x")
         assert "GIVE UP rent RTX 4090" in shown.text()
         assert "≈$0.12 until now" in " ".join(shown.text().split())

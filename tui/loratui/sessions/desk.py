@@ -133,7 +133,7 @@ class HostDesk:
             state=view.state,
             step=view.step,
             total=view.total or line.total,
-            spent_microusd=view.spent(time.monotonic()).value_microusd,
+            spent_microusd=max(line.spent_microusd, view.spent(time.monotonic()).value_microusd),
             loss=view.loss,
             eta_s=view.eta_s,
             is_live=True,

@@ -1,5 +1,7 @@
 """Reads what the client's records say of all runs and rentals: from the database alone, nobody is asked."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,12 +30,14 @@ def overview(preferences: Settings) -> Overview:
     except StorageError as error:
         return Overview(trouble=error.what, is_read=True)
     gone = {rental.label for rental in rentals if rental.state.is_over}
+    costs = {rental.label: _cost(rental, spans[rental.label], now_ts) for rental in rentals}
+    num_runs = Counter(rental_label(run.target) for run in runs)
+    # A run that had a machine to itself cost what the machine did, from before it began until after it was over.
+    alone = {label: cost for label, cost in costs.items() if num_runs[label] == 1}
     return Overview(
-        runs=tuple(_run_line(run, gone, seen.get(run.id, Glance())) for run in runs),
+        runs=tuple(_run_line(run, gone, seen.get(run.id, Glance()), alone) for run in runs),
         rentals=tuple(
-            _rental_line(rental, spans[rental.label], preferences, now_ts)
-            for rental in rentals
-            if not rental.proven_gone
+            _rental_line(rental, costs[rental.label], preferences) for rental in rentals if not rental.proven_gone
         ),
         month_microusd=sum(
             _cost(rental, _since(spans[rental.label], month_start_ts(now_ts), now_ts), now_ts) for rental in rentals
@@ -59,8 +63,9 @@ def _cost(rental: StoredRental, spans: list[Span], now_ts: float) -> int:
     return spent(spans, now_ts, Rates.of(rental.offer, rental.price_microusd_per_h)).total_microusd
 
 
-def _run_line(run: StoredRun, gone: set[str], seen: Glance) -> RunLine:
-    is_gone = rental_label(run.target) in gone
+def _run_line(run: StoredRun, gone: set[str], seen: Glance, alone: Mapping[str, int]) -> RunLine:
+    label = rental_label(run.target)
+    is_gone = label in gone
     return RunLine(
         id=run.id,
         name=run.name,
@@ -68,7 +73,7 @@ def _run_line(run: StoredRun, gone: set[str], seen: Glance) -> RunLine:
         state=run.state,
         step=run.step,
         total=run.total,
-        spent_microusd=run.spent_microusd,
+        spent_microusd=max(run.spent_microusd, alone.get(label, 0)),
         created_ts=run.created_ts,
         ended_ts=run.ended_ts,
         gpu=run.gpu,
@@ -80,7 +85,7 @@ def _run_line(run: StoredRun, gone: set[str], seen: Glance) -> RunLine:
     )
 
 
-def _rental_line(rental: StoredRental, spans: list[Span], preferences: Settings, now_ts: float) -> RentalLine:
+def _rental_line(rental: StoredRental, cost_microusd: int, preferences: Settings) -> RentalLine:
     return RentalLine(
         label=rental.label,
         provider=rental.provider,
@@ -88,7 +93,7 @@ def _rental_line(rental: StoredRental, spans: list[Span], preferences: Settings,
         gpu=rental.offer.gpu_name,
         state=str(rental.state),
         price_microusd_per_h=rental.price_microusd_per_h,
-        spent_microusd=_cost(rental, spans, now_ts),
+        spent_microusd=cost_microusd,
         created_ts=rental.created_ts,
         deadline_ts=rental.deadline_ts,
         is_minded=RentalFolder(preferences.state_dir, rental.label).is_minded(),

@@ -206,7 +206,9 @@ class Shell(Screen[None], inherit_bindings=False):
     def _opened(self, source: RunSource) -> None:
         self.take(source)
         self.say("")
-        self.go("run")
+        # What was asked meanwhile is answered first: the key would be another one there.
+        if self.strip.scope is None and not self.prompt.is_open:
+            self.go("run")
 
     def work(self, function: Callable[[], None], what: str) -> None:
         """Do something in a thread; that it failed is said, and ends nothing else."""

@@ -18,6 +18,15 @@ def _says(text: str) -> Callable[[Frame], str]:
     return lambda _: text
 
 
+def _while_it_lasts(text: str) -> Callable[[Frame], str]:
+    """Return a hint that leaves its room to others once the run is over: it is of no use there any more."""
+    return lambda frame: "" if frame.run is not None and frame.run.state.is_final else text
+
+
+def _pause_or_resume(frame: Frame) -> str:
+    return "Resume" if resumes(frame) else _while_it_lasts("Pause")(frame)
+
+
 def _of_run(why_not: Callable[[Frame], str]) -> Callable[[Frame], str]:
     """Return the same question for a screen that may have no run."""
     return lambda frame: "no run is open" if frame.run is None else why_not(frame)
@@ -91,7 +100,7 @@ RUN = (
         label="Pause or resume",
         help="hold after this step, or go on; a stopped run goes on from its last checkpoint",
         scope=Scope.RUN,
-        footer=lambda frame: "Resume" if resumes(frame) else "Pause",
+        footer=_pause_or_resume,
         danger=Danger.REVERSIBLE,
         why_not=_no_pause,
         command="loratui pause RUN; loratui resume RUN",
@@ -103,7 +112,7 @@ RUN = (
         help="save the full state and a LoRA file after this step",
         scope=Scope.RUN,
         changes=True,
-        footer=_says("Ckpt"),
+        footer=_while_it_lasts("Ckpt"),
         why_not=_no_training,
         command="loratui checkpoint RUN",
     ),
@@ -114,7 +123,7 @@ RUN = (
         help="make the sample pictures after this step",
         scope=Scope.RUN,
         changes=True,
-        footer=_says("Sample"),
+        footer=_while_it_lasts("Sample"),
         why_not=_no_training,
         command="loratui sample RUN",
     ),
@@ -124,7 +133,7 @@ RUN = (
         label="Extend by 30 minutes",
         help="move the auto-stop; {undo} within 10 s takes it back",
         scope=Scope.RUN,
-        footer=_says("+30m"),
+        footer=_while_it_lasts("+30m"),
         danger=Danger.REVERSIBLE,
         why_not=no_extension,
         command="loratui extend RUN 30m",
@@ -145,7 +154,7 @@ RUN = (
         label="Stop…",
         help="finish the step, save, export and end; asks first",
         scope=Scope.RUN,
-        footer=_says("Stop…"),
+        footer=_while_it_lasts("Stop…"),
         opens=Scope.STOP_STRIP,
         why_not=no_stop,
         command="loratui stop RUN",

@@ -22,7 +22,7 @@ class NewConfig:
     """Asks what is to be trained, and writes a config; ``done`` gets its path.
 
     What is refused ends the questions, and ``refused`` gets why, and what helps; asked the next time, they have the
-    answers that were given.
+    answers that were given, but no word again that is none of those to choose from.
     """
 
     def __init__(self, shell: "Shell", done: Callable[[Path], None], refused: Callable[[str, str], None]) -> None:
@@ -70,6 +70,7 @@ class NewConfig:
 
     def _with_preset(self, text: str) -> None:
         if text not in self._presets:
+            del self._answers[PRESET]
             self._refused(f"there is no preset {text!r}", f"there are {', '.join(self._presets)}")
             return
         self._ask(BASE, f"base model: {', '.join(BASES)}, an id or a path", BASES[0], self._with_base)
@@ -89,6 +90,7 @@ class NewConfig:
 
     def _with_kind(self, text: str) -> None:
         if text not in BASES:
+            del self._answers[KIND]
             self._refused(f"{text!r} is no kind of base model", f"there are {', '.join(BASES)}")
             return
         self._base = text

@@ -84,7 +84,8 @@ class OffersPage(Page):
         if self._market is not None and self._market.errors and not self._course.is_under_way:
             refused["rent"] = f"the config can't be trained: {self._market.errors[0].what}"
         elif self._list.chosen is None and not self._course.is_under_way:
-            refused["rent"] = "there is no offer" if self.shell.config_path else no_config
+            none = "the providers have not answered yet" if self._asker.is_asking else "there is no offer"
+            refused["rent"] = none if self.shell.config_path else no_config
         if self.shell.config_path is None:
             refused["ask_offers"] = no_config
         if why_not := self._course.why_no_giving_up:
@@ -116,7 +117,8 @@ class OffersPage(Page):
         self._explain()
         self._write(frame)
         super().show(frame)
-        if run_id := self._course.new_run():
+        # Not over a question: its answer would be another key on another screen.
+        if self.shell.strip.scope is None and not self.shell.prompt.is_open and (run_id := self._course.new_run()):
             self._hides_course = True
             self.shell.open_run(run_id)
 

@@ -7,7 +7,7 @@ from loratui.domain import formatting
 from loratui.domain.log_line import LogLine
 from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span, plain, rule
+from loratui.ui.text import Role, Row, Span, cells, cut, plain, row_width, rule
 from loratui.ui.widgets.pane import Pane
 from loratui_protocol.messages import ArtifactKind, JobState
 
@@ -96,7 +96,7 @@ def result_rows(frame: Frame, width: int) -> list[Row]:
         rows += _wrapped("stopped", f"at step {view.step} of {view.total}. {view.detail}", width, Role.TEXT)
     if view.evaluation is not None:
         rows += _wrapped("verdict", view.evaluation.verdict, width, Role.STRONG)
-    rows.append([(f" {'lora':<{_NAME}}", Role.DIM), *_lora(view)])
+    rows.append([(f" {'lora':<{_NAME}}", Role.DIM), *_lora(view, width - _NAME - 1)])
     return rows
 
 
@@ -124,14 +124,14 @@ def _lora_id(view: RunView) -> str:
     return ""
 
 
-def _lora(view: RunView) -> Row:
+def _lora(view: RunView, limit: int) -> Row:
     wanted = _lora_id(view)
     file, path = view.artifacts.get(wanted), lora_path(view)
     if path is not None:
         whence: Row = []
         if view.done is None and file is not None and file.kind is ArtifactKind.CHECKPOINT_LORA:
             whence = [(f"of step {file.step}: ", Role.TEXT)]
-        return [*whence, (_short(path), Role.GOOD)]
+        return [*whence, (_short(path, limit - row_width(whence)), Role.GOOD)]
     if failure := view.download_failures.get(wanted):
         return [(f"could not be fetched: {failure}", Role.ALARM)]
     if why := view.declined.get(wanted):
@@ -143,6 +143,8 @@ def _lora(view: RunView) -> Row:
     return [("none was made", Role.DIM)]
 
 
-def _short(path: Path) -> str:
+def _short(path: Path, limit: int) -> str:
+    """Return a path of which the folders are cut before the name of the file is."""
     home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    folder, _, name = plain(f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)).rpartition("/")
+    return f"{cut(folder, max(1, limit - cells(name) - 1))}/{name}"

@@ -74,7 +74,7 @@ _COLUMNS = (
     ),
     _Column(name="$/h", width=5, text=_price),
     _Column(name="it/s≈", width=5, text=_speed, from_width=70),
-    _Column(name="time≈", width=5, text=_time),
+    _Column(name="h:mm≈", width=5, text=_time),
     _Column(name="boot", width=4, text=_boot, from_width=90),
     _Column(name="TOTAL≈", width=14, text=_total, role=Role.STRONG),
     _Column(name="reliab", width=6, text=_reliable, from_width=70),
