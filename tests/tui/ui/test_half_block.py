@@ -62,3 +62,18 @@ def test_what_is_no_picture_becomes_a_sentence(content: bytes, tmp_path: Path) -
 
 def test_a_picture_that_is_gone_becomes_a_sentence(tmp_path: Path) -> None:
     assert dump(picture_rows(tmp_path / "none.png", 20, 10)) == "unreadable picture"
+
+
+def test_neighbours_a_step_apart_are_one_colour_and_a_slope_does_not_drift(tmp_path: Path) -> None:
+    path = tmp_path / "slope.png"
+    picture = Image.new("RGB", (64, 2))
+    levels = [at * 4 for at in range(64)]
+    for at, level in enumerate(levels):
+        picture.paste((level, level, level), (at, 0, at + 1, 2))
+    picture.save(path)
+
+    [row] = picture_rows(path, 64, 1)
+    shown = [look.color.triplet.red for text, look in row for _ in text if isinstance(look, Style) and look.color]
+
+    assert len(row) <= 16
+    assert all(abs(level - own) <= 16 for level, own in zip(shown, levels, strict=True))

@@ -17,6 +17,9 @@ from loratui.ui.text import Role, Row
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+Rgb = tuple[int, int, int]
+_ONE_STEP = 9
+"""Two neighbours that differ by so few levels are sent as one colour: it halves what a photograph takes."""
 _RAMP = " .:-=+*#%@"
 _MOST_PIXELS = 64_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -54,20 +57,25 @@ def _block_rows(pixels: "Image") -> list[Row]:
     data = pixels.tobytes()
     stride = pixels.width * 3
 
-    def colour(x: int, y: int) -> tuple[int, int, int]:
+    def colour(x: int, y: int, beside: Rgb | None) -> Rgb:
+        """Return the colour of a pixel, or that of its neighbour to the left where they are a step apart."""
         at = y * stride + x * 3
         # Finer steps are not seen in so few cells, and every pair of colours is an object that is kept.
-        return _step(data[at]), _step(data[at + 1]), _step(data[at + 2])
+        own = _step(data[at]), _step(data[at + 1]), _step(data[at + 2])
+        if beside is not None and all(abs(a - b) <= _ONE_STEP for a, b in zip(own, beside, strict=True)):
+            return beside
+        return own
 
     rows: list[Row] = []
     for y in range(0, pixels.height, 2):
         row: Row = []
-        run, before = 0, (colour(0, y), colour(0, y + 1))
+        upper, lower = colour(0, y, None), colour(0, y + 1, None)
+        run, before = 0, (upper, lower)
         for x in range(pixels.width):
-            pair = (colour(x, y), colour(x, y + 1))
-            if pair != before:
+            upper, lower = colour(x, y, upper), colour(x, y + 1, lower)
+            if (upper, lower) != before:
                 row.append(("▀" * run, _style(*before)))
-                run, before = 0, pair
+                run, before = 0, (upper, lower)
             run += 1
         row.append(("▀" * run, _style(*before)))
         rows.append(row)
@@ -80,12 +88,12 @@ def _step(level: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
+def _style(upper: Rgb, lower: Rgb) -> Style:
     return Style(color=_colour(upper), bgcolor=_colour(lower))
 
 
 @lru_cache(maxsize=4096)
-def _colour(rgb: tuple[int, int, int]) -> Color:
+def _colour(rgb: Rgb) -> Color:
     return Color.from_rgb(*rgb)
 
 
