@@ -52,7 +52,7 @@ class StatusRows(Rows):
             return [first, _all_money_row(frame, width) if frame.run is None else _money_row(frame, width)]
         if (errand := renting(frame)) is not None:
             money = [*whether_it_bills(frame, errand), *_other_rentals(frame)]
-            hint: Row = [("4, then x gives it up ", Role.DIM)]
+            hint: Row = [(frame.keys.fill("{go_offers}, then {rent_give_up} gives it up "), Role.DIM)]
             has_room = row_width([*money, *hint]) < width
             return [spread(badge(frame, errand), right, width), spread(money, hint if has_room else [], width)]
         if frame.run is None:
