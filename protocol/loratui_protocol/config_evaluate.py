@@ -1,5 +1,6 @@
 """Reads the lists of the section ``evaluate``."""
 
+import re
 from typing import Any
 
 from loratui_protocol.config_paths import Paths, absolute
@@ -22,6 +23,9 @@ class Evaluate(Paths, Told):
         return self._texts("evaluate_prompts", value, '["{trigger} on a beach"]')
 
     def _read_evaluate_weights(self, value: Any) -> tuple[float, ...] | None:
+        if isinstance(value, str) and re.fullmatch(r"\s*\d{1,4}(\.\d*)?\s*(,\s*\d{1,4}(\.\d*)?\s*)*", value):
+            # As resolution is understood, too.
+            value = [float(each) for each in value.split(",")]
         if isinstance(value, list) and all(type(each) in (int, float) for each in value):
             return tuple(map(float, value))
         self._wrong_type("evaluate_weights", value, "a list of numbers", _WEIGHTS)

@@ -138,7 +138,7 @@ def open_and_check(tmux: Tmux, job: Path) -> None:
     tmux.shows("▌3Config▐", " open ")
     tmux.type(str(job))
     tmux.keys("Enter")
-    tmux.shows("config  job.toml", "20000 in 2500 epochs", "no errors, no warnings", deadline_s=GENEROUS_S)
+    tmux.shows("config  job.toml", "20000 in 2500 epochs", "OK, no warnings", deadline_s=GENEROUS_S)
 
 
 def rent(tmux: Tmux) -> None:

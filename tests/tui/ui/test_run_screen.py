@@ -83,9 +83,8 @@ async def test_a_link_that_is_down_says_when_it_is_tried_again() -> None:
         shown.source.run.heard(LinkState.DOWN, now_s, retry_at_s=now_s + 9)
         await shown.tick()
 
-        assert "LINK DOWN 0:01 · retry in 8 s · r now" in shown.rows()[0]
-        await shown.press("2")
-        assert "LINK DOWN 0:01 · retry in 8 s   my-style-v3" in shown.rows()[0]
+        assert "LINK DOWN 0:01 · retry in 8 s   my-style-v3   ● TRAINING" in shown.rows()[0]
+        assert "r Reconnect" in shown.rows()[-1]
 
 
 async def test_money_grows_between_two_figures_of_the_agent() -> None:

@@ -101,7 +101,7 @@ async def test_the_screen_that_was_left_is_there_again_with_its_rows(tmp_path: P
     SessionKeeper(tmp_path).close(Session(place=place))
     clock = HandClock()
     async with showing(None, clock, desk=desk_in(tmp_path, clock), options=REOPENS, is_open=False) as shown:
-        await until(shown, lambda shown: len(shown.screen.pages) == len(PLACES))
+        await until(shown, lambda shown: len(shown.screen.pages) >= len(PLACES))
         await shown.tick()
         assert shown.screen.page.place == place
         assert any(row.strip() for row in shown.rows()[3:-1]), shown.text()

@@ -95,6 +95,16 @@ def resumes(frame: Frame) -> bool:
 
 RUN = (
     Action(
+        id="reconnect",
+        keys=("r",),
+        label="Reconnect",
+        help="while the link is down: try it at once",
+        scope=Scope.RUN,
+        footer=lambda frame: "" if _no_retry(frame) else "Reconnect",
+        why_not=_no_retry,
+        command="loratui attach RUN",
+    ),
+    Action(
         id="pause",
         keys=("p",),
         label="Pause or resume",
@@ -158,15 +168,6 @@ RUN = (
         opens=Scope.STOP_STRIP,
         why_not=no_stop,
         command="loratui stop RUN",
-    ),
-    Action(
-        id="reconnect",
-        keys=("r",),
-        label="Reconnect",
-        help="while the link is down: try it at once",
-        scope=Scope.RUN,
-        why_not=_no_retry,
-        command="loratui attach RUN",
     ),
     Action(
         id="pictures",

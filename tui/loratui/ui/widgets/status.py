@@ -161,14 +161,11 @@ def _state_row(frame: Frame, limit: int) -> Row:
         as_of: Row = [(f"as of {heard_at:%H:%M:%S} " if heard_at else "", Role.WARN)]
         words = state_words(frame)
         room = limit - row_width(as_of) - cells(f" {lost}") - cells(words[0]) - 2 * cells(_gap()[0]) - 1
-        again = f" · {frame.keys.name_of('reconnect')} now" if _can_try_again(frame) else ""
-        if room - cells(again) >= _LEAST_NAME:
-            lost, room = lost + again, room - cells(again)
         row: Row = [(" ", Role.TEXT), (lost, Role.ALARM), _gap()]
         if room < _SHORTEST_NAME:
             # That it can't be heard is its state, then.
             return spread([*row, name], as_of, limit)
-        # The state is never cut: the name gives way first, and before it which key tries again.
+        # The state is never cut: the name gives way first.
         return spread([*row, *fit([name], min(cells(view.name), room)), _gap(), words], as_of, limit)
     right = _right(frame, _link(frame))
     words = state_words(frame)
@@ -218,10 +215,6 @@ def _lost(frame: Frame) -> str:
             again = " · given up"
         return f"! LINK DOWN {age}{again}"
     return ""
-
-
-def _can_try_again(frame: Frame) -> bool:
-    return frame.place == "run" and frame.view.link is LinkState.DOWN and frame.view.given_up is None
 
 
 def _link(frame: Frame) -> str:
