@@ -172,7 +172,7 @@ def lose_the_link(world: World, tmux: Tmux) -> None:
     screen = tmux.comes(lambda screen: re.search(r"! LINK DOWN 0:\d\d", screen), GENEROUS_S)
     assert "AUTO-STOP ≈" in screen
     assert re.search(r"as of \d\d:\d\d:\d\d", screen), screen
-    assert "(e +30m)" in screen
+    tmux.shows("^t Terminate… r Reconnect (p Pause)", deadline_s=GENEROUS_S)
     tmux.keys("F8")
     tmux.shows("30 minutes more: not now, no link to the agent")
     tmux.keys("C-t")
