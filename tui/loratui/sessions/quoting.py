@@ -13,7 +13,6 @@ from loratui.domain.estimate_ranking import Quote, SortBy
 from loratui.domain.estimate_work import joined
 from loratui.domain.offers import OfferQuery
 from loratui.providers.base import Account
-from loratui.remote.model_hub import look_at_model
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.checking import Checked
 from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
@@ -127,6 +126,8 @@ def base_for_quotes(preferences: Settings, checked: Checked) -> tuple[KnownBase,
     base = KnownBase(num_bytes=None if model else 0, kind=kind_told_here(name))
     notes = []
     if model is not None:
+        from loratui.remote.model_hub import look_at_model
+
         try:
             base = asyncio.run(look_at_model(model))
         except ModelError as error:
