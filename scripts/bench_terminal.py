@@ -25,6 +25,7 @@ from figures import Figure
 
 from loratui.settings import load
 from loratui.store import Store, StoredRun
+from loratui.ui.places import PLACES
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Record, State, Step
 from support.drawn_pictures import photo
@@ -89,13 +90,19 @@ def run_screen(seconds: float) -> Iterator[Figure]:
 
 
 def quiet_screens(seconds: float) -> Iterator[Figure]:
-    """What is to be nearly silent."""
-    with trained("--slow") as terminal:
-        yield Figure("run screen on a slow line, 80x24", read_for(terminal, seconds) / seconds, "B/s", 100)
-    with Terminal([*CHILD, "--home"]) as terminal:
-        terminal.read_until_text("nothing is rented")
-        read_for(terminal, WARM_UP_S)
-        yield Figure("home screen with nothing going on, 80x24", read_for(terminal, seconds) / seconds, "B/s", 10)
+    """What is to be nearly silent: each screen over a thin line while a run trains, and with nothing going on."""
+    for options, shows, what, most in (
+        (("--slow", "--gpu"), "TRAINING", "on a slow line while a run trains", 100),
+        (("--home",), "nothing is rented", "with nothing going on", 10),
+    ):
+        with Terminal([*CHILD, *options]) as terminal:
+            terminal.read_until_text(shows)
+            read_for(terminal, WARM_UP_S)
+            for place in PLACES:
+                terminal.press(place.key)
+                read_for(terminal, WARM_UP_S)
+                a_second = read_for(terminal, seconds) / seconds
+                yield Figure(f"{place.title} {what}, 80x24", a_second, "B/s", most)
 
 
 def changes(_: float) -> Iterator[Figure]:
@@ -114,6 +121,27 @@ def changes(_: float) -> Iterator[Figure]:
             terminal.read_until_text(shows)
             yield Figure(f"{what}, 80x24", len(terminal.received) - before, "B", most)
             read_for(terminal, KEY_PAUSE_S)
+
+
+def first_switches(_: float) -> Iterator[Figure]:
+    """What a screen costs that was never looked at: at once after the first frame, and when all are loaded."""
+    for what, rest_s in (("at once", 0.0), ("later", WARM_UP_S)):
+        waits, most = [], 0
+        for place in PLACES:
+            is_first = place.name == "run"
+            with Terminal([*CHILD, "--home"] if is_first else CHILD) as terminal:
+                terminal.read_until_text("nothing is rented" if is_first else "TRAINING")
+                read_for(terminal, rest_s)
+                before, pressed_s = len(terminal.received), time.monotonic()
+                terminal.press(place.key)
+                # Frames of what is shown already may come between.
+                while f"▌{place.key}".encode() not in terminal.received[before:]:
+                    terminal.read(1.0)
+                waits.append((time.monotonic() - pressed_s) * 1000)
+                read_for(terminal, KEY_PAUSE_S)
+                most = max(most, len(terminal.received) - before)
+        yield Figure(f"first look at a screen, {what}, p95 of {len(waits)}", percentile(waits, 0.95), "ms", 120)
+        yield Figure(f"bytes of it, {what}, the most of {len(waits)}, 80x24", most, "B", 8_000)
 
 
 # --- times ---
@@ -308,6 +336,7 @@ PARTS: tuple[Callable[[float], Iterator[Figure]], ...] = (
     run_screen,
     quiet_screens,
     changes,
+    first_switches,
     first_paints,
     keys,
     stalled,
