@@ -150,13 +150,10 @@ def first_switches(_: float) -> Iterator[Figure]:
 def first_paint_ms(
     size: tuple[int, int] = (80, 24), argv: Sequence[str] = (*CHILD, "--name", SENTINEL), shows: str = SENTINEL
 ) -> tuple[float, float]:
-    """Return the time from fork to the first frame, and the processor time that it took.
-
-    As for whoever has installed it, Python's bytecode lies on the disk.
-    """
+    """Return the time from fork to the first frame, and the processor time that it took."""
     with tempfile.TemporaryDirectory() as folder:
         environ = {f"LORATUI_{name}": folder for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
-        with Terminal(argv, size=size, environ={**environ, "PYTHONDONTWRITEBYTECODE": ""}) as terminal:
+        with Terminal(argv, size=size, environ=environ) as terminal:
             terminal.read_until(lambda output: shows.encode() in output)
             return (time.monotonic() - terminal.started_s) * 1000, terminal.cpu_s() * 1000
 
@@ -352,6 +349,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to count, after 3 s (default 20)")
     parser.add_argument("--only", default="", help="the parts whose name holds this word")
     arguments = parser.parse_args()
+    # As for whoever has installed it, Python's bytecode is to lie on the disk.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     failed = False
     for part in PARTS:
         if arguments.only not in part.__name__:
