@@ -10,13 +10,10 @@ from loratui_protocol.harmless import clean
 from loratui_protocol.known_models import current_address
 
 _BASE_MODEL = "pretrained_model_name_or_path"
-_ADDRESSES = (_BASE_MODEL, "evaluate_dino", "evaluate_clip")
-"""Those that may name a model of the hub."""
 _KEYS = frozenset(
     {
         *("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "network_weights"),
-        *("output_dir", "evaluate_together"),
-        *_ADDRESSES,
+        *(_BASE_MODEL, "output_dir", "evaluate_together", "evaluate_dino", "evaluate_clip"),
     }
 )
 _HAS_DRIVES = isinstance(Path(), PureWindowsPath)
@@ -38,7 +35,7 @@ class Paths(Told):
             return None if key == "output_dir" else value
         path = absolute(here, self._base)
         # A hub id looks like a relative path; it is one if there is something at it.
-        is_path = key not in _ADDRESSES or here.startswith((".", "~")) or _exists(path)
+        is_path = key != _BASE_MODEL or here.startswith((".", "~")) or _exists(path)
         return path if is_path else self._address(key, here)
 
     def _here(self, key: str, value: str) -> str | None:

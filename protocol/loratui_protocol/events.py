@@ -264,7 +264,7 @@ class Scores:
     weight: float
     means: dict[str, float]
     errors: dict[str, float]
-    counts: dict[str, int]
+    counts: dict[str, Count]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

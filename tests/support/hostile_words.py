@@ -54,7 +54,7 @@ def _value(hint: typing.Any) -> typing.Any:
     if isinstance(hint, EnumType):
         return JobState.RUNNING if hint is JobState else next(iter(hint))
     if typing.get_origin(hint) is dict:
-        return {HOSTILE: 0.5}
+        return {HOSTILE: _value(typing.get_args(hint)[1])}
     if hint is bool:
         return True
     return 1 if hint is int else 1.0

@@ -4,9 +4,10 @@ import functools
 import json
 import logging
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from PIL import Image
@@ -21,6 +22,7 @@ from loratui_agent.train.job import Job
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
 from loratui_protocol.dataset import Picture
+from loratui_protocol.errors import ModelError
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile
 from loratui_protocol.judging.judgement import DOCUMENT, Judged, Judgement
 from loratui_protocol.judging.planning import grid_of
@@ -28,6 +30,7 @@ from loratui_protocol.judging.summary import means_at
 from loratui_protocol.messages import ArtifactKind
 
 logger = logging.getLogger(__name__)
+Model = TypeVar("Model", Dino, Clip)
 JUDGEMENT = "judgement.zip"
 _FOLDER = "judge"
 _GRID = "grid.json"
@@ -58,6 +61,7 @@ class Judge:
         self._tried = tried
         self._grid = grid_of(job.config, [file for file, _ in tried.files], tried.pictures)
         self._folder = job.folder / _FOLDER
+        self._features = {"exact": tried.concept.trigger} if tried.concept else {}
 
     def judge(self, base: Base) -> Judgement:
         """Draw, measure and publish; stopped early, it measures what is there.
@@ -76,7 +80,7 @@ class Judge:
                 Judged(cell=cell, scores=scores.get(cell, {}), width=picture.width, height=picture.height)
                 for cell, picture in pictures.items()
             ),
-            features=self._features(),
+            features=self._features,
         )
         self._publish(judgement, pictures)
         return judgement
@@ -136,9 +140,8 @@ class Judge:
         cells, drawn = list(pictures), list(pictures.values())
         if self._tried.concept is not None:
             found.append(measure.of_concept(self._grid, pictures, self._tried.concept))
-        if cells and self._config.evaluate_dino:
+        if cells and (dino := self._loaded("dino", lambda folder: Dino(folder, device))):
             self._say("judge.likeness")
-            dino = Dino(Path(self._config.evaluate_dino), device)
             trained = _opened(self._tried.pictures)
             drawn_ND = dino.pictures(drawn)
             trained_MD = dino.pictures(trained) if trained else drawn_ND[:0]
@@ -146,9 +149,8 @@ class Judge:
                 measure.of_diversity(self._grid, cells, drawn_ND),
                 measure.of_likeness(self._grid, cells, measure.Seen(drawn_ND, trained_MD)),
             ]
-        if cells and self._config.evaluate_clip:
+        if cells and (clip := self._loaded("clip", lambda folder: Clip(folder, device))):
             self._say("judge.prompts")
-            clip = Clip(Path(self._config.evaluate_clip), device)
             texts_ND = clip.texts([prompt.plain for prompt in self._grid.prompts])
             found.append(measure.of_prompts(self._grid, cells, clip.pictures(drawn), texts_ND))
         for each in found:
@@ -157,10 +159,19 @@ class Judge:
                 scores[cell] = {**values, **scores[cell]}
         return scores
 
-    def _features(self) -> dict[str, str]:
-        used = {"dino": self._config.evaluate_dino, "clip": self._config.evaluate_clip}
-        exact = {"exact": self._tried.concept.trigger} if self._tried.concept else {}
-        return {**{kind: Path(path).name for kind, path in used.items() if path}, **exact}
+    def _loaded(self, kind: str, load: Callable[[Path], Model]) -> Model | None:
+        """Return a model to measure with; None: none is named, or it is told that it can't be loaded."""
+        folder = getattr(self._config, f"evaluate_{kind}")
+        if not folder:
+            return None
+        try:
+            model = load(Path(folder))
+        except ModelError as error:
+            # What was drawn is worth more than that one score.
+            self._reporter.emit(messages.Warn(code=error.code, message=f"not measured: {error.what}; {error.fix}"))
+            return None
+        self._features[kind] = Path(folder).name
+        return model
 
     # --- writing down -------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ def judge_run(run: Run, controls: Controls) -> None:
     """Judge the files that a training wrote; its models are freed already.
 
     Raises:
-        ModelError: a feature model can't be loaded.
+        ModelError: a file can't be loaded.
         StorageError: the disk is full.
     """
     files = _written(run)
@@ -38,7 +38,7 @@ def judge_alone(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
     """Judge the files that a config names, and train nothing.
 
     Raises:
-        ModelError: the base model, a feature model or one of the files can't be loaded.
+        ModelError: the base model or one of the files can't be loaded.
         DatasetError: there are no pictures where the config says.
         StorageError: the disk is full; what was drawn is kept, and the next attempt goes on from there.
     """

@@ -268,6 +268,13 @@ def test_a_feature_model_that_is_not_there_fails_no_training(tmp_path: Path):
     assert "judge.features" in [event.code for event in reporter.heard if isinstance(event, messages.Warn)]
 
 
+def test_without_a_model_to_measure_with_the_rest_is_told_all_the_same(run: Run, tmp_path: Path):
+    judging = Judging(run, tmp_path, tried(run, 1), evaluate_dino=str(tmp_path), evaluate_seeds=2)
+    assert [event.code for event in judging.of(messages.Warn)] == ["judge.features"]
+    assert {name for each in judging.judgement.pictures for name in each.scores} == {"artefacts"}
+    assert judging.judgement.features == {}
+
+
 def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_path: Path):
     files = tuple(map(str, sorted(run.job.artifacts.glob("*.safetensors"))))
     config = tiny_config(

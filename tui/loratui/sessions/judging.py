@@ -16,7 +16,7 @@ def files_of(config: TrainingConfig) -> list[Path]:
 
 
 def features_of(config: TrainingConfig) -> dict[str, str]:
-    """Return what is named to measure with, by its key: a folder here, or a hub id."""
+    """Return the folders of the models that are named to measure with, by their keys."""
     named = {"evaluate_dino": config.evaluate_dino, "evaluate_clip": config.evaluate_clip}
     return {key: name for key, name in named.items() if name}
 
@@ -33,12 +33,15 @@ def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
             yield Finding(code=error.code, severity="error", what=error.what, fix=error.fix)
     if not (config.evaluate_loras or config.evaluate_checkpoints):
         return
+    for key, folder in features_of(config).items():
+        if not (Path(folder) / "config.json").is_file():
+            yield _error(f"{key} names {folder}, and no model is there", "download it, and name its folder")
     if not config.evaluate_dino:
         what = "likeness, copying and variety are not measured: evaluate_dino names no model"
-        yield _unmeasured(what, 'write evaluate_dino = "facebook/dinov2-small", or a folder of such a model')
+        yield _unmeasured(what, "name a folder of one as transformers saves it: facebook/dinov2-small, for instance")
     if not config.evaluate_clip:
         what = "how prompts are followed is not measured: evaluate_clip names no model"
-        yield _unmeasured(what, 'write evaluate_clip = "openai/clip-vit-base-patch32", or a folder of such a model')
+        yield _unmeasured(what, "name a folder of one, openai/clip-vit-base-patch32, for instance")
     if config.evaluate_loras and not (config.train_data_dir or config.datasets):
         what = "likeness and copying are not measured: there are no training pictures to compare with"
         yield _unmeasured(what, "name their folder as train_data_dir")
