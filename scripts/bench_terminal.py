@@ -25,6 +25,7 @@ from figures import Figure
 
 from loratui.settings import load
 from loratui.store import Store, StoredRun
+from loratui.ui.places import PLACES
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Record, State, Step
 from support.drawn_pictures import photo
@@ -89,13 +90,19 @@ def run_screen(seconds: float) -> Iterator[Figure]:
 
 
 def quiet_screens(seconds: float) -> Iterator[Figure]:
-    """What is to be nearly silent."""
-    with trained("--slow") as terminal:
-        yield Figure("run screen on a slow line, 80x24", read_for(terminal, seconds) / seconds, "B/s", 100)
-    with Terminal([*CHILD, "--home"]) as terminal:
-        terminal.read_until_text("nothing is rented")
-        read_for(terminal, WARM_UP_S)
-        yield Figure("home screen with nothing going on, 80x24", read_for(terminal, seconds) / seconds, "B/s", 10)
+    """What is to be nearly silent: each screen over a thin line while a run trains, and with nothing going on."""
+    for options, shows, what, most in (
+        (("--slow", "--gpu"), "TRAINING", "on a slow line while a run trains", 100),
+        (("--home",), "nothing is rented", "with nothing going on", 10),
+    ):
+        with Terminal([*CHILD, *options]) as terminal:
+            terminal.read_until_text(shows)
+            read_for(terminal, WARM_UP_S)
+            for place in PLACES:
+                terminal.press(place.key)
+                read_for(terminal, WARM_UP_S)
+                a_second = read_for(terminal, seconds) / seconds
+                yield Figure(f"{place.title} {what}, 80x24", a_second, "B/s", most)
 
 
 def changes(_: float) -> Iterator[Figure]:
@@ -116,19 +123,37 @@ def changes(_: float) -> Iterator[Figure]:
             read_for(terminal, KEY_PAUSE_S)
 
 
+def first_switches(_: float) -> Iterator[Figure]:
+    """What a screen costs that was never looked at: at once after the first frame, and when all are loaded."""
+    for what, rest_s in (("at once", 0.0), ("later", WARM_UP_S)):
+        waits, most = [], 0
+        for place in PLACES:
+            is_first = place.name == "run"
+            with Terminal([*CHILD, "--home"] if is_first else CHILD) as terminal:
+                terminal.read_until_text("nothing is rented" if is_first else "TRAINING")
+                read_for(terminal, rest_s)
+                before, pressed_s = len(terminal.received), time.monotonic()
+                terminal.press(place.key)
+                # Frames of what is shown already may come between.
+                while f"▌{place.key}".encode() not in terminal.received[before:]:
+                    terminal.read(1.0)
+                waits.append((time.monotonic() - pressed_s) * 1000)
+                read_for(terminal, KEY_PAUSE_S)
+                most = max(most, len(terminal.received) - before)
+        yield Figure(f"first look at a screen, {what}, p95 of {len(waits)}", percentile(waits, 0.95), "ms", 120)
+        yield Figure(f"bytes of it, {what}, the most of {len(waits)}, 80x24", most, "B", 8_000)
+
+
 # --- times ---
 
 
 def first_paint_ms(
     size: tuple[int, int] = (80, 24), argv: Sequence[str] = (*CHILD, "--name", SENTINEL), shows: str = SENTINEL
 ) -> tuple[float, float]:
-    """Return the time from fork to the first frame, and the processor time that it took.
-
-    As for whoever has installed it, Python's bytecode lies on the disk.
-    """
+    """Return the time from fork to the first frame, and the processor time that it took."""
     with tempfile.TemporaryDirectory() as folder:
         environ = {f"LORATUI_{name}": folder for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
-        with Terminal(argv, size=size, environ={**environ, "PYTHONDONTWRITEBYTECODE": ""}) as terminal:
+        with Terminal(argv, size=size, environ=environ) as terminal:
             terminal.read_until(lambda output: shows.encode() in output)
             return (time.monotonic() - terminal.started_s) * 1000, terminal.cpu_s() * 1000
 
@@ -308,6 +333,7 @@ PARTS: tuple[Callable[[float], Iterator[Figure]], ...] = (
     run_screen,
     quiet_screens,
     changes,
+    first_switches,
     first_paints,
     keys,
     stalled,
@@ -323,6 +349,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to count, after 3 s (default 20)")
     parser.add_argument("--only", default="", help="the parts whose name holds this word")
     arguments = parser.parse_args()
+    # As for whoever has installed it, Python's bytecode is to lie on the disk.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     failed = False
     for part in PARTS:
         if arguments.only not in part.__name__:

@@ -54,6 +54,10 @@ class Tmux:
         """Type a text as fast as a paste comes."""
         self._run("send-keys", "-l", text)
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size."""
+        self._run("resize-window", "-x", str(columns), "-y", str(rows))
+
     def screen(self, *options: str) -> str:
         """Return what stands there; with "-e" in its colours."""
         return self._run("capture-pane", "-p", *options)

@@ -64,13 +64,14 @@ async def test_the_screen_is_what_textual_would_have_drawn(size: tuple[int, int]
         app = shown.app
         assert isinstance(app, BothWays)
         for number, key in enumerate(
-            ("?", "?", "L", "m", "+", "left", "0", "i", "escape", "ctrl+p", "escape", "x", "escape")
+            (*"??Lm+", "left", *"0i", "escape", "ctrl+p", "escape", "x", "escape", *"123467895zzz")
         ):
             await shown.press(key)
             source.add(Log(level="INFO", line=f"{'日本語 ' * (number % 3)}line {number}"))
             await shown.tick()
-        await shown.resize(*reversed(size))
-        await shown.tick()
+        for other in (size[::-1], (60, 16), (30, 8), size):
+            await shown.resize(*other)
+            await shown.tick()
 
         assert app.updates > 20
         assert app.our_chars < app.stock_chars / 2

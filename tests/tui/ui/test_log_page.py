@@ -176,3 +176,22 @@ def test_folded_text_loses_nothing_but_spaces_and_fits(text: str) -> None:
     assert "".join(pieces).replace(" ", "") == text.replace(" ", "")
     assert all(cells(piece) <= 10 for piece in pieces)
     assert len(folded(text, 10, 2)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("loss is falling again", ["loss is", "falling", "again"]),
+        ("a sentence, /a/very/long/path/there is", ["a", "sentence,", "/a/very/lo", "ng/path/th", "ere is"]),
+        ("ab /a/very/long/path", ["ab /a/very", "/long/path"]),
+        ("  indentedtoken", ["  indented", "token"]),
+        ("損失は下がり続ける", ["損失は下が", "り続ける"]),
+        ("x損失は 下がる", ["x損失は", "下がる"]),
+        ("x損失は下がる", ["x損失は下", "がる"]),
+        ("1234567890 12", ["1234567890", "12"]),
+    ],
+)
+def test_lines_break_between_words_and_only_what_is_longer_than_a_line_breaks_elsewhere(
+    text: str, pieces: list[str]
+) -> None:
+    assert folded(text, 10, 100) == pieces

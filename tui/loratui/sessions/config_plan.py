@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loratui.domain.base_kinds import LARGEST
 from loratui.domain.card_fit import CardFit, cards
@@ -11,7 +12,6 @@ from loratui.domain.estimate_speeds import gpu_key
 from loratui.domain.ledger import microseconds, time_microusd
 from loratui.domain.memory_need import min_vram_mib
 from loratui.sessions.base_kind import kind_told_here
-from loratui.sessions.checking import Checked, DatasetRefusedError, check_loaded
 from loratui.sessions.plan_here import known_for, speeds_told, work_told_here
 from loratui.settings import Settings
 from loratui.store.rentals import Rentals
@@ -20,6 +20,9 @@ from loratui_protocol.errors import LoratuiError
 from loratui_protocol.findings import Finding
 from loratui_protocol.lora_size import lora_size
 from loratui_protocol.plan import Plan
+
+if TYPE_CHECKING:
+    from loratui.sessions.checking import Checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class ConfigPlanner:
 
     def plan(self, loaded: Loaded, path: Path) -> ConfigPlan:
         """Return what it comes to; ``path`` is its file. Pictures are not decoded."""
+        from loratui.sessions.checking import DatasetRefusedError, check_loaded
+
         try:
             checked = check_loaded(loaded, path, is_quick=True)
         except DatasetRefusedError as error:
@@ -90,7 +95,7 @@ class ConfigPlanner:
             findings=checked.findings,
         )
 
-    def _times(self, checked: Checked) -> list[GpuTime]:
+    def _times(self, checked: "Checked") -> list[GpuTime]:
         work = work_told_here(checked, self._preferences)
         if work is None:
             return []

@@ -12,7 +12,6 @@ from loratui.preflight.draft_marks import unreviewed
 from loratui.preflight.fixes import FIXES, Told
 from loratui.preflight.likely_trigger import likely_trigger
 from loratui.preflight.workers import Progress
-from loratui.sessions.checking import DatasetRefusedError, check_config, check_folder
 from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.buckets import place
 from loratui_protocol.config import TrainingConfig
@@ -167,6 +166,9 @@ def found(dataset: OpenDataset, progress: Progress | None = None) -> tuple[Findi
     Raises:
         ConfigError, DatasetError, ModelError: what is there can't even be looked at.
     """
+    # Half of what a screen of pictures would wait for; threads check.
+    from loratui.sessions.checking import DatasetRefusedError, check_config, check_folder
+
     if dataset.config is None:
         return tuple(check_folder(dataset.folder, progress)[1])
     try:

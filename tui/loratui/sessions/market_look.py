@@ -13,7 +13,6 @@ from loratui.domain.estimate_limits import RunLimits
 from loratui.domain.estimate_ranking import Quote, SortBy, rank
 from loratui.domain.offers import OfferQuery
 from loratui.providers.base import Account
-from loratui.sessions.checking import check_config
 from loratui.sessions.estimating import Quoted, bad_hosts
 from loratui.sessions.market import PROVIDERS, Answered, ask_all, opened
 from loratui.sessions.model_source import model_source
@@ -96,6 +95,8 @@ def look_at_market(path: Path, preferences: Settings) -> Market:
         UsageError: nobody can be asked without a key.
         StorageError: a key can be read by others, or the records can't be read.
     """
+    from loratui.sessions.checking import check_config
+
     checked = check_config(path)
     keys = Keys(preferences.config_dir)
     lacking = tuple(name for name in PROVIDERS if keys.read(name) is None)

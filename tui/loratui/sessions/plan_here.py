@@ -1,5 +1,7 @@
 """What this machine can tell of a run's work and time without asking anyone."""
 
+from typing import TYPE_CHECKING
+
 from loratui.domain.base_kinds import TINY, KnownBase
 from loratui.domain.estimate import Known
 from loratui.domain.estimate_speeds import FIGURES, Speed, gpu_key, speed_of
@@ -7,18 +9,20 @@ from loratui.domain.estimate_work import Work
 from loratui.domain.gpu_memory import full_name
 from loratui.domain.grid_cost import SHIPPED_GPU
 from loratui.sessions.base_kind import kind_told_here
-from loratui.sessions.checking import Checked
 from loratui.sessions.estimating import known_facts, work_for
 from loratui.sessions.model_source import model_source
 from loratui.settings import Settings
 from loratui_protocol.errors import LoratuiError
+
+if TYPE_CHECKING:
+    from loratui.sessions.checking import Checked
 
 _COMMON = ("RTX 3090", SHIPPED_GPU)
 """GPUs whose time is told where none was measured: those that are rented most."""
 _MOST_GPUS = 4
 
 
-def work_told_here(checked: Checked, preferences: Settings) -> Work | None:
+def work_told_here(checked: "Checked", preferences: Settings) -> Work | None:
     """Return what there is to do, as far as this machine can tell without asking anyone; None: files are missing."""
     name = checked.config.pretrained_model_name_or_path
     try:
@@ -30,7 +34,7 @@ def work_told_here(checked: Checked, preferences: Settings) -> Work | None:
         return None
 
 
-def known_for(checked: Checked, preferences: Settings) -> Known:
+def known_for(checked: "Checked", preferences: Settings) -> Known:
     """Return what earlier runs have shown, for a base model of this kind."""
     name = checked.config.pretrained_model_name_or_path
     return known_facts(preferences, [(name, kind_told_here(name))])

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from loratui.domain.base_kinds import KnownBase
-from loratui.remote.model_hub import NO_ANSWER, look_at_model
 from loratui.remote.ports import LIMIT_S, Endpoint, first_reached
 from loratui.sessions.base_kind import kind_told_here
 from loratui.setting import PORT_PROBE, endpoints
@@ -125,6 +124,9 @@ def matters(finding: Finding, model: ModelSource | None) -> bool:
 async def _model(name: str, model: ModelSource | None, token: str) -> tuple[KnownBase, list[Finding]]:
     if model is None:
         return KnownBase(num_bytes=0, kind=kind_told_here(name)), []
+    # The HTTP library takes as long to load as the whole screen of offers.
+    from loratui.remote.model_hub import NO_ANSWER, look_at_model
+
     try:
         return await look_at_model(model, token), []
     except ModelError as error:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from loratui.domain.base_kinds import LARGEST, KnownBase
 from loratui.domain.disk_need import disk_need
@@ -13,9 +13,7 @@ from loratui.domain.estimate_ranking import Quote, SortBy
 from loratui.domain.estimate_work import joined
 from loratui.domain.offers import OfferQuery
 from loratui.providers.base import Account
-from loratui.remote.model_hub import look_at_model
 from loratui.sessions.base_kind import kind_told_here
-from loratui.sessions.checking import Checked
 from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
 from loratui.sessions.market import Answered, opened
 from loratui.sessions.model_source import model_source
@@ -24,6 +22,9 @@ from loratui.sessions.run_space import needed_bytes
 from loratui.settings import Settings
 from loratui_protocol.errors import ModelError, UsageError
 from loratui_protocol.findings import Finding
+
+if TYPE_CHECKING:
+    from loratui.sessions.checking import Checked
 
 NO_ESTIMATE = "model.no_estimate"
 """Under which a base model is refused of which nobody knows what to train it takes, and accepted by name."""
@@ -36,11 +37,11 @@ def ask_quotes(
     preferences: Settings,
     names: tuple[str, ...],
     query: OfferQuery,
-    checked: Checked,
+    checked: "Checked",
     base: KnownBase,
     sort_by: SortBy = SortBy.TOTAL,
     *,
-    others: Sequence[tuple[Checked, KnownBase]] = (),
+    others: Sequence[tuple["Checked", KnownBase]] = (),
     may_lack_key: bool = True,
 ) -> Quoted:
     """Return what the run would take on the offers of these providers; the disk is large enough for it.
@@ -116,7 +117,7 @@ def limits_on(
     )
 
 
-def base_for_quotes(preferences: Settings, checked: Checked) -> tuple[KnownBase, list[str]]:
+def base_for_quotes(preferences: Settings, checked: "Checked") -> tuple[KnownBase, list[str]]:
     """Return what is known of the base model, for an estimate, and in sentences what is not.
 
     Raises:
@@ -127,6 +128,8 @@ def base_for_quotes(preferences: Settings, checked: Checked) -> tuple[KnownBase,
     base = KnownBase(num_bytes=None if model else 0, kind=kind_told_here(name))
     notes = []
     if model is not None:
+        from loratui.remote.model_hub import look_at_model
+
         try:
             base = asyncio.run(look_at_model(model))
         except ModelError as error:

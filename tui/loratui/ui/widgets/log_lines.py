@@ -217,15 +217,22 @@ class LogLines(Pane):
 
 
 def folded(text: str, limit: int, most: int) -> Sequence[str]:
-    """Return the text as at most ``most`` plain lines of ``limit`` cells, parted at spaces where there are some."""
+    """Return the text as at most ``most`` plain lines of ``limit`` cells; only words longer than a line are broken."""
     rest, pieces = plain(text), list[str]()
     while len(pieces) < most - 1 and cells(rest) > limit:
         end = _fitting(rest, limit)
-        space = rest.rfind(" ", end // 2, end + 1)
-        end = space if space > 0 else end
-        pieces.append(rest[:end])
+        space = rest.rfind(" ", 0, end + 1)
+        if rest[: max(0, space)].strip() and cells(_word_at(rest, space + 1, limit)) <= limit:
+            end = space
+        pieces.append(rest[:end].rstrip(" "))
         rest = rest[end:].removeprefix(" ")
     return [*pieces, cut(rest, limit)]
+
+
+def _word_at(text: str, start: int, limit: int) -> str:
+    """Return the word that starts there, or as much of it as is longer than ``limit`` cells can hold."""
+    end = text.find(" ", start, start + limit + 1)
+    return text[start : start + limit + 1 if end < 0 else end]
 
 
 def _fitting(text: str, limit: int) -> int:
