@@ -115,7 +115,7 @@ def test_a_rented_run_is_led_from_its_pictures_to_the_end_of_its_billing(
         fetch(tmux, tmp_path)
         end(world, tmux)
         tmux.keys("1")
-        tmux.shows("─ rentals  0", "nothing is rented")
+        tmux.shows("─ rentals ─", "nothing is rented")
         tmux.keys("q")
         wait_until(lambda: not tmux.is_open, "the interface to close")
 
