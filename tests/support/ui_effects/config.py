@@ -45,6 +45,8 @@ async def on_config(folder: Path, size: tuple[int, int] = (80, 24), text: str = 
     async with without_config(folder, size) as shown:
         config_page(shown).open(path)
         await until(shown, is_planned)
+        # Known is not painted yet.
+        await shown.pilot.pause()
         yield shown
 
 

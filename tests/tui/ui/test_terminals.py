@@ -165,6 +165,9 @@ def test_tmux_shows_the_same_with_and_without_the_frame_diff(tmp_path: Path) -> 
         ((80, 24), "Enter does nothing"),
     )
     try:
+        for tmux in (ours, stock):
+            # What is typed before it reads is not for it.
+            tmux.shows("─ loss", "? Help")
         for step, text in steps:
             for tmux in (ours, stock):
                 if isinstance(step, str):
