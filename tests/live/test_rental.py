@@ -47,9 +47,9 @@ async def test_a_machine_is_reached_armed_ended_and_shown_gone(live: Live) -> No
 async def test_a_machine_ends_its_own_rental_at_its_deadline(live: Live) -> None:
     async with live.rented() as rented:
         rental = rented.rental
+        began_s, gone = time.monotonic(), 0
         armed = await rented.arm(time.time() + SELF_END_S)
         assert armed.how == "end", armed.why
-        began_s, gone = time.monotonic(), 0
         async with asyncio.timeout(SELF_END_PATIENCE_S):
             while gone < 2:
                 gone = gone + 1 if await live.provider.get(rental.instance_id) is None else 0
