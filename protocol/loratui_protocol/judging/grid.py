@@ -1,6 +1,6 @@
 """Which pictures a LoRA is judged by: files x weights x seeds x prompts, each drawn once, in an order that can stop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loratui_protocol.judging.prompts import GridPrompt, Role
@@ -71,14 +71,3 @@ def spread(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     return sorted({count - 1 - index * (count - 1) // max(1, most - 1) for index in range(most)})
-
-
-def cells_of(grid: Grid, *, file: int, weight: float, roles: Sequence[Role]) -> list[Cell]:
-    """Return the pictures of a file at a weight whose prompts have one of the roles."""
-    shown = file if weight else -1
-    return [
-        cell
-        for batch in grid.batches()
-        for cell in batch
-        if cell.file == shown and cell.weight == weight and grid.prompts[cell.prompt].role in roles
-    ]

@@ -25,7 +25,7 @@ from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.home import DeskOfMany
 from support.ui_effects.money import rental_line
 from support.ui_pilot import Shown, showing
-from tui.ui.test_terminating import answer, comes, ended
+from tui.ui.test_terminating import answer, cli_with_key, comes, ended
 
 
 @pytest.fixture
@@ -36,15 +36,7 @@ def vast() -> Iterator[FakeVast]:
 
 @pytest.fixture
 def cli(tmp_path: Path, vast: FakeVast, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCli]:
-    environment = {
-        "LORATUI_PROVIDERS__VAST__URL": vast.url,
-        "LORATUI_PROVIDERS__VAST__SPACING": "0",
-        "LORATUI_VAST_API_KEY": vast.key,
-        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    with local_cli(tmp_path / "here", **environment) as cli:
+    with cli_with_key(tmp_path / "here", vast, monkeypatch) as cli:
         yield cli
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,8 +51,9 @@ def vast() -> Iterator[FakeVast]:
         yield fake
 
 
-@pytest.fixture
-def cli(tmp_path: Path, vast: FakeVast, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCli]:
+@contextmanager
+def cli_with_key(folder: Path, vast: FakeVast, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCli]:
+    """Give a command line, and let this process be like it, that knows the key of an account."""
     environment = {
         "LORATUI_PROVIDERS__VAST__URL": vast.url,
         "LORATUI_PROVIDERS__VAST__SPACING": "0",
@@ -61,7 +62,13 @@ def cli(tmp_path: Path, vast: FakeVast, monkeypatch: pytest.MonkeyPatch) -> Iter
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with local_cli(tmp_path, **environment) as cli:
+    with local_cli(folder, **environment) as cli:
+        yield cli
+
+
+@pytest.fixture
+def cli(tmp_path: Path, vast: FakeVast, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCli]:
+    with cli_with_key(tmp_path, vast, monkeypatch) as cli:
         yield cli
 
 

@@ -16,6 +16,7 @@ from loratui.cli.runs import choose
 from loratui.domain import formatting
 from loratui.domain.remedies import Evidence, Remedy, continuing, remedies
 from loratui.domain.run import RunView
+from loratui.sessions.recalled import recalled
 from loratui.settings import Settings
 from loratui.store import Download, Store, StoredRun
 from loratui.store.ratings import ratings
@@ -47,8 +48,8 @@ def advice(arguments: Arguments) -> int:
     preferences = settings.load()
     with Store(preferences.database) as store:
         run = choose(store.runs(), arguments.run)
-        view = _view(store, run)
         downloads = store.downloads(run.id)
+    view = recalled(preferences, run)
     advised = advise(pairs_of(view.scores))
     changes = list(_changes(preferences, run, view, advised, downloads))
     if arguments.write is not None:
@@ -60,13 +61,6 @@ def advice(arguments: Arguments) -> int:
     for line in [*_table(advised, stars), *_reasons(advised), *_told(run, changes)]:
         print(clean(line))
     return 0
-
-
-def _view(store: Store, run: StoredRun) -> RunView:
-    view = RunView(run_id=run.id, name=run.name, target=run.target)
-    for record in store.records(run.id):
-        view.apply(record)
-    return view
 
 
 # --- what to try next -------------------------------------------------------------------------------------------------

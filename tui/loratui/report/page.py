@@ -15,8 +15,9 @@ from loratui.report import dataset, html, judged
 from loratui.report.chart import loss_chart
 from loratui.report.judgement_zip import open_judgement
 from loratui.report.sheets import write_sheets
+from loratui.report.whole import write_whole
 from loratui_protocol.codec import clean
-from loratui_protocol.errors import LoratuiError, ProtocolError, StorageError
+from loratui_protocol.errors import LoratuiError, ProtocolError
 from loratui_protocol.messages import ArtifactKind, Sample
 
 _SMOOTHING = 0.05
@@ -63,18 +64,13 @@ def write(view: RunView, path: Path, *, config_toml: str, now_s: float, pictures
         html.section("Machine", html.table(_machine(view))),
         script=script,
     )
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(
-            f"the report {path} can't be written: {error.strerror}; the run and its files are complete",
-            fix="free some space, then: loratui attach",
-            code="report.write",
-        ) from error
+    write_whole(
+        path,
+        text.encode("utf-8"),
+        called="report",
+        aside="; the run and its files are complete",
+        again="loratui attach",
+    )
 
 
 def write_contact_sheets(view: RunView, folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loratui.domain.local_names import LocalNames
 from loratui.report import thumbnails
 from loratui.report.judgement_zip import JudgementZip
-from loratui_protocol.errors import StorageError
+from loratui.report.whole import write_whole
 from loratui_protocol.judging.grid import Cell, TriedFile, spread
 from loratui_protocol.judging.prompts import WITH_TRIGGER
 from loratui_protocol.messages import Artifact, ArtifactKind
@@ -117,15 +117,4 @@ def _draw(judged: JudgementZip, sheet: _Sheet, prompt: int, seeds: Sequence[int]
 def _write(path: Path, picture: "Image") -> None:
     content = io.BytesIO()
     picture.save(content, format="PNG")
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content.getvalue())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(
-            f"the contact sheet {path} can't be written: {error.strerror}",
-            fix="free some space, then: loratui report",
-            code="report.write",
-        ) from error
+    write_whole(path, content.getvalue(), called="contact sheet", again="loratui report")
