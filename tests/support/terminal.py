@@ -184,13 +184,13 @@ class Terminal:
         screen.feed(self.received.decode(errors="replace"))
         return screen
 
-    def wait(self, deadline_s: float = 20) -> int:
-        """Return the exit status; reads on meanwhile, so that nothing blocks on a full pty."""
+    def wait(self, deadline_s: float = 20, *, reads: bool = True) -> int:
+        """Return the exit status; reads on meanwhile, so that nothing blocks on a full pty, unless it shall."""
         end_s = time.monotonic() + deadline_s
         while self.is_running:
             if time.monotonic() > end_s:
                 raise TimeoutError("the program did not end")
-            if self._master >= 0:
+            if self._master >= 0 and reads:
                 self.read(0.02)
             else:
                 select.select([], [], [], 0.02)

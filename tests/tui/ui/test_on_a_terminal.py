@@ -120,6 +120,22 @@ def test_a_terminal_that_stalls_holds_no_command_up(told: Path) -> None:
         assert terminal.wait() == 130
 
 
+@pytest.mark.parametrize("frames", [[], ["--stock"]])
+@pytest.mark.parametrize(("way", "status"), [("hang up", 129), (signal.SIGTERM, 130)])
+def test_it_ends_at_a_terminal_that_takes_nothing(
+    told: Path, frames: list[str], way: str | signal.Signals, status: int
+) -> None:
+    with Terminal([*APP, "--tell", str(told), *frames], size=(200, 60)) as terminal:
+        terminal.read_until_text("● TRAINING")
+        for rounds in range(1, 31):
+            terminal.press("\x0cs")
+            wait_for_lines(told, rounds)
+
+        terminal.end(way)
+
+        assert terminal.wait(reads=False) == status
+
+
 def wait_for_lines(path: Path, count: int, deadline_s: float = 10) -> None:
     end_s = time.monotonic() + deadline_s
     while not path.exists() or len(path.read_text().splitlines()) < count:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from loratui.screen_settings import THEMES
 from loratui.ui.environment import UiOptions, prepare
@@ -89,6 +90,11 @@ def test_the_theme_follows_the_terminal(environ: dict[str, str], theme: str) -> 
     assert prepare(UiOptions(theme="auto"), dict(environ)).theme == theme
 
 
+def test_a_size_that_is_exported_does_not_keep_the_screen_from_following_the_window() -> None:
+    with Terminal(APP, environ={"COLUMNS": "70", "LINES": "20"}, size=(120, 40)) as terminal:
+        terminal.read_until_text("grad norm")
+
+
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_theme_that_is_set_is_taken(theme: str) -> None:
     assert prepare(UiOptions(theme=theme), {"TERM": "xterm"}).theme == theme
@@ -109,6 +115,28 @@ def test_the_mouse_can_be_given_back_and_taken_again() -> None:
         terminal.read_until(lambda output: output.rfind(on) > output.rfind(off))
 
 
+_STEPS = (
+    ("1", "There is no run yet"),
+    ("F2", "enter does it"),
+    ("l", "> l"),
+    ("F2", "There is no run yet"),
+    ("3", "No config is open"),
+    ("4", "─ offers"),
+    ("6", "─ queue"),
+    ("7", "No LoRA was made yet"),
+    ("8", "─ samples"),
+    ("9", "─ log"),
+    ("5", "─ loss"),
+    ("z", "enlarged"),
+    ("z", "─ log"),
+    ("z", "─ run"),
+    ("?", "─ keys"),
+    ("?", "─ loss"),
+    ("F3", "theme light"),
+)
+"""Keys, and what is to be seen after each."""
+
+
 def below_the_clock(tmux: Tmux) -> list[str]:
     """Return the rows with their colours, but those that tell the time."""
     return tmux.screen("-e").splitlines()[2:]
@@ -118,34 +146,44 @@ def below_the_clock(tmux: Tmux) -> list[str]:
 def test_tmux_shows_the_same_with_and_without_the_frame_diff(tmp_path: Path) -> None:
     for name in ("ours", "stock"):
         (tmp_path / name).mkdir()
-    ours = Tmux(tmp_path / "ours", [*APP, "--still"])
-    stock = Tmux(tmp_path / "stock", [*APP, "--still", "--stock"])
+    pictures = tmp_path / "絵"
+    pictures.mkdir()
+    for number, name in enumerate(("one", "二", "três")):
+        Image.linear_gradient("L").rotate(90 * number).convert("RGB").save(pictures / f"{name}.png")
+        (pictures / f"{name}.txt").write_text(f"a slope, 坂 number {number}", "utf-8")
+    ours = Tmux(tmp_path / "ours", [*APP, "--still"], start_in=tmp_path)
+    stock = Tmux(tmp_path / "stock", [*APP, "--still", "--stock"], start_in=tmp_path)
+    steps: tuple[tuple[str | tuple[int, int], str], ...] = (
+        *_STEPS,
+        ("2", "No folder is open"),
+        ("o", "folder or config:"),
+        (f"/{pictures.name}", "絵"),
+        ("Enter", "▀▀▀"),
+        ("f", "dataset.flat"),
+        ((120, 40), "dataset.flat"),
+        ("5", "grad norm"),
+        ("?", "─ keys"),
+        ("C-p", "enter does it"),
+        ((60, 16), "enter does it"),
+        ("Escape", "─ loss"),
+        ("x", "Enter does nothing"),
+        ((80, 24), "Enter does nothing"),
+    )
     try:
         for tmux in (ours, stock):
             # What is typed before it reads is not for it.
             tmux.shows("─ loss", "? Help")
-        for key, text in (
-            ("1", "nothing is rented"),
-            ("F2", "enter does it"),
-            ("l", "> l"),
-            ("F2", "nothing is rented"),
-            ("8", "─ samples"),
-            ("5", "─ loss"),
-            ("z", "enlarged"),
-            ("z", "─ log"),
-            ("z", "─ run"),
-            ("?", "─ keys"),
-            ("?", "─ loss"),
-            ("F3", "theme light"),
-            ("x", "Enter does nothing"),
-        ):
+        for step, text in steps:
             for tmux in (ours, stock):
-                tmux.keys(key)
+                if isinstance(step, str):
+                    tmux.keys(step)
+                else:
+                    tmux.resize(*step)
                 tmux.shows(text)
             end_s = time.monotonic() + 5
             while (one := below_the_clock(ours)) != (other := below_the_clock(stock)) and time.monotonic() < end_s:
                 pass
-            assert one == other, key
+            assert one == other, step
     finally:
         ours.close()
         stock.close()

@@ -61,6 +61,9 @@ def prepare(
             code="usage.terminal",
         )
     settled = settle(options, wanted, environ, encoding)
+    for name in ("COLUMNS", "LINES"):
+        # Exported, they tell the size of another moment, and the window would never be followed.
+        environ.pop(name, None)
     if environ.get("NO_COLOR"):
         # Textual turns other themes into shades of grey, which are colours too.
         environ.setdefault("TEXTUAL_THEME", settled.theme)
