@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from loratui.sessions.new_config import pictures_of
 from loratui.store import Store, StoredRun
 from loratui.ui.editor import edit, editor_argv
 from loratui.ui.environment import UiOptions
+from loratui.ui.screens import config_new
 from loratui_protocol.config_file import read_config, to_toml
 from loratui_protocol.ids import new_id
 from support.small_dataset import small_config
@@ -27,9 +29,13 @@ async def choose(shown: Shown, key: str) -> None:
     await shown.pilot.pause()
 
 
+def is_asked(shown: Shown) -> bool:
+    return shown.screen.prompt.is_open and not shown.screen.prompt.is_held
+
+
 async def answer(shown: Shown, text: str) -> None:
     """Type over what stands in the prompt, and take it."""
-    await until(shown, lambda _: shown.screen.prompt.is_open)
+    await until(shown, is_asked)
     await shown.press("ctrl+u")
     await shown.type(text)
     await shown.press("enter")
@@ -199,7 +205,7 @@ async def test_a_config_is_made_from_a_folder_and_a_preset(tmp_path: Path) -> No
         await shown.press("n")
         for text in (str(tmp_path / "data"), "face", "sd15", "zog", "zog person", str(tmp_path / "new.toml")):
             await answer(shown, text)
-            await until(shown, lambda _: shown.screen.prompt.is_open or (tmp_path / "new.toml").exists())
+            await until(shown, lambda _: is_asked(shown) or (tmp_path / "new.toml").exists())
         await until(shown, shows("config  new.toml"))
 
         config = read_config(tmp_path / "new.toml").config
@@ -207,16 +213,39 @@ async def test_a_config_is_made_from_a_folder_and_a_preset(tmp_path: Path) -> No
         assert shown.screen.config_path == tmp_path / "new.toml"
 
 
-async def test_a_preset_that_there_is_not_is_not_proposed_the_next_time(tmp_path: Path) -> None:
+async def test_a_preset_that_there_is_not_is_asked_for_again(tmp_path: Path) -> None:
     async with on_config(tmp_path) as shown:
         await shown.press("n")
         await answer(shown, str(tmp_path / "data"))
-        await until(shown, shows("preset:"))
+        await until(shown, shows("pictures; preset:"))
         await answer(shown, "builtin:tiny")
-        await until(shown, shows("there is no preset 'builtin:tiny'", "n asks again"))
+        await until(shown, shows("no 'builtin:tiny'; preset: first-run, face"))
+        await answer(shown, "face")
+        await until(shown, shows("base model:"))
+
+
+async def test_what_is_typed_before_the_next_question_is_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_looked_at = threading.Event()
+    monkeypatch.setattr(config_new, "pictures_of", lambda folder: is_looked_at.wait(20) and pictures_of(folder))
+    async with on_config(tmp_path) as shown:
         await shown.press("n")
         await answer(shown, str(tmp_path / "data"))
-        await until(shown, shows("style, object: first-run"))
+        await shown.press("2", "o", "q", "enter")
+        is_looked_at.set()
+        await until(shown, shows("pictures; preset:"))
+        assert shown.screen.page is config_page(shown)
+
+        # Escape ends it while it looks, too, and no question comes afterwards.
+        is_looked_at.clear()
+        await shown.press("escape", "n")
+        await answer(shown, str(tmp_path / "data"))
+        await shown.press("escape")
+        is_looked_at.set()
+        await shown.press("9")
+        await until(shown, shows("▌9Log▐"))
+        assert not shown.screen.prompt.is_open
 
 
 async def test_a_config_that_is_broken_can_be_seen_and_mended(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ One that costs money is sent once: an answer that is lost, or makes no sense, le
 """
 
 import asyncio
+import errno
 import functools
 import json
 import re
+import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -28,6 +30,7 @@ LONGEST_WAIT_S = 60.0
 MAX_ANSWER_BYTES = 16 << 20
 LONGEST_PAUSE_S = 60.0
 _MAX_SAID_CHARS = 300
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 _BUSY = (408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524)
 
 
@@ -64,6 +67,22 @@ def _tls() -> ssl.SSLContext:
 
 def _no_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _why(error: BaseException) -> str:
+    """Return why no answer came in words; libraries tell it by numbers of the system, some causes deep."""
+    if isinstance(error, httpx.TimeoutException):
+        return "it does not answer in time"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return "its name can't be looked up, as without a network"
+        if isinstance(cause, ConnectionRefusedError):
+            return "it refuses the connection"
+        if isinstance(cause, OSError) and cause.errno in _NO_WAY:
+            return "no way leads there, as without a network"
+        cause = cause.__cause__ or cause.__context__
+    return clean(str(error), 200) or type(error).__name__
 
 
 class Api:
@@ -115,7 +134,7 @@ class Api:
                 busy = self._busy(answer)
             except (httpx.HTTPError, OSError) as error:
                 busy = ProviderBusyError(
-                    f"{self.provider} can't be reached: {clean(str(error), 200) or type(error).__name__}",
+                    f"{self.provider} can't be reached: {_why(error)}",
                     fix="check this machine's network, then try again",
                     code="provider.unreachable",
                 )
@@ -136,12 +155,12 @@ class Api:
             answer = await self._send(endpoint, method, path, request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise ProviderBusyError(
-                f"{self.provider} can't be reached: {clean(str(error), 200) or type(error).__name__}",
+                f"{self.provider} can't be reached: {_why(error)}",
                 fix="nothing was rented; check this machine's network, then try again",
                 code="provider.unreachable",
             ) from error
         except (httpx.HTTPError, OSError) as error:
-            raise self._unknown(clean(str(error), 200) or type(error).__name__) from error
+            raise self._unknown(_why(error)) from error
         if answer.status == 429:
             raise self._busy(answer)
         if answer.status in _BUSY:

@@ -1,6 +1,7 @@
 """The questions of ``loratui new``, one after the other in the place of the footer."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,8 @@ FOLDER, PRESET, BASE, KIND, NAME, TRIGGER, TARGET = range(7)
 class NewConfig:
     """Asks what is to be trained, and writes a config; ``done`` gets its path.
 
-    What is refused ends the questions, and ``refused`` gets why, and what helps; asked the next time, they have the
-    answers that were given, but no word again that is none of those to choose from.
+    A word that is none of those to choose from is asked for again. What else is refused ends the questions, and
+    ``refused`` gets why, and what helps; asked the next time, they have the answers that were given.
     """
 
     def __init__(self, shell: "Shell", done: Callable[[Path], None], refused: Callable[[str, str], None]) -> None:
@@ -62,16 +63,15 @@ class NewConfig:
                 # Of other pictures perhaps.
                 self._answers = {key: each for key, each in self._answers.items() if key in (FOLDER, PRESET, BASE)}
 
-        def then() -> None:
-            about = f"{len(self._pictures)} pictures; preset: {clean(', '.join(self._presets), 60)}"
-            self._ask(PRESET, about, SHIPPED[0], self._with_preset)
+        self._check(look, lambda: self._ask_preset(f"{len(self._pictures)} pictures; preset"))
 
-        self._check(look, then)
+    def _ask_preset(self, about: str) -> None:
+        self._ask(PRESET, f"{about}: {clean(', '.join(self._presets), 48)}", SHIPPED[0], self._with_preset)
 
     def _with_preset(self, text: str) -> None:
         if text not in self._presets:
             del self._answers[PRESET]
-            self._refused(f"there is no preset {text!r}", f"there are {', '.join(self._presets)}")
+            self._ask_preset(f"no {clean(text, 12)!r}; preset")
             return
         self._ask(BASE, f"base model: {', '.join(BASES)}, an id or a path", BASES[0], self._with_base)
 
@@ -84,14 +84,17 @@ class NewConfig:
             if self._base:
                 self._with_kind(self._base)
             else:
-                self._ask(KIND, f"its kind: {', '.join(BASES)}", "sdxl", self._with_kind)
+                self._ask_kind("its kind")
 
         self._check(look, then)
+
+    def _ask_kind(self, about: str) -> None:
+        self._ask(KIND, f"{about}: {', '.join(BASES)}", "sdxl", self._with_kind)
 
     def _with_kind(self, text: str) -> None:
         if text not in BASES:
             del self._answers[KIND]
-            self._refused(f"{text!r} is no kind of base model", f"there are {', '.join(BASES)}")
+            self._ask_kind(f"no {clean(text, 12)!r}; its kind")
             return
         self._base = text
         self._ask(NAME, "what the LoRA is called", likely_name(self._data), self._with_name)
@@ -131,14 +134,24 @@ class NewConfig:
         self._check(write, then)
 
     def _check(self, look: Callable[[], None], then: Callable[[], None]) -> None:
-        """Do what reads files in a thread, and go on."""
+        """Do what reads files in a thread, and go on, unless escape was pressed meanwhile."""
+        shell = self._shell
+
+        def released(go_on: Callable[[], None] | None) -> None:
+            if shell.prompt.is_held:
+                shell.leave_field()
+                if go_on is not None:
+                    go_on()
 
         def work() -> None:
+            go_on: Callable[[], None] | None = None
             try:
                 look()
+                go_on = then
             except LoratuiError as error:
-                self._shell.app.call_from_thread(self._refused, error.what, error.fix)
-            else:
-                self._shell.app.call_from_thread(then)
+                go_on = partial(self._refused, error.what, error.fix)
+            finally:
+                shell.app.call_from_thread(released, go_on)
 
-        self._shell.work(work, "the new config")
+        shell.prompt.hold("looking…", shell.frame())
+        shell.work(work, "the new config")

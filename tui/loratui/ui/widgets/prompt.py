@@ -70,6 +70,8 @@ class Prompt(Horizontal):
     """Asks for one text at a time."""
 
     is_open = False
+    is_held = False
+    """Whether the next question is still being prepared; what is typed meanwhile is for nothing."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
@@ -97,24 +99,31 @@ class Prompt(Horizontal):
         self._field.cursor_position = len(self._field.value)
         self._done, self._value = done, value
         self.is_open = self.display = True
+        self.is_held = False
         self._label.show(frame)
         # At once: the next key may be in the queue already.
         self.screen.set_focus(self._field)
         # Until it is laid out it has no width, and would show the beginning of what is long.
         self.call_after_refresh(self._field.show_cursor)
 
+    def hold(self, label: str, frame: Frame) -> None:
+        """Keep the keys until the next question is there: what is typed ahead is neither a command nor its answer."""
+        self.open(label, "", lambda _: None, frame)
+        self.is_held = True
+
     def close(self) -> None:
         """Stop asking, and forget what was typed."""
-        self.is_open = self.display = False
+        self.is_open = self.is_held = self.display = False
         self._field.value = self._value = ""
 
     def press(self, event: Key) -> bool:
         """Do what a key means while a text is typed; return whether it means anything."""
-        return self._field.press(event)
+        return self.is_held or self._field.press(event)
 
     def paste(self, text: str) -> None:
         """Type all of a text."""
-        self._field.paste(text)
+        if not self.is_held:
+            self._field.paste(text)
 
     def _take(self) -> None:
         """Hand the text over."""
