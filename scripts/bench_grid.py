@@ -106,14 +106,14 @@ def measure(kind: str, num_prompts: int) -> list[Figure]:
         )
         made: list[Drawer] = []
         load_s = timed(lambda: made.append(Drawer(base, grid, files, config)))
-        batches = list(grid.batches())
+        batches = list(grid.batches(BATCH_SIZE))
         if kind != TINY:
             # The first kernels are chosen and compiled once, not for each picture.
             made[0].draw(batches[-1])
         draw_s = timed(lambda: [made[0].draw(batch) for batch in batches])
         made.clear()
         rate = grid.num_pictures / draw_s
-        bare = bare_rate(base, side, min(num_prompts, BATCH_SIZE))
+        bare = bare_rate(base, side, BATCH_SIZE)
     of = f"{kind}, {NUM_FILES} x {len(WEIGHTS)} x {NUM_SEEDS} x {num_prompts} prompts"
     print(
         f"{of}: {grid.num_pictures} pictures, {load_s:.1f} s to load, {rate:.2f} a second; bare {bare:.2f}", flush=True

@@ -20,7 +20,7 @@ from judged_demo import NUM_FILES, judged_config, train
 
 from loratui_agent.demo import score
 from loratui_agent.demo.concept import DEMO
-from loratui_agent.judge.draw import Base, Drawer
+from loratui_agent.judge.draw import BATCH_SIZE, Base, Drawer
 from loratui_agent.model_path import resolve_model
 from loratui_protocol import messages
 from loratui_protocol.config import TrainingConfig
@@ -58,7 +58,7 @@ def held_out(config: TrainingConfig, paths: list[Path]) -> list[dict[str, Any]]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     drawer = Drawer(Base(path=model, configs=None, device=device, dtype=torch.float32), grid, paths, config)
     shown: dict[tuple[str, float], list[float]] = {}
-    for batch in grid.batches():
+    for batch in grid.batches(BATCH_SIZE):
         for cell, picture in zip(batch, drawer.draw(batch), strict=True):
             shows = float(score.shows_concept(picture, DEMO))
             shown.setdefault((files[cell.file].id, cell.weight), []).append(shows)

@@ -81,6 +81,17 @@ def test_a_grid_that_is_stopped_has_whole_rows_of_fewer_seeds() -> None:
     assert {(cell.file, cell.weight) for cell in first} == {(cell.file, cell.weight) for cell in cells}
 
 
+@given(st.integers(1, 40))
+def test_seeds_are_drawn_together_as_far_as_they_fill_a_batch(size: int) -> None:
+    batches = list(GRID.batches(size))
+    assert sorted(itertools.chain(*batches), key=repr) == sorted(itertools.chain(*GRID.batches()), key=repr)
+    for batch in batches:
+        assert len({(cell.file, cell.weight) for cell in batch}) == 1
+        assert len(batch) <= max(size, len(PROMPTS))
+    order = [cell.seed for cell in itertools.chain(*batches) if (cell.file, cell.weight) == (0, 1.0)]
+    assert order == sorted(order)
+
+
 @given(st.integers(1, 60), st.integers(1, 20))
 def test_the_files_that_are_tried_are_evenly_spread_and_end_with_the_last(count: int, most: int) -> None:
     chosen = spread(count, most)

@@ -53,7 +53,7 @@ class Drawer:
         self._load(named)
 
     def draw(self, cells: Sequence[Cell]) -> list[Image.Image]:
-        """Return a picture for each cell; all of one file, weight and seed."""
+        """Return a picture for each cell; all of one file and weight."""
         pictures: dict[Cell, Image.Image] = {}
         for is_together in (False, True):
             group = [cell for cell in cells if (self._role(cell) is Role.TOGETHER) is is_together]

@@ -15,7 +15,7 @@ from PIL import Image
 from loratui_agent.demo.concept import Concept
 from loratui_agent.files import sha256_of, write_atomically, write_text
 from loratui_agent.judge import measure
-from loratui_agent.judge.draw import Base, Drawer
+from loratui_agent.judge.draw import BATCH_SIZE, Base, Drawer
 from loratui_agent.judge.features import Clip, Dino
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Job
@@ -89,7 +89,7 @@ class Judge:
 
     def _draw(self, base: Base) -> None:
         total = self._grid.num_pictures
-        missing = [batch for batch in map(self._missing, self._grid.batches()) if batch]
+        missing = [batch for batch in map(self._missing, self._grid.batches(BATCH_SIZE)) if batch]
         if not missing:
             return
         self._say("judge.draw", total - sum(map(len, missing)), total)

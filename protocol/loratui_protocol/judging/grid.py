@@ -43,17 +43,19 @@ class Grid:
     seeds: tuple[int, ...]
     prompts: tuple[GridPrompt, ...]
 
-    def batches(self) -> Iterator[list[Cell]]:
-        """Yield all pictures, those of a file at a weight with one seed together.
+    def batches(self, size: int = 1) -> Iterator[list[Cell]]:
+        """Yield all pictures, those of a file at a weight with one seed together, or with as many as fit ``size``.
 
-        Seed by seed: whoever stops it after a while has a whole grid with fewer seeds.
+        Seeds come one after the other: whoever stops it after a while has a whole grid with fewer seeds.
         """
-        for seed in self.seeds:
+        at_once = max(1, size // max(1, len(self.prompts)))
+        for first in range(0, len(self.seeds), at_once):
+            together = self.seeds[first : first + at_once]
             for weight in sorted(self.weights):
                 for file in range(len(self.files)) if weight else (-1,):
                     # Another LoRA changes the base model by itself; what that looks like is not of this one.
                     alone = [n for n, each in enumerate(self.prompts) if weight or each.role is not Role.TOGETHER]
-                    yield [Cell(file, weight, prompt, seed) for prompt in alone]
+                    yield [Cell(file, weight, prompt, seed) for seed in together for prompt in alone]
 
     @property
     def num_pictures(self) -> int:
