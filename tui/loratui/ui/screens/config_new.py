@@ -35,6 +35,7 @@ class NewConfig:
         self._pictures: tuple[Picture, ...] = ()
         self._presets: list[str] = []
         self._model = self._base = ""
+        self._looking = object()
 
     def ask(self) -> None:
         """Ask for the folder of pictures, and then for the rest."""
@@ -136,9 +137,11 @@ class NewConfig:
     def _check(self, look: Callable[[], None], then: Callable[[], None]) -> None:
         """Do what reads files in a thread, and go on, unless escape was pressed meanwhile."""
         shell = self._shell
+        looking = self._looking = object()
 
         def released(go_on: Callable[[], None] | None) -> None:
-            if shell.prompt.is_held:
+            # After an escape and a new beginning it is another look that is waited for.
+            if shell.prompt.is_held and looking is self._looking:
                 shell.leave_field()
                 if go_on is not None:
                     go_on()
