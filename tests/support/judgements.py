@@ -7,9 +7,12 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from loratui_protocol.judging.advice import pairs_in
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds
 from loratui_protocol.judging.judgement import DOCUMENT, Judged, Judgement
 from loratui_protocol.judging.prompts import GridPrompt, Role
+from loratui_protocol.messages import Artifact, ArtifactKind, Scores
+from support.scripted_source import ScriptedSource
 
 PROMPTS = (
     GridPrompt(role=Role.START, text="sks cat, standing in a room", plain="cat, standing in a room"),
@@ -66,6 +69,27 @@ def write_zip(
             if content is not None:
                 archive.writestr(f"{each.cell.name}.jpg", content)
     return path
+
+
+def try_out(source: ScriptedSource, path: Path, judged: Judgement, *, is_here: bool = True) -> None:
+    """Let a run tell what was measured, and that the judgement's zip can be had; it is at ``path`` if it is here."""
+    for pair in pairs_in(judged):
+        source.add(
+            Scores(
+                artifact_id=pair.artifact_id,
+                name=pair.name,
+                step=pair.step,
+                weight=pair.weight,
+                means={name: mean.value for name, mean in pair.means.items()},
+                errors={name: mean.error for name, mean in pair.means.items()},
+                counts={name: mean.count for name, mean in pair.means.items()},
+            )
+        )
+    source.add(
+        Artifact(id=path.name, kind=ArtifactKind.JUDGEMENT, name=path.name, size=1000, sha256=path.stem.ljust(64, "0"))
+    )
+    if is_here:
+        source.run.downloaded[path.name] = write_zip(path, judged)
 
 
 def as_jpeg(picture: Image.Image) -> bytes:

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
+from loratui.ui.environment import UiOptions
+from support.judgements import judgement, try_out
 from support.scripted_source import HandClock, ScriptedSource
-from support.ui_effects.effect import Effect, shows
+from support.ui_effects.effect import Effect, shows, until
 from support.ui_pilot import Shown, showing
 
 
@@ -23,7 +26,31 @@ async def on_samples(
         yield shown
 
 
+@asynccontextmanager
+async def on_tried(
+    folder: Path,
+    *,
+    has_samples: bool = False,
+    is_here: bool = True,
+    size: tuple[int, int] = (80, 24),
+    options: UiOptions | None = None,
+) -> AsyncIterator[Shown]:
+    """Show what was tried out of a run: three files at three weights, two prompts with two seeds."""
+    clock = HandClock()
+    source = ScriptedSource(clock, step=40)
+    if has_samples:
+        source.paint_samples(folder, 40, ("a zog",))
+    try_out(source, folder / "cat-judgement.zip", judgement(), is_here=is_here)
+    async with showing(source, clock, size=size, options=options) as shown:
+        await shown.press("8", *("t" if has_samples else ""))
+        await until(shown, shows("tried out  step 300 at 1") if is_here else shows("the pictures are not here"))
+        yield shown
+
+
 SAMPLES = {
+    "tried": Effect(shows("samples  step 40"), start=partial(on_tried, has_samples=True)),
+    "tried_weight": Effect(shows("tried out  step 300 at 0.5", "▀▀"), start=on_tried),
+    "tried_weight_before": Effect(shows("tried out  step 300 at 0.8", "▀▀"), start=on_tried),
     "earlier": Effect(shows("samples  step 1000  (1 of 2)"), ("8",)),
     "later": Effect(shows("samples  step 1200  (2 of 2)"), ("8", "[")),
     "sample_large": Effect(shows("weight 1  step 1200  seed 0  64x64", "▀▀"), ("8",)),

@@ -9,7 +9,7 @@ from support.ui_effects.files import on_files
 from support.ui_effects.home import on_home
 from support.ui_effects.log import on_log
 from support.ui_effects.queue import on_queue
-from support.ui_effects.samples import on_samples
+from support.ui_effects.samples import on_samples, on_tried
 from support.ui_pilot import Shown
 from support.ui_states.state import LARGE, SMALL, USUAL, Start, on_source, state
 
@@ -44,6 +44,10 @@ SAMPLES = {
     "samples-grid": state(on_samples, "zog 03", sizes=ALL),
     "samples-large": state(on_samples, "weight 1  step 1200", keys=("enter",)),
     "samples-compare": state(on_samples, "step 1000 beside step 1200", keys=("b",)),
+    "samples-tried": state(on_tried, "advised", "▀▀", sizes=ALL),
+    "samples-tried-compare": state(on_tried, "before 101", keys=("b",), sizes=(LARGE,)),
+    "samples-tried-large": state(on_tried, "seed 101  64x64", keys=("enter",), sizes=(USUAL,)),
+    "samples-tried-table": state(on_tried, "9 files and weights", keys=("i",), sizes=ALL),
     "samples-text": state(on_samples, "seed 0", keys=("i",), sizes=(USUAL,)),
 }
 LOG = {

@@ -16,6 +16,7 @@ from loratui.cli.runs import choose
 from loratui.domain import formatting
 from loratui.domain.remedies import Evidence, Remedy, continuing, remedies
 from loratui.domain.run import RunView
+from loratui.domain.score_table import cell, columns_of, width_of
 from loratui.sessions.recalled import recalled
 from loratui.settings import Settings
 from loratui.store import Download, Store, StoredRun
@@ -153,29 +154,18 @@ def _write(arguments: Arguments, run: StoredRun, changes: list[_Change]) -> int:
 
 
 def _table(advised: Advice, stars: dict[str, int]) -> Iterator[str]:
-    names = [name for name in SCORES if any(name in pair.means for pair in advised.pairs)]
     if not advised.pairs:
         return
+    names = columns_of(advised.pairs)
     width = max(len(pair.name) for pair in advised.pairs)
-    titles = "".join(f"  {SCORES[name].title:>{_width(name)}}" for name in names)
+    titles = "".join(f"  {SCORES[name].title:>{width_of(name)}}" for name in names)
     yield f"  {'file':<{width}}  weight{titles}  your stars"
     for pair in advised.pairs:
         mark = "*" if advised.is_on_front(pair) else " "
-        cells = "".join(f"  {_cell(pair, name):>{_width(name)}}" for name in names)
+        cells = "".join(f"  {cell(pair, name):>{width_of(name)}}" for name in names)
         given = stars.get(pair.artifact_id)
         yield f"{mark} {pair.name:<{width}}  {pair.weight:>6g}{cells}  {given or formatting.UNKNOWN}"
     yield "* no other one is as good in every score and better in one"
-
-
-def _width(name: str) -> int:
-    return max(len(SCORES[name].title), len("-0.00 ± 0.00"))
-
-
-def _cell(pair: Pair, name: str) -> str:
-    if name not in pair.means:
-        return formatting.UNKNOWN
-    error = error_of(pair, name)
-    return f"{pair.means[name].value:.2f} ± {error:.2f}" if math.isfinite(error) else f"{pair.means[name].value:.2f}"
 
 
 def _reasons(advised: Advice) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Which files a run has, as its journal says it: announced, announced anew, withdrawn. Pure."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loratui_protocol.messages import Artifact, Withdrawn
+from loratui_protocol.messages import Artifact, ArtifactKind, Withdrawn
 
 if TYPE_CHECKING:
     from loratui.domain.run import RunView
@@ -52,3 +53,9 @@ def _forget_one(view: "RunView") -> None:
     for place in (view.artifacts, *places):
         place.pop(oldest, None)
     view.unwanted.discard(oldest)
+
+
+def newest_here(view: "RunView", kind: ArtifactKind) -> Path | None:
+    """Return where the newest file of a kind is, of those that are here and verified."""
+    ids = [id_ for id_, artifact in view.artifacts.items() if artifact.kind is kind and id_ in view.downloaded]
+    return view.downloaded[ids[-1]] if ids else None

@@ -35,9 +35,9 @@ _DAMAGED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class JudgementZip:
-    """An open zip and what its document says."""
+    """An open zip and what its document says. Each one is itself alone, so that its pictures can be kept by it."""
 
     judgement: Judgement
     _archive: zipfile.ZipFile
@@ -48,6 +48,18 @@ class JudgementZip:
             return _read(self._archive, f"{cell.name}.jpg", MAX_PICTURE_BYTES)
         except (*_DAMAGED, OSError):
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class ZippedPicture:
+    """A picture in an open zip."""
+
+    judged: JudgementZip
+    cell: Cell
+
+    def read(self) -> bytes | None:
+        """Return its bytes, None where it can't be read, or the zip is closed by now."""
+        return self.judged.picture(self.cell)
 
 
 @contextmanager

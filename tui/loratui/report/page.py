@@ -11,6 +11,7 @@ from pathlib import Path
 from loratui.domain import formatting, signals
 from loratui.domain.learning import judged_files, verdict
 from loratui.domain.run import RunView
+from loratui.domain.run_files import newest_here
 from loratui.report import dataset, html, judged
 from loratui.report.chart import loss_chart
 from loratui.report.judgement_zip import open_judgement
@@ -79,7 +80,7 @@ def write_contact_sheets(view: RunView, folder: Path) -> list[Path]:
     Raises:
         StorageError: they can't be written.
     """
-    path = _file(view, ArtifactKind.JUDGEMENT)
+    path = newest_here(view, ArtifactKind.JUDGEMENT)
     if path is None:
         return []
     try:
@@ -103,7 +104,7 @@ def _trigger(config_toml: str) -> str:
 
 def _judged(view: RunView, trigger: str) -> list[str]:
     """Return what trying the files out showed; of a judgement that can't be read that, and what the run told."""
-    path = _file(view, ArtifactKind.JUDGEMENT)
+    path = newest_here(view, ArtifactKind.JUDGEMENT)
     if path is None:
         return judged.sections(view, None, trigger)
     try:
@@ -127,7 +128,7 @@ def _verdict(view: RunView) -> str:
 
 
 def _contact_sheet(view: RunView) -> str:
-    sheet = _file(view, ArtifactKind.CONTACT_SHEET)
+    sheet = newest_here(view, ArtifactKind.CONTACT_SHEET)
     if sheet is None:
         return ""
     return html.picture(sheet, "The same prompt with the LoRA at rising weights, a column for each seed.")
@@ -251,7 +252,7 @@ def _best(view: RunView) -> str:
 
 def _header(view: RunView) -> str:
     """Return the metadata in the LoRA file's own header as a table."""
-    path = _file(view, ArtifactKind.LORA)
+    path = newest_here(view, ArtifactKind.LORA)
     if path is None:
         return ""
     with path.open("rb") as file:
@@ -308,12 +309,6 @@ def _machine(view: RunView) -> list[tuple[str, str]]:
         rows.append(("pace of the last steps", signals.pace(view.metrics)))
     python = f"Python {platform.python_version()} on {platform.system()}"
     return [*rows, ("report by", f"loratui {version('loratui')}, {python}")]
-
-
-def _file(view: RunView, kind: ArtifactKind) -> Path | None:
-    """Return the newest file of a kind that is here, verified."""
-    ids = [id_ for id_, artifact in view.artifacts.items() if artifact.kind is kind and id_ in view.downloaded]
-    return view.downloaded[ids[-1]] if ids else None
 
 
 def _moment(ts: float) -> str:

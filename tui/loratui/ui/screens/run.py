@@ -20,11 +20,11 @@ from loratui.ui.text import Role, Row
 from loratui.ui.widgets.braille_chart import SMOOTHINGS, BrailleChart, ChartView
 from loratui.ui.widgets.chart_facts import Compared
 from loratui.ui.widgets.curves import GRAD_NORM, LOSS, LR
-from loratui.ui.widgets.gallery import SamplePane
 from loratui.ui.widgets.log_pane import LogPane, lora_path
 from loratui.ui.widgets.panes import CheckpointPane, DeltaPane, MachinePane, RunPane
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.run_choice import RunChoice
+from loratui.ui.widgets.samples import SamplePane
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell

@@ -1,13 +1,21 @@
-"""The samples screen: the pictures of one step as large as they fit, two steps side by side, or one picture."""
+"""The samples screen: the pictures of one step, two steps side by side, or one picture; and what was tried out."""
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 
+from loratui.domain.run import RunView
+from loratui.domain.run_files import newest_here
+from loratui.report.judgement_zip import JudgementZip, open_judgement
+from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
-from loratui.ui.widgets.gallery import sample_steps
 from loratui.ui.widgets.pictures import PicturesPane
+from loratui.ui.widgets.samples import sample_steps
+from loratui.ui.widgets.tried import TriedPane
+from loratui_protocol.messages import ArtifactKind
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -25,10 +33,11 @@ _OF_PICTURES = (
     "sample_page_down",
     "sample_text",
 )
+_OF_TRIED = ("tried_weight", "tried_weight_before")
 
 
 class SamplesPage(Page):
-    """Shows the samples of the open run, step by step."""
+    """Shows the samples of the open run step by step, or the pictures that its files were judged by."""
 
     place = "samples"
     own_scopes = (Scope.SAMPLES,)
@@ -36,72 +45,150 @@ class SamplesPage(Page):
     def __init__(self, shell: "Shell") -> None:
         super().__init__(shell)
         self._pictures = PicturesPane(id="pictures")
+        self._tried = TriedPane(id="tried")
+        self._is_tried: bool | None = None
+        """Whether what was tried out is shown; None: where there is nothing else."""
+        self._opened: tuple[str, Path] | None = None
+        """Of which run, and from where, the judgement is that is open or being opened."""
+        self._open = ExitStack()
 
     def compose(self) -> ComposeResult:
-        """Fill the page with pictures."""
+        """Fill the page with pictures of either kind."""
         yield self._pictures
+        yield self._tried
+
+    def on_mount(self) -> None:
+        """Show one kind."""
+        super().on_mount()
+        self._tried.display = False
+
+    def on_unmount(self) -> None:
+        """Close the judgement."""
+        self._open.close()
+
+    def show(self, frame: Frame) -> None:
+        """Show the kind that is wanted, and have the judgement opened."""
+        is_tried = frame.run is not None and self._shows_tried(frame.run)
+        self._tried.display, self._pictures.display = is_tried, not is_tried
+        if is_tried and frame.run is not None:
+            self._read(frame.run)
+        super().show(frame)
+
+    def _shows_tried(self, view: RunView) -> bool:
+        if self._is_tried is None:
+            return bool(view.scores) and not sample_steps(view)
+        return self._is_tried and bool(view.scores)
+
+    @property
+    def _shown(self) -> PicturesPane | TriedPane:
+        return self._tried if self._tried.display else self._pictures
+
+    # --- the judgement -----------------------------------------------------------------------------------------------
+
+    def _read(self, view: RunView) -> None:
+        path = newest_here(view, ArtifactKind.JUDGEMENT)
+        wanted = None if path is None else (view.run_id, path)
+        if wanted == self._opened:
+            return
+        self._opened = wanted
+        self._take(None, ExitStack())
+        if path is None:
+            return
+
+        def read() -> None:
+            opened = ExitStack()
+            judged = opened.enter_context(open_judgement(path))
+            self.app.call_from_thread(self._take, judged, opened)
+
+        self.shell.work(read, "reading the judgement")
+
+    def _take(self, judged: JudgementZip | None, opened: ExitStack) -> None:
+        self._open.close()
+        self._open, self._tried.judged = opened, judged
+        self._tried.rebuild()
+
+    # --- what can be done --------------------------------------------------------------------------------------------
 
     def refusals(self) -> dict[str, str]:
-        """Return that there is nothing to turn while there are no samples."""
+        """Return that there is nothing to turn while there are no samples, or nothing tried out."""
         source = self.shell.source
         if source is None:
-            return dict.fromkeys(_OF_PICTURES, "no run is open")
-        steps = sample_steps(source.view())
+            return dict.fromkeys((*_OF_PICTURES, *_OF_TRIED, "tried"), "no run is open")
+        view = source.view()
+        steps = sample_steps(view)
+        if self._shows_tried(view):
+            return {} if steps else {"tried": "there are no samples"}
+        nothing_tried = "" if view.scores else "nothing was tried out"
+        refused = {"tried": nothing_tried} if nothing_tried else {}
+        refused |= dict.fromkeys(_OF_TRIED, nothing_tried or "samples have no other weight")
         if not steps:
-            return dict.fromkeys(_OF_PICTURES, "no samples yet")
-        return {} if len(steps) > 1 else {"sample_compare": "there is one step alone"}
+            return refused | dict.fromkeys(_OF_PICTURES, "no samples yet")
+        return refused | ({} if len(steps) > 1 else {"sample_compare": "there is one step alone"})
 
     def yank_text(self) -> str:
         """Return where the chosen picture is."""
-        path = self._pictures.chosen_path()
+        path = self._shown.chosen_path()
         return super().yank_text() if path is None else str(path)
 
+    def do_tried(self) -> None:
+        """Show what was tried out, or the samples again."""
+        if self.shell.source is not None:
+            self._is_tried = not self._shows_tried(self.shell.source.view())
+            self.shell.refresh_view()
+
+    def do_tried_weight(self) -> None:
+        """Show the next weight."""
+        self._tried.weigh(1)
+
+    def do_tried_weight_before(self) -> None:
+        """Show the weight before."""
+        self._tried.weigh(-1)
+
     def do_earlier(self) -> None:
-        """Show the samples of the step before."""
-        self._pictures.turn(-1)
+        """Show the samples of the step before, or the file before."""
+        self._shown.turn(-1)
 
     def do_later(self) -> None:
-        """Show the samples of the step after."""
-        self._pictures.turn(1)
+        """Show the samples of the step after, or the next file."""
+        self._shown.turn(1)
 
     def do_sample_large(self) -> None:
         """Show the chosen picture large, or all again."""
-        self._pictures.is_large = not self._pictures.is_large
-        self._pictures.rebuild()
+        self._shown.enlarge()
 
     def do_sample_compare(self) -> None:
-        """Compare two steps, or end that."""
-        self._pictures.compare()
+        """Compare two steps, or what was tried out with the base model and the file before, or end that."""
+        self._shown.compare()
 
     def do_sample_left(self) -> None:
         """Choose the picture before."""
-        self._pictures.choose(-1)
+        self._shown.choose(-1)
 
     def do_sample_right(self) -> None:
         """Choose the next picture."""
-        self._pictures.choose(1)
+        self._shown.choose(1)
 
     def do_sample_up(self) -> None:
         """Choose one a row up."""
-        self._pictures.choose(-1, rows=True)
+        self._shown.choose(-1, rows=True)
 
     def do_sample_down(self) -> None:
         """Choose one a row down."""
-        self._pictures.choose(1, rows=True)
+        self._shown.choose(1, rows=True)
 
     def do_sample_page_up(self) -> None:
         """Show the page before."""
-        self._pictures.choose(-1, pages=True)
+        self._shown.choose(-1, pages=True)
 
     def do_sample_page_down(self) -> None:
         """Show the next page."""
-        self._pictures.choose(1, pages=True)
+        self._shown.choose(1, pages=True)
 
     def do_sample_text(self) -> None:
         """Show words instead of pictures, or pictures again."""
-        self._pictures.toggle_text()
+        self._shown.toggle_text()
 
     def do_samples_close(self) -> None:
         """Go one layer out, at last to the run."""
-        if not self._pictures.step_out():
+        if not self._shown.step_out():
             self.shell.go("run")

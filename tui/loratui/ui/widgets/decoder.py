@@ -3,8 +3,9 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from loratui.ui.text import Row
 from loratui.ui.widgets.half_block import picture_rows
@@ -13,8 +14,19 @@ _MOST_KEPT = 256
 """More than are ever in sight: else those in sight would push each other out without end."""
 
 
+class Stored(Protocol):
+    """A picture that is in no file of its own, equal to itself alone or to what is in the same place."""
+
+    def read(self) -> bytes | None:
+        """Return its bytes, None where they can't be had."""
+
+
+Source = Path | Stored
+"""Where a picture is."""
+
+
 class _Wish(NamedTuple):
-    path: Path
+    source: Source
     version: str
     columns: int
     lines: int
@@ -35,13 +47,13 @@ class Decoder:
         self._is_at_work = False
 
     def rows(
-        self, path: Path, columns: int, lines: int, *, version: str = "", only_ascii: bool = False
+        self, source: Source, columns: int, lines: int, *, version: str = "", only_ascii: bool = False
     ) -> list[Row] | None:
         """Return the picture within ``columns`` x ``lines`` cells; None: it will come.
 
-        ``version`` changes when another picture has taken the place of the one at ``path``.
+        ``version`` changes when another picture has taken the place of the one there.
         """
-        wish = _Wish(path, version, columns, lines, only_ascii)
+        wish = _Wish(source, version, columns, lines, only_ascii)
         with self._lock:
             if wish in self._done:
                 self._done.move_to_end(wish)
@@ -65,7 +77,9 @@ class Decoder:
                     self._is_at_work = False
                     return
                 wish, _ = self._waiting.popitem(last=False)
-            rows = picture_rows(wish.path, wish.columns, wish.lines, only_ascii=wish.only_ascii)
+            source = wish.source
+            file = source if isinstance(source, Path) else BytesIO(source.read() or b"")
+            rows = picture_rows(file, wish.columns, wish.lines, only_ascii=wish.only_ascii)
             with self._lock:
                 self._done[wish] = rows
                 self._waiting.pop(wish, None)

@@ -7,7 +7,7 @@ import struct
 import zlib
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from rich.color import Color
 from rich.style import Style
@@ -29,8 +29,8 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error
 _DAMAGED_INSIDE = (LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
 
 
-def picture_rows(path: Path, columns: int, rows: int, *, only_ascii: bool = False) -> list[Row]:
-    """Return the picture at ``path`` within ``columns`` x ``rows`` cells, its proportions kept.
+def picture_rows(source: Path | IO[bytes], columns: int, rows: int, *, only_ascii: bool = False) -> list[Row]:
+    """Return the picture in ``source`` within ``columns`` x ``rows`` cells, its proportions kept.
 
     It stands upright, as EXIF says. A picture that can't be read becomes a sentence. It may take long: ``decoder`` has
     a thread do it.
@@ -39,7 +39,7 @@ def picture_rows(path: Path, columns: int, rows: int, *, only_ascii: bool = Fals
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
+        with Image.open(source, formats=_FORMATS) as picture:
             # Of a JPEG an eighth is decoded in a tenth of the time.
             picture.draft("RGB", (columns * 2, rows * 4))
             if picture.width * picture.height > _MOST_PIXELS:

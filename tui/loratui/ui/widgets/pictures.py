@@ -7,34 +7,20 @@ from loratui.domain.formatting import homely
 from loratui.domain.run import RunView
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cut
-from loratui.ui.widgets.gallery import (
-    WITHOUT,
-    GalleryPane,
-    beside_the_base,
-    compared,
-    per_page,
-    picture_path,
-    sample_steps,
-    samples_of,
-)
-from loratui.ui.widgets.log_lines import folded
+from loratui.ui.widgets import samples
+from loratui.ui.widgets.gallery import Tile
+from loratui.ui.widgets.picking import PickPane
+from loratui.ui.widgets.samples import WITHOUT, beside_the_base, compared, picture_path, sample_steps, samples_of
 from loratui_protocol.messages import Sample
 
-_PROMPT_LINES = 3
 
-
-class PicturesPane(GalleryPane):
+class PicturesPane(PickPane[Sample]):
     """Shows a step, and remembers which picture is chosen while steps are turned."""
 
     step: int | None = None
     """The step shown; None: the newest."""
     other_step: int | None = None
     """The step that it is compared with; None: nothing is compared."""
-    is_large = False
-    is_text: bool | None = None
-    """Whether words stand for pictures; None: where only ASCII can be shown."""
-    chosen = 0
-    _on_page = 1
 
     # --- what is shown -----------------------------------------------------------------------------------------------
 
@@ -51,6 +37,10 @@ class PicturesPane(GalleryPane):
         if self.is_comparing(view) and self.other_step is not None:
             return compared(view, sorted((step, self.other_step)))
         return beside_the_base(view, samples_of(view, step))
+
+    def empty(self, view: RunView) -> str:
+        """Return why there is no picture."""
+        return "the two steps have no prompt in common" if self.is_comparing(view) else "none yet"
 
     def is_comparing(self, view: RunView) -> bool:
         """Return whether two steps are shown; one of them may have been taken back."""
@@ -83,32 +73,6 @@ class PicturesPane(GalleryPane):
         self.chosen = 0
         self.rebuild()
 
-    def choose(self, by: int, *, rows: bool = False, pages: bool = False) -> None:
-        """Choose another picture: so many further, rows further, or pages further."""
-        if self.frame is None or self.frame.run is None:
-            return
-        count = sum(len(group) for group in self.groups(self.frame.view))
-        by *= self._on_page if pages else self.across if rows and not self.is_large else 1
-        at = self.chosen + by
-        # A row further means the picture below, not the last of all.
-        if not rows or 0 <= at < count:
-            self.chosen = max(0, min(count - 1, at))
-            self.rebuild()
-
-    def chosen_path(self) -> Path | None:
-        """Return where the chosen picture is; None: it is not here, or there is none."""
-        if self.frame is None or self.frame.run is None:
-            return None
-        samples = [sample for group in self.groups(self.frame.view) for sample in group]
-        found = picture_path(self.frame.view, samples[self.chosen], small=False) if self.chosen < len(samples) else None
-        return None if found is None else found[0]
-
-    def toggle_text(self) -> None:
-        """Show words instead of pictures, or pictures again."""
-        if self.frame is not None:
-            self.is_text = not self._shows_text(self.frame)
-            self.rebuild()
-
     def step_out(self) -> bool:
         """Go one layer out and return whether there was one."""
         was_inside = self.is_large or self.other_step is not None
@@ -119,10 +83,7 @@ class PicturesPane(GalleryPane):
         self.rebuild()
         return was_inside
 
-    def _shows_text(self, frame: Frame) -> bool:
-        return frame.options.ascii if self.is_text is None else self.is_text
-
-    # --- rows --------------------------------------------------------------------------------------------------------
+    # --- how it looks ------------------------------------------------------------------------------------------------
 
     def title(self, frame: Frame) -> list[Span]:
         """Return the step and its place among all that have samples, or the two that are compared."""
@@ -135,68 +96,29 @@ class PicturesPane(GalleryPane):
             words = "  step {} beside step {}".format(*sorted((step, self.other_step)))
         return [("samples", Role.TITLE), (words, Role.TEXT)]
 
-    def remark(self, frame: Frame) -> str:
-        """Return which page of how many it is, else the keys that work here."""
-        count = 0 if frame.run is None else sum(len(group) for group in self.groups(frame.view))
-        back = frame.keys.name_of("samples_close")
-        if self.is_large:
-            return f"{min(self.chosen, count - 1) + 1} of {count} · {back} back" if count else ""
-        num_pages = -(-count // self._on_page)
-        if num_pages > 1:
-            page_down = frame.keys.name_of("sample_page_down")
-            return f"page {min(self.chosen, count - 1) // self._on_page + 1} of {num_pages} · {page_down}"
-        return f"{frame.keys.fill('{earlier} {later}')} step · {back} back"
+    def hint(self, frame: Frame) -> str:
+        """Return the keys that turn steps."""
+        return frame.keys.fill("{earlier} {later} step")
 
-    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
-        """Return title and pictures; how many have room on a page is known before the title says so."""
-        groups = [] if frame.run is None else self.groups(frame.view)
-        count = sum(len(group) for group in groups)
-        together = len(groups[0]) if groups else 1
-        if self._shows_text(frame):
-            self.across, self._on_page = 1, max(1, height - 1)
-        else:
-            self._on_page = per_page(together, width, height - 1)
-        self.chosen = max(0, min(self.chosen, count - 1))
-        return super().compose_rows(frame, width, height)
+    def tiles(self, view: RunView, groups: Sequence[Sequence[Sample]]) -> list[list[Tile]]:
+        """Return small pictures, each with its prompt."""
+        return samples.tiles(view, groups)
 
-    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
-        """Return the pictures."""
-        if frame.run is None:
-            return [[(" no run is open", Role.DIM)]]
-        groups = self.groups(frame.view)
-        if not groups:
-            is_odd = self.is_comparing(frame.view)
-            return [[(" the two steps have no prompt in common" if is_odd else " none yet", Role.DIM)]]
-        samples = [sample for group in groups for sample in group]
-        if self.is_large:
-            return self._large(frame, samples[self.chosen], width, height)
-        start = self.chosen // self._on_page * self._on_page
-        if self._shows_text(frame):
-            return [
-                [(">" if at == self.chosen else " ", Role.KEY), *_text_row(samples[at], width)]
-                for at in range(start, min(start + self._on_page, len(samples)))
-            ]
-        together = len(groups[0])
-        on_page = groups[start // together : (start + self._on_page) // together]
-        return self.gallery_rows(frame, on_page, width, height, self.chosen - start)
+    def large(self, view: RunView, item: Sample) -> tuple[Tile, list[str]]:
+        """Return a sample with its weight, seed, size and path."""
+        weight = f"weight {item.weight:g}" if item.weight else WITHOUT
+        facts = [f"{weight}  step {item.step}  seed {item.seed}  {item.width}x{item.height}"]
+        path = self.path_of(view, item)
+        tile = samples.tile(view, item, small=False)._replace(words=item.prompt)
+        return tile, facts if path is None else [*facts, homely(path)]
 
-    def _large(self, frame: Frame, sample: Sample, width: int, height: int) -> list[Row]:
-        found = picture_path(frame.view, sample, small=False)
-        words: Sequence[str] = folded(sample.prompt, max(10, width - 2), _PROMPT_LINES)
-        details = [f" {line}" for line in words]
-        facts = f" {_weight(sample)}  step {sample.step}  seed {sample.seed}  {sample.width}x{sample.height}"
-        details += [facts, *([] if found is None else [f" {homely(found[0])}"])]
-        rows = self.picture(frame, sample, width - 1, max(1, height - len(details)), small=False)
-        shown: list[Row] = [[(" ", Role.TEXT), *row] for row in rows]
-        shown += [[(line, Role.STRONG if at < len(words) else Role.DIM)] for at, line in enumerate(details)]
-        return shown
+    def text_row(self, item: Sample, width: int) -> Row:
+        """Return step, seed and prompt."""
+        which = f"step {item.step}" if item.weight else WITHOUT
+        facts = f"{which:<17} seed {item.seed:<11} "
+        return [(facts, Role.DIM), (cut(item.prompt, max(1, width - len(facts) - 1)), Role.TEXT)]
 
-
-def _weight(sample: Sample) -> str:
-    return f"weight {sample.weight:g}" if sample.weight else WITHOUT
-
-
-def _text_row(sample: Sample, width: int) -> Row:
-    which = f"step {sample.step}" if sample.weight else WITHOUT
-    facts = f"{which:<17} seed {sample.seed:<11} "
-    return [(facts, Role.DIM), (cut(sample.prompt, max(1, width - len(facts) - 1)), Role.TEXT)]
+    def path_of(self, view: RunView, item: Sample) -> Path | None:
+        """Return where the picture is, the large one first."""
+        found = picture_path(view, item, small=False)
+        return None if found is None else found[0]
