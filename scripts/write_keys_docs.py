@@ -19,9 +19,9 @@ INTRODUCTION = """\
 <!-- Written by scripts/write_keys_docs.py from tui/loratui/ui/actions; change the actions instead. -->
 
 `?` shows these keys on the screen, and `^p` finds any action by its name. `^` is the control key. While a text is
-typed, only control and function keys mean something. What is asked at the foot of the screen is never answered by
-Enter, and keys typed ahead of a question are ignored. The last columns are what does the same from a shell, and the
-name under which `config.toml` gives an action other keys:
+typed, only control and function keys mean something, and tab completes a path. What is asked at the foot of the screen
+is never answered by Enter, and keys typed ahead of a question are ignored. The last columns are what does the same from
+a shell, and the name under which `config.toml` gives an action other keys:
 
 ```toml
 [keys]

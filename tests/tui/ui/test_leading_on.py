@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loratui.ui.typed_path import typed_path
+from loratui.ui.typed_path import completed_path, typed_path
 from support.captioned import write_captioned
 from support.ui_effects.config import config_page, is_planned, on_config
 from support.ui_effects.data import data_page, on_data
@@ -103,3 +103,22 @@ def test_a_path_that_is_dragged_into_the_terminal_is_the_path_that_is_meant(
     assert typed_path("/nowhere//") == Path("/nowhere")
     assert typed_path("it's") == tmp_path / "it's"
     assert typed_path("~nobody-of-this-name/x") == tmp_path / "~nobody-of-this-name/x"
+
+
+def test_a_path_is_completed_as_far_as_one_thing_alone_can_be_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pictures of ana", "pictures of bo", ".hidden"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cat.toml").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    assert completed_path("~") == "~/"
+    assert completed_path("~/pi") == "~/pictures of "
+    assert completed_path(f"{tmp_path}/pictures of a") == f"{tmp_path}/pictures of ana/"
+    assert completed_path("c") == "cat.toml"
+    assert completed_path("./c") == "./cat.toml"
+    assert completed_path(".h") == ".hidden/"
+    for text in ("", "~/", "x", "/nowhere/x", "pictures of ana/", "a\0b", "~nobody-of-this-name/x"):
+        assert completed_path(text) == text

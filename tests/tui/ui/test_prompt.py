@@ -4,6 +4,7 @@ from pathlib import Path
 
 from textual.events import Key, Paste
 
+from loratui.ui.widgets.prompt import Typed
 from support.ui_effects.home import on_home
 from support.ui_pilot import Shown
 
@@ -71,7 +72,7 @@ async def test_of_what_is_pasted_the_first_line_is_typed(tmp_path: Path) -> None
 async def test_a_secret_is_not_shown(tmp_path: Path) -> None:
     taken: list[str] = []
     async with on_home(tmp_path) as shown:
-        shown.screen.ask_text("key", taken.append, is_secret=True)
+        shown.screen.ask_text("key", taken.append, kind=Typed.SECRET)
         await shown.type("hunter2")
         assert "hunter2" not in shown.text()
         await shown.press("enter")
@@ -98,3 +99,15 @@ async def test_keys_that_come_all_at_once_count_in_the_order_in_which_they_were_
         await shown.pilot.pause()
 
         assert taken == ["ab"]
+
+
+async def test_tab_completes_a_path_before_the_cursor_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    taken: list[str] = []
+    async with on_home(tmp_path) as shown:
+        shown.screen.ask_text("folder", taken.append, f"{tmp_path}/pic", Typed.PATH)
+        await shown.press("tab", "x", "enter")
+        shown.screen.ask_text("words", taken.append, f"{tmp_path}/pic")
+        await shown.press("tab", "enter")
+
+    assert taken == [f"{tmp_path}/pictures/x", f"{tmp_path}/pic"]

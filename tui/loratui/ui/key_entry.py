@@ -11,6 +11,7 @@ from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
+from loratui.ui.widgets.prompt import Typed
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -56,7 +57,9 @@ class KeyEntry:
 
     def enter(self, name: str) -> None:
         """Let the key be typed, hidden."""
-        self._shell.ask_text(f"key of {name}, not shown:", lambda text: self._try(name, text.strip()), is_secret=True)
+        self._shell.ask_text(
+            f"key of {name}, not shown:", lambda text: self._try(name, text.strip()), kind=Typed.SECRET
+        )
 
     def _try(self, name: str, text: str) -> None:
         self.close()

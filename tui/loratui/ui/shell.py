@@ -44,7 +44,7 @@ from loratui.ui.widgets.enlarge import Enlarge
 from loratui.ui.widgets.footer import Footer
 from loratui.ui.widgets.help import HelpPane
 from loratui.ui.widgets.palette import Palette
-from loratui.ui.widgets.prompt import Prompt
+from loratui.ui.widgets.prompt import Prompt, Typed
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.status import StatusRows
 from loratui.ui.widgets.tabs import TabsRow
@@ -350,10 +350,10 @@ class Shell(Screen[None], inherit_bindings=False):
         self.leave_field()
         self.strip.open(scope, question, self.frame(), word=word, done=done)
 
-    def ask_text(self, label: str, done: Callable[[str], None], value: str = "", *, is_secret: bool = False) -> None:
+    def ask_text(self, label: str, done: Callable[[str], None], value: str = "", kind: Typed = Typed.TEXT) -> None:
         """Let a text be typed in the place of the footer; ``done`` gets it, unless escape is pressed."""
         self.stop_asking()
-        self.prompt.open(label, value, done, self.frame(), is_secret=is_secret)
+        self.prompt.open(label, value, done, self.frame(), kind)
 
     def stop_asking(self) -> None:
         """Close the question."""

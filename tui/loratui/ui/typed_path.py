@@ -26,6 +26,26 @@ def typed_path(text: str) -> Path:
     return typed
 
 
+def completed_path(text: str) -> str:
+    """Return what was typed with as much of the name as can only be meant; a folder's ends in a slash.
+
+    Names with a dot before them are meant where a dot was typed. What fits nothing stays as it is.
+    """
+    folder, slash, start = text.rpartition("/")
+    if text == "~":
+        return "~/"
+    try:
+        with os.scandir(_expanded(folder + slash or ".")) as found:
+            names = [
+                each.name + ("/" if each.is_dir() else "")
+                for each in found
+                if each.name.startswith(start) and (start.startswith(".") or not each.name.startswith("."))
+            ]
+    except (OSError, ValueError):
+        return text
+    return folder + slash + os.path.commonprefix(names) if names else text  # noqa: RUF071 - of names, not of paths
+
+
 def _expanded(text: str) -> Path:
     # pathlib's fails for unknown users.
     return Path(os.path.expanduser(text)).absolute()  # noqa: PTH111

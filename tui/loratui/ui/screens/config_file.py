@@ -16,9 +16,11 @@ from loratui.ui.page import Page
 from loratui.ui.planning import Planning
 from loratui.ui.questions import ask_write
 from loratui.ui.registry import Scope
+from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.config_differences import ChangePane
 from loratui.ui.widgets.config_keys import KeyHelp, KeyList
 from loratui.ui.widgets.config_plan_pane import PlanPane
+from loratui.ui.widgets.prompt import Typed
 from loratui_protocol.config_file import Loaded
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.findings import Finding
@@ -75,11 +77,11 @@ class ConfigFilePage(Page):
 
     def do_config_open(self) -> None:
         """Ask for a file."""
-        self.shell.ask_text("open", self._open_named, str(self.path or ""))
+        self.shell.ask_text("open", self._open_named, str(self.path or ""), Typed.PATH)
 
     def _open_named(self, text: str) -> None:
         if text.strip():
-            self.open(Path(text.strip()).expanduser().absolute())
+            self.open(typed_path(text))
 
     def open(self, path: Path) -> None:
         """Read a config and show it."""

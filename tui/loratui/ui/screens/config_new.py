@@ -9,6 +9,7 @@ from loratui.domain.presets import BASES
 from loratui.sessions.new_config import Wanted, check_name, likely_name, make, model_of, pictures_of, proposed_trigger
 from loratui.sessions.presets import SHIPPED, all_presets, write_new
 from loratui.ui.typed_path import typed_path
+from loratui.ui.widgets.prompt import Typed
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.harmless import clean
@@ -51,7 +52,8 @@ class NewConfig:
             self._answers[question] = text.strip() or usual
             then(self._answers[question])
 
-        self._shell.ask_text(f"{label}:", answered, self._answers.get(question, usual))
+        kind = Typed.PATH if question == FOLDER else Typed.TEXT
+        self._shell.ask_text(f"{label}:", answered, self._answers.get(question, usual), kind)
 
     def _with_folder(self, text: str) -> None:
         def look() -> None:

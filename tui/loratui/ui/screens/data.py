@@ -21,6 +21,7 @@ from loratui.ui.widgets.change_preview import ChangePreview
 from loratui.ui.widgets.data_lists import FindingList, PictureList, shortened
 from loratui.ui.widgets.data_next import next_row
 from loratui.ui.widgets.picture_pane import PicturePane
+from loratui.ui.widgets.prompt import Typed
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -214,7 +215,7 @@ class DataPage(Page):
                 # Not every name can be shown as it is, and the next session may begin in another folder.
                 self.open_path(here if text == str(here) else typed_path(text))
 
-        self.shell.ask_text("folder or config:", typed, str(here))
+        self.shell.ask_text("folder or config:", typed, str(here), Typed.PATH)
 
     def do_data_check(self) -> None:
         """Look at everything anew."""

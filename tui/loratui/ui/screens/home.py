@@ -14,6 +14,7 @@ from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.resumption import LOCAL, MARKETS, RESUMABLE, Resumption
 from loratui.ui.typed_path import typed_path
+from loratui.ui.widgets.prompt import Typed
 from loratui.ui.widgets.rental_list import RentalList
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.run_list import RunList
@@ -206,7 +207,7 @@ class HomePage(Page):
 
     def do_open_pictures(self) -> None:
         """Ask for a folder of pictures, and show it on the screen for them."""
-        self.shell.ask_text("folder of pictures:", self._open_pictures, f"{Path.cwd()}/")
+        self.shell.ask_text("folder of pictures:", self._open_pictures, f"{Path.cwd()}/", Typed.PATH)
 
     def _open_pictures(self, typed: str) -> None:
         # Loaded when it is shown: its checks take longer to load than the first frame may.

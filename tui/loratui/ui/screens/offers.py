@@ -20,9 +20,11 @@ from loratui.ui.market_asker import Answer, MarketAsker
 from loratui.ui.page import Page
 from loratui.ui.registry import Registry, Scope
 from loratui.ui.renting import RentCourse
+from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.filter_form import FilterForm
 from loratui.ui.widgets.offer_list import OfferList
 from loratui.ui.widgets.paper import Paper
+from loratui.ui.widgets.prompt import Typed
 from loratui.ui.widgets.why_pane import WhyPane
 from loratui_protocol.errors import UsageError
 
@@ -249,10 +251,10 @@ class OffersPage(Page):
     def do_offers_for(self) -> None:
         """Let the config be named."""
         now = self.shell.config_path
-        self.shell.ask_text("config:", self._open, "" if now is None else str(now))
+        self.shell.ask_text("config:", self._open, "" if now is None else str(now), Typed.PATH)
 
     def _open(self, text: str) -> None:
-        path = Path(text.strip()).expanduser().absolute()
+        path = typed_path(text)
         if not text.strip() or not path.is_file():
             self.shell.say(f"! there is no file {text.strip() or 'without a name'}")
             return

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,11 +14,22 @@ from textual.widgets import Input
 
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, cells, plain, retyped
+from loratui.ui.typed_path import completed_path
 from loratui.ui.widgets.rows import Rows
 
 _WITHOUT = ("copy", "cut", "paste")
 """^c leaves the program everywhere; what a terminal pastes comes as text."""
 _ACTION = re.compile(r"(\w+)(\(True\))?")
+
+
+class Typed(Enum):
+    """What is asked for."""
+
+    TEXT = auto()
+    SECRET = auto()
+    """Hidden while it is typed."""
+    PATH = auto()
+    """Of this machine: tab completes it."""
 
 
 class Field(Input, inherit_bindings=False):
@@ -34,12 +46,18 @@ class Field(Input, inherit_bindings=False):
     def __init__(self, submitted: Callable[[], None], *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
+        self.is_path = False
         self._submitted = submitted
 
     def press(self, event: Key) -> bool:
         """Do what a key means to a line of text; return whether it means anything."""
         if event.is_printable and event.character is not None:
             self.paste(event.character)
+            return True
+        if event.key == "tab" and self.is_path:
+            before, behind = self.value[: self.cursor_position], self.value[self.cursor_position :]
+            completed = completed_path(before)
+            self.value, self.cursor_position = completed + behind, len(completed)
             return True
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             if binding.action == "submit":
@@ -85,16 +103,14 @@ class Prompt(Horizontal):
         yield self._label
         yield self._field
 
-    def open(
-        self, label: str, value: str, done: Callable[[str], None], frame: Frame, *, is_secret: bool = False
-    ) -> None:
-        """Ask; ``done`` gets the text, which is hidden while it is typed if ``is_secret``.
+    def open(self, label: str, value: str, done: Callable[[str], None], frame: Frame, kind: Typed = Typed.TEXT) -> None:
+        """Ask; ``done`` gets the text.
 
         What is not touched of ``value`` is handed over as it was, though not all of it can be shown.
         """
         self._label.text = plain(label)
         self._label.styles.width = cells(self._label.text) + 2
-        self._field.password = is_secret
+        self._field.password, self._field.is_path = kind is Typed.SECRET, kind is Typed.PATH
         self._field.value = plain(value)
         self._field.cursor_position = len(self._field.value)
         self._done, self._value = done, value
