@@ -5,8 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 OUT ?= demo-out
+# Most tests wait for processes and terminals half of their time: one more at a time than there are cores.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Every process that the tests start would compile the whole program again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-system check style types layers pytest wheel fmt bench pictures coverage clean
+.PHONY: demo test test-long test-system check style types layers pytest wheel fmt bench pictures coverage clean
 
 demo: $(DEMO_STAMP)
 	@$(BIN)/loratui demo --out $(OUT)
@@ -41,7 +45,11 @@ layers: $(STAMP)
 
 # A file's tests stay together: what its modules set up, a machine with an environment, say, is made once. Long ones first.
 pytest: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=20
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20
+
+# What takes a minute or more, and shows at length what the tests above show in small: before a release, and by night.
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -m long -n $(WORKERS) --dist loadfile --durations=20
 
 wheel: $(STAMP)
 	rm -rf dist

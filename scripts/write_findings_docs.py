@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,28 +68,29 @@ class Made:
     is_fixable: bool
 
 
-def sources() -> Iterator[Path]:
-    """Yield all modules of the product."""
-    for source in SOURCES:
-        yield from sorted((ROOT / source).rglob("*.py"))
+@cache
+def trees() -> tuple[ast.Module, ...]:
+    """Return all modules of the product, parsed."""
+    paths = (path for source in SOURCES for path in sorted((ROOT / source).rglob("*.py")))
+    return tuple(ast.parse(path.read_text("utf-8")) for path in paths)
 
 
 def used_codes() -> set[str]:
     """Return every code that stands in the source as a text of its own, but for those of whole kinds of errors."""
     return {
         node.value
-        for path in sources()
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for tree in trees()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if CODE.fullmatch(node.value) and not node.value.endswith((*FILES, ".invalid"))
     }
 
 
+@cache
 def made() -> list[Made]:
     """Return the findings of all modules, in no order."""
-    trees = [ast.parse(path.read_text("utf-8")) for path in sources()]
-    constants = {name: value for tree in trees for name, value in _constants(tree)}
-    return [finding for tree in trees for finding in _Module(tree, constants).made()]
+    constants = {name: value for tree in trees() for name, value in _constants(tree)}
+    return [finding for tree in trees() for finding in _Module(tree, constants).made()]
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, object]]:

@@ -70,7 +70,7 @@ def test_a_host_dies_and_the_run_ends_on_another_one_with_the_weights_of_an_undi
 
 
 def test_a_rental_that_is_over_goes_on_in_another_one_of_another_provider(world: World, tmp_path: Path) -> None:
-    config = write_config(tmp_path, max_train_steps=400, checkpoint_every_n_steps=20)
+    config = write_config(tmp_path, max_train_steps=160, checkpoint_every_n_steps=20)
     train = world.cli.start("train", config, "--on", "vast", "--budget", "1", "--yes", "--json")
     wait_until(lambda: states_on(world.cli), "a saved state to be on the laptop", 100)
     train.kill()
@@ -153,6 +153,7 @@ def large_pictures(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_host_that_is_sent_smaller_copies_learns_what_the_originals_teach_and_hands_over_to_them(
     tmp_path: Path,
 ) -> None:

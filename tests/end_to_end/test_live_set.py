@@ -87,6 +87,7 @@ def test_a_machine_that_can_not_be_armed_fails_the_set_and_is_ended_all_the_same
     assert accounts.num_living() == 0
 
 
+@pytest.mark.long
 def test_whoever_interrupts_it_leaves_nothing_that_bills(accounts: Accounts) -> None:
     with accounts.started("-m", "live", "-k", "vast and armed", LORATUI_LIVE="1") as process:
         # One that was never shown may only be too young to be listed: its end would be doubted for a minute.

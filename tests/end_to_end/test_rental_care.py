@@ -106,6 +106,7 @@ def test_several_configs_share_one_machine_and_its_set_up(world: World, tmp_path
     assert world.num_living() == 0
 
 
+@pytest.mark.long
 def test_results_over_the_limit_keep_the_machine_until_they_are_fetched(world: World, tmp_path: Path) -> None:
     config = write_config(tmp_path)
     world.cli.environment["LORATUI_DOWNLOADS__MAX_GIB"] = "0"
@@ -123,6 +124,7 @@ def test_results_over_the_limit_keep_the_machine_until_they_are_fetched(world: W
     wait_until(lambda: world.num_living() == 0, "the machine to end itself, now that its results are here", 120)
 
 
+@pytest.mark.long
 def test_a_file_of_an_earlier_run_keeps_the_machine_and_the_last_run_does_not_wait_for_it_in_silence(
     world: World, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from loratui_protocol import messages
 from loratui_protocol.config_file import read_config
 from support.trainer_process import trainer, write_job
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.torch, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_the_second_concept_is_learned_and_nothing_else_is_lost(tmp_path: Path):

@@ -33,6 +33,7 @@ def test_it_loads_with_diffusers_alone_and_without_a_network():
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.long
 def test_held_out_prompts_give_shape_colour_and_ground_as_asked():
     prompts = [scenes.plain_caption(combination) for combination in scenes.HELD_OUT_COMBINATIONS]
     side = (scenes.SIDE_PX, scenes.SIDE_PX)

@@ -55,7 +55,7 @@ def test_one_that_fits_is_left_as_it_is_configured(folder: Path):
     assert "attention: flash attention" in said_of_fit(run)
 
 
-@pytest.mark.parametrize(("limit_mib", "most_at_once"), [(FOR_TWO, 4), (7, 2)])
+@pytest.mark.parametrize(("limit_mib", "most_at_once"), [pytest.param(FOR_TWO, 4, marks=pytest.mark.long), (7, 2)])
 def test_one_that_does_not_fit_takes_the_same_steps_in_less_memory(folder: Path, limit_mib: int, most_at_once: int):
     # Plain gradient descent: Adam makes much of what is nearly nothing.
     changes = {"optimizer_type": "SGDNesterov", "learning_rate": 0.1, "min_snr_gamma": 5.0, "noise_offset": 0.1}

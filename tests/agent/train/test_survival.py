@@ -35,7 +35,15 @@ def lora_file(process: TrainerProcess) -> bytes:
     return (process.folder / "artifacts" / "lora.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("kill_at", [(1,), (6,), (11,), (4, 8)], ids=["first", "saving", "last", "twice"])
+@pytest.mark.parametrize(
+    "kill_at",
+    [
+        pytest.param((1,), id="first", marks=pytest.mark.long),
+        pytest.param((6,), id="saving"),
+        pytest.param((11,), id="last", marks=pytest.mark.long),
+        pytest.param((4, 8), id="twice"),
+    ],
+)
 def test_killed_and_resumed_the_file_is_bit_identical(
     tmp_path: Path, pictures: Path, uninterrupted: bytes, kill_at: tuple[int, ...]
 ):
