@@ -104,7 +104,42 @@ async def on_files(folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncItera
                     errand.process.wait()
 
 
+@asynccontextmanager
+async def on_installable(folder: Path, *, has_forge: bool = False) -> AsyncIterator[Shown]:
+    """Show the library on a machine that has ComfyUI, in a home of its own."""
+    home = folder / "person"
+    (home / "ComfyUI" / "comfy").mkdir(parents=True)
+    (home / "ComfyUI" / "nodes.py").touch()
+    if has_forge:
+        (home / "forge" / "modules").mkdir(parents=True)
+        (home / "forge" / "modules_forge").mkdir()
+        (home / "forge" / "webui.py").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.delenv("COMFYUI_PATH", raising=False)
+        async with on_files(folder) as shown:
+            await shown.press("down")
+            yield shown
+
+
+@asynccontextmanager
+async def on_asked_to_install(folder: Path) -> AsyncIterator[Shown]:
+    """Show the question whether a file is to be installed, on a machine with two programs."""
+    async with on_installable(folder, has_forge=True) as shown:
+        await shown.press("i")
+        await until(shown, shows("INSTALL zog-2-step400.safetensors"))
+        shown.clock.advance(1)
+        yield shown
+
+
 FILES = {
+    "file_install": Effect(
+        shows("INSTALL zog-2-step400.safetensors for ComfyUI", "ComfyUI/models/loras"), start=on_installable
+    ),
+    "file_report": Effect(lambda shown: len(shown.screen.errands.all) == 1, start=on_files),
+    "install_yes": Effect(lambda shown: len(shown.screen.errands.all) == 1, start=on_asked_to_install),
+    "install_other": Effect(shows("INSTALL zog-2-step400.safetensors for Forge"), start=on_asked_to_install),
+    "install_cancel": Effect(lacks("INSTALL zog-2"), start=on_asked_to_install),
     "file_open": Effect(shows("no file manager here", "2-step400.safetensors"), ("down",), on_files),
     "file_download": Effect(lambda shown: len(shown.screen.errands.all) == 1, start=on_files),
     "file_verify": Effect(shows("it is what was announced", "verified again 14:22"), ("down",), on_files),

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from loratui.domain.overview import Overview
-from support.ui_effects.files import on_files
+from support.ui_effects.files import on_asked_to_install, on_files
 from support.ui_effects.home import on_home
 from support.ui_effects.log import on_log
 from support.ui_effects.queue import on_queue
@@ -36,6 +36,7 @@ FILES = {
     "files-empty": state(on_empty("7"), "▌7Files▐", sizes=(USUAL,)),
     "files-full": state(on_files, "zog-2-step200", sizes=ALL),
     "files-rate": state(on_files, "RATE zog-2.safetensors", keys=("R",), sizes=(USUAL,)),
+    "files-install": state(on_asked_to_install, "for ComfyUI", sizes=(USUAL,)),
     "files-delete": state(on_files, "DELETE zog-2-step400.safetensors", keys=("down", "d")),
 }
 SAMPLES = {

@@ -46,10 +46,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_report_and_sheets_are_written_beside_the_run_and_named(folder, capsys):
     assert main(["report"]) == 0
     paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert paths[0] == folder / "cat-report.html"
-    assert 'id="tried"' in paths[0].read_text("utf-8")
-    assert len(paths) == 1 + 6
-    assert all(path.parent == folder / "cat-report-sheets" and path.is_file() for path in paths[1:])
+    *sheets, report = paths
+    assert report == folder / "cat-report.html"
+    assert 'id="tried"' in report.read_text("utf-8")
+    assert len(sheets) == 6
+    assert all(path.parent == folder / "cat-report-sheets" and path.is_file() for path in sheets)
 
 
 def test_it_goes_where_it_is_asked_to_and_is_told_of_as_json(folder, tmp_path, capsys):

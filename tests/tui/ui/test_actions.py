@@ -31,6 +31,7 @@ _ASKED = (
     Scope.CONFIG_TRAIN_STRIP,
     Scope.RESUME_STRIP,
     Scope.RATE_STRIP,
+    Scope.INSTALL_STRIP,
     Scope.DELETE_FILE_STRIP,
     Scope.RIGHTS_STRIP,
     Scope.RENT_STRIP,

@@ -8,10 +8,12 @@ import pytest
 from loratui.store import Store
 from loratui.store.ratings import ratings
 from loratui.ui.environment import UiOptions
+from loratui_protocol.lora_size import TINY_NETWORK
 from loratui_protocol.messages import Record, Withdrawn
+from support.lora_files import kohya, write_file
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.effect import lacks, shows, until
-from support.ui_effects.files import library_run, lora, on_files, preferences_in
+from support.ui_effects.files import library_run, lora, on_files, on_installable, preferences_in
 from support.ui_effects.home import DeskOfMany
 from support.ui_pilot import Shown, showing
 
@@ -186,3 +188,41 @@ async def test_a_library_that_can_not_be_read_says_why(tmp_path: Path) -> None:
     preferences.database.write_bytes(b"no database at all" * 100)
     async with on_files(tmp_path) as shown:
         assert "! the library can't be read:" in shown.text()
+
+
+async def test_a_file_goes_to_the_program_that_was_agreed_to_and_is_told_with_its_prompt(tmp_path: Path) -> None:
+    async with on_installable(tmp_path) as shown:
+        chosen = preferences_in(tmp_path).run_folder(f"01HX{2:022}") / "zog-2-step400.safetensors"
+        write_file(chosen, kohya(TINY_NETWORK), {"modelspec.trigger_phrase": "zog"})
+        await shown.press("i")
+        await until(shown, shows("INSTALL zog-2-step400.safetensors", "no file there is overwritten"))
+        await shown.press("y")
+        assert not shown.screen.errands.all, "typed ahead"
+        shown.clock.advance(1)
+        await shown.press("y")
+        [errand] = shown.screen.errands.all
+        assert errand.process.wait(60) == 0, errand.lines()
+        await shown.tick()
+        await until(shown, shows("install zog-2-step400.safetensors: prompt: zog"))
+        installed = tmp_path / "person" / "ComfyUI" / "models" / "loras" / "zog-2-step400.safetensors"
+        assert installed.read_bytes() == chosen.read_bytes()
+
+
+async def test_without_a_program_it_is_said_where_one_can_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nobody").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    async with on_files(tmp_path) as shown:
+        await shown.press("down", "i")
+        await until(shown, shows("no A1111, Forge or ComfyUI is found here"))
+
+
+async def test_the_report_of_a_files_run_is_written_and_told(tmp_path: Path) -> None:
+    async with on_files(tmp_path) as shown:
+        await shown.press("r")
+        [errand] = shown.screen.errands.all
+        assert errand.process.wait(60) == 0, errand.lines()
+        written = preferences_in(tmp_path).run_folder(f"01HX{2:022}") / "zog-2-report.html"
+        assert errand.last_line() == str(written)
+        assert written.is_file()

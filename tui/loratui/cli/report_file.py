@@ -28,7 +28,8 @@ def write_again(arguments: Arguments) -> int:
     if arguments.json:
         print(to_json({"run": run.id, "report": written[0], "contact_sheets": written[1:]}))
     else:
-        for each in written:
+        # The report comes last, as what one looks for.
+        for each in reversed(written):
             print(each)
     return 0
 

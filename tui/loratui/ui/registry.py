@@ -73,6 +73,7 @@ class Scope(Enum):
     CONFIG_TRAIN_STRIP = "Train this config?"
     RATE_STRIP = "What is this file worth?"
     DELETE_FILE_STRIP = "Delete this file?"
+    INSTALL_STRIP = "Install this file?"
     RIGHTS_STRIP = "May these pictures be trained on?"
     RENT_STRIP = "Rent this machine?"
     GIVE_UP_STRIP = "Give this rental up?"

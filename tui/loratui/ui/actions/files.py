@@ -42,13 +42,23 @@ FILES = (
         command="loratui files rate FILE --stars N",
     ),
     Action(
-        id="file_sort",
-        keys=("s",),
-        label="Sort",
-        help="by newest, name, rating, step",
+        id="file_install",
+        keys=("i",),
+        label="Install…",
+        help="copy it to where A1111, Forge or ComfyUI looks for it; asks first",
         scope=Scope.FILES,
-        footer=lambda _: "Sort",
-        command="loratui files list --sort name",
+        footer=lambda _: "Install…",
+        opens=Scope.INSTALL_STRIP,
+        command="loratui install FILE",
+    ),
+    Action(
+        id="file_report",
+        keys=("r",),
+        label="Report",
+        help="write the report of its run anew, and say where it is",
+        scope=Scope.FILES,
+        changes=True,
+        command="loratui report RUN",
     ),
     Action(
         id="file_delete",
@@ -59,6 +69,15 @@ FILES = (
         footer=lambda _: "Delete…",
         opens=Scope.DELETE_FILE_STRIP,
         command="loratui files delete FILE",
+    ),
+    Action(
+        id="file_sort",
+        keys=("s",),
+        label="Sort",
+        help="by newest, name, rating, step",
+        scope=Scope.FILES,
+        footer=lambda _: "Sort",
+        command="loratui files list --sort name",
     ),
     *(
         Action(
@@ -71,6 +90,29 @@ FILES = (
             command=f"loratui files rate FILE --stars {stars}",
         )
         for stars in (*range(1, MOST_STARS + 1), 0)
+    ),
+    Action(
+        id="install_yes",
+        keys=("y",),
+        label="Install it",
+        help="copy it, and read its hash again there",
+        scope=Scope.INSTALL_STRIP,
+        danger=Danger.REVERSIBLE,
+        command="loratui install FILE --yes",
+    ),
+    Action(
+        id="install_other",
+        keys=("o",),
+        label="Elsewhere",
+        help="the next of the programs that were found",
+        scope=Scope.INSTALL_STRIP,
+    ),
+    Action(
+        id="install_cancel",
+        keys=("escape",),
+        label="Leave it",
+        help="close the question",
+        scope=Scope.INSTALL_STRIP,
     ),
     Action(id="rate_cancel", keys=("escape",), label="Leave it", help="close the question", scope=Scope.RATE_STRIP),
     Action(

@@ -15,6 +15,7 @@ from loratui.store.ratings import rate
 from loratui.ui.errands import Errand
 from loratui.ui.folder_viewer import show_folder, viewer
 from loratui.ui.frame import Frame
+from loratui.ui.installing import Installing
 from loratui.ui.page import Page
 from loratui.ui.questions import Question
 from loratui.ui.registry import Registry, Scope
@@ -51,6 +52,7 @@ class FilesPage(Page):
         self._is_verifying = False
         self._is_over = False
         self._asked: LibraryFile | None = None
+        self._installing = Installing(shell)
 
     def compose(self) -> ComposeResult:
         """Put the list over the chosen file."""
@@ -126,13 +128,17 @@ class FilesPage(Page):
         file = self._list.chosen
         if file is None:
             return dict.fromkeys(
-                ("file_open", "file_download", "file_verify", "file_rate", "file_delete"), "no file is chosen"
+                (
+                    *("file_open", "file_download", "file_verify", "file_rate", "file_delete"),
+                    *("file_install", "file_report"),
+                ),
+                "no file is chosen",
             )
         refused = dict[str, str]()
         if file.path is None:
             refused["file_open"] = "the file is not here"
         if not file.is_here:
-            refused["file_delete"] = "the file is not here"
+            refused |= dict.fromkeys(("file_delete", "file_install"), "the file is not here")
         if not any(each.is_here for each in self._list.meant):
             refused["file_verify"] = "the file is not here"
         elif self._is_verifying:
@@ -202,6 +208,31 @@ class FilesPage(Page):
         else:
             self.shell.say("it is what was announced" if count == 1 else f"all {count} are what was announced")
         self.shell.refresh_view()
+
+    # --- beyond this program ---------------------------------------------------------------------------------------
+
+    def do_file_install(self) -> None:
+        """Ask whether the file is to go to another program."""
+        if self._list.chosen is not None:
+            self._installing.begin(self._list.chosen)
+
+    def do_install_yes(self) -> None:
+        """Copy it."""
+        self._installing.install()
+
+    def do_install_other(self) -> None:
+        """Ask about the next program."""
+        self._installing.other()
+
+    def do_install_cancel(self) -> None:
+        """Close the question."""
+        self.shell.stop_asking()
+
+    def do_file_report(self) -> None:
+        """Send the command out that writes the report."""
+        file = self._list.chosen
+        if file is not None and self.shell.send_out(f"report {file.run_name}", "report", file.run_id):
+            self.shell.say(f"writing the report of {file.run_name}…")
 
     # --- rating ------------------------------------------------------------------------------------------------------
 
