@@ -5,10 +5,17 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from loratui.store import Store, StoredRun
+from loratui.ui.desk import SoleRun
 from loratui.ui.environment import UiOptions
+from loratui_protocol.config_file import to_toml
+from loratui_protocol.messages import Scores
 from support.judgements import judgement, try_out
+from support.protocol_strategies import plain_config
 from support.scripted_source import HandClock, ScriptedSource
-from support.ui_effects.effect import Effect, shows, until
+from support.tiny_training import write_pictures
+from support.ui_effects.effect import Effect, lacks, shows, until
+from support.ui_effects.files import preferences_in
 from support.ui_pilot import Shown, showing
 
 
@@ -47,7 +54,50 @@ async def on_tried(
         yield shown
 
 
+@asynccontextmanager
+async def on_next_steps(folder: Path) -> AsyncIterator[Shown]:
+    """Show what to try after a run that was still getting better at its end."""
+    preferences, clock = preferences_in(folder), HandClock()
+    source = ScriptedSource(clock, name="zorbix", total=200, step=200)
+    config = plain_config(
+        train_data_dir=str(write_pictures(folder / "pictures")),
+        output_name="zorbix",
+        trigger_word="zorbix",
+        max_train_steps=200,
+    )
+    with Store(preferences.database) as store:
+        store.add_run(
+            StoredRun(
+                id=source.run_id,
+                name="zorbix",
+                target="local",
+                created_ts=1.0,
+                config_toml=to_toml(config),
+                home=preferences.local_home,
+            )
+        )
+    for step, likeness in ((0, 0.3), (100, 0.4), (200, 0.6)):
+        source.add(
+            Scores(
+                artifact_id=f"lora-{step}" if step else "",
+                name=f"zorbix-{step}.safetensors" if step else "",
+                step=step,
+                weight=float(step > 0),
+                means={"likeness": likeness},
+                errors={"likeness": 0.02},
+                counts={"likeness": 40},
+            )
+        )
+    async with showing(source, clock, desk=SoleRun(source, preferences)) as shown:
+        await shown.press("8", "x")
+        await until(shown, shows("> undertrained", "-max_train_steps = 200"))
+        yield shown
+
+
 SAMPLES = {
+    "next_steps": Effect(shows("what to try next", "nothing that was measured asks for a change"), ("8",)),
+    "next_write": Effect(shows("write as", "zorbix.undertrained.toml"), start=on_next_steps),
+    "next_close": Effect(lacks("what to try next"), start=on_next_steps),
     "tried": Effect(shows("samples  step 40"), start=partial(on_tried, has_samples=True)),
     "tried_weight": Effect(shows("tried out  step 300 at 0.5", "▀▀"), start=on_tried),
     "tried_weight_before": Effect(shows("tried out  step 300 at 0.8", "▀▀"), start=on_tried),

@@ -9,7 +9,7 @@ from support.ui_effects.files import on_asked_to_install, on_files
 from support.ui_effects.home import on_home
 from support.ui_effects.log import on_log
 from support.ui_effects.queue import on_queue
-from support.ui_effects.samples import on_samples, on_tried
+from support.ui_effects.samples import on_next_steps, on_samples, on_tried
 from support.ui_pilot import Shown
 from support.ui_states.state import LARGE, SMALL, USUAL, Start, on_source, state
 
@@ -49,6 +49,7 @@ SAMPLES = {
     "samples-tried-compare": state(on_tried, "before 101", keys=("b",), sizes=(LARGE,)),
     "samples-tried-large": state(on_tried, "seed 101  64x64", keys=("enter",), sizes=(USUAL,)),
     "samples-tried-table": state(on_tried, "9 files and weights", keys=("i",), sizes=ALL),
+    "samples-next-steps": state(on_next_steps, "-max_train_steps = 200"),
     "samples-text": state(on_samples, "seed 0", keys=("i",), sizes=(USUAL,)),
 }
 LOG = {

@@ -57,6 +57,7 @@ class Scope(Enum):
     QUEUE = "Queue"
     FILES = "Files"
     SAMPLES = "Samples"
+    NEXT_STEPS = "What to try next"
     LOG_PAGE = "Log"
     SETTINGS = "Settings"
     ASIDE = "Events and settings"
@@ -103,6 +104,7 @@ _TOGETHER = (
     (Scope.PAGES, Scope.LIST, Scope.CONFIG_CHOICE),
     (Scope.PAGES, Scope.RUN, Scope.CHART, Scope.LOG),
     (Scope.PAGES, Scope.SAMPLES),
+    (Scope.PAGES, Scope.LIST, Scope.NEXT_STEPS),
     (Scope.PAGES, Scope.LOG_PAGE),
 )
 """Scopes whose keys work at the same time. Those of a filter that stands come before what they mean else."""

@@ -10,8 +10,10 @@ from loratui.domain.run import RunView
 from loratui.domain.run_files import newest_here
 from loratui.report.judgement_zip import JudgementZip, open_judgement
 from loratui.ui.frame import Frame
+from loratui.ui.next_steps import NextSteps
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
+from loratui.ui.widgets.next_list import NextList, NextPane
 from loratui.ui.widgets.pictures import PicturesPane
 from loratui.ui.widgets.samples import sample_steps
 from loratui.ui.widgets.tried import TriedPane
@@ -40,7 +42,7 @@ class SamplesPage(Page):
     """Shows the samples of the open run step by step, or the pictures that its files were judged by."""
 
     place = "samples"
-    own_scopes = (Scope.SAMPLES,)
+    own_scopes = (Scope.SAMPLES, Scope.NEXT_STEPS)
 
     def __init__(self, shell: "Shell") -> None:
         super().__init__(shell)
@@ -51,16 +53,27 @@ class SamplesPage(Page):
         self._opened: tuple[str, Path] | None = None
         """Of which run, and from where, the judgement is that is open or being opened."""
         self._open = ExitStack()
+        self.main_list = self._list = NextList(id="next")
+        self._change = NextPane(id="next-change")
+        self._next = NextSteps(shell, self._list, self._change)
+        self._is_next = False
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Return where the keys work now: over the pictures, or in the list of what to try next."""
+        return (Scope.NEXT_STEPS, Scope.LIST) if self._is_next else (Scope.SAMPLES,)
 
     def compose(self) -> ComposeResult:
         """Fill the page with pictures of either kind."""
         yield self._pictures
         yield self._tried
+        yield self._list
+        yield self._change
 
     def on_mount(self) -> None:
         """Show one kind."""
         super().on_mount()
-        self._tried.display = False
+        self._lay_out(is_tried=False)
 
     def on_unmount(self) -> None:
         """Close the judgement."""
@@ -69,10 +82,19 @@ class SamplesPage(Page):
     def show(self, frame: Frame) -> None:
         """Show the kind that is wanted, and have the judgement opened."""
         is_tried = frame.run is not None and self._shows_tried(frame.run)
-        self._tried.display, self._pictures.display = is_tried, not is_tried
+        self._lay_out(is_tried=is_tried)
         if is_tried and frame.run is not None:
             self._read(frame.run)
         super().show(frame)
+
+    def _lay_out(self, *, is_tried: bool) -> None:
+        self._tried.display = is_tried and not self._is_next
+        self._pictures.display = not is_tried and not self._is_next
+        self._list.display = self._change.display = self._is_next
+
+    def on_list_pane_moved(self) -> None:
+        """Show the change under the cursor."""
+        self._next.show_chosen()
 
     def _shows_tried(self, view: RunView) -> bool:
         if self._is_tried is None:
@@ -113,7 +135,9 @@ class SamplesPage(Page):
         """Return that there is nothing to turn while there are no samples, or nothing tried out."""
         source = self.shell.source
         if source is None:
-            return dict.fromkeys((*_OF_PICTURES, *_OF_TRIED, "tried"), "no run is open")
+            return dict.fromkeys((*_OF_PICTURES, *_OF_TRIED, "tried", "next_steps"), "no run is open")
+        if self._is_next:
+            return {"next_write": why} if (why := self._next.why_not_write()) else {}
         view = source.view()
         steps = sample_steps(view)
         if self._shows_tried(view):
@@ -127,7 +151,7 @@ class SamplesPage(Page):
 
     def yank_text(self) -> str:
         """Return where the chosen picture is."""
-        path = self._shown.chosen_path()
+        path = None if self._is_next else self._shown.chosen_path()
         return super().yank_text() if path is None else str(path)
 
     def do_tried(self) -> None:
@@ -135,6 +159,24 @@ class SamplesPage(Page):
         if self.shell.source is not None:
             self._is_tried = not self._shows_tried(self.shell.source.view())
             self.shell.refresh_view()
+
+    def do_next_steps(self) -> None:
+        """Show what to try next."""
+        if self.shell.source is not None:
+            self._is_next = True
+            self._next.begin(self.shell.source.view())
+            self.shell.refresh_view()
+
+    def do_next_write(self) -> None:
+        """Write the chosen change as a config of its own."""
+        self._next.write()
+
+    def do_next_close(self) -> None:
+        """Go back to the pictures."""
+        self._is_next = False
+        # Its keys would go on to mean something here.
+        self._list.set_query("")
+        self.shell.refresh_view()
 
     def do_tried_weight(self) -> None:
         """Show the next weight."""

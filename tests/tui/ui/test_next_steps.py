@@ -1,0 +1,53 @@
+"""What to try after a run, in the interface: findings, the change of each, and a config made of the chosen one."""
+
+from pathlib import Path
+
+import pytest
+
+from loratui_protocol.config_file import read_config
+from support.ui_effects.effect import lacks, shows, until
+from support.ui_effects.samples import on_next_steps
+
+
+async def test_a_finding_is_shown_with_its_evidence_its_change_and_its_price(tmp_path: Path) -> None:
+    async with on_next_steps(tmp_path) as shown:
+        said = shown.text()
+        assert "it was not trained for long enough" in said
+        assert "   -max_train_steps = 200" in said
+        assert "   +max_train_steps = 300" in said
+        assert "300 steps: ≈2 min 09 s" in said
+        assert "at the pace and price of this run" in said
+
+
+async def test_the_chosen_change_becomes_a_config_which_is_opened_and_nothing_is_started(tmp_path: Path) -> None:
+    async with on_next_steps(tmp_path) as shown:
+        await shown.press("enter")
+        await shown.press(*["backspace"] * len(str(Path.cwd() / "zorbix.undertrained.toml")))
+        await shown.type(str(tmp_path / "next.toml"))
+        await shown.press("enter")
+        await until(shown, shows("▌3Config▐", "next.toml", "steps     300 in 75 epochs"))
+        assert read_config(tmp_path / "next.toml").config.max_train_steps == 300
+        assert shown.source.sent == []
+        assert not shown.screen.errands.all
+
+
+async def test_nothing_is_written_over_a_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "zorbix.undertrained.toml"
+    mine.write_text("mine", "utf-8")
+    async with on_next_steps(tmp_path) as shown:
+        await shown.press("enter", "enter")
+        await until(shown, shows("! /", "zorbix.und"))
+        assert mine.read_text("utf-8") == "mine"
+        assert "▌8Samples▐" in shown.text()
+
+
+async def test_a_filter_that_stands_there_means_nothing_on_the_pictures(tmp_path: Path) -> None:
+    async with on_next_steps(tmp_path) as shown:
+        await shown.press("/")
+        await shown.type("nothing like it")
+        await until(shown, lacks("> undertrained"))
+        await shown.press("enter", "escape", "escape")
+        await until(shown, lacks("what to try next"))
+        await shown.press("x")
+        await until(shown, shows("> undertrained"))

@@ -1,0 +1,87 @@
+"""Works out what to try after the open run, and writes the change that is chosen as a config of its own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loratui.domain.run import RunView
+from loratui.sessions.next_steps import Change, next_steps
+from loratui.sessions.presets import write_new
+from loratui.store import Store
+from loratui.ui.typed_path import typed_path
+from loratui.ui.widgets.next_list import NextList, NextPane
+from loratui.ui.widgets.prompt import Typed
+from loratui_protocol.errors import LoratuiError
+from loratui_protocol.judging.advice import advise, pairs_of
+
+if TYPE_CHECKING:
+    from loratui.ui.shell import Shell
+
+_SAY_S = 30.0
+
+
+class NextSteps:
+    """Fills the list and the pane beside it."""
+
+    def __init__(self, shell: "Shell", listed: NextList, pane: NextPane) -> None:
+        self._shell = shell
+        self._list = listed
+        self._pane = pane
+        self._name = ""
+
+    def begin(self, view: RunView) -> None:
+        """Work out what there is to say of a run: its captions are read for it."""
+        preferences = self._shell.desk.preferences
+        self._name, self._list.is_read = view.name, False
+        self._take([])
+
+        def work() -> None:
+            with Store(preferences.database) as store:
+                run, downloads = store.run(view.run_id), store.downloads(view.run_id)
+            found = next_steps(preferences, run, view, advise(pairs_of(view.scores)), downloads)
+            self._shell.app.call_from_thread(self._read, found)
+
+        self._shell.work(work, "what to try next")
+
+    def _read(self, found: list[Change]) -> None:
+        self._list.is_read = True
+        self._take(found)
+        self._shell.refresh_view()
+
+    def _take(self, found: list[Change]) -> None:
+        self._list.fill(found)
+        self.show_chosen()
+
+    def show_chosen(self) -> None:
+        """Show the finding under the cursor."""
+        self._pane.change = self._list.chosen
+        self._pane.rebuild()
+
+    def why_not_write(self) -> str:
+        """Return why there is nothing to write; empty: there is."""
+        if self._list.chosen is None:
+            return "nothing is chosen"
+        return "" if self._list.chosen.text else "no setting mends that"
+
+    def write(self) -> None:
+        """Ask how the config is to be called, write it, and open it."""
+        change = self._list.chosen
+        if change is not None:
+            usual = Path.cwd() / f"{Path(self._name).name}.{change.remedy.code}.toml"
+            self._shell.ask_text("write as", lambda text: self._write(change, text), str(usual), Typed.PATH)
+
+    def _write(self, change: Change, text: str) -> None:
+        if not text.strip():
+            return
+        # Loaded when it is shown, as all screens are.
+        from loratui.ui.screens.config import ConfigPage
+
+        path, page = typed_path(text), self._shell.pages[ConfigPage.place]
+        try:
+            write_new(path, change.text)
+        except LoratuiError as error:
+            self._shell.say(f"! {error.what}: {error.fix}", _SAY_S)
+            return
+        if isinstance(page, ConfigPage) and not page.refusals().get("config_open"):
+            self._shell.go(page.place)
+            page.open(path)
+        self._shell.say(f"{path.name} is written; nothing was started", _SAY_S)
