@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -45,8 +46,8 @@ def view_of(path: Path | None, *events: Event) -> RunView:
     return view
 
 
-def page_of(folder: Path, view: RunView, config_toml: str = "", *, pictures: bool = False) -> str:
-    report.write(view, folder / "report.html", config_toml=config_toml, now_s=0.0, pictures=pictures)
+def page_of(folder: Path, view: RunView, config_toml: str = "", *, pictures: bool = False, **options: Any) -> str:
+    report.write(view, folder / "report.html", config_toml=config_toml, now_s=0.0, pictures=pictures, **options)
     return (folder / "report.html").read_text("utf-8")
 
 
@@ -64,6 +65,15 @@ def test_each_score_stands_apart_with_what_it_says_and_its_limit(tmp_path):
     assert "|copying|lower is better|" in text
     assert "DINO (dinov2-small)" in text
     assert "|trigger first|sks cat, standing in a room" in text
+
+
+def test_what_the_user_thinks_of_a_file_stands_beside_its_scores(tmp_path):
+    view = view_of(write_zip(tmp_path / "j.zip", judgement()))
+    assert "your stars" not in Text(page_of(tmp_path, view)).all
+    text = Text(page_of(tmp_path, view, stars={"f3": 4})).all
+    assert "|bleeds|your stars" in text
+    assert "|cat-step00000300.safetensors, step 300|1|0.610 ± 0.010|1.000 ± 0.000|0.060 ± 0.000|4 of 5" in text
+    assert "|cat-step00000200.safetensors, step 200|1|0.510 ± 0.010|1.000 ± 0.000|0.040 ± 0.000|not rated" in text
 
 
 def test_what_was_not_measured_is_said_to_be_not_measured(tmp_path):

@@ -17,7 +17,7 @@ from loratui.domain.score_table import cell, columns_of, width_of
 from loratui.sessions.next_steps import Change, next_steps
 from loratui.sessions.recalled import recalled
 from loratui.store import Store, StoredRun
-from loratui.store.ratings import ratings
+from loratui.store.ratings import ratings_of
 from loratui_protocol.errors import StorageError, UsageError
 from loratui_protocol.harmless import clean
 from loratui_protocol.judging.advice import Advice, Pair, advise, error_of, pairs_of
@@ -35,7 +35,7 @@ def advice(arguments: Arguments) -> int:
     changes = next_steps(preferences, run, view, advised, downloads)
     if arguments.write is not None:
         return _write(arguments, run, changes)
-    stars = {artifact: given for (of, artifact, _), given in ratings(preferences.database).items() if of == run.id}
+    stars = ratings_of(preferences.database, run.id)
     if arguments.json:
         print(json.dumps(_fields(run, advised, changes, stars)))
         return 0

@@ -13,6 +13,7 @@ from loratui.sessions.export import output_folder
 from loratui.sessions.recalled import recalled
 from loratui.settings import Settings
 from loratui.store import Store
+from loratui.store.ratings import ratings_of
 from loratui_protocol.errors import UsageError
 
 
@@ -49,7 +50,8 @@ def write_report(view: RunView, preferences: Settings, path: Path, *, pictures: 
     """
     with Store(preferences.database) as store:
         config_toml = store.run(view.run_id).config_toml
-    report.write(view, path, config_toml=config_toml, now_s=time.monotonic(), pictures=pictures)
+    stars = ratings_of(preferences.database, view.run_id)
+    report.write(view, path, config_toml=config_toml, now_s=time.monotonic(), pictures=pictures, stars=stars)
     return [path, *report.write_contact_sheets(view, sheets_folder(path))]
 
 

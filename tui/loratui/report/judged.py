@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from loratui.domain.library import MOST_STARS
 from loratui.domain.lora_snippets import snippets_of
 from loratui.domain.run import RunView
 from loratui.report import html, tried
@@ -27,7 +28,7 @@ _WHY_NOT = {
 _NOTHING_TO_TELL = "nothing that was drawn, or no training picture, tells it"
 
 
-def sections(view: RunView, judged: JudgementZip | None, trigger: str) -> list[str]:
+def sections(view: RunView, judged: JudgementZip | None, trigger: str, stars: Mapping[str, int]) -> list[str]:
     """Return the sections, empty ones for what was not done. Without a judgement the run's events have the scores."""
     judgement = judged.judgement if judged else None
     rows = tried.of_judgement(judgement) if judgement else tried.of_events(view.scores)
@@ -37,7 +38,7 @@ def sections(view: RunView, judged: JudgementZip | None, trigger: str) -> list[s
     return [
         html.section("The files tried out", grid(judged, rows) if judged else ""),
         advice_section(view, judgement, trigger),
-        html.section("Scores", _measured_with(judgement), _table(rows, names), _explained(names, judgement)),
+        html.section("Scores", _measured_with(judgement), _table(rows, names, stars), _explained(names, judgement)),
         html.section("Scores over steps and weights", _curves(rows, names)),
         html.section("Prompts used", _prompts(judgement) if judgement else ""),
     ]
@@ -69,9 +70,10 @@ def _measured_with(judgement: Judgement | None) -> str:
     return html.paragraph(f"Measured with {', '.join(used)}. Means of all prompts and seeds, ± one standard error.")
 
 
-def _table(rows: Sequence[Tried], names: Sequence[str]) -> str:
-    """Return every score of every file at every weight."""
-    head = ("file", "weight", *(SCORES[name].title for name in names))
+def _table(rows: Sequence[Tried], names: Sequence[str], stars: Mapping[str, int]) -> str:
+    """Return every score of every file at every weight, and beside them what the user thinks of the file."""
+    has_stars = any(row.file is not None and row.file.id in stars for row in rows)
+    head = ("file", "weight", *(SCORES[name].title for name in names), *(["your stars"] if has_stars else []))
     order = {file.id: number for number, file in enumerate(tried.files_of(rows))}
     in_order = sorted(rows, key=lambda row: (order[row.file.id] if row.file else -1, row.weight))
     return html.columns(
@@ -81,10 +83,15 @@ def _table(rows: Sequence[Tried], names: Sequence[str]) -> str:
                 _called(row),
                 f"{row.weight:g}" if row.file else "none",
                 *(tried.said(row.means[name]) if name in row.means else "not measured" for name in names),
+                *([_stars(stars.get(row.file.id if row.file else "", 0))] if has_stars else []),
             )
             for row in in_order
         ),
     )
+
+
+def _stars(given: int) -> str:
+    return f"{given} of {MOST_STARS}" if given else "not rated"
 
 
 def _explained(names: Sequence[str], judgement: Judgement | None) -> str:

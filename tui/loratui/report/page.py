@@ -3,6 +3,7 @@
 import json
 import platform
 import tomllib
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 from importlib.resources import files
@@ -36,15 +37,24 @@ _SCORES = {
 }
 
 
-def write(view: RunView, path: Path, *, config_toml: str, now_s: float, pictures: bool = False) -> None:
+def write(
+    view: RunView,
+    path: Path,
+    *,
+    config_toml: str,
+    now_s: float,
+    pictures: bool = False,
+    stars: Mapping[str, int] | None = None,
+) -> None:
     """Write the report of a run and its config to ``path``, whole or not at all. ``now_s``: monotonic, for the cost.
 
     ``pictures`` puts small copies of the training pictures and their captions into it, for whoever may see them.
+    ``stars`` are the user's ratings of files, by artifact id: they stand beside the scores.
 
     Raises:
         StorageError: the file can't be written.
     """
-    shown = _judged(view, _trigger(config_toml))
+    shown = _judged(view, _trigger(config_toml), stars or {})
     script = _resource("viewer.js") if any('id="tried"' in part for part in shown) else ""
     text = html.page(
         f"{view.name} - loratui",
@@ -102,17 +112,17 @@ def _trigger(config_toml: str) -> str:
         return ""
 
 
-def _judged(view: RunView, trigger: str) -> list[str]:
+def _judged(view: RunView, trigger: str, stars: Mapping[str, int]) -> list[str]:
     """Return what trying the files out showed; of a judgement that can't be read that, and what the run told."""
     path = newest_here(view, ArtifactKind.JUDGEMENT)
     if path is None:
-        return judged.sections(view, None, trigger)
+        return judged.sections(view, None, trigger, stars)
     try:
         with open_judgement(path) as opened:
-            return judged.sections(view, opened, trigger)
+            return judged.sections(view, opened, trigger, stars)
     except LoratuiError as error:
         unread = html.section("The files tried out", html.paragraph(f"{error.what}."))
-        return [unread, *judged.sections(view, None, trigger)]
+        return [unread, *judged.sections(view, None, trigger, stars)]
 
 
 def _heading(view: RunView) -> str:

@@ -35,3 +35,8 @@ def ratings(database_path: Path) -> dict[tuple[str, str, str], int]:
             "SELECT id, artifact_id, sha256, stars FROM ratings JOIN runs ON runs.num = ratings.run"
         ).fetchall()
     return {(run_id, artifact_id, sha256): stars for run_id, artifact_id, sha256, stars in rows}
+
+
+def ratings_of(database_path: Path, run_id: str) -> dict[str, int]:
+    """Return the stars of a run's files, by artifact id; errors as in ``ratings``."""
+    return {artifact: stars for (of, artifact, _), stars in ratings(database_path).items() if of == run_id}
