@@ -1,6 +1,7 @@
 """Is what the scores advise any good? Trainings of the demo concept, each with six files, judged by few pictures.
 
     python scripts/bench_judge.py FOLDER [--seeds 10] [--steps 700]    # some minutes a seed; exits 1 below 9 of 10
+    python scripts/bench_judge.py FOLDER --first 6    # at the same time, for the seeds from there on
 
 Every pair of file and weight is then measured on prompts and seeds that nothing was judged by. The advice is good if
 its pair is within one standard error of the best there. What was measured of a seed is kept in FOLDER: a bench that was
@@ -92,20 +93,22 @@ def main() -> int:
     """Measure what is not measured yet, and judge all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=10, help="the last one")
     parser.add_argument("--steps", type=int, default=700)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     print(f"{NUM_FILES} files at weights {', '.join(map(str, WEIGHTS))}; shares of pictures that show the concept")
     print(f"seed  {'advised':<34}{'held out':>9}{'best':>9}{'':7}  which")
     kept = []
-    for seed in range(1, arguments.seeds + 1):
+    for seed in range(arguments.first, arguments.seeds + 1):
         path = arguments.folder / f"steps{arguments.steps}-seed{seed}.json"
         if not path.exists():
             found = measure(arguments.steps, seed)
             part = path.with_suffix(".part")
             part.write_text(json.dumps(found, indent=1), "utf-8")
             part.replace(path)
+        sys.stdout.flush()
         kept.append(judge(seed, json.loads(path.read_text("utf-8"))))
     print(f"within one standard error of the best: {sum(kept)} of {len(kept)}; gate {GATE:.0%}")
     return 0 if sum(kept) >= GATE * len(kept) else 1

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+PATIENCE_S = 60.0
+"""For what comes at once on an idle machine."""
+
 
 class Tmux:
     """80x24; ``term`` is what the pane says that it is."""
@@ -62,15 +65,17 @@ class Tmux:
         """Return what stands there; with "-e" in its colours."""
         return self._run("capture-pane", "-p", *options)
 
-    def shows(self, *texts: str, deadline_s: float = 15) -> str:
+    def shows(self, *texts: str, deadline_s: float = PATIENCE_S) -> str:
         """Return the first screen with all of the texts."""
         return self.comes(lambda screen: all(text in screen for text in texts), deadline_s)
 
-    def comes(self, condition: Callable[[str], object], deadline_s: float = 15) -> str:
+    def comes(self, condition: Callable[[str], object], deadline_s: float = PATIENCE_S) -> str:
         """Return the first screen of which something is true."""
         end_s = time.monotonic() + deadline_s
         while not condition(screen := self.screen()):
             assert time.monotonic() < end_s, screen
+            # Looking without a pause would keep from the program what it needs to get there.
+            time.sleep(0.03)
         return screen
 
     def kill(self) -> None:

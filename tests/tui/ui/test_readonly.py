@@ -8,14 +8,19 @@ from loratui.ui.keyboard import READ_ONLY
 from loratui.ui.registry import Action, Danger
 from support.ui_pilot import showing
 
-_LOOKS = ("attach", "rentals", "offers", "check", "logs", "config show", "files list", "files verify")
+_LOOKS = (
+    *("attach", "rentals", "offers", "check", "logs", "config show"),
+    *("files list", "files verify", "advice"),
+)
 
 
 def only_looks(action: Action) -> bool:
     """Return whether what does the same from a shell changes nothing."""
     looks = tuple(f"loratui {look} " for look in _LOOKS)
     commands = [f"{command} " for command in action.command.split("; ")]
-    return all(command.startswith(looks) and not {"--fix", "--yes"} & {*command.split()} for command in commands)
+    return all(
+        command.startswith(looks) and not {"--fix", "--yes", "--write"} & {*command.split()} for command in commands
+    )
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if action.command], ids=lambda action: action.id)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from loratui.domain.transfer_cost import Speed
 from loratui.remote.box import Box, BoxProcess
@@ -288,27 +288,24 @@ async def _blocks(blob: LocalBlob, offset: int) -> AsyncIterator[bytes]:
     if blob.path is None:
         yield blob.content[offset:]
         return
-    left = blob.size - offset
-    file = await asyncio.to_thread(_open, blob)
-    try:
-        await asyncio.to_thread(file.seek, offset)
-        while left:
-            block = await asyncio.to_thread(file.read, min(left, _BLOCK_BYTES))
-            if not block:
-                raise _changed(blob.path)
-            left -= len(block)
-            yield block
-    finally:
-        file.close()
+    await asyncio.to_thread(_check_unchanged, [blob])
+    while offset < blob.size:
+        block = await asyncio.to_thread(_read, blob.path, offset, min(blob.size - offset, _BLOCK_BYTES))
+        offset += len(block)
+        yield block
 
 
-def _open(blob: LocalBlob) -> BinaryIO:
-    _check_unchanged([blob])
-    assert blob.path is not None  # noqa: S101 - blobs of bytes are not opened
+def _read(path: Path, offset: int, most: int) -> bytes:
+    """Return some bytes of a file. It is opened for each block: a sender that is cancelled leaves no file open."""
     try:
-        return blob.path.open("rb")
+        with path.open("rb") as file:
+            file.seek(offset)
+            block = file.read(most)
     except OSError as error:
-        raise _changed(blob.path) from error
+        raise _changed(path) from error
+    if not block:
+        raise _changed(path)
+    return block
 
 
 def _check_unchanged(blobs: Sequence[LocalBlob]) -> None:
