@@ -95,7 +95,7 @@ async def on_next_steps(folder: Path) -> AsyncIterator[Shown]:
 
 
 SAMPLES = {
-    "next_steps": Effect(shows("what to try next", "nothing that was measured asks for a change"), ("8",)),
+    "next_steps": Effect(shows("what to try next", "> undertrained"), ("escape",), on_next_steps),
     "next_write": Effect(shows("write as", "zorbix.undertrained.toml"), start=on_next_steps),
     "next_close": Effect(lacks("what to try next"), start=on_next_steps),
     "tried": Effect(shows("samples  step 40"), start=partial(on_tried, has_samples=True)),

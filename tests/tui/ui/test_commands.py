@@ -50,7 +50,7 @@ VIEW_ONLY = frozenset(
         "other_list", "data_back", "config_open", "config_compare", "offers_back", "pictures", "queue_before",
         "queue_after", "file_open", "leave", "leave_detach", "detach", "interrupt", "yank", "maximise", "palette",
         "help", "theme", "mouse", "redraw", "jump", "found_next", "found_before", "filter_form",
-        "help_further", "help_before",
+        "help_further", "help_before", "install_other", "next_close",
     )
 )  # fmt: skip
 NEVER_THERE = {

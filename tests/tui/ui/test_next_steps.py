@@ -37,7 +37,7 @@ async def test_nothing_is_written_over_a_file_that_is_there(tmp_path: Path, monk
     mine.write_text("mine", "utf-8")
     async with on_next_steps(tmp_path) as shown:
         await shown.press("enter", "enter")
-        await until(shown, shows("! /", "zorbix.und"))
+        await until(shown, shows("! not written: zorbix.undertrained.toml"))
         assert mine.read_text("utf-8") == "mine"
         assert "▌8Samples▐" in shown.text()
 

@@ -79,7 +79,8 @@ class NextSteps:
         try:
             write_new(path, change.text)
         except LoratuiError as error:
-            self._shell.say(f"! {error.what}: {error.fix}", _SAY_S)
+            # The whole path would leave no room for what is wrong with it.
+            self._shell.say(f"! not written: {error.what.replace(str(path), path.name)}; {error.fix}", _SAY_S)
             return
         if isinstance(page, ConfigPage) and not page.refusals().get("config_open"):
             self._shell.go(page.place)
