@@ -1,5 +1,7 @@
 """Draws the pictures of a grid: the base model is loaded once, all files lie beside it, and only weights change."""
 
+import contextlib
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,9 +71,7 @@ class Drawer:
         held: dict[str, Tensor] = {}
         for name, path in named.items():
             try:
-                with warnings.catch_warnings():
-                    # PEFT warns of what is wanted here: several adapters on one model.
-                    warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+                with _nothing_said():
                     self._pipeline.load_lora_weights(path, adapter_name=name)
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 raise _unfit(path, str(error)) from error
@@ -118,6 +118,23 @@ class Drawer:
                     raise
                 self._batch_size //= 2
                 torch.cuda.empty_cache()
+
+
+@contextlib.contextmanager
+def _nothing_said() -> Iterator[None]:
+    """Keep to themselves what PEFT and transformers warn of when several adapters are put on one model.
+
+    transformers calls the weights of every adapter missing that another file does not have, and newly initialized.
+    """
+    logger = logging.getLogger("transformers")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 def _name(index: int) -> str:

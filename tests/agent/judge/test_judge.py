@@ -1,6 +1,7 @@
 """LoRA files are judged by pictures: each is drawn once whatever happens, and every score is of what was seen."""
 
 import io
+import logging
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -120,6 +121,22 @@ def test_files_are_judged_as_if_each_were_alone(run: Run, both: Judging, tmp_pat
     assert alone.drawn.items() <= both.drawn.items()
     other = {name.replace("f02", "f01"): content for name, content in both.drawn.items() if name.startswith("f02")}
     assert any(both.drawn[name] != content for name, content in other.items()), "both files draw the same"
+
+
+def test_nobody_is_told_that_weights_of_another_file_are_missing(run: Run, tmp_path: Path):
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    logger, listener = logging.getLogger("transformers"), Listener(logging.WARNING)
+    logger.addHandler(listener)
+    try:
+        Judging(run, tmp_path)
+    finally:
+        logger.removeHandler(listener)
+    assert not [text for text in said if "MISSING" in text]
 
 
 def test_weight_0_is_the_base_model_untouched(run: Run, both: Judging):
