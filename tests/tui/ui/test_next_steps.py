@@ -7,6 +7,7 @@ import pytest
 from loratui_protocol.config_file import read_config
 from support.ui_effects.effect import lacks, shows, until
 from support.ui_effects.samples import on_next_steps
+from support.ui_pilot import showing
 
 
 async def test_a_finding_is_shown_with_its_evidence_its_change_and_its_price(tmp_path: Path) -> None:
@@ -51,3 +52,10 @@ async def test_a_filter_that_stands_there_means_nothing_on_the_pictures(tmp_path
         await until(shown, lacks("what to try next"))
         await shown.press("x")
         await until(shown, shows("> undertrained"))
+
+
+async def test_of_a_run_that_is_not_known_here_it_is_said_why_nothing_can_be_said() -> None:
+    async with showing() as shown:
+        await shown.press("8", "x")
+        await until(shown, shows("what to try next", "is not known here"))
+        assert "reading" not in shown.text()

@@ -30,7 +30,7 @@ def write_again(arguments: Arguments) -> int:
         print(to_json({"run": run.id, "report": written[0], "contact_sheets": written[1:]}))
     else:
         # The report comes last, as what one looks for.
-        for each in reversed(written):
+        for each in (*written[1:], written[0]):
             print(each)
     return 0
 

@@ -27,23 +27,32 @@ class NextSteps:
         self._list = listed
         self._pane = pane
         self._name = ""
+        self.run_id = ""
+        """Of the run that it is about."""
 
     def begin(self, view: RunView) -> None:
         """Work out what there is to say of a run: its captions are read for it."""
         preferences = self._shell.desk.preferences
-        self._name, self._list.is_read = view.name, False
+        self._name, self.run_id = view.name, view.run_id
+        self._list.is_read, self._list.trouble = False, ""
         self._take([])
 
         def work() -> None:
-            with Store(preferences.database) as store:
-                run, downloads = store.run(view.run_id), store.downloads(view.run_id)
-            found = next_steps(preferences, run, view, advise(pairs_of(view.scores)), downloads)
-            self._shell.app.call_from_thread(self._read, found)
+            found, trouble = list[Change](), ""
+            try:
+                with Store(preferences.database) as store:
+                    run, downloads = store.run(view.run_id), store.downloads(view.run_id)
+                found = next_steps(preferences, run, view, advise(pairs_of(view.scores)), downloads)
+            except LoratuiError as error:
+                trouble = error.what
+            self._shell.app.call_from_thread(self._read, view.run_id, found, trouble)
 
         self._shell.work(work, "what to try next")
 
-    def _read(self, found: list[Change]) -> None:
-        self._list.is_read = True
+    def _read(self, run_id: str, found: list[Change], trouble: str) -> None:
+        if run_id != self.run_id:
+            return
+        self._list.is_read, self._list.trouble = True, trouble
         self._take(found)
         self._shell.refresh_view()
 

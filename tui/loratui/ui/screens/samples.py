@@ -81,6 +81,9 @@ class SamplesPage(Page):
 
     def show(self, frame: Frame) -> None:
         """Show the kind that is wanted, and have the judgement opened."""
+        if self._is_next and frame.run is not None and frame.run.run_id != self._next.run_id:
+            # Another run was opened meanwhile.
+            self._next.begin(frame.run)
         is_tried = frame.run is not None and self._shows_tried(frame.run)
         self._lay_out(is_tried=is_tried)
         if is_tried and frame.run is not None:
@@ -113,18 +116,22 @@ class SamplesPage(Page):
         if wanted == self._opened:
             return
         self._opened = wanted
-        self._take(None, ExitStack())
+        self._take(wanted, None, ExitStack())
         if path is None:
             return
 
         def read() -> None:
             opened = ExitStack()
             judged = opened.enter_context(open_judgement(path))
-            self.app.call_from_thread(self._take, judged, opened)
+            self.app.call_from_thread(self._take, wanted, judged, opened)
 
         self.shell.work(read, "reading the judgement")
 
-    def _take(self, judged: JudgementZip | None, opened: ExitStack) -> None:
+    def _take(self, wanted: tuple[str, Path] | None, judged: JudgementZip | None, opened: ExitStack) -> None:
+        if wanted != self._opened:
+            # A newer one is wanted by now.
+            opened.close()
+            return
         self._open.close()
         self._open, self._tried.judged = opened, judged
         self._tried.rebuild()

@@ -11,6 +11,8 @@ class NextList(ListPane[Change]):
     """The findings, the one that causes others first."""
 
     is_read = False
+    trouble = ""
+    """Why nothing can be said of the run; empty: it can."""
 
     def name_of(self, entry: Change) -> str:
         """Return the finding's code."""
@@ -31,6 +33,8 @@ class NextList(ListPane[Change]):
 
     def nothing(self, _: Frame) -> list[Row]:
         """Return that nothing is found, or not yet."""
+        if self.trouble:
+            return [[(f" {self.trouble}", Role.WARN)]]
         said = "nothing that was measured asks for a change" if self.is_read else "reading…"
         return [[(f" {said}", Role.DIM)]]
 
