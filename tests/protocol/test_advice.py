@@ -119,6 +119,26 @@ def test_of_the_weights_of_a_file_the_one_that_shows_most_is_advised():
     assert advice.stages[-1].says == "the highest value of likeness is at zorbix-000100 at 0.8"
 
 
+def test_of_weights_that_are_equal_the_one_at_which_other_files_show_more_is_advised_and_that_is_said():
+    good = [pair(200, weight, error=0.0, concept=1.0) for weight in (0.8, 1.0, 1.2)]
+    early = [pair(100, weight, concept=value) for weight, value in ((0.8, 0.3), (1.0, 0.5), (1.2, 0.4))]
+    advice = advise([*good, *early])
+    assert advice.advised is not None
+    assert (advice.advised.step, advice.advised.weight) == (200, 1.0)
+    assert advice.stages[-1].says == (
+        "zorbix-000200 at 0.8, zorbix-000200 at 1, zorbix-000200 at 1.2 are equal in every score; "
+        "the other files have the highest value of shows the concept at 1"
+    )
+
+
+def test_of_weights_that_nothing_tells_apart_the_lowest_is_advised():
+    tried_at_one_weight_only = pair(100, 1.0, concept=0.5)
+    advice = advise([*(pair(200, weight, concept=1.0) for weight in (1.0, 0.8)), tried_at_one_weight_only])
+    assert advice.advised is not None
+    assert advice.advised.weight == 0.8
+    assert advice.stages[-1].says.endswith("are equal in every score: the first of them")
+
+
 def test_the_exact_score_goes_before_likeness():
     advice = advise([pair(100, concept=0.2, likeness=0.9), pair(200, concept=0.9, likeness=0.5)])
     assert advice.advised is not None

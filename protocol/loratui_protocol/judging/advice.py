@@ -135,11 +135,9 @@ def advise(pairs: Iterable[Pair]) -> Advice:
             lacks.append(f"{SCORES[name].title}: not measured of all that were left, and decides nothing")
     left, stage = _earliest(left)
     stages.append(stage)
-    order = [first, *(name for name in (*THEN, *SCORES) if name != first)]
-    advised = max(left, key=lambda pair: [_goodness(pair, name) for name in order])
+    advised, said = _best_weight(left, ordered, first)
     if len(left) > 1:
         others = tuple(pair for pair in left if pair is not advised)
-        said = f"the highest value of {SCORES[first].title} is at {advised.told}"
         stages.append(Stage(score=first, says=said, left_out=others))
     return Advice(pairs=ordered, front=front, advised=advised, stages=tuple(stages), lacks=tuple(lacks))
 
@@ -174,6 +172,35 @@ def _earliest(pairs: list[Pair]) -> tuple[list[Pair], Stage]:
     later = tuple(pair for pair in pairs if pair.step != step)
     said = f"{_first_few(later)} no better, and later" if later else "no other one left"
     return kept, Stage(score="", says=f"the earliest is that of step {step}; {said}", left_out=later)
+
+
+def _best_weight(left: Sequence[Pair], tried: Sequence[Pair], first: str) -> tuple[Pair, str]:
+    """Return the one that is best score by score and what is said of that.
+
+    Of weights that are equal in every score, all other files at the same weights are asked: fifteen pictures of fifteen
+    say the same of a weight that is just enough and of one that is ample, files that are not as far tell them apart.
+    """
+    order = [first, *(name for name in (*THEN, *SCORES) if name != first)]
+    ranks = {id(pair): [_goodness(pair, name) for name in order] for pair in left}
+    equal = [pair for pair in left if ranks[id(pair)] == max(ranks.values())]
+    title = SCORES[first].title
+    if len(equal) == 1:
+        return equal[0], f"the highest value of {title} is at {equal[0].told}"
+    elsewhere = [_goodness_elsewhere(pair, equal, tried, first) for pair in equal]
+    best = equal[elsewhere.index(max(elsewhere))]
+    both = f"{_first_few(equal)} equal in every score"
+    if len(set(elsewhere)) == 1:
+        return best, f"{both}: the first of them"
+    return best, f"{both}; the other files have the highest value of {title} at {best.weight:g}"
+
+
+def _goodness_elsewhere(pair: Pair, equal: Sequence[Pair], tried: Sequence[Pair], name: str) -> float:
+    """Return the sum, at the pair's weight, over the other files that are tried at the weights of all of ``equal``."""
+    values = {(each.artifact_id, each.weight): _goodness(each, name) for each in tried if _is_known(each, name)}
+    weights = {each.weight for each in equal}
+    files = {file for file, _ in values} - {each.artifact_id for each in equal}
+    shared = sorted(file for file in files if all((file, weight) in values for weight in weights))
+    return math.fsum(values[file, pair.weight] for file in shared)
 
 
 def _undominated(pairs: Sequence[Pair]) -> list[Pair]:
