@@ -8,7 +8,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from loratui_agent.demo.concept import DEMO
+from loratui_agent.demo.concept import CONCEPTS
 from loratui_agent.demo.job import write_demo
 from loratui_protocol import messages
 from loratui_protocol.config import TrainingConfig
@@ -19,10 +19,10 @@ NUM_FILES = 6
 _TIMEOUT_S = 3600
 
 
-def judged_config(folder: Path, steps: int, **changes: Any) -> TrainingConfig:
-    """Write the demo's dataset and return its config, with a few files that are judged at the end and no samples."""
-    config = read_config(write_demo(folder, "demo", steps)).config
-    grounds = DEMO.grounds[0]
+def judged_config(folder: Path, steps: int, concept: str = "demo", **changes: Any) -> TrainingConfig:
+    """Write a built-in concept's dataset and return its config, with a few files that are judged and no samples."""
+    config = read_config(write_demo(folder, concept, steps)).config
+    grounds = CONCEPTS[concept].grounds[0]
     settings: dict[str, Any] = {
         "sample_prompts": (),
         "sample_every_n_steps": None,
@@ -37,13 +37,13 @@ def judged_config(folder: Path, steps: int, **changes: Any) -> TrainingConfig:
     return replace(config, **{**settings, **changes})
 
 
-def train(folder: Path, config: TrainingConfig) -> list[messages.Event]:
+def train(folder: Path, config: TrainingConfig, concept: str = "demo") -> list[messages.Event]:
     """Train and judge in a process of its own, and return what it said.
 
     Raises:
         SystemExit: it failed.
     """
-    job = write_job(folder / "job", config, evaluate_concept="demo")
+    job = write_job(folder / "job", config, evaluate_concept=concept)
     with trainer(job, folder) as process:
         process.process.wait(_TIMEOUT_S)
         if not process.of_type(messages.Done):
