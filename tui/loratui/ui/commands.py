@@ -11,6 +11,8 @@ from loratui.ui.frame import Frame
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult
 
+NO_EXTENSION = f"no extension in the last {UNDO_S:.0f} s"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sent:
@@ -56,6 +58,10 @@ class Commands:
         self._extended += [(frame.now_s, sent.answer) for sent in self._unanswered[num_sent:]]
         return notice
 
+    def has_extended(self, now_s: float) -> bool:
+        """Return whether there is an extension that can be taken back."""
+        return any(now_s - at_s <= UNDO_S for at_s, _ in self._extended)
+
     def undo_extend(self, frame: Frame) -> str:
         """Take the last extension back, if it is young enough."""
         self._extended = [
@@ -64,7 +70,7 @@ class Commands:
             if frame.now_s - at_s <= UNDO_S and not (answer.done() and _failed(answer))
         ]
         if not self._extended:
-            return f"undo: no extension in the last {UNDO_S:.0f} s"
+            return f"undo: {NO_EXTENSION}"
         _, answer = self._extended.pop()
         if answer.done():
             return self._send("extend", "taken back", -EXTENSION_S)

@@ -12,6 +12,7 @@ from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role
+from loratui.ui.work import look_first
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -34,16 +35,16 @@ class Installing:
             return
         remembered = self._shell.desk.preferences.ui_folders
 
-        def look() -> None:
-            found = found_uis(Path.home(), os.environ, remembered)
-            self._shell.app.call_from_thread(self._ask, file.name, path, found)
-
-        self._shell.work(look, "looking for A1111, Forge and ComfyUI")
+        what = "looking for A1111, Forge and ComfyUI"
+        look_first(
+            self._shell,
+            f"{what}…",
+            lambda: found_uis(Path.home(), os.environ, remembered),
+            lambda found: self._ask(file.name, path, found),
+            what,
+        )
 
     def _ask(self, name: str, path: Path, found: list[UiFolder]) -> None:
-        if self._shell.page.place != "files":
-            # Another page was brought into sight meanwhile.
-            return
         self._name, self._path, self._found = name, path, found
         if found:
             self._shell.ask(Scope.INSTALL_STRIP, self._question)

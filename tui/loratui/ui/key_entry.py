@@ -12,6 +12,7 @@ from loratui.ui.registry import Scope
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
 from loratui.ui.widgets.prompt import Typed
+from loratui.ui.work import look_first
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -34,17 +35,19 @@ class KeyEntry:
         """Look which keys there are, and ask whose is to be entered; ``reason`` is why one is needed."""
         folder = self._shell.desk.preferences.config_dir
 
-        def look() -> None:
+        def look() -> dict[str, str]:
             keys = Keys(folder)
-            found = {name: key.origin for name in PROVIDERS if (key := keys.read(name)) is not None}
-            self._shell.app.call_from_thread(self._ask, reason, found)
+            return {name: key.origin for name in PROVIDERS if (key := keys.read(name)) is not None}
 
-        self._shell.work(look, "the keys can't be read")
+        look_first(
+            self._shell,
+            "looking which keys there are…",
+            look,
+            lambda found: self._ask(reason, found),
+            "the keys can't be read",
+        )
 
     def _ask(self, reason: str, origins: dict[str, str]) -> None:
-        if self._shell.page.place != "offers":
-            # Another page was brought into sight meanwhile.
-            return
         self._reason, self._origins, self.is_asking = reason, origins, True
         self._shell.ask(Scope.KEYS_STRIP, self._question)
         self._told()

@@ -74,7 +74,7 @@ class Keyboard:
         typed = event.character if event.is_printable and event.character != " " else None
         key = typed or event.key
         is_asked = self._shell.strip.scope is not None
-        if is_asked and self._shell.strip.is_guarded(self._shell.clock.monotonic_s()):
+        if is_asked and self._shell.strip.swallows(self._shell.clock.monotonic_s()):
             return
         if self._shell.jump.is_on and not is_asked:
             self._shell.jump.press(event)
@@ -92,7 +92,7 @@ class Keyboard:
 
     def _taking_back(self, key: str) -> Action | None:
         """Return what takes a termination back, while that can be: its key means that on every screen."""
-        return self._shell.actions.find(key, (Scope.UNDO_WINDOW,)) if self._shell.money.can_be_kept else None
+        return self._shell.actions.find(key, (Scope.UNDO_WINDOW,)) if self._shell.money.takes_back else None
 
     def _of_filter(self, key: str) -> Action | None:
         """Return what goes from match to match: its keys come before what they mean on the page else."""

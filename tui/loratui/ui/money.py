@@ -39,9 +39,18 @@ class Money:
     # --- what the shell asks -----------------------------------------------------------------------------------------
 
     @property
-    def can_be_kept(self) -> bool:
-        """Return whether a termination can be taken back."""
-        return self._terminations.can_be_kept
+    def takes_back(self) -> bool:
+        """Return whether the key that takes a termination back means that here.
+
+        In its last seconds on every screen. While files are saved and fetched, which takes minutes, what the screen
+        itself can take back goes first: that is what was told there.
+        """
+        keepable = self._terminations.keepable
+        if keepable is None or keepable.stage is Stage.COUNTING:
+            return keepable is not None
+        page = self._shell.page
+        own = self._shell.actions.find(self._key("terminate_undo"), page.scopes)
+        return own is None or own.id in page.refusals()
 
     def owns(self, errand: Errand) -> bool:
         """Return whether the end of a command is told here."""
@@ -50,7 +59,11 @@ class Money:
     def sentence(self, now_s: float) -> str:
         """Return how a rental stands that is being terminated."""
         shown = self._terminations.shown()
-        return "" if shown is None else f"! {shown.sentence(now_s, self._shell.actions)}"
+        if shown is None:
+            return ""
+        keys = self._shell.actions
+        undo = "{terminate_undo}" if self.takes_back else "{terminate_undo} on Home"
+        return f"! {shown.sentence(now_s, keys, keys.fill(undo))}"
 
     def unasked(self) -> str:
         """Return what rentals will not be terminated if the interface closes now."""
@@ -58,7 +71,7 @@ class Money:
 
     def refusals(self) -> dict[str, str]:
         """Return what can't be done now, and why."""
-        return {} if self.can_be_kept else {"terminate_undo": "nothing is about to be terminated"}
+        return {} if self._terminations.keepable else {"terminate_undo": "nothing is about to be terminated"}
 
     def tick(self, frame: Frame) -> None:
         """Go on with what was begun, and tell what came of it."""

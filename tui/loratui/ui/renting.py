@@ -18,6 +18,7 @@ from loratui.ui.rental_words import about_rights, about_terms, narration
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
 from loratui.ui.widgets.renting_rows import coming
+from loratui.ui.work import look_first
 from loratui_protocol.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,17 +98,22 @@ class RentCourse:
 
     def answer_rights(self, *, may_train: bool) -> None:
         """Write down what was answered, and go on if they may."""
-        self._shell.stop_asking()
         market, preferences = self._market, self._shell.desk.preferences
         if market is None:
+            self._shell.stop_asking()
             return
 
-        def note() -> None:
+        def note() -> Rights:
             answer_rights(preferences, market.rights, may_train=may_train)
-            rights = rights_of(market.config, preferences)
-            self._shell.app.call_from_thread(self._answered, market, rights)
+            return rights_of(market.config, preferences)
 
-        self._shell.work(note, "the answer was not kept, nothing is rented")
+        look_first(
+            self._shell,
+            "keeping the answer…",
+            note,
+            lambda rights: self._answered(market, rights),
+            "the answer was not kept, nothing is rented",
+        )
 
     def _answered(self, market: Market, rights: Rights) -> None:
         if market is not self._market:

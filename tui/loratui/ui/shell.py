@@ -3,7 +3,6 @@
 The pages show and steer; the shell tells them when, hands them their keys, and leaves the program.
 """
 
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +47,9 @@ from loratui.ui.widgets.prompt import Prompt, Typed
 from loratui.ui.widgets.rows import Rows
 from loratui.ui.widgets.status import StatusRows
 from loratui.ui.widgets.tabs import TabsRow
+from loratui.ui.work import in_thread
 from loratui.ui.yank import Yank
-from loratui_protocol.errors import LoratuiError
 
-log = logging.getLogger(__name__)
 SLOW_BODY_S = 5.0
 
 
@@ -84,6 +82,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.notices = Notices(clock, options.alarm)
         self.source: RunSource | None = None
         self.commands: Commands | None = None
+        self._coming: RunSource | None = None
         self.is_leaving = False
         self.config_path: Path | None = None
         """The config that is open on the config screen, as it is on the disk."""
@@ -185,7 +184,13 @@ class Shell(Screen[None], inherit_bindings=False):
         self.page.entered()
 
     def take(self, source: RunSource) -> None:
-        """Let the pages of a run show this one."""
+        """Let the pages of a run show this one; while something is asked or typed, only after that.
+
+        What is asked is about the open run: the answer must not come to another.
+        """
+        self._coming = source if self._is_asking else None
+        if self._coming is not None:
+            return
         self.source, self.commands = source, Commands(source)
         if self.is_mounted:
             self.refresh_view()
@@ -206,28 +211,22 @@ class Shell(Screen[None], inherit_bindings=False):
     def _opened(self, source: RunSource) -> None:
         self.take(source)
         self.say("")
-        # What was asked meanwhile is answered first: the key would be another one there.
-        if self.strip.scope is None and not self.prompt.is_open:
+        if self._coming is None:
             self.go("run")
+
+    @property
+    def _is_asking(self) -> bool:
+        return self.strip.scope is not None or self.prompt.is_open
+
+    def _take_coming(self) -> None:
+        """Let the run in that was opened while something was asked."""
+        if (source := self._coming) is not None and not self._is_asking:
+            self.take(source)
+            self.say(self.actions.fill("the run is open: {go_run} shows it"))
 
     def work(self, function: Callable[[], None], what: str) -> None:
         """Do something in a thread; that it failed is said, and ends nothing else."""
-
-        def guarded() -> None:
-            try:
-                function()
-            except Exception as error:
-                # The thread's boundary. Once the interface is being left nobody is there to be told.
-                if self.is_leaving:
-                    return
-                if isinstance(error, LoratuiError):
-                    self.app.call_from_thread(self.say, f"! {what}: {error.what}")
-                    return
-                # A fault of ours is told, and the interface goes on.
-                log.exception("%s broke", what)
-                self.app.call_from_thread(self.say, f"! {what} broke: {type(error).__name__}: {error}")
-
-        self.run_worker(guarded, thread=True, exit_on_error=False)
+        in_thread(self, function, what)
 
     # --- frames ------------------------------------------------------------------------------------------------------
 
@@ -250,6 +249,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def tick(self) -> None:
         """Look again: once a second, at the body less often on a slow line."""
+        self._take_coming()
         if self.commands is not None and (refused := self.commands.collect()):
             self.say(refused)
         for errand in self.errands.collect():

@@ -72,9 +72,9 @@ class Termination:
         """Come into a stage."""
         self.stage, self.since_s = stage, now_s
 
-    def sentence(self, now_s: float, keys: "Registry") -> str:
-        """Return how it stands, for the row of the state."""
-        age_s, undo = now_s - self.since_s, keys.name_of("terminate_undo")
+    def sentence(self, now_s: float, keys: "Registry", undo: str = "") -> str:
+        """Return how it stands, for the row of the state; ``undo`` is what keeps it, "u" say."""
+        age_s = now_s - self.since_s
         match self.stage:
             case Stage.SAVING:
                 return f"TERMINATING {self.name} once it has saved, {formatting.stopwatch(age_s)} · {undo} keeps it"
@@ -121,19 +121,19 @@ class Terminations:
         return begun
 
     def keep(self) -> str:
-        """Take back what was not asked for yet; return what that comes to."""
-        kept = [each for each in self._all.values() if each.can_be_kept]
-        for each in kept:
-            del self._all[each.label]
-        said = f"kept, and billing: {', '.join(each.name for each in kept)}"
-        if any(each.runs for each in kept):
-            said += "; its runs stop all the same, and without --keep it ends once their files are here"
-        return said
+        """Take back the one that is told, which was not asked for yet; return what that comes to."""
+        kept = self.keepable
+        if kept is None:
+            return ""
+        del self._all[kept.label]
+        stops = "; its runs stop all the same, and without --keep it ends once their files are here"
+        return f"kept, and billing: {kept.name}{stops if kept.runs else ''}"
 
     @property
-    def can_be_kept(self) -> bool:
-        """Return whether there is anything to take back."""
-        return any(each.can_be_kept for each in self._all.values())
+    def keepable(self) -> Termination | None:
+        """Return the one that can be taken back: what the row of the state tells, and no other."""
+        shown = self.shown()
+        return shown if shown is not None and shown.can_be_kept else None
 
     def owns(self, errand: Errand) -> bool:
         """Return whether a command was sent out from here; its end is told here."""
@@ -144,8 +144,8 @@ class Terminations:
         return ", ".join(each.name for each in self._all.values() if each.can_be_kept)
 
     def shown(self) -> Termination | None:
-        """Return what the row of the state tells: an alarm first, then what can still be taken back."""
-        order = (Stage.FAILED, Stage.COUNTING, Stage.ASKED, Stage.FETCHING, Stage.SAVING)
+        """Return what the row of the state tells: what is counted down, then an alarm, then what can be taken back."""
+        order = (Stage.COUNTING, Stage.FAILED, Stage.FETCHING, Stage.SAVING, Stage.ASKED)
         going = [each for each in self._all.values() if each.stage in order]
         return min(going, key=lambda each: order.index(each.stage), default=None)
 

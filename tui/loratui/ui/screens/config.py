@@ -41,6 +41,7 @@ class ConfigPage(ConfigFilePage):
         self._findings = FindingList(id="findings")
         self._new = NewConfig(shell, self.open, self._not_made)
         self._errand: Errand | None = None
+        self._asked_to_train = "", Path()
 
     def compose(self) -> ComposeResult:
         """Put the keys beside the plan; what is compared takes their place."""
@@ -69,7 +70,9 @@ class ConfigPage(ConfigFilePage):
             no |= {f"config_{name}": unsaved for name in ("open", "new", "editor", "train")}
         if self.opened is not None and self.opened.is_new:
             no["config_train"] = f"{keys.name_of('config_write')} writes it as {self.opened.target.name} first"
-        if not form.is_dirty:
+        if self.opened is not None and self.path != self.opened.path:
+            no |= {f"config_{name}": "another config is being read" for name in ("train", "write", "write_as")}
+        elif not form.is_dirty:
             no["config_write"] = "nothing has changed"
         if not form.num_changes:
             no["config_undo"] = "nothing to take back"
@@ -251,19 +254,19 @@ class ConfigPage(ConfigFilePage):
     def do_config_train(self) -> None:
         """Ask where."""
         plan, preferences = self.plan.plan, self.shell.desk.preferences
-        if plan is not None:
+        if plan is not None and self.opened is not None:
+            # What is asked about is what is trained, whatever is read and planned meanwhile.
+            self._asked_to_train = plan.name, self.opened.path
             price = preferences.local_price_microusd_per_h
             self.shell.ask(Scope.CONFIG_TRAIN_STRIP, lambda _: ask_train(plan, price))
 
     def do_config_train_here(self) -> None:
         """Send the command out that trains it here."""
         self.shell.stop_asking()
-        plan = self.plan.plan
-        if self.opened is not None and plan is not None:
-            argv = ("train", str(self.opened.path), "--on", "local", "--yes", "--detach")
-            self._errand = self.shell.send_out(f"train {plan.name}", *argv)
-            if self._errand is not None:
-                self.shell.say(f"starting {plan.name} on this machine…")
+        name, path = self._asked_to_train
+        self._errand = self.shell.send_out(f"train {name}", "train", str(path), "--on", "local", "--yes", "--detach")
+        if self._errand is not None:
+            self.shell.say(f"starting {name} on this machine…")
 
     def do_config_train_rented(self) -> None:
         """Show what can be rented."""

@@ -47,6 +47,7 @@ class ConfigFilePage(Page):
         """What was opened last, even if that failed."""
         self.opened: Opened | None = None
         self.form: ConfigForm | None = None
+        self._asked_to_write: tuple[ConfigForm, Opened] | None = None
         self._planning = Planning(shell, self._planned)
 
     @property
@@ -175,6 +176,8 @@ class ConfigFilePage(Page):
         form, opened = self.form, self.opened
         if form is None or opened is None:
             return
+        # What is asked about is what is written, whatever is read meanwhile.
+        self._asked_to_write = form, opened
         self.change.about = homely(opened.target)
         self.change.changed = form.diff(opened.path.name, opened.target.name)
         num_keys = sum(row.is_changed for row in form.rows)
@@ -188,8 +191,8 @@ class ConfigFilePage(Page):
     def do_config_write_yes(self) -> None:
         """Write the file, unless somebody else has changed it."""
         self.do_config_write_no()
-        if self.opened is not None:
-            self._write(self.opened)
+        if self._asked_to_write is not None:
+            self._write(*self._asked_to_write)
 
     def do_config_write_no(self) -> None:
         """Leave the file as it is."""
@@ -202,17 +205,14 @@ class ConfigFilePage(Page):
             self.shell.ask_text("write as", self._write_as, self.opened.target.name)
 
     def _write_as(self, name: str) -> None:
-        if self.opened is None:
+        if self.form is None or self.opened is None:
             return
         try:
-            self._write(elsewhere(self.opened, name))
+            self._write(self.form, elsewhere(self.opened, name))
         except LoratuiError as error:
             self.shell.say(f"! {error.what}: {error.fix}", TOLD_S)
 
-    def _write(self, opened: Opened) -> None:
-        form = self.form
-        if form is None:
-            return
+    def _write(self, form: ConfigForm, opened: Opened) -> None:
         text = form.text
 
         def work() -> None:

@@ -10,6 +10,7 @@ from loratui.sessions.new_config import Wanted, check_name, likely_name, make, m
 from loratui.sessions.presets import SHIPPED, all_presets, write_new
 from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.prompt import Typed
+from loratui.ui.work import look_first
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.harmless import clean
@@ -36,7 +37,6 @@ class NewConfig:
         self._pictures: tuple[Picture, ...] = ()
         self._presets: list[str] = []
         self._model = self._base = ""
-        self._looking = object()
 
     def ask(self) -> None:
         """Ask for the folder of pictures, and then for the rest."""
@@ -138,25 +138,12 @@ class NewConfig:
 
     def _check(self, look: Callable[[], None], then: Callable[[], None]) -> None:
         """Do what reads files in a thread, and go on, unless escape was pressed meanwhile."""
-        shell = self._shell
-        looking = self._looking = object()
 
-        def released(go_on: Callable[[], None] | None) -> None:
-            # After an escape and a new beginning it is another look that is waited for.
-            if shell.prompt.is_held and looking is self._looking:
-                shell.leave_field()
-                if go_on is not None:
-                    go_on()
-
-        def work() -> None:
-            go_on: Callable[[], None] | None = None
+        def looked() -> Callable[[], None]:
             try:
                 look()
-                go_on = then
             except LoratuiError as error:
-                go_on = partial(self._refused, error.what, error.fix)
-            finally:
-                shell.app.call_from_thread(released, go_on)
+                return partial(self._refused, error.what, error.fix)
+            return then
 
-        shell.prompt.hold("looking…", shell.frame())
-        shell.work(work, "the new config")
+        look_first(self._shell, "looking…", looked, lambda go_on: go_on(), "the new config")

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, plain
 from loratui.ui.widgets.data_lists import shortened
+from loratui.ui.work import look_first
 from loratui_protocol.errors import LoratuiError
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ _TITLE_CELLS = 40
 _LEFT_NAMED = 2
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _NAME_CHARS = 60
+_BUSY = "not now: another edit is being made"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,19 +141,23 @@ class DataEdits:
         self._propose(dataset, lambda: fix_of(dataset, code, trigger=trigger, repeats=repeats))
 
     def _propose(self, dataset: OpenDataset, make: Callable[[], Edit]) -> None:
-        def work() -> None:
-            edit = make()
-            proposed = Proposed(dataset=dataset, edit=edit, shown=tuple(_shown(edit)))
-            self._shell.app.call_from_thread(self._ask, proposed)
+        if self.is_busy:
+            self._shell.say(_BUSY)
+            return
 
-        self._work(work, "looking at the files")
+        def look() -> Callable[[], None]:
+            try:
+                edit = make()
+            except LoratuiError as error:
+                return partial(self._shell.say, _told(error))
+            return partial(self._ask, Proposed(dataset=dataset, edit=edit, shown=tuple(_shown(edit))))
+
+        what = "looking at the files"
+        look_first(self._shell, f"{what}…", look, lambda go_on: go_on(), what)
 
     def _ask(self, proposed: Proposed) -> None:
         if not proposed.edit.changes:
             self._shell.say("there is nothing to change")
-            return
-        if self._shell.page.place != "data":
-            # Whoever went on to something else is not asked there.
             return
         self._shell.ask(Scope.CHANGE_STRIP, lambda frame: _question(proposed, frame))
         self._proposed = proposed
@@ -208,7 +215,7 @@ class DataEdits:
 
     def _work(self, work: Callable[[], None], what: str) -> None:
         if self.is_busy:
-            self._shell.say("not now: another edit is being made")
+            self._shell.say(_BUSY)
             return
         self.is_busy = True
 
@@ -216,8 +223,7 @@ class DataEdits:
             try:
                 work()
             except LoratuiError as error:
-                notice = f"! {error.what}" + (f"; {error.fix}" if error.fix else "")
-                self._shell.app.call_from_thread(self._shell.say, plain(notice))
+                self._shell.app.call_from_thread(self._shell.say, _told(error))
             finally:
                 self.is_busy = False
 
@@ -260,6 +266,10 @@ def _question(proposed: Proposed, frame: Frame) -> Question:
         title=(("CHANGE", Role.TITLE), (f" {_files(edit)}: {shortened(edit.title, _TITLE_CELLS)}", Role.STRONG)),
         stake=f"No picture is written over. {frame.keys.name_of('data_undo')} takes it back afterwards.",
     )
+
+
+def _told(error: LoratuiError) -> str:
+    return plain(f"! {error.what}" + (f"; {error.fix}" if error.fix else ""))
 
 
 def _files(edit: Edit) -> str:

@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from loratui.domain.overview import RunLine
 from loratui.ui.actions.run import UNDO_S
-from loratui.ui.commands import Commands
+from loratui.ui.commands import NO_EXTENSION, Commands
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.questions import ask_stop
@@ -118,8 +118,9 @@ class RunPage(Page):
         if self.shell.source is None:
             ids = ("crosshair", "table", "metric_before", "metric_after", "compare")
             return dict.fromkeys(ids, "no run is open")
+        no = {} if self._commands.has_extended(self.shell.clock.monotonic_s()) else {"undo": NO_EXTENSION}
         is_asking, chosen = self.main_list is not None, self._others.chosen
-        return {"compare_choose": "there is no other run"} if is_asking and chosen is None else {}
+        return no | {"compare_choose": "there is no other run"} if is_asking and chosen is None else no
 
     @property
     def panes(self) -> tuple[Widget, ...]:

@@ -11,7 +11,7 @@ from loratui.ui.text import Role, Row, Span, row_width, wrap
 from loratui.ui.widgets.pane import Pane
 
 GUARD_S = 0.3
-"""Keys typed this soon after the strip opened were meant for something else."""
+"""Keys typed this soon after the strip opened, or after another such key, were meant for something else."""
 _MOST_TYPED = 24
 Ask = Callable[[Frame], Question]
 
@@ -25,7 +25,7 @@ class ConfirmStrip(Pane):
     _typed = ""
     _done: Callable[[], None] | None = None
     _question: Ask | None = None
-    _opened_s = 0.0
+    _asked_s = 0.0
     _expected = Size()
 
     def __init__(self, actions: Registry, *, id: str) -> None:  # noqa: A002 - Textual's name for it
@@ -49,7 +49,7 @@ class ConfirmStrip(Pane):
         """Ask; ``frame`` is the moment at which the key was pressed. ``done`` is called once ``word`` is typed."""
         self.scope = scope
         self._question = question
-        self._opened_s = frame.now_s
+        self._asked_s = frame.now_s
         self.word, self._typed, self._done = word, "", done
         self.display = True
         self.show(frame)
@@ -61,9 +61,12 @@ class ConfirmStrip(Pane):
         self._expected = Size()
         self.display = False
 
-    def is_guarded(self, now_s: float) -> bool:
-        """Return whether it is too early for an answer."""
-        return now_s - self._opened_s < GUARD_S
+    def swallows(self, now_s: float) -> bool:
+        """Return whether a key comes too early for an answer: after the strip opened, or after another such key."""
+        is_early = now_s - self._asked_s < GUARD_S
+        if is_early:
+            self._asked_s = now_s
+        return is_early
 
     def press(self, key: str, character: str | None) -> bool:
         """Take a key of the word while it is typed; return whether it was taken. The whole word is the answer."""

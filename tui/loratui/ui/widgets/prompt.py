@@ -88,8 +88,7 @@ class Prompt(Horizontal):
     """Asks for one text at a time."""
 
     is_open = False
-    is_held = False
-    """Whether the next question is still being prepared; what is typed meanwhile is for nothing."""
+    _held: object | None = None
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
@@ -115,21 +114,35 @@ class Prompt(Horizontal):
         self._field.cursor_position = len(self._field.value)
         self._done, self._value = done, value
         self.is_open = self.display = True
-        self.is_held = False
+        self._held = None
         self._label.show(frame)
         # At once: the next key may be in the queue already.
         self.screen.set_focus(self._field)
         # Until it is laid out it has no width, and would show the beginning of what is long.
         self.call_after_refresh(self._field.show_cursor)
 
-    def hold(self, label: str, frame: Frame) -> None:
-        """Keep the keys until the next question is there: what is typed ahead is neither a command nor its answer."""
+    def hold(self, label: str, frame: Frame) -> object:
+        """Keep the keys until the next question is there: what is typed ahead is neither a command nor its answer.
+
+        Returns what ``holds`` is asked with whether it is still this one that is waited for.
+        """
         self.open(label, "", lambda _: None, frame)
-        self.is_held = True
+        self._held = object()
+        return self._held
+
+    @property
+    def is_held(self) -> bool:
+        """Return whether the next question is still being prepared; what is typed meanwhile is for nothing."""
+        return self._held is not None
+
+    def holds(self, held: object) -> bool:
+        """Return whether the keys are kept since then, neither given up by escape nor taken for something else."""
+        return self._held is held
 
     def close(self) -> None:
         """Stop asking, and forget what was typed."""
-        self.is_open = self.is_held = self.display = False
+        self.is_open = self.display = False
+        self._held = None
         self._field.value = self._value = ""
 
     def press(self, event: Key) -> bool:
