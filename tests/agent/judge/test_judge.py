@@ -2,6 +2,7 @@
 
 import io
 import logging
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from loratui_agent.train.run import Run
 from loratui_agent.train.sampling import generate, load_pipeline
 from loratui_protocol import messages
 from loratui_protocol.errors import ModelError
+from loratui_protocol.judging.advice import pairs_in
 from loratui_protocol.judging.grid import TriedFile, seeds
 from loratui_protocol.judging.judgement import DOCUMENT, Judgement, parse_judgement
 from loratui_protocol.judging.prompts import Role
@@ -305,3 +307,20 @@ def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_pat
     assert (done.artifact_id, done.name) == (JUDGEMENT, "both-judgement.zip")
     told = [event.name for event in reporter.heard if isinstance(event, messages.Scores)]
     assert told == ["lora-000001.safetensors", "lora-000002.safetensors"]
+
+
+def test_two_files_of_one_name_are_judged_apart(run: Run, tmp_path: Path):
+    files = []
+    for number, path in enumerate(sorted(run.job.artifacts.glob("*.safetensors"))):
+        (tmp_path / str(number)).mkdir()
+        files.append(str(shutil.copy(path, tmp_path / str(number) / "my.safetensors")))
+    config = tiny_config(
+        tmp_path, **{**SETTINGS, "evaluate_loras": tuple(files), "evaluate_weights": (1.0,), "train_data_dir": None}
+    )
+    reporter = HeardReporter(tmp_path)
+    job = Job(tmp_path / "job", config, "")
+    job.artifacts.mkdir(parents=True)
+    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    with open_judgement(job.artifacts / JUDGEMENT) as judged:
+        assert len({pair.artifact_id for pair in pairs_in(judged.judgement)}) == 2
+        assert [file.name for file in judged.judgement.grid.files] == ["my (1).safetensors", "my (2).safetensors"]
