@@ -25,7 +25,6 @@ from loratui_agent.train.run import Run
 from loratui_agent.train.sampling import generate, load_pipeline
 from loratui_protocol import messages
 from loratui_protocol.errors import ModelError
-from loratui_protocol.judging.advice import pairs_in
 from loratui_protocol.judging.grid import TriedFile, seeds
 from loratui_protocol.judging.judgement import DOCUMENT, Judgement, parse_judgement
 from loratui_protocol.judging.prompts import Role
@@ -294,10 +293,13 @@ def test_without_a_model_to_measure_with_the_rest_is_told_all_the_same(run: Run,
     assert judging.judgement.features == {}
 
 
-def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_path: Path):
-    files = tuple(map(str, sorted(run.job.artifacts.glob("*.safetensors"))))
+def test_files_alone_are_judged_without_a_training_or_pictures_two_of_one_name_apart(run: Run, tmp_path: Path):
+    files = []
+    for path in sorted(run.job.artifacts.glob("*.safetensors")):
+        (tmp_path / path.stem).mkdir()
+        files.append(str(shutil.copy(path, tmp_path / path.stem / "my.safetensors")))
     config = tiny_config(
-        tmp_path, **{**SETTINGS, "evaluate_loras": files, "train_data_dir": None, "output_name": "both"}
+        tmp_path, **{**SETTINGS, "evaluate_loras": tuple(files), "train_data_dir": None, "output_name": "both"}
     )
     reporter = HeardReporter(tmp_path)
     job = Job(tmp_path / "job", config, "")
@@ -305,22 +307,5 @@ def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_pat
     assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
     (done,) = (event for event in reporter.heard if isinstance(event, messages.Done))
     assert (done.artifact_id, done.name) == (JUDGEMENT, "both-judgement.zip")
-    told = [event.name for event in reporter.heard if isinstance(event, messages.Scores)]
-    assert told == ["lora-000001.safetensors", "lora-000002.safetensors"]
-
-
-def test_two_files_of_one_name_are_judged_apart(run: Run, tmp_path: Path):
-    files = []
-    for number, path in enumerate(sorted(run.job.artifacts.glob("*.safetensors"))):
-        (tmp_path / str(number)).mkdir()
-        files.append(str(shutil.copy(path, tmp_path / str(number) / "my.safetensors")))
-    config = tiny_config(
-        tmp_path, **{**SETTINGS, "evaluate_loras": tuple(files), "evaluate_weights": (1.0,), "train_data_dir": None}
-    )
-    reporter = HeardReporter(tmp_path)
-    job = Job(tmp_path / "job", config, "")
-    job.artifacts.mkdir(parents=True)
-    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
-    with open_judgement(job.artifacts / JUDGEMENT) as judged:
-        assert len({pair.artifact_id for pair in pairs_in(judged.judgement)}) == 2
-        assert [file.name for file in judged.judgement.grid.files] == ["my (1).safetensors", "my (2).safetensors"]
+    told = [(event.artifact_id, event.name) for event in reporter.heard if isinstance(event, messages.Scores)]
+    assert told == [(name, name) for name in ("my (1).safetensors", "my (2).safetensors")]
