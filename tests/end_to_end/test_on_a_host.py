@@ -12,13 +12,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from loratui.remote.ssh import Instance, host_folder, parse_target
+from loratui.report.judgement_zip import open_judgement
+from loratui_agent.facts import read_facts
 from loratui_agent.model_path import resolve_model
 from loratui_protocol.config_file import to_toml
 from support.agent_process import wait_until
 from support.canary import CanaryWatch
-from support.local_cli import local_cli
+from support.feature_models import write_clip, write_dino
+from support.local_cli import DEADLINE_S, local_cli
 from support.model_server import model_server
 from support.remote_cli import Laptop, RemoteHost, remote_host
 from support.sshd import needs_sshd
@@ -100,6 +104,57 @@ def test_two_laptops_follow_one_run_and_a_command_of_either_is_told_to_both(host
             [result] = [each for each in command.events() if each.get("command") == "stop"]
             assert (result["author"], result["ok"]) == ("ben", True)
             assert [each["state"] for each in command.events() if each["event"] == "state"][-1] == "stopped"
+
+
+@pytest.mark.timeout(600)
+def test_files_are_judged_where_they_were_trained_each_picture_drawn_once_and_all_of_it_is_told_here(
+    host: RemoteHost, tmp_path: Path
+) -> None:
+    config = write_config(
+        tmp_path,
+        max_train_steps=2,
+        checkpoint_every_n_steps=2,
+        save_every_n_steps=1,
+        trigger_word="zorbix",
+        evaluate_checkpoints=2,
+        evaluate_weights=(0.0, 1.0),
+        evaluate_seeds=2,
+        evaluate_prompts=("{trigger} on a red background",),
+        evaluate_dino=str(write_dino(tmp_path / "dino")),
+        evaluate_clip=str(write_clip(tmp_path / "clip")),
+    )
+    with host.laptop(tmp_path / "laptop") as laptop:
+        train = laptop.start(*laptop.on_host("train", config, "--json", "--yes"))
+        run = train.wait_for(lambda line: json.loads(line)["event"] == "run")
+        job = host.home / "jobs" / json.loads(run)["run"]
+        wait_until(lambda: any((job / "judge").glob("*.png")), "the first pictures", DEADLINE_S)
+        os.kill(read_facts(job / "state.json")["trainer"]["pid"], signal.SIGKILL)
+        drawn = {path: path.stat().st_mtime_ns for path in (job / "judge").glob("*.png")}
+        assert train.finish() == 0, train.errors
+        events = train.events()
+        assert {path: path.stat().st_mtime_ns for path in drawn} == drawn
+        # Three prompts, two seeds, two files and the base model.
+        assert len(drawn) < len(list((job / "judge").glob("*.png"))) == 18
+
+        [sent] = [each for each in events if each.get("kind") == "judgement"]
+        assert sha256_of(Path(sent["path"])) == sent["sha256"] == sha256_of(job / "artifacts" / "judgement.zip")
+        with open_judgement(Path(sent["path"])) as judged:
+            assert len(judged.judgement.pictures) == 18
+            assert all(judged.picture(each.cell) for each in judged.judgement.pictures)
+            assert {"likeness", "prompt", "copying", "diversity", "bleed", "artefacts"} <= {
+                name for each in judged.judgement.pictures for name in each.scores
+            }
+        advice = json.loads("".join(laptop.run("advice", "--json").lines))
+        [*sheets, report] = map(Path, laptop.run("report").lines)
+    assert advice["advised"]["name"] in ("tiny-step00000001.safetensors", "tiny.safetensors")
+    assert {path.name for path in sheets} == {"tiny-step00000001.png", "tiny.png", "weight-1.png"}
+    for path in sheets:
+        with Image.open(path) as sheet:
+            assert sheet.format == "PNG"
+    page = report.read_text("utf-8")
+    for section in ("The files tried out", "Scores", "Scores over steps and weights", "Settings", "Cost"):
+        assert f"<h2>{section}</h2>" in page
+    assert page.count("data:image/jpeg") == 18
 
 
 def plant(laptop: Laptop, host: RemoteHost, pictures: Path, canary: str) -> list[bytes]:

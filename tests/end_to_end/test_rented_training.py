@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from loratui.domain.base_kinds import TINY
 from loratui.domain.rental import RentalState
+from loratui.report.judgement_zip import open_judgement
 from support.agent_process import wait_until
 from support.fake_runpod import NO_CAPACITY
+from support.lora_files import attention_layers, kohya, write_file
 from support.rented_world import World, write_config
 from support.sshd import needs_sshd
 
@@ -39,6 +42,32 @@ def test_a_run_is_rented_trained_fetched_and_its_machine_is_shown_gone(
     again = world.cli.run("attach", "--plain")
     assert again.finish() == 0, again.errors
     assert any("done" in line for line in again.lines), "its history outlives the machine"
+
+
+def test_files_are_judged_on_a_rented_machine_priced_before_fetched_and_the_machine_is_shown_gone(
+    world: World, tmp_path: Path
+) -> None:
+    layers = [layer for layer in attention_layers(TINY.network) if layer.name.endswith("to_q")]
+    lora = write_file(tmp_path / "mine.safetensors", kohya(TINY.network, layers=layers))
+    grid = ("--size", "64,64", "--weights", "0,1", "--seeds", "2", "--prompt", "{trigger} on a red background")
+    paid = ("--on", "vast", "--budget", "1", "--yes", "--plain")
+    test = world.cli.run("test", lora, "--base", "builtin:tiny", "--trigger", "zorbix", *grid, *paid)
+    assert test.finish() == 0, test.errors
+    said = [line for line in test.errors if not line.startswith("vast ")]
+    # Three prompts, two seeds, the file and the base model.
+    drawn = said.index("tried out for mine: 12 pictures of 1 file: weights 0, 1; 2 seeds a prompt")
+    priced = next(index for index, line in enumerate(said) if line.startswith("at most $1.00; auto-stop in"))
+    began = next(index for index, line in enumerate(said) if ": mine, 12 pictures on vast:" in line)
+    assert drawn < priced < began
+    assert "rights.unstated" not in "\n".join(said), "there are no pictures"
+    assert "the rental is gone, as vast shows" in "\n".join(said)
+    assert world.num_living() == 0
+    assert [(each.proven_gone, each.is_tidy) for each in world.rentals()] == [(True, True)]
+    [*sheets, report] = map(Path, world.cli.run("report").lines)
+    assert [path.name for path in sheets] == ["mine.png"]
+    assert report.read_text("utf-8").count("data:image/jpeg") == 12
+    with open_judgement(report.with_name("mine-judgement.zip")) as judged:
+        assert all(judged.picture(each.cell) for each in judged.judgement.pictures)
 
 
 def test_another_start_of_the_client_follows_the_run_to_its_end_and_ends_the_rental(

@@ -12,6 +12,7 @@ from tests.support.protocol_strategies import plain_config
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread
 from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
+from loratui_protocol.judging.planning import files_alone
 from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts
 from loratui_protocol.judging.summary import mean_of, means_at
 
@@ -112,6 +113,12 @@ def test_a_judgement_reads_back_as_it_was_written() -> None:
         Judged(cell=Cell(2, 0.5, 3, 102), scores={}),
     )
     assert parse_judgement(written.to_bytes()) == written
+
+
+def test_files_of_one_name_are_told_apart() -> None:
+    paths = ["a/my.safetensors", "b/my.safetensors", "other.safetensors", "my (2).safetensors"]
+    told = ["my (1).safetensors", "my (3).safetensors", "other.safetensors", "my (2).safetensors"]
+    assert [file.name for file in files_alone(paths)] == [file.id for file in files_alone(paths)] == told
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def write_small_dataset(folder: Path, num_pictures: int = 4) -> Path:
     return folder
 
 
-def small_config(train_data_dir: Path, **changes: Any) -> TrainingConfig:
+def small_config(train_data_dir: Path, /, **changes: Any) -> TrainingConfig:
     """Return a config of a dozen steps."""
     settings: dict[str, Any] = {
         "pretrained_model_name_or_path": "builtin:tiny",

@@ -15,7 +15,9 @@ from loratui_agent.train.run import Run
 from loratui_protocol import messages
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.errors import ModelError
+from loratui_protocol.findings import plural
 from loratui_protocol.judging.grid import TriedFile, spread
+from loratui_protocol.judging.planning import files_alone
 from loratui_protocol.messages import ArtifactKind, JobState
 
 
@@ -43,12 +45,14 @@ def judge_alone(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
         StorageError: the disk is full; what was drawn is kept, and the next attempt goes on from there.
     """
     config = job.config
-    reporter.emit(messages.State(state=JobState.RUNNING, detail=f"trying out {len(config.evaluate_loras)} files"))
+    reporter.emit(
+        messages.State(state=JobState.RUNNING, detail=f"trying out {plural(len(config.evaluate_loras), 'file')}")
+    )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for each in config.evaluate_loras:
         if not Path(each).is_file():
             raise ModelError(f"evaluate_loras names {each}, and there is no such file", fix="correct the path")
-    files = [(TriedFile(id=Path(each).name, name=Path(each).name), Path(each)) for each in config.evaluate_loras]
+    files = [*zip(files_alone(config.evaluate_loras), map(Path, config.evaluate_loras), strict=True)]
     is_known = bool(config.train_data_dir or config.datasets)
     pictures = scan_config(config).pictures if is_known else ()
     tried = Tried(files=files, pictures=pictures, concept=CONCEPTS.get(job.evaluate_concept))

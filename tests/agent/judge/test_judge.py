@@ -2,6 +2,7 @@
 
 import io
 import logging
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -292,10 +293,13 @@ def test_without_a_model_to_measure_with_the_rest_is_told_all_the_same(run: Run,
     assert judging.judgement.features == {}
 
 
-def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_path: Path):
-    files = tuple(map(str, sorted(run.job.artifacts.glob("*.safetensors"))))
+def test_files_alone_are_judged_without_a_training_or_pictures_two_of_one_name_apart(run: Run, tmp_path: Path):
+    files = []
+    for path in sorted(run.job.artifacts.glob("*.safetensors")):
+        (tmp_path / path.stem).mkdir()
+        files.append(str(shutil.copy(path, tmp_path / path.stem / "my.safetensors")))
     config = tiny_config(
-        tmp_path, **{**SETTINGS, "evaluate_loras": files, "train_data_dir": None, "output_name": "both"}
+        tmp_path, **{**SETTINGS, "evaluate_loras": tuple(files), "train_data_dir": None, "output_name": "both"}
     )
     reporter = HeardReporter(tmp_path)
     job = Job(tmp_path / "job", config, "")
@@ -303,5 +307,5 @@ def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_pat
     assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
     (done,) = (event for event in reporter.heard if isinstance(event, messages.Done))
     assert (done.artifact_id, done.name) == (JUDGEMENT, "both-judgement.zip")
-    told = [event.name for event in reporter.heard if isinstance(event, messages.Scores)]
-    assert told == ["lora-000001.safetensors", "lora-000002.safetensors"]
+    told = [(event.artifact_id, event.name) for event in reporter.heard if isinstance(event, messages.Scores)]
+    assert told == [(name, name) for name in ("my (1).safetensors", "my (2).safetensors")]

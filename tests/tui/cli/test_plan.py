@@ -17,12 +17,14 @@ from loratui.domain.memory_need import Rung, min_vram_mib
 from loratui.settings import load
 from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import read_config, to_toml
+from loratui_protocol.lora_size import TINY_NETWORK
 from loratui_protocol.memory_ladder import ladder, reserves_told
 from loratui_protocol.messages import Record, Step
 from support.estimates import a_work, an_offer
 from support.fake_runpod import FakeRunPod
 from support.fake_vast import FakeVast
 from support.local_cli import LocalCli
+from support.lora_files import attention_layers, kohya, write_file
 from support.market_cli import market_cli
 from support.small_dataset import small_config, write_small_dataset
 from support.terminal import Terminal
@@ -240,3 +242,18 @@ def test_of_a_gpu_that_nobody_offers_it_tells_the_same(cli: LocalCli) -> None:
     assert fields["test_grid"]["gpu"] == "RTX 2080 Ti"
     assert [each["name"] for each in fields["hosted"]] == ["Civitai", "Replicate"]
     assert "money" not in fields
+
+
+def test_what_files_are_judged_by_is_told(cli: LocalCli) -> None:
+    config = xl_config(cli, evaluate_checkpoints=3, save_every_n_steps=400, evaluate_seeds=4, trigger_word="ohwx")
+    number = json.loads(cli.run("plan", config, "--json").lines[0])["num_judged_pictures"]
+    told = dict(rows(cli, config))["tried out"]
+    assert told == f"{number} pictures of at most 3 files, in the end: weights 0, 0.5, 0.7, 0.8, 1; 4 seeds a prompt"
+    alone = config.with_name("alone.toml")
+    lora = write_file(cli.folder / "my.safetensors", kohya(TINY_NETWORK, layers=attention_layers(TINY_NETWORK)[:2]))
+    alone.write_text(
+        f'pretrained_model_name_or_path = "builtin:tiny"\nevaluate_loras = ["{lora}"]\ntrigger_word = "ohwx"\n'
+    )
+    said = rows(cli, alone)
+    assert said[0][0] == "tried out"
+    assert " pictures of 1 file: weights 0, " in said[0][1]

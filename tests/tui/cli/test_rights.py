@@ -69,6 +69,15 @@ def test_what_the_config_states_is_an_answer(preferences: Settings, capsys: pyte
     assert capsys.readouterr().err == ""
 
 
+def test_of_files_that_are_judged_without_pictures_nothing_is_asked(
+    preferences: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert agreed(preferences, config(train_data_dir=None, evaluate_loras=("/a.safetensors",))) == [
+        "no pictures go with it"
+    ]
+    assert capsys.readouterr().err == ""
+
+
 def test_an_answer_holds_for_that_dataset_and_that_base_model(
     preferences: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

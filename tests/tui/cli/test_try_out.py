@@ -12,8 +12,10 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import UsageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
+from loratui_protocol.lora_size import SDXL_NETWORK
 from support.captioned import write_captioned
 from support.checkpoint_headers import write_header
+from support.lora_files import attention_layers, kohya, write_file
 
 NAME = "lora_unet_mid_block_attentions_0_proj_in"
 TENSORS = {f"{NAME}.lora_down.weight": (4, 64, 1, 1), f"{NAME}.lora_up.weight": (64, 4, 1, 1)}
@@ -90,6 +92,15 @@ def test_what_will_be_drawn_is_counted_and_what_is_not_measured_is_said(lora: Pa
     assert run.plan.steps == 0
     unmeasured = [each.what for each in run.findings if each.code == "evaluate.unmeasured"]
     assert [what.partition(" ")[0] for what in unmeasured] == ["likeness,", "how", "likeness"]
+
+
+def test_a_file_for_another_kind_of_base_model_is_refused_before_a_machine_is_paid_for(
+    tmp_path: Path,
+) -> None:
+    layers = [layer for layer in attention_layers(SDXL_NETWORK) if layer.part == "text_encoder_2"]
+    other = write_file(tmp_path / "xl.safetensors", kohya(SDXL_NETWORK, rank=1, layers=layers))
+    [error] = [each for each in checked(tmp_path, other, "--base", "builtin:tiny").findings if each.severity == "error"]
+    assert (error.code, error.path) == ("lora.other_base", str(other))
 
 
 def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Path, tmp_path: Path) -> None:

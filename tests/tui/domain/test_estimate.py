@@ -316,3 +316,13 @@ def test_results_come_no_faster_than_the_user_lets_them_and_a_limit_above_the_li
     assert mbit.source == "your setting downloads.max_mbit_s = 1"
     little = part(estimate(work, offer, Known(downlink_bytes_per_s=line, max_download_bytes_per_s=0.9 * line)), RESULTS)
     assert little.p90 == free.p90, "if it goes badly the line is slower than the limit"
+
+
+def test_pictures_that_files_are_judged_by_are_drawn_and_fetched_at_the_price_that_is_told() -> None:
+    offer = an_offer()
+    without, judged = (estimate(a_work(num_judged_pictures=number), offer) for number in (0, 1800))
+    each = picture_time(offer.gpu_name, SD1, 512 * 512)
+    drawn_s = part(judged, SAMPLES).p50.seconds - part(without, SAMPLES).p50.seconds
+    assert drawn_s == pytest.approx(1800 * each.likely_s, abs=2)
+    assert part(judged, RESULTS).p50.seconds > part(without, RESULTS).p50.seconds
+    assert judged.p50_microusd - without.p50_microusd >= offer.price_microusd_per_h * drawn_s / 3600

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from loratui.sessions import copy_cache
-from loratui.sessions.copies import Copies, make_copies
+from loratui.sessions.copies import NO_COPIES, Copies, make_copies
 from loratui.sessions.supply import Supply, changed_pictures, plan_supply, supply_size
 from loratui_protocol.buckets import Placement
 from loratui_protocol.config import TrainingConfig
@@ -206,6 +206,11 @@ def test_a_file_that_is_shown_at_two_sizes_travels_as_it_is_and_one_shown_twice_
     assert len(subsets_of(config)) == 4
     copies = make_copies(config, tmp_path / "copies")
     assert list(copies.by_original) == [tmp_path / "dogs" / "0.png"]
+
+
+def test_files_that_are_judged_need_no_pictures_to_be_copied(tmp_path: Path) -> None:
+    config = small_config(tmp_path, train_data_dir=None, evaluate_loras=(str(tmp_path / "my.safetensors"),))
+    assert make_copies(config, tmp_path / "copies") == NO_COPIES
 
 
 def test_where_the_resolution_may_be_lowered_later_the_originals_travel(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from loratui.cli.following import announce, hosting, say, watch
 from loratui.cli.limits import agrees, check_cap, floor_microusd, max_runtime_s
 from loratui.cli.rights import agreed_rights
 from loratui.cli.terms import check_upload, hashing_progress, tell_terms, warn_of_power
+from loratui.cli.tried_out import tell_tried
 from loratui.headless.follow import SupplyNarrator
 from loratui.remote.ssh import parse_target
 from loratui.sessions.adopt import adopt, runs_on
@@ -69,6 +70,7 @@ def train_on_host(arguments: Arguments, target: str) -> int:
     check_space([(preferences.state_dir, needed_bytes(run.config, run.plan)[1]) for run in runs])
     token = token_of(next(filter(None, models), None)) if arguments.ask_token else ""
     runs = [with_copies(run, preferences) for run in runs]
+    tell_tried(runs)
     with hosting(preferences) as host:
         options, run_ids, rights = host_options(arguments), list[str](), list[str]()
         for checked, model in zip(runs, models, strict=True):

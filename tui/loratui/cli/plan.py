@@ -12,6 +12,7 @@ from loratui.cli.picture_progress import picture_progress
 from loratui.cli.plan_needs import needs_fields, needs_rows, rights_rows
 from loratui.cli.plan_size import size_fields, size_rows
 from loratui.cli.plan_times import time_fields, time_rows
+from loratui.cli.tried_out import tried_sentence
 from loratui.cli.wrapped import print_wrapped
 from loratui.domain import formatting, signals
 from loratui.preflight.bucket_table import bucket_table
@@ -73,6 +74,8 @@ def _stop_row(planned: Plan) -> list[tuple[str, str]]:
 
 def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
     planned, config = checked.plan, checked.config
+    if config.evaluate_loras:
+        return _tried_rows(checked)
     text_lrs = " and ".join(f"{rate:g}" for rate in dict.fromkeys(config.effective_text_encoder_lrs))
     gone = superseded(config, planned.save_points)
     stays = [point.name for point in planned.save_points if point not in gone]
@@ -92,7 +95,13 @@ def _plan_rows(checked: Checked) -> list[tuple[str, str]]:
         *([("of these stay", ", ".join(stays))] if gone else []),
         ("samples after steps", ", ".join(map(str, planned.sample_steps)) or "none"),
         *([("sample pictures", _pictures(planned))] if planned.sample_steps else []),
+        *_tried_rows(checked),
     ]
+
+
+def _tried_rows(checked: Checked) -> list[tuple[str, str]]:
+    sentence = tried_sentence(checked)
+    return [("tried out", sentence)] if sentence else []
 
 
 def _batch_sizes(config: TrainingConfig) -> int:

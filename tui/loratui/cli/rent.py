@@ -18,6 +18,7 @@ from loratui.cli.rental_end import finish, print_receipt, see_to_rental, wait
 from loratui.cli.rentals import orphan_sentence
 from loratui.cli.rights import agreed_rights
 from loratui.cli.run_ends import tell_of_stops
+from loratui.cli.tried_out import tell_tried
 from loratui.domain import formatting
 from loratui.domain.estimate import RESULTS, Estimate
 from loratui.domain.rental import RentalState
@@ -65,6 +66,7 @@ def train_on_market(arguments: Arguments, target: str) -> int:
     ]
     choice, asked_ts = choose_offers(preferences, PROVIDERS if target == CHEAPEST else (target,), runs, arguments)
     best, limits = choice.best, choice.limits
+    tell_tried(run.checked for run in runs)
     tell_choice(choice, arguments.keep)
     tell_of_stops((run.checked for run in runs), is_kept=arguments.keep is not None)
     check_somebody_asked(arguments)

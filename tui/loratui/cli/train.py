@@ -14,6 +14,7 @@ from loratui.cli.disk import check_space
 from loratui.cli.following import announce, hosting, watch
 from loratui.cli.limits import agrees, check_accepted, max_runtime_s
 from loratui.cli.market_query import refuse_market_options
+from loratui.cli.tried_out import tell_tried
 from loratui.remote.local_agent import check_installed, check_platform
 from loratui.sessions.checking import Checked, check_base_model, check_config
 from loratui.sessions.market import MARKETS
@@ -50,6 +51,7 @@ def train(arguments: Arguments) -> int:
     warnings = [finding for checked in runs for finding in checked.findings if finding.severity == "warning"]
     print_findings(warnings)
     number = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+    tell_tried(runs)
     if warnings and not arguments.yes and not agrees(f"Train in spite of {number}?"):
         return 0
     return _run(runs, arguments)

@@ -114,6 +114,9 @@ def _uses(config: TrainingConfig) -> dict[Path, set[_Use]]:
     """Return in which ways each picture is trained on."""
     pictures, subsets = scan_config(config).pictures, subsets_of(config)
     uses: dict[Path, set[_Use]] = defaultdict(set)
+    if config.evaluate_loras and not pictures:
+        # Nothing is trained, and nothing need be known of what the files have learned from.
+        return uses
     for picture, placement in zip(pictures, Layout(config, pictures).placements, strict=True):
         subset = subsets[picture.subset]
         has_alpha_mask = subset.is_masked and subset.config.alpha_mask and picture.mask is None

@@ -1,12 +1,15 @@
 """A config that judges files and trains none: what has to be there, and what there is to say of it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import LoratuiError
-from loratui_protocol.findings import Finding
-from loratui_protocol.safetensors_header import read_header
+from loratui_protocol.findings import Finding, Severity
+
+_OF_DIFFUSERS: dict[str, Severity] = {"lora.not_for_diffusers": "error", "lora.dora": "warning"}
+"""What is said of a file that diffusers refuses or loads wrongly: it is diffusers that draws."""
 
 
 def files_of(config: TrainingConfig) -> list[Path]:
@@ -22,15 +25,12 @@ def features_of(config: TrainingConfig) -> dict[str, str]:
 
 
 def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
-    """Yield what is wrong with the files that are judged, and what can't be measured; headers alone are read."""
+    """Yield what is wrong with the files that are judged, and what can't be measured."""
     for path in files_of(config):
         if not path.is_file():
             yield _error(f"{path} is to be tried out, and there is no such file", "correct the path")
             continue
-        try:
-            read_header(path)
-        except LoratuiError as error:
-            yield Finding(code=error.code, severity="error", what=error.what, fix=error.fix)
+        yield from _unfit(path, config.pretrained_model_name_or_path)
     if not (config.evaluate_loras or config.evaluate_checkpoints):
         return
     for key, folder in features_of(config).items():
@@ -45,6 +45,23 @@ def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
     if config.evaluate_loras and not (config.train_data_dir or config.datasets):
         what = "likeness and copying are not measured: there are no training pictures to compare with"
         yield _unmeasured(what, "name their folder as train_data_dir")
+
+
+def _unfit(path: Path, base: str) -> Iterator[Finding]:
+    """Yield why a file can't be drawn with: nobody pays for a machine to be told so there."""
+    # What looks at its numbers takes a while to load.
+    from loratui.sessions.lora_check import check_lora
+
+    try:
+        _, found = check_lora(path, base)
+    except LoratuiError as error:
+        yield Finding(code=error.code, severity="error", what=error.what, fix=error.fix)
+        return
+    for each in found:
+        # One without an effect is drawn all the same: that is worth seeing.
+        is_error = each.severity == "error" and each.code != "lora.no_effect"
+        if is_error or each.code in _OF_DIFFUSERS:
+            yield replace(each, path=str(path), severity=_OF_DIFFUSERS.get(each.code, "error"))
 
 
 def _error(what: str, fix: str) -> Finding:

@@ -33,8 +33,8 @@ class Rights:
 
     @property
     def are_given(self) -> bool:
-        """Return whether somebody has said that the pictures may be trained on."""
-        return bool(self.statement) or (self.answer is not None and self.answer.may_train)
+        """Return whether somebody has said that the pictures may be trained on, or there are none."""
+        return not self.dataset or bool(self.statement) or (self.answer is not None and self.answer.may_train)
 
     @property
     def folders(self) -> str:
@@ -54,6 +54,9 @@ class Rights:
     @property
     def sentence(self) -> str:
         """Return what was said of the pictures, and who said it when; empty: nothing."""
+        if not self.dataset:
+            # LoRA files can be judged without them.
+            return "no pictures go with it"
         if self.statement:
             return f"stated in the config: {clean(self.statement, _MAX_CHARS)}"
         if self.answer is None:
