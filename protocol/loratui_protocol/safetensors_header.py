@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loratui_protocol.errors import ModelError
+from loratui_protocol.harmless import MAX_INT
 
 MAX_HEADER_BYTES = 64 << 20
 """The format allows 100 MB; a checkpoint's header has 0.3 MB, and merges carry a few MB of notes."""
@@ -22,6 +23,7 @@ _NUM_BITS = {
     **dict.fromkeys(("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"), 8),
 }
 _SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "BF16": "<f", "I64": "<q", "I32": "<i"}
+_MOST_AXES = 16
 _AGAIN = "download the file again"
 
 
@@ -74,6 +76,7 @@ def read_scalars(path: Path) -> dict[str, float]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
             content = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+            content.pop("__metadata__", None)
             found = {}
             for name, entry in content.items():
                 dtype = entry.get("dtype")
@@ -133,7 +136,9 @@ def parse_header(path: Path | str, text: bytes, num_data_bytes: int | None) -> H
         ModelError: it is damaged, or they are too few (``model.truncated``). ``path`` is the file's, for the error.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once)
+    except _TwiceError as error:
+        raise _damaged(path, f"its header says twice what {str(error)[:80]!r} is") from error
     except (ValueError, RecursionError) as error:
         raise _damaged(path, "its header is no JSON") from error
     if not isinstance(content, dict):
@@ -158,6 +163,18 @@ def parse_header(path: Path | str, text: bytes, num_data_bytes: int | None) -> H
     return Header(tensors, metadata)
 
 
+class _TwiceError(ValueError):
+    """A name that a table has twice: which of both counts would be up to the reader."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return table
+
+
 def _tensor(path: Path | str, name: str, entry: Any) -> tuple[TensorInfo, tuple[int, int]]:
     """Return a tensor and where its bytes lie."""
     try:
@@ -165,7 +182,10 @@ def _tensor(path: Path | str, name: str, entry: Any) -> tuple[TensorInfo, tuple[
     except (TypeError, KeyError, ValueError) as error:
         raise _damaged(path, f"it does not say what {name[:80]!r} is") from error
     numbers = (start, stop, *shape)
-    if not isinstance(dtype, str) or any(type(number) is not int or number < 0 for number in numbers) or stop < start:
+    # Before anything is multiplied: of numbers of any length that takes minutes.
+    if len(shape) > _MOST_AXES or any(type(number) is not int or not 0 <= number <= MAX_INT for number in numbers):
+        raise _damaged(path, f"it does not say what {name[:80]!r} is")
+    if not isinstance(dtype, str) or stop < start:
         raise _damaged(path, f"it does not say what {name[:80]!r} is")
     # Types that are new to this list are for the library that loads the file to judge.
     if dtype in _NUM_BITS and math.prod(shape) * _NUM_BITS[dtype] != (stop - start) * 8:

@@ -175,6 +175,16 @@ def test_nothing_is_advised_where_it_can_not_be_told_and_what_lacks_is_said(pair
     assert advice.sentence.startswith(f"no advice: {lacks}")
 
 
+@pytest.mark.parametrize(("value", "error"), [(0.5, -1.0), (0.5, 1e308), (1e308, 0.1), (-1e308, 1e308)])
+def test_figures_that_no_machine_measures_decide_nothing(value, error):
+    events = [
+        Scores(artifact_id=name, name=name, step=1, weight=1.0, counts={"likeness": 4},
+               means={"likeness": value}, errors={"likeness": error})
+        for name in "ab"
+    ]  # fmt: skip
+    assert advise(pairs_of(events)).advised is None
+
+
 def test_a_score_that_is_no_number_or_that_nobody_knows_counts_for_nothing():
     event = Scores(artifact_id="a", name="a", step=1, weight=1.0, counts={"likeness": 4, "new": 4},
                    means={"likeness": math.nan, "new": 1.0}, errors={"likeness": 0.1, "new": 0.1})  # fmt: skip

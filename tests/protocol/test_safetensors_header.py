@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loratui_protocol import safetensors_header
 from loratui_protocol.errors import ModelError
-from loratui_protocol.safetensors_header import TensorInfo, read_header
+from loratui_protocol.safetensors_header import TensorInfo, read_header, read_scalars
 from support.checkpoint_headers import header_bytes, write_header
 
 SMALL = {"a": (2, 3), "b": (0,), "c": ()}
@@ -89,10 +90,30 @@ def test_what_is_no_safetensors_file_is_said(tmp_path: Path, content: bytes):
         ({"a": {"dtype": "F16", "shape": [1], "data_offsets": [2, 4]}}, 4),
         ({"a": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}, 3),
         ({"__metadata__": {"note": 1}}, 0),
+        ({"a": {"dtype": "F16", "shape": [10**400] * 9, "data_offsets": [0, 2]}}, 2),
+        ({"a": {"dtype": "F16", "shape": [1] * 17, "data_offsets": [0, 2]}}, 2),
+        (
+            b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]}}',
+            1,
+        ),
+        (b'{"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}}', 1),
     ],
 )
 def test_a_header_that_contradicts_itself_is_refused(tmp_path: Path, header: object, num_data_bytes: int):
     assert code_of(with_header(tmp_path / "x.safetensors", header, bytes(num_data_bytes))) == "model.format"
+
+
+def test_numbers_of_any_length_are_not_multiplied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(safetensors_header, "math", None)
+    entry = {"dtype": "F16", "shape": [10**400] * 9, "data_offsets": [0, 2]}
+    assert code_of(with_header(tmp_path / "x.safetensors", {"a": entry}, bytes(2))) == "model.format"
+
+
+def test_notes_that_look_like_a_tensor_are_none(tmp_path: Path):
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    path = with_header(tmp_path / "x.safetensors", {"__metadata__": {"dtype": "F32"}, "a": entry}, bytes(4))
+    assert read_header(path).metadata == {"dtype": "F32"}
+    assert read_scalars(path) == {"a": 0.0}
 
 
 def test_a_header_that_says_it_is_huge_is_not_read(tmp_path: Path):

@@ -18,7 +18,9 @@ DOCUMENT = "judgement.json"
 MAX_DOCUMENT_BYTES = 16 << 20
 MAX_PICTURES = 20_000
 _MAX_CHARS = 2_000
-_MAX_NUMBER = 1e6
+_MAX_PLACES = 2_000
+"""Files times weights."""
+MAX_NUMBER = 1e6
 """No weight and no score comes near it, and sums of squares of what does overflow."""
 
 
@@ -87,6 +89,8 @@ def parse_judgement(content: bytes) -> Judgement:
             seeds=tuple(_count(each) for each in document["seeds"]),
             prompts=tuple(_prompt(each) for each in document["prompts"]),
         )
+        if len(grid.files) * len(grid.weights) > _MAX_PLACES:
+            raise _refused(f"it has {len(grid.files)} files at {len(grid.weights)} weights")
         pictures = tuple(_picture(row, grid) for row in document["pictures"][:MAX_PICTURES])
         features = {_text(kind): _text(name) for kind, name in document["features"].items()}
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
@@ -123,7 +127,7 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not abs(value) <= _MAX_NUMBER:
+    if type(value) not in (int, float) or not abs(value) <= MAX_NUMBER:
         raise TypeError
     return float(value)
 

@@ -10,6 +10,12 @@ def test_a_file_with_a_trigger():
     assert found.comfyui_prompt == "mystyle"
 
 
+def test_brackets_of_a_trigger_are_no_weights():
+    found = snippets_of("saber.safetensors", "saber_(fate) [x]")
+    assert found.prompt == r"<lora:saber:0.8> saber_\(fate\) \[x\]"
+    assert found.comfyui_prompt == r"saber_\(fate\) [x]"
+
+
 def test_without_a_trigger_nothing_is_made_up():
     found = snippets_of("cat.v2.safetensors")
     assert (found.prompt, found.comfyui_prompt) == ("<lora:cat.v2:0.8>", "")

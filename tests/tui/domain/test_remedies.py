@@ -1,6 +1,7 @@
 """What to try next rests on what was measured: each finding can be told from its neighbours, and has its change."""
 
 import math
+import random
 from typing import Any
 
 from loratui.domain.remedies import Evidence, continuing, remedies
@@ -21,6 +22,7 @@ def row(step: int, weight: float = 1.0, *, error: float = 0.02, **means: float) 
     )
 
 
+MEASURED = ("likeness", "prompt", "copying", "diversity", "bleed", "artefacts")
 BASE = row(0, 0.0, likeness=0.30, prompt=0.30, copying=0.0)
 GOOD = [row(100, likeness=0.5, prompt=0.3, copying=0.0), row(200, likeness=0.51, prompt=0.3, copying=0.0)]
 
@@ -61,9 +63,11 @@ def test_a_lora_that_is_as_good_as_nothing_has_too_low_a_rate():
 def test_without_a_learning_rate_nothing_is_learned():
     assert codes(row(200, likeness=0.3), size=0.0) == {"rate.zero": {"learning_rate": "0.0001"}}
     of_text = config(learning_rate=1e-3, unet_lr=0.0)
-    assert codes(row(200, likeness=0.3), size=0.05, of=of_text) == {
-        "rate.zero": {"learning_rate": "0.0001", "unet_lr": "0.0001"}
-    }
+    assert codes(row(200, likeness=0.3), size=0.05, of=of_text) == {"rate.zero": {"unet_lr": "0.0001"}}
+    of_neither = config(learning_rate=1e-4, text_encoder_lr=0.0)
+    assert codes(row(200, likeness=0.3), size=0.0, of=of_neither) == {"rate.zero": {"learning_rate": "0.0001"}}, (
+        "a text encoder that was left alone stays so"
+    )
     assert "rate.zero" not in codes(*GOOD, size=0.05, of=of_text)
 
 
@@ -71,6 +75,7 @@ def test_a_trigger_that_no_caption_has_is_the_cause_and_not_what_follows_from_it
     found = codes(row(200, likeness=0.31), captions=["a toy on a table", "a toy"])
     assert found == {"trigger.unheard": {"caption_prefix": '"zorbix, "'}}
     assert "trigger.unheard" not in codes(*GOOD, captions=["a toy", "A Zorbix"])
+    assert "trigger.unheard" in codes(*GOOD, of=config(trigger_word="sks"), captions=["two desks"])
 
 
 def test_what_loses_prompts_late_was_trained_for_too_long():
@@ -80,6 +85,21 @@ def test_what_loses_prompts_late_was_trained_for_too_long():
 
 def test_what_shows_less_at_the_end_than_before_was_trained_for_too_long():
     assert codes(*GOOD, row(300, likeness=0.4, prompt=0.3)) == {"overtrained": {"max_train_steps": "100"}}
+
+
+def test_of_files_that_are_equal_few_are_called_overtrained():
+    drawn, wrong = random.Random(7), 0
+    for _ in range(400):
+        means = [{name: drawn.gauss(0.5, 0.02) for name in MEASURED} for _ in range(6)]
+        rows = [row(100 * number, **each) for number, each in enumerate(means, 1)]
+        base = row(0, 0.0, likeness=0.1, prompt=0.5, copying=0.5, diversity=0.5, bleed=0.5, artefacts=0.5)
+        found = remedies(Evidence(config=config(), scores=[base, *rows], total=600))
+        wrong += any(each.code == "overtrained" for each in found)
+    assert wrong <= 0.05 * 400
+
+
+def test_a_base_model_that_was_not_measured_leads_to_no_finding():
+    assert remedies(Evidence(config=config(), scores=[row(0, 0.0), *GOOD], total=200)) == []
 
 
 def test_what_never_followed_prompts_has_captions_that_say_something_else():
@@ -115,6 +135,8 @@ def test_a_held_out_error_that_turns_says_where_to_stop():
 def test_a_length_in_epochs_stays_one():
     found = codes(row(200, likeness=0.31), of=config(max_train_epochs=10))
     assert found == {"undertrained": {"max_train_epochs": "15"}}
+    worse = codes(*GOOD, row(300, likeness=0.4, prompt=0.3), of=config(max_train_epochs=1))
+    assert worse == {"overtrained": {}}, "a part of one epoch can't be said in epochs"
 
 
 def test_a_file_is_trained_further_from_its_own_weights():

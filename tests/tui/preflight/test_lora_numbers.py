@@ -52,6 +52,12 @@ def test_a_convolution_with_a_third_matrix_is_summed_over_its_kernel(tmp_path: P
     assert found.norm == pytest.approx(np.linalg.norm(whole), rel=1e-6)
 
 
+def test_a_small_loha_that_stands_for_a_product_of_minutes_is_not_measured(tmp_path: Path):
+    a, b = normal(8192, 1), normal(1, 8192)
+    found = measured(tmp_path, hada_w1_a=a, hada_w1_b=b, hada_w2_a=a, hada_w2_b=b)
+    assert found.norm is None
+
+
 def test_a_loha_is_a_product_number_by_number(tmp_path: Path):
     a, b, c, d = normal(20, 3), normal(3, 12), normal(20, 3), normal(3, 12)
     found = measured(tmp_path, hada_w1_a=a, hada_w1_b=b, hada_w2_a=c, hada_w2_b=d, alpha=np.array(1.5))

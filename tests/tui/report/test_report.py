@@ -166,6 +166,12 @@ def test_a_loss_that_is_no_number_breaks_the_curve():
     assert "inf" not in svg
 
 
+def test_losses_that_overflow_leave_a_gap_in_the_chart():
+    svg = loss_chart([1, 2, 3, 4], [0.5, 1e308, -1e308, 0.4], [0.5, 0.5, 0.45, 0.4])
+    assert "inf" not in svg
+    assert svg.startswith("<svg")
+
+
 def test_a_long_run_is_thinned_without_losing_its_spike():
     losses = [0.1] * 20_000
     losses[12_345] = 9.0

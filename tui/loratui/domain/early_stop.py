@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loratui.domain import formatting
 from loratui.domain.learning import Trend, verdict
-from loratui.domain.remedies import difference
+from loratui.domain.remedies import lost
 from loratui.domain.run import RunView
 from loratui_protocol.judging.advice import FIRST, Pair, pairs_of
 from loratui_protocol.messages import Metrics, Scores, Validation
@@ -114,13 +114,10 @@ def _worse(scores: Sequence[Scores]) -> Iterator[str]:
     if first is None:
         return
     newest = [pair for pair in pairs if pair.step == pairs[-1].step]
-    if all(any(_is_past(pair, earlier, first) for earlier in pairs) for pair in newest):
-        yield f"{newest[-1].name} is no better than an earlier file, and worse in something"
+    if all(_is_past(pair, pairs, first) for pair in newest):
+        yield f"{newest[-1].name} is no better than an earlier file, and clearly worse in something"
 
 
-def _is_past(pair: Pair, earlier: Pair, first: str) -> bool:
-    if earlier.step >= pair.step or earlier.weight != pair.weight:
-        return False
-    if first not in pair.means or first not in earlier.means or difference(pair, earlier, first) > 1:
-        return False
-    return any(difference(pair, earlier, name) < -1 for name in (first, "prompt", "copying"))
+def _is_past(pair: Pair, pairs: Sequence[Pair], first: str) -> bool:
+    earlier = [each for each in pairs if each.step < pair.step and each.weight == pair.weight]
+    return bool(lost(pair, earlier, first, (first, "prompt", "copying"))[1])

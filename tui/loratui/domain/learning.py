@@ -59,11 +59,14 @@ def verdict(looks: Sequence[Validation]) -> Verdict:
     since_best = _change(best.loss, last.loss)
     before = looks[-_RECENT - 1]
     recent_held, recent_trained = _change(before.loss, last.loss), _change(before.train_loss, last.train_loss)
-    if held > _MUCH and trained > _MUCH:
+    trained_since = _change(best.train_loss, last.train_loss)
+    turned = f"it was lowest at step {best.step}, {_percent(since_best)} since"
+    if min(held, trained) > _MUCH:
         return Verdict(Trend.RATE_TOO_HIGH, evidence)
+    if min(since_best, trained_since) > _MUCH:
+        return Verdict(Trend.RATE_TOO_HIGH, f"{evidence}; {turned}, the other {_percent(trained_since)}")
     is_past_best = best is not last and looks.index(best) <= len(looks) - _RECENT
-    if is_past_best and since_best > 2 * _NOTHING and trained < held - _NOTHING:
-        turned = f"it was lowest at step {best.step}, {_percent(since_best)} since"
+    if is_past_best and since_best > 2 * _NOTHING and trained_since < _NOTHING:
         return Verdict(Trend.OVERFITTING, f"{evidence}; {turned}")
     if abs(recent_held) < _NOTHING and abs(recent_trained) < _NOTHING:
         return Verdict(Trend.FLAT, f"{evidence}; hardly any change since step {before.step}")

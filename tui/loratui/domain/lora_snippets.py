@@ -1,5 +1,6 @@
 """How a LoRA file is called in the programs that draw with it: what to type or set there. Pure."""
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
 
@@ -32,7 +33,12 @@ def snippets_of(file_name: str, trigger: str = "", weight: float = USUAL_WEIGHT)
     stem = name.removesuffix(_SUFFIX)
     trigger = clean(trigger)
     return Snippets(
-        prompt=f"<lora:{stem}:{weight:g}> {trigger}".rstrip(),
+        prompt=f"<lora:{stem}:{weight:g}> {_literal(trigger, '()[]')}".rstrip(),
         comfyui=f"LoraLoader: lora_name {name}, strength_model {weight:g}, strength_clip {weight:g}",
-        comfyui_prompt=trigger,
+        comfyui_prompt=_literal(trigger, "()"),
     )
+
+
+def _literal(text: str, brackets: str) -> str:
+    """Return a text whose brackets are meant as such: without a backslash they weigh what stands in them."""
+    return re.sub(f"[{re.escape(brackets)}]", r"\\\g<0>", text)

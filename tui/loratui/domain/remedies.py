@@ -4,8 +4,10 @@ Pure. ``docs/judging.md`` has the rules as a table. What was not measured leads 
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 
 from loratui.domain.learning import Trend, verdict
 from loratui_protocol.config import TrainingConfig
@@ -98,6 +100,31 @@ def difference(one: Pair, other: Pair, name: str) -> float:
     return better / error if error else math.copysign(math.inf, better)
 
 
+def lost(last: Pair, earlier: Sequence[Pair], first: str, names: Sequence[str]) -> tuple[Pair | None, list[str]]:
+    """Return the earlier file that the last is no better than, and the scores in which it is clearly worse.
+
+    The earlier one is the first of those within one standard error of the best in ``first``. Each file that it was
+    chosen from and each score is a chance to look worse by chance: the more there are, the larger a difference has to
+    be, so that all of them together mislead no more often than one alone.
+    """
+    told = [file for file in earlier if first in file.means]
+    if not told or first not in last.means:
+        return None, []
+    best = max(told, key=lambda file: SCORES[first].better * file.means[first].value)
+    file = next(file for file in told if difference(best, file, first) <= 1)
+    if difference(last, file, first) > CLEARLY:
+        return None, []
+    measured = [name for name in names if name in last.means and name in file.means]
+    least = _clear_of(len(told) + len(measured) - 1)
+    return file, [name for name in measured if difference(last, file, name) < -least]
+
+
+def _clear_of(comparisons: int) -> float:
+    """Return the standard errors that are more than chance where so many differences are looked at (Bonferroni)."""
+    by_chance = 1 - NormalDist().cdf(CLEARLY)
+    return NormalDist().inv_cdf(1 - by_chance / comparisons)
+
+
 def _certain(known: Evidence) -> Iterator[Remedy]:
     """Yield what leaves nothing to learn: what pictures show then follows from it."""
     config = known.config
@@ -157,19 +184,17 @@ def _of_length(known: Evidence, told: _Told) -> Iterator[Remedy]:
         rising = f"{title} {_value(files[-2], first)} at {files[-2].told}, {_value(last, first)} at {last.told}"
         yield _undertrained(known, f"{rising}: it was still rising")
         return
-    for file in told.shown:
-        lost = [name for name in (first, *_LOST) if difference(last, file, name) < -CLEARLY]
-        if file is not last and lost and difference(last, file, first) <= CLEARLY:
-            said = ", ".join(
-                f"{SCORES[name].title} {_value(file, name)} then and {_value(last, name)} now" for name in lost
-            )
-            yield Remedy(
-                code="overtrained",
-                what=f"it was trained for too long: {title} is no better than at {file.told}; {said}",
-                fix=f"use {file.name}, or train until step {file.step} only",
-                changes=_length(known, file.step / known.total) if known.total and file.step else {},
-            )
-            return
+    file, names = lost(last, [file for file in told.shown if file is not last], first, (first, *_LOST))
+    if file is not None and names:
+        said = ", ".join(
+            f"{SCORES[name].title} {_value(file, name)} then and {_value(last, name)} now" for name in names
+        )
+        yield Remedy(
+            code="overtrained",
+            what=f"it was trained for too long: {title} is no better than at {file.told}; {said}",
+            fix=f"use {file.name}, or train until step {file.step} only",
+            changes=_length(known, file.step / known.total) if known.total and file.step else {},
+        )
 
 
 def _of_copies(known: Evidence, told: _Told) -> Iterator[Remedy]:
@@ -200,10 +225,9 @@ def _of_looks(known: Evidence, found: Sequence[Remedy]) -> Iterator[Remedy]:
 
 
 def _no_rate(config: TrainingConfig, why: str) -> Remedy:
-    # Prodigy multiplies it by what it finds.
+    # Prodigy multiplies it by what it finds. A text encoder that was left alone is none of the cause.
     rate = toml_value(1.0 if config.optimizer_type == "Prodigy" else _USUAL_RATE)
-    keys = ["learning_rate", *(key for key in _RATES[1:] if getattr(config, key) == 0)]
-    changes = dict.fromkeys(keys, rate)
+    changes = {"learning_rate" if config.unet_lr is None else "unet_lr": rate}
     return Remedy(code="rate.zero", what=f"nothing was learned: {why}", fix="give it a learning rate", changes=changes)
 
 
@@ -226,7 +250,7 @@ def _told(scores: Sequence[Scores]) -> _Told | None:
     pairs = pairs_of(scores)
     bases = pairs_of([_as_file(each) for each in scores if not each.weight])
     first = next((name for name in FIRST if any(name in pair.means for pair in pairs)), None)
-    if first is None or not bases:
+    if first is None or not bases or first not in bases[-1].means:
         return None
     weight = min((pair.weight for pair in pairs), key=lambda each: abs(each - 1))
     files = [pair for pair in pairs if pair.weight == weight and first in pair.means]
@@ -264,7 +288,9 @@ def _rounded(rate: float) -> float:
 def _length(known: Evidence, share: float) -> dict[str, str]:
     """Return the key that sets the length, for a training so many times as long."""
     if known.config.max_train_epochs is not None:
-        return {"max_train_epochs": toml_value(max(1, round(known.config.max_train_epochs * share)))}
+        epochs = max(1, round(known.config.max_train_epochs * share))
+        # Of few epochs a part of one is no change.
+        return {"max_train_epochs": toml_value(epochs)} if epochs != known.config.max_train_epochs else {}
     return {"max_train_steps": toml_value(max(1, round((known.total or known.config.max_train_steps) * share)))}
 
 
@@ -278,4 +304,5 @@ def _value(pair: Pair, name: str) -> str:
 
 
 def _has(trigger: str, text: str) -> bool:
-    return trigger.casefold() in text.casefold()
+    """Return whether it is a word of the text, in any case: "sks" is none of "desks"."""
+    return re.search(rf"(?<![^\W_]){re.escape(trigger)}(?![^\W_])", text, re.IGNORECASE) is not None

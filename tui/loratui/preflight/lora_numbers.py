@@ -217,6 +217,9 @@ def _hadamard(file: _File, keys: Mapping[str, str]) -> float | None:
     a, b, c, d = map(file.whole, names)
     if a.shape[0] != c.shape[0] or b.shape[1] != d.shape[1]:
         raise ValueError("the four matrices don't fit each other")
+    # A small file may stand for a product that takes minutes.
+    if a.shape[0] * b.shape[1] > _MOST_WHOLE or max(a.shape[1], c.shape[1]) > _MOST_RANK:
+        return None
     step = max(1, _CHUNK // max(1, b.shape[1]))
     total = 0.0
     for first in range(0, a.shape[0], step):

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+_MOST = 1e12
+"""What is larger was made up, or is as good as no number: sums of it overflow."""
 _WIDTH, _HEIGHT = 860, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 34
 _MAX_POINTS = 800
@@ -29,6 +31,7 @@ def loss_chart(
     steps: Sequence[int], losses: Sequence[float], smoothed: Sequence[float], title: str = "loss by step"
 ) -> str:
     """Return the SVG element, empty with fewer than two finite values; NaN and infinity leave a gap."""
+    losses, smoothed = ([loss if abs(loss) <= _MOST else math.nan for loss in each] for each in (losses, smoothed))
     finite = [loss for loss in (*losses, *smoothed) if math.isfinite(loss)]
     if len(finite) < 2:
         return ""
