@@ -111,7 +111,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.palette = Palette(self, id="palette")
         self.strip = ConfirmStrip(self.actions, id="strip")
         self.prompt = Prompt(id="prompt")
-        self._footer = Footer(self, id="footer")
+        self.footer = Footer(self, id="footer")
 
     def compose(self) -> ComposeResult:
         """Stack the rows; the style sheet places them by size."""
@@ -123,7 +123,7 @@ class Shell(Screen[None], inherit_bindings=False):
         yield self.help
         yield self.cost
         yield self.palette
-        yield self._footer
+        yield self.footer
         yield self.strip
         yield self.prompt
 
@@ -284,7 +284,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     @property
     def _around(self) -> tuple[Rows, ...]:
-        return (self._status, self.tabs, self._footer, self.strip)
+        return (self._status, self.tabs, self.footer, self.strip)
 
     def refresh_view(self) -> None:
         """Show this moment in every row that is in sight."""
@@ -310,7 +310,7 @@ class Shell(Screen[None], inherit_bindings=False):
     def say(self, notice: str, seconds: float = NOTICE_S) -> None:
         """Show a notice in place of the key hints."""
         self.notices.say(notice, seconds)
-        self._show(self.frame(), (self._status, self._footer))
+        self._show(self.frame(), (self._status, self.footer))
 
     # --- keys and questions ------------------------------------------------------------------------------------------
 
