@@ -235,7 +235,7 @@ class Shell(Screen[None], inherit_bindings=False):
         """Return this moment."""
         now_s = self.clock.monotonic_s()
         return Frame(
-            run=None if self.source is None else self.source.view(),
+            run=None if self.source is None else self.money.settled(self.source.view()),
             now_s=now_s,
             wall=self.clock.local(),
             keys=self.actions,
