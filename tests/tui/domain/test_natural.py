@@ -18,7 +18,8 @@ from loratui.domain.natural import natural
     ],
 )
 def test_numbers_in_names_count_as_numbers(names: list[str]) -> None:
-    assert sorted(names[::-1], key=natural) == names
+    mixed = names[::-1]
+    assert sorted(mixed, key=natural) == names
 
 
 @given(st.lists(st.text(max_size=8)))
