@@ -52,3 +52,15 @@ async def test_a_file_that_is_here_can_be_installed_and_deleted(tmp_path: Path, 
         await shown.resize(*size)
         await shown.press("down")
         assert names(shown.rows()[-1], f"o Open w Download i Install… d Delete… {wanted}"), shown.rows()[-1]
+
+
+async def test_a_filter_that_was_kept_is_told_where_one_comes_back_to_it(tmp_path: Path) -> None:
+    async with STATES["home-billing"].reached(tmp_path) as shown:
+        await shown.press("/", *"style-v3", "enter", "5", "1")
+        heading = next(row for row in shown.rows() if row.startswith("─ runs"))
+        assert "/ style-v3  esc shows all" in heading
+        for size in (USUAL, SMALL):
+            await shown.resize(*size)
+            assert names(shown.rows()[-1], "n Next esc All"), shown.rows()[-1]
+        await shown.press("escape")
+        assert "shows all" not in shown.text()

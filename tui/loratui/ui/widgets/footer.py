@@ -58,11 +58,12 @@ class Footer(Rows):
         """Return the hints for which there is room, in the registry's order."""
         keyboard = self._shell.keyboard
         scopes = keyboard.of_page if self._shell.over is Over.NOTHING else keyboard.unasked
-        hints = list[tuple[bool, Action, Row]]()
+        hints = list[tuple[tuple[bool, bool], Action, Row]]()
         for action in self._shell.actions.within(*scopes, Scope.GLOBAL):
             if label := "" if keyboard.is_hidden(action) else action.footer(frame):
                 is_off = bool(keyboard.why_not(action, frame))
-                hints.append((is_off, action, _hint(action, label, off=is_off)))
+                # While a filter stands, what ends that comes first.
+                hints.append(((is_off, action.scope is not Scope.FOUND), action, _hint(action, label, off=is_off)))
         fitting = set[str]()
         for _, action, hint in sorted(hints, key=lambda each: each[0]):
             if row_width(hint) < room:
