@@ -37,7 +37,9 @@ def _undertrained(folder: Path, concept: str) -> TrainingConfig:
 
 def _overtrained(folder: Path, concept: str) -> TrainingConfig:
     """Show four pictures of one ground a thousand times; that it got worse at its end takes many pictures to see."""
-    config = judged_config(folder, 720, concept, reg_data_dir=None, lr_scheduler="constant", evaluate_checkpoints=3, evaluate_seeds=12)
+    config = judged_config(
+        folder, 720, concept, reg_data_dir=None, lr_scheduler="constant", evaluate_checkpoints=3, evaluate_seeds=12
+    )
     for index, path in enumerate(sorted(Path(str(config.train_data_dir)).rglob("*.png"))):
         if index % 6:
             path.unlink()

@@ -59,6 +59,10 @@ class Shown:
 
     async def resize(self, width: int, height: int) -> None:
         await self.pilot.resize_terminal(width, height)
+        # On a busy machine the pilot takes it for idle before the screen has its new size.
+        while self.screen.size != (width, height):
+            await self.pilot.pause()
+        await self.pilot.pause()
 
     def rows(self) -> list[str]:
         return [strip.text.rstrip() for strip in self.screen._compositor.render_strips()]

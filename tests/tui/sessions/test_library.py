@@ -187,6 +187,11 @@ def test_the_filter_finds(query: str, found: bool) -> None:
     assert matches(a_file(), query) is found
 
 
+def test_steps_in_names_are_ordered_as_numbers() -> None:
+    files = [a_file(name=f"zog-step{step}") for step in (1000, 200)]
+    assert [file.name for file in ordered(files, "name")] == ["zog-step200", "zog-step1000"]
+
+
 def test_files_are_ordered_as_asked() -> None:
     files = [
         a_file(name="b", ts=1.0, stars=5, step=3),

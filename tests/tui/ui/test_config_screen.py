@@ -248,6 +248,31 @@ async def test_what_is_typed_before_the_next_question_is_no_command(
         assert not shown.screen.prompt.is_open
 
 
+async def test_an_escape_at_the_moment_of_writing_leaves_no_file_that_nobody_knows_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_let_through, is_writing = threading.Event(), threading.Event()
+
+    def write(path: Path, text: str) -> None:
+        is_writing.set()
+        is_let_through.wait(20)
+        write_new(path, text)
+
+    write_new = config_new.write_new
+    monkeypatch.setattr(config_new, "write_new", write)
+    async with on_config(tmp_path) as shown:
+        before = shown.screen.config_path
+        await shown.press("n")
+        for text in (str(tmp_path / "data"), "face", "sd15", "zog", "zog person", str(tmp_path / "new.toml")):
+            await answer(shown, text)
+            await until(shown, lambda _: is_asked(shown) or is_writing.is_set())
+        await shown.press("escape")
+        is_let_through.set()
+        await until(shown, shows("new.toml was written already, and is not opened: o on Config does"))
+        assert (tmp_path / "new.toml").exists()
+        assert shown.screen.config_path == before
+
+
 async def test_a_config_that_is_broken_can_be_seen_and_mended(tmp_path: Path) -> None:
     async with on_config(tmp_path) as shown:
         (tmp_path / "bad.toml").write_text("network_dim = = 8\n")

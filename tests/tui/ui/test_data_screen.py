@@ -39,6 +39,13 @@ async def test_pictures_stand_with_size_caption_and_the_gravest_word(tmp_path: P
         assert "error   broken.png" in row_of(shown, "broken.png")
 
 
+async def test_pictures_stand_in_the_order_in_which_people_count(tmp_path: Path) -> None:
+    pictures = write_captioned(tmp_path / "pictures", dict.fromkeys(("10", "1", "0", "2"), "a zog"))
+    async with on_data(tmp_path, pictures) as shown:
+        told = dict.fromkeys(word for row in shown.rows() for word in row.split() if word.endswith(".png"))
+        assert [*told] == ["0.png", "1.png", "2.png", "10.png"], shown.text()
+
+
 async def test_the_chosen_picture_is_drawn_beside_the_list_with_its_tokens_and_bucket(tmp_path: Path) -> None:
     write_small_dataset(tmp_path / "set")
     config = tmp_path / "cat.toml"

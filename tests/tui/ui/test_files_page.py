@@ -42,6 +42,16 @@ async def test_every_file_of_every_run_has_its_state_in_words(tmp_path: Path) ->
         assert "! missing from disk" in rows["zog-2-step400"]
 
 
+@pytest.mark.parametrize("size", [(60, 16), (80, 24)])
+async def test_files_of_one_name_are_told_apart(tmp_path: Path, size: tuple[int, int]) -> None:
+    preferences = preferences_in(tmp_path)
+    for number in (1, 2):
+        library_run(preferences, number, name="zog", files=("200", "final"))
+    async with on_files(tmp_path, size) as shown:
+        rows = [row[2:] for row in shown.rows() if row[2:].startswith("zog-ste")]
+        assert len({row[:26] for row in rows}) == 2, rows
+
+
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40)])
 async def test_names_from_elsewhere_are_text_alone(tmp_path: Path, size: tuple[int, int]) -> None:
     preferences = preferences_in(tmp_path)

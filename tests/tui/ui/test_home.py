@@ -63,6 +63,19 @@ async def test_no_row_is_wider_than_the_screen_and_steps_are_whole_or_left_out(w
         assert ("100000/120000" in shown.text()) == (width >= 80)
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+async def test_runs_of_one_name_are_told_apart_by_when_they_began(width: int, tmp_path: Path) -> None:
+    first, again = (run_line(n, name="my-own-very-long-style-v3", created_ts=NOW_TS - n * 7200) for n in (1, 2))
+    other = run_line(3, name="other")
+    async with on_home(tmp_path, overview(first, again, other)) as shown:
+        await shown.resize(width, 24 if width < 100 else 40)
+
+        rows = [row for row in shown.rows() if row[2:].startswith("my-own")]
+        assert ["12:22" in rows[0], "10:22" in rows[1]] == [True, True], rows
+        assert "11:" not in row_of("other", shown)[:40]
+        assert all(cells(row) <= width for row in shown.rows())
+
+
 async def test_what_is_not_heard_is_as_of_then_and_its_cost_is_about_so_much(tmp_path: Path) -> None:
     async with on_home(tmp_path, overview(AWAY)) as shown:
         assert "as of 13:22" in row_of("away", shown)

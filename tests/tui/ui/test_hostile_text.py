@@ -34,10 +34,16 @@ def test_plain_text_has_no_control_and_a_width_that_can_be_told(text: str) -> No
 
     assert all(char.isprintable() for char in result), ascii(result)
     assert cells(result) == sum(cells(char) for char in result)
-    assert all(cells(char) in (1, 2) or unicodedata.category(char) == "Mn" for char in result)
+    assert all(cells(char) in (1, 2) or unicodedata.category(char) in ("Mn", "Mc") for char in result)
 
 
-@pytest.mark.parametrize("text", ["ปราสาทบนเนินเขา", "שָׁלוֹם", "كَتَبَ", "e\u0323\u0302 Z\u0337a\u0337", "山の上の城"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("ปราสาทบนเนินเขา", "שָׁלוֹם", "كَتَبَ", "e\u0323\u0302 Z\u0337a\u0337", "山の上の城"),
+        *("हिन्दी में बिल्ली", "தமிழ் பூனை", "বাংলা বিড়াল", "മലയാളം", "မြန်မာ ကြွေး", "සිංහල"),
+    ],
+)
 def test_letters_keep_the_marks_that_make_them_words(text: str) -> None:
     assert plain(text) == unicodedata.normalize("NFC", text)
 
@@ -45,6 +51,8 @@ def test_letters_keep_the_marks_that_make_them_words(text: str) -> None:
 def test_a_pile_of_marks_is_cut_off_and_one_without_a_letter_is_dropped() -> None:
     assert plain("a" + "\u0337" * 40 + "b") == "a" + "\u0337" * 3 + "b"
     assert plain("\u0337 \u0337x") == " x"
+    assert plain("क" + "\u093e" * 40 + "ब") == "क" + "\u093e" * 3 + "ब"
+    assert plain("\u093e \u093ex") == " x"
     assert plain("x\ufe0f\u034f") == "x"
 
 
@@ -139,3 +147,11 @@ def check(rows: list[str], width: int = 120, height: int = 40) -> None:
     for row in rows:
         assert all(char.isprintable() for char in row), ascii(row)
         assert cells(row) <= width
+
+
+async def test_vowels_beside_a_letter_move_no_column(tmp_path: Path) -> None:
+    names = ("हिन्दी में बिल्ली", "plain")
+    runs = tuple(run_line(number, name=name) for number, name in enumerate(names))
+    async with on_home(tmp_path, Overview(runs=runs, is_read=True)) as shown:
+        rows = [row for row in shown.rows() if any(name in row for name in names)]
+        assert len({cells(row[: row.index("■")]) for row in rows}) == 1, rows

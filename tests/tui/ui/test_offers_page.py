@@ -96,6 +96,21 @@ async def test_a_config_that_is_opened_while_one_waits_here_is_asked_for(tmp_pat
         await until(shown, shows("s ago"))
 
 
+async def test_without_a_network_each_attempt_is_told_and_nobody_has_to_wait(tmp_path: Path) -> None:
+    async with at_market(tmp_path, is_config_open=False) as (shown, here):
+        shown.screen.config_path = here.config
+        asker = page(shown)._asker
+        asker._preferences = replace(asker._preferences, vast_url="http://127.0.0.1:1")
+        page(shown).entered()
+        await until(shown, shows("Asking vast and runpod what can be rented for job.toml…"))
+        await until(shown, shows("vast can't be reached", "attempt 2 of 4 comes in 1 s", "asking, attempt 2 of 4"))
+        await shown.press("escape")
+        assert "are not waited for any more" in shown.text()
+        assert not asker.is_asking
+        await shown.press("r")
+        await until(shown, shows("attempt 2 of 4"))
+
+
 async def test_what_is_wrong_with_a_filter_is_told_and_hides_nothing(tmp_path: Path) -> None:
     async with at_market(tmp_path) as (shown, _):
         await shown.press("/")

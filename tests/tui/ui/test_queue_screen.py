@@ -38,6 +38,21 @@ def test_runs_stand_in_the_order_in_which_they_are_taken_up() -> None:
     assert [line.run.name for line in here.lines] == ["here"]
 
 
+async def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    async with on_queue(tmp_path) as shown:
+        now = queue_overview()
+        runs = [
+            replace(run, name="anna", created_ts=run.created_ts + 60 * int(run.name[-1]))
+            if run.target == TARGET
+            else run
+            for run in now.runs
+        ]
+        shown.screen.desk.now = replace(now, runs=tuple(runs))  # type: ignore[attr-defined]
+        await shown.tick()
+        rows = [row for row in shown.rows() if "anna" in row]
+        assert len({row.split("anna")[1][:12] for row in rows}) == 4, rows
+
+
 def test_what_waits_ends_after_what_is_before_it() -> None:
     [rented, _] = queues(queue_overview(), view(), {WAITS: 1000, ALSO_WAITS: 200}, STARTED_TS)
     assert [line.ends_in_s for line in rented.lines] == [None, 250.0, 750.0, 850.0]

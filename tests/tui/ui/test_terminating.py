@@ -37,7 +37,7 @@ from support.left_rented import ledger_of, rented, stored_run
 from support.local_cli import LocalCli, local_cli
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.home import DeskOfMany
-from support.ui_effects.money import INSTANCE, LABEL, forget_a_file, on_rental
+from support.ui_effects.money import INSTANCE, LABEL, forget_a_file, on_rental, rental_cost
 from support.ui_pilot import Shown, showing
 from tui.ui.test_hostile_text import HOSTILE
 
@@ -90,14 +90,17 @@ class LedgerDesk:
 
 
 @asynccontextmanager
-async def on_ledger(cli: LocalCli) -> AsyncIterator[Shown]:
-    """Show the home screen of somebody whose rentals are real."""
+async def on_ledger(cli: LocalCli, *, run_on: str = "") -> AsyncIterator[Shown]:
+    """Show the home screen of somebody whose rentals are real, or a run that is over and is on one of them."""
     preferences = settings.load(
         {"state_dir": str(cli.folder / "state")}, {"LORATUI_CONFIG_DIR": str(cli.folder / "config")}
     )
     clock = HandClock()
-    source = ScriptedSource(clock)
-    async with showing(source, clock, desk=LedgerDesk(preferences, source), is_open=False) as shown:
+    source = ScriptedSource(clock, target=f"vast:{run_on}" if run_on else "local")
+    if run_on:
+        source.run.rental = rental_cost(clock.monotonic_s(), label=run_on)
+        source.finish(cli.folder)
+    async with showing(source, clock, desk=LedgerDesk(preferences, source), is_open=bool(run_on)) as shown:
         yield shown
         await ended(shown)
 
@@ -142,6 +145,21 @@ async def test_billing_has_stopped_only_when_the_provider_has_shown_it(cli: Loca
         assert vast.num_living() == 0
         assert [each.proven_gone for each in ledger_of(cli)] == [True]
         assert "STILL BILLING" not in shown.text()
+
+
+async def test_the_rows_follow_the_proof_before_the_run_has_heard_of_it(cli: LocalCli, vast: FakeVast) -> None:
+    await asyncio.to_thread(rented, cli, vast, LABEL, RentalState.READY)
+    async with on_ledger(cli, run_on=LABEL) as shown:
+        rental = shown.source.run.rental
+        assert rental is not None
+        await answer(shown, "ctrl+t", "y")
+        await shown.tick(UNDO_S)
+        shown.source.run.rental = replace(rental, state=RentalState.ENDING)
+        await shown.tick()
+        assert "STILL BILLING" in shown.rows()[1]
+        await comes(shown, "(provider confirmed): vast")
+        assert "STILL BILLING" not in shown.text()
+        assert "billing stopped" in shown.rows()[1]
 
 
 async def test_a_provider_that_refuses_leaves_an_alarm_that_stays_until_it_is_gone(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
+from loratui.domain.natural import natural
 from loratui_protocol.messages import ArtifactKind
 
 MOST_STARS = 5
@@ -144,7 +145,7 @@ def ordered(files: Iterable[LibraryFile], order: str) -> list[LibraryFile]:
     """Return the files in one of ``ORDERS``, of what is alike the newest first."""
     newest = sorted(files, key=lambda file: (file.ts, file.step), reverse=True)
     if order == "name":
-        return sorted(newest, key=lambda file: file.name.lower())
+        return sorted(newest, key=lambda file: natural(file.name))
     if order == "rating":
         return sorted(newest, key=lambda file: -file.stars)
     if order == "step":

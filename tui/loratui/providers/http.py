@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import httpx
 
 from loratui.providers.base import ProviderBusyError, ProviderError, ProviderRefusedError, UnknownFateError
+from loratui.providers.retries import Retry, note_retry
 from loratui_protocol.codec import clean
 
 USER_AGENT = "loratui (+https://pypi.org/project/loratui)"
@@ -140,7 +141,9 @@ class Api:
                 )
             if attempt == ATTEMPTS or busy.retry_after_s > LONGEST_WAIT_S:
                 raise busy
-            await asyncio.sleep(max(delay_s, busy.retry_after_s))
+            wait_s = max(delay_s, busy.retry_after_s)
+            note_retry(Retry(why=busy.what, attempt=attempt + 1, of=ATTEMPTS, wait_s=wait_s))
+            await asyncio.sleep(wait_s)
             delay_s *= 2
         raise AssertionError  # the last attempt returns or raises
 

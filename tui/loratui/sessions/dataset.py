@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loratui.domain.natural import natural
 from loratui.preflight.captioned import Captioned, Pictures, caption_bytes, captioned_pictures
 from loratui.preflight.changes import CreateFile, Edit, WriteFile
 from loratui.preflight.clip_tokens import count_tokens
@@ -101,7 +102,7 @@ def open_dataset(path: Path) -> OpenDataset:
 
 
 def listed(dataset: OpenDataset) -> tuple[Listed, ...]:
-    """Return all pictures as they lie there; no pixel is read. Errors as in ``captioned_pictures``."""
+    """Return all pictures as they lie there, as people count; no pixel is read. Errors as in ``captioned_pictures``."""
     pictures = dataset.pictures()
     sizes, _ = picture_sizes([each.picture for each in pictures.all], verify=False)
     buckets = _buckets(sizes, dataset)
@@ -129,7 +130,7 @@ def listed(dataset: OpenDataset) -> tuple[Listed, ...]:
                 state=state,
             )
         )
-    return tuple(entries)
+    return tuple(sorted(entries, key=lambda entry: natural(entry.name)))
 
 
 def _buckets(sizes: dict[Path, tuple[int, int]], dataset: OpenDataset) -> dict[Path, tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from loratui.domain.estimate_limits import RunLimits
 from loratui.domain.estimate_ranking import Quote, SortBy, rank
 from loratui.domain.offers import OfferQuery
 from loratui.providers.base import Account
+from loratui.providers.retries import Retry, told_of_retries
 from loratui.sessions.estimating import Quoted, bad_hosts
 from loratui.sessions.market import PROVIDERS, Answered, ask_all, opened
 from loratui.sessions.model_source import model_source
@@ -87,8 +88,10 @@ class RentalTerms:
         )
 
 
-def look_at_market(path: Path, preferences: Settings) -> Market:
+def look_at_market(path: Path, preferences: Settings, tell: Callable[[Retry], object] | None = None) -> Market:
     """Ask every provider that can be asked what it has for a config; takes as long as the slowest of them.
+
+    ``tell`` is told, in other threads, of every question that has to be asked again.
 
     Raises:
         ConfigError, DatasetError, ModelError: what is to be trained can't be told.
@@ -102,8 +105,9 @@ def look_at_market(path: Path, preferences: Settings) -> Market:
     lacking = tuple(name for name in PROVIDERS if keys.read(name) is None)
     query = OfferQuery(min_reliability=preferences.rental_min_reliability)
     base, notes = base_for_quotes(preferences, checked)
-    quoted = ask_quotes(preferences, PROVIDERS, query, checked, base)
-    accounts = asyncio.run(_accounts(preferences, [name for name in PROVIDERS if name not in lacking]))
+    with told_of_retries(tell):
+        quoted = ask_quotes(preferences, PROVIDERS, query, checked, base)
+        accounts = asyncio.run(_accounts(preferences, [name for name in PROVIDERS if name not in lacking]))
     model = model_source(checked.config.pretrained_model_name_or_path, preferences.remote_hub_url)
     return Market(
         path=path,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from loratui.providers.retries import Retry
 from loratui.sessions.market_look import Market, look_at_market
 from loratui.settings import Settings
 from loratui_protocol.errors import LoratuiError
@@ -25,9 +26,12 @@ class Answer:
 
 
 class MarketAsker:
-    """``deliver`` is called in the thread that asked, with the number of the question and its answer; see ``take``."""
+    """``deliver`` is called in the thread that asked, with the number of the question and its answer; see ``take``.
 
-    def __init__(self, preferences: Settings, deliver: Callable[[int, Answer], object]) -> None:
+    Before that it is called with every ``Retry`` of it.
+    """
+
+    def __init__(self, preferences: Settings, deliver: Callable[[int, Answer | Retry], object]) -> None:
         self._preferences = preferences
         self._deliver = deliver
         self._newest = 0
@@ -39,6 +43,15 @@ class MarketAsker:
         self.is_asking = True
         threading.Thread(target=self._ask, args=(self._newest, path, now_s), daemon=True).start()
 
+    def is_waiting_for(self, number: int) -> bool:
+        """Return whether that is the newest question, and its answer is wanted."""
+        return self.is_asking and number == self._newest
+
+    def forget(self) -> None:
+        """Want no answer any more."""
+        self._newest += 1
+        self.is_asking = False
+
     def take(self, number: int) -> bool:
         """Return whether that was the newest question; an answer to an earlier one is not wanted any more."""
         if number != self._newest:
@@ -47,16 +60,19 @@ class MarketAsker:
         return True
 
     def _ask(self, number: int, path: Path, now_s: float) -> None:
+        def tell(news: Answer | Retry) -> None:
+            try:
+                self._deliver(number, news)
+            except RuntimeError:
+                # The interface was left meanwhile, and its loop is closed.
+                log.debug("nobody waits for the offers any more")
+
         try:
-            answer = Answer(path=path, asked_s=now_s, market=look_at_market(path, self._preferences))
+            answer = Answer(path=path, asked_s=now_s, market=look_at_market(path, self._preferences, tell))
         except LoratuiError as error:
             answer = Answer(path=path, asked_s=now_s, what=error.what, fix=error.fix)
         except Exception as error:
             # The thread's boundary: a fault of ours is told, and the interface goes on.
             log.exception("asking for offers broke")
             answer = Answer(path=path, asked_s=now_s, what=f"asking broke: {type(error).__name__}: {error}")
-        try:
-            self._deliver(number, answer)
-        except RuntimeError:
-            # The interface was left meanwhile, and its loop is closed.
-            log.debug("nobody waits for the offers any more")
+        tell(answer)

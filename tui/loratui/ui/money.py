@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loratui.domain.at_stake import AtStake
 from loratui.domain.overview import RentalLine
+from loratui.domain.rental import RentalState
 from loratui.domain.run import RunView
 from loratui.domain.run_source import RunSource
 from loratui.ui.costs import Costs
@@ -64,6 +66,14 @@ class Money:
         keys = self._shell.actions
         undo = "{terminate_undo}" if self.takes_back else "{terminate_undo} on Home"
         return f"! {shown.sentence(now_s, keys, keys.fill(undo))}"
+
+    def settled(self, view: RunView) -> RunView:
+        """Return the run with what is proven here of its rental: the run itself hears of that a moment later."""
+        rental = view.rental
+        stopped_at = None if rental is None or rental.is_over else self._terminations.stopped_at(rental.label)
+        if rental is None or stopped_at is None:
+            return view
+        return replace(view, rental=replace(rental, state=RentalState.GONE, ended_ts=stopped_at.timestamp()))
 
     def unasked(self) -> str:
         """Return what rentals will not be terminated if the interface closes now."""

@@ -47,6 +47,10 @@ class Page(Container):
         """Tell that there is something to fill."""
         self.post_message(self.Came(self))
 
+    def on_list_pane_moved(self) -> None:
+        """Name the keys that matter of what is under the cursor now."""
+        self.shell.footer.show(self.shell.frame())
+
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """Return where the keys work now."""

@@ -110,7 +110,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.palette = Palette(self, id="palette")
         self.strip = ConfirmStrip(self.actions, id="strip")
         self.prompt = Prompt(id="prompt")
-        self._footer = Footer(self, id="footer")
+        self.footer = Footer(self, id="footer")
 
     def compose(self) -> ComposeResult:
         """Stack the rows; the style sheet places them by size."""
@@ -122,7 +122,7 @@ class Shell(Screen[None], inherit_bindings=False):
         yield self.help
         yield self.cost
         yield self.palette
-        yield self._footer
+        yield self.footer
         yield self.strip
         yield self.prompt
 
@@ -234,7 +234,7 @@ class Shell(Screen[None], inherit_bindings=False):
         """Return this moment."""
         now_s = self.clock.monotonic_s()
         return Frame(
-            run=None if self.source is None else self.source.view(),
+            run=None if self.source is None else self.money.settled(self.source.view()),
             now_s=now_s,
             wall=self.clock.local(),
             keys=self.actions,
@@ -284,7 +284,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     @property
     def _around(self) -> tuple[Rows, ...]:
-        return (self._status, self.tabs, self._footer, self.strip)
+        return (self._status, self.tabs, self.footer, self.strip)
 
     def refresh_view(self) -> None:
         """Show this moment in every row that is in sight."""
@@ -310,7 +310,7 @@ class Shell(Screen[None], inherit_bindings=False):
     def say(self, notice: str, seconds: float = NOTICE_S) -> None:
         """Show a notice in place of the key hints."""
         self.notices.say(notice, seconds)
-        self._show(self.frame(), (self._status, self._footer))
+        self._show(self.frame(), (self._status, self.footer))
 
     # --- keys and questions ------------------------------------------------------------------------------------------
 

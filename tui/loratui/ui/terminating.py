@@ -149,6 +149,11 @@ class Terminations:
         going = [each for each in self._all.values() if each.stage in order]
         return min(going, key=lambda each: order.index(each.stage), default=None)
 
+    def stopped_at(self, label: str) -> datetime | None:
+        """Return when a rental was proven here to bill no more; None: it was not."""
+        ended = self._all.get(label)
+        return None if ended is None else ended.stopped_at
+
     def tick(self, frame: "Frame") -> str:
         """Go on with all of them; return what a person should be told, once."""
         news = [self._go_on(each, frame) for each in list(self._all.values())]

@@ -45,6 +45,10 @@ _SPACES = "\n\r\t\u2028\u2029"
 _SELECTORS = re.compile("[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _MOST_MARKS = 3
 """On one letter. Thai has a vowel and a tone, Hebrew up to three; a pile of more reaches into other rows."""
+_MOST_VOWELS = 3
+"""Signs beside a letter, as the vowels of Indic scripts; Burmese has up to three. Where a terminal gives them a cell of
+their own, ``FrameDiff`` puts what follows in its place all the same."""
+_MOST = {"Mn": _MOST_MARKS, "Mc": _MOST_VOWELS}
 
 _ASCII = str.maketrans(
     {
@@ -66,7 +70,7 @@ _LINES = {Role.MEAN: "*", Role.OTHER: "o"}
 def plain(text: str) -> str:
     """Return the text on one line, with only characters of one or two cells and none that controls the terminal.
 
-    A letter keeps the marks on it, without which Thai or pointed Hebrew is other words.
+    A letter keeps the marks on it and the vowels beside it, without which Thai, pointed Hebrew or Hindi is other words.
     """
     return text if _SAFE.fullmatch(text) else _shown(unicodedata.normalize("NFC", text))
 
@@ -110,15 +114,15 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _shown(text: str) -> str:
-    shown, marks_left = list[str](), 0
+    shown, left = list[str](), dict.fromkeys(_MOST, 0)
     for char in text:
-        if unicodedata.category(char) == "Mn":
-            if marks_left and not _SELECTORS.match(char):
+        if (category := unicodedata.category(char)) in _MOST:
+            if left[category] and not _SELECTORS.match(char):
                 shown.append(char)
-                marks_left -= 1
+                left[category] -= 1
         elif harmless := _harmless(char):
             shown.append(harmless)
-            marks_left = 0 if harmless == " " else _MOST_MARKS
+            left = dict.fromkeys(_MOST, 0) if harmless == " " else {**_MOST}
     return "".join(shown)
 
 

@@ -33,11 +33,19 @@ def in_thread(shell: "Shell", function: Callable[[], None], what: str) -> None:
     shell.run_worker(guarded, thread=True, exit_on_error=False)
 
 
-def look_first(shell: "Shell", label: str, look: Callable[[], T], then: Callable[[T], None], what: str) -> None:
+def look_first(
+    shell: "Shell",
+    label: str,
+    look: Callable[[], T],
+    then: Callable[[T], None],
+    what: str,
+    given_up: Callable[[T], None] = lambda _: None,
+) -> None:
     """Call ``look`` in a thread, and ``then``, which asks, with what it returns; until then the keys mean nothing.
 
     Otherwise what is typed meanwhile would answer it, be it money that is asked about. Escape gives it up, and so does
-    whatever else takes the keys: help, another question, another screen. That ``look`` failed is said, with ``what``.
+    whatever else takes the keys: help, another question, another screen; ``given_up`` then gets what was found too late.
+    That ``look`` failed is said, with ``what``.
     """
     shell.stop_asking()
     held = shell.prompt.hold(label, shell.frame())
@@ -45,6 +53,8 @@ def look_first(shell: "Shell", label: str, look: Callable[[], T], then: Callable
     def found(result: T) -> None:
         if released():
             then(result)
+        else:
+            given_up(result)
 
     def released() -> bool:
         is_awaited = shell.prompt.holds(held)

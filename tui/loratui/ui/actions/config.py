@@ -53,14 +53,6 @@ CONFIG = (
         footer=lambda _: "Undo",
     ),
     Action(
-        id="config_compare",
-        keys=("D",),
-        label="Compare",
-        help="what differs from a preset, or from an earlier run's config",
-        scope=Scope.CONFIG,
-        footer=lambda _: "Compare",
-    ),
-    Action(
         id="config_findings",
         keys=("f",),
         label="Findings",
@@ -68,6 +60,14 @@ CONFIG = (
         scope=Scope.CONFIG,
         footer=lambda _: "Findings",
         command="loratui check CONFIG",
+    ),
+    Action(
+        id="config_compare",
+        keys=("D",),
+        label="Compare",
+        help="what differs from a preset, or from an earlier run's config",
+        scope=Scope.CONFIG,
+        footer=lambda _: "Compare",
     ),
     Action(
         id="config_open",

@@ -24,16 +24,6 @@ HOME = (
         command="loratui resume RUN",
     ),
     Action(
-        id="demo",
-        keys=("d",),
-        label="Demo",
-        help="train a small LoRA on this machine with the built-in tiny model, free",
-        scope=Scope.HOME,
-        footer=lambda _: "Demo",
-        danger=Danger.REVERSIBLE,
-        command="loratui demo",
-    ),
-    Action(
         id="open_pictures",
         keys=("o",),
         label="Open pictures…",
@@ -51,6 +41,16 @@ HOME = (
         changes=True,
         footer=lambda _: "New",
         command="loratui new --data FOLDER",
+    ),
+    Action(
+        id="demo",
+        keys=("d",),
+        label="Demo",
+        help="train a small LoRA on this machine with the built-in tiny model, free",
+        scope=Scope.HOME,
+        footer=lambda _: "Demo",
+        danger=Danger.REVERSIBLE,
+        command="loratui demo",
     ),
     Action(
         id="resume_now",

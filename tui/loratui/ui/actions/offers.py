@@ -98,7 +98,7 @@ OFFERS = (
         id="offers_back",
         keys=("escape",),
         label="Back to the offers",
-        help="close what is said of a rental",
+        help="close what is said of a rental; while the providers are asked, wait no more for them",
         scope=Scope.OFFERS,
     ),
     Action(

@@ -18,6 +18,7 @@ from loratui_protocol.harmless import clean
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
+_SAY_S = 30.0
 FOLDER, PRESET, BASE, KIND, NAME, TRIGGER, TARGET = range(7)
 
 
@@ -134,10 +135,17 @@ class NewConfig:
             self._answers = {}
             self._done(target)
 
-        self._check(write, then)
+        def missed() -> None:
+            # It came too late to leave nothing behind: a file that nobody knows of would be one.
+            opens = self._shell.actions.name_of("config_open")
+            self._shell.say(f"{target.name} was written already, and is not opened: {opens} on Config does", _SAY_S)
 
-    def _check(self, look: Callable[[], None], then: Callable[[], None]) -> None:
-        """Do what reads files in a thread, and go on, unless escape was pressed meanwhile."""
+        self._check(write, then, missed)
+
+    def _check(
+        self, look: Callable[[], None], then: Callable[[], None], missed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Do what reads files in a thread, and go on; ``missed`` where it was done, but escape pressed meanwhile."""
 
         def looked() -> Callable[[], None]:
             try:
@@ -146,4 +154,8 @@ class NewConfig:
                 return partial(self._refused, error.what, error.fix)
             return then
 
-        look_first(self._shell, "looking…", looked, lambda go_on: go_on(), "the new config")
+        def given_up(go_on: Callable[[], None]) -> None:
+            if go_on is then:
+                missed()
+
+        look_first(self._shell, "looking…", looked, lambda go_on: go_on(), "the new config", given_up)

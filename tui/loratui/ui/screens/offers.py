@@ -11,6 +11,7 @@ from textual.message import Message
 
 from loratui.domain.estimate_ranking import SortBy
 from loratui.domain.offer_form import FormField, form_fields, read_form, trouble_with, write_form
+from loratui.providers.retries import Retry
 from loratui.sessions.market import PROVIDERS
 from loratui.sessions.market_look import Market
 from loratui.ui.errands import Errand
@@ -53,10 +54,10 @@ class OffersPage(Page):
 
     @dataclass
     class Answered(Message):
-        """The providers have answered a question."""
+        """The providers have answered a question, or one has to be asked again."""
 
         number: int
-        answer: Answer
+        answer: Answer | Retry
 
     def __init__(self, shell: "Shell") -> None:
         super().__init__(shell)
@@ -211,13 +212,19 @@ class OffersPage(Page):
             self._list.fill(())
         self._asked = path, _written(path)
         self._asker.ask(path, self.shell.clock.monotonic_s())
+        self._list.retry = None
         if self._market is None:
-            self._list.instead = (f"Asking what can be rented for {path.name}…",)
+            self._list.instead = (f"Asking {' and '.join(PROVIDERS)} what can be rented for {path.name}…",)
         self._told()
 
     def on_offers_page_answered(self, message: Answered) -> None:
         """Show what was answered to the newest question; of others nothing."""
         answer = message.answer
+        if isinstance(answer, Retry):
+            if self._asker.is_waiting_for(message.number):
+                self._list.retry = answer
+                self._told()
+            return
         if not self._asker.take(message.number):
             return
         if answer.market is None:
@@ -332,7 +339,12 @@ class OffersPage(Page):
         self.shell.stop_asking()
 
     def do_offers_back(self) -> None:
-        """Show the offers again; a rental that is under way goes on."""
+        """Show the offers again, and let a rental go on; where they are shown, wait no more for what is asked."""
+        if self._asker.is_asking and not self._paper.display:
+            self._asker.forget()
+            again = self.shell.actions.fill("{ask_offers} asks again")
+            self._list.instead = ("The providers are not waited for any more.", f"{again}.")
+            self.shell.say(f"not waited for any more · {again}")
         self._hides_course = self._course.is_under_way
         self._keys.close()
         self._course.close()

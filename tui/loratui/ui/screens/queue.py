@@ -16,8 +16,10 @@ from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.terminating import rental_name
-from loratui.ui.text import Role, Row, Span, cells, cut, spread
+from loratui.ui.text import Role, Row, Span, spread
 from loratui.ui.widgets.list_pane import ListPane
+from loratui.ui.widgets.run_list import named_run
+from loratui.ui.widgets.same_names import SameNames
 from loratui.ui.widgets.status import STATE_WORDS
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult
@@ -42,6 +44,10 @@ class QueueList(ListPane[QueueLine]):
     queue: Queue | None = None
     place = ""
     """Which of the machines it is, where there are several."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._names = SameNames[QueueLine](lambda entry: named_run(entry.run))
 
     def name_of(self, entry: QueueLine) -> str:
         """Return the run's id."""
@@ -87,18 +93,22 @@ class QueueList(ListPane[QueueLine]):
         total = [] if self.queue is None else [_total(self.queue, frame)]
         return [*total, spread([(left, Role.DIM)], [(f"{'ends':<{_ENDS}}    cost ", Role.DIM)], width)]
 
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
+        """Return the rows; of what has one name, what tells it apart stands beside it."""
+        self._names.look(self.entries, frame)
+        return super().lines(frame, width, height)
+
     def entry_row(self, entry: QueueLine, width: int) -> Row:
         """Return number, name, state, steps, end and cost."""
         words, role = STATE_WORDS[entry.run.state]
         if entry.run.is_machine_gone:
             words, role = f"was {words}", Role.DIM
         longest, column = _columns(width)
-        name = cut(entry.run.name, longest)
         steps = f"{entry.step}/{entry.total}" if column == _STEPS else formatting.share(entry.step, entry.total)
         end = self._end(entry)
         left: Row = [
             (f"{entry.number:<{_NUMBER}}", Role.DIM),
-            (f"{name}{' ' * (longest - cells(name))} ", Role.STRONG),
+            *self._names.row(entry.run.id, entry.run.name, longest + 1),
             (f"{words:<{_STATE}}", role),
             (f"{steps if entry.total else '':>{column}}", Role.TEXT),
         ]

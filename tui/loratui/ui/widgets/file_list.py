@@ -4,12 +4,14 @@ import shlex
 from collections.abc import Hashable
 
 from loratui.domain import formatting, library
+from loratui.domain.apart import Named
 from loratui.domain.library import MOST_STARS, SUFFIX, FileState, LibraryFile
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span, cut, spread
+from loratui.ui.text import Role, Row, Span, cut, row_width, spread
 from loratui.ui.widgets.list_pane import ListPane
 from loratui.ui.widgets.log_lines import folded
 from loratui.ui.widgets.pane import Pane
+from loratui.ui.widgets.same_names import SameNames
 
 _STATES: dict[FileState, tuple[str, Role]] = {
     FileState.HERE: ("● here", Role.GOOD),
@@ -40,6 +42,10 @@ class FileList(ListPane[LibraryFile]):
     trouble = ""
     progress = ""
     """What is being verified, and how far that is."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._names = SameNames(_named)
 
     def name_of(self, entry: LibraryFile) -> Hashable:
         """Return what tells this version of the file from all others."""
@@ -72,6 +78,11 @@ class FileList(ListPane[LibraryFile]):
             [(" Every checkpoint and result of a run appears here as soon as it is saved.", Role.TEXT)],
         ]
 
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
+        """Return the rows; of what has one name, what tells it apart stands beside it."""
+        self._names.look(self.entries, frame)
+        return super().lines(frame, width, height)
+
     def entry_row(self, entry: LibraryFile, width: int) -> Row:
         """Return name, rating, step, size, sum and state; the run where there is room."""
         words, role = _STATES[entry.state]
@@ -82,9 +93,8 @@ class FileList(ListPane[LibraryFile]):
         right += [(f"{step:>6}  ", Role.TEXT), (f"{formatting.size(entry.size):>6}  ", Role.TEXT)]
         if width >= _SHA_FROM:
             right.append((f"{cut(entry.sha256, 8):<8}  ", Role.DIM))
-        return spread(
-            [(entry.name.removesuffix(SUFFIX), Role.STRONG)], [*right, (f"{words:<{_STATE_CELLS}}", role)], width
-        )
+        right.append((f"{words:<{_STATE_CELLS}}", role))
+        return [*self._names.row(entry.key, entry.name.removesuffix(SUFFIX), width - row_width(right)), *right]
 
     def head(self, _: Frame, width: int) -> list[Row]:
         """Return the names of the columns."""
@@ -96,6 +106,10 @@ class FileList(ListPane[LibraryFile]):
             right += "sha256    "
         row = spread([("file", Role.DIM)], [(f"{right}{'state':<{_STATE_CELLS}}", Role.DIM)], inner)
         return [[("  ", Role.DIM), *row]]
+
+
+def _named(file: LibraryFile) -> Named:
+    return Named(file.key, file.name, file.ts, file.run_id)
 
 
 class FilePane(Pane):

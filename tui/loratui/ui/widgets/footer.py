@@ -31,7 +31,7 @@ class Footer(Rows):
         self._places: list[tuple[range, Action]] = []
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always one row
-        """Return one row: as many hints as fit, the important ones being first in the registry."""
+        """Return one row: as many hints as fit, of what can be done now before the rest, in the registry's order."""
         right = [
             *_hint(self._shell.actions["palette"], "Cmds"),
             *_hint(self._shell.actions["help"], "Help"),
@@ -48,16 +48,28 @@ class Footer(Rows):
         if self._shell.keyboard.is_filtering:
             return [spread([*_keys("enter", "Keep the filter"), *_keys("esc", "Show all")], right, width)]
         left: Row = []
+        for action, hint in self._fitting(frame, width - row_width(right)):
+            start = row_width(left)
+            left += hint
+            self._places.append((range(start, row_width(left)), action))
+        return [spread(left, right, width)]
+
+    def _fitting(self, frame: Frame, room: int) -> list[tuple[Action, Row]]:
+        """Return the hints for which there is room, in the registry's order."""
         keyboard = self._shell.keyboard
         scopes = keyboard.of_page if self._shell.over is Over.NOTHING else keyboard.unasked
+        hints = list[tuple[tuple[bool, bool], Action, Row]]()
         for action in self._shell.actions.within(*scopes, Scope.GLOBAL):
-            label = "" if self._shell.keyboard.is_hidden(action) else action.footer(frame)
-            hint = _hint(action, label, off=bool(self._shell.keyboard.why_not(action, frame)))
-            start, end = row_width(left), row_width(left) + row_width(hint)
-            if label and end + row_width(right) < width:
-                left += hint
-                self._places.append((range(start, end), action))
-        return [spread(left, right, width)]
+            if label := "" if keyboard.is_hidden(action) else action.footer(frame):
+                is_off = bool(keyboard.why_not(action, frame))
+                # While a filter stands, what ends that comes first.
+                hints.append(((is_off, action.scope is not Scope.FOUND), action, _hint(action, label, off=is_off)))
+        fitting = set[str]()
+        for _, action, hint in sorted(hints, key=lambda each: each[0]):
+            if row_width(hint) < room:
+                room -= row_width(hint)
+                fitting.add(action.id)
+        return [(action, hint) for _, action, hint in hints if action.id in fitting]
 
     def on_click(self, event: Click) -> None:
         """Tell which hint was clicked."""

@@ -180,6 +180,9 @@ class ListPane(Pane, Generic[T]):
             spans += [("  / ", Role.KEY), (self.query_text, Role.STRONG)]
         if self.is_filtering:
             spans.append(("█", Role.KEY))
+        elif self.is_filtered and self.has_cursor:
+            # One may have come back here, and not remember that something is hidden.
+            spans += [("  ", Role.TEXT), (frame.keys.name_of("found_all"), Role.KEY), (" shows all", Role.DIM)]
         return spans
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:

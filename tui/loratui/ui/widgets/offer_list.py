@@ -8,9 +8,10 @@ from loratui.domain import formatting
 from loratui.domain.estimate import BOOT
 from loratui.domain.estimate_ranking import Quote, SortBy, why
 from loratui.domain.offer_filter import OfferFilter, parse_filter
+from loratui.providers.retries import Retry
 from loratui.sessions.market_look import Market
 from loratui.ui.frame import Frame
-from loratui.ui.text import Role, Row, Span, cells, cut, plain
+from loratui.ui.text import Role, Row, Span, cells, cut, plain, wrap
 from loratui.ui.widgets.list_pane import ListPane
 
 _LEAST_NAME = 12
@@ -97,6 +98,8 @@ class OfferList(ListPane[Quote]):
         self.market: Market | None = None
         self.asked_s: float | None = None
         self.is_asking = False
+        self.retry: Retry | None = None
+        """Why the answer is not here yet; None: nobody had to be asked again."""
         self.sort_by = SortBy.TOTAL
         self.instead: tuple[str, ...] = ()
         """What stands here while there are no offers, in sentences."""
@@ -137,12 +140,19 @@ class OfferList(ListPane[Quote]):
 
     def remark(self, frame: Frame) -> str:
         """Return the order, and how old the answers are."""
+        retry = self.retry
+        asking = "asking…" if retry is None else f"asking, attempt {retry.attempt} of {retry.of}"
         age = "" if self.asked_s is None else f"{formatting.duration(frame.now_s - self.asked_s)} ago"
-        return " · ".join(filter(None, (f"by {self.sort_by} ↑", "asking…" if self.is_asking else age)))
+        return " · ".join(filter(None, (f"by {self.sort_by} ↑", asking if self.is_asking else age)))
 
-    def nothing(self, _: Frame) -> list[Row]:
+    def nothing(self, frame: Frame) -> list[Row]:
         """Return why there is nothing, and what to do."""
-        return [[(f" {line}", Role.STRONG if number == 0 else Role.TEXT)] for number, line in enumerate(self.instead)]
+        rows: list[Row] = [[(f" {line}", Role.TEXT if at else Role.STRONG)] for at, line in enumerate(self.instead)]
+        if self.is_asking and (retry := self.retry) is not None:
+            said = f"{retry.why}; attempt {retry.attempt} of {retry.of} comes in {formatting.duration(retry.wait_s)}."
+            rows += [[(f" {line}", Role.WARN)] for line in wrap(said, self.size.width - 2)]
+            rows.append([(frame.keys.fill(" {offers_back} waits no more, {ask_offers} asks anew."), Role.TEXT)])
+        return rows
 
     def head(self, _: Frame, width: int) -> list[Row]:
         """Return the names of the columns."""

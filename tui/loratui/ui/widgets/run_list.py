@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 from loratui.domain import formatting
+from loratui.domain.apart import Named
 from loratui.domain.overview import RunLine
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, cells, cut, spread
 from loratui.ui.widgets.list_pane import ListPane
+from loratui.ui.widgets.same_names import SameNames
 from loratui.ui.widgets.status import STATE_WORDS
 
 _STATE = 15
@@ -31,6 +33,10 @@ _FIRST_STEPS = (
 
 class RunList(ListPane[RunLine]):
     """All runs that are known here, newest first."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._names = SameNames(named_run)
 
     def name_of(self, entry: RunLine) -> str:
         """Return its id."""
@@ -61,6 +67,11 @@ class RunList(ListPane[RunLine]):
             rows.append([(f"   {frame.keys.fill(key)}  ", Role.KEY), (about, Role.TEXT)])
         return rows
 
+    def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
+        """Return the rows; of what has one name, what tells it apart stands beside it."""
+        self._names.look(self.entries, frame)
+        return super().lines(frame, width, height)
+
     def entry_row(self, entry: RunLine, width: int) -> Row:
         """Return name, state, progress, what goes on now, and the cost; day and place where there is room."""
         words, role = STATE_WORDS[entry.state]
@@ -77,7 +88,7 @@ class RunList(ListPane[RunLine]):
             middle.append((f" {formatting.day_and_time(entry.created_ts):<{_DAY - 1}}", Role.DIM))
         used = sum(cells(text) for text, _ in middle)
         name = max(_LEAST_NAME, min(_MOST_NAME, width - used - (len("ssh://box") if width >= _WITH_TARGET else 0)))
-        row: Row = [(_filled(entry.name, name), Role.STRONG), *middle]
+        row: Row = [*self._names.row(entry.id, entry.name, name), *middle]
         return spread([*row, (entry.target, Role.DIM)] if width >= _WITH_TARGET else row, [], width)
 
     def _now(self, entry: RunLine, *, is_short: bool) -> Span:
@@ -96,6 +107,11 @@ class RunList(ListPane[RunLine]):
             ends = f"ends {wall + timedelta(seconds=entry.eta_s):%H:%M}" if is_short and entry.eta_s < _DAY_S else ""
             return ends or f"eta {formatting.duration(entry.eta_s)}", Role.TEXT
         return ("", Role.TEXT) if entry.loss is None else (f"loss {formatting.loss(entry.loss)}", Role.TEXT)
+
+
+def named_run(entry: RunLine) -> Named:
+    """Return the run as what is told from others of its name."""
+    return Named(entry.id, entry.name, entry.created_ts, entry.id)
 
 
 def _filled(text: str, limit: int) -> str:
