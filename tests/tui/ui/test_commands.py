@@ -139,3 +139,43 @@ def test_a_command_that_was_never_delivered_is_reported_once() -> None:
 
     assert commands.collect() == "sample: nothing answers · stop: never reached the agent"
     assert commands.collect() == ""
+
+
+def another(clock: HandClock) -> ScriptedSource:
+    source = ScriptedSource(clock, name="other-style", step=3)
+    source.run_id = source.run.run_id = "01HOTHER"
+    return source
+
+
+async def test_an_extension_is_taken_back_though_another_run_is_open_by_then() -> None:
+    async with showing() as shown:
+        await shown.press("e", "u")
+        shown.screen.take(another(shown.clock))
+        shown.source.answers[0].set_result(result(ok=True))
+        await shown.tick()
+
+        assert shown.source.sent == [("extend", 1800), ("extend", -1800)]
+        assert "my-style-v3: extend: taken back" in shown.text()
+
+
+async def test_a_refusal_of_a_run_that_is_not_open_any_more_names_it() -> None:
+    async with showing() as shown:
+        await shown.press("c")
+        shown.screen.take(another(shown.clock))
+        shown.source.answers[0].set_result(result(ok=False, message="the disk is full"))
+        await shown.tick()
+
+        assert "my-style-v3: checkpoint: refused, the disk is full" in shown.text()
+
+
+async def test_a_run_that_is_opened_again_still_has_its_extension_to_take_back() -> None:
+    async with showing() as shown:
+        await shown.press("e")
+        shown.source.answers[0].set_result(result(ok=True))
+        shown.screen.take(another(shown.clock))
+        await shown.press("u")
+        assert "no extension in the last 10 s" in shown.text()
+        shown.screen.take(shown.source)
+        await shown.press("u")
+
+        assert shown.source.sent == [("extend", 1800), ("extend", -1800)]

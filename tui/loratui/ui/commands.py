@@ -1,4 +1,4 @@
-"""What keys ask of a run: sends it, remembers it until it is answered, and says what became of it."""
+"""What keys ask of runs: sends it, remembers it until it is answered, and says what became of it."""
 
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class _Sent:
 
 
 class Commands:
-    """Never waits for an answer. Every method returns a notice for the user."""
+    """Of one run. Never waits for an answer. Every method returns a notice for the user."""
 
     def __init__(self, source: RunSource) -> None:
-        self._source = source
+        self.source = source
         self._unanswered: list[_Sent] = []
         self._extended: list[tuple[float, Future[CommandResult]]] = []
         """When, and what says whether it was: one that was refused is not taken back."""
@@ -86,11 +86,32 @@ class Commands:
 
     def _send(self, kind: CommandKind, notice: str, seconds: float = 0) -> str:
         try:
-            answer = self._source.send(kind, seconds)
+            answer = self.source.send(kind, seconds)
         except LoratuiError as error:
             return f"{kind}: {error.what}"
         self._unanswered.append(_Sent(name=kind, answer=answer))
         return f"{kind}: {notice}"
+
+
+class CommandsOfAll:
+    """Those of every run that was open: what one was asked is answered though another is open by then."""
+
+    def __init__(self) -> None:
+        self._by_run: dict[str, Commands] = {}
+
+    def of(self, source: RunSource) -> Commands:
+        """Return those of the run of this source, which they go through from now on."""
+        known = self._by_run.setdefault(source.run_id, Commands(source))
+        known.source = source
+        return known
+
+    def collect(self, open_id: str) -> str:
+        """Return what ``Commands.collect`` returns for each; a run that is not the open one is named."""
+        said: list[str] = []
+        for run_id, commands in self._by_run.items():
+            if news := commands.collect():
+                said.append(news if run_id == open_id else f"{commands.source.view().name}: {news}")
+        return " · ".join(said)
 
 
 def _failed(answer: "Future[CommandResult]") -> bool:
