@@ -124,3 +124,49 @@ def test_the_records_are_told_though_the_host_has_ended(here: Settings, host: Se
         wait_until(lambda: desk.overview().runs, "the records")
         before = desk.overview()
         wait_until(lambda: desk.look() or desk.overview() is not before, "them to be read again")
+
+
+def broken(*_: object) -> object:
+    raise OSError(24, "Too many open files")
+
+
+def test_what_was_read_is_kept_and_said_to_be_old_while_reading_breaks_and_read_again_after_that(
+    here: Settings, host: SessionHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(here, 1, is_heard=False)
+    with HostDesk(host, here) as desk:
+        wait_until(lambda: desk.overview().runs, "the records")
+        assert not desk.overview().trouble
+        with monkeypatch.context() as patched:
+            patched.setattr("loratui.sessions.desk.overview", broken)
+            wait_until(lambda: desk.look() or desk.overview().trouble, "the trouble")
+            told = desk.overview()
+        wait_until(lambda: desk.look() or not desk.overview().trouble, "the end of it")
+
+    assert told.trouble == "reading the records broke: OSError: [Errno 24] Too many open files"
+    assert [line.id for line in told.runs] == [only_line(desk).id], "what is known is not gone"
+
+
+def test_records_that_are_damaged_take_nothing_away_that_was_known(here: Settings, host: SessionHost) -> None:
+    keep(here, 1, is_heard=False)
+    with HostDesk(host, here) as desk:
+        wait_until(lambda: desk.overview().runs, "the records")
+        host.close()
+        here.database.write_bytes(b"no database at all" * 100)
+        for name in ("-wal", "-shm"):
+            here.database.with_name(here.database.name + name).unlink(missing_ok=True)
+        wait_until(lambda: desk.look() or desk.overview().trouble, "the trouble")
+        assert only_line(desk).target == "local"
+
+
+def test_providers_count_as_unheard_while_asking_them_breaks_and_are_asked_again(
+    here: Settings, host: SessionHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostDesk(host, here) as desk:
+        with monkeypatch.context() as patched:
+            patched.setattr("loratui.sessions.accounts.look_at_accounts", broken)
+            wait_until(lambda: desk.look() or "broke" in str(desk.overview().unheard), "the trouble")
+            unheard = desk.overview().unheard
+        wait_until(lambda: desk.look() or not desk.overview().unheard, "the end of it")
+
+    assert set(unheard) == {"vast", "runpod"}

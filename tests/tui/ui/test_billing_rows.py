@@ -114,3 +114,21 @@ async def test_leaving_says_what_will_not_be_terminated_then(tmp_path: Path) -> 
         shown.clock.advance(1)
         await shown.press("y", "q")
         assert "vast 31234567 is not terminated if this closes now" in shown.text()
+
+
+async def test_what_was_read_before_the_records_broke_is_shown_as_old_and_not_as_all_there_is(tmp_path: Path) -> None:
+    overview = Overview(rentals=(rental_line(),), is_read=True).troubled("too many files are open")
+    async with on_home(tmp_path, overview) as shown:
+        assert "! WHAT IS RENTED IS NOT KNOWN" in shown.rows()[0]
+        assert "! as last read: too many files are open" in shown.text()
+        assert "vast 31234567" in shown.text()
+        assert "this month" not in shown.text()
+        await shown.press("q")
+        words = " ".join(shown.text().split())
+        assert "What is rented is not known, and may bill on: too many files are open." in words
+
+
+@pytest.mark.parametrize(("width", "words"), [(60, "! more may bill"), (120, "! other rentals not known")])
+def test_an_open_run_does_not_hide_that_other_rentals_are_not_known(width: int, words: str) -> None:
+    troubled = Overview(rentals=(rental_line(),), is_read=True).troubled("too many files are open")
+    assert words in rows(frame(overview=troubled), width)[1]

@@ -65,6 +65,8 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
         price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others[_NUM_NAMED:]))
         rows.append(f"{len(others) - _NUM_NAMED} more bill on at {price}: loratui rentals")
     rows += [_errand_goes_on(errand, frame) for errand in frame.errands]
+    if frame.overview.trouble:
+        rows.append(f"! What is rented is not known, and may bill on: {frame.overview.trouble}.")
     if unasked:
         rows.append(f"! {unasked} is not terminated if this closes now: its end was not asked for yet.")
     return Question(title=title, stake=rows[0] if rows else "Nothing goes on, and nothing bills.", more=tuple(rows[1:]))

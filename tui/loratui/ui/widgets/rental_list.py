@@ -21,15 +21,18 @@ class RentalList(ListPane[RentalLine]):
         return all(word in words for word in query.lower().split())
 
     def heading(self, frame: Frame) -> list[Span]:
-        """Return the name of the list, and whose answer is lacking."""
+        """Return the name of the list, and whose answer is lacking, the records' own first."""
         spans: list[Span] = [("rentals", Role.TITLE)]
+        if self.entries and frame.overview.trouble:
+            spans.append((f"  ! as last read: {frame.overview.trouble}", Role.ALARM))
         if unheard := frame.overview.unheard:
             spans.append((f"  ! {', '.join(unheard)} not heard: more may be rented there", Role.WARN))
         return spans
 
     def remark(self, frame: Frame) -> str:
         """Return what the month has cost."""
-        return month(frame.overview) if frame.overview.is_read else ""
+        overview = frame.overview
+        return month(overview) if overview.is_read and not overview.trouble else ""
 
     def nothing(self, frame: Frame) -> list[Row]:
         """Return that nothing is rented, if that is known."""

@@ -245,11 +245,15 @@ def _money_row(frame: Frame, limit: int) -> Row:
 def _price_of_all(frame: Frame) -> Span:
     """Return how many may bill, and what all of them cost an hour."""
     overview = frame.overview
+    if overview.trouble:
+        return " · ! more may bill", Role.ALARM
     return f" · ! {len(overview.rentals)} at {formatting.hourly_price(overview.price_microusd_per_h)}", Role.WARN
 
 
 def _others(frame: Frame) -> Row:
-    """Return what else may bill than the rental of the open run: said wherever one is."""
+    """Return what else may bill than the rental of the open run: said wherever one is, or may be."""
+    if frame.overview.trouble:
+        return [(" · ! other rentals not known", Role.ALARM)]
     target = None if frame.run is None else frame.run.target
     return _rest([rental for rental in frame.overview.rentals if rental.target != target or rental.is_elsewhere])
 
