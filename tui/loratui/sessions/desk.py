@@ -129,7 +129,7 @@ class HostDesk:
             self._tried.add(line.id)
             try:
                 self._host.follow(line.id)
-            except (LoratuiError, RuntimeError, TimeoutError) as error:
+            except (LoratuiError, TimeoutError) as error:
                 # A host that has ended, too, is told by the pages that need it: the records are here all the same.
                 log.info("run=%s is not followed: %s", line.id, error)
             else:
@@ -147,7 +147,7 @@ class HostDesk:
             return line
         try:
             view = self._host.view(line.id)
-        except RuntimeError:
+        except LoratuiError:
             return line
         if view.link is not LinkState.UP:
             return line

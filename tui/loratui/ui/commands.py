@@ -1,5 +1,6 @@
 """What keys ask of runs: sends it, remembers it until it is answered, and says what became of it."""
 
+import logging
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
@@ -10,6 +11,11 @@ from loratui.ui.actions.run import EXTENSION_S, UNDO_S, resumes
 from loratui.ui.frame import Frame
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult
+
+log = logging.getLogger(__name__)
+_LOOK = {"extend": "the time that AUTO-STOP shows is what can be spent: look there, and ask again"}
+_LOOK_AT_STATE = "the run goes on and costs what it does until its state shows otherwise: ask again"
+"""What to do where it is not known what became of a command, and what that means for money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +91,10 @@ class Commands:
         return " · ".join(filter(None, [*map(_outcome, answered), *taken_back]))
 
     def _send(self, kind: CommandKind, notice: str, seconds: float = 0) -> str:
-        try:
-            answer = self.source.send(kind, seconds)
-        except LoratuiError as error:
-            return f"{kind}: {error.what}"
-        self._unanswered.append(_Sent(name=kind, answer=answer))
+        sent = _Sent(name=kind, answer=self.source.send(kind, seconds))
+        if sent.answer.done() and _failed(sent.answer):
+            return _outcome(sent)
+        self._unanswered.append(sent)
         return f"{kind}: {notice}"
 
 
@@ -125,15 +130,26 @@ def _outcome(sent: _Sent) -> str:
         return f"{sent.name}: never reached the agent"
     except LoratuiError as error:
         return f"{sent.name}: {error.what}"
+    except Exception as error:
+        log.exception("%s broke", sent.name)
+        return f"! {sent.name} {_broke(error)}; {_LOOK.get(sent.name, _LOOK_AT_STATE)}"
     return "" if result.ok else f"{sent.name}: refused, {result.message or result.code}"
 
 
 def refusal(answer: "Future[CommandResult]") -> str:
-    """Return why a command that was answered was not carried out; nothing where it was."""
+    """Return why a command that was answered was not carried out, or may not have been; nothing where it was."""
     try:
         result = answer.result()
     except CancelledError:
         return "its agent was not reached"
     except LoratuiError as error:
         return error.what
+    except Exception as error:
+        log.exception("a command broke")
+        return _broke(error)
     return "" if result.ok else result.message or result.code
+
+
+def _broke(error: Exception) -> str:
+    """Return that something of ours did: how far the command came then, nobody knows."""
+    return f"broke ({type(error).__name__}: {error}), and may be carried out all the same"

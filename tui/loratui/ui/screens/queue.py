@@ -19,7 +19,6 @@ from loratui.ui.terminating import rental_name
 from loratui.ui.text import Role, Row, Span, cells, cut, spread
 from loratui.ui.widgets.list_pane import ListPane
 from loratui.ui.widgets.status import STATE_WORDS
-from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult
 
 if TYPE_CHECKING:
@@ -253,12 +252,8 @@ class QueuePage(Page):
         removed = next((each for each in reversed(self._removed) if not each.is_back), None)
         if removed is None:
             return
-        try:
-            removed.answer = removed.source.send("resume")
-        except LoratuiError as error:
-            self.shell.say(f"! {removed.name} was not put back: {error.what}")
-            return
-        removed.is_back = True
+        # That it is refused, if it is, is told with the answer.
+        removed.answer, removed.is_back = removed.source.send("resume"), True
         self.shell.say(f"{removed.name} waits again, at the end of the queue")
 
     def do_queue_before(self) -> None:
