@@ -87,6 +87,13 @@ class Overview:
     """What is left on the accounts, by provider, as far as they were asked; in micro-dollars."""
     unheard: Mapping[str, str] = field(default_factory=dict)
     """By provider why it is not known what else is rented there."""
+    is_unasked: bool = False
+    """Whether it was not even looked yet which providers are to be asked: more may be rented at any."""
+
+    @property
+    def is_all_known(self) -> bool:
+        """Return whether all providers that there is a key for have said what is rented there."""
+        return not self.unheard and not self.is_unasked
 
     @property
     def price_microusd_per_h(self) -> int:

@@ -109,14 +109,16 @@ class HostDesk:
     def _asked(self) -> Accounts:
         try:
             # What talks to providers takes a third of a second to load.
-            from loratui.sessions.accounts import look_at_accounts
+            from loratui.sessions.accounts import look_at_accounts, to_ask
 
+            # Until they have answered nothing is claimed of them.
+            self._accounts = self._accounts.asking(to_ask(self.preferences))
             return look_at_accounts(self.preferences)
         except Exception as error:
             # As in ``_read``: nothing is known of any, and they are asked again.
             log.exception("asking the providers")
             why = f"asking it broke: {type(error).__name__}: {error}"
-            return Accounts(failures=dict.fromkeys(PROVIDERS, why))
+            return Accounts(failures=dict.fromkeys(PROVIDERS, why), asked=frozenset(PROVIDERS))
 
     def _follow(self, read: Overview) -> bool:
         """Follow the newest runs that go on; return whether there are new ones.

@@ -69,7 +69,9 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
         rows.append(f"! What is rented is not known, and may bill on: {frame.overview.trouble}.")
     if unasked:
         rows.append(f"! {unasked} is not terminated if this closes now: its end was not asked for yet.")
-    return Question(title=title, stake=rows[0] if rows else "Nothing goes on, and nothing bills.", more=tuple(rows[1:]))
+    if not rows:
+        rows.append(f"Nothing goes on, and nothing{'' if frame.overview.is_all_known else ' from here'} bills.")
+    return Question(title=title, stake=rows[0], more=tuple(rows[1:]))
 
 
 def _errand_goes_on(errand: Errand, frame: Frame) -> str:

@@ -40,7 +40,7 @@ class RentalList(ListPane[RentalLine]):
             return [[(f" ! what is rented is not known: {frame.overview.trouble}", Role.ALARM)]]
         if not frame.overview.is_read:
             return []
-        where = " from here, as far as is known" if frame.overview.unheard else ""
+        where = "" if frame.overview.is_all_known else " from here, as far as is known"
         rows: list[Row] = [[(f" nothing is rented{where}", Role.DIM)]]
         for name, why in frame.overview.unheard.items():
             rows.append([(f" {name}: {why}", Role.WARN)])

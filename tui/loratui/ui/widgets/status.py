@@ -67,12 +67,13 @@ def _idle_row(frame: Frame, limit: int) -> Row:
         words: Span = ("! WHAT IS RENTED IS NOT KNOWN", Role.ALARM)
     elif overview.rentals:
         words = (f"! {len(overview.rentals)} RENTED, MAY BILL", Role.ALARM)
-    elif overview.unheard:
-        words = ("○ IDLE (nothing from here bills)", Role.WARN)
-    elif overview.is_read:
+    elif not overview.is_read:
+        words = ("○ reading…", Role.DIM)
+    elif overview.is_all_known:
         words = ("○ IDLE (nothing billing)", Role.TEXT)
     else:
-        words = ("○ reading…", Role.DIM)
+        # Before they are asked it is no warning yet.
+        words = ("○ IDLE (nothing from here bills)", Role.TEXT if overview.is_unasked else Role.WARN)
     right, title = _right(frame), f" {frame.options.title}"
     if cells(title) + 4 + cells(words[0]) + row_width(right) > limit:
         # The clock and the program's own name go before the state does.
