@@ -5,6 +5,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
 from loratui.domain import formatting
+from loratui.domain.known_price import is_price_known
 from loratui.domain.run import CommandKind
 from loratui.domain.run_source import RunSource
 from loratui.ui.actions.run import EXTENSION_S, UNDO_S, resumes
@@ -55,10 +56,10 @@ class Commands:
     def extend(self, frame: Frame) -> str:
         """Move the auto-stop; for some seconds ``undo_extend`` takes it back."""
         num_sent = len(self._unanswered)
-        price = formatting.money(frame.view.price_microusd_per_h * EXTENSION_S // 3600)
-        notice = self._send(
-            "extend", f"+30 min, up to +{price} · {frame.keys.name_of('undo')} takes it back", EXTENSION_S
-        )
+        price = f"up to +{formatting.money(frame.view.price_microusd_per_h * EXTENSION_S // 3600)}"
+        if not is_price_known(frame.view):
+            price = "at a price that is not known"
+        notice = self._send("extend", f"+30 min, {price} · {frame.keys.name_of('undo')} takes it back", EXTENSION_S)
         self._extended += [(frame.now_s, sent.answer) for sent in self._unanswered[num_sent:]]
         return notice
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from loratui.domain import formatting
 from loratui.domain.boot_steps import NUM_STEPS, step_of_run
 from loratui.domain.countdown import Urgency, urgency
+from loratui.domain.known_price import SSH_PRICE, is_price_known
 from loratui.domain.overview import RentalLine
 from loratui.domain.phases import title
 from loratui.domain.rental import RentalState
@@ -228,6 +229,8 @@ def _link(frame: Frame) -> str:
 
 def _money_row(frame: Frame, limit: int) -> Row:
     view = frame.view
+    if not is_price_known(view):
+        return _unpriced_row(frame, limit)
     spent = view.spent(frame.now_s)
     row: Row = [(f" {formatting.money(spent.value_microusd, exact=spent.exact)}", Role.STRONG), (" spent", Role.TEXT)]
     price = formatting.hourly_price(view.price_microusd_per_h)
@@ -241,6 +244,17 @@ def _money_row(frame: Frame, limit: int) -> Row:
     if not frame.is_current and view.is_billing and not free:
         row.append((" still billing", Role.WARN))
     return spread([*row, *_others(frame)], _countdown(frame, view.deadline_left_s(frame.now_s)), limit)
+
+
+def _unpriced_row(frame: Frame, limit: int) -> Row:
+    """Return that nobody has said what the machine costs: any amount would be made up."""
+    view = frame.view
+    row: Row = [(" price not known", Role.STRONG)]
+    if not frame.is_current and view.is_billing:
+        row.append((" may bill on", Role.WARN))
+    end = [] if view.state.is_final else _countdown(frame, view.deadline_left_s(frame.now_s))
+    setting: Row = [(f" · {SSH_PRICE} is not set", Role.DIM)] if view.target.startswith("ssh:") else []
+    return spread(_with_room(row, [_others(frame), setting], limit - row_width(end) - 1), end, limit)
 
 
 def _price_of_all(frame: Frame) -> Span:
