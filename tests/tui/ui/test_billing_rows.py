@@ -181,3 +181,19 @@ async def test_a_run_whose_price_nobody_has_said_has_no_cost_in_the_list(tmp_pat
         assert UNKNOWN in other
         assert "$" not in other
         assert "$0.00" in here
+
+
+async def test_what_our_clock_makes_of_a_rental_is_an_estimate_and_so_is_an_end_that_is_not_heard_of(
+    tmp_path: Path,
+) -> None:
+    async with on_home(tmp_path, Overview(rentals=(rental_line(),), is_read=True)) as shown:
+        assert "≈$0.12 · $0.36/h" in shown.text()
+        await shown.press("ctrl+t")
+        assert "≈$0.12 spent." in shown.text()
+    clock = HandClock()
+    async with showing(ScriptedSource(clock), clock) as shown:
+        await shown.press("q")
+        assert ", auto-stop 17:" in shown.text()
+        shown.source.run.heard(LinkState.DOWN, clock.monotonic_s())
+        await shown.tick()
+        assert ", auto-stop ≈17:" in shown.text()

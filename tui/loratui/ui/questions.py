@@ -58,7 +58,8 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
     if run is not None and goes_on:
         title = _about(frame, "LEAVE", Role.TITLE)
         left_s = run.deadline_left_s(frame.now_s)
-        until = "" if left_s is None else f", auto-stop {frame.at(frame.now_s + left_s):%H:%M}"
+        mark = "" if frame.is_current else formatting.APPROXIMATELY
+        until = "" if left_s is None else f", auto-stop {mark}{frame.at(frame.now_s + left_s):%H:%M}"
         price = f" at {formatting.hourly_price(run.price_microusd_per_h)}" if run.price_microusd_per_h else ""
         if not is_price_known(run):
             price = " at a price that is not known"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 
 from loratui.domain import formatting
+from loratui.domain.known_price import is_cost_known
 from loratui.domain.overview import RentalLine
 from loratui.domain.queue import Queue, QueueLine, queues
 from loratui.domain.run_source import RunSource
@@ -101,10 +102,9 @@ class QueueList(ListPane[QueueLine]):
             (f"{words:<{_STATE}}", role),
             (f"{steps if entry.total else '':>{column}}", Role.TEXT),
         ]
-        right: Row = [
-            (f"{end:<{_ENDS}}", Role.TEXT),
-            (f"{formatting.money(entry.spent_microusd):>{_COST - 1}} ", Role.TEXT),
-        ]
+        is_known = entry.spent_microusd or is_cost_known(entry.run)
+        cost = formatting.money(entry.spent_microusd, exact=entry.is_exact) if is_known else formatting.UNKNOWN
+        right: Row = [(f"{end:<{_ENDS}}", Role.TEXT), (f"{cost:>{_COST - 1}} ", Role.TEXT)]
         return spread(left, right, width)
 
     def _end(self, entry: QueueLine) -> str:
@@ -125,7 +125,10 @@ def _total(queue: Queue, frame: Frame) -> Row:
     """Return what the machine has cost so far, costs now, and how long it goes on."""
     waiting = sum(line.is_waiting for line in queue.lines)
     said = [f"{len(queue.lines)} run{'' if len(queue.lines) == 1 else 's'}", f"{waiting} waiting"]
-    said.append(f"{formatting.money(queue.spent_microusd)} so far")
+    if queue.rental is None and not all(is_cost_known(line.run) for line in queue.lines):
+        said.append("price not known")
+    else:
+        said.append(f"{formatting.money(queue.spent_microusd, exact=queue.is_exact)} so far")
     if queue.rental is not None:
         said.append(formatting.hourly_price(queue.rental.price_microusd_per_h))
     cost = frame.run.rental if frame.run is not None and frame.run.target == queue.target else None

@@ -58,7 +58,8 @@ class RentalList(ListPane[RentalLine]):
             end = (f"nobody minds it: {key} ends it ", Role.ALARM)
         elif entry.is_elsewhere:
             end = ("not rented from here ", Role.WARN)
-        spent = "" if entry.is_elsewhere else f"{formatting.money(entry.spent_microusd)} · "
+        # By our clock and its price: the provider's bill may differ.
+        spent = "" if entry.is_elsewhere else f"{formatting.money(entry.spent_microusd, exact=False)} · "
         name: Span = (rental_name(entry), Role.STRONG)
         if entry.is_orphan:
             name = (f"! {rental_name(entry)}", Role.ALARM)
