@@ -29,6 +29,7 @@ def queue_overview() -> Overview:
             step=600 if state is JobState.DONE else 0,
             total=0 if state is JobState.QUEUED else 600,
             spent_microusd=0 if state is JobState.QUEUED else 50_000,
+            price_microusd_per_h=360_000,
             created_ts=STARTED_TS + at,
         )
         for at, state in enumerate(states)

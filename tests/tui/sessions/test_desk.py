@@ -1,11 +1,13 @@
 """What the home screen is told of runs: by the records, and of those that go on by their agents."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loratui import settings
+from loratui.domain.accounts import NOT_YET, Accounts
 from loratui.domain.overview import RunLine
 from loratui.sessions.desk import _MOST_FOLLOWED, HostDesk
 from loratui.sessions.host import SessionHost
@@ -124,3 +126,73 @@ def test_the_records_are_told_though_the_host_has_ended(here: Settings, host: Se
         wait_until(lambda: desk.overview().runs, "the records")
         before = desk.overview()
         wait_until(lambda: desk.look() or desk.overview() is not before, "them to be read again")
+
+
+def broken(*_: object) -> object:
+    raise OSError(24, "Too many open files")
+
+
+def test_what_was_read_is_kept_and_said_to_be_old_while_reading_breaks_and_read_again_after_that(
+    here: Settings, host: SessionHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(here, 1, is_heard=False)
+    with HostDesk(host, here) as desk:
+        wait_until(lambda: desk.overview().runs, "the records")
+        assert not desk.overview().trouble
+        with monkeypatch.context() as patched:
+            patched.setattr("loratui.sessions.desk.overview", broken)
+            wait_until(lambda: desk.look() or desk.overview().trouble, "the trouble")
+            told = desk.overview()
+        wait_until(lambda: desk.look() or not desk.overview().trouble, "the end of it")
+
+    assert told.trouble == "reading the records broke: OSError: [Errno 24] Too many open files"
+    assert [line.id for line in told.runs] == [only_line(desk).id], "what is known is not gone"
+
+
+def test_records_that_are_damaged_take_nothing_away_that_was_known(here: Settings, host: SessionHost) -> None:
+    keep(here, 1, is_heard=False)
+    with HostDesk(host, here) as desk:
+        wait_until(lambda: desk.overview().runs, "the records")
+        host.close()
+        here.database.write_bytes(b"no database at all" * 100)
+        for name in ("-wal", "-shm"):
+            here.database.with_name(here.database.name + name).unlink(missing_ok=True)
+        wait_until(lambda: desk.look() or desk.overview().trouble, "the trouble")
+        assert only_line(desk).target == "local"
+
+
+def test_until_a_provider_that_there_is_a_key_for_has_answered_it_is_unheard(
+    here: Settings, host: SessionHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORATUI_VAST_API_KEY", "k" * 32)
+    may_answer = threading.Event()
+
+    def asked(_: Settings) -> Accounts:
+        may_answer.wait()
+        return Accounts(asked=frozenset({"vast"}))
+
+    monkeypatch.setattr("loratui.sessions.accounts.look_at_accounts", asked)
+    desk = HostDesk(host, here)
+    assert not desk.overview().is_all_known, "nobody knows yet whom to ask"
+    try:
+        with desk:
+            wait_until(lambda: desk.look() or desk.overview().unheard, "vast to be asked")
+            assert desk.overview().unheard == {"vast": NOT_YET}
+            may_answer.set()
+            wait_until(lambda: desk.overview().is_all_known, "its answer")
+            wait_until(lambda: desk.look() or desk.overview().is_all_known, "another round")
+    finally:
+        may_answer.set()
+
+
+def test_providers_count_as_unheard_while_asking_them_breaks_and_are_asked_again(
+    here: Settings, host: SessionHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostDesk(host, here) as desk:
+        with monkeypatch.context() as patched:
+            patched.setattr("loratui.sessions.accounts.look_at_accounts", broken)
+            wait_until(lambda: desk.look() or "broke" in str(desk.overview().unheard), "the trouble")
+            unheard = desk.overview().unheard
+        wait_until(lambda: desk.look() or not desk.overview().unheard, "the end of it")
+
+    assert set(unheard) == {"vast", "runpod"}

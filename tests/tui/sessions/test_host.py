@@ -4,13 +4,13 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 import pytest
 
 from loratui import settings
-from loratui.domain.run import LinkState
+from loratui.domain.run import LinkState, RunView
 from loratui.sessions.followed import PUBLISH_EVERY_S
 from loratui.sessions.host import SessionHost
 from loratui.sessions.retrying import FIRST_RETRY_S, LAST_RETRY_S, retry_after_s
@@ -231,8 +231,9 @@ def test_command_comes_back_with_its_result(host: SessionHost, agent: FakeAgent)
     wait_until(lambda: source.view().log, "the line in the log")
     assert source.view().log[0].text == "pause by ann: done"
     source.close()
-    with pytest.raises(RuntimeError, match="ended"):
-        source.view()
+    assert source.view().link is LinkState.DOWN
+    with pytest.raises(JobError, match="nothing is followed here any more"):
+        host.view(run_id)
 
 
 def test_command_given_while_the_agent_is_away_is_carried_out_later_and_once(
@@ -441,3 +442,80 @@ def test_what_is_performed_ends_when_the_host_is_closed(host: SessionHost) -> No
     host.close()
     assert result.cancelled()
     assert "sessions" not in [thread.name for thread in threading.enumerate()]
+
+
+def die_of(host: SessionHost, error: Exception) -> None:
+    """Let something break that ends the whole host."""
+
+    async def broken() -> None:
+        raise error
+
+    host._loop.call_soon_threadsafe(lambda: host._tasks.create_task(broken()))
+    host._thread.join()
+
+
+def test_whoever_waits_when_the_host_breaks_hears_why_and_so_does_the_log(
+    host: SessionHost, agent: FakeAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = start(host, agent)
+    agent.vanish()
+    wait_until(lambda: host.view(run_id).link is LinkState.DOWN, "the link to be down")
+    result = host.send(run_id, "stop")
+    die_of(host, StorageError("the disk is full"))
+
+    assert "the session host ended" in caplog.text
+    assert "the disk is full" in caplog.text
+    with pytest.raises((JobError, CancelledError)):
+        result.result(5)
+    for later in (host.send(run_id, "stop"), host.send(run_id, "extend", 1800)):
+        with pytest.raises(JobError, match=r"nothing is followed here any more \(the disk is full\)"):
+            later.result(5)
+
+
+def test_a_run_of_a_host_that_has_ended_is_shown_as_it_was_with_a_link_that_is_down(
+    host: SessionHost, agent: FakeAgent
+) -> None:
+    run_id = start(host, agent)
+    agent.emit(run_id, State(state=JobState.RUNNING), *lines(1, 3))
+    wait_until(lambda: host.view(run_id).state is JobState.RUNNING, "the run to begin")
+    source = HostRunSource(host, run_id)
+    die_of(host, OSError("no more of it"))
+    view = source.view()
+
+    assert (view.state, view.link) == (JobState.RUNNING, LinkState.DOWN)
+    assert view.given_up is not None
+    assert "(OSError: no more of it)" in view.given_up.what
+    assert view.log[-1].text == str(view.given_up)
+    assert source.view() is view, "it is said once"
+    source.retry_now()
+
+
+def test_an_extension_that_breaks_is_told_to_whoever_asked(host: SessionHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("loratui.sessions.moving.extend_rental", broken)
+    host._publish(RunView(run_id="r", name="n", target="vast:loratui-x"))
+
+    with pytest.raises(OSError, match="No space left"):
+        host.send("r", "extend", 1800).result(5)
+
+
+def test_a_host_that_is_busy_makes_nobody_wait_who_sends(host: SessionHost, agent: FakeAgent) -> None:
+    run_id = start(host, agent)
+    is_free = threading.Event()
+    host._loop.call_soon_threadsafe(is_free.wait)
+    try:
+        source = HostRunSource(host, run_id)
+        sent = source.send("checkpoint")
+        host._publish(RunView(run_id="r", name="n", target="vast:loratui-x"))
+        host.send("r", "extend", 1800)
+        source.retry_now()
+        assert not sent.done()
+    finally:
+        is_free.set()
+
+
+def test_a_command_for_a_run_that_is_not_followed_is_an_error_of_its_result(host: SessionHost) -> None:
+    with pytest.raises(KeyError):
+        host.send("unknown", "stop").result(5)

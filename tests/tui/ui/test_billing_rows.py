@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from loratui.domain.formatting import UNKNOWN
 from loratui.domain.overview import Overview
 from loratui.domain.rental import RentalState
+from loratui.domain.run import LinkState
 from loratui.ui.actions import ACTIONS
 from loratui.ui.errands import Errand, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.text import row_width
 from loratui.ui.widgets.status import StatusRows
+from loratui_protocol.messages import JobState
 from support.scripted_source import STARTED_TS, HandClock, ScriptedSource
-from support.ui_effects.home import on_home
+from support.ui_effects.home import on_home, run_line
 from support.ui_effects.money import LABEL, on_rental, rental_cost, rental_line
+from support.ui_pilot import showing
 
 
 def rows(frame: Frame, width: int = 80) -> list[str]:
@@ -114,3 +118,82 @@ async def test_leaving_says_what_will_not_be_terminated_then(tmp_path: Path) -> 
         shown.clock.advance(1)
         await shown.press("y", "q")
         assert "vast 31234567 is not terminated if this closes now" in shown.text()
+
+
+async def test_what_was_read_before_the_records_broke_is_shown_as_old_and_not_as_all_there_is(tmp_path: Path) -> None:
+    overview = Overview(rentals=(rental_line(),), is_read=True).troubled("too many files are open")
+    async with on_home(tmp_path, overview) as shown:
+        assert "! WHAT IS RENTED IS NOT KNOWN" in shown.rows()[0]
+        assert "! as last read: too many files are open" in shown.text()
+        assert "vast 31234567" in shown.text()
+        assert "this month" not in shown.text()
+        await shown.press("q")
+        words = " ".join(shown.text().split())
+        assert "What is rented is not known, and may bill on: too many files are open." in words
+
+
+@pytest.mark.parametrize(("width", "words"), [(60, "! more may bill"), (120, "! other rentals not known")])
+def test_an_open_run_does_not_hide_that_other_rentals_are_not_known(width: int, words: str) -> None:
+    troubled = Overview(rentals=(rental_line(),), is_read=True).troubled("too many files are open")
+    assert words in rows(frame(overview=troubled), width)[1]
+
+
+def unpriced(clock: HandClock, **changes: object) -> ScriptedSource:
+    """Return a run on a machine of which nobody has said what it costs."""
+    source = ScriptedSource(clock, target="ssh://ana@box", step=3)
+    source.beat = lambda: None  # type: ignore[method-assign]
+    facts = {"spent_microusd": 0, "price_microusd_per_h": 0, **changes}
+    source.run = replace(source.run, **facts)  # type: ignore[arg-type]
+    return source
+
+
+async def test_of_a_machine_whose_price_nobody_has_said_no_amount_is_made_up() -> None:
+    clock = HandClock()
+    async with showing(unpriced(clock), clock) as shown:
+        assert shown.rows()[1].startswith(" price not known · ssh.price_usd_per_h is not set")
+        assert shown.rows()[1].endswith("AUTO-STOP 2 h 59 min (17:22)")
+        for key, words in (
+            ("x", "at a price that is not known. What is learned so far is saved."),
+            ("q", "The run goes on without this screen at a price that is not known"),
+            ("f8", "+30 min, at a price that is not known"),
+        ):
+            await shown.press(key)
+            assert words in " ".join(shown.text().split())
+            assert "$" not in shown.text()
+            shown.clock.advance(1)
+            await shown.press("escape")
+        shown.source.run.heard(LinkState.DOWN, clock.monotonic_s())
+        await shown.tick()
+        assert "price not known may bill on" in shown.rows()[1]
+
+
+def test_what_is_rented_beside_a_machine_without_a_price_is_told_all_the_same() -> None:
+    run = unpriced(HandClock()).view()
+    assert "price not known · ! 1 more rented $0.36/h" in rows(frame(run=run))[1]
+    run.state = JobState.DONE
+    assert rows(frame(run=run, overview=Overview(is_read=True)))[1].strip().startswith("price not known")
+
+
+async def test_a_run_whose_price_nobody_has_said_has_no_cost_in_the_list(tmp_path: Path) -> None:
+    runs = (run_line(0, target="ssh://ana@box", spent_microusd=0), run_line(1, spent_microusd=0))
+    async with on_home(tmp_path, Overview(runs=runs, is_read=True)) as shown:
+        [other, here] = [row for row in shown.rows() if " style-" in row]
+        assert UNKNOWN in other
+        assert "$" not in other
+        assert "$0.00" in here
+
+
+async def test_what_our_clock_makes_of_a_rental_is_an_estimate_and_so_is_an_end_that_is_not_heard_of(
+    tmp_path: Path,
+) -> None:
+    async with on_home(tmp_path, Overview(rentals=(rental_line(),), is_read=True)) as shown:
+        assert "≈$0.12 · $0.36/h" in shown.text()
+        await shown.press("ctrl+t")
+        assert "≈$0.12 spent." in shown.text()
+    clock = HandClock()
+    async with showing(ScriptedSource(clock), clock) as shown:
+        await shown.press("q")
+        assert ", auto-stop 17:" in shown.text()
+        shown.source.run.heard(LinkState.DOWN, clock.monotonic_s())
+        await shown.tick()
+        assert ", auto-stop ≈17:" in shown.text()

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
@@ -139,3 +140,69 @@ def test_a_command_that_was_never_delivered_is_reported_once() -> None:
 
     assert commands.collect() == "sample: nothing answers · stop: never reached the agent"
     assert commands.collect() == ""
+
+
+async def test_an_error_of_any_kind_is_told_and_ends_nothing() -> None:
+    async with showing() as shown:
+        await shown.press("c", "e")
+        shown.source.answers[0].set_exception(TimeoutError("30 s"))
+        await shown.tick()
+        assert "! checkpoint broke (TimeoutError: 30 s), and may be carried out all the same" in shown.text()
+        shown.source.answers[1].set_exception(OSError(28, "No space left on device"))
+        await shown.tick()
+        told = shown.screen.notices.newest_first()[0].text
+        assert "! extend broke (OSError: [Errno 28] No space left on device)" in told
+        assert "the time that AUTO-STOP shows is what can be spent" in told
+        await shown.press("u")
+        assert "no extension in the last 10 s" in shown.text()
+
+
+def test_what_failed_at_once_is_not_said_to_be_sent() -> None:
+    source = ScriptedSource(HandClock(), step=3)
+    broken: Future[CommandResult] = Future()
+    broken.set_exception(AgentUnreachableError("nothing answers"))
+    source.send = lambda *_: broken  # type: ignore[method-assign]
+    commands = Commands(source)
+
+    assert commands.checkpoint() == "checkpoint: nothing answers"
+    assert commands.collect() == ""
+
+
+def another(clock: HandClock) -> ScriptedSource:
+    source = ScriptedSource(clock, name="other-style", step=3)
+    source.run_id = source.run.run_id = "01HOTHER"
+    return source
+
+
+async def test_an_extension_is_taken_back_though_another_run_is_open_by_then() -> None:
+    async with showing() as shown:
+        await shown.press("e", "u")
+        shown.screen.take(another(shown.clock))
+        shown.source.answers[0].set_result(result(ok=True))
+        await shown.tick()
+
+        assert shown.source.sent == [("extend", 1800), ("extend", -1800)]
+        assert "my-style-v3: extend: taken back" in shown.text()
+
+
+async def test_a_refusal_of_a_run_that_is_not_open_any_more_names_it() -> None:
+    async with showing() as shown:
+        await shown.press("c")
+        shown.screen.take(another(shown.clock))
+        shown.source.answers[0].set_result(result(ok=False, message="the disk is full"))
+        await shown.tick()
+
+        assert "my-style-v3: checkpoint: refused, the disk is full" in shown.text()
+
+
+async def test_a_run_that_is_opened_again_still_has_its_extension_to_take_back() -> None:
+    async with showing() as shown:
+        await shown.press("e")
+        shown.source.answers[0].set_result(result(ok=True))
+        shown.screen.take(another(shown.clock))
+        await shown.press("u")
+        assert "no extension in the last 10 s" in shown.text()
+        shown.screen.take(shown.source)
+        await shown.press("u")
+
+        assert shown.source.sent == [("extend", 1800), ("extend", -1800)]

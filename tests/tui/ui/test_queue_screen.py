@@ -9,7 +9,7 @@ import pytest
 from loratui.domain.formatting import UNKNOWN
 from loratui.domain.overview import Overview
 from loratui.domain.queue import queues
-from loratui.domain.run import RunView
+from loratui.domain.run import LinkState, RunView
 from loratui.sessions.queued_steps import queued_steps
 from loratui.settings import load
 from loratui.store import Store, StoredRun
@@ -17,7 +17,7 @@ from loratui.ui.environment import UiOptions
 from loratui.ui.text import cells
 from loratui_protocol.messages import CommandResult, JobState
 from support.scripted_source import RUN_ID, STARTED_TS, HandClock, ScriptedSource
-from support.ui_effects.home import DeskOfMany, run_line
+from support.ui_effects.home import DeskOfMany, on_home, run_line
 from support.ui_effects.queue import TARGET, on_queue, queue_overview
 from support.ui_pilot import Shown, showing
 from tui.ui.test_hostile_text import HOSTILE
@@ -114,12 +114,39 @@ def after(name: str, shown: Shown) -> list[str]:
 async def test_each_run_has_state_steps_end_and_cost_and_the_machine_its_total(tmp_path: Path) -> None:
     async with on_queue(tmp_path) as shown:
         assert "queue  vast 31234567 RTX 4090  4" in shown.text()
-        assert "4 runs · 2 waiting · $0.12 so far · $0.36/h · ≈$0.31 in all" in shown.text()
+        assert "4 runs · 2 waiting · ≈$0.12 so far · $0.36/h · ≈$0.31 in all" in shown.text()
         assert after("style-0", shown) == ["■", "DONE", "600/600", "$0.05"]
         assert after("style-1", shown) == ["●", "TRAINING", "1240/2500", "≈14:31", "$0.10"]
         assert after("style-2", shown) == ["○", "QUEUED", UNKNOWN, "$0.00"]
         await shown.resize(60, 16)
         assert after("style-1", shown) == ["●", "TRAINING", "49", "%", "≈14:31", "$0.10"]
+
+
+async def test_while_the_machine_is_not_heard_the_costs_of_what_goes_on_there_are_from_before(tmp_path: Path) -> None:
+    async with on_queue(tmp_path) as shown:
+        shown.source.run.heard(LinkState.DOWN, shown.clock.monotonic_s())
+        await shown.tick()
+        assert after("style-0", shown)[-1] == "$0.05", "it is over"
+        assert after("style-1", shown)[-1] == "≈$0.10"
+        assert after("style-2", shown)[-1] == "≈$0.00", "it may have begun"
+
+
+def test_the_cost_of_a_run_that_is_not_open_is_exact_while_it_is_heard() -> None:
+    trains, waits = (run_line(at, state=state) for at, state in enumerate((JobState.RUNNING, JobState.QUEUED)))
+    [here] = queues(Overview(runs=(trains, waits)), None, {}, STARTED_TS)
+    assert not here.is_exact
+    heard = tuple(replace(line, is_live=True) for line in (trains, waits))
+    [here] = queues(Overview(runs=heard), None, {}, STARTED_TS)
+    assert here.is_exact
+    assert all(line.is_exact for line in here.lines)
+
+
+async def test_the_queue_of_a_machine_without_a_price_names_no_amount(tmp_path: Path) -> None:
+    runs = (run_line(0, state=JobState.RUNNING, target="ssh://ana@box", spent_microusd=0),)
+    async with on_home(tmp_path, Overview(runs=runs, is_read=True)) as shown:
+        await shown.press("6")
+        assert "1 run · 0 waiting · price not known" in shown.text()
+        assert after("style-0", shown)[-1] == UNKNOWN
 
 
 async def test_only_a_run_that_waits_is_removed_and_only_what_was_removed_is_put_back(tmp_path: Path) -> None:

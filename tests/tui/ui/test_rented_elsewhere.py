@@ -137,7 +137,8 @@ async def test_a_listing_that_failed_is_told_beside_what_is_known(tmp_path: Path
 
 def test_without_a_key_nobody_is_asked(cli: LocalCli, vast: FakeVast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LORATUI_VAST_API_KEY")
-    assert look_at_accounts(preferences(cli)) == Accounts()
+    assert look_at_accounts(preferences(cli)) == Accounts(asked=frozenset())
+    assert with_accounts(Overview(is_read=True), look_at_accounts(preferences(cli))).is_all_known
     assert not vast.requests
 
 
@@ -145,3 +146,23 @@ def test_what_a_silent_provider_had_is_kept_and_of_the_others_what_they_say_now(
     lines = tuple(rental_line(provider=name, is_elsewhere=True) for name in ("vast", "runpod"))
     renewed = Accounts(elsewhere=lines).renewed(Accounts(failures={"runpod": "silent"}))
     assert [line.provider for line in renewed.elsewhere] == ["runpod"]
+
+
+async def test_before_any_provider_was_asked_no_more_is_claimed_than_that_nothing_from_here_bills(
+    tmp_path: Path,
+) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock)
+    overview = with_accounts(Overview(is_read=True), Accounts())
+    with local_cli(tmp_path) as cli:
+        desk = DeskOfMany(source, preferences(cli), overview)
+        async with showing(source, clock, desk=desk, is_open=False) as shown:
+            assert "○ IDLE (nothing from here bills)" in shown.rows()[0]
+            assert "nothing is rented from here, as far as is known" in shown.text()
+            desk.now = with_accounts(Overview(is_read=True), Accounts().asking(["vast"]))
+            await shown.tick()
+            assert "○ IDLE (nothing from here bills)" in shown.rows()[0]
+            assert "vast: not asked yet" in shown.text()
+            desk.now = with_accounts(Overview(is_read=True), Accounts(asked=frozenset({"vast"})))
+            await shown.tick()
+            assert "○ IDLE (nothing billing)" in shown.rows()[0]

@@ -204,7 +204,7 @@ def show(host: SessionHost, preferences: Settings, arguments: Arguments, run_id:
     host.hush()
     with kept_signals(), HostDesk(host, preferences) as desk:
         left = run_app(desk, options=options, source=HostRunSource(host, run_id) if run_id else None)
-    if left.run_id and left.status != HUNG_UP and not (view := host.view(left.run_id)).is_settled:
+    if left.run_id and left.status != HUNG_UP and not (view := HostRunSource(host, left.run_id).view()).is_settled:
         print(farewell(view, time.monotonic()))
     if left.unasked and left.status != HUNG_UP:
         print(f"{left.unasked} was not terminated, and bills on: loratui terminate ends it, loratui rentals lists all")

@@ -1,7 +1,7 @@
 """Everything at a glance: the runs that are known here, what is rented now, and what this month has cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loratui_protocol.messages import JobState
 
@@ -78,7 +78,7 @@ class Overview:
     month_microusd: int = 0
     """What the time of rentals has cost since the first of this month."""
     trouble: str = ""
-    """Why the records can't be read; then nothing said here is known to be whole."""
+    """Why the records can't be read; then nothing said here is known to be whole, or to be so still."""
     is_read: bool = False
     """Whether the records were read at all yet."""
     most_microusd: int = 0
@@ -87,11 +87,23 @@ class Overview:
     """What is left on the accounts, by provider, as far as they were asked; in micro-dollars."""
     unheard: Mapping[str, str] = field(default_factory=dict)
     """By provider why it is not known what else is rented there."""
+    is_unasked: bool = False
+    """Whether it was not even looked yet which providers are to be asked: more may be rented at any."""
+
+    @property
+    def is_all_known(self) -> bool:
+        """Return whether all providers that there is a key for have said what is rented there."""
+        return not self.unheard and not self.is_unasked
 
     @property
     def price_microusd_per_h(self) -> int:
         """Return what everything that may bill costs an hour."""
         return sum(rental.price_microusd_per_h for rental in self.rentals)
+
+    def troubled(self, why: str) -> "Overview":
+        """Return what was known before the records could no longer be read: nothing of it is shown to be over."""
+        runs = tuple(replace(run, is_live=False) for run in self.runs)
+        return replace(self, runs=runs, trouble=why, is_read=True)
 
     def holds(self, label: str) -> bool:
         """Return whether a rental is, by the records, among what may bill."""

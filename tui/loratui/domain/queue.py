@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from loratui.domain.overview import Overview, RentalLine, RunLine
-from loratui.domain.run import RunView
+from loratui.domain.run import LinkState, RunView
 from loratui_protocol.messages import JobState
 
 _RECENT_S = 12 * 3600.0
@@ -13,13 +13,17 @@ _RECENT_S = 12 * 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLine:
-    """A run in its queue. ``ends_in_s`` is an estimate, None where nobody can tell; amounts in micro-dollars."""
+    """A run in its queue. ``ends_in_s`` is an estimate, None where nobody can tell; amounts in micro-dollars.
+
+    ``is_exact``: whether what it has cost is so now; else it is from when it was last heard.
+    """
 
     run: RunLine
     number: int
     step: int
     total: int
     spent_microusd: int
+    is_exact: bool
     ends_in_s: float | None = None
 
     @property
@@ -40,6 +44,11 @@ class Queue:
     def spent_microusd(self) -> int:
         """Return what all of it has cost: of a rental its own cost, which idle time and the disk are part of."""
         return self.rental.spent_microusd if self.rental else sum(line.spent_microusd for line in self.lines)
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether that is measured: of a rental it is our clock times its price."""
+        return self.rental is None and all(line.is_exact for line in self.lines)
 
     @property
     def ends_in_s(self) -> float | None:
@@ -70,6 +79,7 @@ def _queue(target: str, overview: Overview, view: RunView | None, steps: Mapping
     runs.sort(key=lambda run: (run.created_ts, run.id))
     pace = view.it_s if view is not None and view.target == target and view.it_s else _pace(runs)
     lines: list[QueueLine] = []
+    is_heard = view is not None and view.target == target and view.link is LinkState.UP
     ends_in_s: float | None = 0.0
     for number, run in enumerate(runs, 1):
         seen = view if view is not None and view.run_id == run.id else None
@@ -89,6 +99,8 @@ def _queue(target: str, overview: Overview, view: RunView | None, steps: Mapping
                 step=step,
                 total=total,
                 spent_microusd=spent,
+                # What waits costs nothing as long as the machine is heard at work on another.
+                is_exact=run.is_over or run.is_live or (is_heard and (seen is not None or not run.step)),
                 ends_in_s=None if run.is_over else ends_in_s,
             )
         )

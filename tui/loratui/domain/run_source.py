@@ -13,11 +13,14 @@ class RunSource(Protocol):
     run_id: str
 
     def view(self) -> RunView:
-        """Return the newest snapshot, at once."""
+        """Return the newest snapshot, at once; raises nothing."""
         ...
 
     def send(self, command_kind: CommandKind, seconds: float = 0) -> "Future[CommandResult]":
-        """Send a command; the result comes when the run has carried it out or refused it."""
+        """Send a command, at once; the result comes when the run has carried it out or refused it.
+
+        It may have any error, a fault of ours as well: nothing is raised here.
+        """
         ...
 
     def retry_now(self) -> None:

@@ -8,6 +8,7 @@ from loratui.domain.overview import RentalLine
 from loratui.providers.base import Instance
 from loratui.sessions.market import PROVIDERS, ask_all, opened, rentals_of
 from loratui.settings import Settings
+from loratui.store.keys import Keys
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import LoratuiError, StorageError
 
@@ -18,13 +19,26 @@ def look_at_accounts(preferences: Settings) -> Accounts:
         return asyncio.run(_look(preferences))
     except LoratuiError as error:
         # A key that others can read, say: then nobody was asked.
-        return Accounts(failures=dict.fromkeys(PROVIDERS, error.what))
+        return Accounts(failures=dict.fromkeys(PROVIDERS, error.what), asked=frozenset(PROVIDERS))
+
+
+def to_ask(preferences: Settings) -> list[str]:
+    """Return the providers that there is a key for, or may be: one whose key can't be read is among them."""
+    keys = Keys(preferences.config_dir)
+    return [name for name in PROVIDERS if _may_open(keys, name)]
+
+
+def _may_open(keys: Keys, name: str) -> bool:
+    try:
+        return keys.read(name) is not None
+    except StorageError:
+        return True
 
 
 async def _look(preferences: Settings) -> Accounts:
     async with opened(preferences, PROVIDERS) as providers:
         if not providers:
-            return Accounts()
+            return Accounts(asked=frozenset())
         before = await asyncio.to_thread(_unproven, preferences)
         listed = await rentals_of(providers)
         accounts = await ask_all(providers, lambda provider: provider.account())
@@ -39,6 +53,7 @@ async def _look(preferences: Settings) -> Accounts:
             if not _is_known(instance, known)
         ),
         failures={answer.provider: answer.error.what for answer in listed if answer.error is not None},
+        asked=frozenset(answer.provider for answer in listed),
     )
 
 

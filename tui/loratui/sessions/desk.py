@@ -11,6 +11,7 @@ from loratui.domain.overview import Overview, RunLine
 from loratui.domain.run import LinkState
 from loratui.domain.run_source import RunSource
 from loratui.sessions.host import SessionHost
+from loratui.sessions.market import PROVIDERS
 from loratui.sessions.overview import overview
 from loratui.sessions.source import HostRunSource
 from loratui.settings import Settings
@@ -78,22 +79,46 @@ class HostDesk:
 
     def _read(self) -> None:
         while not self._is_over:
-            read = overview(self.preferences)
-            self._newest = self._heard(read)
-            if self._follow(read):
-                self._newest = self._heard(read)
+            try:
+                self._read_once()
+            except Exception as error:
+                # The thread's boundary: what bills would stand still on the screen, and nobody would know.
+                why = f"reading the records broke: {type(error).__name__}: {error}"
+                if why != self._newest.trouble:
+                    log.exception("reading the records")
+                self._newest = self._newest.troubled(why)
             self._woken.wait(_EVERY_S)
             self._woken.clear()
+
+    def _read_once(self) -> None:
+        read = overview(self.preferences)
+        if read.trouble:
+            self._newest = self._newest.troubled(read.trouble)
+            return
+        self._newest = self._heard(read)
+        if self._follow(read):
+            self._newest = self._heard(read)
 
     def _ask(self) -> None:
         self._is_to_ask.wait(_ASK_FIRST_S)
         while not self._is_over:
             self._is_to_ask.clear()
-            # What talks to providers takes a third of a second to load.
-            from loratui.sessions.accounts import look_at_accounts
-
-            self._accounts = self._accounts.renewed(look_at_accounts(self.preferences))
+            self._accounts = self._accounts.renewed(self._asked())
             self._is_to_ask.wait(_ASK_EVERY_S)
+
+    def _asked(self) -> Accounts:
+        try:
+            # What talks to providers takes a third of a second to load.
+            from loratui.sessions.accounts import look_at_accounts, to_ask
+
+            # Until they have answered nothing is claimed of them.
+            self._accounts = self._accounts.asking(to_ask(self.preferences))
+            return look_at_accounts(self.preferences)
+        except Exception as error:
+            # As in ``_read``: nothing is known of any, and they are asked again.
+            log.exception("asking the providers")
+            why = f"asking it broke: {type(error).__name__}: {error}"
+            return Accounts(failures=dict.fromkeys(PROVIDERS, why), asked=frozenset(PROVIDERS))
 
     def _follow(self, read: Overview) -> bool:
         """Follow the newest runs that go on; return whether there are new ones.
@@ -106,7 +131,7 @@ class HostDesk:
             self._tried.add(line.id)
             try:
                 self._host.follow(line.id)
-            except (LoratuiError, RuntimeError, TimeoutError) as error:
+            except (LoratuiError, TimeoutError) as error:
                 # A host that has ended, too, is told by the pages that need it: the records are here all the same.
                 log.info("run=%s is not followed: %s", line.id, error)
             else:
@@ -124,7 +149,7 @@ class HostDesk:
             return line
         try:
             view = self._host.view(line.id)
-        except RuntimeError:
+        except LoratuiError:
             return line
         if view.link is not LinkState.UP:
             return line

@@ -4,13 +4,15 @@ Everyone else sees snapshots, and calls in from any other thread.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loratui.domain.run import CommandKind, RunView
+from loratui.remote.groups import one_error
 from loratui.sessions.commands import command
 from loratui.sessions.followed import Followed
 from loratui.sessions.minders import Minders
@@ -19,7 +21,7 @@ from loratui.sessions.renting_folder import RentalFolder
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
 from loratui.store import Store, StoredRun
-from loratui_protocol.errors import LoratuiError
+from loratui_protocol.errors import JobError, LoratuiError
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import CommandResult, RunEnd
 
@@ -61,7 +63,10 @@ class SessionHost:
         self._last_seqs: dict[str, int] = {}
         self._subscribers: list[Callable[[], None]] = []
         self._num_news = 0
+        self._unanswered: set[Future[Any]] = set()
+        """What was asked of the host's thread: if that ends first, whoever waits hears of it."""
         self._ended = False
+        self._why_ended = ""
 
     def start(self) -> None:
         """Open the store and start following.
@@ -117,8 +122,16 @@ class SessionHost:
         return self._call(remove)
 
     def view(self, run_id: str) -> RunView:
-        """Return the newest snapshot of a followed run; nobody changes it."""
+        """Return the newest snapshot of a followed run; nobody changes it.
+
+        Raises:
+            JobError: the host has ended.
+        """
         self._check()
+        return self._views[run_id]
+
+    def last_view(self, run_id: str) -> RunView:
+        """Return the newest snapshot there ever was of a run that is or was followed, though the host has ended."""
         return self._views[run_id]
 
     def wait(self, run_id: str, after_version: int, timeout_s: float) -> RunView:
@@ -141,37 +154,42 @@ class SessionHost:
     def send(
         self, run_id: str, command_kind: CommandKind, seconds: float = 0, *, end: RunEnd | None = None
     ) -> "Future[CommandResult]":
-        """Send a command once the agent is reached; the result comes when the run carried it out or refused it."""
+        """Send a command once the agent is reached; the result comes when the run carried it out or refused it.
+
+        Waits for nothing, and raises nothing: every error is the future's.
+        """
         result: Future[CommandResult] = Future()
-        message = command(command_kind, run_id, self._settings.author, seconds, end=end)
 
         def send() -> None:
             self._followed[run_id].session.send(message, result)
 
-        label = rental_label(self.view(run_id).target)
-        if command_kind == "extend" and label:
-            # The rental's end first: a run that may go on longer than its machine would lose its last steps.
-            from loratui.sessions.moving import extend_rental
-
-            self._after(lambda targets: extend_rental(targets, self._settings, label, seconds), send, result)
-        else:
-            self._call(send)
+        try:
+            message = command(command_kind, run_id, self._settings.author, seconds, end=end)
+            label = rental_label(self.view(run_id).target)
+            if command_kind == "extend" and label:
+                # The rental's end first: a run that may go on longer than its machine would lose its last steps.
+                self._extend(label, seconds, send, result)
+            else:
+                self._begin(send, result)
+        except Exception as error:  # noqa: BLE001  handed to whoever waits for the result
+            _hand(error, result)
         return result
 
-    def _after(
-        self, work: Callable[[Targets], Coroutine[Any, Any, Any]], then: Callable[[], None], result: "Future[Any]"
-    ) -> None:
-        """Do ``then`` in the host's loop once ``work`` is done; what that raises is what ``result`` raises."""
+    def _extend(self, label: str, seconds: float, then: Callable[[], None], result: "Future[Any]") -> None:
+        """Do ``then`` in the host's loop once a rental's end is moved; what either raises is what ``result`` raises."""
+        from loratui.sessions.moving import extend_rental
 
-        async def perform(targets: Targets) -> None:
-            try:
-                await work(targets)
-            except LoratuiError as error:
-                result.set_exception(error)
-            else:
-                then()
+        async def extend(targets: Targets) -> None:
+            await extend_rental(targets, self._settings, label, seconds)
+            then()
 
-        self.perform(perform)
+        def pass_on(extended: "Future[None]") -> None:
+            if extended.cancelled():
+                result.cancel()
+            elif (error := extended.exception()) is not None:
+                _hand(error, result)
+
+        self.perform(extend).add_done_callback(pass_on)
 
     def rental_ended(self, run_id: str) -> "Future[Receipt | None] | None":
         """Return what has the receipt once the rental of a followed run is over; None where it is not minded here."""
@@ -188,8 +206,8 @@ class SessionHost:
         self._call(lambda: self._minders.take(label, folder))
 
     def retry_now(self, run_id: str) -> None:
-        """Try at once to reach an agent that is down."""
-        self._call(lambda: self._followed[run_id].session.retry_now())
+        """Try at once to reach an agent that is down; waits for nothing."""
+        self._begin(lambda: self._followed[run_id].session.retry_now(), Future())
 
     def hush(self) -> None:
         """Say nothing more of the way to a machine."""
@@ -206,14 +224,14 @@ class SessionHost:
                 result.cancel()
                 raise
             except BaseException as error:  # noqa: BLE001  handed to the calling thread
-                result.set_exception(error)
+                _hand(error, result)
 
         def begin() -> None:
             task = self._tasks.create_task(perform(), name="perform")
             self._performing[task] = result
             task.add_done_callback(lambda task: self._performing.pop(task, None))
 
-        self._call(begin)
+        self._begin(begin, result)
         return result
 
     def interrupt(self, result: "Future[Any]") -> None:
@@ -279,38 +297,61 @@ class SessionHost:
 
     def _call(self, function: Callable[[], T]) -> T:
         """Call ``function`` in the host's thread and return what it returns."""
-        self._check()
         result: Future[T] = Future()
+        self._begin(lambda: result.set_result(function()), result)
+        return result.result(_CALL_TIMEOUT_S)
+
+    def _begin(self, function: Callable[[], None], result: "Future[Any]") -> None:
+        """Call ``function`` in the host's thread, soon; what it raises, or that the host ends, is ``result``'s."""
 
         def run() -> None:
             try:
-                result.set_result(function())
-            except BaseException as error:  # noqa: BLE001  handed to the calling thread
-                result.set_exception(error)
+                function()
+            except BaseException as error:  # noqa: BLE001  handed to whoever waits for the result
+                _hand(error, result)
 
-        self._loop.call_soon_threadsafe(run)
-        return result.result(_CALL_TIMEOUT_S)
+        with self._news:
+            self._check()
+            self._unanswered.add(result)
+        result.add_done_callback(self._unanswered.discard)
+        # A loop that is closed by now ends the host, which then tells whoever waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(run)
 
     def _check(self) -> None:
         if self._ended:
-            raise RuntimeError("the session host has ended")
+            raise self._gone()
+
+    def _gone(self) -> JobError:
+        return JobError(
+            f"nothing is followed here any more{self._why_ended}; runs go on, and what is rented bills on",
+            fix="leave loratui and open it again",
+            code="sessions.ended",
+        )
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with one_error():
+                asyncio.run(self._serve())
         except LoratuiError as error:
-            self._fail(error)
+            self._fail(error, error.what)
         except Exception as error:
             # The thread's boundary: a bug of ours ends the host, and every caller hears of it.
-            log.exception("the session host ended")
-            self._fail(error)
+            log.exception("the session host broke")
+            self._fail(error, f"{type(error).__name__}: {error}")
         finally:
             with self._news:
                 self._ended = True
+                unanswered = self._unanswered.copy()
                 self._news.notify_all()
+            for result in unanswered:
+                _hand(self._gone(), result)
 
-    def _fail(self, error: Exception) -> None:
-        if not self._started.done():
+    def _fail(self, error: Exception, what: str) -> None:
+        if self._started.done():
+            log.error("the session host ended: %s", what)
+            self._why_ended = f" ({what})"
+        else:
             self._started.set_exception(error)
 
     async def _serve(self) -> None:
@@ -333,3 +374,9 @@ class SessionHost:
                 for followed in self._followed.values():
                     followed.session.close()
                 await self._targets.close()
+
+
+def _hand(error: BaseException, result: "Future[Any]") -> None:
+    """Let a future fail, unless whoever waits has been told already, or waits no more."""
+    with contextlib.suppress(InvalidStateError):
+        result.set_exception(error)

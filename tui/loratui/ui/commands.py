@@ -1,9 +1,11 @@
-"""What keys ask of a run: sends it, remembers it until it is answered, and says what became of it."""
+"""What keys ask of runs: sends it, remembers it until it is answered, and says what became of it."""
 
+import logging
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
 from loratui.domain import formatting
+from loratui.domain.known_price import is_price_known
 from loratui.domain.run import CommandKind
 from loratui.domain.run_source import RunSource
 from loratui.ui.actions.run import EXTENSION_S, UNDO_S, resumes
@@ -11,6 +13,10 @@ from loratui.ui.frame import Frame
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult
 
+log = logging.getLogger(__name__)
+_LOOK = {"extend": "the time that AUTO-STOP shows is what can be spent: look there, and ask again"}
+_LOOK_AT_STATE = "the run goes on and costs what it does until its state shows otherwise: ask again"
+"""What to do where it is not known what became of a command, and what that means for money."""
 NO_EXTENSION = f"no extension in the last {UNDO_S:.0f} s"
 
 
@@ -21,10 +27,10 @@ class _Sent:
 
 
 class Commands:
-    """Never waits for an answer. Every method returns a notice for the user."""
+    """Of one run. Never waits for an answer. Every method returns a notice for the user."""
 
     def __init__(self, source: RunSource) -> None:
-        self._source = source
+        self.source = source
         self._unanswered: list[_Sent] = []
         self._extended: list[tuple[float, Future[CommandResult]]] = []
         """When, and what says whether it was: one that was refused is not taken back."""
@@ -51,10 +57,10 @@ class Commands:
     def extend(self, frame: Frame) -> str:
         """Move the auto-stop; for some seconds ``undo_extend`` takes it back."""
         num_sent = len(self._unanswered)
-        price = formatting.money(frame.view.price_microusd_per_h * EXTENSION_S // 3600)
-        notice = self._send(
-            "extend", f"+30 min, up to +{price} · {frame.keys.name_of('undo')} takes it back", EXTENSION_S
-        )
+        price = f"up to +{formatting.money(frame.view.price_microusd_per_h * EXTENSION_S // 3600)}"
+        if not is_price_known(frame.view):
+            price = "at a price that is not known"
+        notice = self._send("extend", f"+30 min, {price} · {frame.keys.name_of('undo')} takes it back", EXTENSION_S)
         self._extended += [(frame.now_s, sent.answer) for sent in self._unanswered[num_sent:]]
         return notice
 
@@ -91,12 +97,32 @@ class Commands:
         return " · ".join(filter(None, [*map(_outcome, answered), *taken_back]))
 
     def _send(self, kind: CommandKind, notice: str, seconds: float = 0) -> str:
-        try:
-            answer = self._source.send(kind, seconds)
-        except LoratuiError as error:
-            return f"{kind}: {error.what}"
-        self._unanswered.append(_Sent(name=kind, answer=answer))
+        sent = _Sent(name=kind, answer=self.source.send(kind, seconds))
+        if sent.answer.done() and _failed(sent.answer):
+            return _outcome(sent)
+        self._unanswered.append(sent)
         return f"{kind}: {notice}"
+
+
+class CommandsOfAll:
+    """Those of every run that was open: what one was asked is answered though another is open by then."""
+
+    def __init__(self) -> None:
+        self._by_run: dict[str, Commands] = {}
+
+    def of(self, source: RunSource) -> Commands:
+        """Return those of the run of this source, which they go through from now on."""
+        known = self._by_run.setdefault(source.run_id, Commands(source))
+        known.source = source
+        return known
+
+    def collect(self, open_id: str) -> str:
+        """Return what ``Commands.collect`` returns for each; a run that is not the open one is named."""
+        said: list[str] = []
+        for run_id, commands in self._by_run.items():
+            if news := commands.collect():
+                said.append(news if run_id == open_id else f"{commands.source.view().name}: {news}")
+        return " · ".join(said)
 
 
 def _failed(answer: "Future[CommandResult]") -> bool:
@@ -110,15 +136,26 @@ def _outcome(sent: _Sent) -> str:
         return f"{sent.name}: never reached the agent"
     except LoratuiError as error:
         return f"{sent.name}: {error.what}"
+    except Exception as error:
+        log.exception("%s broke", sent.name)
+        return f"! {sent.name} {_broke(error)}; {_LOOK.get(sent.name, _LOOK_AT_STATE)}"
     return "" if result.ok else f"{sent.name}: refused, {result.message or result.code}"
 
 
 def refusal(answer: "Future[CommandResult]") -> str:
-    """Return why a command that was answered was not carried out; nothing where it was."""
+    """Return why a command that was answered was not carried out, or may not have been; nothing where it was."""
     try:
         result = answer.result()
     except CancelledError:
         return "its agent was not reached"
     except LoratuiError as error:
         return error.what
+    except Exception as error:
+        log.exception("a command broke")
+        return _broke(error)
     return "" if result.ok else result.message or result.code
+
+
+def _broke(error: Exception) -> str:
+    """Return that something of ours did: how far the command came then, nobody knows."""
+    return f"broke ({type(error).__name__}: {error}), and may be carried out all the same"

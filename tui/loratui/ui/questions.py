@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
+from loratui.domain.known_price import is_price_known
 from loratui.domain.overview import RentalLine
 from loratui.domain.run import RunView
 from loratui.ui.errands import Errand, is_renting
@@ -35,11 +36,13 @@ def ask_stop(frame: Frame) -> Question:
     view = frame.view
     spent = view.spent(frame.now_s)
     done = f"{formatting.share(view.step, view.total)} done, " if view.total else ""
-    paid = formatting.money(spent.value_microusd, exact=spent.exact)
+    paid = f"{formatting.money(spent.value_microusd, exact=spent.exact)} spent"
+    if not is_price_known(view):
+        paid = "at a price that is not known"
     is_rented = view.rental is not None and not view.rental.is_over
     return Question(
         title=_about(frame, "STOP", Role.ALARM),
-        stake=f"{done}{paid} spent. What is learned so far is saved.",
+        stake=f"{done}{paid}. What is learned so far is saved.",
         more=(_AFTER_STOP,) if is_rented else (),
     )
 
@@ -55,8 +58,11 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
     if run is not None and goes_on:
         title = _about(frame, "LEAVE", Role.TITLE)
         left_s = run.deadline_left_s(frame.now_s)
-        until = "" if left_s is None else f", auto-stop {frame.at(frame.now_s + left_s):%H:%M}"
+        mark = "" if frame.is_current else formatting.APPROXIMATELY
+        until = "" if left_s is None else f", auto-stop {mark}{frame.at(frame.now_s + left_s):%H:%M}"
         price = f" at {formatting.hourly_price(run.price_microusd_per_h)}" if run.price_microusd_per_h else ""
+        if not is_price_known(run):
+            price = " at a price that is not known"
         stake = f"The run goes on without this screen{price}{until}."
     others = [rental for rental in frame.overview.rentals if not goes_on or not _is_on(run, rental)]
     rows = [stake] if stake else []
@@ -65,9 +71,13 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
         price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others[_NUM_NAMED:]))
         rows.append(f"{len(others) - _NUM_NAMED} more bill on at {price}: loratui rentals")
     rows += [_errand_goes_on(errand, frame) for errand in frame.errands]
+    if frame.overview.trouble:
+        rows.append(f"! What is rented is not known, and may bill on: {frame.overview.trouble}.")
     if unasked:
         rows.append(f"! {unasked} is not terminated if this closes now: its end was not asked for yet.")
-    return Question(title=title, stake=rows[0] if rows else "Nothing goes on, and nothing bills.", more=tuple(rows[1:]))
+    if not rows:
+        rows.append(f"Nothing goes on, and nothing{'' if frame.overview.is_all_known else ' from here'} bills.")
+    return Question(title=title, stake=rows[0], more=tuple(rows[1:]))
 
 
 def _errand_goes_on(errand: Errand, frame: Frame) -> str:

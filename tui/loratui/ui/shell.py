@@ -18,7 +18,7 @@ from loratui.domain.run_source import RunSource
 from loratui.ui import escapes
 from loratui.ui.actions import ACTIONS
 from loratui.ui.clock import Clock
-from loratui.ui.commands import Commands
+from loratui.ui.commands import CommandsOfAll
 from loratui.ui.desk import Desk
 from loratui.ui.environment import UiOptions
 from loratui.ui.errands import Errand, Errands
@@ -81,7 +81,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.clock = clock
         self.notices = Notices(clock, options.alarm)
         self.source: RunSource | None = None
-        self.commands: Commands | None = None
+        self.commands = CommandsOfAll()
         self._coming: RunSource | None = None
         self.is_leaving = False
         self.config_path: Path | None = None
@@ -191,7 +191,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self._coming = source if self._is_asking else None
         if self._coming is not None:
             return
-        self.source, self.commands = source, Commands(source)
+        self.source = source
         if self.is_mounted:
             self.refresh_view()
 
@@ -250,8 +250,8 @@ class Shell(Screen[None], inherit_bindings=False):
     def tick(self) -> None:
         """Look again: once a second, at the body less often on a slow line."""
         self._take_coming()
-        if self.commands is not None and (refused := self.commands.collect()):
-            self.say(refused)
+        if news := self.commands.collect("" if self.source is None else self.source.run_id):
+            self.say(news)
         for errand in self.errands.collect():
             self._tell_end(errand)
         self.money.tick(self.frame())

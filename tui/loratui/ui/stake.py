@@ -69,12 +69,12 @@ class Stake:
 
 
 def _spent(frame: Frame, rental: RentalLine) -> str:
-    """Return what it has cost: live where the open run is on it."""
+    """Return what it has cost: live where the open run is on it, else by our clock and its price."""
     run = frame.run
     if run is not None and run.rental is not None and run.rental.label == rental.label:
         spent = run.spent(frame.now_s)
         return formatting.money(spent.value_microusd, exact=spent.exact)
-    return formatting.money(rental.spent_microusd)
+    return formatting.money(rental.spent_microusd, exact=False)
 
 
 def _files(runs: Sequence[AtStake]) -> str:

@@ -44,7 +44,7 @@ def look_first(
     """Call ``look`` in a thread, and ``then``, which asks, with what it returns; until then the keys mean nothing.
 
     Otherwise what is typed meanwhile would answer it, be it money that is asked about. Escape gives it up, and so does
-    whatever else takes the keys: help, another question, another screen; ``given_up`` then gets what was found too late.
+    whatever else takes the keys: help, another question, another screen. ``given_up`` gets what was found too late.
     That ``look`` failed is said, with ``what``.
     """
     shell.stop_asking()

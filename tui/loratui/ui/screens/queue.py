@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 
 from loratui.domain import formatting
+from loratui.domain.known_price import is_cost_known
 from loratui.domain.overview import RentalLine
 from loratui.domain.queue import Queue, QueueLine, queues
 from loratui.domain.run_source import RunSource
@@ -21,7 +22,6 @@ from loratui.ui.widgets.list_pane import ListPane
 from loratui.ui.widgets.run_list import named_run
 from loratui.ui.widgets.same_names import SameNames
 from loratui.ui.widgets.status import STATE_WORDS
-from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import CommandResult
 
 if TYPE_CHECKING:
@@ -112,10 +112,9 @@ class QueueList(ListPane[QueueLine]):
             (f"{words:<{_STATE}}", role),
             (f"{steps if entry.total else '':>{column}}", Role.TEXT),
         ]
-        right: Row = [
-            (f"{end:<{_ENDS}}", Role.TEXT),
-            (f"{formatting.money(entry.spent_microusd):>{_COST - 1}} ", Role.TEXT),
-        ]
+        is_known = entry.spent_microusd or is_cost_known(entry.run)
+        cost = formatting.money(entry.spent_microusd, exact=entry.is_exact) if is_known else formatting.UNKNOWN
+        right: Row = [(f"{end:<{_ENDS}}", Role.TEXT), (f"{cost:>{_COST - 1}} ", Role.TEXT)]
         return spread(left, right, width)
 
     def _end(self, entry: QueueLine) -> str:
@@ -136,7 +135,10 @@ def _total(queue: Queue, frame: Frame) -> Row:
     """Return what the machine has cost so far, costs now, and how long it goes on."""
     waiting = sum(line.is_waiting for line in queue.lines)
     said = [f"{len(queue.lines)} run{'' if len(queue.lines) == 1 else 's'}", f"{waiting} waiting"]
-    said.append(f"{formatting.money(queue.spent_microusd)} so far")
+    if queue.rental is None and not all(is_cost_known(line.run) for line in queue.lines):
+        said.append("price not known")
+    else:
+        said.append(f"{formatting.money(queue.spent_microusd, exact=queue.is_exact)} so far")
     if queue.rental is not None:
         said.append(formatting.hourly_price(queue.rental.price_microusd_per_h))
     cost = frame.run.rental if frame.run is not None and frame.run.target == queue.target else None
@@ -263,12 +265,8 @@ class QueuePage(Page):
         removed = next((each for each in reversed(self._removed) if not each.is_back), None)
         if removed is None:
             return
-        try:
-            removed.answer = removed.source.send("resume")
-        except LoratuiError as error:
-            self.shell.say(f"! {removed.name} was not put back: {error.what}")
-            return
-        removed.is_back = True
+        # That it is refused, if it is, is told with the answer.
+        removed.answer, removed.is_back = removed.source.send("resume"), True
         self.shell.say(f"{removed.name} waits again, at the end of the queue")
 
     def do_queue_before(self) -> None:

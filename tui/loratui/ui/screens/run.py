@@ -146,9 +146,9 @@ class RunPage(Page):
     @property
     def _commands(self) -> Commands:
         """Return what sends; every action that asks for it is refused while no run is open."""
-        if self.shell.commands is None:
+        if self.shell.source is None:
             raise LookupError("no run is open")
-        return self.shell.commands
+        return self.shell.commands.of(self.shell.source)
 
     # --- commands ----------------------------------------------------------------------------------------------------
 

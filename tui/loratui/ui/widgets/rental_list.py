@@ -21,15 +21,18 @@ class RentalList(ListPane[RentalLine]):
         return all(word in words for word in query.lower().split())
 
     def heading(self, frame: Frame) -> list[Span]:
-        """Return the name of the list, and whose answer is lacking."""
+        """Return the name of the list, and whose answer is lacking, the records' own first."""
         spans: list[Span] = [("rentals", Role.TITLE)]
+        if self.entries and frame.overview.trouble:
+            spans.append((f"  ! as last read: {frame.overview.trouble}", Role.ALARM))
         if unheard := frame.overview.unheard:
             spans.append((f"  ! {', '.join(unheard)} not heard: more may be rented there", Role.WARN))
         return spans
 
     def remark(self, frame: Frame) -> str:
         """Return what the month has cost."""
-        return month(frame.overview) if frame.overview.is_read else ""
+        overview = frame.overview
+        return month(overview) if overview.is_read and not overview.trouble else ""
 
     def nothing(self, frame: Frame) -> list[Row]:
         """Return that nothing is rented, if that is known."""
@@ -37,7 +40,7 @@ class RentalList(ListPane[RentalLine]):
             return [[(f" ! what is rented is not known: {frame.overview.trouble}", Role.ALARM)]]
         if not frame.overview.is_read:
             return []
-        where = " from here, as far as is known" if frame.overview.unheard else ""
+        where = "" if frame.overview.is_all_known else " from here, as far as is known"
         rows: list[Row] = [[(f" nothing is rented{where}", Role.DIM)]]
         for name, why in frame.overview.unheard.items():
             rows.append([(f" {name}: {why}", Role.WARN)])
@@ -55,7 +58,8 @@ class RentalList(ListPane[RentalLine]):
             end = (f"nobody minds it: {key} ends it ", Role.ALARM)
         elif entry.is_elsewhere:
             end = ("not rented from here ", Role.WARN)
-        spent = "" if entry.is_elsewhere else f"{formatting.money(entry.spent_microusd)} · "
+        # By our clock and its price: the provider's bill may differ.
+        spent = "" if entry.is_elsewhere else f"{formatting.money(entry.spent_microusd, exact=False)} · "
         name: Span = (rental_name(entry), Role.STRONG)
         if entry.is_orphan:
             name = (f"! {rental_name(entry)}", Role.ALARM)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from loratui.domain import formatting
 from loratui.domain.apart import Named
+from loratui.domain.known_price import is_cost_known
 from loratui.domain.overview import RunLine
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, cells, cut, spread
@@ -81,9 +82,7 @@ class RunList(ListPane[RunLine]):
         room = _NOW if width >= _WITH_STEPS else _SHORT_NOW
         now, now_role = self._now(entry, is_short=room is _SHORT_NOW)
         middle.append((_filled(now, room), now_role))
-        middle.append(
-            (f"{formatting.money(entry.spent_microusd, exact=entry.is_over or entry.is_live):>8} ", Role.TEXT)
-        )
+        middle.append((f"{cost(entry):>8} ", Role.TEXT))
         if width >= _WITH_DAY:
             middle.append((f" {formatting.day_and_time(entry.created_ts):<{_DAY - 1}}", Role.DIM))
         used = sum(cells(text) for text, _ in middle)
@@ -112,6 +111,13 @@ class RunList(ListPane[RunLine]):
 def named_run(entry: RunLine) -> Named:
     """Return the run as what is told from others of its name."""
     return Named(entry.id, entry.name, entry.created_ts, entry.id)
+
+
+def cost(entry: RunLine) -> str:
+    """Return what a run has cost, as far as that is known: while it is not heard, it may be more by now."""
+    if not is_cost_known(entry):
+        return formatting.UNKNOWN
+    return formatting.money(entry.spent_microusd, exact=entry.is_over or entry.is_live)
 
 
 def _filled(text: str, limit: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from loratui.domain import formatting
 from loratui.domain.boot_steps import NUM_STEPS, step_of_run
 from loratui.domain.countdown import Urgency, urgency
+from loratui.domain.known_price import SSH_PRICE, is_price_known
 from loratui.domain.overview import RentalLine
 from loratui.domain.phases import title
 from loratui.domain.rental import RentalState
@@ -67,12 +68,13 @@ def _idle_row(frame: Frame, limit: int) -> Row:
         words: Span = ("! WHAT IS RENTED IS NOT KNOWN", Role.ALARM)
     elif overview.rentals:
         words = (f"! {len(overview.rentals)} RENTED, MAY BILL", Role.ALARM)
-    elif overview.unheard:
-        words = ("○ IDLE (nothing from here bills)", Role.WARN)
-    elif overview.is_read:
+    elif not overview.is_read:
+        words = ("○ reading…", Role.DIM)
+    elif overview.is_all_known:
         words = ("○ IDLE (nothing billing)", Role.TEXT)
     else:
-        words = ("○ reading…", Role.DIM)
+        # Before they are asked it is no warning yet.
+        words = ("○ IDLE (nothing from here bills)", Role.TEXT if overview.is_unasked else Role.WARN)
     right, title = _right(frame), f" {frame.options.title}"
     if cells(title) + 4 + cells(words[0]) + row_width(right) > limit:
         # The clock and the program's own name go before the state does.
@@ -227,6 +229,8 @@ def _link(frame: Frame) -> str:
 
 def _money_row(frame: Frame, limit: int) -> Row:
     view = frame.view
+    if not is_price_known(view):
+        return _unpriced_row(frame, limit)
     spent = view.spent(frame.now_s)
     row: Row = [(f" {formatting.money(spent.value_microusd, exact=spent.exact)}", Role.STRONG), (" spent", Role.TEXT)]
     price = formatting.hourly_price(view.price_microusd_per_h)
@@ -242,14 +246,29 @@ def _money_row(frame: Frame, limit: int) -> Row:
     return spread([*row, *_others(frame)], _countdown(frame, view.deadline_left_s(frame.now_s)), limit)
 
 
+def _unpriced_row(frame: Frame, limit: int) -> Row:
+    """Return that nobody has said what the machine costs: any amount would be made up."""
+    view = frame.view
+    row: Row = [(" price not known", Role.STRONG)]
+    if not frame.is_current and view.is_billing:
+        row.append((" may bill on", Role.WARN))
+    end = [] if view.state.is_final else _countdown(frame, view.deadline_left_s(frame.now_s))
+    setting: Row = [(f" · {SSH_PRICE} is not set", Role.DIM)] if view.target.startswith("ssh:") else []
+    return spread(_with_room(row, [_others(frame), setting], limit - row_width(end) - 1), end, limit)
+
+
 def _price_of_all(frame: Frame) -> Span:
     """Return how many may bill, and what all of them cost an hour."""
     overview = frame.overview
+    if overview.trouble:
+        return " · ! more may bill", Role.ALARM
     return f" · ! {len(overview.rentals)} at {formatting.hourly_price(overview.price_microusd_per_h)}", Role.WARN
 
 
 def _others(frame: Frame) -> Row:
-    """Return what else may bill than the rental of the open run: said wherever one is."""
+    """Return what else may bill than the rental of the open run: said wherever one is, or may be."""
+    if frame.overview.trouble:
+        return [(" · ! other rentals not known", Role.ALARM)]
     target = None if frame.run is None else frame.run.target
     return _rest([rental for rental in frame.overview.rentals if rental.target != target or rental.is_elsewhere])
 
