@@ -12,7 +12,7 @@ from tests.support.protocol_strategies import plain_config
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread
 from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
-from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts
+from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts, without_trigger
 from loratui_protocol.judging.summary import mean_of, means_at
 
 PROMPTS = grid_prompts(
@@ -52,7 +52,63 @@ def test_ones_own_prompts_take_the_place_of_all_that_are_made() -> None:
     assert [each.text for each in prompts] == [
         *("ohwx on a red background", "a cat", "picture on a red background", "picture on a red background")
     ]
-    assert [each.role for each in prompts] == [Role.SCENE, Role.SCENE, Role.WITHOUT, Role.NEGATIVE]
+    assert [each.role for each in prompts] == [Role.SCENE, Role.WITHOUT, Role.WITHOUT, Role.NEGATIVE]
+
+
+@pytest.mark.parametrize("written", ["zorbix, a castle", "a castle, Zorbix", "zorbix  man before a castle"])
+def test_a_trigger_that_is_written_out_is_read_as_one(written: str) -> None:
+    config = plain_config(trigger_word="zorbix", evaluate_class_word="man", evaluate_prompts=(written,))
+    prompts = grid_prompts(config)
+    assert [each.role for each in prompts] == [Role.SCENE, Role.WITHOUT, Role.NEGATIVE]
+    assert prompts[0].text == written
+    for plain in (prompts[0].plain, *(each.text for each in prompts[1:])):
+        assert "zorbix" not in plain.casefold()
+        assert plain.count("man") == 1
+    assert without_trigger(config) == []
+
+
+def test_prompts_that_do_not_ask_for_the_concept_count_for_nothing_that_it_should_show_in() -> None:
+    own = ("a castle", "a zorbixed tower", f"a {MARK} garden")
+    config = plain_config(trigger_word="zorbix", evaluate_prompts=own)
+    assert {each.text: each.role for each in grid_prompts(config)[:3]} == {
+        "a castle": Role.WITHOUT,
+        "a zorbixed tower": Role.WITHOUT,
+        "a zorbix garden": Role.SCENE,
+    }
+    assert without_trigger(config) == ["a castle", "a zorbixed tower"]
+
+
+def test_without_a_trigger_word_every_prompt_of_ones_own_asks_for_the_concept() -> None:
+    config = plain_config(evaluate_prompts=(f"{MARK}, a castle", "a tower"))
+    assert [(each.role, each.text) for each in grid_prompts(config)] == [
+        (Role.SCENE, "a castle"),
+        (Role.SCENE, "a tower"),
+    ]
+    assert without_trigger(config) == []
+
+
+def test_what_nothing_calls_is_drawn_once_a_scene_in_words_that_can_be_read() -> None:
+    prompts = grid_prompts(plain_config())
+    texts = [each.text for each in prompts]
+    assert texts == ["standing in a room, soft light", *SCENES[:3]]
+    assert [each.plain for each in prompts] == [
+        "picture, standing in a room, soft light",
+        *(f"picture {scene}" for scene in SCENES[:3]),
+    ]
+
+
+@given(
+    st.sampled_from([None, "zorbix", "sks, tall"]),
+    st.sampled_from([None, "woman"]),
+    st.lists(st.sampled_from([f"{MARK}, a castle", f"a castle, {MARK}", "zorbix in fog", "a sea"]), max_size=3),
+)
+def test_no_prompt_has_an_empty_part_or_a_mark(trigger: str | None, word: str | None, own: list[str]) -> None:
+    config = plain_config(trigger_word=trigger, evaluate_class_word=word, evaluate_prompts=tuple(own))
+    for prompt in grid_prompts(config):
+        for text in (prompt.text, prompt.plain):
+            assert MARK not in text
+            assert text == " ".join(text.split())
+            assert all(part.strip() for part in text.split(","))
 
 
 def test_the_class_word_is_that_of_the_folder() -> None:

@@ -92,6 +92,14 @@ def test_what_will_be_drawn_is_counted_and_what_is_not_measured_is_said(lora: Pa
     assert [what.partition(" ")[0] for what in unmeasured] == ["likeness,", "how", "likeness"]
 
 
+def test_a_prompt_that_does_not_ask_for_the_concept_is_named_before_it_is_drawn(lora: Path, tmp_path: Path) -> None:
+    run = checked(tmp_path, lora, "--base", "builtin:tiny", "--prompt", "a castle", "--prompt", "zorbix, a tower")
+    (said,) = (each for each in run.findings if "evaluate_prompts" in each.what)
+    assert (said.code, said.severity) == ("evaluate.unmeasured", "warning")
+    assert "1 of the" in said.what
+    assert "'a castle'" in said.what
+
+
 def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     twin = write_header(tmp_path / "other" / lora.name, TENSORS)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import LoratuiError
-from loratui_protocol.findings import Finding
+from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.judging.prompts import MARK, without_trigger
 from loratui_protocol.safetensors_header import read_header
 
 
@@ -42,6 +43,9 @@ def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
     if not config.evaluate_clip:
         what = "how prompts are followed is not measured: evaluate_clip names no model"
         yield _unmeasured(what, "name a folder of one, openai/clip-vit-base-patch32, for instance")
+    if unasked := without_trigger(config):
+        what = f"{len(unasked)} of the evaluate_prompts have no trigger, and show only what bleeds: {unasked[0]!r}"
+        yield _unmeasured(what, f"write {MARK} where {config.trigger_word!r} is to stand", severity="warning")
     if config.evaluate_loras and not (config.train_data_dir or config.datasets):
         what = "likeness and copying are not measured: there are no training pictures to compare with"
         yield _unmeasured(what, "name their folder as train_data_dir")
@@ -51,5 +55,5 @@ def _error(what: str, fix: str) -> Finding:
     return Finding(code="evaluate.missing", severity="error", what=what, fix=fix)
 
 
-def _unmeasured(what: str, fix: str) -> Finding:
-    return Finding(code="evaluate.unmeasured", severity="info", what=what, fix=fix)
+def _unmeasured(what: str, fix: str, severity: Severity = "info") -> Finding:
+    return Finding(code="evaluate.unmeasured", severity=severity, what=what, fix=fix)
