@@ -292,6 +292,17 @@ def test_without_a_model_to_measure_with_the_rest_is_told_all_the_same(run: Run,
     assert judging.judgement.features == {}
 
 
+def test_a_model_without_its_vocabulary_measures_nothing(run: Run, tmp_path: Path):
+    clip = write_clip(tmp_path / "clip")
+    for path in (clip / "tokenizer.json", clip / "vocab.json", clip / "merges.txt"):
+        path.unlink(missing_ok=True)
+    judging = Judging(run, tmp_path, tried(run, 1), evaluate_clip=str(clip))
+    (warned,) = judging.of(messages.Warn)
+    assert warned.code == "judge.features"
+    assert "tokenizer" in warned.message
+    assert judging.score("prompt", Role.SCENE) == []
+
+
 def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_path: Path):
     files = tuple(map(str, sorted(run.job.artifacts.glob("*.safetensors"))))
     config = tiny_config(

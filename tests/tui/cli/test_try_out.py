@@ -100,6 +100,31 @@ def test_a_prompt_that_does_not_ask_for_the_concept_is_named_before_it_is_drawn(
     assert "'a castle'" in said.what
 
 
+WHOLE = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+@pytest.mark.parametrize(
+    ("there", "lacks"),
+    [
+        ((), "config.json"),
+        (("config.json", "tokenizer.json", "pytorch_model.bin"), ".safetensors"),
+        (("config.json", "model.safetensors"), "tokenizer"),
+        (("config.json", "model.safetensors", "vocab.json"), "tokenizer"),
+        (("config.json", "model.safetensors", "vocab.json", "merges.txt"), None),
+        (WHOLE, None),
+    ],
+)
+def test_a_model_to_measure_with_is_whole_before_anything_is_rented(
+    lora: Path, tmp_path: Path, there: tuple[str, ...], lacks: str | None
+) -> None:
+    (tmp_path / "clip").mkdir()
+    for name in there:
+        (tmp_path / "clip" / name).write_bytes(b"{}")
+    run = checked(tmp_path, lora, "--base", "builtin:tiny", "--clip", tmp_path / "clip")
+    errors = [each for each in run.findings if each.severity == "error"]
+    assert [lacks is not None and lacks in each.what for each in errors] == ([] if lacks is None else [True])
+
+
 def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     twin = write_header(tmp_path / "other" / lora.name, TENSORS)

@@ -6,6 +6,7 @@ from pathlib import Path
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.judging.feature_files import lacking
 from loratui_protocol.judging.prompts import MARK, without_trigger
 from loratui_protocol.safetensors_header import read_header
 
@@ -35,8 +36,9 @@ def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
     if not (config.evaluate_loras or config.evaluate_checkpoints):
         return
     for key, folder in features_of(config).items():
-        if not (Path(folder) / "config.json").is_file():
-            yield _error(f"{key} names {folder}, and no model is there", "download it, and name its folder")
+        names = {path.name for path in Path(folder).iterdir()} if Path(folder).is_dir() else set()
+        if lacks := lacking(names, reads_texts=key == "evaluate_clip"):
+            yield _error(f"{key} names {folder}, which lacks {lacks}", "download the model whole, and name its folder")
     if not config.evaluate_dino:
         what = "likeness, copying and variety are not measured: evaluate_dino names no model"
         yield _unmeasured(what, "name a folder of one as transformers saves it: facebook/dinov2-small, for instance")
