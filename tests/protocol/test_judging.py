@@ -12,6 +12,7 @@ from tests.support.protocol_strategies import plain_config
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread
 from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
+from loratui_protocol.judging.planning import planned_grid, told_apart
 from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts, without_trigger
 from loratui_protocol.judging.summary import mean_of, means_at
 
@@ -156,6 +157,26 @@ def test_the_files_that_are_tried_are_evenly_spread_and_end_with_the_last(count:
     assert chosen[-1] == count - 1
     gaps = [after - before for before, after in itertools.pairwise(chosen)]
     assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts)), unique=True
+    )
+)
+def test_no_two_files_are_called_alike(paths: list[str]) -> None:
+    names = told_apart(paths)
+    assert len(set(names)) == len(paths)
+    assert all(path.endswith(name) for path, name in zip(paths, names, strict=True))
+
+
+def test_files_are_called_by_the_least_folder_that_tells_them_apart() -> None:
+    paths = ["/runs/a/last.safetensors", "/runs/b/last.safetensors", "/runs/b/other.safetensors"]
+    assert told_apart(paths) == ["a/last.safetensors", "b/last.safetensors", "other.safetensors"]
+    config = plain_config(evaluate_loras=tuple(paths))
+    grid = planned_grid(config, [], [], 0)
+    assert grid is not None
+    assert [(file.id, file.name) for file in grid.files] == [(name, name) for name in told_apart(paths)]
 
 
 def judgement_of(*pictures: Judged) -> Judgement:

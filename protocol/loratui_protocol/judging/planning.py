@@ -27,7 +27,7 @@ def planned_grid(
     config: TrainingConfig, pictures: Sequence[Picture], points: Sequence[SavePoint], steps: int
 ) -> Grid | None:
     """Return the grid of files alone, or of a training that writes these and a last one after its steps; None: none."""
-    files = [TriedFile(id=name, name=name) for name in map(_name, config.evaluate_loras)]
+    files = files_named(config.evaluate_loras)
     if not files and config.evaluate_checkpoints:
         gone = superseded(config, points)
         written = {point.step: point.name for point in points if point not in gone} | {steps: config.output_name}
@@ -36,8 +36,20 @@ def planned_grid(
     return grid_of(config, files, pictures) if files else None
 
 
-def _name(path: str) -> str:
-    return PurePath(path).name
+def files_named(paths: Sequence[str]) -> list[TriedFile]:
+    """Return the files of these paths, each of which is there once, as they are tried out alone."""
+    return [TriedFile(id=name, name=name) for name in told_apart(paths)]
+
+
+def told_apart(paths: Sequence[str]) -> list[str]:
+    """Return what each file is called: its name, after as many of its folders as tell it from others of that name."""
+    every = [PurePath(path).parts for path in paths]
+    names = []
+    for own in every:
+        others = [other for other in every if other != own]
+        lengths = (n for n in range(1, len(own)) if all(other[-n:] != own[-n:] for other in others))
+        names.append(PurePath(*own[-next(lengths, len(own)) :]).as_posix())
+    return names
 
 
 def _class_tokens(config: TrainingConfig, own: Sequence[Picture]) -> str:

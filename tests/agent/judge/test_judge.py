@@ -2,6 +2,7 @@
 
 import io
 import logging
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from loratui_agent.train.run import Run
 from loratui_agent.train.sampling import generate, load_pipeline
 from loratui_protocol import messages
 from loratui_protocol.errors import ModelError
+from loratui_protocol.judging.advice import pairs_of
 from loratui_protocol.judging.grid import TriedFile, seeds
 from loratui_protocol.judging.judgement import DOCUMENT, Judgement, parse_judgement
 from loratui_protocol.judging.prompts import Role
@@ -301,6 +303,22 @@ def test_a_model_without_its_vocabulary_measures_nothing(run: Run, tmp_path: Pat
     assert warned.code == "judge.features"
     assert "tokenizer" in warned.message
     assert judging.score("prompt", Role.SCENE) == []
+
+
+def test_two_files_of_the_same_name_are_two(run: Run, tmp_path: Path):
+    files = []
+    for path, folder in zip(sorted(run.job.artifacts.glob("*.safetensors")), ("a", "b"), strict=True):
+        (tmp_path / folder).mkdir()
+        files.append(shutil.copy(path, tmp_path / folder / "last.safetensors"))
+    settings = {**SETTINGS, "evaluate_loras": tuple(map(str, files)), "train_data_dir": None}
+    reporter = HeardReporter(tmp_path)
+    job = Job(tmp_path / "job", tiny_config(tmp_path, **settings), "")
+    job.artifacts.mkdir(parents=True)
+    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    told = [event for event in reporter.heard if isinstance(event, messages.Scores)]
+    called = ["a/last.safetensors", "b/last.safetensors"]
+    assert [event.name for event in told] == called
+    assert [pair.name for pair in pairs_of(told)] == called
 
 
 def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_path: Path):

@@ -12,6 +12,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import UsageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
+from loratui_protocol.judging.planning import told_apart
 from support.captioned import write_captioned
 from support.checkpoint_headers import write_header
 
@@ -66,6 +67,25 @@ def test_the_config_of_the_training_says_the_rest(lora: Path, tmp_path: Path) ->
     config = config_of(lora, "--like", like)
     assert config.train_data_dir == str(pictures)
     assert (config.trigger_word, config.evaluate_seeds, config.evaluate_checkpoints) == ("quellum", 7, 0)
+
+
+def test_a_file_that_is_named_twice_is_tried_out_once(lora: Path) -> None:
+    assert config_of(lora, lora, "--base", "builtin:tiny").evaluate_loras == (str(lora),)
+
+
+def test_another_machine_calls_files_of_the_same_name_as_they_are_called_here(lora: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "out", tmp_path / "b" / "out", tmp_path / "b" / "c. " / "out"]
+    twins = []
+    for folder in folders:
+        folder.mkdir(parents=True)
+        twins.append(write_header(folder / lora.name, TENSORS))
+    config = config_of(lora, *twins, "--base", "builtin:tiny")
+    assert told_apart(config.evaluate_loras)[1:3] == ["a/out/my-style.safetensors", "b/out/my-style.safetensors"]
+    sent = plan_supply(config, environment=EnvironmentSpec(kind=EnvironmentKind.AGENT))
+    names = [each.name for each in sent.manifest.files if each.name.startswith("loras/")]
+    there = told_apart([f"/home/box/inputs/{name}" for name in names])
+    assert there[:3] == told_apart(config.evaluate_loras)[:3]
+    assert len(set(there)) == 4
 
 
 def test_a_base_model_is_not_guessed(lora: Path) -> None:
@@ -138,10 +158,13 @@ def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Pat
     names = [file.name for file in sent.manifest.files if not file.name.startswith("model/")]
     assert names == [
         *("evaluate_dino/config.json", "evaluate_dino/model.safetensors"),
-        *("loras/0/my-style.safetensors", "loras/1/my-style.safetensors", "loras/2/my-style.safetensors"),
+        f"loras/0/{tmp_path.name}/my-style.safetensors",
+        "loras/1/other/my-style.safetensors",
+        "loras/2/my-style.safetensors",
     ]
     for line in (
-        'evaluate_loras = ["inputs/loras/0/my-style.safetensors", "inputs/loras/1/my-style.safetensors"]',
+        f'evaluate_loras = ["inputs/loras/0/{tmp_path.name}/my-style.safetensors", '
+        '"inputs/loras/1/other/my-style.safetensors"]',
         'evaluate_together = "inputs/loras/2/my-style.safetensors"',
         'evaluate_dino = "inputs/evaluate_dino"',
     ):
