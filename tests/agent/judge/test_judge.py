@@ -16,6 +16,7 @@ from PIL import Image, ImageChops
 from loratui.report import thumbnails
 from loratui.report.judgement_zip import open_judgement
 from loratui_agent.demo.concept import DEMO
+from loratui_agent.judge import measure
 from loratui_agent.judge.draw import NUM_INFERENCE_STEPS, Base
 from loratui_agent.judge.judge import JUDGEMENT, Judge, Tried
 from loratui_agent.train import loop, saving
@@ -194,6 +195,39 @@ def test_without_training_pictures_and_models_nothing_is_made_up(run: Run, tmp_p
     assert {name for each in judging.judgement.pictures for name in each.scores} == {"artefacts"}
     with_dino = Judging(run, tmp_path, tried(run, 1, pictures=()), evaluate_dino=str(write_dino(tmp_path / "dino")))
     assert {name for each in with_dino.judgement.pictures for name in each.scores} == {"artefacts", "diversity"}
+
+
+def with_pictures(run: Run, paths: list[Path]) -> Tried:
+    some = run.dataset.pictures[0]
+    return tried(run, 1, pictures=[replace(some, path=path, name=path.name) for path in paths])
+
+
+def test_a_training_picture_that_can_not_be_read_is_left_out_and_told(run: Run, tmp_path: Path):
+    paths = [picture.path for picture in run.dataset.pictures]
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(paths[0].read_bytes()[:100])
+    dino = str(write_dino(tmp_path / "dino"))
+    judging = Judging(run, tmp_path / "with", with_pictures(run, [*paths, damaged]), evaluate_dino=dino)
+    (warned,) = judging.of(messages.Warn)
+    assert warned.code == "judge.picture"
+    assert warned.message.startswith("1 training picture could not be read")
+    whole = Judging(run, tmp_path / "without", with_pictures(run, paths), evaluate_dino=dino)
+    assert judging.score("likeness", Role.SCENE) == pytest.approx(whole.score("likeness", Role.SCENE), abs=1e-3)
+
+
+def test_no_measurement_that_fails_costs_what_was_drawn(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    dino = write_dino(tmp_path / "dino")
+    monkeypatch.setattr(measure, "of_likeness", fail)
+    judging = Judging(run, tmp_path, tried(run, 1), evaluate_dino=str(dino))
+    assert [(event.code, "no room" in event.message) for event in judging.of(messages.Warn)] == [
+        ("judge.unmeasured", True)
+    ]
+    assert len(judging.judgement.pictures) == len(judging.drawn) == 12
+    assert {name for each in judging.judgement.pictures for name in each.scores} == {"artefacts", "diversity"}
+    assert (tmp_path / "artifacts" / JUDGEMENT).exists()
 
 
 def test_prompts_are_judged_by_the_model_that_is_named(run: Run, tmp_path: Path):
