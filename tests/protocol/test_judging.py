@@ -14,7 +14,7 @@ from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread
 from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
 from loratui_protocol.judging.planning import planned_grid, told_apart
 from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts, without_trigger
-from loratui_protocol.judging.summary import mean_of, means_at
+from loratui_protocol.judging.summary import Mean, mean_of, means_at
 
 PROMPTS = grid_prompts(
     plain_config(trigger_word="ohwx", evaluate_class_word="woman", evaluate_together="/b.safetensors")
@@ -228,6 +228,21 @@ def test_a_mean_knows_how_sure_it_is() -> None:
     assert (mean.value, mean.count) == (0.5, 4)
     assert mean.error == pytest.approx(math.sqrt(1 / 3 / 4))
     assert mean_of([1.0]).error == math.inf
+
+
+def test_what_pictures_of_a_prompt_have_together_counts_once_a_prompt() -> None:
+    def judged(*values: float) -> dict[str, Mean]:
+        cells = [Cell(0, 1.0, prompt, seed) for prompt in range(len(values)) for seed in (101, 102)]
+        scores = [{"diversity": values[cell.prompt], "likeness": values[cell.prompt]} for cell in cells]
+        pictures = [Judged(cell=cell, scores=each) for cell, each in zip(cells, scores, strict=True)]
+        return means_at(judgement_of(*pictures), file=0, weight=1.0)
+
+    # Two seeds: each is as far from the other as the other from it. That is one fact, and not two that agree.
+    assert judged(0.3)["diversity"] == Mean(0.3, math.inf, 1)
+    assert judged(0.3)["likeness"] == Mean(0.3, 0.0, 2)
+    several = judged(0.2, 0.4, 0.6)["diversity"]
+    assert (several.value, several.count) == (pytest.approx(0.4), 3)
+    assert several.error == pytest.approx(mean_of([0.2, 0.4, 0.6]).error)
 
 
 def test_pictures_with_another_lora_count_for_none_of_them() -> None:
