@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image, ImageChops
+from safetensors.torch import load_file, save_file
 
 from loratui.report import thumbnails
 from loratui.report.judgement_zip import open_judgement
@@ -284,6 +285,22 @@ def test_a_file_that_does_not_fit_is_named(run: Run, tmp_path: Path):
     with pytest.raises(ModelError, match=r"odd\.safetensors") as refusal:
         Judging(run, tmp_path / "job", Tried(files=[(TriedFile(id="odd", name="odd"), path)], pictures=()))
     assert refusal.value.code == "judge.file"
+
+
+@pytest.mark.parametrize("is_together", [False, True])
+def test_a_dora_is_drawn_as_no_plain_lora(run: Run, tmp_path: Path, is_together: bool):
+    (plain, _) = sorted(run.job.artifacts.glob("*.safetensors"))
+    tensors = load_file(plain)
+    down = next(name for name in tensors if name.endswith("lora_down.weight"))
+    tensors[down.replace("lora_down.weight", "dora_scale")] = torch.ones(1, tensors[down].shape[1])
+    dora = tmp_path / "dora.safetensors"
+    save_file(tensors, dora)
+    files = tried(run, 1) if is_together else tried(run, 1, files=[(TriedFile(id="dora", name="dora"), dora)])
+    changes = {"evaluate_together": str(dora)} if is_together else {}
+    with pytest.raises(ModelError, match=r"dora\.safetensors") as refusal:
+        Judging(run, tmp_path / "job", files, **changes)
+    assert refusal.value.code == "judge.dora"
+    assert not list((tmp_path / "job" / "judge").glob("*.png"))
 
 
 def test_a_training_judges_its_files_evenly_spread_with_the_last_one(tmp_path: Path):

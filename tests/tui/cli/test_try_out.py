@@ -120,6 +120,16 @@ def test_a_prompt_that_does_not_ask_for_the_concept_is_named_before_it_is_drawn(
     assert "'a castle'" in said.what
 
 
+@pytest.mark.parametrize("option", ["file", "together"])
+def test_a_dora_is_refused_before_anything_is_drawn(lora: Path, tmp_path: Path, option: str) -> None:
+    dora = write_header(tmp_path / "dora.safetensors", {**TENSORS, f"{NAME}.dora_scale": (1, 64, 1, 1)})
+    files = (dora, lora) if option == "file" else (lora, "--together", dora)
+    run = checked(tmp_path, *files, "--base", "builtin:tiny")
+    (error,) = (each for each in run.findings if each.severity == "error")
+    assert error.code == "judge.dora"
+    assert "dora.safetensors" in error.what
+
+
 WHOLE = ("config.json", "model.safetensors", "tokenizer.json")
 
 

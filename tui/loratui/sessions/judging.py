@@ -6,9 +6,9 @@ from pathlib import Path
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.judging.drawable import check_drawable
 from loratui_protocol.judging.feature_files import lacking
 from loratui_protocol.judging.prompts import MARK, without_trigger
-from loratui_protocol.safetensors_header import read_header
 
 
 def files_of(config: TrainingConfig) -> list[Path]:
@@ -30,7 +30,7 @@ def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
             yield _error(f"{path} is to be tried out, and there is no such file", "correct the path")
             continue
         try:
-            read_header(path)
+            check_drawable(path)
         except LoratuiError as error:
             yield Finding(code=error.code, severity="error", what=error.what, fix=error.fix)
     if not (config.evaluate_loras or config.evaluate_checkpoints):
