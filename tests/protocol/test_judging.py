@@ -88,6 +88,14 @@ def test_without_a_trigger_word_every_prompt_of_ones_own_asks_for_the_concept() 
     assert without_trigger(config) == []
 
 
+def test_another_lora_is_drawn_beside_one_without_a_trigger_word() -> None:
+    config = plain_config(evaluate_prompts=("a castle",), evaluate_together="/b.safetensors")
+    assert [(each.role, each.text) for each in grid_prompts(config)] == [
+        (Role.SCENE, "a castle"),
+        (Role.TOGETHER, "a castle"),
+    ]
+
+
 def test_what_nothing_calls_is_drawn_once_a_scene_in_words_that_can_be_read() -> None:
     prompts = grid_prompts(plain_config())
     texts = [each.text for each in prompts]
@@ -99,7 +107,7 @@ def test_what_nothing_calls_is_drawn_once_a_scene_in_words_that_can_be_read() ->
 
 
 @given(
-    st.sampled_from([None, "zorbix", "sks, tall"]),
+    st.sampled_from([None, "zorbix", "sks, tall", "trigger"]),
     st.sampled_from([None, "woman"]),
     st.lists(st.sampled_from([f"{MARK}, a castle", f"a castle, {MARK}", "zorbix in fog", "a sea"]), max_size=3),
 )
@@ -107,7 +115,7 @@ def test_no_prompt_has_an_empty_part_or_a_mark(trigger: str | None, word: str | 
     config = plain_config(trigger_word=trigger, evaluate_class_word=word, evaluate_prompts=tuple(own))
     for prompt in grid_prompts(config):
         for text in (prompt.text, prompt.plain):
-            assert MARK not in text
+            assert not {"{", "}"} & set(text)
             assert text == " ".join(text.split())
             assert all(part.strip() for part in text.split(","))
 

@@ -77,7 +77,7 @@ def grid_prompts(
     asking = [each for each in own if not trigger or MARK in each.read]
     if own:
         prompts = [_of(Role.SCENE if each in asking else Role.WITHOUT, each, called, thing) for each in own]
-        first = next((each for each in asking if MARK in each.read), None)
+        first = asking[0] if asking else None
     else:
         scenes = [f"{MARK} {scene}" for scene in _unseen(captions)[:NUM_SCENES]]
         prompts = [*_moved(called, thing), *(_of(Role.SCENE, _Own(each, each), called, thing) for each in scenes)]
@@ -113,7 +113,8 @@ def _read(written: str, called: str, trigger: str) -> str:
     read = written
     for words in (called, trigger):
         wanted = r"\s+".join(map(re.escape, words.split()))
-        read = re.sub(rf"(?<!\w){wanted}(?!\w)", MARK, read, flags=re.IGNORECASE)
+        # A mark that is there already has a word in it that may be a trigger, too.
+        read = re.sub(rf"(?<![\w{{]){wanted}(?!\w)", MARK, read, flags=re.IGNORECASE)
     return read
 
 
