@@ -268,7 +268,8 @@ class TrainingConfig:
     evaluate_seeds: int = 5
     """How many pictures there are of each prompt at each weight."""
     evaluate_prompts: tuple[str, ...] = ()
-    """Prompts, with ``{trigger}`` where the trigger word goes; unset: scenes that the captions don't name."""
+    """Prompts, with ``{trigger}`` where the trigger word goes, or the word itself; those without it show only what
+    bleeds. Unset: scenes that the captions don't name."""
     evaluate_class_word: str | None = None
     """The ordinary word for what the trigger names, as "woman"; unset: as the folder ``N_trigger class`` says."""
     evaluate_dino: str | None = None

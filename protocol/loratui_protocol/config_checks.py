@@ -252,6 +252,11 @@ def _of_evaluation(config: "TrainingConfig") -> list[tuple[bool, str, str]]:
     return [
         (0 <= config.evaluate_checkpoints <= MOST_TRIED, "evaluate_checkpoints", f"from 0 to {MOST_TRIED}"),
         (len(config.evaluate_loras) <= MOST_TRIED, "evaluate_loras", f"at most {MOST_TRIED} files"),
+        (
+            len(set(config.evaluate_loras)) == len(config.evaluate_loras),
+            "evaluate_loras",
+            "each file once: two of the same can't be told apart",
+        ),
         (not (is_alone and config.evaluate_checkpoints), "evaluate_checkpoints", "0 where evaluate_loras is set"),
         (2 <= config.evaluate_seeds <= 100, "evaluate_seeds", "from 2 to 100: one picture has no spread"),
         (

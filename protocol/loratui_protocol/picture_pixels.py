@@ -24,6 +24,17 @@ def picture_pixels(source: Path | BinaryIO, placement: Placement) -> "Image":
     return resized.crop(placement.crop)
 
 
+def whole_picture(source: Path | BinaryIO, side_px: int) -> "Image":
+    """Return all of the picture as RGB, no side of it longer than ``side_px``. Errors as in ``picture_pixels``."""
+    from PIL import Image, ImageOps
+
+    with Image.open(source) as opened:
+        ImageOps.exif_transpose(opened, in_place=True)
+        picture = _without_alpha(opened).copy()
+    picture.thumbnail((side_px, side_px))
+    return picture
+
+
 def mask_pixels(source: Path | BinaryIO, placement: Placement, *, alpha: bool) -> "Image":
     """Return what counts of the picture as grey in the size of its bucket; ``alpha``: how opaque ``source`` is.
 

@@ -40,16 +40,12 @@ def picture_sizes(paths: Iterable[Path], *, verify: bool) -> tuple[dict[Path, tu
 
     ``verify`` decodes them all.
     """
-    # Here, not above: only who has pictures needs Pillow, and its import takes 50 ms.
-    from PIL.Image import DecompressionBombError
-
     sizes: dict[Path, tuple[int, int]] = {}
     unusable = []
     for path in paths:
         try:
             width, height = _size(path, verify=verify)
-        # What Pillow raises on damaged files, found by damaging files of every kind.
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, DecompressionBombError) as error:
+        except damage() as error:
             unusable.append(Unusable(path, _why(path, error), "dataset.unreadable"))
             continue
         if max(width, height) > _NARROWEST * min(width, height):
@@ -57,6 +53,14 @@ def picture_sizes(paths: Iterable[Path], *, verify: bool) -> tuple[dict[Path, tu
         else:
             sizes[path] = width, height
     return sizes, unusable
+
+
+def damage() -> tuple[type[Exception], ...]:
+    """Return what Pillow raises on damaged files, found by damaging files of every kind."""
+    # Here, not above: only who has pictures needs Pillow, and its import takes 50 ms.
+    from PIL.Image import DecompressionBombError
+
+    return OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, DecompressionBombError
 
 
 def refuse(unusable: Sequence[Unusable]) -> None:

@@ -165,7 +165,10 @@ def test_files_of_which_no_step_is_known_are_not_ordered_by_it():
     ("pairs", "lacks"),
     [
         ([], "no file has been tried out"),
-        ([pair(1, prompt=0.3)], "likeness is not measured; it takes evaluate_dino and the training pictures"),
+        (
+            [pair(1, prompt=0.3)],
+            "likeness is not measured; it takes evaluate_dino, the training pictures and prompts with the trigger",
+        ),
         ([pair(1, error=math.inf, likeness=0.5)], "there is one picture of each file and weight"),
     ],
 )

@@ -12,9 +12,9 @@ from tests.support.protocol_strategies import plain_config
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread
 from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
-from loratui_protocol.judging.planning import files_alone
-from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts
-from loratui_protocol.judging.summary import mean_of, means_at
+from loratui_protocol.judging.planning import planned_grid, told_apart
+from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts, without_trigger
+from loratui_protocol.judging.summary import Mean, mean_of, means_at
 
 PROMPTS = grid_prompts(
     plain_config(trigger_word="ohwx", evaluate_class_word="woman", evaluate_together="/b.safetensors")
@@ -53,7 +53,71 @@ def test_ones_own_prompts_take_the_place_of_all_that_are_made() -> None:
     assert [each.text for each in prompts] == [
         *("ohwx on a red background", "a cat", "picture on a red background", "picture on a red background")
     ]
-    assert [each.role for each in prompts] == [Role.SCENE, Role.SCENE, Role.WITHOUT, Role.NEGATIVE]
+    assert [each.role for each in prompts] == [Role.SCENE, Role.WITHOUT, Role.WITHOUT, Role.NEGATIVE]
+
+
+@pytest.mark.parametrize("written", ["zorbix, a castle", "a castle, Zorbix", "zorbix  man before a castle"])
+def test_a_trigger_that_is_written_out_is_read_as_one(written: str) -> None:
+    config = plain_config(trigger_word="zorbix", evaluate_class_word="man", evaluate_prompts=(written,))
+    prompts = grid_prompts(config)
+    assert [each.role for each in prompts] == [Role.SCENE, Role.WITHOUT, Role.NEGATIVE]
+    assert prompts[0].text == written
+    for plain in (prompts[0].plain, *(each.text for each in prompts[1:])):
+        assert "zorbix" not in plain.casefold()
+        assert plain.count("man") == 1
+    assert without_trigger(config) == []
+
+
+def test_prompts_that_do_not_ask_for_the_concept_count_for_nothing_that_it_should_show_in() -> None:
+    own = ("a castle", "a zorbixed tower", f"a {MARK} garden")
+    config = plain_config(trigger_word="zorbix", evaluate_prompts=own)
+    assert {each.text: each.role for each in grid_prompts(config)[:3]} == {
+        "a castle": Role.WITHOUT,
+        "a zorbixed tower": Role.WITHOUT,
+        "a zorbix garden": Role.SCENE,
+    }
+    assert without_trigger(config) == ["a castle", "a zorbixed tower"]
+
+
+def test_without_a_trigger_word_every_prompt_of_ones_own_asks_for_the_concept() -> None:
+    config = plain_config(evaluate_prompts=(f"{MARK}, a castle", "a tower"))
+    assert [(each.role, each.text) for each in grid_prompts(config)] == [
+        (Role.SCENE, "a castle"),
+        (Role.SCENE, "a tower"),
+    ]
+    assert without_trigger(config) == []
+
+
+def test_another_lora_is_drawn_beside_one_without_a_trigger_word() -> None:
+    config = plain_config(evaluate_prompts=("a castle",), evaluate_together="/b.safetensors")
+    assert [(each.role, each.text) for each in grid_prompts(config)] == [
+        (Role.SCENE, "a castle"),
+        (Role.TOGETHER, "a castle"),
+    ]
+
+
+def test_what_nothing_calls_is_drawn_once_a_scene_in_words_that_can_be_read() -> None:
+    prompts = grid_prompts(plain_config())
+    texts = [each.text for each in prompts]
+    assert texts == ["standing in a room, soft light", *SCENES[:3]]
+    assert [each.plain for each in prompts] == [
+        "picture, standing in a room, soft light",
+        *(f"picture {scene}" for scene in SCENES[:3]),
+    ]
+
+
+@given(
+    st.sampled_from([None, "zorbix", "sks, tall", "trigger"]),
+    st.sampled_from([None, "woman"]),
+    st.lists(st.sampled_from([f"{MARK}, a castle", f"a castle, {MARK}", "zorbix in fog", "a sea"]), max_size=3),
+)
+def test_no_prompt_has_an_empty_part_or_a_mark(trigger: str | None, word: str | None, own: list[str]) -> None:
+    config = plain_config(trigger_word=trigger, evaluate_class_word=word, evaluate_prompts=tuple(own))
+    for prompt in grid_prompts(config):
+        for text in (prompt.text, prompt.plain):
+            assert not {"{", "}"} & set(text)
+            assert text == " ".join(text.split())
+            assert all(part.strip() for part in text.split(","))
 
 
 def test_the_class_word_is_that_of_the_folder() -> None:
@@ -103,6 +167,26 @@ def test_the_files_that_are_tried_are_evenly_spread_and_end_with_the_last(count:
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
+@given(
+    st.lists(
+        st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts)), unique=True
+    )
+)
+def test_no_two_files_are_called_alike(paths: list[str]) -> None:
+    names = told_apart(paths)
+    assert len(set(names)) == len(paths)
+    assert all(path.endswith(name) for path, name in zip(paths, names, strict=True))
+
+
+def test_files_are_called_by_the_least_folder_that_tells_them_apart() -> None:
+    paths = ["/runs/a/last.safetensors", "/runs/b/last.safetensors", "/runs/b/other.safetensors"]
+    assert told_apart(paths) == ["a/last.safetensors", "b/last.safetensors", "other.safetensors"]
+    config = plain_config(evaluate_loras=tuple(paths))
+    grid = planned_grid(config, [], [], 0)
+    assert grid is not None
+    assert [(file.id, file.name) for file in grid.files] == [(name, name) for name in told_apart(paths)]
+
+
 def judgement_of(*pictures: Judged) -> Judgement:
     return Judgement(grid=GRID, pictures=pictures, features={"dino": "facebook/dinov2-small"})
 
@@ -113,12 +197,6 @@ def test_a_judgement_reads_back_as_it_was_written() -> None:
         Judged(cell=Cell(2, 0.5, 3, 102), scores={}),
     )
     assert parse_judgement(written.to_bytes()) == written
-
-
-def test_files_of_one_name_are_told_apart() -> None:
-    paths = ["a/my.safetensors", "b/my.safetensors", "other.safetensors", "my (2).safetensors"]
-    told = ["my (1).safetensors", "my (3).safetensors", "other.safetensors", "my (2).safetensors"]
-    assert [file.name for file in files_alone(paths)] == [file.id for file in files_alone(paths)] == told
 
 
 @pytest.mark.parametrize(
@@ -158,6 +236,21 @@ def test_a_mean_knows_how_sure_it_is() -> None:
     assert (mean.value, mean.count) == (0.5, 4)
     assert mean.error == pytest.approx(math.sqrt(1 / 3 / 4))
     assert mean_of([1.0]).error == math.inf
+
+
+def test_what_pictures_of_a_prompt_have_together_counts_once_a_prompt() -> None:
+    def judged(*values: float) -> dict[str, Mean]:
+        cells = [Cell(0, 1.0, prompt, seed) for prompt in range(len(values)) for seed in (101, 102)]
+        scores = [{"diversity": values[cell.prompt], "likeness": values[cell.prompt]} for cell in cells]
+        pictures = [Judged(cell=cell, scores=each) for cell, each in zip(cells, scores, strict=True)]
+        return means_at(judgement_of(*pictures), file=0, weight=1.0)
+
+    # Two seeds: each is as far from the other as the other from it. That is one fact, and not two that agree.
+    assert judged(0.3)["diversity"] == Mean(0.3, math.inf, 1)
+    assert judged(0.3)["likeness"] == Mean(0.3, 0.0, 2)
+    several = judged(0.2, 0.4, 0.6)["diversity"]
+    assert (several.value, several.count) == (pytest.approx(0.4), 3)
+    assert several.error == pytest.approx(mean_of([0.2, 0.4, 0.6]).error)
 
 
 def test_pictures_with_another_lora_count_for_none_of_them() -> None:

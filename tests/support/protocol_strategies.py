@@ -69,6 +69,7 @@ def wild_records(draw: st.DrawFn) -> messages.Record:
         reject()
 
 
+_LORAS = ("/loras/a.safetensors", "/loras/other/a.safetensors")
 _rate = st.floats(0, 9.5).map(lambda rate: rate + 1e-9)
 _share = st.floats(0, 1)
 _count = st.integers(1, 5000)
@@ -199,7 +200,7 @@ def configs(draw: st.DrawFn) -> TrainingConfig:
         "sample_every_n_epochs": _maybe(_count),
         "sample_at_first": st.booleans(),
         "evaluate_checkpoints": st.just(0),
-        "evaluate_loras": st.lists(st.just("/loras/a.safetensors"), max_size=2).map(tuple),
+        "evaluate_loras": st.lists(st.sampled_from(_LORAS), max_size=2, unique=True).map(tuple),
         "evaluate_together": _maybe(st.just("/loras/b.safetensors")),
         "evaluate_weights": st.lists(st.floats(0.1, 2), min_size=1, max_size=4, unique=True).map(tuple),
         "evaluate_seeds": st.integers(2, 100),

@@ -16,6 +16,7 @@ from loratui_agent.train.kinds import Pipeline, kind_of_pipeline
 from loratui_agent.train.sampling import generate, load_pipeline
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ModelError
+from loratui_protocol.judging.drawable import check_drawable
 from loratui_protocol.judging.grid import Cell, Grid
 from loratui_protocol.judging.prompts import Role
 
@@ -43,15 +44,17 @@ class Drawer:
         Raises:
             ModelError: the base model or a file can't be loaded.
         """
+        named = {_name(index): path for index, path in enumerate(files)}
+        if config.evaluate_together:
+            named[_TOGETHER] = Path(config.evaluate_together)
+        for path in named.values():
+            check_drawable(path)
         self._pipeline: Pipeline = load_pipeline(base.path, base.dtype, configs=base.configs).to(base.device)
         if kind_of_pipeline(self._pipeline).is_large:
             self._pipeline.vae.enable_slicing()
         self._grid = grid
         self._config = config
         self._batch_size = BATCH_SIZE
-        named = {_name(index): path for index, path in enumerate(files)}
-        if config.evaluate_together:
-            named[_TOGETHER] = Path(config.evaluate_together)
         self._load(named)
 
     def draw(self, cells: Sequence[Cell]) -> list[Image.Image]:

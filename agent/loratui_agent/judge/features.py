@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import AutoModel, CLIPModel, CLIPTokenizer
 
 from loratui_protocol.errors import ModelError
+from loratui_protocol.judging.feature_files import lacking
 
 _BATCH_SIZE = 16
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -51,7 +52,7 @@ class Clip:
         Raises:
             ModelError: it is not there, or incomplete.
         """
-        self._model = _load(CLIPModel, folder).to(device)
+        self._model = _load(CLIPModel, folder, reads_texts=True).to(device)
         self._tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         self._look = _Look(folder, self._model.config.vision_config)
 
@@ -102,7 +103,10 @@ def _batches(pictures: Sequence[Image.Image]) -> Iterator[Sequence[Image.Image]]
         yield pictures[start : start + _BATCH_SIZE]
 
 
-def _load(kind: Any, folder: Path) -> Any:
+def _load(kind: Any, folder: Path, *, reads_texts: bool = False) -> Any:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if lacks := lacking(names, reads_texts=reads_texts):
+        raise ModelError(f"{folder} lacks {lacks}", fix="download it again, whole", code="judge.features")
     try:
         model, loading = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, SafetensorError) as error:

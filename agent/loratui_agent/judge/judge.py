@@ -4,10 +4,9 @@ import functools
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from PIL import Image
@@ -17,12 +16,14 @@ from loratui_agent.files import sha256_of, write_atomically, write_text
 from loratui_agent.judge import measure
 from loratui_agent.judge.draw import BATCH_SIZE, Base, Drawer
 from loratui_agent.judge.features import Clip, Dino
+from loratui_agent.judge.trained import see_trained
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Job
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import ModelError
+from loratui_protocol.findings import plural
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile
 from loratui_protocol.judging.judgement import DOCUMENT, Judged, Judgement
 from loratui_protocol.judging.planning import grid_of
@@ -30,13 +31,10 @@ from loratui_protocol.judging.summary import means_at
 from loratui_protocol.messages import ArtifactKind
 
 logger = logging.getLogger(__name__)
-Model = TypeVar("Model", Dino, Clip)
 JUDGEMENT = "judgement.zip"
 _FOLDER = "judge"
 _GRID = "grid.json"
 _QUALITY = 90
-_MAX_TRAINED = 500
-"""Training pictures that drawn ones are compared with: of more, so many evenly spread ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,43 +133,63 @@ class Judge:
     # --- measuring ----------------------------------------------------------------------------------------------------
 
     def _measure(self, pictures: dict[Cell, Image.Image], device: torch.device) -> measure.Scores:
+        """Return what can be measured; what fails is told, and costs no other score: the pictures are paid for."""
         scores: measure.Scores = {cell: {} for cell in pictures}
-        found = [measure.of_artefacts(pictures)]
-        cells, drawn = list(pictures), list(pictures.values())
-        if self._tried.concept is not None:
-            found.append(measure.of_concept(self._grid, pictures, self._tried.concept))
-        if cells and (dino := self._loaded("dino", lambda folder: Dino(folder, device))):
-            self._say("judge.likeness")
-            trained = _opened(self._tried.pictures)
-            drawn_ND = dino.pictures(drawn)
-            trained_MD = dino.pictures(trained) if trained else drawn_ND[:0]
-            found += [
-                measure.of_diversity(self._grid, cells, drawn_ND),
-                measure.of_likeness(self._grid, cells, measure.Seen(drawn_ND, trained_MD)),
-            ]
-        if cells and (clip := self._loaded("clip", lambda folder: Clip(folder, device))):
-            self._say("judge.prompts")
-            texts_ND = clip.texts([prompt.plain for prompt in self._grid.prompts])
-            found.append(measure.of_prompts(self._grid, cells, clip.pictures(drawn), texts_ND))
-        for each in found:
-            for cell, values in each.items():
-                # What is known exactly is not measured.
-                scores[cell] = {**values, **scores[cell]}
+        ways = {
+            "artefacts": self._artefacts,
+            "the concept": self._concept,
+            "likeness, copying and variety": self._likeness,
+            "how prompts are followed": self._prompts,
+        }
+        for what, way in ways.items() if pictures else ():
+            try:
+                for found in way(pictures, device):
+                    for cell, values in found.items():
+                        # What is known exactly is not measured.
+                        scores[cell] = {**values, **scores[cell]}
+            except ModelError as error:
+                self._warn(error.code, f"not measured: {error.what}; {error.fix}")
+            except Exception as error:
+                logger.exception("%s can't be measured", what)
+                self._warn("judge.unmeasured", f"not measured: {what} ({error})")
         return scores
 
-    def _loaded(self, kind: str, load: Callable[[Path], Model]) -> Model | None:
-        """Return a model to measure with; None: none is named, or it is told that it can't be loaded."""
-        folder = getattr(self._config, f"evaluate_{kind}")
-        if not folder:
-            return None
-        try:
-            model = load(Path(folder))
-        except ModelError as error:
-            # What was drawn is worth more than that one score.
-            self._reporter.emit(messages.Warn(code=error.code, message=f"not measured: {error.what}; {error.fix}"))
-            return None
-        self._features[kind] = Path(folder).name
-        return model
+    def _artefacts(self, pictures: dict[Cell, Image.Image], _: torch.device) -> Iterator[measure.Scores]:
+        yield measure.of_artefacts(pictures)
+
+    def _concept(self, pictures: dict[Cell, Image.Image], _: torch.device) -> Iterator[measure.Scores]:
+        if self._tried.concept is not None:
+            yield measure.of_concept(self._grid, pictures, self._tried.concept)
+
+    def _likeness(self, pictures: dict[Cell, Image.Image], device: torch.device) -> Iterator[measure.Scores]:
+        if not self._config.evaluate_dino:
+            return
+        folder, cells = Path(self._config.evaluate_dino), list(pictures)
+        self._say("judge.likeness")
+        dino = Dino(folder, device)
+        drawn_ND = dino.pictures(list(pictures.values()))
+        self._features["dino"] = folder.name
+        yield measure.of_diversity(self._grid, cells, drawn_ND)
+        trained = see_trained(self._tried.pictures, dino.pictures, functools.partial(self._say, "judge.likeness"))
+        if trained.unreadable:
+            number, name = len(trained.unreadable), trained.unreadable[0].name
+            said = f"{plural(number, 'training picture')} could not be read, and nothing is compared with them: {name}"
+            self._warn("judge.picture", said if number == 1 else f"{said} and others")
+        yield measure.of_likeness(self._grid, cells, measure.Seen(drawn_ND, trained.seen_MD))
+
+    def _prompts(self, pictures: dict[Cell, Image.Image], device: torch.device) -> Iterator[measure.Scores]:
+        if not self._config.evaluate_clip:
+            return
+        folder = Path(self._config.evaluate_clip)
+        self._say("judge.prompts")
+        clip = Clip(folder, device)
+        texts_ND = clip.texts([prompt.plain for prompt in self._grid.prompts])
+        drawn_ND = clip.pictures(list(pictures.values()))
+        self._features["clip"] = folder.name
+        yield measure.of_prompts(self._grid, list(pictures), drawn_ND, texts_ND)
+
+    def _warn(self, code: str, message: str) -> None:
+        self._reporter.emit(messages.Warn(code=code, message=message))
 
     # --- writing down -------------------------------------------------------------------------------------------------
 
@@ -203,18 +221,6 @@ class Judge:
 
 def _rows(grid: Grid) -> list[tuple[int, float]]:
     return [(file, weight) for weight in sorted(grid.weights) for file in (range(len(grid.files)) if weight else (-1,))]
-
-
-def _opened(pictures: Sequence[Picture]) -> list[Image.Image]:
-    own = [picture for picture in pictures if not picture.is_reg]
-    step = max(1, -(-len(own) // _MAX_TRAINED))
-    opened = []
-    for picture in own[::step]:
-        with Image.open(picture.path) as file:
-            # As much as any feature model looks at; all of them in full size might not fit.
-            file.thumbnail((1024, 1024))
-            opened.append(file.convert("RGB"))
-    return opened
 
 
 def _write_zip(judgement: Judgement, pictures: dict[Cell, Image.Image], path: Path) -> None:

@@ -1,6 +1,6 @@
 """Makes scores of what the feature models see, picture by picture; ``judging.scores`` says what each of them means."""
 
-# N pictures, M training pictures, D width of the features
+# N pictures, R of them at once, M training pictures, K of them the nearest, D width of the features
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,8 @@ NUM_NEAREST = 3
 """Training pictures that a likeness is the mean of: one alone may be an odd one."""
 COPY_QUANTILE = 0.95
 """Of how near each training picture is to its nearest: what is nearer than that is taken for a copy."""
+ROWS = 1024
+"""Pictures that are compared with all training pictures at once: all at once might not fit into memory."""
 _SAME = 0.999
 """Training pictures that are nearer than this are one picture twice, and say nothing of how near two may be."""
 
@@ -39,9 +41,11 @@ def of_likeness(grid: Grid, cells: Sequence[Cell], seen: Seen) -> Scores:
     """Return likeness, copying, bleed and resisted; nothing without training pictures."""
     if not len(seen.trained_MD):
         return {}
-    near_NM = seen.drawn_ND @ seen.trained_MD.T
-    nearest = near_NM.topk(min(NUM_NEAREST, near_NM.shape[1])).values.mean(1).tolist()
-    most = near_NM.max(1).values.tolist()
+    nearest, most = [], []
+    for start in range(0, len(seen.drawn_ND), ROWS):
+        highest_RK = (seen.drawn_ND[start : start + ROWS] @ seen.trained_MD.T).topk(_num_nearest(seen)).values
+        nearest += highest_RK.mean(1).tolist()
+        most += highest_RK[:, 0].tolist()
     limit = copy_limit(seen.trained_MD)
     by_cell = dict(zip(cells, nearest, strict=True))
     scores: Scores = {cell: {} for cell in cells}
@@ -58,12 +62,19 @@ def of_likeness(grid: Grid, cells: Sequence[Cell], seen: Seen) -> Scores:
 
 def copy_limit(trained_MD: Tensor) -> float | None:
     """Return how near two different training pictures are to each other at most; None: there are no two."""
-    near_MM = trained_MD @ trained_MD.T
-    near_MM.fill_diagonal_(-1)
-    near_MM[near_MM > _SAME] = -1
-    nearest_M = near_MM.max(1).values
+    nearest = []
+    for start in range(0, len(trained_MD), ROWS):
+        near_RM = trained_MD[start : start + ROWS] @ trained_MD.T
+        near_RM.diagonal(start).fill_(-1)
+        near_RM[near_RM > _SAME] = -1
+        nearest.append(near_RM.max(1).values)
+    nearest_M = torch.cat(nearest)
     nearest_M = nearest_M[nearest_M > -1]
     return float(torch.quantile(nearest_M, COPY_QUANTILE)) if len(nearest_M) else None
+
+
+def _num_nearest(seen: Seen) -> int:
+    return min(NUM_NEAREST, len(seen.trained_MD))
 
 
 def of_diversity(grid: Grid, cells: Sequence[Cell], drawn_ND: Tensor) -> Scores:

@@ -17,7 +17,7 @@ from loratui_protocol.dataset import scan_config
 from loratui_protocol.errors import ModelError
 from loratui_protocol.findings import plural
 from loratui_protocol.judging.grid import TriedFile, spread
-from loratui_protocol.judging.planning import files_alone
+from loratui_protocol.judging.planning import files_named
 from loratui_protocol.messages import ArtifactKind, JobState
 
 
@@ -52,7 +52,7 @@ def judge_alone(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
     for each in config.evaluate_loras:
         if not Path(each).is_file():
             raise ModelError(f"evaluate_loras names {each}, and there is no such file", fix="correct the path")
-    files = [*zip(files_alone(config.evaluate_loras), map(Path, config.evaluate_loras), strict=True)]
+    files = list(zip(files_named(config.evaluate_loras), map(Path, config.evaluate_loras), strict=True))
     is_known = bool(config.train_data_dir or config.datasets)
     pictures = scan_config(config).pictures if is_known else ()
     tried = Tried(files=files, pictures=pictures, concept=CONCEPTS.get(job.evaluate_concept))

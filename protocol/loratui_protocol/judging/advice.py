@@ -231,7 +231,7 @@ def _what_lacks(pairs: Sequence[Pair]) -> str:
         return "no file has been tried out"
     if any(name in pair.means for pair in pairs for name in FIRST):
         return "there is one picture of each file and weight; with evaluate_seeds = 2 or more differences can be told"
-    return "likeness is not measured; it takes evaluate_dino and the training pictures"
+    return "likeness is not measured; it takes evaluate_dino, the training pictures and prompts with the trigger"
 
 
 def _first_few(pairs: Sequence[Pair]) -> str:

@@ -1,6 +1,5 @@
 """Which files a training will have judged, and the grid of any files: laptop and box reckon with the same one."""
 
-import itertools
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -28,7 +27,7 @@ def planned_grid(
     config: TrainingConfig, pictures: Sequence[Picture], points: Sequence[SavePoint], steps: int
 ) -> Grid | None:
     """Return the grid of files alone, or of a training that writes these and a last one after its steps; None: none."""
-    files = files_alone(config.evaluate_loras)
+    files = files_named(config.evaluate_loras)
     if not files and config.evaluate_checkpoints:
         gone = superseded(config, points)
         written = {point.step: point.name for point in points if point not in gone} | {steps: config.output_name}
@@ -37,21 +36,20 @@ def planned_grid(
     return grid_of(config, files, pictures) if files else None
 
 
-def files_alone(paths: Sequence[str]) -> list[TriedFile]:
-    """Return files that no training of ours has just written; of several with one name each gets a number.
+def files_named(paths: Sequence[str]) -> list[TriedFile]:
+    """Return the files of these paths, each of which is there once, as they are tried out alone."""
+    return [TriedFile(id=name, name=name) for name in told_apart(paths)]
 
-    Everything that is measured is kept by the id: two files with the same one would be taken for one.
-    """
-    names = [PurePath(path).name for path in paths]
-    taken = set(names)
-    told = []
-    for name in names:
-        if names.count(name) > 1:
-            stem, kind = PurePath(name).stem, PurePath(name).suffix
-            name = next(each for n in itertools.count(1) if (each := f"{stem} ({n}){kind}") not in taken)
-            taken.add(name)
-        told.append(TriedFile(id=name, name=name))
-    return told
+
+def told_apart(paths: Sequence[str]) -> list[str]:
+    """Return what each file is called: its name, after as many of its folders as tell it from others of that name."""
+    every = [PurePath(path).parts for path in paths]
+    names = []
+    for own in every:
+        others = [other for other in every if other != own]
+        lengths = (n for n in range(1, len(own)) if all(other[-n:] != own[-n:] for other in others))
+        names.append(PurePath(*own[-next(lengths, len(own)) :]).as_posix())
+    return names
 
 
 def _class_tokens(config: TrainingConfig, own: Sequence[Picture]) -> str:

@@ -20,9 +20,11 @@ class Role(StrEnum):
     MIDDLE = "middle"
     END = "end"
     SCENE = "scene"
-    """A place, an age, clothes or an action that the training pictures never showed, or a prompt of the user's own."""
+    """A place, an age, clothes or an action that the training pictures never showed, or a prompt of the user's own
+    with the trigger in it. Of a LoRA without a trigger all are."""
     WITHOUT = "without"
-    """The same words without the trigger: what shows of the concept has bled."""
+    """The same words without the trigger, or a prompt of the user's own that has none: what shows of the concept has
+    bled."""
     NEGATIVE = "negative"
     """The trigger in the negative prompt: the concept should stay away."""
     TOGETHER = "together"
@@ -71,16 +73,17 @@ def grid_prompts(
     word = (config.evaluate_class_word or _class_word(class_tokens, trigger)).strip()
     called = " ".join(filter(None, (trigger, word)))
     thing = word or "picture"
-    own = [each.strip() for each in config.evaluate_prompts if each.strip()]
-    prompts = [_of(Role.SCENE, each, called, thing) for each in own]
+    own = [_Own(each.strip(), _read(each.strip(), called, trigger)) for each in config.evaluate_prompts if each.strip()]
+    asking = [each for each in own if not trigger or MARK in each.read]
     if own:
-        first = next((each for each in own if MARK in each), "")
+        prompts = [_of(Role.SCENE if each in asking else Role.WITHOUT, each, called, thing) for each in own]
+        first = asking[0] if asking else None
     else:
-        prompts = [_of(Role.SCENE, f"{MARK} {scene}", called, thing) for scene in _unseen(captions)[:NUM_SCENES]]
-        first = f"{MARK} {_PLACE}"
-        prompts = [*_moved(called, thing), *prompts]
+        scenes = [f"{MARK} {scene}" for scene in _unseen(captions)[:NUM_SCENES]]
+        prompts = [*_moved(called, thing), *(_of(Role.SCENE, _Own(each, each), called, thing) for each in scenes)]
+        first = _Own(f"{MARK} {_PLACE}", f"{MARK} {_PLACE}")
     if trigger and first:
-        plain = first.replace(MARK, thing)
+        plain = _filled(first.read, thing)
         prompts.append(GridPrompt(role=Role.WITHOUT, text=plain, plain=plain))
         prompts.append(GridPrompt(role=Role.NEGATIVE, text=plain, negative=trigger, plain=plain))
     if config.evaluate_together and first:
@@ -88,17 +91,54 @@ def grid_prompts(
     return tuple(prompts)
 
 
+def without_trigger(config: TrainingConfig) -> list[str]:
+    """Return those of ``evaluate_prompts`` that don't ask for the concept: they show only whether it bleeds."""
+    trigger = (config.trigger_word or "").strip()
+    own = [each.strip() for each in config.evaluate_prompts if each.strip()]
+    return [each for each in own if MARK not in _read(each, trigger, trigger)] if trigger else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A prompt as it is written, and as it is read: with a mark in place of a trigger that is written out."""
+
+    written: str
+    read: str
+
+
+def _read(written: str, called: str, trigger: str) -> str:
+    """Return the prompt with the mark where the trigger stands as a whole word, its class word behind it or not."""
+    if not trigger:
+        return written
+    read = written
+    for words in (called, trigger):
+        wanted = r"\s+".join(map(re.escape, words.split()))
+        # A mark that is there already has a word in it that may be a trigger, too.
+        read = re.sub(rf"(?<![\w{{]){wanted}(?!\w)", MARK, read, flags=re.IGNORECASE)
+    return read
+
+
 def _moved(called: str, thing: str) -> list[GridPrompt]:
     texts = {
-        Role.START: f"{called}, {_PLACE}, soft light",
-        Role.MIDDLE: f"soft light, {called}, {_PLACE}",
-        Role.END: f"soft light, {_PLACE}, {called}",
+        Role.START: f"{MARK}, {_PLACE}, soft light",
+        Role.MIDDLE: f"soft light, {MARK}, {_PLACE}",
+        Role.END: f"soft light, {_PLACE}, {MARK}",
     }
-    return [GridPrompt(role=role, text=text, plain=text.replace(called, thing)) for role, text in texts.items()]
+    # What nothing calls can't be called in another place: it would be the same pictures again.
+    roles = texts if called else (Role.START,)
+    return [_of(role, _Own(texts[role], texts[role]), called, thing) for role in roles]
 
 
-def _of(role: Role, written: str, called: str, thing: str) -> GridPrompt:
-    return GridPrompt(role=role, text=written.replace(MARK, called), plain=written.replace(MARK, thing))
+def _of(role: Role, own: _Own, called: str, thing: str) -> GridPrompt:
+    return GridPrompt(role=role, text=_filled(own.written, called), plain=_filled(own.read, thing))
+
+
+def _filled(marked: str, call: str) -> str:
+    """Return the text with ``call`` in place of the mark; where that is nothing, no comma and no gap is left of it."""
+    if call or MARK not in marked:
+        return marked.replace(MARK, call)
+    parts = (" ".join(part.split()) for part in marked.replace(MARK, " ").split(","))
+    return ", ".join(filter(None, parts))
 
 
 def _class_word(class_tokens: str, trigger: str) -> str:

@@ -18,6 +18,8 @@ class Score:
     says: str
     limit: str
     """What it does not say."""
+    is_of_prompt: bool = False
+    """Pictures of a prompt are compared with each other: they have one value together, and none alone."""
 
 
 SCORES: dict[str, Score] = {
@@ -50,6 +52,7 @@ SCORES: dict[str, Score] = {
             better=1,
             says="1 - mean cosine of DINO features between the seeds of one prompt",
             limit="noise is varied, too: look at it beside likeness",
+            is_of_prompt=True,
         ),
         Score(
             name="bleed",

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from loratui_protocol.judging.judgement import Judged, Judgement
 from loratui_protocol.judging.prompts import Role
+from loratui_protocol.judging.scores import SCORES
 
 _OF_THIS_FILE = tuple(role for role in Role if role is not Role.TOGETHER)
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean and its standard error; with one picture the error is not known, and infinite."""
+    """A mean of so many values and its standard error; with one value the error is not known, and infinite."""
 
     value: float
     error: float
@@ -30,12 +31,22 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 
 def means_of(pictures: Iterable[Judged]) -> dict[str, Mean]:
-    """Return the mean of every score that any of the pictures has."""
-    values: dict[str, list[float]] = {}
+    """Return the mean of every score that any of the pictures has, all of one file at one weight.
+
+    Most have a value a picture. What pictures of a prompt have together counts once a prompt: it holds every pair
+    twice, and would seem surer than it is.
+    """
+    by_prompt: dict[str, dict[int, list[float]]] = {}
     for each in pictures:
         for name, value in each.scores.items():
-            values.setdefault(name, []).append(value)
-    return {name: mean_of(found) for name, found in values.items()}
+            by_prompt.setdefault(name, {}).setdefault(each.cell.prompt, []).append(value)
+    return {name: mean_of(_values(name, list(of_prompts.values()))) for name, of_prompts in by_prompt.items()}
+
+
+def _values(name: str, of_prompts: Sequence[Sequence[float]]) -> list[float]:
+    if name in SCORES and SCORES[name].is_of_prompt:
+        return [math.fsum(values) / len(values) for values in of_prompts]
+    return [value for values in of_prompts for value in values]
 
 
 def means_at(judgement: Judgement, *, file: int, weight: float) -> dict[str, Mean]:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image, ImageChops
+from safetensors.torch import load_file, save_file
 
 from loratui.report import thumbnails
 from loratui.report.judgement_zip import open_judgement
 from loratui_agent.demo.concept import DEMO
+from loratui_agent.judge import measure
 from loratui_agent.judge.draw import NUM_INFERENCE_STEPS, Base
 from loratui_agent.judge.judge import JUDGEMENT, Judge, Tried
 from loratui_agent.train import loop, saving
@@ -25,6 +27,7 @@ from loratui_agent.train.run import Run
 from loratui_agent.train.sampling import generate, load_pipeline
 from loratui_protocol import messages
 from loratui_protocol.errors import ModelError
+from loratui_protocol.judging.advice import pairs_of
 from loratui_protocol.judging.grid import TriedFile, seeds
 from loratui_protocol.judging.judgement import DOCUMENT, Judgement, parse_judgement
 from loratui_protocol.judging.prompts import Role
@@ -195,6 +198,39 @@ def test_without_training_pictures_and_models_nothing_is_made_up(run: Run, tmp_p
     assert {name for each in with_dino.judgement.pictures for name in each.scores} == {"artefacts", "diversity"}
 
 
+def with_pictures(run: Run, paths: list[Path]) -> Tried:
+    some = run.dataset.pictures[0]
+    return tried(run, 1, pictures=[replace(some, path=path, name=path.name) for path in paths])
+
+
+def test_a_training_picture_that_can_not_be_read_is_left_out_and_told(run: Run, tmp_path: Path):
+    paths = [picture.path for picture in run.dataset.pictures]
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(paths[0].read_bytes()[:100])
+    dino = str(write_dino(tmp_path / "dino"))
+    judging = Judging(run, tmp_path / "with", with_pictures(run, [*paths, damaged]), evaluate_dino=dino)
+    (warned,) = judging.of(messages.Warn)
+    assert warned.code == "judge.picture"
+    assert warned.message.startswith("1 training picture could not be read")
+    whole = Judging(run, tmp_path / "without", with_pictures(run, paths), evaluate_dino=dino)
+    assert judging.score("likeness", Role.SCENE) == pytest.approx(whole.score("likeness", Role.SCENE), abs=1e-3)
+
+
+def test_no_measurement_that_fails_costs_what_was_drawn(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    dino = write_dino(tmp_path / "dino")
+    monkeypatch.setattr(measure, "of_likeness", fail)
+    judging = Judging(run, tmp_path, tried(run, 1), evaluate_dino=str(dino))
+    assert [(event.code, "no room" in event.message) for event in judging.of(messages.Warn)] == [
+        ("judge.unmeasured", True)
+    ]
+    assert len(judging.judgement.pictures) == len(judging.drawn) == 12
+    assert {name for each in judging.judgement.pictures for name in each.scores} == {"artefacts", "diversity"}
+    assert (tmp_path / "artifacts" / JUDGEMENT).exists()
+
+
 def test_prompts_are_judged_by_the_model_that_is_named(run: Run, tmp_path: Path):
     judging = Judging(run, tmp_path, tried(run, 1), evaluate_clip=str(write_clip(tmp_path / "clip")))
     assert len(judging.score("prompt", Role.SCENE)) == 4
@@ -251,6 +287,22 @@ def test_a_file_that_does_not_fit_is_named(run: Run, tmp_path: Path):
     assert refusal.value.code == "judge.file"
 
 
+@pytest.mark.parametrize("is_together", [False, True])
+def test_a_dora_is_drawn_as_no_plain_lora(run: Run, tmp_path: Path, is_together: bool):
+    (plain, _) = sorted(run.job.artifacts.glob("*.safetensors"))
+    tensors = load_file(plain)
+    down = next(name for name in tensors if name.endswith("lora_down.weight"))
+    tensors[down.replace("lora_down.weight", "dora_scale")] = torch.ones(1, tensors[down].shape[1])
+    dora = tmp_path / "dora.safetensors"
+    save_file(tensors, dora)
+    files = tried(run, 1) if is_together else tried(run, 1, files=[(TriedFile(id="dora", name="dora"), dora)])
+    changes = {"evaluate_together": str(dora)} if is_together else {}
+    with pytest.raises(ModelError, match=r"dora\.safetensors") as refusal:
+        Judging(run, tmp_path / "job", files, **changes)
+    assert refusal.value.code == "judge.dora"
+    assert not list((tmp_path / "job" / "judge").glob("*.png"))
+
+
 def test_a_training_judges_its_files_evenly_spread_with_the_last_one(tmp_path: Path):
     config = tiny_config(
         write_pictures(tmp_path / "pictures"),
@@ -293,13 +345,37 @@ def test_without_a_model_to_measure_with_the_rest_is_told_all_the_same(run: Run,
     assert judging.judgement.features == {}
 
 
-def test_files_alone_are_judged_without_a_training_or_pictures_two_of_one_name_apart(run: Run, tmp_path: Path):
+def test_a_model_without_its_vocabulary_measures_nothing(run: Run, tmp_path: Path):
+    clip = write_clip(tmp_path / "clip")
+    for path in (clip / "tokenizer.json", clip / "vocab.json", clip / "merges.txt"):
+        path.unlink(missing_ok=True)
+    judging = Judging(run, tmp_path, tried(run, 1), evaluate_clip=str(clip))
+    (warned,) = judging.of(messages.Warn)
+    assert warned.code == "judge.features"
+    assert "tokenizer" in warned.message
+    assert judging.score("prompt", Role.SCENE) == []
+
+
+def test_two_files_of_the_same_name_are_two(run: Run, tmp_path: Path):
     files = []
-    for path in sorted(run.job.artifacts.glob("*.safetensors")):
-        (tmp_path / path.stem).mkdir()
-        files.append(str(shutil.copy(path, tmp_path / path.stem / "my.safetensors")))
+    for path, folder in zip(sorted(run.job.artifacts.glob("*.safetensors")), ("a", "b"), strict=True):
+        (tmp_path / folder).mkdir()
+        files.append(shutil.copy(path, tmp_path / folder / "last.safetensors"))
+    settings = {**SETTINGS, "evaluate_loras": tuple(map(str, files)), "train_data_dir": None}
+    reporter = HeardReporter(tmp_path)
+    job = Job(tmp_path / "job", tiny_config(tmp_path, **settings), "")
+    job.artifacts.mkdir(parents=True)
+    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    told = [event for event in reporter.heard if isinstance(event, messages.Scores)]
+    called = ["a/last.safetensors", "b/last.safetensors"]
+    assert [event.name for event in told] == called
+    assert [pair.name for pair in pairs_of(told)] == called
+
+
+def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_path: Path):
+    files = tuple(map(str, sorted(run.job.artifacts.glob("*.safetensors"))))
     config = tiny_config(
-        tmp_path, **{**SETTINGS, "evaluate_loras": tuple(files), "train_data_dir": None, "output_name": "both"}
+        tmp_path, **{**SETTINGS, "evaluate_loras": files, "train_data_dir": None, "output_name": "both"}
     )
     reporter = HeardReporter(tmp_path)
     job = Job(tmp_path / "job", config, "")
@@ -308,4 +384,4 @@ def test_files_alone_are_judged_without_a_training_or_pictures_two_of_one_name_a
     (done,) = (event for event in reporter.heard if isinstance(event, messages.Done))
     assert (done.artifact_id, done.name) == (JUDGEMENT, "both-judgement.zip")
     told = [(event.artifact_id, event.name) for event in reporter.heard if isinstance(event, messages.Scores)]
-    assert told == [(name, name) for name in ("my (1).safetensors", "my (2).safetensors")]
+    assert told == [(Path(file).name, Path(file).name) for file in files]

@@ -12,6 +12,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import UsageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
+from loratui_protocol.judging.planning import told_apart
 from loratui_protocol.lora_size import SDXL_NETWORK
 from support.captioned import write_captioned
 from support.checkpoint_headers import write_header
@@ -70,6 +71,25 @@ def test_the_config_of_the_training_says_the_rest(lora: Path, tmp_path: Path) ->
     assert (config.trigger_word, config.evaluate_seeds, config.evaluate_checkpoints) == ("quellum", 7, 0)
 
 
+def test_a_file_that_is_named_twice_is_tried_out_once(lora: Path) -> None:
+    assert config_of(lora, lora, "--base", "builtin:tiny").evaluate_loras == (str(lora),)
+
+
+def test_another_machine_calls_files_of_the_same_name_as_they_are_called_here(lora: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "out", tmp_path / "b" / "out", tmp_path / "b" / "c. " / "out"]
+    twins = []
+    for folder in folders:
+        folder.mkdir(parents=True)
+        twins.append(write_header(folder / lora.name, TENSORS))
+    config = config_of(lora, *twins, "--base", "builtin:tiny")
+    assert told_apart(config.evaluate_loras)[1:3] == ["a/out/my-style.safetensors", "b/out/my-style.safetensors"]
+    sent = plan_supply(config, environment=EnvironmentSpec(kind=EnvironmentKind.AGENT))
+    names = [each.name for each in sent.manifest.files if each.name.startswith("loras/")]
+    there = told_apart([f"/home/box/inputs/{name}" for name in names])
+    assert there[:3] == told_apart(config.evaluate_loras)[:3]
+    assert len(set(there)) == 4
+
+
 def test_a_base_model_is_not_guessed(lora: Path) -> None:
     with pytest.raises(UsageError, match="base model"):
         config_of(lora)
@@ -103,6 +123,49 @@ def test_a_file_for_another_kind_of_base_model_is_refused_before_a_machine_is_pa
     assert (error.code, error.path) == ("lora.other_base", str(other))
 
 
+def test_a_prompt_that_does_not_ask_for_the_concept_is_named_before_it_is_drawn(lora: Path, tmp_path: Path) -> None:
+    run = checked(tmp_path, lora, "--base", "builtin:tiny", "--prompt", "a castle", "--prompt", "zorbix, a tower")
+    (said,) = (each for each in run.findings if "evaluate_prompts" in each.what)
+    assert (said.code, said.severity) == ("evaluate.unmeasured", "warning")
+    assert "1 of the" in said.what
+    assert "'a castle'" in said.what
+
+
+@pytest.mark.parametrize("option", ["file", "together"])
+def test_a_dora_is_refused_before_anything_is_drawn(lora: Path, tmp_path: Path, option: str) -> None:
+    dora = write_header(tmp_path / "dora.safetensors", {**TENSORS, f"{NAME}.dora_scale": (1, 64, 1, 1)})
+    files = (dora, lora) if option == "file" else (lora, "--together", dora)
+    run = checked(tmp_path, *files, "--base", "builtin:tiny")
+    (error,) = (each for each in run.findings if each.severity == "error")
+    assert error.code == "judge.dora"
+    assert "dora.safetensors" in error.what
+
+
+WHOLE = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+@pytest.mark.parametrize(
+    ("there", "lacks"),
+    [
+        ((), "config.json"),
+        (("config.json", "tokenizer.json", "pytorch_model.bin"), ".safetensors"),
+        (("config.json", "model.safetensors"), "tokenizer"),
+        (("config.json", "model.safetensors", "vocab.json"), "tokenizer"),
+        (("config.json", "model.safetensors", "vocab.json", "merges.txt"), None),
+        (WHOLE, None),
+    ],
+)
+def test_a_model_to_measure_with_is_whole_before_anything_is_rented(
+    lora: Path, tmp_path: Path, there: tuple[str, ...], lacks: str | None
+) -> None:
+    (tmp_path / "clip").mkdir()
+    for name in there:
+        (tmp_path / "clip" / name).write_bytes(b"{}")
+    run = checked(tmp_path, lora, "--base", "builtin:tiny", "--clip", tmp_path / "clip")
+    errors = [each for each in run.findings if each.severity == "error"]
+    assert [lacks is not None and lacks in each.what for each in errors] == ([] if lacks is None else [True])
+
+
 def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     twin = write_header(tmp_path / "other" / lora.name, TENSORS)
@@ -116,10 +179,13 @@ def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Pat
     names = [file.name for file in sent.manifest.files if not file.name.startswith("model/")]
     assert names == [
         *("evaluate_dino/config.json", "evaluate_dino/model.safetensors"),
-        *("loras/0/my-style.safetensors", "loras/1/my-style.safetensors", "loras/2/my-style.safetensors"),
+        f"loras/0/{tmp_path.name}/my-style.safetensors",
+        "loras/1/other/my-style.safetensors",
+        "loras/2/my-style.safetensors",
     ]
     for line in (
-        'evaluate_loras = ["inputs/loras/0/my-style.safetensors", "inputs/loras/1/my-style.safetensors"]',
+        f'evaluate_loras = ["inputs/loras/0/{tmp_path.name}/my-style.safetensors", '
+        '"inputs/loras/1/other/my-style.safetensors"]',
         'evaluate_together = "inputs/loras/2/my-style.safetensors"',
         'evaluate_dino = "inputs/evaluate_dino"',
     ):

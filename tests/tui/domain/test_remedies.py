@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 from loratui.domain.remedies import Evidence, continuing, remedies
@@ -53,6 +54,16 @@ def test_what_shows_no_more_than_without_the_lora_was_trained_for_too_short():
 
 def test_what_was_still_rising_was_trained_for_too_short():
     assert codes(row(100, likeness=0.4), row(200, likeness=0.55)) == {"undertrained": {"max_train_steps": "300"}}
+
+
+def test_a_difference_of_which_no_error_is_known_leads_to_no_finding():
+    varied = [
+        replace(each, means={**each.means, "diversity": value}, errors={**each.errors, "diversity": error})
+        for each, value, error in zip(GOOD, (0.6, 0.2), (math.inf, math.inf), strict=True)
+    ]
+    assert codes(*varied) == {}
+    sure = [replace(each, errors={**each.errors, "diversity": 0.02}) for each in varied]
+    assert "overtrained" in codes(*sure)
 
 
 def test_a_lora_that_is_as_good_as_nothing_has_too_low_a_rate():

@@ -90,7 +90,7 @@ def test_what_was_not_measured_is_said_to_be_not_measured(tmp_path):
 
 def test_one_picture_has_no_standard_error(tmp_path):
     text = text_of(tmp_path, judgement(num_seeds=1))
-    assert "|0.320 (one picture)|" in text
+    assert "|0.320 (one value)|" in text
     assert "inf" not in text
 
 
@@ -129,7 +129,7 @@ def test_judgement_that_is_damaged_is_told_of_and_what_the_run_said_is_shown(tmp
     )
     page = page_of(tmp_path, view_of(tmp_path / "j.zip", said, replace(said, means={"likeness": 0.25})))
     assert "the judgement can&#x27;t be read" in page
-    assert "|cat.safetensors|0.8|0.250 (one picture)" in Text(page).all
+    assert "|cat.safetensors|0.8|0.250 (one value)" in Text(page).all
     assert "the judgement itself is not on this machine, only its scores" in page
     assert "<script" not in page
 

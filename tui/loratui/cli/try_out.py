@@ -52,7 +52,7 @@ def try_out_config(arguments: Arguments) -> TrainingConfig:
         UsageError: a file is missing, or the base model is not named.
         ConfigError, ModelError: a value is impossible, or the first file is none.
     """
-    loras = [each.absolute() for each in arguments.loras]
+    loras = list(dict.fromkeys(each.absolute() for each in arguments.loras))
     missing = next((each for each in loras if not each.is_file()), None)
     if missing is not None:
         raise UsageError(f"there is no file {missing}", fix="correct its path", code="usage.path")

@@ -20,7 +20,7 @@ def width_of(name: str) -> int:
 
 
 def cell(pair: Pair, name: str) -> str:
-    """Return "0.71 ± 0.02", of a single picture "0.71", of what was not measured a dash."""
+    """Return "0.71 ± 0.02", of a single picture or prompt "0.71", of what was not measured a dash."""
     if name not in pair.means:
         return formatting.UNKNOWN
     value, error = pair.means[name].value, error_of(pair, name)

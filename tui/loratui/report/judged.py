@@ -127,7 +127,7 @@ def _curves(rows: Sequence[Tried], names: Sequence[str]) -> str:
         return ""
     many = max(len(tried.files_of(rows)), len(tried.weights_of(rows))) > MAX_CURVES
     some = f" Of more than {MAX_CURVES} curves as many evenly spread ones are drawn." if many else ""
-    told = f"Each bar is one standard error to either side; without one there was a single picture.{some}"
+    told = f"Each bar is one standard error to either side; without one there was one value.{some}"
     return '<div class="charts">\n' + "\n".join(charts) + "\n</div>" + html.paragraph(told, "faint")
 
 

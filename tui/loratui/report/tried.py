@@ -80,6 +80,6 @@ def places(files: Sequence[TriedFile]) -> dict[str, float]:
 
 
 def said(mean: Mean) -> str:
-    """Return "0.713 ± 0.021", of a single picture "0.713 (one picture)"."""
+    """Return "0.713 ± 0.021", of a single picture or prompt "0.713 (one value)"."""
     known = mean.error < float("inf")
-    return f"{mean.value:.3f} ± {mean.error:.3f}" if known else f"{mean.value:.3f} (one picture)"
+    return f"{mean.value:.3f} ± {mean.error:.3f}" if known else f"{mean.value:.3f} (one value)"

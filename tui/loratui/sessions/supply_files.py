@@ -12,8 +12,9 @@ from loratui_protocol.base_model import BUILTIN_PREFIX, files_of_model, parts_of
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture, scan_config
-from loratui_protocol.errors import ModelError
-from loratui_protocol.inputs import ModelKind, ModelSource
+from loratui_protocol.errors import ModelError, ProtocolError
+from loratui_protocol.inputs import ModelKind, ModelSource, check_name
+from loratui_protocol.judging.planning import told_apart
 from loratui_protocol.single_file import local_model
 from loratui_protocol.subsets import Kind, subsets_of
 
@@ -47,8 +48,8 @@ def start_files(config: TrainingConfig) -> list[Found]:
 
 def _judged(config: TrainingConfig) -> Iterator[Found]:
     """Yield the LoRA files that are judged, and the folders of models that they are measured with."""
-    for number, path in enumerate(files_of(config)):
-        yield Found(_judged_name(number, path), path)
+    for name, path in zip(_judged_names(config), files_of(config), strict=True):
+        yield Found(name, path)
     for key, name in features_of(config).items():
         for path in sorted(Path(name).iterdir()) if Path(name).is_dir() else ():
             if path.is_file() and path.suffix in _OF_FEATURES:
@@ -57,15 +58,29 @@ def _judged(config: TrainingConfig) -> Iterator[Found]:
 
 def judging_on_the_box(config: TrainingConfig) -> dict[str, Any]:
     """Return where the box finds what a judgement needs."""
-    names = [f"inputs/{_judged_name(number, path)}" for number, path in enumerate(files_of(config))]
+    names = [f"inputs/{name}" for name in _judged_names(config)]
     also = names.pop() if config.evaluate_together else None
     folders = {key: f"inputs/{key}" for key, name in features_of(config).items() if Path(name).is_dir()}
     return {"evaluate_loras": tuple(names), "evaluate_together": also, **folders}
 
 
-def _judged_name(number: int, path: Path) -> str:
-    # Two may have the same name, and each keeps its own: it is what the judgement calls it.
-    return f"loras/{number}/{path.name}"
+def _judged_names(config: TrainingConfig) -> list[str]:
+    # Two may have the same name. The box calls them as they are called here: by the folders that tell them apart.
+    apart = told_apart(config.evaluate_loras)
+    return [
+        _judged_name(number, path, apart[number] if number < len(apart) else path.name)
+        for number, path in enumerate(files_of(config))
+    ]
+
+
+def _judged_name(number: int, path: Path, called: str) -> str:
+    name = f"loras/{number}/{called}"
+    try:
+        check_name(name)
+    except ProtocolError:
+        # Too deep, or a folder that can't travel; the number tells it apart all the same.
+        return f"loras/{number}/{path.name}"
+    return name
 
 
 def dataset_files(config: TrainingConfig) -> Iterator[Found]:
