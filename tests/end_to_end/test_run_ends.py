@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,29 @@ def test_a_run_stops_to_be_looked_at_and_goes_on_within_its_plan_and_beyond(cli:
     assert elsewhere.finish() == 0, elsewhere.errors
     assert [event["step"] for event in elsewhere.events() if event["event"] == "step"] == [13, 14]
     assert "goes on from step 12 of 12" in "\n".join(elsewhere.errors)
+
+
+def test_a_run_that_is_done_is_advised_to_go_on_by_a_command_that_does_what_it_says(cli: LocalCli) -> None:
+    train = cli.run("train", write_config(cli, "cat", max_train_epochs=4), "--on", "local", "--plain")
+    assert train.finish() == 0, train.errors
+    [further] = json.loads(cli.run("advice", "cat", "--json").lines[0])["remedies"]
+    assert further["what"] == "the run itself can go on from its saved state of step 8, with 4 steps more"
+    assert (further["steps"], further["cost"]["where"], further["microusd"]) == (4, "here", None)
+    said = cli.run("advice", "cat").lines
+    assert "   -max_train_epochs = 4" in said
+    assert "   +max_train_epochs = 6" in said
+    assert "   loratui resume cat --epochs 6 does it" in said
+    refused = cli.run("advice", "cat", "--write", "1")
+    assert refused.finish() == 2
+    assert "  fix: loratui resume cat --epochs 6" in refused.errors
+
+    program, *command = shlex.split(further["command"])
+    assert program == "loratui"
+    resume = cli.run(*command)
+    assert resume.finish() == 0, resume.errors
+    events = attached(cli)
+    assert state_of(cli) == ("done", 12)
+    assert [event["step"] for event in events if event["event"] == "step"] == list(range(1, 13))
 
 
 @needs_sshd

@@ -5,17 +5,20 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from loratui.domain.overview import Overview
 from loratui.store import Store, StoredRun
-from loratui.ui.desk import SoleRun
+from loratui.ui.desk import Desk, SoleRun
 from loratui.ui.environment import UiOptions
 from loratui_protocol.config_file import to_toml
-from loratui_protocol.messages import Scores
+from loratui_protocol.messages import JobState, Scores, State
+from loratui_protocol.state_files import MANIFEST, state_folder
 from support.judgements import judgement, try_out
 from support.protocol_strategies import plain_config
-from support.scripted_source import HandClock, ScriptedSource
+from support.scripted_source import PRICE, HandClock, ScriptedSource
 from support.tiny_training import write_pictures
 from support.ui_effects.effect import Effect, lacks, shows, until
 from support.ui_effects.files import preferences_in
+from support.ui_effects.home import DeskOfMany, run_line
 from support.ui_pilot import Shown, showing
 
 
@@ -55,8 +58,11 @@ async def on_tried(
 
 
 @asynccontextmanager
-async def on_next_steps(folder: Path) -> AsyncIterator[Shown]:
-    """Show what to try after a run that was still getting better at its end."""
+async def on_next_steps(folder: Path, *, is_over: bool = False) -> AsyncIterator[Shown]:
+    """Show what to try after a run that was still getting better at its end.
+
+    ``is_over``: it is done, and its last state is where it was.
+    """
     preferences, clock = preferences_in(folder), HandClock()
     source = ScriptedSource(clock, name="zorbix", total=200, step=200)
     config = plain_config(
@@ -88,7 +94,15 @@ async def on_next_steps(folder: Path) -> AsyncIterator[Shown]:
                 counts={"likeness": 40},
             )
         )
-    async with showing(source, clock, desk=SoleRun(source, preferences)) as shown:
+    desk: Desk = SoleRun(source, preferences)
+    if is_over:
+        kept = preferences.local_home / "jobs" / source.run_id / "ckpt" / state_folder(200)
+        kept.mkdir(parents=True)
+        (kept / MANIFEST).write_text("{}", "utf-8")
+        source.add(State(state=JobState.DONE))
+        line = run_line(0, id=source.run_id, name="zorbix", step=200, total=200, price_microusd_per_h=PRICE)
+        desk = DeskOfMany(source, preferences, Overview(runs=(line,), is_read=True))
+    async with showing(source, clock, desk=desk) as shown:
         await shown.press("8", "x")
         await until(shown, shows("> undertrained", "-max_train_steps = 200"))
         yield shown

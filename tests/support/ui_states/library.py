@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from loratui.domain.overview import Overview
@@ -50,6 +51,9 @@ SAMPLES = {
     "samples-tried-large": state(on_tried, "seed 101  64x64", keys=("enter",), sizes=(USUAL,)),
     "samples-tried-table": state(on_tried, "9 files and weights", keys=("i",), sizes=ALL),
     "samples-next-steps": state(on_next_steps, "-max_train_steps = 200"),
+    "samples-next-continue": state(
+        partial(on_next_steps, is_over=True), "loratui resume zorbix", keys=("down",), sizes=(USUAL,)
+    ),
     "samples-text": state(on_samples, "seed 0", keys=("i",), sizes=(USUAL,)),
 }
 LOG = {

@@ -8,21 +8,11 @@ import pytest
 from loratui.sessions.checking import Checked, check_config
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import ConfigError, ModelError
-from loratui_protocol.lora_names import lora_names
-from loratui_protocol.lora_size import SD1_NETWORK, SDXL_NETWORK, TINY_NETWORK, Network, lora_layers
+from loratui_protocol.lora_size import SD1_NETWORK, SDXL_NETWORK, TINY_NETWORK, Network
 from support.checkpoint_headers import sdxl, write_header
 from support.local_cli import local_cli
+from support.lora_start import write_start
 from support.small_dataset import small_config, write_small_dataset
-
-
-def write_start(path: Path, network: Network, rank: int, **of_one: int) -> Path:
-    """Write the header of a LoRA file that says no alpha: it is the rank then. ``of_one``: a module's own rank."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer in lora_layers(network, small_config(path)):
-        name = lora_names(network.architecture, layer.part, layer.name)[0]
-        own = of_one.get(name, rank)
-        shapes |= {f"{name}.lora_down.weight": (own, layer.taken), f"{name}.lora_up.weight": (layer.given, own)}
-    return write_header(path, shapes)
 
 
 def config_of(folder: Path, **changes: Any) -> Path:

@@ -10,7 +10,8 @@ import pytest
 
 from loratui import settings
 from loratui.cli.main import main
-from loratui.domain.early_stop import Course, course_of, early_stop
+from loratui.domain.early_stop import Course, course_of, early_stop, said_of
+from loratui.domain.learning import Trend, verdict
 from loratui.domain.run import RunView
 from loratui.headless.narration import Narrator
 from loratui.store import Store, StoredRun
@@ -102,9 +103,44 @@ def test_the_narration_and_the_screen_say_it_where_they_say_the_verdict() -> Non
     for record in RECORDS:
         view.apply(record)
         told = narrator.sentence(record) or told
-    assert told.startswith("step 600: overfitting: ")
-    assert "; stopping now would save ≈10 min: " in told
-    assert "".join(text for text, _ in learning(view)).startswith(" overfitting: stopping now would save ≈10 min: ")
+    assert told.startswith("step 600: overfitting, stopping now would save ≈10 min: held-out error down ")
+    assert "".join(text for text, _ in learning(view)) == told.removeprefix("step 600:")
+
+
+TRENDS: dict[Trend, list[Validation]] = {
+    Trend.TOO_EARLY: LOOKS[:3],
+    Trend.LEARNING: [replace(look, loss=0.10 - 0.005 * n) for n, look in enumerate(LOOKS)],
+    Trend.FLAT: [replace(look, loss=0.1, train_loss=0.1) for look in LOOKS],
+    Trend.OVERFITTING: LOOKS,
+    Trend.RATE_TOO_HIGH: [replace(look, loss=0.1 * (n + 1), train_loss=0.1 * (n + 1)) for n, look in enumerate(LOOKS)],
+}
+MEANS_TO_GO_ON = (Trend.LEARNING, Trend.TOO_EARLY)
+
+
+@pytest.mark.parametrize("trend", Trend)
+def test_beside_the_advice_to_stop_no_verdict_says_the_opposite(trend: Trend) -> None:
+    looks = TRENDS[trend]
+    alone = verdict(looks)
+    assert alone.trend is trend
+    assert said_of(looks, None).sentence == alone.sentence
+    stop = early_stop(replace(COURSE, looks=looks, scores=WORSE))
+    assert stop is not None
+    said = said_of(looks, stop)
+    assert said.head.endswith(", stopping now would save ≈30 min and ≈$0.30")
+    assert said.head.startswith("past its best by two signs" if trend in MEANS_TO_GO_ON else trend)
+    # Each reason once, and of what speaks against it that it stands alone.
+    assert all(said.sentence.count(signal) == 1 for signal in stop.signals if signal != alone.sentence)
+    assert said.sentence.count(alone.evidence) == (trend is not Trend.TOO_EARLY)
+    assert ("the held-out error alone says still learning, " in said.reasons) is (trend is Trend.LEARNING)
+    assert "too early" not in said.sentence
+
+
+def test_the_advice_to_stop_is_shown_where_no_pictures_are_held_out() -> None:
+    view = RunView(run_id="r", name="r", target="local")
+    events = [*(each.event for each in RECORDS if not isinstance(each.event, Validation)), *WORSE]
+    for seq, event in enumerate(events, 1):
+        view.apply(Record(seq=seq, ts=float(seq), event=event))
+    assert "".join(text for text, _ in learning(view)).startswith(" past its best by two signs, stopping now would ")
 
 
 def test_status_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

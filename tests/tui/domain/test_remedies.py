@@ -5,7 +5,9 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from loratui.domain.remedies import Evidence, continuing, remedies
+import pytest
+
+from loratui.domain.remedies import Evidence, continuing, may_continue, remedies
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.messages import Scores, Validation
 from support.protocol_strategies import plain_config
@@ -157,3 +159,59 @@ def test_a_file_is_trained_further_from_its_own_weights():
         "dim_from_weights": "true",
         "max_train_steps": "100",
     }
+
+
+def looks_of(held: list[float], trained: list[float]) -> list[Validation]:
+    pairs = enumerate(zip(held, trained, strict=True))
+    return [Validation(step=50 * n, loss=h, train_loss=t, num_pictures=3) for n, (h, t) in pairs]
+
+
+FALLING = looks_of([0.10, 0.08, 0.06, 0.05, 0.04], [0.10, 0.08, 0.06, 0.05, 0.04])
+TURNED = looks_of([0.10, 0.09, 0.092, 0.094, 0.096], [0.10, 0.08, 0.07, 0.06, 0.05])
+EXPLODED = looks_of([0.10, 0.12, 0.14, 0.16, 0.18], [0.10, 0.12, 0.14, 0.16, 0.18])
+SHOWN = {
+    "nothing tried out": [],
+    "good": GOOD,
+    "nothing shown": [row(100, likeness=0.31), row(200, likeness=0.32)],
+    "still rising": [row(100, likeness=0.4), row(200, likeness=0.55)],
+    "rising, and copies": [row(100, likeness=0.4, copying=0.1), row(200, likeness=0.55, copying=0.6)],
+    "past its best": [*GOOD, row(300, likeness=0.4, prompt=0.3)],
+    "never followed": [row(100, likeness=0.5, prompt=0.1), row(200, likeness=0.51, prompt=0.1)],
+    "broken": [row(100, likeness=0.1, artefacts=0.9)],
+}
+OPPOSITES = [
+    {"undertrained", "overtrained"},
+    {"undertrained", "copying"},
+    {"undertrained", "rate.high"},
+    {"no_effect", "rate.high"},
+    {"no_effect", "overtrained"},
+    {"rate.zero", "rate.high"},
+    {"rate.zero", "overtrained"},
+]
+
+
+@pytest.mark.parametrize("looks", [[], FALLING, TURNED, EXPLODED], ids=["no looks", "falling", "turned", "exploded"])
+@pytest.mark.parametrize("shown", SHOWN.values(), ids=SHOWN)
+@pytest.mark.parametrize("size", [None, 0.0, 0.0002, 0.05])
+def test_no_two_findings_ask_for_opposite_things(
+    shown: list[Scores], looks: list[Validation], size: float | None
+) -> None:
+    found = codes(*shown, looks=looks, size=size).keys()
+    assert not [pair for pair in OPPOSITES if pair <= found]
+
+
+def test_pictures_that_still_get_better_count_for_more_than_a_held_out_error_which_is_named_all_the_same():
+    rising = SHOWN["still rising"]
+    [found] = remedies(Evidence(config=config(), scores=[BASE, *rising], looks=TURNED, total=200))
+    assert found.code == "undertrained"
+    assert "it was still rising; the held-out error says otherwise (held-out error down 4.0 %" in found.what
+    assert found.what.endswith("), but pictures count for more")
+
+
+def test_more_of_the_same_is_offered_only_where_nothing_else_is_lacking():
+    def offered(*rows: Scores) -> bool:
+        return may_continue(remedies(Evidence(config=config(), scores=[BASE, *rows], total=200)))
+
+    assert [name for name, rows in SHOWN.items() if offered(*rows)] == [
+        "nothing tried out", "good", "nothing shown", "still rising",
+    ]  # fmt: skip

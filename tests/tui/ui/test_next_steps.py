@@ -16,8 +16,8 @@ async def test_a_finding_is_shown_with_its_evidence_its_change_and_its_price(tmp
         assert "it was not trained for long enough" in said
         assert "   -max_train_steps = 200" in said
         assert "   +max_train_steps = 300" in said
-        assert "300 steps: ≈2 min 09 s" in said
-        assert "at the pace and price of this run" in said
+        assert "300 steps: ≈3 to 4 min and ≈$0.03 to $0.05 on this machine, at the $0.69/h" in said
+        assert "reckoned as every plan, from 0.433 s a step as measured in this run" in said
 
 
 async def test_the_chosen_change_becomes_a_config_which_is_opened_and_nothing_is_started(tmp_path: Path) -> None:
@@ -59,3 +59,36 @@ async def test_of_a_run_that_is_not_known_here_it_is_said_why_nothing_can_be_sai
         await shown.press("8", "x")
         await until(shown, shows("what to try next", "is not known here"))
         assert "reading" not in shown.text()
+
+
+async def test_a_run_that_can_go_on_itself_is_priced_and_led_to_where_it_is_agreed_to(tmp_path: Path) -> None:
+    async with on_next_steps(tmp_path, is_over=True) as shown:
+        await shown.press("down")
+        await until(shown, shows("> continue", "has the run go on"))
+        said = " ".join(shown.text().split())
+        assert "the run itself can go on from its saved state of step 200, with 100 steps more" in said
+        assert "100 steps: ≈2 to 3 min and ≈$0.01 to $0.02 on this machine, at the $0.69/h" in said
+        assert "reckoned as every plan, from 0.433 s a step as measured in this run" in said
+        assert "loratui resume zorbix --epochs 75" in said
+        await shown.press("enter")
+        await until(shown, shows("▌1Home▐", "RESUME zorbix (local)", "100 steps: ≈2 to 3 min and ≈$0.01 to $0.02"))
+        assert "Its machine costs $0.69/h while it trains." in " ".join(shown.text().split())
+        assert not shown.screen.errands.all
+        shown.clock.advance(1)
+        await shown.press("y")
+        await until(shown, lambda shown: bool(shown.screen.errands.all))
+        [errand] = shown.screen.errands.all
+        assert errand.argv == ("resume", shown.source.run_id, "--yes", "--detach", "--epochs", "75")
+        errand.process.wait(60)
+
+
+async def test_it_is_left_as_it_is_where_nobody_agrees(tmp_path: Path) -> None:
+    async with on_next_steps(tmp_path, is_over=True) as shown:
+        await shown.press("down")
+        await until(shown, shows("> continue"))
+        await shown.press("enter")
+        await until(shown, shows("RESUME zorbix"))
+        shown.clock.advance(1)
+        await shown.press("escape")
+        await until(shown, lacks("RESUME zorbix"))
+        assert not shown.screen.errands.all

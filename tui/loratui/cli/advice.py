@@ -10,6 +10,7 @@ from typing import Any
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
+from loratui.cli.estimating import part_fields
 from loratui.cli.new_files import write_new
 from loratui.cli.runs import choose
 from loratui.domain import formatting
@@ -50,6 +51,10 @@ def _write(arguments: Arguments, run: StoredRun, changes: list[Change]) -> int:
         there = f"there are {len(changes)}" if changes else "there are none"
         raise UsageError(f"no change has the number {number}: {there}", fix="loratui advice lists them")
     chosen = changes[number - 1]
+    if chosen.command:
+        raise UsageError(
+            f"there is no config to write: {chosen.remedy.what}", fix=chosen.command, code="advice.same_run"
+        )
     if not chosen.text:
         raise UsageError(f"no setting mends that: {chosen.remedy.what}", fix=chosen.remedy.fix)
     path = arguments.output or Path(f"{run.name}.{number}.toml")
@@ -93,13 +98,12 @@ def _told(run: StoredRun, changes: Iterable[Change]) -> Iterator[str]:
         remedy = change.remedy
         yield f"{number}. {remedy.what} [{remedy.code}]"
         yield f"   {remedy.fix}"
-        if not change.text:
-            continue
-        for line in change.diff.splitlines():
+        for line in (*change.diff.splitlines(), *change.price):
             yield f"   {line}"
-        if change.price:
-            yield f"   {change.price}"
-        yield f"   loratui advice {shlex.quote(run.name)} --write {number} -o FILE writes that config"
+        if change.command:
+            yield f"   {change.command} does it"
+        elif change.text:
+            yield f"   loratui advice {shlex.quote(run.name)} --write {number} -o FILE writes that config"
 
 
 def _fields(run: StoredRun, advised: Advice, changes: Iterable[Change], stars: dict[str, int]) -> dict[str, Any]:
@@ -135,10 +139,30 @@ def _fields(run: StoredRun, advised: Advice, changes: Iterable[Change], stars: d
             {
                 **asdict(change.remedy),
                 "diff": change.diff,
-                "steps": change.steps,
-                "seconds": change.seconds,
-                "microusd": change.microusd,
+                "command": change.command or None,
+                **_cost_fields(change),
             }
             for change in changes
         ],
+    }
+
+
+def _cost_fields(change: Change) -> dict[str, Any]:
+    """Return what it takes; null is what is not known. Micro-dollars and seconds are the likely ones."""
+    cost = change.cost
+    if cost is None:
+        return {"steps": None, "seconds": None, "microusd": None, "cost": None}
+    estimated, money = cost.estimate, cost.microusd
+    return {
+        "steps": cost.steps,
+        "seconds": estimated.p50_s,
+        "microusd": money and money[0],
+        "cost": {
+            "where": cost.machine.place,
+            "step_s": cost.pace_s,
+            "total_s": {"p50": estimated.p50_s, "p90": estimated.p90_s},
+            "total_microusd": money and {"p50": money[0], "p90": money[1]},
+            "phases": [part_fields(part) for part in estimated.parts],
+            "says": cost.lines,
+        },
     }

@@ -49,7 +49,7 @@ def quote_fields(quote: Quote, among: Sequence[Quote]) -> dict[str, object]:
         "why": why(quote, among),
         "given_up": quote.given_up,
         "is_speed_known": estimated.is_speed_known,
-        "phases": [_part_fields(part) for part in estimated.parts],
+        "phases": [part_fields(part) for part in estimated.parts],
     }
 
 
@@ -69,7 +69,8 @@ def tell_sources(quote: Quote, disk: DiskNeed | None) -> None:
         print_wrapped(f"  {'disk':<14} {f'{offer.disk_gb} GB':<47} {disk.sentence}", sys.stderr, indent=_PHASE)
 
 
-def _part_fields(part: EstimatePart) -> dict[str, object]:
+def part_fields(part: EstimatePart) -> dict[str, object]:
+    """Return a phase for ``--json``."""
     return {"phase": part.name, "p50": _take_fields(part.p50), "p90": _take_fields(part.p90), "source": part.source}
 
 

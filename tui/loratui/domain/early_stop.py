@@ -16,6 +16,7 @@ from loratui_protocol.messages import Metrics, Scores, Validation
 
 LEAST_EXPOSURES = 40.0
 """Times that each picture is to be seen before anything is advised."""
+PAST = "past its best by two signs"
 _AGREEING = 2
 _AS_FAST = 0.95
 """Of the pace before: what grows more slowly is levelling off."""
@@ -49,9 +50,46 @@ class EarlyStop:
     @property
     def sentence(self) -> str:
         """Return it all."""
+        return f"{self.saving}: {'; '.join(self.signals)}"
+
+    @property
+    def saving(self) -> str:
+        """Return what it saves."""
         money = f" and {formatting.money(self.saves_microusd, exact=False)}" if self.saves_microusd else ""
-        time = formatting.duration(self.saves_s, exact=False)
-        return f"stopping now would save {time}{money}: {'; '.join(self.signals)}"
+        return f"stopping now would save {formatting.duration(self.saves_s, exact=False)}{money}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What there is to say of a training in one breath: a few words, then what they rest on."""
+
+    head: str
+    reasons: str
+
+    @property
+    def sentence(self) -> str:
+        """Return both."""
+        return f"{self.head}: {self.reasons}"
+
+
+def said_of(looks: Sequence[Validation], stop: EarlyStop | None) -> Said:
+    """Return the verdict of the held-out pictures, and the advice to stop with it, so that neither gainsays the other.
+
+    Where two other signals agree while the held-out pictures see no end yet, that is said as the exception that it is.
+    """
+    said = verdict(looks)
+    if stop is None:
+        return Said(said.trend, said.evidence)
+    others = [signal for signal in stop.signals if signal != said.sentence]
+    match said.trend:
+        case Trend.OVERFITTING | Trend.RATE_TOO_HIGH | Trend.FLAT:
+            head, reasons = str(said.trend), [said.evidence, *others]
+        case Trend.LEARNING:
+            head, reasons = PAST, [*others, f"the held-out error alone says {said.trend}, {said.evidence}"]
+        case Trend.TOO_EARLY:
+            # Nothing of the held-out pictures speaks against it.
+            head, reasons = PAST, others
+    return Said(f"{head}, {stop.saving}", "; ".join(reasons))
 
 
 def course_of(view: RunView) -> Course:

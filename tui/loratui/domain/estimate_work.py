@@ -178,6 +178,18 @@ def work_of(
     )
 
 
+def left(planned: Plan, step: int) -> Plan:
+    """Return what of a plan is still to be done after ``step``, until it ends or stops for somebody to look."""
+    states = planned.checkpoint_steps
+    return replace(
+        planned,
+        steps=max(0, planned.stop_step - max(0, step)),
+        save_points=tuple(point for point in planned.save_points if step < point.step <= planned.stop_step),
+        sample_steps=tuple(each for each in planned.sample_steps if step < each <= planned.stop_step),
+        checkpoint_steps=None if states is None else tuple(n for n in states if step < n <= planned.stop_step),
+    )
+
+
 def joined(works: Sequence[Work], num_models: int = 1) -> Work:
     """Return what several runs on one machine come to, one after the other: environment and base model come once.
 

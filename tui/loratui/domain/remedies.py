@@ -6,7 +6,7 @@ Pure. ``docs/judging.md`` has the rules as a table. What was not measured leads 
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from loratui.domain.learning import Trend, verdict
@@ -25,6 +25,9 @@ _MOST_BROKEN = 0.5
 _LOST = ("prompt", "copying", "diversity", "bleed", "artefacts")
 """What a LoRA loses that is trained for too long."""
 _USUAL_RATE = 1e-4
+MORE = 0.5
+"""Of a training's steps: by how many it is trained further."""
+CONTINUE, UNDERTRAINED = "continue", "undertrained"
 _RATES = ("learning_rate", "unet_lr", "text_encoder_lr")
 
 
@@ -73,19 +76,22 @@ def remedies(known: Evidence) -> list[Remedy]:
     told = _told(known.scores)
     if not found and told is not None:
         found += _of_pictures(known, told)
-    if not any(each.code == "overtrained" for each in found):
-        found += _of_looks(known, found)
-    return found
+    return _with_looks(known, found)
 
 
-def continuing(known: Evidence, file: str, step: int) -> Remedy:
+def may_continue(found: Sequence[Remedy]) -> bool:
+    """Return whether more of the same is worth its money: of a run that lacks something else that comes first."""
+    return all(each.code == UNDERTRAINED for each in found)
+
+
+def continuing(known: Evidence, file: str, step: int, name: str = "the advised file") -> Remedy:
     """Return how a file is trained further: for half as many steps again as the whole training had."""
     weights = {"network_weights": toml_value(file), "dim_from_weights": "true"}
     return Remedy(
-        code="continue",
-        what=f"the advised file can be trained further{f' from step {step} on' if step else ''}",
+        code=CONTINUE,
+        what=f"{name} can be trained further{f' from step {step} on' if step else ''}, in a new run",
         fix="it begins with the file's weights; the optimizer and the schedule begin anew",
-        changes={**weights, **_length(known, 0.5)},
+        changes={**weights, **_length(known, MORE)},
     )
 
 
@@ -162,8 +168,10 @@ def _of_pictures(known: Evidence, told: _Told) -> Iterator[Remedy]:
         else:
             yield _undertrained(known, f"{what}: no clear difference")
         return
-    yield from _of_length(known, told)
-    yield from _of_copies(known, told)
+    copies = [*_of_copies(known, told)]
+    # What copies rises in likeness, too: more steps of that are no gain.
+    yield from (each for each in _of_length(known, told) if not (copies and each.code == UNDERTRAINED))
+    yield from copies
     shown = told.shown
     if all(difference(file, base, "prompt") < -CLEARLY for file in shown):
         yield Remedy(
@@ -210,18 +218,31 @@ def _of_copies(known: Evidence, told: _Told) -> Iterator[Remedy]:
         )
 
 
-def _of_looks(known: Evidence, found: Sequence[Remedy]) -> Iterator[Remedy]:
-    said = verdict(known.looks)
-    if said.trend is Trend.RATE_TOO_HIGH and not any(each.code.startswith("rate.") for each in found):
-        yield _too_high(known, said.evidence)
-    if said.trend is Trend.OVERFITTING and known.total:
-        best = min(known.looks, key=lambda look: look.loss)
-        yield Remedy(
-            code="overtrained",
-            what=f"it was trained for too long: {said.evidence}",
-            fix=f"use the file nearest to step {best.step}, or train until there only",
-            changes=_length(known, best.step / known.total) if best.step else {},
-        )
+def _with_looks(known: Evidence, found: list[Remedy]) -> list[Remedy]:
+    """Return the findings with what held-out pictures say, where drawn ones don't know better.
+
+    No two of them ask for opposite things: neither more steps and fewer, nor a higher rate and a lower one.
+    """
+    said, codes = verdict(known.looks), {each.code for each in found}
+    if said.trend is Trend.RATE_TOO_HIGH and not codes & {"rate.zero", "rate.high", "no_effect"}:
+        # That it shows nothing, or is still rising, follows from it.
+        return [*(each for each in found if each.code != UNDERTRAINED), _too_high(known, said.evidence)]
+    if said.trend is not Trend.OVERFITTING or codes & {"overtrained", "rate.zero", "no_effect"}:
+        return found
+    if UNDERTRAINED in codes:
+        aside = f"; the held-out error says otherwise ({said.evidence}), but pictures count for more"
+        return [replace(each, what=each.what + aside) if each.code == UNDERTRAINED else each for each in found]
+    if not known.total:
+        return found
+    best = min(known.looks, key=lambda look: look.loss)
+    changes = _length(known, best.step / known.total) if best.step else {}
+    too_long = Remedy(
+        code="overtrained",
+        what=f"it was trained for too long: {said.evidence}",
+        fix=f"use the file nearest to step {best.step}, or train until there only",
+        changes=changes,
+    )
+    return [*found, too_long]
 
 
 def _no_rate(config: TrainingConfig, why: str) -> Remedy:
@@ -238,10 +259,10 @@ def _too_high(known: Evidence, why: str) -> Remedy:
 
 def _undertrained(known: Evidence, why: str) -> Remedy:
     return Remedy(
-        code="undertrained",
+        code=UNDERTRAINED,
         what=f"it was not trained for long enough: {why}",
         fix="half as many steps more",
-        changes=_length(known, 1.5),
+        changes=_length(known, 1 + MORE),
     )
 
 

@@ -3,7 +3,6 @@
 import math
 
 from loratui.domain import formatting, signals
-from loratui.domain.learning import verdict
 from loratui.domain.phases import Phase, amount, title, took
 from loratui_protocol.judging.scores import scores_told
 from loratui_protocol.messages import (
@@ -75,7 +74,7 @@ class Narrator:
                 return f'sample at step {number}: "{prompt}"'
             case Validation() as look:
                 self._looks = [*(each for each in self._looks if each.step < look.step), look]
-                return f"step {look.step}: {verdict(self._looks).sentence}{self._early_stop()}"
+                return f"step {look.step}: {self._learning()}"
             case Metrics() as metrics:
                 self._metrics = metrics
                 return None
@@ -125,9 +124,9 @@ class Narrator:
             )
         return None
 
-    def _early_stop(self) -> str:
+    def _learning(self) -> str:
         # It knows of configs and grids, which no start waits for.
-        from loratui.domain.early_stop import Course, early_stop, exposures_a_step
+        from loratui.domain.early_stop import Course, early_stop, exposures_a_step, said_of
 
         course = Course(
             looks=self._looks,
@@ -137,8 +136,7 @@ class Narrator:
             left_s=self._left_s,
             price_microusd_per_h=self._price_microusd_per_h,
         )
-        advised = early_stop(course)
-        return f"; {advised.sentence}" if advised else ""
+        return said_of(self._looks, early_stop(course)).sentence
 
     def _mean_loss(self) -> str:
         """Return the mean since a step was last told, where it is one of several."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from loratui.domain.config_figures import against_plan
 from loratui.domain.config_for_base import for_base
 from loratui.domain.config_hints import hints, mirrored
+from loratui.domain.estimate_work import left
 from loratui.preflight.captions import look_at_captions
 from loratui.preflight.fixes import FIXES
 from loratui.preflight.look import look_at_pictures
@@ -51,15 +52,7 @@ class Checked:
     @property
     def plan_left(self) -> Plan:
         """Return what of the plan is still to be done, until it ends or stops for somebody to look."""
-        planned, step = self.plan, -1 if self.resumed is None else self.resumed.state.step
-        states = planned.checkpoint_steps
-        return replace(
-            planned,
-            steps=max(0, planned.stop_step - max(0, step)),
-            save_points=tuple(point for point in planned.save_points if step < point.step <= planned.stop_step),
-            sample_steps=tuple(each for each in planned.sample_steps if step < each <= planned.stop_step),
-            checkpoint_steps=None if states is None else tuple(n for n in states if step < n <= planned.stop_step),
-        )
+        return left(self.plan, -1 if self.resumed is None else self.resumed.state.step)
 
 
 class DatasetRefusedError(DatasetError):

@@ -24,7 +24,7 @@ from loratui.sessions.market import PROVIDERS, Answered, offers_of
 from loratui.sessions.model_source import model_source
 from loratui.sessions.supply import supply_size
 from loratui.settings import Settings
-from loratui.store import Store
+from loratui.store import Store, StoredRun
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
@@ -251,9 +251,19 @@ def _speeds(store: Store, asked: Mapping[str, BaseKind | None]) -> tuple[list[Me
         if speed is None:
             continue
         found[of] = speed if newest is None else replace(newest, before=(*newest.before, speed.units_per_s))
-        if each_s := _picture_s(last, kind):
-            pictures.append(MeasuredPicture(gpu=run.gpu, kind=kind, seconds=median(each_s), run=run.name))
+        if picture := _picture(last, run.name, kind, run.gpu):
+            pictures.append(picture)
     return list(found.values()), pictures
+
+
+def measured_picture(store: Store, run: StoredRun, kind: BaseKind, gpu: str) -> MeasuredPicture | None:
+    """Return how long one run took for a sample picture, on what is called ``gpu``; None: it drew too few."""
+    return _picture(store.records(run.id, after_seq=max(0, run.head - _NUM_RECORDS)), run.name, kind, gpu)
+
+
+def _picture(records: Iterable[Record], run: str, kind: BaseKind, gpu: str) -> MeasuredPicture | None:
+    each_s = _picture_s(records, kind)
+    return MeasuredPicture(gpu=gpu, kind=kind, seconds=median(each_s), run=run) if each_s else None
 
 
 def _steps_on_gpu(records: Iterable[Record]) -> list[float]:

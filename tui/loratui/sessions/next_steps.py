@@ -1,12 +1,15 @@
-"""What to try after a run: each remedy as a config that can be accepted, and what its steps took and cost here."""
+"""What to try after a run: each remedy as a config or a command to accept, and what its steps take and cost."""
 
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from loratui.domain import formatting
-from loratui.domain.remedies import Evidence, Remedy, continuing, remedies
+from loratui.domain.next_cost import NextCost
+from loratui.domain.remedies import UNDERTRAINED, Evidence, Remedy, continuing, may_continue, remedies
 from loratui.domain.run import RunView
+from loratui.sessions.going_on import GoingOn, going_on
+from loratui.sessions.next_cost import Pricing
 from loratui.settings import Settings
 from loratui.store import Download, StoredRun
 from loratui_protocol.config import TrainingConfig
@@ -17,27 +20,31 @@ from loratui_protocol.dataset import scan_config
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.harmless import clean
 from loratui_protocol.judging.advice import Advice
+from loratui_protocol.messages import Artifact, ArtifactKind
+
+_LORAS = (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A remedy as a config. ``text`` is empty where no setting mends it; times and money are those of its steps."""
+    """A remedy as a config, or as the command by which the run itself goes on; neither where no setting mends it."""
 
     remedy: Remedy
-    text: str
-    diff: str
-    steps: int
-    seconds: float | None
-    microusd: int | None
+    text: str = ""
+    """Of the config to write; empty: there is none."""
+    command: str = ""
+    going_on: GoingOn | None = None
+    """What the command does."""
+    diff: str = ""
+    cost: NextCost | None = None
+    why_no_cost: str = ""
 
     @property
-    def price(self) -> str:
-        """Return what its steps would take and cost, in a sentence; empty where that is not known."""
-        if not self.text or self.seconds is None or self.microusd is None:
-            return ""
-        took = formatting.duration(self.seconds, exact=False)
-        cost = formatting.money(self.microusd, exact=False)
-        return f"{self.steps} steps: {took} and {cost} at the pace and price of this run"
+    def price(self) -> list[str]:
+        """Return what it takes and costs in sentences, or why that is not known; none where there is nothing to do."""
+        if self.cost is not None:
+            return self.cost.lines
+        return [f"what it takes and costs is not known: {self.why_no_cost}"] if self.why_no_cost else []
 
 
 def next_steps(
@@ -45,10 +52,11 @@ def next_steps(
 ) -> list[Change]:
     """Return the changes, the one for the cause of others first; none of a run whose config can't be read here."""
     try:
-        config = parse_config(run.config_toml, preferences.run_folder(run.id)).config
+        loaded = parse_config(run.config_toml, preferences.run_folder(run.id))
     except LoratuiError:
         # It was found on a host, or another version wrote it: there is nothing to change.
         return []
+    config = loaded.config
     known = Evidence(
         config=config,
         scores=view.scores,
@@ -60,10 +68,37 @@ def next_steps(
     found = remedies(known)
     if config.evaluate_loras:
         # It trained nothing: what it was told is not what they were trained with.
-        found = [replace(each, changes={}) for each in found]
-    elif advised.advised is not None and (here := downloads.get(advised.advised.artifact_id)) is not None:
-        found.append(continuing(known, str(here.path), advised.advised.step))
-    return [_change(remedy, run, view) for remedy in found]
+        return [Change(remedy=replace(each, changes={})) for each in found]
+    pricing = Pricing(preferences, run, view)
+    changes = [_new_run(each, run, pricing) for each in found]
+    is_over = view.state.is_final or not pricing.is_kept
+    if not is_over or not may_continue(found):
+        return changes
+    is_under = any(each.code == UNDERTRAINED for each in found)
+    going = going_on(preferences, run, view, loaded, is_kept=pricing.is_kept)
+    best = advised.advised
+    if going is not None and (is_under or best is None or best.step in (0, going.step)):
+        changes.append(_same_run(going, run, pricing))
+    elif not is_under and best is not None and (here := _here(downloads, best.artifact_id)) is not None:
+        changes.append(_new_run(continuing(known, str(here), best.step), run, pricing))
+    elif newest := _newest(view, downloads):
+        file, here = newest
+        changes.append(_new_run(continuing(known, str(here), file.step or 0, file.name), run, pricing))
+    return changes
+
+
+def _newest(view: RunView, downloads: Mapping[str, Download]) -> tuple[Artifact, Path] | None:
+    """Return the LoRA of the last step that is on this machine, and where it is."""
+    files = [each for each in view.artifacts.values() if each.kind in _LORAS]
+    for file in sorted(files, key=lambda each: (each.step or 0, each.kind is ArtifactKind.LORA), reverse=True):
+        if (path := _here(downloads, file.id)) is not None:
+            return file, path
+    return None
+
+
+def _here(downloads: Mapping[str, Download], artifact_id: str) -> Path | None:
+    known = downloads.get(artifact_id)
+    return known.path if known is not None and known.path.is_file() else None
 
 
 def _captions(config: TrainingConfig) -> list[str]:
@@ -76,32 +111,32 @@ def _captions(config: TrainingConfig) -> list[str]:
     return [f"{around[0]} {picture.caption} {around[1]}" for picture in pictures if not picture.is_reg]
 
 
-def _change(remedy: Remedy, run: StoredRun, view: RunView) -> Change:
-    text = run.config_toml
-    for key, value in remedy.changes.items():
+def _new_run(remedy: Remedy, run: StoredRun, pricing: Pricing) -> Change:
+    if not remedy.changes:
+        return Change(remedy=remedy)
+    text = _changed(run.config_toml, remedy.changes)
+    cost = pricing.of_new_run(text)
+    return _priced(Change(remedy=remedy, text=text, diff=_diff(run, remedy, text)), cost)
+
+
+def _same_run(going: GoingOn, run: StoredRun, pricing: Pricing) -> Change:
+    text = without(_changed(run.config_toml, going.remedy.changes), "stop_at_epoch")
+    cost = pricing.of_going_on(text, going.step, going.state_bytes)
+    change = Change(remedy=going.remedy, command=going.command, going_on=going, diff=_diff(run, going.remedy, text))
+    return _priced(change, cost)
+
+
+def _priced(change: Change, cost: NextCost | str) -> Change:
+    return replace(change, why_no_cost=cost) if isinstance(cost, str) else replace(change, cost=cost)
+
+
+def _changed(text: str, changes: Mapping[str, str]) -> str:
+    for key, value in changes.items():
         text = with_value(text, key, value)
-    if "max_train_steps" in remedy.changes:
-        # It would decide, and a training that stops to be looked at has another end.
-        text = without(text, "stop_at_epoch")
+    # It would decide, and a training that stops to be looked at has another end.
+    return without(text, "stop_at_epoch") if "max_train_steps" in changes else text
+
+
+def _diff(run: StoredRun, remedy: Remedy, text: str) -> str:
     before, after = ([without_secrets(clean(line)) for line in each.splitlines()] for each in (run.config_toml, text))
-    diff = "\n".join(difflib.unified_diff(before, after, run.name, f"{run.name}, {remedy.code}", lineterm="", n=1))
-    steps = _steps(remedy, view)
-    seconds = steps / view.it_s if view.it_s and view.it_s > 0 and remedy.changes else None
-    price = view.price_microusd_per_h or run.price_microusd_per_h
-    microusd = round(seconds / 3600 * price) if seconds is not None else None
-    return Change(
-        remedy=remedy,
-        text=text if remedy.changes else "",
-        diff=diff,
-        steps=steps,
-        seconds=seconds,
-        microusd=microusd,
-    )
-
-
-def _steps(remedy: Remedy, view: RunView) -> int:
-    if "max_train_steps" in remedy.changes:
-        return int(remedy.changes["max_train_steps"])
-    if "max_train_epochs" in remedy.changes and view.epoch:
-        return round(view.total * int(remedy.changes["max_train_epochs"]) / view.epoch)
-    return view.total
+    return "\n".join(difflib.unified_diff(before, after, run.name, f"{run.name}, {remedy.code}", lineterm="", n=1))

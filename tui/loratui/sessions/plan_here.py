@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from loratui.domain.base_kinds import TINY, KnownBase
 from loratui.domain.estimate import Known
 from loratui.domain.estimate_speeds import FIGURES, Speed, gpu_key, speed_of
-from loratui.domain.estimate_work import Work
+from loratui.domain.estimate_work import Work, left
 from loratui.domain.gpu_memory import full_name
 from loratui.domain.grid_cost import SHIPPED_GPU
 from loratui.sessions.base_kind import kind_told_here
@@ -22,13 +22,20 @@ _COMMON = ("RTX 3090", SHIPPED_GPU)
 _MOST_GPUS = 4
 
 
-def work_told_here(checked: "Checked", preferences: Settings) -> Work | None:
-    """Return what there is to do, as far as this machine can tell without asking anyone; None: files are missing."""
+def work_told_here(
+    checked: "Checked", preferences: Settings, *, after: int | None = None, model_bytes: int | None = None
+) -> Work | None:
+    """Return what there is to do, as far as this machine can tell without asking anyone; None: files are missing.
+
+    ``after``: what comes after that step alone. ``model_bytes``: of a base model that is downloaded, where its hub was
+    asked before.
+    """
     name = checked.config.pretrained_model_name_or_path
     try:
         model = model_source(name, preferences.remote_hub_url)
-        base = KnownBase(num_bytes=None if model else 0, kind=kind_told_here(name))
-        return work_for(checked.config, checked.plan_left, preferences, base)
+        base = KnownBase(num_bytes=model_bytes if model else 0, kind=kind_told_here(name))
+        todo = checked.plan_left if after is None else left(checked.plan, after)
+        return work_for(checked.config, todo, preferences, base)
     except LoratuiError:
         # What is missing was said by the check.
         return None

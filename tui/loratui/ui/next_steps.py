@@ -69,12 +69,20 @@ class NextSteps:
         """Return why there is nothing to write; empty: there is."""
         if self._list.chosen is None:
             return "nothing is chosen"
-        return "" if self._list.chosen.text else "no setting mends that"
+        return "" if self._list.chosen.text or self._list.chosen.command else "no setting mends that"
 
-    def write(self) -> None:
-        """Ask how the config is to be called, write it, and open it."""
+    def accept(self) -> None:
+        """Ask how the config is to be called, write it, and open it; or lead to where the run itself goes on."""
         change = self._list.chosen
-        if change is not None:
+        if change is not None and change.going_on is not None:
+            # Loaded when it is shown, as all screens are.
+            from loratui.ui.screens.home import HomePage
+
+            home = self._shell.pages[HomePage.place]
+            if isinstance(home, HomePage):
+                self._shell.go(home.place)
+                home.resume(self.run_id, change.going_on.epochs, change.cost.short if change.cost else "")
+        elif change is not None:
             usual = Path.cwd() / f"{Path(self._name).name}.{change.remedy.code}.toml"
             self._shell.ask_text("write as", lambda text: self._write(change, text), str(usual), Typed.PATH)
 

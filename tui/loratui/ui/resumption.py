@@ -21,6 +21,10 @@ class Resumption:
     line: RunLine
     target: str = ""
     budget_microusd: int = 0
+    epochs: int | None = None
+    """How many it is to have in all; None: as it was planned."""
+    says: str = ""
+    """What that takes and costs, as far as it was reckoned."""
 
     @property
     def is_paid(self) -> bool:
@@ -32,15 +36,20 @@ class Resumption:
         """Return the command."""
         on = ("--on", self.target) if self.target else ()
         budget = ("--budget", formatting.dollars_at_least(self.budget_microusd)) if self.budget_microusd else ()
-        return ("resume", self.line.id, "--yes", "--detach", *on, *budget)
+        to = ("--epochs", str(self.epochs)) if self.epochs else ()
+        return ("resume", self.line.id, "--yes", "--detach", *to, *on, *budget)
 
     def question(self, _: Frame) -> Question:
         """Ask whether it is to go on at that price."""
         if self.target:
             most = formatting.money(self.budget_microusd)
             stake = f"A machine is rented for at most {most}; then it is saved, fetched and ended."
-        else:
+        elif self.is_paid:
             stake = f"Its machine costs {formatting.hourly_price(self.line.price_microusd_per_h)} while it trains."
+        else:
+            stake = "No price is set for its machine."
+        if self.says:
+            stake = f"{self.says}. {stake}"
         place = self.target or self.line.target
         title = (("RESUME", Role.TITLE), (f" {self.line.name}", Role.STRONG), (f" ({place})", Role.DIM))
         return Question(title=title, stake=stake)

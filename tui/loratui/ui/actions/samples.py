@@ -72,10 +72,11 @@ SAMPLES = (
     Action(
         id="next_write",
         keys=("enter",),
-        label="Write the config…",
-        help="the run's config with this change, as a new file, which is opened then",
+        label="Accept…",
+        help="writes the run's config with this change, as a new file, which is opened then; or asks whether the run "
+        "is to go on",
         scope=Scope.NEXT_STEPS,
-        footer=lambda _: "Write…",
+        footer=lambda _: "Accept…",
         changes=True,
         command="loratui advice RUN --write 1 -o NAME",
     ),

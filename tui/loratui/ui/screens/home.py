@@ -1,6 +1,7 @@
 """The home screen: all runs, where one went on last, what this month has cost, and anything that bills."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,38 +153,52 @@ class HomePage(Page):
     def do_resume_run(self) -> None:
         """Have the chosen run go on: where it is, or where the user says if its machine is gone."""
         line = self._chosen_run()
+        if line is not None:
+            self._resume(Resumption(line), is_asked=False)
+
+    def resume(self, run_id: str, epochs: int, says: str) -> None:
+        """Have a run go on to so many epochs in all, once that is agreed to; ``says`` is what it takes."""
+        line = self.shell.frame().overview.run(run_id)
         if line is None:
+            self.shell.say("the run is not in the list: nothing was started")
             return
+        self._runs.choose(run_id)
+        self._give_cursor(self._runs)
+        self._resume(Resumption(line, epochs=epochs, says=says), is_asked=True)
+
+    def _resume(self, resumption: Resumption, *, is_asked: bool) -> None:
+        line = resumption.line
         if line.is_there and not line.is_machine_gone:
-            self._go_on(Resumption(line))
+            self._go_on(resumption, is_asked=is_asked)
         else:
             self.shell.ask_text(
                 "its machine is gone; go on on (local, ssh://…, cheapest):",
-                lambda target: self._go_on_elsewhere(line, target.strip()),
+                lambda target: self._go_on_elsewhere(replace(resumption, target=target.strip())),
                 LOCAL,
             )
 
-    def _go_on_elsewhere(self, line: RunLine, target: str) -> None:
-        if target in MARKETS:
+    def _go_on_elsewhere(self, resumption: Resumption) -> None:
+        if resumption.target in MARKETS:
             self.shell.ask_text(
-                f"rented on {target}, for at most so many dollars:",
-                lambda budget: self._go_on_for(line, target, budget),
+                f"rented on {resumption.target}, for at most so many dollars:",
+                lambda budget: self._go_on_for(resumption, budget),
             )
-        elif target:
-            self._go_on(Resumption(line, target))
+        elif resumption.target:
+            # What was reckoned is for another machine.
+            self._go_on(replace(resumption, says=""))
 
-    def _go_on_for(self, line: RunLine, target: str, budget: str) -> None:
+    def _go_on_for(self, resumption: Resumption, budget: str) -> None:
         try:
             budget_microusd = formatting.parse_microusd(budget)
         except UsageError as error:
             self.shell.say(f"! {error.what}; nothing was started")
         else:
-            self._go_on(Resumption(line, target, budget_microusd))
+            self._go_on(replace(resumption, budget_microusd=budget_microusd))
 
-    def _go_on(self, resumption: Resumption) -> None:
-        """Ask first where it costs something."""
+    def _go_on(self, resumption: Resumption, *, is_asked: bool = False) -> None:
+        """Ask first where it costs something, or where that ``is_asked`` for."""
         self._going_on = resumption
-        if resumption.is_paid:
+        if resumption.is_paid or is_asked:
             self.shell.ask(Scope.RESUME_STRIP, resumption.question)
         else:
             self.do_resume_now()

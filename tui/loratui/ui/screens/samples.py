@@ -175,8 +175,8 @@ class SamplesPage(Page):
             self.shell.refresh_view()
 
     def do_next_write(self) -> None:
-        """Write the chosen change as a config of its own."""
-        self._next.write()
+        """Write the chosen change as a config of its own, or have the run go on."""
+        self._next.accept()
 
     def do_next_close(self) -> None:
         """Go back to the pictures."""

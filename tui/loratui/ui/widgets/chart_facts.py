@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from loratui.domain import formatting
-from loratui.domain.early_stop import course_of, early_stop
-from loratui.domain.learning import verdict
+from loratui.domain.early_stop import course_of, early_stop, said_of
 from loratui.domain.run import RunView
 from loratui.domain.series import Series
 from loratui.ui.frame import Frame
@@ -67,14 +66,12 @@ def table(frame: Frame, curve: Curve, mean: Series | None, height: int, skipped:
 
 
 def learning(view: RunView) -> Row:
-    """Return what pictures that are not trained on say of the training, where there are any."""
-    if not view.validations:
-        return []
-    said = verdict(view.validations)
+    """Return what is to be said of the training by pictures that are not trained on, and by other signs."""
     stop = early_stop(course_of(view))
-    if stop is not None:
-        return [(f" {said.trend}", Role.STRONG), (f": {stop.sentence}", Role.TEXT)]
-    return [(f" {said.trend}", Role.STRONG), (f": {said.evidence}", Role.TEXT)]
+    if not view.validations and stop is None:
+        return []
+    said = said_of(view.validations, stop)
+    return [(f" {said.head}", Role.STRONG), (f": {said.reasons}", Role.TEXT)]
 
 
 def difference(ours: Series, other: Compared, theirs: Series) -> list[Span]:

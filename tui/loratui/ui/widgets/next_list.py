@@ -29,7 +29,9 @@ class NextList(ListPane[Change]):
 
     def remark(self, frame: Frame) -> str:
         """Return the keys that work here."""
-        return frame.keys.fill("{next_write} writes a config · {next_close} back")
+        goes_on = self.chosen is not None and self.chosen.command
+        does = "has the run go on" if goes_on else "writes a config"
+        return frame.keys.fill(f"{{next_write}} {does} · {{next_close}} back")
 
     def nothing(self, _: Frame) -> list[Row]:
         """Return that nothing is found, or not yet."""
@@ -51,7 +53,8 @@ class NextPane(Pane):
 
     def title(self, _: Frame) -> list[Span]:
         """Return the code."""
-        return [("the change" if self.change is not None and self.change.text else "the finding", Role.TITLE)]
+        acts = self.change is not None and (self.change.text or self.change.command)
+        return [("the change" if acts else "the finding", Role.TITLE)]
 
     def lines(self, _: Frame, width: int, height: int) -> list[Row]:
         """Return sentences and changed lines."""
@@ -60,7 +63,9 @@ class NextPane(Pane):
         remedy = self.change.remedy
         rows: list[Row] = [[(f" {line}", Role.STRONG)] for line in wrap(remedy.what, width - 2)]
         rows += [[(f" {line}", Role.TEXT)] for line in wrap(remedy.fix, width - 2)]
-        rows += [[(f" {line}", Role.TEXT)] for line in wrap(self.change.price, width - 2) if line]
+        for said in self.change.price:
+            rows += [[(f" {line}", Role.TEXT)] for line in wrap(said, width - 2)]
+        rows += [[(f" {line}", Role.KEY)] for line in wrap(self.change.command, width - 2) if line]
         # The two lines with names above say nothing here.
         changed = self.change.diff.splitlines()[2:]
         rows += [[(f"   {line}", _LOOKS.get(line[:1], Role.DIM))] for line in changed if not line.startswith("@@")]
