@@ -134,7 +134,7 @@ def _changed(text: str, changes: Mapping[str, str]) -> str:
     for key, value in changes.items():
         text = with_value(text, key, value)
     # It would decide, and a training that stops to be looked at has another end.
-    return without(text, "stop_at_epoch") if "max_train_steps" in changes else text
+    return without(text, "stop_at_epoch") if changes.keys() & {"max_train_steps", "max_train_epochs"} else text
 
 
 def _diff(run: StoredRun, remedy: Remedy, text: str) -> str:
