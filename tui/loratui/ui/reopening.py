@@ -31,8 +31,9 @@ class Reopening:
             page.restore(self._then.pages.get(page.place, {}))
 
     def begin(self) -> None:
-        """Show the screen and the run of then, if that is wanted."""
+        """Show the screen and the run of then, if wanted; what was to be terminated then is told in any case."""
         session, shell = self._then, self._shell
+        shell.money.take_up(session.unended)
         if not self._is_on or not shell.options.reopen:
             return
         if session.place in (place.name for place in PLACES):
@@ -72,4 +73,5 @@ class Reopening:
             place=self._shell.page.place,
             run_id=self._awaited if source is None else source.run_id,
             pages={name: texts for name, texts in kept.items() if texts},
+            unended=self._shell.money.left(),
         )

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,23 @@ _LONGEST = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unended:
+    """A rental that was to be terminated once its files were here, and is not; ``argument`` names it to ``loratui``."""
+
+    label: str
+    name: str
+    argument: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A screen, the run that was open, and by screen what it wants to find again."""
 
     place: str = "home"
     run_id: str = ""
     pages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unended: tuple[Unended, ...] = ()
 
 
 def read(state_dir: Path) -> Session:
@@ -40,6 +51,7 @@ def read(state_dir: Path) -> Session:
         place=_text(content.get("place"), "home"),
         run_id=_text(content.get("run_id"), ""),
         pages={name: _texts(kept) for name, kept in pages.items()} if isinstance(pages, dict) else {},
+        unended=_unended(content.get("unended")),
     )
 
 
@@ -52,6 +64,12 @@ def _texts(kept: Any) -> dict[str, str]:
         return {}
     texts = {key: value for key, value in kept.items() if isinstance(value, str) and len(value) <= _LONGEST}
     return dict(list(texts.items())[:_MOST_ENTRIES])
+
+
+def _unended(listed: Any) -> tuple[Unended, ...]:
+    each = [_texts(texts) for texts in listed] if isinstance(listed, list) else []
+    names = [name.name for name in fields(Unended)]
+    return tuple(Unended(**texts) for texts in each[:_MOST_ENTRIES] if sorted(texts) == sorted(names))
 
 
 class SessionKeeper:
@@ -73,12 +91,11 @@ class SessionKeeper:
         self._writing.start()
 
     def close(self, session: Session) -> None:
-        """Write the session before the program ends."""
+        """Write the session before the program ends; another interface may have written its own meanwhile."""
         if self._writing is not None:
             self._writing.join()
-        if session != self._kept:
-            self._kept = session
-            self._write(session)
+        self._kept = session
+        self._write(session)
 
     def _write(self, session: Session) -> None:
         try:
