@@ -9,8 +9,9 @@ import pytest
 
 from loratui import settings
 from loratui.ui.environment import UiOptions
+from loratui.ui.keeper import EVERY_S
 from loratui.ui.places import PLACES
-from loratui.ui.session import EVERY_S, FILE_NAME, Session, SessionKeeper, read
+from loratui.ui.session import FILE_NAME, Session, SessionKeeper, read
 from support.scripted_source import HandClock, ScriptedSource
 from support.terminal import Terminal
 from support.ui_effects.effect import until

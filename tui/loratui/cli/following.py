@@ -206,6 +206,8 @@ def show(host: SessionHost, preferences: Settings, arguments: Arguments, run_id:
         left = run_app(desk, options=options, source=HostRunSource(host, run_id) if run_id else None)
     if left.run_id and left.status != HUNG_UP and not (view := host.view(left.run_id)).is_settled:
         print(farewell(view, time.monotonic()))
+    for sentence in left.kept if left.status != HUNG_UP else ():
+        print(sentence)
     for name in left.unended if left.status != HUNG_UP else ():
         print(f"{name} was not terminated, and bills on: loratui terminate ends it, loratui rentals lists all")
     for errand in left.errands if left.status != HUNG_UP else ():

@@ -140,14 +140,15 @@ class LoratuiApp(DiffedApp):
     # --- leaving -----------------------------------------------------------------------------------------------------
 
     def do_leave(self) -> None:
-        """Leave at once when nothing goes on and nothing bills; else say what does, and ask."""
+        """Leave at once when nothing goes on, nothing bills and nothing is lost; else say what does, and ask."""
         frame = self.shell.frame()
         view = frame.run
         goes_on = view is not None and not view.state.is_final and not view.is_machine_gone
         rents = any(is_renting(errand) for errand in frame.errands)
-        money = self.shell.money
-        if goes_on or rents or frame.overview.rentals or money.can_be_kept:
-            self.shell.ask(Scope.DETACH_STRIP, lambda now: ask_leave(now, money.confirmed(), money.unasked()))
+        money, kept = self.shell.money, self.shell.reopening.at_leaving()
+        is_lost = any(said.startswith("!") for said in kept)
+        if goes_on or rents or frame.overview.rentals or money.can_be_kept or is_lost:
+            self.shell.ask(Scope.DETACH_STRIP, lambda now: ask_leave(now, money.confirmed(), money.unasked(), kept))
         else:
             self.exit(0)
 
@@ -180,6 +181,8 @@ class Left:
     run_id: str
     errands: tuple[Errand, ...] = ()
     """Commands that were sent out and go on."""
+    kept: tuple[str, ...] = ()
+    """What became of changes that were not written, in sentences."""
     unended: tuple[str, ...] = ()
     """Names of rentals that were to be terminated, and are not: their providers were not asked."""
 
@@ -202,5 +205,6 @@ def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) 
         status=(app.return_code or 0) if status is None else status,
         run_id="" if open_run is None else open_run.run_id,
         errands=tuple(app.shell.errands.under_way),
+        kept=tuple(app.shell.reopening.said),
         unended=tuple(each.name for each in app.shell.money.left()),
     )

@@ -46,11 +46,13 @@ def ask_stop(frame: Frame) -> Question:
     )
 
 
-def ask_leave(frame: Frame, ending: Sequence[str] = (), unasked: Sequence[str] = ()) -> Question:
+def ask_leave(
+    frame: Frame, ending: Sequence[str] = (), unasked: Sequence[str] = (), kept: Sequence[str] = ()
+) -> Question:
     """Ask whether what goes on is to be left alone.
 
     ``ending``: names of rentals whose end is asked for as this closes; ``unasked``: of those that wait for files, and
-    whose end will not be asked for then.
+    whose end will not be asked for then. ``kept`` says what becomes of changes that are not written.
     """
     rentals = [rental for rental in frame.overview.rentals if rental_name(rental) not in ending]
     is_ended = any(_is_on(frame.run, rental) for rental in frame.overview.rentals if rental not in rentals)
@@ -73,6 +75,7 @@ def ask_leave(frame: Frame, ending: Sequence[str] = (), unasked: Sequence[str] =
     keeps = frame.keys.name_of("terminate_undo")
     rows += [f"! {name} is terminated when this closes, as was confirmed; {keeps} keeps it." for name in ending]
     rows += [f"! {name} is not terminated if this closes now: its files are not here yet." for name in unasked]
+    rows += kept
     return Question(title=title, stake=rows[0] if rows else "Nothing goes on, and nothing bills.", more=tuple(rows[1:]))
 
 

@@ -168,6 +168,7 @@ class HomePage(Page):
             self.shell.ask_text(
                 f"rented on {target}, for at most so many dollars:",
                 lambda budget: self._go_on_for(line, target, budget),
+                kind=Typed.MONEY,
             )
         elif target:
             self._go_on(Resumption(line, target))
