@@ -14,8 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -28,13 +29,12 @@ from loratui.store import Store, StoredRun
 from loratui.ui.places import PLACES
 from loratui_protocol.ids import new_id
 from loratui_protocol.messages import JobState, Record, State, Step
+from support import terminal_bytes
 from support.drawn_pictures import photo
 from support.terminal import Terminal
+from support.terminal_bytes import CHILD, MOST_OF_A_SCREEN, SIZES, name_of, standing
 
-CHILD = [sys.executable, str(Path(__file__).with_name("scripted_ui.py"))]
 SENTINEL = "first-paint-sentinel"
-SIZES = {(80, 24): (400, 15_000), (120, 40): (800, 30_000)}
-"""Size -> the most bytes a second of a run that trains, and the most bytes until the screen stands."""
 WARM_UP_S = 3.0
 NUM_STARTS = 7
 NUM_KEYS = 40
@@ -58,18 +58,31 @@ def read_for(terminal: Terminal, seconds: float) -> int:
     return len(terminal.received) - before
 
 
-@contextmanager
-def trained(*options: str, size: tuple[int, int] = (80, 24)) -> Iterator[Terminal]:
-    """Show the scripted run, and let the screen come to rest."""
-    with Terminal([*CHILD, *options], size=size) as terminal:
-        terminal.read_until_text("TRAINING")
+class Seconds:
+    """The seconds of this machine, and what of its processor a program takes meanwhile."""
+
+    options = ()
+
+    def __init__(self, number: float) -> None:
+        self._number = number
+        self.cpu_share = self.rss_mb = 0.0
+
+    def rest(self, terminal: Terminal) -> None:
+        """Let the screen come to rest."""
         read_for(terminal, WARM_UP_S)
-        yield terminal
+
+    def a_second(self, terminal: Terminal, most: float) -> float:  # noqa: ARG002 - counted once, whatever comes
+        """Return the bytes a second."""
+        cpu_s = terminal.cpu_s()
+        sent = read_for(terminal, self._number) / self._number
+        self.cpu_share = (terminal.cpu_s() - cpu_s) / self._number
+        self.rss_mb = resident_mb(terminal)
+        return sent
 
 
-def name_of(size: tuple[int, int]) -> str:
-    """Return how people write a size."""
-    return f"{size[0]}x{size[1]}"
+def trained(*options: str, size: tuple[int, int] = (80, 24)) -> AbstractContextManager[Terminal]:
+    """Show the scripted run, and let the screen come to rest."""
+    return standing(Seconds(0), *options, size=size)
 
 
 # --- bytes and processor ---
@@ -77,50 +90,23 @@ def name_of(size: tuple[int, int]) -> str:
 
 def run_screen(seconds: float) -> Iterator[Figure]:
     """A run that trains."""
-    for size, (most_a_second, most_at_start) in SIZES.items():
-        with trained(size=size) as terminal:
-            start, cpu_s = len(terminal.received), terminal.cpu_s()
-            a_second = read_for(terminal, seconds) / seconds
-            cpu = 100 * (terminal.cpu_s() - cpu_s) / seconds
-            rss_mb = resident_mb(terminal)
-        yield Figure(f"run screen at 1 Hz, {name_of(size)}", a_second, "B/s", most_a_second)
-        yield Figure(f"from the start until it stands, {name_of(size)}", start, "B", most_at_start)
-        yield Figure(f"processor, {name_of(size)}", cpu, "% core", 3)
-        yield Figure(f"resident memory, {name_of(size)}", rss_mb, "MB", 120)
+    pace = Seconds(seconds)
+    for amount in terminal_bytes.run_screen(pace):
+        yield Figure(*amount)
+        if amount.unit == "B/s":
+            size = amount.name.rpartition(", ")[2]
+            yield Figure(f"processor, {size}", 100 * pace.cpu_share, "% core", 3)
+            yield Figure(f"resident memory, {size}", pace.rss_mb, "MB", 120)
 
 
 def quiet_screens(seconds: float) -> Iterator[Figure]:
-    """What is to be nearly silent: each screen over a thin line while a run trains, and with nothing going on."""
-    for options, shows, what, most in (
-        (("--slow", "--gpu"), "TRAINING", "on a slow line while a run trains", 100),
-        (("--home",), "nothing is rented", "with nothing going on", 10),
-    ):
-        with Terminal([*CHILD, *options]) as terminal:
-            terminal.read_until_text(shows)
-            read_for(terminal, WARM_UP_S)
-            for place in PLACES:
-                terminal.press(place.key)
-                read_for(terminal, WARM_UP_S)
-                a_second = read_for(terminal, seconds) / seconds
-                yield Figure(f"{place.title} {what}, 80x24", a_second, "B/s", most)
+    """What is to be nearly silent."""
+    yield from starmap(Figure, terminal_bytes.quiet_screens(Seconds(seconds)))
 
 
 def changes(_: float) -> Iterator[Figure]:
     """What one key costs until its answer stands."""
-    with trained() as terminal:
-        for key, shows, what, most in (
-            ("1", "nothing is rented", "to the home screen", 8_000),
-            ("8", "─ samples", "to the samples", 8_000),
-            ("5", "─ loss", "to the run screen", 8_000),
-            ("?", "─ keys", "the help", 8_000),
-            ("?", "─ loss", "away from the help", 8_000),
-            ("x", "Enter does nothing", "a question", 1_000),
-        ):
-            before = len(terminal.received)
-            terminal.press(key)
-            terminal.read_until_text(shows)
-            yield Figure(f"{what}, 80x24", len(terminal.received) - before, "B", most)
-            read_for(terminal, KEY_PAUSE_S)
+    yield from starmap(Figure, terminal_bytes.changes(Seconds(0)))
 
 
 def first_switches(_: float) -> Iterator[Figure]:
@@ -141,7 +127,7 @@ def first_switches(_: float) -> Iterator[Figure]:
                 read_for(terminal, KEY_PAUSE_S)
                 most = max(most, len(terminal.received) - before)
         yield Figure(f"first look at a screen, {what}, p95 of {len(waits)}", percentile(waits, 0.95), "ms", 120)
-        yield Figure(f"bytes of it, {what}, the most of {len(waits)}, 80x24", most, "B", 8_000)
+        yield Figure(f"bytes of it, {what}, the most of {len(waits)}, 80x24", most, "B", MOST_OF_A_SCREEN)
 
 
 # --- times ---

@@ -4,8 +4,10 @@ No agent, no network; the run trains by the clock of this machine.
 """
 
 import argparse
+import asyncio
 import gc
 import os
+import signal
 import sys
 import tempfile
 from concurrent.futures import Future
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from loratui import settings
 from loratui.domain.run import CommandKind, RunView
+from loratui.settings import Settings
 from loratui.ui.clock import SystemClock
 from loratui.ui.environment import UiOptions, prepare
 from loratui_protocol.messages import CommandResult, Log, Warn
@@ -45,6 +48,46 @@ class TellingSource(ScriptedSource):
         return super().send(command_kind, seconds)
 
 
+def run_paced(
+    source: ScriptedSource, clock: HandClock, preferences: Settings, arguments: argparse.Namespace, options: UiOptions
+) -> int:
+    """Show the screen with a clock that stands still.
+
+    SIGUSR1 lets some seconds pass, each painted before the next, and SIGUSR2 none: what was asked for is painted then.
+    """
+    from loratui.ui import app as ui
+    from loratui.ui.desk import SoleRun
+
+    ui.TICK_S = 1e9
+
+    class PacedApp(ui.LoratuiApp):
+        def on_mount(self) -> None:
+            super().on_mount()
+            loop = asyncio.get_running_loop()
+            for number, seconds in ((signal.SIGUSR1, arguments.seconds), (signal.SIGUSR2, 0)):
+                loop.add_signal_handler(number, lambda seconds=seconds: self.run_worker(self.let_pass(seconds)))
+
+        async def let_pass(self, seconds: int) -> None:
+            await self.painted()
+            for _ in range(seconds):
+                clock.advance(1)
+                self._tick()
+                await self.painted()
+            with arguments.paced.open("a") as told:
+                told.write(".")
+
+        async def painted(self) -> None:
+            is_painted = asyncio.Event()
+            self.shell.call_after_refresh(is_painted.set)
+            await is_painted.wait()
+            while self._retries or self._is_terminal_behind():  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.005)
+
+    desk, opened = SoleRun(source, preferences), None if arguments.home else source
+    app = PacedApp(desk, options=options, clock=clock, source=opened)
+    return app.run(mouse=options.mouse) or 0
+
+
 def main() -> int:
     """Show the screen until it is left."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -61,6 +104,8 @@ def main() -> int:
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--ascii", action="store_true")
+    parser.add_argument("--paced", type=Path, help="count the seconds here, and add to this file when they have passed")
+    parser.add_argument("--seconds", type=int, default=20, help="how many pass then at a time")
     parser.add_argument("--stock", action="store_true", help="leave the frames to Textual")
     arguments = parser.parse_args()
     options = prepare(
@@ -75,8 +120,9 @@ def main() -> int:
         os.environ,
         sys.stdout.encoding,
     )
+    by_hand = HandClock()
     source = TellingSource(
-        HandClock() if arguments.still else SystemClock(),
+        by_hand if arguments.still or arguments.paced else SystemClock(),
         name=arguments.name,
         gpu=arguments.gpu,
         step=arguments.steps,
@@ -95,6 +141,8 @@ def main() -> int:
         # The settings of whoever runs this play no part.
         state = str(arguments.state or folder)
         preferences = settings.load({"state_dir": state}, {"LORATUI_CONFIG_DIR": state})
+        if arguments.paced:
+            return run_paced(source, by_hand, preferences, arguments, options)
         return run_app(SoleRun(source, preferences), options=options, source=None if arguments.home else source).status
 
 

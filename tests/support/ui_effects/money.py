@@ -9,6 +9,7 @@ from loratui import settings
 from loratui.domain.overview import Overview, RentalLine
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
+from loratui.ui.environment import UiOptions
 from loratui_protocol.messages import ArtifactKind
 from support.scripted_source import RUN_ID, STARTED_TS, HandClock, ScriptedSource
 from support.ui_effects.effect import Effect, lacks, sent, shows, trained
@@ -54,7 +55,9 @@ def rental_cost(now_s: float, **changes: object) -> RentalCost:
     return replace(cost, **changes)
 
 
-def on_rental(*, is_over: bool = False, **more: object) -> Callable[[Path], AbstractAsyncContextManager[Shown]]:
+def on_rental(
+    *, is_over: bool = False, options: UiOptions | None = None, **more: object
+) -> Callable[[Path], AbstractAsyncContextManager[Shown]]:
     """Return what shows a run on a rented machine; ``more`` are further rentals, by label."""
 
     @asynccontextmanager
@@ -71,7 +74,7 @@ def on_rental(*, is_over: bool = False, **more: object) -> Callable[[Path], Abst
         runs = (run_line(0, id=RUN_ID, name=source.run.name, target=source.run.target, state=source.run.state),)
         others = tuple(rental_line(label=label, instance_id=str(id_)) for label, id_ in more.items())
         desk = DeskOfMany(source, preferences, Overview(runs=runs, rentals=(rental_line(), *others), is_read=True))
-        async with showing(source, clock, desk=desk) as shown:
+        async with showing(source, clock, desk=desk, options=options) as shown:
             yield shown
 
     return start

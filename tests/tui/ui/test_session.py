@@ -9,8 +9,9 @@ import pytest
 
 from loratui import settings
 from loratui.ui.environment import UiOptions
+from loratui.ui.keeper import EVERY_S
 from loratui.ui.places import PLACES
-from loratui.ui.session import EVERY_S, FILE_NAME, Session, SessionKeeper, read
+from loratui.ui.session import FILE_NAME, Session, SessionKeeper, read
 from support.scripted_source import HandClock, ScriptedSource
 from support.terminal import Terminal
 from support.ui_effects.effect import until
@@ -50,6 +51,8 @@ def test_a_session_is_read_as_it_was_written(tmp_path: Path) -> None:
         b"null",
         b'{"place": 3, "run_id": null, "pages": []}',
         b'{"pages": {"run": 7, "home": {"run": ["x"]}}}',
+        b'{"unended": [3, {}, {"label": 1}, {"label": "x", "name": "x"}, ["x"]]}',
+        b'{"unended": {"label": "x"}}',
         b'{"place": "' + b"x" * 300_000 + b'"}',
     ],
 )
@@ -59,6 +62,7 @@ def test_a_damaged_file_is_as_none(tmp_path: Path, content: bytes) -> None:
 
     assert (session.place, session.run_id) == ("home", "")
     assert not any(session.pages.values())
+    assert session.unended == ()
 
 
 async def test_what_a_page_does_not_know_is_left_alone(tmp_path: Path) -> None:

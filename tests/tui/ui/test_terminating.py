@@ -349,15 +349,6 @@ async def test_keeping_a_rental_whose_runs_were_stopped_says_that_they_stop_all_
         assert f"kept, and billing: vast {INSTANCE}; its runs stop all the same" in shown.text()
 
 
-async def test_a_termination_that_was_left_behind_is_not_forgotten(tmp_path: Path) -> None:
-    async with on_rental(is_over=True)(tmp_path) as shown:
-        await answer(shown, "ctrl+t", "y")
-        assert shown.screen.money.unasked() == f"vast {INSTANCE}"
-        await shown.tick(UNDO_S)
-        assert shown.screen.money.unasked() == ""
-        await ended(shown)
-
-
 async def test_no_name_does_anything_in_the_question(tmp_path: Path) -> None:
     async with on_rental()(tmp_path) as shown:
         run = shown.source.run

@@ -206,8 +206,10 @@ def show(host: SessionHost, preferences: Settings, arguments: Arguments, run_id:
         left = run_app(desk, options=options, source=HostRunSource(host, run_id) if run_id else None)
     if left.run_id and left.status != HUNG_UP and not (view := HostRunSource(host, left.run_id).view()).is_settled:
         print(farewell(view, time.monotonic()))
-    if left.unasked and left.status != HUNG_UP:
-        print(f"{left.unasked} was not terminated, and bills on: loratui terminate ends it, loratui rentals lists all")
+    for sentence in left.kept if left.status != HUNG_UP else ():
+        print(sentence)
+    for name in left.unended if left.status != HUNG_UP else ():
+        print(f"{name} was not terminated, and bills on: loratui terminate ends it, loratui rentals lists all")
     for errand in left.errands if left.status != HUNG_UP else ():
         print(f"{errand.name} goes on by itself (loratui {shlex.join(errand.argv)}). What it says: {errand.words}")
     return left.status

@@ -17,11 +17,12 @@ def write_over(path: Path, content: bytes, scratch: Path) -> None:
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a file in one piece: whatever comes between, it holds all of this or what it held before."""
+    """Write a file for this user alone, in one piece: whatever comes between, it holds all of this or what it did."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
     try:
         unfinished.unlink(missing_ok=True)
-        with unfinished.open("xb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

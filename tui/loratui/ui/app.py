@@ -123,10 +123,15 @@ class LoratuiApp(DiffedApp):
         self.shell.say("mouse: it works here" if wanted else "mouse: it is the terminal's, and can select text")
 
     def exit(self, *args: Any, **more: Any) -> None:
-        """Keep where the user is, and leave."""
-        self.shell.is_leaving = True
-        self.shell.reopening.close()
+        """Let go of everything, and leave."""
+        self.let_go()
         super().exit(*args, **more)
+
+    def let_go(self) -> None:
+        """Send out what was confirmed, and keep where the user is: at every end, by signals and faults too."""
+        self.shell.is_leaving = True
+        self.shell.money.let_go()
+        self.shell.reopening.close()
 
     def on_shell_redraw(self) -> None:
         """Paint everything again."""
@@ -135,13 +140,15 @@ class LoratuiApp(DiffedApp):
     # --- leaving -----------------------------------------------------------------------------------------------------
 
     def do_leave(self) -> None:
-        """Leave at once when nothing goes on and nothing bills; else say what does, and ask."""
+        """Leave at once when nothing goes on, nothing bills and nothing is lost; else say what does, and ask."""
         frame = self.shell.frame()
         view = frame.run
         goes_on = view is not None and not view.state.is_final and not view.is_machine_gone
         rents = any(is_renting(errand) for errand in frame.errands)
-        if goes_on or rents or frame.overview.rentals or self.shell.money.unasked():
-            self.shell.ask(Scope.DETACH_STRIP, lambda now: ask_leave(now, self.shell.money.unasked()))
+        money, kept = self.shell.money, self.shell.reopening.at_leaving()
+        is_lost = any(said.startswith("!") for said in kept)
+        if goes_on or rents or frame.overview.rentals or money.can_be_kept or is_lost:
+            self.shell.ask(Scope.DETACH_STRIP, lambda now: ask_leave(now, money.confirmed(), money.unasked(), kept))
         else:
             self.exit(0)
 
@@ -174,8 +181,10 @@ class Left:
     run_id: str
     errands: tuple[Errand, ...] = ()
     """Commands that were sent out and go on."""
-    unasked: str = ""
-    """Rentals that were about to be terminated, and are not: their providers were not asked."""
+    kept: tuple[str, ...] = ()
+    """What became of changes that were not written, in sentences."""
+    unended: tuple[str, ...] = ()
+    """Names of rentals that were to be terminated, and are not: their providers were not asked."""
 
 
 def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) -> Left:
@@ -190,10 +199,12 @@ def run_app(desk: Desk, *, options: UiOptions, source: RunSource | None = None) 
     gc.freeze()
     gc.enable()
     status = app.run(mouse=options.mouse)
+    app.let_go()
     open_run = app.shell.source
     return Left(
         status=(app.return_code or 0) if status is None else status,
         run_id="" if open_run is None else open_run.run_id,
         errands=tuple(app.shell.errands.under_way),
-        unasked=app.shell.money.unasked(),
+        kept=tuple(app.shell.reopening.said),
+        unended=tuple(each.name for each in app.shell.money.left()),
     )

@@ -1,6 +1,6 @@
 """The keys that end a rental, lengthen it, or say what it costs: on every screen, whether there is a link or not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.over import Over
 from loratui.ui.registry import Scope
+from loratui.ui.session import Unended
 from loratui.ui.stake import Stake
 from loratui.ui.terminating import Stage, Terminations, rental_name, short_id
 from loratui_protocol.errors import LoratuiError
@@ -75,9 +76,32 @@ class Money:
             return view
         return replace(view, rental=replace(rental, state=RentalState.GONE, ended_ts=stopped_at.timestamp()))
 
-    def unasked(self) -> str:
+    def unasked(self) -> list[str]:
         """Return what rentals will not be terminated if the interface closes now."""
         return self._terminations.unasked()
+
+    def confirmed(self) -> list[str]:
+        """Return what rentals are terminated at once if the interface closes now."""
+        return self._terminations.confirmed()
+
+    def let_go(self) -> None:
+        """Send out what was confirmed, before the interface closes: also without a screen that could tell of it."""
+
+        def send(name: str, *argv: str) -> Errand | None:
+            try:
+                return self._shell.errands.send(name, *argv)
+            except OSError:
+                return None
+
+        self._terminations.let_go(send, self._shell.clock.monotonic_s())
+
+    def left(self) -> tuple[Unended, ...]:
+        """Return what rentals were to be terminated, and were not: for the next session."""
+        return self._terminations.left()
+
+    def take_up(self, left: Iterable[Unended]) -> None:
+        """Raise the alarm for what an earlier session was left with."""
+        self._terminations.take_up(left, self._shell.clock.monotonic_s())
 
     def refusals(self) -> dict[str, str]:
         """Return what can't be done now, and why."""

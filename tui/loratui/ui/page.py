@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from loratui.domain import formatting
 from loratui.domain.overview import RentalLine
+from loratui.ui.drafts import ConfigDraft
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Scope
@@ -87,6 +88,10 @@ class Page(Container):
 
     def restore(self, kept: Mapping[str, str]) -> None:
         """Take up what ``kept`` returned in an earlier session; it may be damaged, and then is left alone."""
+
+    def draft(self) -> ConfigDraft | None:
+        """Return what was changed here and is nowhere else yet."""
+        return None
 
     def yank_text(self) -> str:
         """Return what is worth taking along from here, of what is chosen first; nothing where there is nothing."""

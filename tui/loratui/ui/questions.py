@@ -1,5 +1,6 @@
 """What is asked before something that can't be taken back: about what, and what is at stake. Numbers stay live."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from loratui.domain.overview import RentalLine
 from loratui.domain.run import RunView
 from loratui.ui.errands import Errand, is_renting
 from loratui.ui.frame import Frame
+from loratui.ui.terminating import rental_name
 from loratui.ui.text import Role, Span
 from loratui.ui.widgets.renting_rows import whether_it_bills
 from loratui.ui.widgets.status import machine
@@ -47,13 +49,18 @@ def ask_stop(frame: Frame) -> Question:
     )
 
 
-def ask_leave(frame: Frame, unasked: str = "") -> Question:
+def ask_leave(
+    frame: Frame, ending: Sequence[str] = (), unasked: Sequence[str] = (), kept: Sequence[str] = ()
+) -> Question:
     """Ask whether what goes on is to be left alone.
 
-    ``unasked``: rentals that are about to be terminated, and will not be once this closes.
+    ``ending``: names of rentals whose end is asked for as this closes; ``unasked``: of those that wait for files, and
+    whose end will not be asked for then. ``kept`` says what becomes of changes that are not written.
     """
+    rentals = [rental for rental in frame.overview.rentals if rental_name(rental) not in ending]
+    is_ended = any(_is_on(frame.run, rental) for rental in frame.overview.rentals if rental not in rentals)
     run = frame.run
-    goes_on = run is not None and not run.state.is_final and not run.is_machine_gone
+    goes_on = run is not None and not run.state.is_final and not run.is_machine_gone and not is_ended
     stake, title = "", _TITLE_OF_NONE
     if run is not None and goes_on:
         title = _about(frame, "LEAVE", Role.TITLE)
@@ -64,19 +71,21 @@ def ask_leave(frame: Frame, unasked: str = "") -> Question:
         if not is_price_known(run):
             price = " at a price that is not known"
         stake = f"The run goes on without this screen{price}{until}."
-    others = [rental for rental in frame.overview.rentals if not goes_on or not _is_on(run, rental)]
+    others = [rental for rental in rentals if not goes_on or not _is_on(run, rental)]
     rows = [stake] if stake else []
     rows += [_rental_goes_on(rental) for rental in others[:_NUM_NAMED]]
     if len(others) > _NUM_NAMED:
         price = formatting.hourly_price(sum(rental.price_microusd_per_h for rental in others[_NUM_NAMED:]))
         rows.append(f"{len(others) - _NUM_NAMED} more bill on at {price}: loratui rentals")
     rows += [_errand_goes_on(errand, frame) for errand in frame.errands]
+    keeps = frame.keys.name_of("terminate_undo")
     if frame.overview.trouble:
         rows.append(f"! What is rented is not known, and may bill on: {frame.overview.trouble}.")
-    if unasked:
-        rows.append(f"! {unasked} is not terminated if this closes now: its end was not asked for yet.")
+    rows += [f"! {name} is terminated when this closes, as was confirmed; {keeps} keeps it." for name in ending]
+    rows += [f"! {name} is not terminated if this closes now: its files are not here yet." for name in unasked]
     if not rows:
         rows.append(f"Nothing goes on, and nothing{'' if frame.overview.is_all_known else ' from here'} bills.")
+    rows += kept
     return Question(title=title, stake=rows[0], more=tuple(rows[1:]))
 
 
@@ -101,7 +110,7 @@ def _rental_goes_on(rental: RentalLine) -> str:
     minded = ", and nobody minds it" if rental.is_orphan else ""
     if rental.is_elsewhere:
         until, minded = "until its own auto-stop", "; it was not rented from here"
-    return f"{rental.provider} {rental.instance_id or rental.label} bills on at {price}, {until}{minded}."
+    return f"{rental_name(rental)} bills on at {price}, {until}{minded}."
 
 
 def ask_write(target: Path, num_keys: int, *, is_new: bool, is_whole: bool) -> Question:

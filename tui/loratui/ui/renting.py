@@ -17,6 +17,7 @@ from loratui.ui.registry import Scope
 from loratui.ui.rental_words import about_rights, about_terms, narration
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
+from loratui.ui.widgets.prompt import Typed
 from loratui.ui.widgets.renting_rows import coming
 from loratui.ui.work import look_first
 from loratui_protocol.errors import UsageError
@@ -129,7 +130,7 @@ class RentCourse:
         """Let another cap be typed."""
         if self._terms is not None:
             value = formatting.dollars_at_least(self._terms.budget_microusd)
-            self._shell.ask_text("at most, in dollars:", self._set_budget, value)
+            self._shell.ask_text("at most, in dollars:", self._set_budget, value, Typed.MONEY)
 
     def _set_budget(self, text: str) -> None:
         if self._market is None or self._terms is None:

@@ -295,12 +295,8 @@ class Shell(Screen[None], inherit_bindings=False):
         self.page.show(frame)
 
     def _covering(self) -> Iterable[Rows]:
-        over: dict[Over, tuple[Rows, ...]] = {
-            Over.HELP: (self.help,),
-            Over.PALETTE: (self.palette,),
-            Over.COST: (self.cost,),
-        }
-        return over.get(self.over, ())
+        over: dict[Over, Rows] = {Over.HELP: self.help, Over.PALETTE: self.palette, Over.COST: self.cost}
+        return (over[self.over],) if self.over in over else ()
 
     def _show(self, frame: Frame, widgets: Iterable[Rows]) -> None:
         self._shown = frame
@@ -350,10 +346,12 @@ class Shell(Screen[None], inherit_bindings=False):
         self.leave_field()
         self.strip.open(scope, question, self.frame(), word=word, done=done)
 
-    def ask_text(self, label: str, done: Callable[[str], None], value: str = "", kind: Typed = Typed.TEXT) -> None:
+    def ask_text(
+        self, label: str, done: Callable[[str], None], value: str = "", kind: Typed = Typed.TEXT, about: str = ""
+    ) -> None:
         """Let a text be typed in the place of the footer; ``done`` gets it, unless escape is pressed."""
         self.stop_asking()
-        self.prompt.open(label, value, done, self.frame(), kind)
+        self.reopening.ask(label, done, value, kind, about)
 
     def stop_asking(self) -> None:
         """Close the question."""

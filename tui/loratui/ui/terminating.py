@@ -4,7 +4,7 @@ Nothing here waits. The end itself is the command ``loratui terminate``, which g
 billing has stopped is said once that command or the ledger says so: both go by the provider's own answers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +16,7 @@ from loratui.domain.overview import RentalLine
 from loratui.domain.run_source import RunSource
 from loratui.ui.commands import refusal
 from loratui.ui.errands import Errand
+from loratui.ui.session import Unended
 from loratui_protocol.messages import CommandResult
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 UNDO_S = 5.0
 SHORT_ID = 8
+_LEFT = "loratui was left before its files were here"
 Send = Callable[..., Errand | None]
 
 
@@ -62,6 +64,10 @@ class Termination:
     was_asked: bool = False
     was_listed: bool = False
     """Whether the records had it among what may bill."""
+    is_elsewhere: bool = False
+    """Whether the records do not have it."""
+    is_left: bool = False
+    """Whether an earlier session was left with it."""
 
     @property
     def can_be_kept(self) -> bool:
@@ -116,6 +122,7 @@ class Terminations:
             argument=rental.instance_id or rental.label,
             stage=stage,
             since_s=now_s,
+            is_elsewhere=rental.is_elsewhere,
         )
         self._all[label] = begun
         return begun
@@ -139,9 +146,43 @@ class Terminations:
         """Return whether a command was sent out from here; its end is told here."""
         return errand in self._sent
 
-    def unasked(self) -> str:
-        """Return the names of those whose providers were not asked yet: they will not be, once this closes."""
-        return ", ".join(each.name for each in self._all.values() if each.can_be_kept)
+    def unasked(self) -> list[str]:
+        """Return the names of those that wait for files: their providers will not be asked, once this closes."""
+        return [each.name for each in self._all.values() if each.can_be_kept and each.stage is not Stage.COUNTING]
+
+    def confirmed(self) -> list[str]:
+        """Return the names of those that are counted down: their providers are asked at once when this closes."""
+        return [each.name for each in self._all.values() if each.stage is Stage.COUNTING]
+
+    def let_go(self, send: Send, now_s: float) -> None:
+        """Send out the end of what was confirmed and is counted down: once this has closed nobody else would."""
+        for each in self._all.values():
+            if each.stage is Stage.COUNTING:
+                each.enter(Stage.ASKED, now_s)
+                each.was_asked = True
+                self._out(each, "terminate", each.argument, "--yes", send=send)
+
+    def left(self) -> tuple[Unended, ...]:
+        """Return those whose providers were not asked, for the next session; the records tell of all others."""
+        return tuple(
+            Unended(label=each.label, name=each.name, argument=each.argument, why=each.trouble or _LEFT)
+            for each in self._all.values()
+            if not each.is_elsewhere and not each.was_asked and each.stage is not Stage.STOPPED
+        )
+
+    def take_up(self, left: Iterable[Unended], now_s: float) -> None:
+        """Raise the alarm for what an earlier session was left with, until it is shown gone or is ended from here."""
+        for each in left:
+            self._all[each.label] = Termination(
+                label=each.label,
+                name=each.name,
+                argument=each.argument,
+                stage=Stage.FAILED,
+                since_s=now_s,
+                trouble=each.why,
+                was_listed=True,
+                is_left=True,
+            )
 
     def shown(self) -> Termination | None:
         """Return what the row of the state tells: what is counted down, then an alarm, then what can be taken back."""
@@ -164,6 +205,10 @@ class Terminations:
         if each.stage is Stage.STOPPED:
             return ""
         if _is_shown_gone(each, frame):
+            if each.is_left:
+                # When that was is not known here.
+                del self._all[each.label]
+                return f"{each.name} has ended meanwhile (provider confirmed)"
             return self._stopped(each, frame.wall)
         match each.stage:
             case Stage.SAVING if why := _refusal(each):
@@ -195,9 +240,10 @@ class Terminations:
             return ""
         return self._out(each, "download", each.to_fetch.pop(0))
 
-    def _out(self, each: Termination, *argv: str) -> str:
-        each.errand = self._send(f"{argv[0]} {each.name}", *argv)
+    def _out(self, each: Termination, *argv: str, send: Send | None = None) -> str:
+        each.errand = (send or self._send)(f"{argv[0]} {each.name}", *argv)
         if each.errand is None:
+            each.was_asked = False
             return self._failed(each, f"loratui {argv[0]} could not be started")
         self._sent.append(each.errand)
         return ""

@@ -134,7 +134,10 @@ class ConfigPage(ConfigFilePage):
 
     def _ask_value(self, key: str, value: str, before: str | None = None) -> None:
         # Taken as it stood, nothing is set: a default stays one.
-        self.shell.ask_text(f"{key} =", lambda text: None if text == before else self._set(key, text), value)
+        about = str(self.path)
+        self.shell.ask_text(
+            f"{key} =", lambda text: None if text == before else self._set(key, text), value, about=about
+        )
 
     def _set(self, key: str, typed: str) -> None:
         form = self.form

@@ -11,11 +11,13 @@ from loratui.domain.formatting import homely
 from loratui.sessions.config_files import Opened, elsewhere, form_of, has_changed, open_config, write
 from loratui.sessions.config_form import ConfigForm
 from loratui.sessions.config_plan import ConfigPlan
+from loratui.ui.drafts import ConfigDraft
 from loratui.ui.editor import NO_TERMINAL, edit_in
 from loratui.ui.page import Page
 from loratui.ui.planning import Planning
 from loratui.ui.questions import ask_write
 from loratui.ui.registry import Scope
+from loratui.ui.screens.config_drafts import Restored, draft_of, restored
 from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.config_differences import ChangePane
 from loratui.ui.widgets.config_keys import KeyHelp, KeyList
@@ -69,6 +71,11 @@ class ConfigFilePage(Page):
         """Return the file that is open."""
         return {} if self.path is None else {"config": str(self.path)}
 
+    def draft(self) -> ConfigDraft | None:
+        """Return the changes that are not written."""
+        form, opened = self.form, self.opened
+        return draft_of(form, opened) if form is not None and opened is not None and self.has_edits else None
+
     def restore(self, kept: Mapping[str, str]) -> None:
         """Open it again, if it is still there."""
         if (named := kept.get("config")) and "\0" not in named:
@@ -85,21 +92,33 @@ class ConfigFilePage(Page):
             self.open(typed_path(text))
 
     def open(self, path: Path) -> None:
-        """Read a config and show it."""
+        """Read a config and show it, with the changes that an earlier session did not write."""
         self.path = path
         self.keys.is_read = False
+        draft = self.shell.reopening.config_draft(path.expanduser().absolute())
 
         def read() -> None:
+            opened = trouble = None
             try:
                 opened = open_config(path)
                 form = form_of(opened)
             except LoratuiError as error:
-                self.app.call_from_thread(self._not_opened, path, error)
-            else:
+                opened, trouble = None, error
+            if draft is not None and (again := restored(draft, opened)) is not None:
+                self.app.call_from_thread(self._take_again, path, again)
+            elif trouble is not None:
+                self.app.call_from_thread(self._not_opened, path, trouble)
+            elif opened is not None:
                 self.app.call_from_thread(self._take, path, opened, form)
 
         self.shell.work(read, "the config")
         self.again()
+
+    def _take_again(self, path: Path, again: Restored) -> None:
+        if path == self.path:
+            self.shell.reopening.taken_up(again.draft, again.sentence(self.shell.actions))
+            self._take(path, again.opened, again.form)
+            self._mark_stale(again.is_stale)
 
     def _take(self, path: Path, opened: Opened, form: ConfigForm) -> None:
         if path != self.path:
@@ -107,10 +126,10 @@ class ConfigFilePage(Page):
             return
         self.opened, self.form, self.path = opened, form, opened.path
         self.shell.config_path = opened.path
-        self.keys.trouble = ()
+        self.keys.trouble, self.keys.is_stale = (), False
         self.main_list = self.keys
         self.changed()
-        if opened.is_new:
+        if opened.is_new and not form.num_changes:
             write = f"{self.shell.actions.name_of('config_write')} writes it as {opened.target.name}"
             self.shell.say(f"read as a config of ours; {write}, beside this file", TOLD_S)
 

@@ -78,7 +78,8 @@ class DataEdits:
             else:
                 self._make(dataset, lambda: rewritten(dataset, entry.name, text))
 
-        self._shell.ask_text(f"caption of {shortened(entry.name, 20)}:", typed, before)
+        about = str(dataset.folder / entry.name)
+        self._shell.ask_text(f"caption of {shortened(entry.name, 20)}:", typed, before, about=about)
 
     def write_in_editor(self, dataset: OpenDataset, entry: Listed) -> None:
         """Let the caption be written in the user's editor, with all its lines."""

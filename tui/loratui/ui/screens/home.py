@@ -182,6 +182,7 @@ class HomePage(Page):
             self.shell.ask_text(
                 f"rented on {resumption.target}, for at most so many dollars:",
                 lambda budget: self._go_on_for(resumption, budget),
+                kind=Typed.MONEY,
             )
         elif resumption.target:
             # What was reckoned is for another machine.

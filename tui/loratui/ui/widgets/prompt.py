@@ -28,6 +28,8 @@ class Typed(Enum):
     TEXT = auto()
     SECRET = auto()
     """Hidden while it is typed."""
+    MONEY = auto()
+    """An amount that may be spent: never offered out of an earlier session."""
     PATH = auto()
     """Of this machine: tab completes it."""
 
@@ -148,6 +150,11 @@ class Prompt(Horizontal):
     def press(self, event: Key) -> bool:
         """Do what a key means while a text is typed; return whether it means anything."""
         return self.is_held or self._field.press(event)
+
+    @property
+    def text(self) -> str:
+        """Return what stands there now; nothing while no question does."""
+        return retyped(self._value, self._field.value) if self.is_open and not self.is_held else ""
 
     def paste(self, text: str) -> None:
         """Type all of a text."""
