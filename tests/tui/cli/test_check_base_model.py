@@ -45,6 +45,13 @@ def test_what_would_travel_from_here_and_is_not_here_is_an_error_because_nothing
     assert name.removeprefix("~") in finding.what
 
 
+@pytest.mark.parametrize("name", ["builtin:", "builtin:huge", "builtin:../demo/tiny", "builtin:concept"])
+def test_a_built_in_model_that_there_is_not_is_an_error_as_it_is_for_the_agent(tmp_path: Path, name: str):
+    [finding] = findings(tmp_path, name)
+    assert (finding.code, finding.severity, finding.fix) == ("model.unknown", "error", "builtin:tiny is one")
+    assert findings(tmp_path, "builtin:tiny") == []
+
+
 @pytest.mark.parametrize("name", ["org/name", "org/name@fp16", "https://models.example/x.safetensors"])
 def test_what_another_machine_downloads_need_not_be_here(tmp_path: Path, name: str):
     [finding] = findings(tmp_path, name)

@@ -14,6 +14,7 @@ from loratui.preflight.fixes import FIXES
 from loratui.preflight.look import look_at_pictures
 from loratui.preflight.workers import Progress
 from loratui.sessions.base_kind import kind_told_here, prediction_told_here
+from loratui.sessions.built_in import built_in_model
 from loratui.sessions.copies import NO_COPIES, Copies
 from loratui.sessions.judging import judging_findings
 from loratui.sessions.model_source import is_downloaded
@@ -195,9 +196,11 @@ def check_base_model(config: TrainingConfig) -> None:
     """Refuse a config whose base model is not on this machine, or of a kind that can't be trained.
 
     Raises:
-        ModelError: there is no such folder or file, or it can't be trained. Which models are built in the agent knows.
+        ModelError: there is no such folder, file or built-in model, or it can't be trained.
     """
-    if not config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
+    if config.pretrained_model_name_or_path.startswith(BUILTIN_PREFIX):
+        built_in_model(config.pretrained_model_name_or_path)
+    else:
         local_architecture(config.pretrained_model_name_or_path)
 
 

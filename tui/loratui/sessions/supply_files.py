@@ -1,11 +1,11 @@
 """Which files of this machine a run on another one needs, and under which names it finds them below ``inputs/``."""
 
-import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loratui.sessions.built_in import built_in_model
 from loratui.sessions.judging import features_of, files_of
 from loratui_protocol.architecture import architecture_of_folder
 from loratui_protocol.base_model import BUILTIN_PREFIX, files_of_model, parts_of
@@ -143,14 +143,7 @@ def _local_model(name_or_path: str) -> tuple[str, Path]:
     if not name_or_path.startswith(BUILTIN_PREFIX):
         # Under the name that it has here, a link's own: it is written into the LoRA file.
         return _folder_name(name_or_path), local_model(name_or_path)
-    # The agent is never imported here, but its package lies on this machine and has the built-in models' files.
-    spec = importlib.util.find_spec("loratui_agent")
-    name = name_or_path.removeprefix(BUILTIN_PREFIX)
-    for place in spec.submodule_search_locations or () if spec else ():
-        folder = Path(place) / "demo" / name
-        if name.isidentifier() and (folder / "model_index.json").is_file():
-            return name_or_path, folder
-    raise ModelError(f"there is no built-in model {name!r}", fix="builtin:tiny is one", code="model.unknown")
+    return name_or_path, built_in_model(name_or_path)
 
 
 def _model_files(folder: Path, name: str) -> list[Found]:
