@@ -12,7 +12,7 @@ from loratui_protocol.base_model import BUILTIN_PREFIX, files_of_model, parts_of
 from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture, scan_config
-from loratui_protocol.errors import ModelError, ProtocolError
+from loratui_protocol.errors import ProtocolError
 from loratui_protocol.inputs import ModelKind, ModelSource, check_name
 from loratui_protocol.judging.planning import told_apart
 from loratui_protocol.single_file import local_model
