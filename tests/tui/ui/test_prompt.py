@@ -58,6 +58,24 @@ async def test_what_is_typed_right_behind_the_key_that_asks_is_the_answer(tmp_pa
         assert row_of_prompt(shown).rstrip().endswith("/34")
 
 
+async def test_what_is_typed_takes_the_place_of_a_proposed_answer(tmp_path: Path) -> None:
+    taken: list[str] = []
+    async with on_home(tmp_path) as shown:
+
+        async def answer(*keys: str) -> str:
+            shown.screen.ask_text("trigger word:", taken.append, "zoxur", Typed.ANSWER)
+            await shown.pilot.pause()
+            assert row_of_prompt(shown).startswith(" trigger word: zoxur")
+            await shown.press(*keys, "enter")
+            return taken[-1]
+
+        assert await answer("r", "b", "t") == "rbt"
+        assert await answer() == "zoxur"
+        assert await answer("right", "1") == "zoxur1", "once the cursor was moved it is changed where it stands"
+        assert await answer("left", "X") == "Xzoxur"
+        assert await answer("backspace") == ""
+
+
 async def test_of_what_is_pasted_the_first_line_is_typed(tmp_path: Path) -> None:
     taken: list[str] = []
     async with on_home(tmp_path) as shown:

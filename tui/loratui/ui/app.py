@@ -147,7 +147,7 @@ class LoratuiApp(DiffedApp):
         rents = any(is_renting(errand) for errand in frame.errands)
         money, kept = self.shell.money, self.shell.reopening.at_leaving()
         is_lost = any(said.startswith("!") for said in kept)
-        if goes_on or rents or frame.overview.rentals or money.can_be_kept or is_lost:
+        if goes_on or rents or frame.overview.rentals or money.confirmed() or money.unasked() or is_lost:
             self.shell.ask(Scope.DETACH_STRIP, lambda now: ask_leave(now, money.confirmed(), money.unasked(), kept))
         else:
             self.exit(0)

@@ -1,5 +1,6 @@
 """The config screen: a training config as a form, with what it comes to beside it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,14 @@ from loratui.ui.text import plain
 from loratui.ui.widgets.config_differences import DifferenceList, OtherList
 from loratui.ui.widgets.config_findings import ORDER, FindingList, is_of_pictures
 from loratui.ui.widgets.config_keys import KeyList
+from loratui.ui.widgets.prompt import Typed
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.findings import Finding
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
+_NUMBER = re.compile(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?")
 _OF_A_FORM = ("edit", "cycle", "reset", "undo", "write", "write_as", "compare", "findings", "train")
 _OF_A_FILE = ("editor", "read")
 
@@ -134,9 +137,10 @@ class ConfigPage(ConfigFilePage):
 
     def _ask_value(self, key: str, value: str, before: str | None = None) -> None:
         # Taken as it stood, nothing is set: a default stays one.
-        about = str(self.path)
+        # A number is typed anew, and what was refused is mended where it stands.
+        kind = Typed.ANSWER if value == before and _NUMBER.fullmatch(value) else Typed.TEXT
         self.shell.ask_text(
-            f"{key} =", lambda text: None if text == before else self._set(key, text), value, about=about
+            f"{key} =", lambda text: None if text == before else self._set(key, text), value, kind, about=str(self.path)
         )
 
     def _set(self, key: str, typed: str) -> None:

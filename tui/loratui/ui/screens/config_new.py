@@ -53,7 +53,7 @@ class NewConfig:
             self._answers[question] = text.strip() or usual
             then(self._answers[question])
 
-        kind = Typed.PATH if question == FOLDER else Typed.TEXT
+        kind = Typed.PATH if question == FOLDER else Typed.TEXT if question == TARGET else Typed.ANSWER
         self._shell.ask_text(f"{label}:", answered, self._answers.get(question, usual), kind)
 
     def _with_folder(self, text: str) -> None:

@@ -301,6 +301,7 @@ class DataPage(Page):
                 "trigger word:",
                 lambda text: self._edits.propose_fix(dataset, code, trigger=text.strip()),
                 "" if self._seen is None else self._seen.trigger,
+                Typed.ANSWER,
             )
         elif code in NEEDS_REPEATS:
             self.shell.ask_text("repeats of each picture:", lambda text: self._fix_repeats(dataset, code, text))

@@ -24,6 +24,7 @@ from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, plain
 from loratui.ui.widgets.data_lists import shortened
+from loratui.ui.widgets.prompt import Typed
 from loratui.ui.work import look_first
 from loratui_protocol.errors import LoratuiError
 
@@ -118,7 +119,7 @@ class DataEdits:
             else:
                 self._shell.say("nothing was typed, and nothing is changed")
 
-        self._shell.ask_text(f"{label}, {_pictures(names)}:", typed, likely)
+        self._shell.ask_text(f"{label}, {_pictures(names)}:", typed, likely, Typed.ANSWER)
 
     def ask_replacement(self, dataset: OpenDataset, names: frozenset[str]) -> None:
         """Let two texts be typed, and propose to replace one by the other."""

@@ -175,6 +175,7 @@ class HomePage(Page):
                 "its machine is gone; go on on (local, ssh://…, cheapest):",
                 lambda target: self._go_on_elsewhere(replace(resumption, target=target.strip())),
                 LOCAL,
+                Typed.ANSWER,
             )
 
     def _go_on_elsewhere(self, resumption: Resumption) -> None:

@@ -11,6 +11,7 @@ from loratui.ui.frame import Frame
 from loratui.ui.page import Page
 from loratui.ui.registry import Scope
 from loratui.ui.widgets.log_lines import LogLines
+from loratui.ui.widgets.prompt import Typed
 from loratui_protocol.errors import LoratuiError
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class LogPage(Page):
 
     def do_line_find(self) -> None:
         """Ask for words."""
-        self.shell.ask_text("find:", self._find, self._words)
+        self.shell.ask_text("find:", self._find, self._words, Typed.ANSWER)
 
     def _find(self, words: str) -> None:
         self._words = words.strip()

@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from textual.events import Key
 from textual.geometry import Region
 from textual.widgets import Input
+from textual.widgets.input import Selection
 
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, cells, plain, retyped
@@ -26,6 +27,9 @@ class Typed(Enum):
     """What is asked for."""
 
     TEXT = auto()
+    """Goes on from what stands there."""
+    ANSWER = auto()
+    """What stands there is a whole answer: what is typed takes its place, and arrow keys let it be changed."""
     SECRET = auto()
     """Hidden while it is typed."""
     MONEY = auto()
@@ -113,7 +117,7 @@ class Prompt(Horizontal):
         self._label.styles.width = cells(self._label.text) + 2
         self._field.password, self._field.is_path = kind is Typed.SECRET, kind is Typed.PATH
         self._field.value = plain(value)
-        self._field.cursor_position = len(self._field.value)
+        self._field.selection = Selection(0 if kind is Typed.ANSWER else len(self._field.value), len(self._field.value))
         self._done, self._value = done, value
         self.is_open = self.display = True
         self._held = None
