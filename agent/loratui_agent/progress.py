@@ -104,11 +104,12 @@ class Progress:
 
     def _step(self, step: Step) -> str:
         now_s = time.monotonic()
-        if now_s - self._stepped_s < _STEP_EVERY_S and step.step != step.total:
+        end = step.stop or step.total
+        if now_s - self._stepped_s < _STEP_EVERY_S and step.step != end:
             return ""
         self._stepped_s = now_s
         speed = f"{step.it_s:.2f} it/s, {max(0.0, step.eta_s):.0f} s left"
-        return f"step {step.step}/{step.total}: loss {step.loss:.4f}, lr {step.lr:.2e}, {speed}"
+        return f"step {step.step}/{end}: loss {step.loss:.4f}, lr {step.lr:.2e}, {speed}"
 
 
 def _number(value: object) -> object:

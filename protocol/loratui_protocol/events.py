@@ -74,7 +74,8 @@ class Step:
     """One optimizer step is done.
 
     ``loss`` is the mean over the step's samples; NaN and infinity travel as they are. ``vram_gib`` is the peak that
-    torch reserved since the last event, None without a GPU; ``ram_gib`` is the trainer's resident memory.
+    torch reserved since the last event, None without a GPU; ``ram_gib`` is the trainer's resident memory. ``stop`` is
+    after which step the run ends, and ``eta_s`` counts to, where that is before the last of the ``total`` planned.
     """
 
     tag: ClassVar[str] = "step"
@@ -88,6 +89,7 @@ class Step:
     vram_gib: float | None = None
     ram_gib: float | None = None
     grad_norm: float | None = None
+    stop: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

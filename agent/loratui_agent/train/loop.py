@@ -202,6 +202,7 @@ def train_steps(run: Run, controls: Controls) -> None:
                 vram_gib=vram_gib,
                 ram_gib=ram_gib,
                 grad_norm=grad_norm,
+                stop=run.plan.stop_step if run.plan.stop_step < run.plan.steps else None,
             )
         )
         signals.tell_metrics(run, rates)

@@ -78,7 +78,8 @@ def test_a_run_that_stops_to_be_looked_at_ends_as_if_it_never_had(tmp_path: Path
     stopped = attempt(tmp_path / "job", pictures, stop_at_epoch=1, **planned)
     assert (stopped.outcome.outcome, stopped.outcome.code) == ("stopped", STOP_AT_EPOCH)
     assert stopped.outcome.what == "stopped at epoch 1 of 4 planned, after step 2 of 8"
-    assert [(step.step, step.total) for step in stopped.steps] == [(1, 8), (2, 8)]
+    assert [(step.step, step.total, step.stop) for step in stopped.steps] == [(1, 8, 2), (2, 8, 2)]
+    assert {step.stop for step in whole.steps} == {None}
     assert stopped.steps[-1].eta_s == 0
     assert (tmp_path / "job" / "artifacts" / "lora-step00000002.safetensors").exists()
     again = attempt(tmp_path / "job", pictures, stop_at_epoch=3, **planned)

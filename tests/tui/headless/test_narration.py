@@ -1,6 +1,7 @@
 """Sentences about a run: every change is told, steps are thinned."""
 
 import math
+from dataclasses import replace
 
 from hypothesis import given
 
@@ -45,6 +46,12 @@ def test_steps_of_a_short_run_are_told_every_twentieth_and_at_least_5_s_apart():
     assert len(sentences) == 21
     assert sentences[0] == "step 1 of 1000, loss 0.1000, 10.00 it/s, ≈1 min 39 s left"
     assert sentences[-1].startswith("step 1000 of 1000")
+
+
+def test_a_run_that_stops_before_its_plan_is_done_is_told_by_where_it_stops():
+    early = [replace(step(n, 500), total=1000, stop=500) for n in (1, 500)]
+    sentences = told(*((each.step / 10, each) for each in early))
+    assert [sentence.split(",")[0] for sentence in sentences] == ["step 1 of 500", "step 500 of 500"]
 
 
 def test_steps_of_a_long_run_are_told_once_a_minute():

@@ -98,6 +98,14 @@ def test_the_steps_of_a_run_that_waits_come_from_its_config(tmp_path: Path) -> N
     assert queued_steps(preferences, [*texts, "unknown"]) == {"a": 300, "b": 0, "c": 0, "unknown": 0}
 
 
+def test_the_pace_of_a_run_that_stops_early_is_that_of_the_steps_up_to_there() -> None:
+    trains = run_line(1, name="trains", state=JobState.RUNNING, step=100, total=600, stop=350, eta_s=250.0)
+    waits = run_line(0, name="waits", state=JobState.QUEUED, step=0, total=1000)
+    [here] = queues(Overview(runs=(waits, replace(trains, is_live=True))), None, {}, STARTED_TS)
+    assert {line.run.name: line.ends_in_s for line in here.lines} == {"trains": 250.0, "waits": 1250.0}
+    assert {line.run.name: line.total for line in here.lines} == {"trains": 350, "waits": 1000}
+
+
 async def comes(shown: Shown, text: str) -> None:
     end_s = time.monotonic() + 10
     while text not in shown.text():

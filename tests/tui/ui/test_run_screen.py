@@ -155,6 +155,26 @@ async def test_a_run_of_this_machine_that_costs_nothing_says_so() -> None:
         assert "$0.00 spent · $0.00/h (this machine)" in shown.rows()[1]
 
 
+async def test_a_run_that_stops_before_its_plan_is_done_is_measured_by_where_it_stops() -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=1250)
+    source.run.stop = 1500
+    async with showing(source, clock) as shown:
+        source.run.eta_s = 600.0
+        shown.screen.refresh_view()
+        await shown.pilot.pause()
+        assert "step  1250/1500" in shown.text()
+        assert "83 %" in shown.text()
+        assert re.search(r"ends \d\d:\d\d, to look", shown.text())
+        axis = next(row for row in shown.rows() if re.match(r"\s+0 .* \d+$", row))
+        assert axis.split()[-1] == "1500"
+
+        source.run.state = JobState.STOPPED
+        shown.screen.refresh_view()
+        await shown.pilot.pause()
+        assert "step  1250/2500" in shown.text(), "what was planned is what is left to go on to"
+
+
 async def test_without_a_gpu_no_video_memory_is_shown() -> None:
     async with showing() as shown:
         assert "machine (psutil)" in shown.text()

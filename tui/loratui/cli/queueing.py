@@ -104,7 +104,8 @@ def _heard(line: RunLine, status: RunStatus | None, last: Step | None) -> RunLin
         return line
     run = status.run
     is_training = run.state is JobState.RUNNING and last is not None and last.it_s and run.total
-    eta_s = (run.total - run.step) / last.it_s if is_training and last is not None and last.it_s else None
+    end = (last.stop if last is not None else None) or run.total
+    eta_s = (end - run.step) / last.it_s if is_training and last is not None and last.it_s else None
     return replace(
         line,
         state=run.state,
@@ -112,6 +113,7 @@ def _heard(line: RunLine, status: RunStatus | None, last: Step | None) -> RunLin
         total=run.total or line.total,
         spent_microusd=run.spent_microusd,
         eta_s=eta_s,
+        stop=None if last is None else last.stop,
         is_live=True,
     )
 

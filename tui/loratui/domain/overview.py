@@ -30,6 +30,8 @@ class RunLine:
     """When it was last heard; None: never."""
     loss: float | None = None
     eta_s: float | None = None
+    stop: int | None = None
+    """After which step it stops, where that is before the last one that is planned."""
     price_microusd_per_h: int = 0
     is_lacking: bool = False
     """Whether it is done, and its LoRA is not here though it may still be had."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from loratui.domain.overview import Overview, RentalLine, RunLine
 from loratui.domain.run import LinkState, RunView
+from loratui.domain.run_stop import goes_to
 from loratui_protocol.messages import JobState
 
 _RECENT_S = 12 * 3600.0
@@ -83,10 +84,10 @@ def _queue(target: str, overview: Overview, view: RunView | None, steps: Mapping
     ends_in_s: float | None = 0.0
     for number, run in enumerate(runs, 1):
         seen = view if view is not None and view.run_id == run.id else None
-        total = run.total or steps.get(run.id, 0)
+        total = goes_to(run) or steps.get(run.id, 0)
         step, spent = run.step, run.spent_microusd
         if seen is not None:
-            step, total, spent = seen.step, seen.total or total, seen.spent_microusd
+            step, total, spent = seen.step, goes_to(seen) or total, seen.spent_microusd
         if not run.is_over:
             left_s = seen.eta_s if seen is not None else run.eta_s
             if seen is None and left_s is None:
@@ -109,8 +110,8 @@ def _queue(target: str, overview: Overview, view: RunView | None, steps: Mapping
 
 def _pace(runs: Iterable[RunLine]) -> float | None:
     """Return the steps a second of the run that trains, by what it has left; None: none does, or nobody can tell."""
-    training = (run for run in runs if not run.is_over and run.eta_s and run.total > run.step)
-    return next(((run.total - run.step) / run.eta_s for run in training if run.eta_s), None)
+    training = (run for run in runs if not run.is_over and run.eta_s and goes_to(run) > run.step)
+    return next(((goes_to(run) - run.step) / run.eta_s for run in training if run.eta_s), None)
 
 
 def _takes_s(steps: int, it_s: float | None) -> float | None:

@@ -102,6 +102,7 @@ class RunView:
 
     step: int = 0
     total: int = 0
+    stop: int | None = None
     epoch: int = 0
     loss: float | None = None
     lr: float | None = None
@@ -364,7 +365,7 @@ class RunView:
     def _step(self, event: Step, ts: float) -> None:
         went_back = event.step <= self.step
         self.past.add(event, ts, went_back=went_back)
-        self.step, self.total, self.epoch = event.step, event.total, event.epoch
+        self.step, self.total, self.stop, self.epoch = event.step, event.total, event.stop, event.epoch
         self.loss, self.lr, self.it_s, self.eta_s = event.loss, event.lr, event.it_s, max(0.0, event.eta_s)
         self.grad_norm, self.vram_gib, self.ram_gib = event.grad_norm, event.vram_gib, event.ram_gib
         self.series.append(event.step, event.loss)

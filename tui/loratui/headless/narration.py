@@ -112,14 +112,15 @@ class Narrator:
         since_s = ts - self._told_step_ts
         self._left_s = step.eta_s
         # A trainer that is anyone's may know no total.
-        share = (step.step - self._told_step) / max(1, step.total)
+        end = step.stop or step.total
+        share = (step.step - self._told_step) / max(1, end)
         worth_telling = since_s >= LATEST_S or (share >= STEP_SHARE and since_s >= SOONEST_S)
         # A run that was taken back to a checkpoint counts from there.
-        if step.step < self._told_step or worth_telling or step.step in (1, step.total):
+        if step.step < self._told_step or worth_telling or step.step in (1, end):
             self._told_step, self._told_step_ts = step.step, ts
             pace = f" ({signals.pace(self._metrics)})" if self._metrics else ""
             return (
-                f"step {step.step} of {step.total}, loss {formatting.loss(step.loss)}{self._mean_loss()}, "
+                f"step {step.step} of {end}, loss {formatting.loss(step.loss)}{self._mean_loss()}, "
                 f"{formatting.speed(step.it_s)}{pace}, {formatting.duration(max(0.0, step.eta_s), exact=False)} left"
             )
         return None

@@ -161,5 +161,6 @@ class HostDesk:
             spent_microusd=max(line.spent_microusd, view.spent(time.monotonic()).value_microusd),
             loss=view.loss,
             eta_s=view.eta_s,
+            stop=view.stop,
             is_live=True,
         )

@@ -9,6 +9,7 @@ from loratui.domain import formatting
 from loratui.domain.known_price import is_price_known
 from loratui.domain.overview import RentalLine
 from loratui.domain.run import RunView
+from loratui.domain.run_stop import goes_to
 from loratui.ui.errands import Errand, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.terminating import rental_name
@@ -37,7 +38,8 @@ def ask_stop(frame: Frame) -> Question:
     """Ask whether the open run is to be stopped."""
     view = frame.view
     spent = view.spent(frame.now_s)
-    done = f"{formatting.share(view.step, view.total)} done, " if view.total else ""
+    end = goes_to(view)
+    done = f"{formatting.share(view.step, end)} done, " if end else ""
     paid = f"{formatting.money(spent.value_microusd, exact=spent.exact)} spent"
     if not is_price_known(view):
         paid = "at a price that is not known"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from loratui.domain.run_stop import goes_to
 from loratui.domain.series import Average, Envelope, Series
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, rule
@@ -131,7 +132,7 @@ class BrailleChart(Rows):
         if self.frame is None:
             return 1, 0
         newest = self.frame.view.series.last_step or 0
-        return max(self.frame.view.total, newest, 1), newest
+        return max(goes_to(self.frame.view), newest, 1), newest
 
     # --- rows --------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import math
 from loratui.domain import formatting, signals
 from loratui.domain.phases import title, took
 from loratui.domain.run import RunView
+from loratui.domain.run_stop import goes_to, stops_early
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, spread
 from loratui.ui.widgets.pane import Pane
@@ -31,7 +32,8 @@ class RunPane(Pane):
         metrics, norms = view.metrics or Metrics(step=0), view.delta_norms
         effective = next(iter(metrics.effective_lr.values()), None)
         delta = formatting.percent(norms.relative.get(signals.WHOLE) if norms else None)
-        ends = f"  ends {frame.at(frame.now_s + view.eta_s):%H:%M}" if view.eta_s and frame.is_current else ""
+        why = ", to look" if stops_early(view) else ""
+        ends = f"  ends {frame.at(frame.now_s + view.eta_s):%H:%M}{why}" if view.eta_s and frame.is_current else ""
         eta = formatting.UNKNOWN if view.eta_s is None else formatting.duration(view.eta_s, exact=frame.is_current)
         return [
             _progress(frame, width),
@@ -135,12 +137,13 @@ def _work(metrics: Metrics | None) -> Row:
 
 def _progress(frame: Frame, width: int) -> Row:
     view = frame.view
-    if not view.total:
+    end = goes_to(view)
+    if not end:
         return _fact("step", formatting.UNKNOWN)
-    numbers = f"{view.step}/{view.total} "
+    numbers = f"{view.step}/{end} "
     room = width - 7 - len(numbers) - 6
-    drawn = bar(view.step / view.total, min(room, 24)) if room > 6 else ""
-    return [*_fact("step", numbers), (drawn, Role.GOOD), (f" {formatting.share(view.step, view.total)}", Role.TEXT)]
+    drawn = bar(view.step / end, min(room, 24)) if room > 6 else ""
+    return [*_fact("step", numbers), (drawn, Role.GOOD), (f" {formatting.share(view.step, end)}", Role.TEXT)]
 
 
 def _is_preparing(view: RunView) -> bool:

@@ -33,7 +33,7 @@ class Typed(Enum):
     SECRET = auto()
     """Hidden while it is typed."""
     MONEY = auto()
-    """An amount that may be spent: never offered out of an earlier session."""
+    """An answer, how much may be spent: never offered out of an earlier session."""
     PATH = auto()
     """Of this machine: tab completes it."""
 
@@ -117,7 +117,8 @@ class Prompt(Horizontal):
         self._label.styles.width = cells(self._label.text) + 2
         self._field.password, self._field.is_path = kind is Typed.SECRET, kind is Typed.PATH
         self._field.value = plain(value)
-        self._field.selection = Selection(0 if kind is Typed.ANSWER else len(self._field.value), len(self._field.value))
+        end = len(self._field.value)
+        self._field.selection = Selection(0 if kind in (Typed.ANSWER, Typed.MONEY) else end, end)
         self._done, self._value = done, value
         self.is_open = self.display = True
         self._held = None

@@ -2,6 +2,7 @@
 
 from loratui.domain import formatting
 from loratui.domain.overview import RunLine
+from loratui.domain.run_stop import goes_to
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, spread
 from loratui.ui.widgets.list_pane import ListPane
@@ -35,5 +36,5 @@ class RunChoice(ListPane[RunLine]):
     def entry_row(self, entry: RunLine, width: int) -> Row:
         """Return name, state, steps and day."""
         words, role = STATE_WORDS[entry.state]
-        left: Row = [(entry.name, Role.STRONG), (f"  {words}  ", role), (f"{entry.step}/{entry.total}", Role.TEXT)]
+        left: Row = [(entry.name, Role.STRONG), (f"  {words}  ", role), (f"{entry.step}/{goes_to(entry)}", Role.TEXT)]
         return spread(left, [(f"{formatting.day_and_time(entry.created_ts)} ", Role.DIM)], width)

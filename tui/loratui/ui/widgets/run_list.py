@@ -6,6 +6,7 @@ from loratui.domain import formatting
 from loratui.domain.apart import Named
 from loratui.domain.known_price import is_cost_known
 from loratui.domain.overview import RunLine
+from loratui.domain.run_stop import goes_to
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, bar, cells, cut, spread
 from loratui.ui.widgets.list_pane import ListPane
@@ -127,11 +128,12 @@ def _filled(text: str, limit: int) -> str:
 
 
 def _progress(entry: RunLine, width: int) -> Row:
-    steps = f"{entry.step}/{entry.total}" if entry.total else ""
-    share = formatting.share(entry.step, entry.total) if entry.total else ""
+    end = goes_to(entry)
+    steps = f"{entry.step}/{end}" if end else ""
+    share = formatting.share(entry.step, end) if end else ""
     row: Row = []
     if width >= _WITH_BAR:
-        drawn = bar(entry.step / entry.total, _BAR - 1) if entry.total and not entry.is_over else ""
+        drawn = bar(entry.step / end, _BAR - 1) if end and not entry.is_over else ""
         row.append((f"{drawn:<{_BAR}}", Role.GOOD))
     if width >= _WITH_STEPS:
         row.append((f"{cut(steps, _STEPS - 1):>{_STEPS - 1}} ", Role.TEXT))
