@@ -7,16 +7,16 @@ from loratui_protocol.base_model import BUILTIN_PREFIX
 from loratui_protocol.errors import ModelError
 
 
-def built_in_model(name: str) -> Path:
+def built_in_model(model: str) -> Path:
     """Return the folder of a model that a config names as ``builtin:NAME``.
 
     Raises:
         ModelError: there is no such model.
     """
     spec = importlib.util.find_spec("loratui_agent")
-    bare = name.removeprefix(BUILTIN_PREFIX)
+    name = model.removeprefix(BUILTIN_PREFIX)
     for place in spec.submodule_search_locations or () if spec else ():
-        folder = Path(place) / "demo" / bare
-        if bare.isidentifier() and (folder / "model_index.json").is_file():
+        folder = Path(place) / "demo" / name
+        if name.isidentifier() and (folder / "model_index.json").is_file():
             return folder
-    raise ModelError(f"there is no built-in model {bare!r}", fix="builtin:tiny is one", code="model.unknown")
+    raise ModelError(f"there is no built-in model {name!r}", fix="builtin:tiny is one", code="model.unknown")
