@@ -1,11 +1,16 @@
 """A config that judges files and trains none: what has to be there, and what there is to say of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from loratui.domain.base_kinds import KnownFeatures
+from loratui.sessions.model_source import hub_source, taken_for_hub_id, token_for
+from loratui.settings import Settings
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.errors import LoratuiError
+from loratui_protocol.errors import LoratuiError, ModelError
+from loratui_protocol.feature_models import EXAMPLES, KEYS, check_feature_folder
 from loratui_protocol.findings import Finding
+from loratui_protocol.inputs import ModelPurpose, ModelSource
 from loratui_protocol.safetensors_header import read_header
 
 
@@ -15,14 +20,68 @@ def files_of(config: TrainingConfig) -> list[Path]:
     return [Path(each) for each in (*config.evaluate_loras, *also)]
 
 
-def features_of(config: TrainingConfig) -> dict[str, str]:
-    """Return the folders of the models that are named to measure with, by their keys."""
-    named = {"evaluate_dino": config.evaluate_dino, "evaluate_clip": config.evaluate_clip}
-    return {key: name for key, name in named.items() if name}
+def features_of(config: TrainingConfig) -> dict[ModelPurpose, str]:
+    """Return the models that are named to measure with, folders or hub ids; none where nothing is judged."""
+    if not (config.evaluate_loras or config.evaluate_checkpoints):
+        return {}
+    named = {ModelPurpose.DINO: config.evaluate_dino, ModelPurpose.CLIP: config.evaluate_clip}
+    return {purpose: name for purpose, name in named.items() if name}
 
 
-def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
-    """Yield what is wrong with the files that are judged, and what can't be measured; headers alone are read."""
+def feature_sources(config: TrainingConfig, hub_url: str) -> list[ModelSource]:
+    """Return those of them that another machine downloads; the others travel from here."""
+    sources = (hub_source(name, hub_url, purpose) for purpose, name in features_of(config).items())
+    return [source for source in sources if source is not None]
+
+
+def features_told_here(config: TrainingConfig, preferences: Settings) -> tuple[KnownFeatures, ...]:
+    """Return what is known of these without asking anyone: not how large they are."""
+    sources = feature_sources(config, preferences.remote_hub_url)
+    return tuple(KnownFeatures(source=source, num_bytes=None) for source in sources)
+
+
+async def ask_for_features(
+    sources: Sequence[ModelSource], token: str = "", owner: ModelSource | None = None
+) -> tuple[tuple[KnownFeatures, ...], list[Finding]]:
+    """Return models with their sizes, asked of their hub, and what stands in the way: no training fails for that.
+
+    ``token`` is shown to the server of its ``owner`` alone.
+    """
+    known, findings = [], []
+    for source in sources:
+        # The HTTP library takes as long to load as the whole screen of offers.
+        from loratui.remote.model_hub import look_at_features
+
+        size = None
+        try:
+            size = await look_at_features(source, token_for(source, token, owner))
+        except ModelError as error:
+            what = f"{KEYS[source.purpose]} names {source.address}, and what it measures may be missing: {error.what}"
+            findings.append(Finding(code=error.code, severity="warning", what=what, fix=error.fix))
+        known.append(KnownFeatures(source=source, num_bytes=size))
+    return tuple(known), findings
+
+
+def check_features_here(config: TrainingConfig) -> None:
+    """Refuse a config that is to be judged with what only other machines download.
+
+    Raises:
+        ModelError: it names a model by its hub id.
+    """
+    for source in feature_sources(config, ""):
+        raise ModelError(
+            f"{KEYS[source.purpose]} names {source.address}, which is no folder on this machine: only other machines "
+            "download a hub id",
+            fix=f"download it and name its folder, or leave {KEYS[source.purpose]} out",
+            code="evaluate.missing",
+        )
+
+
+def judging_findings(config: TrainingConfig, folder: Path) -> Iterator[Finding]:
+    """Yield what is wrong with the files that are judged, and what can't be measured; headers alone are read.
+
+    ``folder`` is the config's.
+    """
     for path in files_of(config):
         if not path.is_file():
             yield _error(f"{path} is to be tried out, and there is no such file", "correct the path")
@@ -33,18 +92,35 @@ def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
             yield Finding(code=error.code, severity="error", what=error.what, fix=error.fix)
     if not (config.evaluate_loras or config.evaluate_checkpoints):
         return
-    for key, folder in features_of(config).items():
-        if not (Path(folder) / "config.json").is_file():
-            yield _error(f"{key} names {folder}, and no model is there", "download it, and name its folder")
+    for purpose, name in features_of(config).items():
+        yield from _feature_findings(purpose, name, folder)
+    dino, clip = EXAMPLES[ModelPurpose.DINO], EXAMPLES[ModelPurpose.CLIP]
     if not config.evaluate_dino:
         what = "likeness, copying and variety are not measured: evaluate_dino names no model"
-        yield _unmeasured(what, "name a folder of one as transformers saves it: facebook/dinov2-small, for instance")
+        yield _unmeasured(what, f"name {dino}, for instance: other machines download it; here a folder that has it")
     if not config.evaluate_clip:
         what = "how prompts are followed is not measured: evaluate_clip names no model"
-        yield _unmeasured(what, "name a folder of one, openai/clip-vit-base-patch32, for instance")
+        yield _unmeasured(what, f"name {clip}, for instance: other machines download it; here a folder that has it")
     if config.evaluate_loras and not (config.train_data_dir or config.datasets):
         what = "likeness and copying are not measured: there are no training pictures to compare with"
         yield _unmeasured(what, "name their folder as train_data_dir")
+
+
+def _feature_findings(purpose: ModelPurpose, name: str, folder: Path) -> Iterator[Finding]:
+    key = KEYS[purpose]
+    if hub_source(name, "", purpose) is not None:
+        if why := taken_for_hub_id(name, folder):
+            what = f"{key} names {name}, which is taken for a model of the hub: {why}"
+            yield Finding(code="evaluate.missing", severity="warning", what=what, fix="correct the path")
+            return
+        what = f"{key} names {name}, which is not on this machine: the one that trains downloads it"
+        fix = "nothing is to be done for a rented machine or a host; to judge here, download it and name its folder"
+        yield Finding(code="evaluate.downloaded", severity="info", what=what, fix=fix)
+        return
+    try:
+        check_feature_folder(Path(name), purpose)
+    except ModelError as error:
+        yield _error(f"{key} names {name}, and nothing can be measured with that: {error.what}", error.fix)
 
 
 def _error(what: str, fix: str) -> Finding:
