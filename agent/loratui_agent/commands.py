@@ -13,7 +13,7 @@ from loratui_agent.states import WITH_TRAINER
 from loratui_protocol import messages
 from loratui_protocol.errors import ConfigError, JobError, ProtocolError
 from loratui_protocol.ids import is_id
-from loratui_protocol.inputs import JobInputs, check_name, is_sha256
+from loratui_protocol.inputs import JobInputs, ModelKind, ModelPurpose, check_name, is_sha256
 from loratui_protocol.messages import JobState, RunEnd
 
 _NOT_RUNNING = "job.not_running"
@@ -152,8 +152,16 @@ def _inputs_problem(inputs: JobInputs | None) -> str:
     hashes = [inputs.manifest_sha256, *inputs.environment.lock_sha256s]
     if not all(map(is_sha256, hashes)) or (inputs.model.sha256 and not is_sha256(inputs.model.sha256)):
         return "one of its hashes is no SHA-256"
-    try:
-        check_name(inputs.model.name)
-    except ProtocolError as error:
-        return error.what
-    return "its model's name is a path" if "/" in inputs.model.name else ""
+    purposes = [source.purpose for source in inputs.features]
+    if ModelPurpose.BASE in purposes or len(set(purposes)) != len(purposes):
+        return "it has two models for one purpose"
+    if any(source.kind is not ModelKind.HUB for source in inputs.features):
+        return "a model that it measures with is no hub's"
+    for source in (inputs.model, *inputs.features):
+        try:
+            check_name(source.name)
+        except ProtocolError as error:
+            return error.what
+        if "/" in source.name:
+            return "its model's name is a path"
+    return ""

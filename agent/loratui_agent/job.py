@@ -26,7 +26,7 @@ from loratui_protocol import messages
 from loratui_protocol.codec import decode, decode_record, encode, encode_record, strict_converter
 from loratui_protocol.errors import StorageError
 from loratui_protocol.ids import is_id
-from loratui_protocol.inputs import EnvironmentKind, JobInputs, ModelKind
+from loratui_protocol.inputs import EnvironmentKind, JobInputs, ModelKind, ModelPurpose
 from loratui_protocol.messages import JobState, Record
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class TrainerLine(Protocol):
 
 
 _converter = strict_converter()
-for _enum in (JobState, ModelKind, EnvironmentKind):
+for _enum in (JobState, ModelKind, ModelPurpose, EnvironmentKind):
     _converter.register_structure_hook(_enum, lambda value, cls: cls(value))
 
 

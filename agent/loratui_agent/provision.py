@@ -1,18 +1,20 @@
-"""Has everything there that a job needs before its trainer starts: environment, base model, files from the client.
+"""Has everything there that a job needs before its trainer starts: environment, models, files from the client.
 
-The three come at the same time. Each can be cut off anywhere, by a kill too, and goes on from there.
+They come at the same time. Each can be cut off anywhere, by a kill too, and goes on from there. Models that pictures
+are measured with are all that it can do without: no training fails, or waits for long, for the sake of a score.
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import loratui_agent
 import loratui_protocol
@@ -22,13 +24,24 @@ from loratui_agent.fetch.model import fetch_model
 from loratui_agent.files import disk_full_error, fsync_path
 from loratui_agent.finish import finish
 from loratui_agent.groups import one_error
-from loratui_protocol.errors import ProtocolError, StorageError
-from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec, JobInputs, Manifest, ModelKind, parse_manifest
+from loratui_protocol.errors import LoratuiError, ModelError, ProtocolError, StorageError
+from loratui_protocol.feature_models import KEYS
+from loratui_protocol.inputs import (
+    EnvironmentKind,
+    EnvironmentSpec,
+    JobInputs,
+    Manifest,
+    ModelKind,
+    ModelSource,
+    parse_manifest,
+)
 from loratui_protocol.messages import Setup, Warn
 from loratui_protocol.paths import AgentHome
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.2
+FEATURES_WAIT_S = 600.0
+"""How much longer than everything else the models to measure with may take."""
 _SAY_EVERY_S = 1.0
 _SAY_WAITING_S = 60.0
 
@@ -45,10 +58,13 @@ class Provisions:
     """Variables beside those that every trainer gets."""
 
 
-async def provision(folder: Path, inputs: JobInputs, home: AgentHome, report: Report) -> Provisions:
+async def provision(
+    folder: Path, inputs: JobInputs, home: AgentHome, report: Report, *, features_wait_s: float = FEATURES_WAIT_S
+) -> Provisions:
     """Bring what ``inputs`` name and lay it out below ``folder``; done once, it returns at once.
 
-    ``report`` is called in the event loop. Cancelled, it leaves what is there for the next attempt.
+    ``report`` is called in the event loop. Cancelled, it leaves what is there for the next attempt. A model to measure
+    with that can't be had within ``features_wait_s`` after all else is told and left out; the next attempt tries again.
 
     Raises:
         LoratuiError: why it can't be had, with what to do.
@@ -56,10 +72,18 @@ async def provision(folder: Path, inputs: JobInputs, home: AgentHome, report: Re
     with one_error():
         async with asyncio.TaskGroup() as tasks:
             environment = tasks.create_task(_environment(inputs.environment, home, report), name="environment")
+            features = {
+                source: tasks.create_task(_feature_model(source, home, report), name=source.purpose)
+                for source in inputs.features
+                if not (folder / "inputs" / source.place).is_dir()
+            }
             if not (folder / "inputs").is_dir():
                 model = tasks.create_task(_model(inputs, home, report), name="base model")
                 manifest = await _files(inputs, home, report)
                 await _lay_out(folder, inputs, manifest, await model, home)
+            if features:
+                await environment
+                await _lay_out_features(folder, features, features_wait_s, report)
     return environment.result()
 
 
@@ -77,6 +101,21 @@ async def _model(inputs: JobInputs, home: AgentHome, report: Report) -> Path | N
     if inputs.model.kind is ModelKind.FILES:
         return None
     return await fetch_model(home, inputs.model, report)
+
+
+async def _feature_model(source: ModelSource, home: AgentHome, report: Report) -> Path | None:
+    """Return the downloaded model, None where it can't be had, which is told."""
+    try:
+        return await fetch_model(home, source, report)
+    except (LoratuiError, OSError) as error:
+        report(_unmeasured(source, error))
+        return None
+
+
+def _unmeasured(source: ModelSource, error: Exception) -> Warn:
+    why = error if isinstance(error, LoratuiError) else StorageError(str(error))
+    what = f"{KEYS[source.purpose]} names {source.address}, and nothing is measured with that: {why.what}"
+    return Warn(code=why.code, message=f"{what}. Fix: {why.fix}" if why.fix else what)
 
 
 async def _files(inputs: JobInputs, home: AgentHome, report: Report) -> Manifest:
@@ -132,8 +171,39 @@ class _Waiting:
 
 async def _lay_out(folder: Path, inputs: JobInputs, manifest: Manifest, model: Path | None, home: AgentHome) -> None:
     """Put everything below ``inputs/`` of the job's folder, all of it or nothing."""
-    try:
+    with _full_disk_named(folder):
         await finish(asyncio.to_thread(_link_all, folder, inputs, manifest, model, home))
+
+
+async def _lay_out_features(
+    folder: Path, features: Mapping[ModelSource, asyncio.Task[Path | None]], wait_s: float, report: Report
+) -> None:
+    """Put the models that have come below ``inputs/``; those that have not after ``wait_s`` are given up."""
+    _, late = await asyncio.wait(features.values(), timeout=wait_s)
+    for source, task in features.items():
+        if task in late:
+            task.cancel()
+            report(_unmeasured(source, _late(wait_s)))
+        elif (model := task.result()) is not None:
+            try:
+                with _full_disk_named(folder):
+                    await finish(asyncio.to_thread(_link_features, folder, source, model))
+            except (LoratuiError, OSError) as error:
+                report(_unmeasured(source, error))
+
+
+def _late(wait_s: float) -> ModelError:
+    return ModelError(
+        f"{wait_s / 60:.0f} min after everything else it was not here, and no training waits for it longer",
+        fix="what has come is kept: resume the run to go on from there",
+        code="model.late",
+    )
+
+
+@contextlib.contextmanager
+def _full_disk_named(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         full = disk_full_error(error, folder / "inputs")
         if full is not None:
@@ -142,10 +212,7 @@ async def _lay_out(folder: Path, inputs: JobInputs, manifest: Manifest, model: P
 
 
 def _link_all(folder: Path, inputs: JobInputs, manifest: Manifest, model: Path | None, home: AgentHome) -> None:
-    for left in folder.glob("inputs*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
-    unfinished = Path(tempfile.mkdtemp(prefix="inputs.", suffix=".tmp", dir=folder))
-    sources: dict[Path, Path] = {}
+    sources: dict[str, Path] = {}
     # Names were checked when the manifest was read: relative, without "..", and no two alike.
     for file in manifest.files:
         source = blob_path(home, file.sha256)
@@ -155,16 +222,32 @@ def _link_all(folder: Path, inputs: JobInputs, manifest: Manifest, model: Path |
                 fix="start the run anew",
                 code="inputs.manifest",
             )
-        sources[unfinished / file.name] = source
+        sources[file.name] = source
     if model is not None:
-        target = unfinished / "model" / inputs.model.name
-        for source in [model] if model.is_file() else sorted(path for path in model.rglob("*") if path.is_file()):
-            if not source.name.startswith("."):
-                sources[target / source.relative_to(model) if model.is_dir() else target] = source
-    for target, source in sources.items():
-        _link(source, target)
+        place = inputs.model.place
+        sources |= {place: model} if model.is_file() else _below(model, place)
+    _put(folder, sources, folder / "inputs")
+
+
+def _link_features(folder: Path, source: ModelSource, model: Path) -> None:
+    _put(folder, _below(model), folder / "inputs" / source.place)
+
+
+def _below(model: Path, place: str = "") -> dict[str, Path]:
+    """Return the files of a downloaded model by the names that they get; what is hidden is ours."""
+    paths = sorted(path for path in model.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {(PurePosixPath(place) / path.relative_to(model).as_posix()).as_posix(): path for path in paths}
+
+
+def _put(folder: Path, sources: Mapping[str, Path], target: Path) -> None:
+    """Have these files in a folder of the job's, all of them or none; ``sources`` are by their names in it."""
+    for left in folder.glob("inputs*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix="inputs.", suffix=".tmp", dir=folder))
+    for name, source in sources.items():
+        _link(source, unfinished / name)
     laid_out = {unfinished, *unfinished.rglob("*")}
-    num_missing = len(sources.keys() - laid_out)
+    num_missing = len({unfinished / name for name in sources} - laid_out)
     if num_missing:
         raise StorageError(
             f"{num_missing} files of this run went missing while they were laid out",
@@ -173,12 +256,13 @@ def _link_all(folder: Path, inputs: JobInputs, manifest: Manifest, model: Path |
         )
     for path in filter(Path.is_dir, laid_out):
         fsync_path(path)
-    if (folder / "inputs").exists():
+    if target.exists():
         # What has this name is complete.
         shutil.rmtree(unfinished)
         return
-    unfinished.rename(folder / "inputs")
-    fsync_path(folder)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished.rename(target)
+    fsync_path(target.parent)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -89,7 +89,8 @@ def _build() -> cattrs.Converter:
     converter = strict_converter()
     text = _scalar_hook(str)
     converter.register_structure_hook(str, lambda value, cls: clean(text(value, cls)))
-    for enum in (messages.JobState, messages.ArtifactKind, inputs.ModelKind, inputs.EnvironmentKind):
+    of_inputs = (inputs.ModelKind, inputs.ModelPurpose, inputs.EnvironmentKind)
+    for enum in (messages.JobState, messages.ArtifactKind, *of_inputs):
         converter.register_structure_hook(enum, lambda value, cls: cls(text(value, cls)))
     converter.register_structure_hook_func(lambda t: t == messages.Event, lambda value, _: _event(converter, value))
     converter.register_unstructure_hook_func(

@@ -273,9 +273,9 @@ class TrainingConfig:
     evaluate_class_word: str | None = None
     """The ordinary word for what the trigger names, as "woman"; unset: as the folder ``N_trigger class`` says."""
     evaluate_dino: str | None = None
-    """Folder of a model that likeness and copying are measured with, of the DINO family; unset: they are not."""
+    """Model of the DINO family that measures likeness and copying, a hub id or a folder; unset: they are not."""
     evaluate_clip: str | None = None
-    """Folder of a CLIP model that is asked how prompts are followed; unset: that is not measured."""
+    """CLIP model that is asked how prompts are followed, a hub id or a folder; unset: that is not measured."""
 
     # --- no section: [[datasets]] ---
     datasets: tuple[DatasetConfig, ...] = ()

@@ -10,10 +10,12 @@ from loratui_protocol.harmless import clean
 from loratui_protocol.known_models import current_address
 
 _BASE_MODEL = "pretrained_model_name_or_path"
+_MODELS = (_BASE_MODEL, "evaluate_dino", "evaluate_clip")
+"""What a hub may have."""
 _KEYS = frozenset(
     {
         *("image_dir", "train_data_dir", "reg_data_dir", "conditioning_data_dir", "network_weights"),
-        *(_BASE_MODEL, "output_dir", "evaluate_together", "evaluate_dino", "evaluate_clip"),
+        *(*_MODELS, "output_dir", "evaluate_together"),
     }
 )
 _HAS_DRIVES = isinstance(Path(), PureWindowsPath)
@@ -35,8 +37,9 @@ class Paths(Told):
             return None if key == "output_dir" else value
         path = absolute(here, self._base)
         # A hub id looks like a relative path; it is one if there is something at it.
-        is_path = key != _BASE_MODEL or here.startswith((".", "~")) or _exists(path)
-        return path if is_path else self._address(key, here)
+        if key not in _MODELS or here.startswith((".", "~")) or _exists(path):
+            return path
+        return self._address(key, here) if key == _BASE_MODEL else here
 
     def _here(self, key: str, value: str) -> str | None:
         """Return a path as this machine writes it; None: it is another machine's, from here it leads nowhere."""

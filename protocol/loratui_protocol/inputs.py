@@ -1,4 +1,4 @@
-"""What a job on another machine needs before it can train: files that travel, a base model, an environment.
+"""What a job on another machine needs before it can train: files that travel, models, an environment.
 
 Files are content-addressed: a manifest names each with its size and SHA-256, the box keeps ``blobs/<sha256>``, and only
 what it lacks is sent. The agent lays them out below ``jobs/<id>/inputs/`` under the manifest's names.
@@ -34,12 +34,29 @@ class ModelKind(StrEnum):
     HTTPS = "https"
 
 
+class ModelPurpose(StrEnum):
+    """What a job needs a model for."""
+
+    BASE = "base"
+    """To train on it."""
+    DINO = "dino"
+    CLIP = "clip"
+    """To measure drawn pictures with."""
+
+    @property
+    def phase(self) -> str:
+        """Return what its download is called while a job is prepared."""
+        return f"{self}_model"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """The base model of a job. ``name`` is its folder or file below ``inputs/model/`` on the box."""
+    """A model of a job: its base model, or one that pictures are measured with."""
 
     kind: ModelKind
     name: str
+    """Of its folder or file on the box."""
+    purpose: ModelPurpose = ModelPurpose.BASE
     address: str = ""
     """Hub id ("org/name") or https address."""
     revision: str = ""
@@ -47,6 +64,12 @@ class ModelSource:
     sha256: str = ""
     """Of an https file, where it is known; empty: not checked against anything but the server's own word."""
     hub_url: str = "https://huggingface.co"
+
+    @property
+    def place(self) -> str:
+        """Return where it lies below ``inputs/``."""
+        folder = "model" if self.purpose is ModelPurpose.BASE else f"evaluate_{self.purpose}"
+        return f"{folder}/{self.name}"
 
 
 class EnvironmentKind(StrEnum):
@@ -88,6 +111,8 @@ class JobInputs:
     manifest_sha256: str
     model: ModelSource
     environment: EnvironmentSpec
+    features: list[ModelSource] = field(default_factory=list)
+    """Models to measure drawn pictures with, which the box downloads. Without them it trains all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

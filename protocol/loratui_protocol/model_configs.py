@@ -135,7 +135,7 @@ def check_configs(name: str, configs: Mapping[str, Mapping[str, Any]]) -> None:
 
 def unreadable(what: str) -> ModelError:
     """Return the error about a telling file that tells nothing."""
-    return ModelError(f"{what} is no config", fix="download the base model again", code="model.incomplete")
+    return ModelError(f"{what} is no config", fix="download the model again", code="model.incomplete")
 
 
 def _of_pipeline(configs: Mapping[str, Mapping[str, Any]]) -> str:

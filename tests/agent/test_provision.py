@@ -1,7 +1,6 @@
 """Jobs that wait for their inputs, with real agents and a stand-in for the trainer."""
 
 import asyncio
-import hashlib
 import json
 import os
 import threading
@@ -9,7 +8,7 @@ import time
 
 import pytest
 
-from loratui_agent.blobs import blob_path, part_path
+from loratui_agent.blobs import blob_path
 from loratui_agent.fetch.address import LOOPBACK_VARIABLE
 from loratui_agent.process import is_locked
 from loratui_agent.provision import provision
@@ -19,30 +18,19 @@ from loratui_protocol.ids import new_id
 from loratui_protocol.inputs import (
     EnvironmentKind,
     EnvironmentSpec,
-    InputFile,
     JobInputs,
     Manifest,
     ModelKind,
     ModelSource,
-    make_manifest,
 )
 from loratui_protocol.paths import AgentHome
 from support.agent_process import Client, client_of, running_agent, wait_until
 from support.model_server import ModelServer, model_server, safetensors
+from support.provisions import bring, manifest_of, sha256
 
 SCRIPT = "steps = 5\nstep_s = 0.005"
 PICTURE = b"a picture"
 CONTENTS = {"train/pics/1_cat/a.png": PICTURE, "train/pics/1_cat/a.txt": b"a cat", "model/base/unet/w": b"weights"}
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def manifest_of(contents: dict[str, bytes]) -> Manifest:
-    return make_manifest(
-        [InputFile(name=name, size=len(content), sha256=sha256(content)) for name, content in contents.items()]
-    )
 
 
 def inputs_of(manifest: Manifest) -> JobInputs:
@@ -64,14 +52,6 @@ def downloading(server: ModelServer, content: bytes) -> JobInputs:
     server.files["/a.safetensors"] = content
     model = ModelSource(kind=ModelKind.HTTPS, name="a.safetensors", address=f"{server.url}/a.safetensors")
     return JobInputs(manifest_sha256=TEXT_ONLY.sha256(), model=model, environment=INPUTS.environment)
-
-
-def bring(home: AgentHome, *contents: bytes) -> None:
-    home.blobs.mkdir(exist_ok=True)
-    for content in contents:
-        arriving = part_path(home, sha256(content))
-        arriving.write_bytes(content)
-        arriving.replace(blob_path(home, sha256(content)))
 
 
 def bring_all(home: AgentHome) -> None:

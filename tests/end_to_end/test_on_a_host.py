@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,10 @@ from loratui.report.judgement_zip import open_judgement
 from loratui_agent.facts import read_facts
 from loratui_agent.model_path import resolve_model
 from loratui_protocol.config_file import to_toml
+from loratui_protocol.judging.judgement import DOCUMENT, parse_judgement
 from support.agent_process import wait_until
 from support.canary import CanaryWatch
-from support.feature_models import write_clip, write_dino
+from support.feature_models import files_in, write_clip, write_dino
 from support.local_cli import DEADLINE_S, local_cli
 from support.model_server import model_server
 from support.remote_cli import Laptop, RemoteHost, remote_host
@@ -261,6 +263,41 @@ def test_the_host_downloads_a_gated_base_model_with_a_token_that_nobody_else_see
         assert "speed just measured there" in said
     told = {each["phase"] for each in train.events() if each["event"] == "setup"}
     assert {"base_model", "environment", "dataset"} <= told
+
+
+def test_the_host_downloads_what_files_are_judged_with_and_judges_with_it(host: RemoteHost, tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path,
+        trigger_word="zorbix",
+        max_train_steps=2,
+        evaluate_checkpoints=1,
+        evaluate_weights=(0.0, 1.0),
+        evaluate_seeds=2,
+        evaluate_prompts=("a {trigger}",),
+        evaluate_dino="org/dino",
+        evaluate_clip="org/clip@refs/pr/15",
+    )
+    with model_server() as hub, host.laptop(tmp_path / "laptop") as laptop:
+        hub.others["org/dino"] = files_in(write_dino(tmp_path / "dino"))
+        hub.others["org/clip"] = files_in(write_clip(tmp_path / "clip"))
+        laptop.environment["LORATUI_REMOTE__HUB_URL"] = hub.url
+        here = laptop.run("train", config, "--on", "local", "--json", "--yes")
+        assert here.finish() == 3, here.errors
+        assert "only other machines download a hub id" in "\n".join(here.errors)
+        train = laptop.run(*laptop.on_host("train", config, "--json", "--yes"))
+        assert train.finish() == 0, train.errors
+        for key, address in (("evaluate_dino", "org/dino"), ("evaluate_clip", "org/clip")):
+            [said] = [line for line in train.errors if line.startswith(f"{key}: the host downloads {address}")]
+            assert "speed just measured there" in said
+        [judged] = [event for event in train.events() if event["event"] == "artifact" and event["kind"] == "judgement"]
+        with zipfile.ZipFile(judged["path"]) as archive:
+            judgement = parse_judgement(archive.read(DOCUMENT))
+        assert judgement.features == {"dino": "dino", "clip": "clip"}
+        measured = {name for picture in judgement.pictures for name in picture.scores}
+        assert {"likeness", "prompt"} <= measured
+        told = {each["phase"] for each in train.events() if each["event"] == "setup"}
+        assert {"dino_model", "clip_model"} <= told
+        assert any("refs%2Fpr%2F15" in path for path, _, _ in hub.requests)
 
 
 def test_a_changed_host_key_is_a_hard_stop(tmp_path: Path) -> None:

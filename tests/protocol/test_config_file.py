@@ -366,14 +366,17 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     assert read_config(file).config.train_data_dir == "/data"
 
 
-def test_paths_count_from_the_files_folder_and_hub_ids_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["pretrained_model_name_or_path", "evaluate_dino", "evaluate_clip"])
+def test_paths_count_from_the_files_folder_and_hub_ids_stay(tmp_path: Path, key: str) -> None:
     (tmp_path / "models" / "mine").mkdir(parents=True)
 
     def model(name: str) -> str:
-        text = f'pretrained_model_name_or_path = "{name}"\ntrain_data_dir = "/d"'
-        return parse_config(text, tmp_path).config.pretrained_model_name_or_path
+        needed = {"pretrained_model_name_or_path": "builtin:tiny", "train_data_dir": "/d", key: name}
+        text = "".join(f'{each} = "{value}"\n' for each, value in needed.items())
+        return str(getattr(parse_config(text, tmp_path).config, key))
 
     assert model("builtin:tiny") == "builtin:tiny"
+    assert model("org/name@refs/pr/15") == "org/name@refs/pr/15"
     assert model("models/mine") == str(tmp_path / "models" / "mine")
     assert model("org/name") == "org/name"
     assert model("./not/there") == str(tmp_path / "not" / "there")

@@ -3,9 +3,10 @@
 from dataclasses import fields, replace
 from typing import Any
 
-from loratui.domain.base_kinds import SD1
+from loratui.domain.base_kinds import SD1, KnownFeatures
 from loratui.domain.estimate_work import Load, Work
 from loratui.domain.offers import Offer
+from loratui_protocol.inputs import ModelKind, ModelPurpose, ModelSource
 
 A_LOAD = Load(kind=SD1, steps=1500, units_per_step=4.0, num_pictures=30, num_sample_pictures=31, pixels=512 * 512)
 A_WORK = Work(loads=(A_LOAD,), upload_bytes=30_000_000, base_model_bytes=4_270_000_000)
@@ -17,6 +18,12 @@ def a_work(work: Work = A_WORK, **changes: Any) -> Work:
     of_load = {name: value for name, value in changes.items() if name in _OF_LOAD}
     rest = {name: value for name, value in changes.items() if name not in _OF_LOAD}
     return replace(work, loads=(replace(work.loads[0], **of_load),), **rest)
+
+
+def a_feature_model(address: str, num_bytes: int | None) -> KnownFeatures:
+    """Return a model to measure pictures with."""
+    source = ModelSource(kind=ModelKind.HUB, name="model", purpose=ModelPurpose.DINO, address=address)
+    return KnownFeatures(source=source, num_bytes=num_bytes)
 
 
 def an_offer(**changes: Any) -> Offer:

@@ -9,11 +9,18 @@ from transformers import (
     CLIPTokenizer,
     Dinov2Config,
     Dinov2Model,
+    ViTConfig,
+    ViTModel,
 )
 
 from loratui_agent.model_path import BUILTIN_MODELS
 
 SIDE_PX = 32
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Return what a folder has, as a hub has it."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def write_dino(folder: Path) -> Path:
@@ -23,6 +30,14 @@ def write_dino(folder: Path) -> Path:
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=SIDE_PX, patch_size=8
     )
     Dinov2Model(config).save_pretrained(folder)
+    return folder
+
+
+def write_first_dino(folder: Path) -> Path:
+    """Write a model as the first DINO's is, without a pooling layer, into a folder, and return that."""
+    torch.manual_seed(7)
+    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ViTModel(ViTConfig(**size, image_size=SIDE_PX, patch_size=8), add_pooling_layer=False).save_pretrained(folder)
     return folder
 
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COMMIT = "c" * 40
+_OTHER = re.compile(
+    rf"/(?:api/models/)?(?P<id>[^/]+/[^/]+)/(?:revision/(?P<revision>[^/]+)|(?P<tree>tree/{COMMIT})"
+    rf"|resolve/{COMMIT}/(?P<file>.+))"
+)
 
 
 @dataclass
@@ -19,8 +23,10 @@ class ModelServer:
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     model: dict[str, bytes] = field(default_factory=dict)
-    """Files of the hub's only model."""
+    """Files of the hub's first model."""
     hub_id: str = "org/name"
+    others: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """Files of further models by their hub ids, the same in every revision."""
     token: str = ""
     """The model is for holders of this token alone."""
     barred: str = ""
@@ -48,9 +54,9 @@ class ModelServer:
     stall: threading.Event | None = None
     """Answers wait for it after their first bytes."""
 
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self, model: dict[str, bytes] | None = None) -> list[dict[str, object]]:
         rows = []
-        for name, content in self.model.items():
+        for name, content in (self.model if model is None else model).items():
             row: dict[str, object] = {"type": "file", "path": name, "size": len(content)}
             row["oid"] = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
             if name.endswith((".safetensors", ".bin")):
@@ -89,6 +95,18 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
                 self.file(server.model[name])
             elif path in server.files:
                 self.file(server.files[path])
+            elif (asked := _OTHER.fullmatch(path)) and asked["id"] in server.others:
+                self.other(server.others[asked["id"]], asked)
+            else:
+                self.answer(404, b"")
+
+        def other(self, model: dict[str, bytes], asked: re.Match[str]) -> None:
+            if asked["revision"]:
+                self.answer(200, json.dumps({"sha": COMMIT}).encode())
+            elif asked["tree"]:
+                self.answer(200, json.dumps(server.rows(model)).encode())
+            elif asked["file"] in model:
+                self.file(model[asked["file"]])
             else:
                 self.answer(404, b"")
 

@@ -1,1 +1,1 @@
-"""Downloads base models with the standard library alone."""
+"""Downloads models with the standard library alone."""

@@ -58,7 +58,7 @@ def parse_address(text: str) -> Address:
         raise _refused(text, "it holds characters that belong in no address")
     if parts.username is not None or parts.password is not None:
         raise ModelError(
-            "the address of the base model has a password in it",
+            "the address of the model has a password in it",
             fix="leave it out; a token is asked for",
             code="model.address",
         )
@@ -113,7 +113,7 @@ def _is_loopback(name: str) -> bool:
 def _refused(text: str, why: str) -> ModelError:
     shown = text.partition("?")[0][:200]
     return ModelError(
-        f"the base model can't be downloaded from {shown!r}: {why}",
+        f"the model can't be downloaded from {shown!r}: {why}",
         fix="give an https address on the internet, a hub id (org/name), or a folder of this machine",
         code="model.address",
     )

@@ -259,7 +259,7 @@ def _remember(mark: Path, response: http.client.HTTPResponse, total: int | None)
 
 def _refused(url: str, why: str) -> LoratuiError:
     return ModelError(
-        f"{parse_address(url)} can't be used as a base model: {why}",
+        f"{parse_address(url)} can't be used as a model: {why}",
         fix="give the address of a model file, or a hub id (org/name)",
         code="model.address",
     )

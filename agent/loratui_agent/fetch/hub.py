@@ -1,4 +1,4 @@
-"""What files a model of a hub has, and which of them a training needs."""
+"""What files a model of a hub has, and which of them a job needs."""
 
 import json
 import re
@@ -9,7 +9,8 @@ from loratui_agent.fetch.address import parse_address
 from loratui_agent.fetch.download import RemoteFile, Way, fetch_text
 from loratui_protocol.base_model import files_of_hub_model
 from loratui_protocol.errors import ModelError, ProtocolError
-from loratui_protocol.inputs import MAX_FILE_BYTES, ModelSource, check_name, is_sha256
+from loratui_protocol.feature_models import files_of_feature_model
+from loratui_protocol.inputs import MAX_FILE_BYTES, ModelPurpose, ModelSource, check_name, is_sha256
 
 _MAX_LIST_BYTES = 16 << 20
 _MAX_PAGES = 20
@@ -40,10 +41,10 @@ def commit_of(source: ModelSource, way: Way) -> str:
 
 
 def files_of(source: ModelSource, commit: str, way: Way) -> dict[str, RemoteFile]:
-    """Return the files to download, by the names that a training looks for them under.
+    """Return the files to download, by the names that they are looked for under.
 
     Raises:
-        ModelError: the model is of a kind that can't be trained.
+        ModelError: the model is of a kind that can't be trained, or measured with.
     """
     listed: dict[str, RemoteFile] = {}
     base = _base(source)
@@ -62,6 +63,8 @@ def files_of(source: ModelSource, commit: str, way: Way) -> dict[str, RemoteFile
         page = urllib.parse.urljoin(page, following[1])
         if parse_address(page).host != parse_address(base).host:
             raise _nonsense(source)
+    if source.purpose is not ModelPurpose.BASE:
+        return {name: listed[name] for name in files_of_feature_model(source.address, listed, source.purpose)}
     chosen = files_of_hub_model(source.address, listed)
     return {name: listed[taken] for name, taken in chosen.items()}
 

@@ -1,4 +1,4 @@
-"""Downloads a base model into ``models/<key>``: complete once ``.ok`` is there, used by every later job."""
+"""Downloads a model into ``models/<key>``: complete once ``.ok`` is there, used by every later job."""
 
 import asyncio
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loratui_agent.blobs import sync_folder
 from loratui_agent.fetch.address import parse_address
-from loratui_agent.fetch.download import RemoteFile, Way, download
+from loratui_agent.fetch.download import MAX_FAILURES, RemoteFile, Way, download
 from loratui_agent.fetch.http import Cancel, CancelledFetchError
 from loratui_agent.fetch.hub import commit_of, files_of
 from loratui_agent.files import disk_full_error, write_atomically
@@ -18,7 +18,8 @@ from loratui_agent.finish import finish
 from loratui_agent.groups import one_error
 from loratui_agent.secrets import read_secret
 from loratui_protocol.errors import ModelError, StorageError
-from loratui_protocol.inputs import ModelKind, ModelSource
+from loratui_protocol.feature_models import CONFIG, check_feature_config, read_feature_config
+from loratui_protocol.inputs import ModelKind, ModelPurpose, ModelSource
 from loratui_protocol.messages import Setup
 from loratui_protocol.paths import AgentHome
 from loratui_protocol.safetensors_header import read_header
@@ -26,6 +27,7 @@ from loratui_protocol.safetensors_header import read_header
 MARKER = ".ok"
 SAY_EVERY_S = 1.0
 _SPARE_BYTES = 64 << 20
+_FEW_FAILURES = 3
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 
 
@@ -36,7 +38,7 @@ async def fetch_model(home: AgentHome, source: ModelSource, report: Callable[[Se
 
     Raises:
         ModelError: it can't be had: ``model.gated``, ``model.missing``, ``model.address``, ``model.network``,
-            ``model.corrupt``, ``model.unsafe``, ``model.incomplete``.
+            ``model.corrupt``, ``model.unsafe``, ``model.incomplete``, ``model.unsupported``.
         StorageError: the disk is too small.
     """
     fetch = _Fetch(home, source)
@@ -95,6 +97,8 @@ def _place(home: AgentHome, source: ModelSource, way: Way) -> tuple[Path, str]:
     words = ["https", source.address, source.sha256]
     if commit:
         words = ["hub", source.hub_url, source.address, commit]
+        # Of one model a training needs other files than who measures with it.
+        words += [] if source.purpose is ModelPurpose.BASE else [source.purpose]
     return home.models / hashlib.sha256("\n".join(words).encode()).hexdigest()[:24], commit
 
 
@@ -104,7 +108,7 @@ async def _tell(work: asyncio.Task[Path | None], fetch: "_Fetch", report: Callab
         await asyncio.wait([work], timeout=SAY_EVERY_S)
         if fetch.progress != said:
             done, total = said = fetch.progress
-            report(Setup(phase="base_model", done=done, total=total, unit="bytes"))
+            report(Setup(phase=fetch.phase, done=done, total=total, unit="bytes"))
 
 
 class _Fetch:
@@ -114,14 +118,20 @@ class _Fetch:
         self._home = home
         self._source = source
         self.cancel = Cancel()
+        self.phase = source.purpose.phase
         self.progress = (0, 0)
+
+    @property
+    def _max_failures(self) -> int:
+        # Nobody trains without a base model; a score is not worth a long wait.
+        return MAX_FAILURES if self._source.purpose is ModelPurpose.BASE else _FEW_FAILURES
 
     def run(self) -> Path | None:
         """Download what is missing and return where it is; None when it was told to end before that."""
         try:
             # Read once: where it lies is cleared away when the user's last login ends, on some systems.
             token = read_secret(self._home, asked_host(self._source))
-            way = Way(token_of=token_for(self._source, token), cancel=self.cancel)
+            way = Way(token_of=token_for(self._source, token), cancel=self.cancel, max_failures=self._max_failures)
             folder, commit = _place(self._home, self._source, way)
             if not (folder / MARKER).exists():
                 self._download(folder, listed(self._source, way, commit), way)
@@ -148,6 +158,8 @@ class _Fetch:
                 download(file, target, way, partial(self._count, before, announced))
             if target.suffix == ".safetensors" or len(files) == 1:
                 _check_safetensors(target)
+            elif name == CONFIG and self._source.purpose is not ModelPurpose.BASE:
+                check_feature_config(self._source.address, read_feature_config(target), self._source.purpose)
             before += target.stat().st_size
             self._count(before, announced, 0, None)
         self.progress = (before, before)
@@ -165,7 +177,7 @@ def _check_space(folder: Path, announced: int) -> None:
     free = shutil.disk_usage(folder).free
     if left + _SPARE_BYTES > free:
         raise StorageError(
-            f"the disk of {folder} has {free >> 20} MiB free, the base model needs {(left + _SPARE_BYTES) >> 20}",
+            f"the disk of {folder} has {free >> 20} MiB free, the model needs {(left + _SPARE_BYTES) >> 20}",
             fix="free space there, or use a machine with a larger disk",
         )
 

@@ -1,4 +1,4 @@
-"""Says how large a base model is and how fast it comes here, before anyone decides to pay for its download."""
+"""Says how large a model is and how fast it comes here, before anyone decides to pay for its download."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ from loratui_agent.fetch.download import RemoteFile, Way, check_status
 from loratui_agent.fetch.http import Cancel, CancelledFetchError, opened
 from loratui_agent.fetch.model import asked_host, is_here, listed, token_for
 from loratui_protocol.errors import ModelError, UsageError
-from loratui_protocol.inputs import ModelKind, ModelSource
+from loratui_protocol.inputs import ModelKind, ModelPurpose, ModelSource
 from loratui_protocol.paths import AgentHome
 
 MEASURED_BYTES = 32 << 20
@@ -48,9 +48,10 @@ def _read(request: str) -> tuple[ModelSource, str]:
     try:
         fields = {name: text for name, text in json.loads(request).items() if isinstance(text, str)}
         token = fields.pop("token")
-        return ModelSource(kind=ModelKind(fields.pop("kind")), **fields), token
+        kind, purpose = ModelKind(fields.pop("kind")), ModelPurpose(fields.pop("purpose", ModelPurpose.BASE))
+        return ModelSource(kind=kind, purpose=purpose, **fields), token
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError("this is no question about a base model", code="model.question") from error
+        raise UsageError("this is no question about a model", code="model.question") from error
 
 
 def _weigh(home: AgentHome, source: ModelSource, way: Way) -> dict[str, Any]:
@@ -91,6 +92,6 @@ def _measure(file: RemoteFile, way: Way) -> tuple[int | None, float | None]:
 def _silent(asked: str, how: str) -> ModelError:
     return ModelError(
         f"{asked} does not answer this host {how}",
-        fix="try again later, use another host, or give a base model that is on this machine",
+        fix="try again later, use another host, or give a model that is on this machine",
         code="model.network",
     )

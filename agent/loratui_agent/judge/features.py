@@ -1,7 +1,11 @@
-"""Models that look at pictures: DINO for what they show, CLIP for whether a text says so. From folders, offline."""
+"""Models that look at pictures: DINO for what they show, CLIP for whether a text says so.
+
+From folders, offline: what a hub has was downloaded before the trainer started.
+"""
 
 # N pictures or texts, C colour channels, S side in pixels, D width of the features
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +18,8 @@ from torch import Tensor
 from transformers import AutoModel, CLIPModel, CLIPTokenizer
 
 from loratui_protocol.errors import ModelError
-from loratui_protocol.judging.feature_files import lacking
+from loratui_protocol.feature_models import CONFIG, check_feature_folder, read_feature_config
+from loratui_protocol.inputs import ModelPurpose
 
 _BATCH_SIZE = 16
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -29,8 +34,9 @@ class Dino:
         Raises:
             ModelError: it is not there, or incomplete.
         """
-        self._model = _load(AutoModel, folder).to(device)
-        self._look = _Look(folder, self._model.config)
+        self._model = _load(AutoModel, folder, ModelPurpose.DINO).to(device)
+        with _translated(folder):
+            self._look = _Look(folder, self._model.config)
 
     @torch.no_grad()
     def pictures(self, pictures: Sequence[Image.Image]) -> Tensor:
@@ -52,9 +58,10 @@ class Clip:
         Raises:
             ModelError: it is not there, or incomplete.
         """
-        self._model = _load(CLIPModel, folder, reads_texts=True).to(device)
-        self._tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-        self._look = _Look(folder, self._model.config.vision_config)
+        self._model = _load(CLIPModel, folder, ModelPurpose.CLIP).to(device)
+        with _translated(folder):
+            self._tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            self._look = _Look(folder, self._model.config.vision_config)
 
     @torch.no_grad()
     def pictures(self, pictures: Sequence[Image.Image]) -> Tensor:
@@ -103,21 +110,34 @@ def _batches(pictures: Sequence[Image.Image]) -> Iterator[Sequence[Image.Image]]
         yield pictures[start : start + _BATCH_SIZE]
 
 
-def _load(kind: Any, folder: Path, *, reads_texts: bool = False) -> Any:
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if lacks := lacking(names, reads_texts=reads_texts):
-        raise ModelError(f"{folder} lacks {lacks}", fix="download it again, whole", code="judge.features")
-    try:
-        model, loading = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(
-            f"{folder} can't be loaded: {error}", fix="name a folder that transformers loads", code="judge.features"
-        ) from error
+def _load(kind: Any, folder: Path, purpose: ModelPurpose) -> Any:
+    with _translated(folder):
+        check_feature_folder(folder, purpose)
+        # The first DINO calls itself like any other, and was never trained with a pooling layer.
+        is_first_dino = read_feature_config(folder / CONFIG).get("model_type") == "vit"
+        options = {"add_pooling_layer": False} if is_first_dino else {}
+        # Never a pickle, which could run anything.
+        model, loading = kind.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+        )
     if loading["missing_keys"] or loading["mismatched_keys"]:
         # transformers only logs this and goes on with random weights.
         missing = sorted(loading["missing_keys"])[:3]
         raise ModelError(f"{folder} lacks weights: {missing}", fix="download it again", code="judge.features")
     return model.eval()
+
+
+@contextlib.contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    """Have whatever is wrong with a model's files be said as such: strangers wrote them."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(error.what, fix=error.fix, code="judge.features") from error
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"{folder} can't be loaded: {error}", fix="name a folder that transformers loads", code="judge.features"
+        ) from error
 
 
 def _unit(features: Tensor) -> Tensor:

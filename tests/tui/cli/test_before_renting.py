@@ -195,6 +195,38 @@ def test_the_models_real_size_goes_into_the_estimate_and_the_disk(cli: LocalCli,
     assert any("base model (assumed) 14 GB" in row for row in unknown.errors)
 
 
+def judged_config(cli: LocalCli) -> Path:
+    return config_file(cli, pretrained_model_name_or_path="org/name", evaluate_checkpoints=1, evaluate_dino="org/dino")
+
+
+def test_what_is_downloaded_to_judge_with_is_asked_for_and_stands_in_the_estimate_and_the_disk(
+    cli: LocalCli, hub: ModelServer
+) -> None:
+    hub.others["org/dino"] = {"config.json": b'{"model_type": "dinov2"}', "model.safetensors": bytes(60_000_000)}
+    command = cli.run("offers", "--for", judged_config(cli), "--json")
+    assert command.process.returncode == 0, command.errors
+    for offer in json.loads(command.lines[0]):
+        [model] = [phase for phase in offer["phases"] if phase["phase"] == "models to judge with"]
+        assert model["source"].startswith("its size")
+    [disk] = [row for row in cli.run("offers", "--for", judged_config(cli)).errors if row.split()[:1] == ["disk"]]
+    assert "models to judge with 60 MB" in disk
+    del hub.others["org/dino"]
+    unknown = cli.run("offers", "--for", judged_config(cli))
+    assert unknown.process.returncode == 0
+    told = "\n".join(unknown.errors)
+    assert "note: [model.missing] evaluate_dino names org/dino, and what it measures may be missing" in told
+    assert "models to judge with (assumed) 1.7 GB" in told
+
+
+def test_a_score_that_can_not_be_had_is_a_warning_before_money_is_spent_and_stops_nothing(
+    cli: LocalCli, hub: ModelServer
+) -> None:
+    hub.others["org/dino"] = {"config.json": b'{"model_type": "dinov2"}', "pytorch_model.bin": b"pickle"}
+    _, told = said(cli, judged_config(cli), *UNPAID)
+    assert "warning: [model.unsafe] evaluate_dino names org/dino" in told
+    assert "[budget.too_low]" in told, "it went on to the offers"
+
+
 def test_a_large_model_gets_the_disk_that_it_needs(cli: LocalCli, hub: ModelServer) -> None:
     hub.model["unet/diffusion_pytorch_model.fp16.safetensors"] = safetensors(1000)
     usual = json.loads(cli.run("offers", "--for", hub_config(cli), "--json").lines[0])

@@ -6,11 +6,19 @@ from loratui.cli import terms
 from loratui.domain.box import BoxFacts
 from loratui.domain.environment_choice import EnvironmentChoice
 from loratui.remote.upload import LocalBlob
-from loratui.sessions.model_source import model_source
+from loratui.sessions.model_source import model_source, token_for, token_source
 from loratui.sessions.prepare import Prepared, WeighedModel
 from loratui.sessions.supply import Supply
 from loratui_protocol.errors import HostError, ModelError
-from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec, JobInputs, Manifest, ModelKind, ModelSource
+from loratui_protocol.inputs import (
+    EnvironmentKind,
+    EnvironmentSpec,
+    JobInputs,
+    Manifest,
+    ModelKind,
+    ModelPurpose,
+    ModelSource,
+)
 from support.local_cli import local_cli
 
 HUB = "https://hub.example"
@@ -35,7 +43,7 @@ def prepared(size: int, bytes_per_s: float | None, **changes: object) -> Prepare
         system="Linux", machine="x86_64", libc="glibc 2.36", user="u", home_folder="/h", cpus=2, ram_bytes=1 << 30
     )
     environment = EnvironmentChoice(spec=inputs.environment, locks=(), why="a torch of ours", disk_bytes=0)
-    fields = {"model": None, "weighed": None, **changes}
+    fields = {"model": None, "weighed": None, "features": {}, **changes}
     return Prepared(
         facts=facts, home="/h", environment=environment, supply=supply, upload_bytes_per_s=bytes_per_s, **fields
     )
@@ -70,6 +78,27 @@ def test_the_download_of_a_base_model_is_said_in_minutes_and_money(capsys) -> No
     assert "org/name is there from an earlier run" in sentence(is_there=True, size=0, bytes_per_s=None)
     assert "its server does not say how large it is" in sentence(size=None)
     assert "how long that takes shows once" in told(capsys, prepared(1, None, model=model))
+
+
+def test_what_is_downloaded_to_judge_with_is_said_too_and_what_will_be_missing(capsys) -> None:
+    dino = ModelSource(kind=ModelKind.HUB, name="dino", purpose=ModelPurpose.DINO, address="org/dino")
+    clip = ModelSource(kind=ModelKind.HUB, name="clip", purpose=ModelPurpose.CLIP, address="org/clip")
+    weighed = WeighedModel(is_there=False, size=88_000_000, bytes_per_s=8.8e6)
+    gone = ModelError("the model is not there (404)", fix="check its name")
+    said = told(capsys, prepared(1, None, features={dino: weighed, clip: gone}))
+    assert "evaluate_dino: the host downloads org/dino; 88 MB at 8.8 MB/s take ≈10 s" in said
+    assert "warning: what evaluate_clip measures will be missing: the model is not there (404); check its name" in said
+
+
+def test_a_token_is_for_one_server_the_base_models_where_that_is_downloaded() -> None:
+    dino = ModelSource(kind=ModelKind.HUB, name="dino", purpose=ModelPurpose.DINO, address="org/dino", hub_url=HUB)
+    base = model_source("org/name", HUB)
+    file = model_source("https://site.example/model.safetensors", HUB)
+    assert token_source(None, []) is None
+    assert token_source(None, [dino]) == dino
+    assert (token_source(base, [dino]), token_source(file, [dino])) == (base, file)
+    assert (token_for(dino, "hf_canary", base), token_for(dino, "hf_canary", dino)) == ("hf_canary", "hf_canary")
+    assert (token_for(dino, "canary", file), token_for(dino, "canary", None)) == ("", "")
 
 
 def test_an_address_may_say_the_hash_of_its_file_but_no_secret() -> None:

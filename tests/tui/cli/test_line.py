@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratui.cli.rent_start import Line, WantedRun, model_bytes
-from loratui.domain.base_kinds import KnownBase
+from loratui.domain.base_kinds import KnownBase, KnownFeatures
 from loratui.domain.transfer_cost import is_far_under_plan
 from loratui_protocol.inputs import ModelKind, ModelSource
+from support.estimates import a_feature_model
 
 MB = 1_000_000
 
@@ -45,6 +46,13 @@ def test_base_models_are_weighed_once_each_and_not_at_all_where_one_is_unknown()
     assert model_bytes([wanted("", None)]) == 0, "it travels from here"
 
 
-def wanted(address: str, size: int | None) -> WantedRun:
+def test_models_to_judge_with_are_weighed_once_each_too() -> None:
+    one, two = a_feature_model("org/dino", 3), a_feature_model("org/clip", 4)
+    runs = [wanted("a/one", 10, one), wanted("a/one", 10, one, two)]
+    assert model_bytes(runs) == 17
+    assert model_bytes([*runs, wanted("", None, a_feature_model("org/other", None))]) is None
+
+
+def wanted(address: str, size: int | None, *features: KnownFeatures) -> WantedRun:
     model = ModelSource(kind=ModelKind.HUB, name="m", address=address) if address else None
-    return WantedRun(checked=None, model=model, base=KnownBase(num_bytes=size, kind=None))  # type: ignore[arg-type]
+    return WantedRun(checked=None, model=model, base=KnownBase(num_bytes=size, kind=None, features=features))  # type: ignore[arg-type]

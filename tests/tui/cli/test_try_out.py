@@ -178,7 +178,7 @@ def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Pat
     sent = plan_supply(config, environment=EnvironmentSpec(kind=EnvironmentKind.AGENT))
     names = [file.name for file in sent.manifest.files if not file.name.startswith("model/")]
     assert names == [
-        *("evaluate_dino/config.json", "evaluate_dino/model.safetensors"),
+        *("evaluate_dino/dino/config.json", "evaluate_dino/dino/model.safetensors"),
         f"loras/0/{tmp_path.name}/my-style.safetensors",
         "loras/1/other/my-style.safetensors",
         "loras/2/my-style.safetensors",
@@ -187,6 +187,6 @@ def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Pat
         f'evaluate_loras = ["inputs/loras/0/{tmp_path.name}/my-style.safetensors", '
         '"inputs/loras/1/other/my-style.safetensors"]',
         'evaluate_together = "inputs/loras/2/my-style.safetensors"',
-        'evaluate_dino = "inputs/evaluate_dino"',
+        'evaluate_dino = "inputs/evaluate_dino/dino"',
     ):
         assert line in sent.config_toml

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratui.domain.disk_need import DiskNeed, disk_need
-from support.estimates import A_WORK
+from support.estimates import A_WORK, a_feature_model
 
 SIZES = st.integers(0, 10**12)
 PARTS = [field.name for field in fields(DiskNeed) if field.name.endswith("_bytes")]
@@ -42,3 +42,13 @@ def test_a_base_model_of_unknown_size_counts_as_a_large_one_and_is_said_to_be_as
     assert "base model (assumed) 7.7 GB" in unknown.sentence
     assert "base model 4.3 GB" in disk_need(A_WORK, 0).sentence
     assert "base model" not in disk_need(replace(A_WORK, base_model_bytes=0), 0).sentence
+
+
+def test_models_to_judge_with_need_room_and_those_of_unknown_size_are_said_to_be_assumed() -> None:
+    known = disk_need(replace(A_WORK, features=(a_feature_model("org/dino", 88 * 10**6),)), 0)
+    assert known.feature_bytes == 88 * 10**6
+    assert "models to judge with 88 MB" in known.sentence
+    unknown = disk_need(replace(A_WORK, features=(a_feature_model("org/dino", None),)), 0)
+    assert unknown.feature_bytes > known.feature_bytes
+    assert "models to judge with (assumed) 1.7 GB" in unknown.sentence
+    assert "to judge with" not in disk_need(A_WORK, 0).sentence

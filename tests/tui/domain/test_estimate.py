@@ -11,6 +11,7 @@ from loratui.domain.estimate import (
     BASE_MODEL,
     BOOT,
     ENVIRONMENT,
+    FEATURES,
     FLOOR,
     RESULTS,
     SAMPLES,
@@ -29,7 +30,7 @@ from loratui.domain.estimate_work import Work, joined
 from loratui.domain.grid_cost import LOAD_S, SLOW_LOAD_S, Grid, grid_cost, picture_time
 from loratui.domain.offers import Offer
 from loratui_protocol.inputs import EnvironmentKind
-from support.estimates import A_WORK, a_work, an_offer
+from support.estimates import A_WORK, a_feature_model, a_work, an_offer
 
 PHASES = [BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD, TRAINING, SAMPLES, RESULTS]
 
@@ -242,6 +243,21 @@ def test_a_size_that_nobody_knows_is_a_range_and_said_to_be_assumed(name):
 def test_a_base_model_that_is_sent_is_not_downloaded():
     found = part(estimate(replace(A_WORK, base_model_bytes=0), an_offer()), BASE_MODEL)
     assert (found.p90.seconds, found.p90.microusd, found.source) == (0, 0, "it is not downloaded")
+
+
+def test_models_to_judge_with_come_over_the_same_line_as_the_base_model():
+    size = A_WORK.base_model_bytes // 10
+    judged = estimate(replace(A_WORK, features=(a_feature_model("org/dino", size),)), an_offer())
+    found, base = part(judged, FEATURES), part(judged, BASE_MODEL)
+    assert (found.source, found.p50.seconds) == (base.source, -(-base.p50.seconds // 10))
+    assert FEATURES not in [each.name for each in estimate(A_WORK, an_offer()).parts]
+
+
+def test_models_to_judge_with_that_nobody_could_weigh_are_a_range_and_said_to_be_assumed():
+    features = (a_feature_model("org/dino", None), a_feature_model("org/clip", 100_000_000))
+    found = part(estimate(replace(A_WORK, features=features), an_offer()), FEATURES)
+    assert found.source.startswith("assumed: 700 MB to 1.8 GB, as such models have")
+    assert found.p90.traffic_microusd > found.p50.traffic_microusd
 
 
 def test_runs_of_two_kinds_on_one_machine_take_each_what_its_kind_takes():

@@ -11,7 +11,7 @@ from loratui_protocol.lora_size import SD1_NETWORK, lora_size
 from loratui_protocol.optimizers import STATE_BYTES
 from loratui_protocol.plan import plan
 from loratui_protocol.subsets import DatasetConfig, Subset
-from support.estimates import a_work
+from support.estimates import a_feature_model, a_work
 from support.small_dataset import small_config, write_small_dataset
 
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -49,6 +49,9 @@ def test_several_runs_on_one_machine_are_all_their_work_and_one_set_up(config):
     assert both.num_states is None
     assert joined([first, second], num_models=2).base_model_bytes == 200
     assert joined([first, replace(second, base_model_bytes=None)]).base_model_bytes is None
+    dino, clip = a_feature_model("org/dino", 5), a_feature_model("org/clip", 7)
+    judged = joined([replace(first, features=(dino,)), replace(second, features=(dino, clip))])
+    assert judged.feature_bytes == (12, 12), "each comes once"
 
 
 def test_work_is_what_the_plan_says(config):

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from loratui.domain.base_kinds import SD1, SDXL, BaseKind, KnownBase
-from loratui.remote.model_hub import look_at_model
+from loratui.remote.model_hub import look_at_features, look_at_model
 from loratui_agent.fetch.address import LOOPBACK_VARIABLE
 from loratui_agent.fetch.weigh import weigh
 from loratui_protocol.architecture import SDXL as SDXL_ARCHITECTURE
 from loratui_protocol.errors import ModelError
-from loratui_protocol.inputs import ModelKind, ModelSource
+from loratui_protocol.inputs import ModelKind, ModelPurpose, ModelSource
 from loratui_protocol.paths import AgentHome
 from loratui_protocol.single_file import Prediction
 from support.checkpoint_headers import Shape, header_bytes, sd15, sdxl
@@ -204,3 +204,47 @@ async def test_who_does_not_answer_is_waited_for_no_longer_than_the_limit(is_sil
             assert time.monotonic() - started_s < 5
             assert error.code == "model.network"
             assert f"{url.removeprefix('http://')} does not answer this laptop" in error.what
+
+
+DINO_FILES = {
+    "config.json": b'{"model_type": "dinov2"}',
+    "model.safetensors": bytes(5000),
+    "pytorch_model.bin": bytes(7000),
+}
+
+
+def dino(server: ModelServer) -> ModelSource:
+    return dataclasses.replace(hub(server, "org/dino"), purpose=ModelPurpose.DINO)
+
+
+async def test_a_model_to_measure_with_is_as_large_here_as_the_machine_will_find_it(
+    server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOOPBACK_VARIABLE, "1")
+    server.others["org/dino"] = DINO_FILES
+    home = AgentHome(tmp_path / "home")
+    home.run.mkdir(parents=True)
+    there = weigh(home, json.dumps({**dataclasses.asdict(dino(server)), "token": ""}))
+    assert await look_at_features(dino(server)) == there["size"] == 5024
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"config.json": b'{"architecture": "vit_small", "pretrained_cfg": {}}'}, "model.unsupported"),
+        ({"config.json": b"[]"}, "model.incomplete"),
+        ({"model.safetensors": None}, "model.unsafe"),
+        ({"model.safetensors": None, "pytorch_model.bin": None}, "model.incomplete"),
+    ],
+)
+async def test_what_can_not_be_measured_with_is_known_before_a_machine_is_rented(
+    server: ModelServer, changes: dict[str, bytes | None], code: str
+) -> None:
+    files = {name: content for name, content in {**DINO_FILES, **changes}.items() if content is not None}
+    server.others["org/dino"] = files
+    with pytest.raises(ModelError) as caught:
+        await look_at_features(dino(server))
+    assert caught.value.code == code
+    with pytest.raises(ModelError) as missing:
+        await look_at_features(dataclasses.replace(dino(server), address="org/none"))
+    assert missing.value.code == "model.missing"

@@ -78,13 +78,13 @@ def test_what_the_user_thinks_of_a_file_stands_beside_its_scores(tmp_path):
 
 def test_what_was_not_measured_is_said_to_be_not_measured(tmp_path):
     text = text_of(tmp_path, judgement())
-    assert "|follows prompts|not measured|no model was named that knows texts and pictures (evaluate_clip)" in text
+    assert "|follows prompts|not measured|no model that knows texts and pictures was there (evaluate_clip)" in text
     assert "|shows the concept|not measured|it was trained on no built-in concept" in text
     assert "|artefacts|not measured|nothing that was drawn" in text
     bare = judgement()
     nothing = replace(bare, features={}, pictures=tuple(replace(each, scores={}) for each in bare.pictures))
     text = text_of(tmp_path, nothing)
-    assert "|likeness|not measured|no model was named that sees likeness (evaluate_dino)" in text
+    assert "|likeness|not measured|no model that sees likeness was there (evaluate_dino)" in text
     assert "higher is better" not in text
 
 

@@ -140,3 +140,11 @@ def test_a_rental_without_runs_has_no_traffic_that_is_known(it: Reckoned) -> Non
     it.ledger.note_run(LABEL, "never-stored")
     found = travelled_for(it.ledger.rental(rental.label), it.ledger, it.store)
     assert (found.sent, found.received, found.is_exact) == (0, 0, True)
+
+
+def test_what_a_machine_downloads_to_judge_with_counts_too(it: Reckoned) -> None:
+    rental = it.rent(model_bytes=4_000_000_000)
+    it.hear(downloaded(1_000_000_000))
+    it.hear(Setup(phase="dino_model", done=500_000_000, total=500_000_000, unit="bytes"))
+    it.hear(Setup(phase="clip_model", done=500_000_000, total=500_000_000, unit="bytes"))
+    assert it.traffic(rental) == 40_000

@@ -10,6 +10,7 @@ from loratui.cli.wrapped import print_wrapped
 from loratui.domain.base_kinds import KnownBase
 from loratui.domain.config_for_base import for_prediction
 from loratui.sessions.checking import Checked
+from loratui.sessions.judging import feature_sources
 from loratui.sessions.preconditions import look_before_renting, matters, refuse
 from loratui.sessions.quoting import about_estimate, base_for_quotes
 from loratui.settings import Settings
@@ -53,7 +54,8 @@ def before_renting(
         PreconditionError: something stands in the way; no provider was asked.
     """
     name = checked.config.pretrained_model_name_or_path
-    looked = asyncio.run(look_before_renting(preferences, name, model, token, is_first=is_first))
+    features = feature_sources(checked.config, preferences.remote_hub_url)
+    looked = asyncio.run(look_before_renting(preferences, name, model, token, features=features, is_first=is_first))
     found = [each for each in checked.findings if each.severity == "error" or matters(each, model)]
     # What was not known when the config was checked: the model's own server says it.
     found += [each for each in for_prediction(checked.config, looked.base.prediction) if each not in found]

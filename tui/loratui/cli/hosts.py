@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
@@ -24,8 +23,9 @@ from loratui.remote.ssh import parse_target
 from loratui.sessions.adopt import adopt, runs_on
 from loratui.sessions.checking import Checked, check_base_model
 from loratui.sessions.host import SessionHost
+from loratui.sessions.judging import feature_sources
 from loratui.sessions.machine import HostOptions
-from loratui.sessions.model_source import model_source
+from loratui.sessions.model_source import model_source, server_of, token_source
 from loratui.sessions.preconditions import matters
 from loratui.sessions.prepare import Prepared, give_token, prepare
 from loratui.sessions.run_space import needed_bytes
@@ -68,12 +68,14 @@ def train_on_host(arguments: Arguments, target: str) -> int:
         print_findings(finding for finding in checked.findings if matters(finding, model))
     limit_s = max_runtime_s(arguments, price, "ssh.price_usd_per_h")
     check_space([(preferences.state_dir, needed_bytes(run.config, run.plan)[1]) for run in runs])
-    token = token_of(next(filter(None, models), None)) if arguments.ask_token else ""
+    features = [feature_sources(run.config, preferences.remote_hub_url) for run in runs]
+    owners = [token_source(model, of_run) for model, of_run in zip(models, features, strict=True)]
+    token = token_of(next(filter(None, owners), None)) if arguments.ask_token else ""
     runs = [with_copies(run, preferences) for run in runs]
     tell_tried(runs)
     with hosting(preferences) as host:
         options, run_ids, rights = host_options(arguments), list[str](), list[str]()
-        for checked, model in zip(runs, models, strict=True):
+        for checked, owner in zip(runs, owners, strict=True):
             prepared = host.perform(preparing(target, checked, preferences, token, options)).result()
             tell_terms(prepared, price, limit_s, floor_microusd=floor)
             check_upload(prepared, price, arguments.accept)
@@ -89,8 +91,8 @@ def train_on_host(arguments: Arguments, target: str) -> int:
                     return 0
                 # Now, with its own words where that can't be: a session that follows the run would go on trying.
                 host.perform(lambda targets: targets.machine(target).agent.ensure()).result()
-            if token and model is not None:
-                hand_over_token(host, target, model, token)
+            if token and owner is not None:
+                hand_over_token(host, target, owner, token)
             run_id = start_run(
                 host,
                 name=checked.config.output_name,
@@ -182,27 +184,19 @@ def _on_done(arguments: Arguments) -> str:
 
 
 def token_of(model: ModelSource | None) -> str:
-    """Ask for the token that the base model is downloaded with; it is neither shown nor kept here."""
+    """Ask for the token that a model is downloaded with; it is neither shown nor kept here."""
     if model is None:
-        raise UsageError("no base model is downloaded, so no token is needed", fix="leave --ask-token away")
+        raise UsageError("no model is downloaded, so no token is needed", fix="leave --ask-token away")
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip()
-    server = _token_host(model)
+    server = server_of(model)
     say(f"the token goes to that host, which shows it to {server} and forgets it; whoever runs the host could read it")
     return getpass.getpass(f"token for {server} (not shown, not kept here): ", sys.stderr).strip()
 
 
-def _token_host(model: ModelSource) -> str:
-    """Return the server that the model comes from, as the agent names it."""
-    address = model.address if model.address.startswith("https://") else model.hub_url
-    parts = urlsplit(address)
-    # The token is kept for this very server: its port counts where it is not the usual one.
-    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port not in (None, 443) else ''}"
-
-
 def hand_over_token(host: SessionHost, target: str, model: ModelSource, token: str) -> None:
-    """Give the machine the token that it downloads the base model with."""
-    host.perform(lambda targets: give_token(targets.machine(target), _token_host(model), token)).result()
+    """Give the machine the token that it downloads a model with."""
+    host.perform(lambda targets: give_token(targets.machine(target), server_of(model), token)).result()
 
 
 def _passphrase(key: Path) -> str:

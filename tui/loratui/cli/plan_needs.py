@@ -94,6 +94,7 @@ def _disk_fields(need: DiskNeed) -> dict[str, int]:
         "image": need.image_bytes,
         "environment": need.environment_bytes,
         "base_model": need.model_bytes,
+        "judging_models": need.feature_bytes,
         "upload": need.upload_bytes,
         "run": need.run_bytes,
     }

@@ -25,8 +25,9 @@ from loratui.domain.rental import RentalState
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.sessions.checking import check_base_model
 from loratui.sessions.host import SessionHost
+from loratui.sessions.judging import feature_sources
 from loratui.sessions.market import CHEAPEST, PROVIDERS, opened
-from loratui.sessions.model_source import model_source
+from loratui.sessions.model_source import model_source, token_source
 from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
@@ -54,8 +55,8 @@ def train_on_market(arguments: Arguments, target: str) -> int:
     preferences = settings.load()
     _check(arguments)
     runs = _runs(arguments, preferences)
-    models = [run.model for run in runs if run.model is not None]
-    token = token_of(models[0] if models else None) if arguments.ask_token else ""
+    owners = (token_source(run.model, feature_sources(run.checked.config, preferences.remote_hub_url)) for run in runs)
+    token = token_of(next(filter(None, owners), None)) if arguments.ask_token else ""
     ready = [
         before_renting(preferences, run.checked, run.model, token, arguments.accept, is_first=run is runs[0])
         for run in runs

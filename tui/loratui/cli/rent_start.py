@@ -15,6 +15,8 @@ from loratui.domain.base_kinds import NOTHING_KNOWN, KnownBase
 from loratui.domain.transfer_cost import is_far_under_plan
 from loratui.sessions.checking import Checked
 from loratui.sessions.host import SessionHost
+from loratui.sessions.judging import feature_sources
+from loratui.sessions.model_source import token_source
 from loratui.sessions.prepare import Prepared
 from loratui.sessions.rented import rental_target
 from loratui.sessions.rented_box import arm
@@ -47,8 +49,10 @@ class WantedRun:
 
 
 def model_bytes(runs: Iterable[WantedRun]) -> int | None:
-    """Return what a machine downloads of base models for these runs, each once; None where nobody knows."""
-    sizes = {run.model: run.base.num_bytes for run in runs if run.model is not None}
+    """Return what a machine downloads of models for these runs, each once; None where nobody knows."""
+    listed = list(runs)
+    sizes = {run.model: run.base.num_bytes for run in listed if run.model is not None}
+    sizes |= {each.source: each.num_bytes for run in listed for each in run.base.features}
     known = [size for size in sizes.values() if size is not None]
     return sum(known) if len(known) == len(sizes) else None
 
@@ -123,9 +127,10 @@ def start_on(
             tell_terms(prepared, rental.price_microusd_per_h, left_s)
             _judge_line(prepared, line, may_move=may_move)
             check_upload(prepared, rental.price_microusd_per_h, arguments.accept)
-        if token and run.model is not None:
-            hand_over_token(host, target, run.model, token)
         config = run.checked.config
+        owner = token_source(run.model, feature_sources(config, preferences.remote_hub_url))
+        if token and owner is not None:
+            hand_over_token(host, target, owner, token)
         run_id = start_run(
             host,
             name=config.output_name,

@@ -29,11 +29,12 @@ from loratui.settings import Settings
 from loratui.store import Store
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import StorageError
+from loratui_protocol.inputs import ModelPurpose
 from loratui_protocol.messages import MICROUSD_PER_USD
 
 T = TypeVar("T")
 _LOOK_S = 0.5
-_SHARED = ("environment", "base_model")
+_SHARED = ("environment", *(purpose.phase for purpose in ModelPurpose))
 """Phases of a run's preparation that the next run on the same machine finds done."""
 
 

@@ -70,7 +70,7 @@ def train_options(parser: argparse.ArgumentParser, *, is_detached: bool = False)
         "--accept", action="append", default=[], metavar="CODE", help="go on in spite of what would be refused"
     )
     parser.add_argument(
-        "--ask-token", action="store_true", help="ask for a token, hidden, that the host downloads the base model with"
+        "--ask-token", action="store_true", help="ask for a token, hidden, that the host downloads a model with"
     )
     host_options(parser)
     market_options(parser)

@@ -11,7 +11,8 @@ from loratui.sessions.host import SessionHost
 from loratui.sessions.prepare import Prepared, WeighedModel, may_power_off
 from loratui.sessions.supply import SLOW_CODE
 from loratui_protocol.codec import clean
-from loratui_protocol.errors import HostError
+from loratui_protocol.errors import HostError, ModelError
+from loratui_protocol.feature_models import KEYS
 from loratui_protocol.inputs import ModelSource
 
 _SAY_EVERY_S = 5.0
@@ -30,6 +31,12 @@ def tell_terms(
     say(f"environment: {prepared.environment.why}")
     if prepared.model is not None:
         say(f"base model: {_download(prepared.model, prepared.weighed, price_microusd_per_h)}")
+    for source, seen in prepared.features.items():
+        key = KEYS[source.purpose]
+        if isinstance(seen, ModelError):
+            say(f"warning: what {key} measures will be missing: {seen.what}; {seen.fix}")
+        else:
+            say(f"{key}: {_download(source, seen, price_microusd_per_h)}")
     travels = f"to send: at most {formatting.size(supply.size)}, less what the host has already"
     if prepared.upload_bytes_per_s is not None:
         cost = transfer_cost(supply.size, prepared.upload_bytes_per_s, price_microusd_per_h)
@@ -85,7 +92,7 @@ def hashing_progress() -> Callable[[int, int], None]:
 
 
 def _download(model: ModelSource, weighed: WeighedModel | None, price_microusd_per_h: int) -> str:
-    """Return what the host's download of the base model takes, as far as anyone knows."""
+    """Return what the host's download of a model takes, as far as anyone knows."""
     address = clean(urlsplit(model.address)._replace(query="", fragment="").geturl(), 200)
     if weighed is None:
         return f"the host downloads {address}; how long that takes shows once it has the Python that it is sent"

@@ -17,6 +17,7 @@ from loratui.cli.market_query import refuse_market_options
 from loratui.cli.tried_out import tell_tried
 from loratui.remote.local_agent import check_installed, check_platform
 from loratui.sessions.checking import Checked, check_base_model, check_config
+from loratui.sessions.judging import check_features_here
 from loratui.sessions.market import MARKETS
 from loratui.sessions.run_space import needed_bytes
 from loratui.sessions.start_run import start_run
@@ -47,6 +48,7 @@ def train(arguments: Arguments) -> int:
     runs = check_all(arguments)
     for checked in runs:
         check_base_model(checked.config)
+        check_features_here(checked.config)
     refuse_errors(runs)
     warnings = [finding for checked in runs for finding in checked.findings if finding.severity == "warning"]
     print_findings(warnings)

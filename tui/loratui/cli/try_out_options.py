@@ -31,8 +31,8 @@ def try_out_options(parser: argparse.ArgumentParser) -> None:
     grid.add_argument("--seeds", type=int, metavar="N", help="pictures of each prompt at each weight")
     grid.add_argument("--together", type=Path, metavar="LORA", help="another LoRA, to see both together")
     grid.add_argument("--size", metavar="W,H", help="of a picture, in pixels")
-    grid.add_argument("--dino", metavar="DIR", help="model that measures likeness, as facebook/dinov2-small")
-    grid.add_argument("--clip", metavar="DIR", help="model that measures prompts, as openai/clip-vit-base-patch32")
+    grid.add_argument("--dino", metavar="DIR|ID", help="model that measures likeness, as facebook/dinov2-small")
+    grid.add_argument("--clip", metavar="DIR|ID", help="model that measures prompts, as openai/clip-vit-base-patch32")
     grid.add_argument("--name", metavar="NAME", help="what the judgement is called; by default as the first file")
 
 

@@ -1,5 +1,7 @@
 """What is known of training each kind of base model, in figures: how large it is, and what it needs. Pure.
 
+And of the models that judge what comes of it.
+
 Where each comes from stands in docs/estimates.md.
 """
 
@@ -7,6 +9,7 @@ from dataclasses import dataclass
 
 from loratui_protocol import architecture
 from loratui_protocol.architecture import Architecture
+from loratui_protocol.inputs import ModelSource
 from loratui_protocol.lora_size import SD1_NETWORK, SDXL_NETWORK, TINY_NETWORK, Network
 from loratui_protocol.single_file import Prediction
 
@@ -65,6 +68,8 @@ TINY = BaseKind(
     large_model_bytes=0,
     memory=Memory(base_gb=1, text_gb=0, picture_gb=1, checkpointed_gb=0.5),
 )
+FEATURE_BYTES, LARGE_FEATURE_BYTES = 600_000_000, 1_700_000_000
+"""Of a model to measure with, in 32 bits, where nobody knows: 151 million weights, and 428 million."""
 LARGEST = SDXL
 """What one of unknown kind is reckoned as: too much rather than too little."""
 LARGEST_MODEL_BYTES = LARGEST.large_model_bytes
@@ -77,6 +82,15 @@ def kind_of(known: Architecture) -> BaseKind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFeatures:
+    """A model that a machine downloads to measure drawn pictures with."""
+
+    source: ModelSource
+    num_bytes: int | None
+    """None: nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownBase:
     """What is known of a run's base model before a machine has it."""
 
@@ -86,6 +100,8 @@ class KnownBase:
     """None: nobody knows."""
     prediction: Prediction | None = None
     """What its scheduler or its file says that it predicts; None: nobody knows."""
+    features: tuple[KnownFeatures, ...] = ()
+    """What pictures are measured with, as far as the machine downloads it too."""
 
 
 NOTHING_KNOWN = KnownBase(num_bytes=None, kind=None)

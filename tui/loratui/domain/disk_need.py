@@ -21,6 +21,9 @@ class DiskNeed:
     model_bytes: int
     """What the machine downloads."""
     is_model_known: bool = True
+    feature_bytes: int = 0
+    """What it downloads to measure pictures with."""
+    are_features_known: bool = True
     environment_bytes: int = CLEAN_CUDA_BYTES
     """Which one it will be shows on the machine."""
     image_bytes: int = LARGE_IMAGE_BYTES
@@ -29,17 +32,20 @@ class DiskNeed:
     @property
     def gb(self) -> int:
         """Return what is rented: whole gigabytes, at least ``MIN_DISK_GB``."""
-        parts = (self.run_bytes, self.upload_bytes, self.model_bytes, self.environment_bytes, self.image_bytes)
+        models = self.model_bytes + self.feature_bytes
+        parts = (self.run_bytes, self.upload_bytes, models, self.environment_bytes, self.image_bytes)
         return max(MIN_DISK_GB, -(-sum(parts) // _BYTES_PER_GB))
 
     @property
     def sentence(self) -> str:
         """Return what it is made of."""
         model = "base model" if self.is_model_known else "base model (assumed)"
+        features = "models to judge with" if self.are_features_known else "models to judge with (assumed)"
         parts = {
             "image (assumed)": self.image_bytes,
             "environment (assumed)": self.environment_bytes,
             model: self.model_bytes,
+            features: self.feature_bytes,
             "what is sent": self.upload_bytes,
             "checkpoints and files": self.run_bytes,
         }
@@ -50,11 +56,13 @@ class DiskNeed:
 def disk_need(work: Work, run_bytes: int) -> DiskNeed:
     """Return what a run takes; ``run_bytes`` is what its own folder will hold.
 
-    A base model of unknown size counts as the largest of its kind, as in the estimate that goes badly.
+    A model of unknown size counts as the largest of its kind, as in the estimate that goes badly.
     """
     return DiskNeed(
         run_bytes=run_bytes,
         upload_bytes=work.upload_bytes,
         model_bytes=work.model_bytes[1],
         is_model_known=work.base_model_bytes is not None,
+        feature_bytes=work.feature_bytes[1],
+        are_features_known=work.are_features_known,
     )

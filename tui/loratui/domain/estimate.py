@@ -1,8 +1,8 @@
 """What a finished run takes on an offer: its phases, their time and cost, and where each figure comes from. Pure.
 
 Every phase has a likely value (p50) and one that nine runs of ten are to stay below (p90). As nobody has measured how
-phases go together, the p90 of all is the sum of theirs, which is too much rather than too little. Whatever stands here
-as a number without a source of its own is an assumption, and said to be one wherever it is shown.
+phases go together, the p90 of all is the sum of theirs, which is too much rather than too little. A number here without
+a source of its own is an assumption, and said to be one wherever it is shown.
 """
 
 import math
@@ -20,7 +20,8 @@ from loratui.domain.saved_states import most_states
 from loratui.domain.seen_before import slow_of, told_by
 from loratui_protocol.inputs import EnvironmentKind
 
-BOOT, ENVIRONMENT, BASE_MODEL, UPLOAD = "boot and image", "environment", "base model", "upload"
+BOOT, ENVIRONMENT, UPLOAD = "boot and image", "environment", "upload"
+BASE_MODEL, FEATURES = "base model", "models to judge with"
 TRAINING, SAMPLES, RESULTS, STATES, FLOOR = "training", "samples", "results", "saved states", "billing floor"
 
 _BYTES_PER_MBIT = 125_000
@@ -183,7 +184,7 @@ def estimate(work: Work, offer: Offer, known: Known = NOTHING_KNOWN) -> Estimate
     parts = [
         _boot(offer, known, bill),
         _environment(work, offer, known, bill),
-        _base_model(work, offer, known, bill),
+        *_models(work, offer, known, bill),
         _upload(work, offer, known, bill),
         _training(work, speeds, bill),
         _samples(work, offer, known, bill),
@@ -253,24 +254,28 @@ def _environment(work: Work, offer: Offer, known: Known, bill: _Bill) -> Estimat
     )
 
 
-def _base_model(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:
+def _models(work: Work, offer: Offer, known: Known, bill: _Bill) -> list[EstimatePart]:
+    """Return what the base model takes, and what pictures are measured with: it comes beside it, on the same line."""
     rate, line = _host_line(offer)
     earlier = next((each for each in known.models if each.provider == offer.provider), None)
     if earlier is not None and earlier.bytes_per_s < rate:
-        # A faster line than that is of no use: the hub, or the way to it, gave no more. A slower one is the limit.
+        # A faster line than that is of no use: the hub gave no more. A slower one is the limit.
         rate, line = earlier.bytes_per_s, f"measured in run {earlier.run}, on another machine perhaps"
-    small, large = work.model_bytes
-    if work.base_model_bytes is None:
-        kinds = " and ".join(sorted({load.kind.name for load in work.loads}))
-        source = f"assumed: {formatting.size(small)} to {formatting.size(large)}, as models of {kinds} have; {line}"
-    else:
+    kinds = sorted({load.kind.name for load in work.loads})
+
+    def part(name: str, sizes: tuple[int, int], of: str, *, is_known: bool) -> EstimatePart:
+        small, large = sizes
         source = f"its size; {line}" if small else "it is not downloaded"
-    return EstimatePart(
-        name=BASE_MODEL,
-        p50=bill.take(small / rate, received=small),
-        p90=bill.take(large * _SLOW_LINE / rate, received=large),
-        source=source,
-    )
+        if not is_known:
+            source = f"assumed: {formatting.size(small)} to {formatting.size(large)}, as {of} have; {line}"
+        slow = bill.take(large * _SLOW_LINE / rate, received=large)
+        return EstimatePart(name=name, p50=bill.take(small / rate, received=small), p90=slow, source=source)
+
+    is_base_known, of = work.base_model_bytes is not None, f"models of {' and '.join(kinds)}"
+    base = part(BASE_MODEL, work.model_bytes, of, is_known=is_base_known)
+    if not work.features:
+        return [base]
+    return [base, part(FEATURES, work.feature_bytes, "such models", is_known=work.are_features_known)]
 
 
 def _upload(work: Work, offer: Offer, known: Known, bill: _Bill) -> EstimatePart:

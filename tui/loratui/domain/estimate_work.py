@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from loratui.domain.base_kinds import LARGEST, BaseKind
+from loratui.domain.base_kinds import FEATURE_BYTES, LARGE_FEATURE_BYTES, LARGEST, BaseKind, KnownFeatures
 from loratui.domain.memory_need import CHECKPOINTING, Rung, min_vram_mib, rungs_to_begin_on
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.inputs import EnvironmentKind
@@ -88,6 +88,8 @@ class Work:
     """What this laptop sends: dataset, and the base model where that is here."""
     base_model_bytes: int | None = None
     """What the machine downloads; 0: nothing, None: nobody knows how much."""
+    features: tuple[KnownFeatures, ...] = ()
+    """What it downloads to measure pictures with."""
     environment: EnvironmentKind = EnvironmentKind.OVERLAY
 
     @property
@@ -121,6 +123,18 @@ class Work:
         return max(kind.model_bytes for kind in kinds), max(kind.large_model_bytes for kind in kinds)
 
     @property
+    def feature_bytes(self) -> tuple[int, int]:
+        """Return what the machine downloads to measure with: likely, and if those of unknown size are large ones."""
+        sizes = [each.num_bytes for each in self.features]
+        likely = sum(FEATURE_BYTES if size is None else size for size in sizes)
+        return likely, sum(LARGE_FEATURE_BYTES if size is None else size for size in sizes)
+
+    @property
+    def are_features_known(self) -> bool:
+        """Return whether the sizes of all of these are known."""
+        return all(each.num_bytes is not None for each in self.features)
+
+    @property
     def last_bytes(self) -> int:
         """Return what is fetched once the training is over, if all that came before was fetched meanwhile."""
         last = [
@@ -143,6 +157,7 @@ def work_of(
     *,
     upload_bytes: int,
     base_model_bytes: int | None,
+    features: tuple[KnownFeatures, ...] = (),
     environment: EnvironmentKind = EnvironmentKind.OVERLAY,
     brings_states: bool = True,
 ) -> Work:
@@ -174,6 +189,7 @@ def work_of(
         num_states=None if plan.checkpoint_steps is None else len(plan.checkpoint_steps),
         upload_bytes=upload_bytes,
         base_model_bytes=base_model_bytes,
+        features=features,
         environment=environment,
     )
 
@@ -191,7 +207,7 @@ def left(planned: Plan, step: int) -> Plan:
 
 
 def joined(works: Sequence[Work], num_models: int = 1) -> Work:
-    """Return what several runs on one machine come to, one after the other: environment and base model come once.
+    """Return what several runs on one machine come to, one after the other: environment and models come once.
 
     ``num_models`` of them have base models of their own; of one whose size nobody knows, none is known.
     """
@@ -209,6 +225,7 @@ def joined(works: Sequence[Work], num_models: int = 1) -> Work:
         num_states=sum(states) if len(states) == len(works) else None,
         upload_bytes=sum(work.upload_bytes for work in works),
         base_model_bytes=None if None in models else sum(known[:num_models]),
+        features=tuple({each.source: each for work in works for each in work.features}.values()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Asks, from here, whether a base model can be had and how large it is, before a machine is rented to download it.
+"""Asks, from here, whether a model can be had and how large it is, before a machine is rented to download it.
 
 The machine asks again: it may be let in where this laptop is not, and the other way round.
 """
@@ -18,6 +18,7 @@ from loratui_protocol.architecture import architecture_of_folder
 from loratui_protocol.base_model import files_of_hub_model, parts_of
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import ModelError
+from loratui_protocol.feature_models import CONFIG, check_feature_config, files_of_feature_model
 from loratui_protocol.inputs import MAX_FILE_BYTES, ModelKind, ModelSource
 from loratui_protocol.model_configs import SCHEDULER, TELLING, check_configs, check_is_base, unreadable
 from loratui_protocol.model_refusals import refusal
@@ -45,13 +46,34 @@ async def look_at_model(source: ModelSource, token: str = "", *, limit_s: float 
     Raises:
         ModelError: it can't be had, or not be trained; with the code ``NO_ANSWER`` nobody knows.
     """
+    async with _asked(source, token, limit_s) as client:
+        if source.kind is ModelKind.HUB:
+            return await _hub_model(client, source, has_token=bool(token))
+        return await _file_model(client, source, has_token=bool(token))
+
+
+async def look_at_features(source: ModelSource, token: str = "", *, limit_s: float = LIMIT_S) -> int:
+    """Return how much a machine will download of a hub's model that pictures are measured with, in bytes.
+
+    Raises:
+        ModelError: it can't be had, or nothing can be measured with it; with the code ``NO_ANSWER`` nobody knows.
+    """
+    async with _asked(source, token, limit_s) as client:
+        commit, sizes = await _commit(client, source, has_token=bool(token))
+        if CONFIG in sizes:
+            config = await _config(client, source, commit, CONFIG, has_token=bool(token))
+            check_feature_config(source.address, config, source.purpose)
+        return sum(sizes[name] for name in files_of_feature_model(source.address, sizes, source.purpose))
+
+
+@asynccontextmanager
+async def _asked(source: ModelSource, token: str, limit_s: float) -> AsyncIterator[httpx.AsyncClient]:
+    """Give what a model's server is asked with, for so long; no answer becomes an error of ours."""
     asked = source.hub_url if source.kind is ModelKind.HUB else source.address
     _check_is_private(asked)
     try:
         async with asyncio.timeout(limit_s), _client(token) as client:
-            if source.kind is ModelKind.HUB:
-                return await _hub_model(client, source, has_token=bool(token))
-            return await _file_model(client, source, has_token=bool(token))
+            yield client
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         why = f"within {limit_s:.0f} s" if isinstance(error, TimeoutError) else f"({clean(str(error), 100)})"
         raise _silent(f"{urlsplit(asked).netloc} does not answer this laptop {why}") from error
@@ -80,21 +102,11 @@ async def _client(token: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def _hub_model(client: httpx.AsyncClient, source: ModelSource, *, has_token: bool) -> KnownBase:
-    base = source.hub_url.rstrip("/")
-    page = f"{base}/{source.address}"
-    revision = quote(source.revision or "main", safe="")
-    answer, _ = await _json(client, f"{base}/api/models/{source.address}/revision/{revision}", page, has_token)
-    commit = answer.get("sha") if isinstance(answer, dict) else None
-    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-        raise _nonsense(source)
-    sizes = await _listed(client, source, f"{base}/api/models/{source.address}/tree/{commit}?recursive=1", has_token)
-    configs: dict[str, dict[str, Any]] = {}
+    commit, sizes = await _commit(client, source, has_token=has_token)
     # Lists of gated models are open to all; only a file itself tells whether it is to be had.
-    for name in (each for each in TELLING if each in sizes):
-        content, _ = await _json(client, f"{base}/{source.address}/resolve/{commit}/{quote(name)}", page, has_token)
-        if not isinstance(content, dict):
-            raise unreadable(f"{name} of {source.address}")
-        configs[name] = content
+    configs = {
+        name: await _config(client, source, commit, name, has_token=has_token) for name in TELLING if name in sizes
+    }
     check_is_base(source.address, sizes, configs)
     named = files_of_hub_model(source.address, sizes)
     check_configs(source.address, configs)
@@ -106,10 +118,35 @@ async def _hub_model(client: httpx.AsyncClient, source: ModelSource, *, has_toke
     )
 
 
+async def _commit(client: httpx.AsyncClient, source: ModelSource, *, has_token: bool) -> tuple[str, dict[str, int]]:
+    """Return the commit that a model's revision is now, and the sizes of its files by name."""
+    api = f"{source.hub_url.rstrip('/')}/api/models/{source.address}"
+    revision = quote(source.revision or "main", safe="")
+    answer, _ = await _json(client, f"{api}/revision/{revision}", _page(source), has_token)
+    commit = answer.get("sha") if isinstance(answer, dict) else None
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        raise _nonsense(source)
+    return commit, await _listed(client, source, f"{api}/tree/{commit}?recursive=1", has_token)
+
+
+async def _config(
+    client: httpx.AsyncClient, source: ModelSource, commit: str, name: str, *, has_token: bool
+) -> dict[str, Any]:
+    page = _page(source)
+    content, _ = await _json(client, f"{page}/resolve/{commit}/{quote(name)}", page, has_token)
+    if not isinstance(content, dict):
+        raise unreadable(f"{name} of {source.address}")
+    return content
+
+
+def _page(source: ModelSource) -> str:
+    return f"{source.hub_url.rstrip('/')}/{source.address}"
+
+
 async def _listed(client: httpx.AsyncClient, source: ModelSource, url: str, has_token: bool) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for _ in range(_MAX_PAGES):
-        rows, following = await _json(client, url, f"{source.hub_url.rstrip('/')}/{source.address}", has_token)
+        rows, following = await _json(client, url, _page(source), has_token)
         if not isinstance(rows, list):
             raise _nonsense(source)
         for row in rows:
@@ -195,7 +232,7 @@ def _check_status(response: httpx.Response, page: str, *, has_token: bool) -> No
 
 def _silent(what: str) -> ModelError:
     return ModelError(
-        f"{what}, so whether the base model can be had, and how large it is, is not known",
+        f"{what}, so whether the model can be had, and how large it is, is not known",
         fix="try again; the rented machine asks again in any case, before anything of yours is sent",
         code=NO_ANSWER,
     )

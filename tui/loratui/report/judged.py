@@ -21,8 +21,8 @@ _NEEDS = {"prompt": "clip", "concept": "exact", "artefacts": ""} | dict.fromkeys
     ("likeness", "copying", "diversity", "bleed", "resisted"), "dino"
 )
 _WHY_NOT = {
-    "dino": "no model was named that sees likeness (evaluate_dino)",
-    "clip": "no model was named that knows texts and pictures (evaluate_clip)",
+    "dino": "no model that sees likeness was there (evaluate_dino)",
+    "clip": "no model that knows texts and pictures was there (evaluate_clip)",
     "exact": "it was trained on no built-in concept",
 }
 _NOTHING_TO_TELL = "nothing that was drawn, or no training picture, tells it"

@@ -17,7 +17,7 @@ from loratui.sessions.base_kind import kind_told_here, prediction_told_here
 from loratui.sessions.built_in import built_in_model
 from loratui.sessions.copies import NO_COPIES, Copies
 from loratui.sessions.judging import judging_findings
-from loratui.sessions.model_source import is_downloaded
+from loratui.sessions.model_source import is_downloaded, taken_for_hub_id
 from loratui.sessions.resumed import Resumed
 from loratui.sessions.starting import start_findings, start_here
 from loratui_protocol.architecture import TRAINABLE
@@ -113,7 +113,7 @@ def check_loaded(
         *loaded.findings,
         *of_start,
         *config_findings(loaded, config, path.resolve().parent),
-        *judging_findings(config),
+        *judging_findings(config, path.resolve().parent),
         *mirrored(config, dataset.pictures),
     )
     if errors := [each for each in of_dataset if each.severity == "error"]:
@@ -129,7 +129,8 @@ def _check_judging(loaded: Loaded, path: Path) -> Checked:
     """Do it with a config that trains nothing: its pictures are only compared with, as they are."""
     config = loaded.config
     dataset = scan_config(config, tell_all=True)
-    of_files = (*loaded.findings, *_model_findings(config, path.resolve().parent), *judging_findings(config))
+    folder = path.resolve().parent
+    of_files = (*loaded.findings, *_model_findings(config, folder), *judging_findings(config, folder))
     planned = make_plan(config, dataset.pictures)
     return Checked(config=config, pictures=dataset.pictures, plan=planned, findings=(*of_files, *dataset.findings))
 
@@ -234,9 +235,9 @@ def _about_download(name: str, folder: Path) -> list[Finding]:
         return [Finding(code="model.unsupported", severity="error", what=f"{name} is {other}", fix=TRAINABLE)]
     if known_architecture(name):
         return []
-    parent = folder / name.partition("/")[0]
-    if not name.startswith("https://") and parent.is_dir():
-        what = f"{name} is taken for a model of the hub: {parent} is there, and has no {name.partition('/')[2]}"
+    if not name.startswith("https://") and (why := taken_for_hub_id(name, folder)):
+        what = f"{name} is taken for a model of the hub: {why}"
+        parent = folder / name.partition("/")[0]
         fix = f"correct the path if a model of yours is meant; if it is the hub's, move {parent} elsewhere"
         return [Finding(code="model.missing", severity="warning", what=what, fix=fix)]
     what = (

@@ -29,14 +29,14 @@ from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import ConfigError, StorageError
-from loratui_protocol.inputs import EnvironmentKind
+from loratui_protocol.inputs import EnvironmentKind, ModelPurpose
 from loratui_protocol.messages import Record, Sample, Setup, Step
 from loratui_protocol.plan import Plan
 
 _NUM_RECORDS = 1000
 _MADE_S = 1.0
 """An environment that took less was there from a run before; a download that did says nothing of a speed."""
-_MODEL_PHASE = "base_model"
+_MODEL_PHASE = ModelPurpose.BASE.phase
 _MODEL_BYTES = 100_000_000
 """Less of a base model is the first second of a line that is still finding its speed, or the rest of a download."""
 
@@ -80,6 +80,7 @@ def work_for(
         base.kind,
         upload_bytes=supply_size(config, model, copies),
         base_model_bytes=base.num_bytes if model else 0,
+        features=base.features,
         environment=environment,
         brings_states=preferences.downloads.which == "all",
     )

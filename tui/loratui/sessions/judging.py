@@ -1,14 +1,18 @@
 """A config that judges files and trains none: what has to be there, and what there is to say of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from loratui.domain.base_kinds import KnownFeatures
+from loratui.sessions.model_source import hub_source, taken_for_hub_id, token_for
+from loratui.settings import Settings
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.errors import LoratuiError
+from loratui_protocol.errors import LoratuiError, ModelError
+from loratui_protocol.feature_models import EXAMPLES, KEYS, check_feature_folder
 from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.inputs import ModelPurpose, ModelSource
 from loratui_protocol.judging.drawable import check_drawable
-from loratui_protocol.judging.feature_files import lacking
 from loratui_protocol.judging.prompts import MARK, without_trigger
 
 
@@ -18,14 +22,68 @@ def files_of(config: TrainingConfig) -> list[Path]:
     return [Path(each) for each in (*config.evaluate_loras, *also)]
 
 
-def features_of(config: TrainingConfig) -> dict[str, str]:
-    """Return the folders of the models that are named to measure with, by their keys."""
-    named = {"evaluate_dino": config.evaluate_dino, "evaluate_clip": config.evaluate_clip}
-    return {key: name for key, name in named.items() if name}
+def features_of(config: TrainingConfig) -> dict[ModelPurpose, str]:
+    """Return the models that are named to measure with, folders or hub ids; none where nothing is judged."""
+    if not (config.evaluate_loras or config.evaluate_checkpoints):
+        return {}
+    named = {ModelPurpose.DINO: config.evaluate_dino, ModelPurpose.CLIP: config.evaluate_clip}
+    return {purpose: name for purpose, name in named.items() if name}
 
 
-def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
-    """Yield what is wrong with the files that are judged, and what can't be measured."""
+def feature_sources(config: TrainingConfig, hub_url: str) -> list[ModelSource]:
+    """Return those of them that another machine downloads; the others travel from here."""
+    sources = (hub_source(name, hub_url, purpose) for purpose, name in features_of(config).items())
+    return [source for source in sources if source is not None]
+
+
+def features_told_here(config: TrainingConfig, preferences: Settings) -> tuple[KnownFeatures, ...]:
+    """Return what is known of these without asking anyone: not how large they are."""
+    sources = feature_sources(config, preferences.remote_hub_url)
+    return tuple(KnownFeatures(source=source, num_bytes=None) for source in sources)
+
+
+async def ask_for_features(
+    sources: Sequence[ModelSource], token: str = "", owner: ModelSource | None = None
+) -> tuple[tuple[KnownFeatures, ...], list[Finding]]:
+    """Return models with their sizes, asked of their hub, and what stands in the way: no training fails for that.
+
+    ``token`` is shown to the server of its ``owner`` alone.
+    """
+    known, findings = [], []
+    for source in sources:
+        # The HTTP library takes as long to load as the whole screen of offers.
+        from loratui.remote.model_hub import look_at_features
+
+        size = None
+        try:
+            size = await look_at_features(source, token_for(source, token, owner))
+        except ModelError as error:
+            what = f"{KEYS[source.purpose]} names {source.address}, and what it measures may be missing: {error.what}"
+            findings.append(Finding(code=error.code, severity="warning", what=what, fix=error.fix))
+        known.append(KnownFeatures(source=source, num_bytes=size))
+    return tuple(known), findings
+
+
+def check_features_here(config: TrainingConfig) -> None:
+    """Refuse a config that is to be judged with what only other machines download.
+
+    Raises:
+        ModelError: it names a model by its hub id.
+    """
+    for source in feature_sources(config, ""):
+        raise ModelError(
+            f"{KEYS[source.purpose]} names {source.address}, which is no folder on this machine: only other machines "
+            "download a hub id",
+            fix=f"download it and name its folder, or leave {KEYS[source.purpose]} out",
+            code="evaluate.missing",
+        )
+
+
+def judging_findings(config: TrainingConfig, folder: Path) -> Iterator[Finding]:
+    """Yield what is wrong with the files that are judged, and what can't be measured.
+
+    ``folder`` is the config's.
+    """
     for path in files_of(config):
         if not path.is_file():
             yield _error(f"{path} is to be tried out, and there is no such file", "correct the path")
@@ -33,16 +91,15 @@ def judging_findings(config: TrainingConfig) -> Iterator[Finding]:
         yield from _unfit(path, config.pretrained_model_name_or_path)
     if not (config.evaluate_loras or config.evaluate_checkpoints):
         return
-    for key, folder in features_of(config).items():
-        names = {path.name for path in Path(folder).iterdir()} if Path(folder).is_dir() else set()
-        if lacks := lacking(names, reads_texts=key == "evaluate_clip"):
-            yield _error(f"{key} names {folder}, which lacks {lacks}", "download the model whole, and name its folder")
+    for purpose, name in features_of(config).items():
+        yield from _feature_findings(purpose, name, folder)
+    dino, clip = EXAMPLES[ModelPurpose.DINO], EXAMPLES[ModelPurpose.CLIP]
     if not config.evaluate_dino:
         what = "likeness, copying and variety are not measured: evaluate_dino names no model"
-        yield _unmeasured(what, "name a folder of one as transformers saves it: facebook/dinov2-small, for instance")
+        yield _unmeasured(what, f"name {dino}, for instance: other machines download it; here a folder that has it")
     if not config.evaluate_clip:
         what = "how prompts are followed is not measured: evaluate_clip names no model"
-        yield _unmeasured(what, "name a folder of one, openai/clip-vit-base-patch32, for instance")
+        yield _unmeasured(what, f"name {clip}, for instance: other machines download it; here a folder that has it")
     if unasked := without_trigger(config):
         what = f"{len(unasked)} of the evaluate_prompts have no trigger, and show only what bleeds: {unasked[0]!r}"
         yield _unmeasured(what, f"write {MARK} where {config.trigger_word!r} is to stand", severity="warning")
@@ -66,6 +123,23 @@ def _unfit(path: Path, base: str) -> Iterator[Finding]:
         # One without an effect is drawn all the same: that is worth seeing. What diffusers refuses is not.
         if each.code == "lora.not_for_diffusers" or (each.severity == "error" and each.code != "lora.no_effect"):
             yield replace(each, path=str(path), severity="error")
+
+
+def _feature_findings(purpose: ModelPurpose, name: str, folder: Path) -> Iterator[Finding]:
+    key = KEYS[purpose]
+    if hub_source(name, "", purpose) is not None:
+        if why := taken_for_hub_id(name, folder):
+            what = f"{key} names {name}, which is taken for a model of the hub: {why}"
+            yield Finding(code="evaluate.missing", severity="warning", what=what, fix="correct the path")
+            return
+        what = f"{key} names {name}, which is not on this machine: the one that trains downloads it"
+        fix = "nothing is to be done for a rented machine or a host; to judge here, download it and name its folder"
+        yield Finding(code="evaluate.downloaded", severity="info", what=what, fix=fix)
+        return
+    try:
+        check_feature_folder(Path(name), purpose)
+    except ModelError as error:
+        yield _error(f"{key} names {name}, and nothing can be measured with that: {error.what}", error.fix)
 
 
 def _error(what: str, fix: str) -> Finding:

@@ -10,6 +10,7 @@ from loratui.domain.gpu_memory import full_name
 from loratui.domain.grid_cost import SHIPPED_GPU
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.estimating import known_facts, work_for
+from loratui.sessions.judging import features_told_here
 from loratui.sessions.model_source import model_source
 from loratui.settings import Settings
 from loratui_protocol.errors import LoratuiError
@@ -33,7 +34,8 @@ def work_told_here(
     name = checked.config.pretrained_model_name_or_path
     try:
         model = model_source(name, preferences.remote_hub_url)
-        base = KnownBase(num_bytes=model_bytes if model else 0, kind=kind_told_here(name))
+        features = features_told_here(checked.config, preferences)
+        base = KnownBase(num_bytes=model_bytes if model else 0, kind=kind_told_here(name), features=features)
         todo = checked.plan_left if after is None else left(checked.plan, after)
         return work_for(checked.config, todo, preferences, base)
     except LoratuiError:

@@ -1,12 +1,14 @@
 """What has to hold before money is spent, looked at all at once: whatever stands in the way is said together."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from loratui.domain.base_kinds import KnownBase
 from loratui.remote.ports import LIMIT_S, Endpoint, first_reached
 from loratui.sessions.base_kind import kind_told_here
+from loratui.sessions.judging import ask_for_features
+from loratui.sessions.model_source import token_source
 from loratui.setting import PORT_PROBE, endpoints
 from loratui.settings import Settings
 from loratui_protocol.errors import LoratuiError, ModelError
@@ -42,19 +44,26 @@ class Looked:
 
 
 async def look_before_renting(
-    preferences: Settings, name: str, model: ModelSource | None, token: str = "", *, is_first: bool = True
+    preferences: Settings,
+    name: str,
+    model: ModelSource | None,
+    token: str = "",
+    *,
+    features: Sequence[ModelSource] = (),
+    is_first: bool = True,
 ) -> Looked:
-    """Ask for the base model, and ``is_first`` for what all runs on a machine share: a way out, what is fetched.
+    """Ask for the models, and ``is_first`` for what all runs on a machine share: a way out, what is fetched.
 
-    ``name`` is the base model as the config has it. ``model`` None: it is built in, or travels from here. ``token`` is
-    shown to the model's own server alone.
+    ``name`` is the base model as the config has it. ``model`` None: it is built in, or travels from here. ``features``
+    are those that pictures are measured with. ``token`` is shown to the server alone that it is for.
     """
     async with asyncio.TaskGroup() as tasks:
         weighed = tasks.create_task(_model(name, model, token))
+        judging = tasks.create_task(ask_for_features(features, token, token_source(model, features)))
         ports = tasks.create_task(_ports(preferences)) if is_first else None
-    base, findings = weighed.result()
+    (base, findings), (known, of_features) = weighed.result(), judging.result()
     of_all = (*_policy(preferences), *ports.result()) if ports else ()
-    return Looked(base=base, findings=(*findings, *of_all))
+    return Looked(base=replace(base, features=known), findings=(*findings, *of_features, *of_all))
 
 
 def _policy(preferences: Settings) -> list[Finding]:

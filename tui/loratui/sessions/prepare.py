@@ -1,6 +1,6 @@
 """Before a run goes to another machine: what that is, what it needs of this one, and whether it can train at all.
 
-Nothing of the user's is sent here. The agent's program goes there only where the host is to download the base model: it
+Nothing of the user's is sent here. The agent's program goes there only where the host is to download a model: it
 looks how large that is and how fast it comes. What can't work is refused.
 """
 
@@ -8,9 +8,10 @@ import asyncio
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from loratui.domain.base_kinds import LARGE_FEATURE_BYTES
 from loratui.domain.box import BoxFacts, Disk
 from loratui.domain.box_home import choose_home
 from loratui.domain.environment_choice import EnvironmentChoice, EnvironmentSettings, choose_environment
@@ -20,12 +21,13 @@ from loratui.remote.bootstrap import agent_python, raise_if_error, run_program
 from loratui.remote.box import Box
 from loratui.remote.environment_files import environment_files
 from loratui.sessions.copies import copies_for
+from loratui.sessions.judging import feature_sources
 from loratui.sessions.machine import Machine
-from loratui.sessions.model_source import model_source
+from loratui.sessions.model_source import model_source, token_for, token_source
 from loratui.sessions.supply import Supply, plan_supply
 from loratui.settings import Settings
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.errors import HostError
+from loratui_protocol.errors import HostError, ModelError
 from loratui_protocol.framing import MARK, new_nonce
 from loratui_protocol.inputs import MAX_FILE_BYTES, ModelSource
 from loratui_protocol.state_files import SavedState
@@ -62,6 +64,8 @@ class Prepared:
     """None: the base model travels with the dataset."""
     weighed: "WeighedModel | None"
     """The base model as the host sees it; None where it downloads none, or can't look before it got a Python."""
+    features: "Mapping[ModelSource, WeighedModel | ModelError | None]"
+    """Models to measure with that the host downloads, seen the same way; or why it will not have them."""
     supply: Supply
     upload_bytes_per_s: float | None
     """Measured just now; None where so little travels that nobody asks."""
@@ -69,7 +73,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeighedModel:
-    """A base model that a host is to download. What is None nobody knows."""
+    """A model that a host is to download. What is None nobody knows."""
 
     is_there: bool
     """It was downloaded before."""
@@ -90,7 +94,8 @@ async def prepare(
 ) -> Prepared:
     """Look at the machine and plan what it is sent; ``run_bytes`` is what checkpoints and files will take there.
 
-    ``token`` is for the base model, where the host downloads that: it is shown to its server, and kept nowhere.
+    ``token`` is for the base model, where the host downloads that, or else for what it measures with: it is shown to
+    that server, and kept nowhere.
     ``state`` is what the run goes on from.
     ``progress`` is told, in another thread, how many bytes of what travels were looked at, of how many.
 
@@ -109,6 +114,7 @@ async def prepare(
         ),
     )
     model = model_source(config.pretrained_model_name_or_path, settings.remote_hub_url)
+    features = feature_sources(config, settings.remote_hub_url)
     files = await environment_files(choice, facts, settings.state_dir / "cache")
     # Made before anything was rented; now they are found again, of the pictures as they are now.
     copies = await asyncio.to_thread(copies_for, config, settings)
@@ -117,18 +123,26 @@ async def prepare(
         config,
         environment=files.spec,
         model=model,
+        features=features,
         extra_blobs=files.blobs,
         state=state,
         copies=copies.by_original,
         progress=progress,
     )
     needed = supply.size + run_bytes + choice.disk_bytes
-    home = settings.ssh_home or choose_home(facts, needed + (_DOWNLOADED_MODEL_BYTES if model else 0))
+    downloaded = len(features) * LARGE_FEATURE_BYTES + (_DOWNLOADED_MODEL_BYTES if model else 0)
+    home = settings.ssh_home or choose_home(facts, needed + downloaded)
+    if model is not None or features:
+        _check_room(facts, home, needed)
     weighed = None
     if model is not None:
-        _check_room(facts, home, needed)
         weighed = await _weigh(machine.box, facts, home, model, token)
         needed += _DOWNLOADED_MODEL_BYTES if weighed is None or weighed.size is None else weighed.size
+    owner, seen = token_source(model, features), {}
+    for source in features:
+        seen[source] = found = await _weigh_features(machine.box, facts, home, source, token_for(source, token, owner))
+        if not isinstance(found, ModelError):
+            needed += LARGE_FEATURE_BYTES if found is None or found.size is None else found.size
     _check_room(facts, home, needed)
     machine.agent.use_home(home)
     speed = await upload_speed(machine.box) if supply.size >= _WORTH_MEASURING_BYTES else None
@@ -138,6 +152,7 @@ async def prepare(
         environment=choice,
         model=model,
         weighed=weighed,
+        features=seen,
         supply=supply,
         upload_bytes_per_s=speed,
     )
@@ -168,7 +183,7 @@ async def give_token(machine: Machine, host: str, token: str) -> None:
 
 
 async def _weigh(box: Box, facts: BoxFacts, home: str, model: ModelSource, token: str) -> WeighedModel | None:
-    """Have the host look how large the base model is, and how fast it comes there.
+    """Have the host look how large a model is, and how fast it comes there.
 
     Raises:
         ModelError: it can't be had there.
@@ -184,6 +199,16 @@ async def _weigh(box: Box, facts: BoxFacts, home: str, model: ModelSource, token
         size=size if type(size) is int and 0 <= size <= MAX_FILE_BYTES else None,
         bytes_per_s=float(speed) if isinstance(speed, int | float) and 0 < speed < _FASTEST_BYTES_PER_S else None,
     )
+
+
+async def _weigh_features(
+    box: Box, facts: BoxFacts, home: str, source: ModelSource, token: str
+) -> WeighedModel | ModelError | None:
+    try:
+        return await _weigh(box, facts, home, source, token)
+    except ModelError as error:
+        # It trains all the same.
+        return error
 
 
 async def upload_speed(box: Box) -> float:

@@ -15,6 +15,7 @@ from loratui.domain.offers import OfferQuery
 from loratui.providers.base import Account
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.estimating import Quoted, bad_hosts, known_facts, quoted_offers, work_for
+from loratui.sessions.judging import ask_for_features, feature_sources
 from loratui.sessions.market import Answered, opened
 from loratui.sessions.model_source import model_source
 from loratui.sessions.renting import BAD_FOR_S, KIND_BAD_FOR_S
@@ -118,7 +119,7 @@ def limits_on(
 
 
 def base_for_quotes(preferences: Settings, checked: "Checked") -> tuple[KnownBase, list[str]]:
-    """Return what is known of the base model, for an estimate, and in sentences what is not.
+    """Return what is known of the models, for an estimate, and in sentences what is not.
 
     Raises:
         ModelError: its address is none.
@@ -134,9 +135,11 @@ def base_for_quotes(preferences: Settings, checked: "Checked") -> tuple[KnownBas
             base = asyncio.run(look_at_model(model))
         except ModelError as error:
             notes.append(f"[{error.code}] {error.what}")
+    features, findings = asyncio.run(ask_for_features(feature_sources(checked.config, preferences.remote_hub_url)))
+    notes += [f"[{each.code}] {each.what}" for each in findings]
     if base.kind is None:
         notes.append(f"[{NO_ESTIMATE}] {about_estimate(name).what}")
-    return base, notes
+    return replace(base, features=features), notes
 
 
 def about_estimate(name: str) -> Finding:

@@ -1,8 +1,8 @@
 """What a rental has cost, and will have cost: its time by the ledger, its traffic as far as this laptop can count it.
 
-Of traffic is counted: what was sent from here, the base model that the machine downloaded, the files that were
+Of traffic is counted: what was sent from here, the models that the machine downloaded, the files that were
 fetched, and the saved states. The image and the packages of the environment are not: nobody tells how large they were.
-How much of the base model has come is the machine's word, which counts no further than what was known before it was
+How much of the models has come is the machine's word, which counts no further than what was known before it was
 rented.
 """
 
@@ -20,9 +20,9 @@ from loratui.sessions.supply import Supply
 from loratui.store import Store
 from loratui.store.rentals import Rentals, StoredRental
 from loratui_protocol.errors import StorageError
-from loratui_protocol.inputs import ModelSource
+from loratui_protocol.inputs import ModelPurpose, ModelSource
 
-_BASE_MODEL = "base_model"
+_MODEL_PHASES = tuple(purpose.phase for purpose in ModelPurpose)
 _END_S = 30.0
 """To verify what was fetched, and to end the rental; assumed."""
 
@@ -41,10 +41,11 @@ class Travelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Needs:
-    """What a run is sent, sizes by hash, and the base model that its machine gets for it."""
+    """What a run is sent, sizes by hash, and the models that its machine gets for it."""
 
     sizes: Mapping[str, int] = field(default_factory=dict)
-    model: ModelSource | None = None
+    models: Mapping[str, ModelSource] = field(default_factory=dict)
+    """By the phase in which each is downloaded."""
 
 
 def travelled_for(rental: StoredRental, ledger: Rentals, store: Store) -> Travelled:
@@ -78,17 +79,18 @@ class Reckoning:
     def travelled(self, rental: StoredRental, views: Mapping[str, RunView]) -> Travelled:
         """Return what has travelled for these runs so far."""
         needed: dict[str, int] = {}
-        told: dict[ModelSource | None, int] = {}
+        told: dict[ModelSource | str, int] = {}
         on_its_way = files = states = 0
         for run_id, view in views.items():
             if view.supply is not None and not view.supply.is_complete:
                 on_its_way += view.supply.done
             else:
                 needed |= self._needs(run_id).sizes
-            phase = view.phases.get(_BASE_MODEL)
-            if phase is not None and phase.setup.unit == "bytes":
-                model = self._needs(run_id).model
-                told[model] = max(told.get(model, 0), phase.setup.done)
+            for name in _MODEL_PHASES:
+                phase = view.phases.get(name)
+                if phase is not None and phase.setup.unit == "bytes":
+                    model = self._needs(run_id).models.get(name) or name
+                    told[model] = max(told.get(model, 0), phase.setup.done)
             states += self._store.state_bytes(run_id)
             files += sum(file.num_bytes for file in self._store.files(run_id).values())
         most = LARGEST_MODEL_BYTES * len(told) if rental.model_bytes is None else rental.model_bytes
@@ -161,6 +163,7 @@ class Reckoning:
                 if text := self._store.run(run_id).supply:
                     supply = Supply.from_json(text)
                     sizes = {sha256: blob.size for sha256, blob in supply.blobs.items()}
-                    needs = _Needs(sizes=sizes, model=supply.inputs.model)
+                    models = (supply.inputs.model, *supply.inputs.features)
+                    needs = _Needs(sizes=sizes, models={each.purpose.phase: each for each in models})
             self._supplies[run_id] = needs
         return self._supplies[run_id]

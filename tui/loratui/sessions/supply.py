@@ -39,6 +39,7 @@ from loratui_protocol.inputs import (
     JobInputs,
     Manifest,
     ModelKind,
+    ModelPurpose,
     ModelSource,
     make_manifest,
     parse_manifest,
@@ -120,7 +121,7 @@ class Supply:
 
 
 _converter = strict_converter()
-for _kind in (ModelKind, EnvironmentKind):
+for _kind in (ModelKind, ModelPurpose, EnvironmentKind):
     _converter.register_structure_hook(_kind, lambda value, cls: cls(value))
 
 
@@ -129,6 +130,7 @@ def plan_supply(
     *,
     environment: EnvironmentSpec,
     model: ModelSource | None = None,
+    features: Sequence[ModelSource] = (),
     extra_blobs: Sequence[Path] = (),
     state: SavedState | None = None,
     copies: Mapping[Path, Copy] = MappingProxyType({}),
@@ -136,7 +138,8 @@ def plan_supply(
 ) -> Supply:
     """Find and hash everything that a run with this config needs of this machine. Takes a thread's time.
 
-    ``model`` None: the config's base model is a folder here, or built in, and travels. ``extra_blobs`` are files that
+    ``model`` None: the config's base model is a folder here, or built in, and travels. ``features`` are models to
+    measure with that the box downloads. ``extra_blobs`` are files that
     ``environment`` names by their hash (lock files, uv). ``progress`` is told bytes hashed and bytes in all.
     ``state`` is what the run goes on from, ``copies`` what travels instead of pictures and masks.
 
@@ -152,10 +155,10 @@ def plan_supply(
     places = places_of(config)
     on_the_box = dataclasses.replace(
         moved(config, lambda kind, folder: f"inputs/{place}" if (place := places.get((kind, folder))) else ""),
-        pretrained_model_name_or_path=f"inputs/model/{model.name}",
+        pretrained_model_name_or_path=f"inputs/{model.place}",
         network_weights=f"inputs/{START}" if config.network_weights else None,
         output_dir=None,
-        **judging_on_the_box(config),
+        **judging_on_the_box(config, features),
     )
     paths = list(dict.fromkeys([*extra_blobs, *(each.path for each in found)]))
     hashed = dict(zip(paths, _hash(paths, progress), strict=True))
@@ -167,7 +170,7 @@ def plan_supply(
     blobs |= dict(hashed[path] for path in extra_blobs)
     # Small ones first: should the link be cut, more of them are whole.
     blobs |= dict(sorted((hashed[each.path] for each in found), key=lambda each: each[1].size))
-    inputs = JobInputs(manifest_sha256=manifest.sha256(), model=model, environment=environment)
+    inputs = JobInputs(manifest_sha256=manifest.sha256(), model=model, environment=environment, features=[*features])
     return Supply(config_toml=to_toml(on_the_box), inputs=inputs, manifest=manifest, blobs=blobs, originals=copied)
 
 

@@ -1,6 +1,6 @@
 """Which files of this machine a run on another one needs, and under which names it finds them below ``inputs/``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from loratui_protocol.caption_files import CAPTION_EXTENSIONS
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture, scan_config
 from loratui_protocol.errors import ProtocolError
-from loratui_protocol.inputs import ModelKind, ModelSource, check_name
+from loratui_protocol.feature_models import KEYS, files_of_feature_model
+from loratui_protocol.inputs import ModelKind, ModelPurpose, ModelSource, check_name
 from loratui_protocol.judging.planning import told_apart
 from loratui_protocol.single_file import local_model
 from loratui_protocol.subsets import Kind, subsets_of
 
 START = "start/lora.safetensors"
 """The LoRA file that a run starts from: nothing shows its name."""
-_OF_FEATURES = (".json", ".safetensors", ".txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,27 @@ def _judged(config: TrainingConfig) -> Iterator[Found]:
     """Yield the LoRA files that are judged, and the folders of models that they are measured with."""
     for name, path in zip(_judged_names(config), files_of(config), strict=True):
         yield Found(name, path)
-    for key, name in features_of(config).items():
-        for path in sorted(Path(name).iterdir()) if Path(name).is_dir() else ():
-            if path.is_file() and path.suffix in _OF_FEATURES:
-                yield Found(f"{key}/{path.name}", path)
+    for purpose, name in features_of(config).items():
+        folder = Path(name)
+        names = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+        for file in files_of_feature_model(name, names, purpose) if names else ():
+            yield Found(f"{_feature_place(purpose, folder)}/{file}", folder / file)
 
 
-def judging_on_the_box(config: TrainingConfig) -> dict[str, Any]:
-    """Return where the box finds what a judgement needs."""
+def judging_on_the_box(config: TrainingConfig, downloaded: Sequence[ModelSource] = ()) -> dict[str, Any]:
+    """Return where the box finds what a judgement needs, some of it ``downloaded`` there."""
     names = [f"inputs/{name}" for name in _judged_names(config)]
     also = names.pop() if config.evaluate_together else None
-    folders = {key: f"inputs/{key}" for key, name in features_of(config).items() if Path(name).is_dir()}
-    return {"evaluate_loras": tuple(names), "evaluate_together": also, **folders}
+    places = {purpose: _feature_place(purpose, Path(name)) for purpose, name in features_of(config).items()}
+    places |= {source.purpose: source.place for source in downloaded}
+    # What is not judged is not measured either: nothing there has to have a path of this machine.
+    features = {key: f"inputs/{places[purpose]}" if purpose in places else None for purpose, key in KEYS.items()}
+    return {"evaluate_loras": tuple(names), "evaluate_together": also, **features}
+
+
+def _feature_place(purpose: ModelPurpose, folder: Path) -> str:
+    # Its name is that of the model, and the judgement says it.
+    return ModelSource(kind=ModelKind.FILES, name=_folder_name(str(folder)), purpose=purpose).place
 
 
 def _judged_names(config: TrainingConfig) -> list[str]:

@@ -62,7 +62,7 @@ def _tell(path: Path, judged: Judged, trigger: str | None, progress: Progress | 
         checked = check_loaded(judged.loaded, path)
         return ToldConfig(findings=checked.findings, plan=checked.plan, pictures=checked.pictures)
     findings = [*judged.loaded.findings, *of_start, *config_findings(judged.loaded, config, path.resolve().parent)]
-    findings += judging_findings(config)
+    findings += judging_findings(config, path.resolve().parent)
     if MODEL_KEY in judged.unknown:
         # Of the base models there are, almost all read CLIP's tokens.
         config = replace(config, pretrained_model_name_or_path="any")
