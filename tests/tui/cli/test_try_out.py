@@ -160,7 +160,7 @@ def test_a_model_to_measure_with_is_whole_before_anything_is_rented(
 ) -> None:
     (tmp_path / "clip").mkdir()
     for name in there:
-        (tmp_path / "clip" / name).write_bytes(b"{}")
+        (tmp_path / "clip" / name).write_text('{"model_type": "clip"}', "utf-8")
     run = checked(tmp_path, lora, "--base", "builtin:tiny", "--clip", tmp_path / "clip")
     errors = [each for each in run.findings if each.severity == "error"]
     assert [lacks is not None and lacks in each.what for each in errors] == ([] if lacks is None else [True])

@@ -149,7 +149,7 @@ async def test_only_the_termination_that_is_told_is_taken_back(tmp_path: Path) -
         await shown.press("u")
 
         assert "kept, and billing: vast 2222" in shown.text()
-        assert terminations.unasked() == "vast 1111"
+        assert terminations.unasked() == ["vast 1111"]
 
 
 async def test_while_files_are_fetched_a_screens_own_undo_stays_its_own(tmp_path: Path) -> None:
@@ -168,11 +168,11 @@ async def test_while_files_are_fetched_a_screens_own_undo_stays_its_own(tmp_path
         assert "u on Home keeps it" in shown.text()
         await shown.press("u")
         await until(shown, lambda _: "cat" not in caption.read_text("utf-8"))
-        assert terminations.unasked() == "vast 1111"
+        assert terminations.unasked() == ["vast 1111"]
 
         await shown.press("1")
         await shown.press("u")
-        assert terminations.unasked() == ""
+        assert terminations.unasked() == []
 
 
 async def test_what_is_asked_about_is_trained_whatever_is_read_meanwhile(
