@@ -148,7 +148,7 @@ WHOLE = ("config.json", "model.safetensors", "tokenizer.json")
     ("there", "lacks"),
     [
         ((), "config.json"),
-        (("config.json", "tokenizer.json", "pytorch_model.bin"), ".safetensors"),
+        (("config.json", "tokenizer.json", "pytorch_model.bin"), "only as pytorch_model.bin"),
         (("config.json", "model.safetensors"), "tokenizer"),
         (("config.json", "model.safetensors", "vocab.json"), "tokenizer"),
         (("config.json", "model.safetensors", "vocab.json", "merges.txt"), None),
