@@ -112,12 +112,12 @@ async def test_leaving_without_an_open_run_names_what_bills(tmp_path: Path) -> N
         assert shown.app.is_running
 
 
-async def test_leaving_says_what_will_not_be_terminated_then(tmp_path: Path) -> None:
+async def test_leaving_says_what_is_terminated_then(tmp_path: Path) -> None:
     async with on_rental(is_over=True)(tmp_path) as shown:
         await shown.press("ctrl+t")
         shown.clock.advance(1)
         await shown.press("y", "q")
-        assert "vast 31234567 is not terminated if this closes now" in shown.text()
+        assert "vast 31234567 is terminated when this closes, as was confirmed" in shown.text()
 
 
 async def test_what_was_read_before_the_records_broke_is_shown_as_old_and_not_as_all_there_is(tmp_path: Path) -> None:
