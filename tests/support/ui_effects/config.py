@@ -122,6 +122,7 @@ CONFIG = {
     "config_write_yes": Effect(file_holds("network_dim = 16  # rank\n"), ("w",), on_changed),
     "config_write_no": Effect(lacks("WRITE my.toml"), ("w",), on_changed),
     "config_train_here": Effect(errand_sent, ("t",), on_config),
+    "config_train_host": Effect(shows(" train on: ssh://"), ("t",), on_config),
     "config_train_rented": Effect(lacks("TRAIN cat"), ("t",), on_config),
     "config_train_no": Effect(lacks("TRAIN cat"), ("t",), on_config),
 }

@@ -22,6 +22,7 @@ STANDS_FOR = {
     "RENTAL": "7h9k2m4n6pabcd",
     "PROVIDER": "vast",
     "TARGET": "local",
+    "HOST": "me@box",
     "ID": "31234567",
     "USD": "5",
     "FOLDER": "pictures",

@@ -9,12 +9,13 @@ import pytest
 
 from loratui.sessions.new_config import pictures_of
 from loratui.store import Store, StoredRun
-from loratui.ui.editor import edit, editor_argv
 from loratui.ui.environment import UiOptions
+from loratui.ui.handover import edit, editor_argv
 from loratui.ui.screens import config_new
+from loratui.ui.widgets.confirm_strip import GUARD_S
 from loratui_protocol.config_file import read_config, to_toml
 from loratui_protocol.ids import new_id
-from support.small_dataset import small_config
+from support.small_dataset import small_config, write_small_dataset
 from support.terminal import Terminal
 from support.ui_effects.config import OWN, config_page, file_holds, is_planned, on_config, without_config
 from support.ui_effects.effect import lacks, shows, until
@@ -398,6 +399,45 @@ def test_an_editor_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "can't be started" in edit(tmp_path / "my.toml")
     monkeypatch.setenv("EDITOR", "false")
     assert edit(tmp_path / "my.toml") == "false ended with 1"
+
+
+async def test_where_the_terminal_can_not_be_handed_over_the_command_for_a_host_is_named(tmp_path: Path) -> None:
+    async with on_config(tmp_path) as shown:
+        await shown.press("t")
+        shown.clock.advance(GUARD_S + 0.1)
+        await shown.press("h")
+        await shown.type("me@box")
+        await shown.press("enter")
+        (said,) = [each.text for each in shown.screen.notices.newest_first() if "terminal" in each.text]
+        assert said.endswith(f"loratui train {tmp_path / 'my.toml'} --on ssh://me@box --detach")
+        assert shown.screen.errands.all == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
+def test_the_command_for_a_host_has_the_terminal_and_what_it_says_stays_until_it_is_read(tmp_path: Path) -> None:
+    write_small_dataset(tmp_path / "data")
+    (tmp_path / "my.toml").write_text(OWN, "utf-8")
+    environ = {f"LORATUI_{name}": str(tmp_path / name) for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
+    with Terminal([sys.executable, "-m", "loratui.cli"], environ=environ) as terminal:
+        terminal.read_until_text("IDLE")
+        terminal.press("3")
+        terminal.read_until_text("No config is open")
+        terminal.press("o")
+        terminal.read_until(lambda _: terminal.screen().text().splitlines()[-1].startswith(" open"))
+        terminal.press(f"{tmp_path / 'my.toml'}\r")
+        terminal.read_until_text("trains it")
+        terminal.press("t")
+        terminal.read_until_text("SSH host")
+        # Keys that come too soon after the question are ignored.
+        while "train on:" not in terminal.screen().text():
+            terminal.press("h")
+            terminal.read(0.5)
+        # Whatever else was typed by that goes.
+        terminal.press("\x15ssh://nobody@127.0.0.1:1\r")
+        terminal.read_until(lambda output: b"Enter goes back" in output)
+        assert b"127.0.0.1" in terminal.received
+        terminal.press("\r")
+        terminal.read_until_text("nothing was started on ssh://nobody@127.0.0.1:1")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")

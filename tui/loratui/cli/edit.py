@@ -59,7 +59,7 @@ def _with_editor(arguments: Arguments) -> int:
     """Let the user's own editor have the file, and say what there is to say of it then."""
     if arguments.settings or arguments.unset or arguments.name is not None or arguments.json:
         raise UsageError("--editor changes whatever you do there", fix="give it alone")
-    from loratui.ui.editor import edit as open_editor
+    from loratui.ui.handover import edit as open_editor
 
     path = arguments.config
     if not path.is_file():

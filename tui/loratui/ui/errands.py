@@ -15,6 +15,7 @@ from pathlib import Path
 
 from loratui.settings import Settings
 
+COMMAND = (sys.executable, "-m", "loratui.cli")
 _MOST_BYTES = 65_536
 _NUM_KEPT = 20
 _FOLDER = "errands"
@@ -70,24 +71,27 @@ class Errands:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _tidy(folder)
         words = folder / f"{time.time_ns()}.log"
-        environ = os.environ | {
-            "LORATUI_CONFIG_DIR": str(self._preferences.config_dir),
-            "LORATUI_STATE_DIR": str(self._preferences.state_dir),
-            "LORATUI_HOME": str(self._preferences.local_home),
-            "PYTHONUNBUFFERED": "1",
-        }
         with os.fdopen(os.open(words, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "loratui.cli", *argv],
+                [*COMMAND, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environ,
+                env=self.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
             )
         errand = Errand(name=name, argv=argv, words=words, process=process, started_s=time.monotonic())
         self.all.append(errand)
         return errand
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Return the variables with which a command knows what this interface knows."""
+        return os.environ | {
+            "LORATUI_CONFIG_DIR": str(self._preferences.config_dir),
+            "LORATUI_STATE_DIR": str(self._preferences.state_dir),
+            "LORATUI_HOME": str(self._preferences.local_home),
+        }
 
     @property
     def under_way(self) -> Sequence[Errand]:

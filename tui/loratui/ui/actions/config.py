@@ -37,7 +37,7 @@ CONFIG = (
         id="config_train",
         keys=("t",),
         label="Train…",
-        help="train it on this machine, or look for one to rent",
+        help="train it on this machine or on a host of yours, or look for one to rent",
         scope=Scope.CONFIG,
         footer=lambda _: "Train…",
         opens=Scope.CONFIG_TRAIN_STRIP,
@@ -166,6 +166,14 @@ CONFIG = (
         scope=Scope.CONFIG_TRAIN_STRIP,
         danger=Danger.SPENDS,
         command="loratui train CONFIG --on local --yes --detach",
+    ),
+    Action(
+        id="config_train_host",
+        keys=("h",),
+        label="SSH host…",
+        help="a machine of your own: the command that trains there asks its questions in this terminal",
+        scope=Scope.CONFIG_TRAIN_STRIP,
+        command="loratui train CONFIG --on ssh://HOST",
     ),
     Action(
         id="config_train_rented",

@@ -1,16 +1,18 @@
 """The config screen: a training config as a form, with what it comes to beside it."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 
 from loratui.sessions.config_compare import Difference, Other, differences, others
 from loratui.sessions.config_form import key_of
-from loratui.ui.errands import Errand, begun_run
+from loratui.ui.errands import COMMAND, Errand, begun_run
 from loratui.ui.frame import Frame
+from loratui.ui.handover import run_in
 from loratui.ui.questions import ask_train
 from loratui.ui.registry import Scope
 from loratui.ui.screens.config_file import TOLD_S, ConfigFilePage
@@ -26,6 +28,7 @@ from loratui_protocol.findings import Finding
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
+_HOST = "ssh://"
 _NUMBER = re.compile(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?")
 _OF_A_FORM = ("edit", "cycle", "reset", "undo", "write", "write_as", "compare", "findings", "train")
 _OF_A_FILE = ("editor", "read")
@@ -274,6 +277,50 @@ class ConfigPage(ConfigFilePage):
         self._errand = self.shell.send_out(f"train {name}", "train", str(path), "--on", "local", "--yes", "--detach")
         if self._errand is not None:
             self.shell.say(f"starting {name} on this machine…")
+
+    def do_config_train_host(self) -> None:
+        """Ask for the host."""
+        name, path = self._asked_to_train
+        before = [line for line in self.shell.frame().overview.runs if line.target.startswith(_HOST)]
+        usual = max(before, key=lambda line: line.created_ts).target if before else _HOST
+        kind = Typed.ANSWER if before else Typed.TEXT
+        self.shell.ask_text(
+            "train on:", lambda target: self._train_on_host(name, path, target.strip()), usual, kind, about=str(path)
+        )
+
+    def _train_on_host(self, name: str, path: Path, target: str) -> None:
+        """Let the command that trains there have the terminal: whether it is the right host, it asks a person."""
+        if target in ("", _HOST):
+            self.shell.say("no host was typed, and nothing is started")
+            return
+        argv = ("train", str(path), "--on", target, "--detach")
+        known = {line.id for line in self.shell.frame().overview.runs}
+        try:
+            status = run_in(self.app, (*COMMAND, *argv), self.shell.errands.environ)
+        except SuspendNotSupported:
+            self.shell.say(f"! it has questions, and can't have this terminal: loratui {shlex.join(argv)}", TOLD_S)
+            return
+        except OSError as error:
+            self.shell.say(f"! train {name}: not started, {error.strerror}")
+            return
+        self.shell.do_redraw()
+        self.shell.desk.look()
+        preferences = self.shell.desk.preferences
+
+        def begun() -> str:
+            # What reads the records takes a tenth of a second to load.
+            from loratui.sessions.overview import overview
+
+            runs = (line for line in overview(preferences).runs if line.target.startswith(_HOST))
+            return max((line.id for line in runs if line.id not in known), default="")
+
+        def show(run_id: str) -> None:
+            if run_id:
+                self.shell.open_run(run_id)
+            else:
+                self.shell.say(f"{'! ' * bool(status)}train {name}: nothing was started on {target}", TOLD_S)
+
+        self.in_thread(begun, show, "what was started")
 
     def do_config_train_rented(self) -> None:
         """Show what can be rented."""

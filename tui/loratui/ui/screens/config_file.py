@@ -12,7 +12,7 @@ from loratui.sessions.config_files import Opened, elsewhere, form_of, has_change
 from loratui.sessions.config_form import ConfigForm
 from loratui.sessions.config_plan import ConfigPlan
 from loratui.ui.drafts import ConfigDraft
-from loratui.ui.editor import NO_TERMINAL, edit_in
+from loratui.ui.handover import NO_TERMINAL, edit_in
 from loratui.ui.page import Page
 from loratui.ui.planning import Planning
 from loratui.ui.questions import ask_write

@@ -18,8 +18,8 @@ from loratui.preflight.changes import Edit, preview
 from loratui.preflight.edits import apply, undo
 from loratui.sessions.dataset import Listed, OpenDataset, chosen, fix_of, rewritten
 from loratui.sessions.whole_caption import whole_caption, written_whole
-from loratui.ui.editor import NO_TERMINAL, edit_in
 from loratui.ui.frame import Frame
+from loratui.ui.handover import NO_TERMINAL, edit_in
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, plain

@@ -1,11 +1,11 @@
-"""The user's own editor, which gets the terminal while the interface waits."""
+"""What gets the terminal while the interface waits: the user's own editor, or a command that has questions."""
 
 import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,24 @@ def edit_in(app: "App[Any]", path: Path) -> str:
     """
     with app.suspend(), _settings_kept(), _interrupts_withheld():
         return edit(path)
+
+
+def run_in(app: "App[Any]", argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Hand the terminal to a command, and take it back as it was; return its exit status.
+
+    What a command says that fails would be gone with the terminal: it stays until Enter is pressed.
+
+    Raises:
+        SuspendNotSupported: the terminal can't be handed over.
+        OSError: it can't be started.
+    """
+    with app.suspend(), _settings_kept(), _interrupts_withheld():
+        status = subprocess.run(argv, check=False, env=environ).returncode
+        if status:
+            sys.stdout.write("\nEnter goes back to the screens of loratui. ")
+            sys.stdout.flush()
+            sys.stdin.readline()
+    return status
 
 
 @contextmanager
