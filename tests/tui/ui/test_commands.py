@@ -105,7 +105,7 @@ async def test_a_notice_gives_way_to_the_key_hints_after_a_while() -> None:
         await shown.press("c")
         await shown.tick(6)
 
-        assert "p Pause c Ckpt s Sample" in shown.text()
+        assert "p Pause x Stop… e +30m c Ckpt" in shown.text()
 
 
 async def test_what_may_bill_elsewhere_is_said_first_and_whole_and_then_gives_way_to_the_key_hints() -> None:
@@ -116,7 +116,7 @@ async def test_what_may_bill_elsewhere_is_said_first_and_whole_and_then_gives_wa
         assert alarm in shown.text()
         await shown.tick(2)
         assert alarm not in shown.text()
-        assert "p Pause c Ckpt s Sample" in shown.text()
+        assert "p Pause x Stop… e +30m c Ckpt" in shown.text()
 
 
 def test_what_was_carried_out_needs_no_words() -> None:
