@@ -112,6 +112,7 @@ class Page(Container):
         # One that was jumped to is none of them; then all come back.
         at = shown.index(self._whole) if self._whole in shown else -2
         self._maximise(shown[(at + 1) % len(shown)])
+        self.shell.refresh_view()
         return self._whole is not None
 
     def jump_to(self, pane: Rows) -> None:

@@ -381,7 +381,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
     def do_maximise(self) -> None:
         """Give the page to its next pane, or back to all."""
-        if not self.page.panes:
+        if not self.page.panes and not self.page.has_class("-maximised"):
             self.say("this screen has nothing to enlarge")
             return
         is_whole = self.page.maximise_next()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult, SuspendNotSupported
+from textual.widget import Widget
 
 from loratui.sessions.config_compare import Difference, Other, differences, others
 from loratui.sessions.config_form import key_of
@@ -58,6 +59,11 @@ class ConfigPage(ConfigFilePage):
         yield self._differences
         yield self._findings
         yield self.change
+
+    @property
+    def panes(self) -> tuple[Widget, ...]:
+        """Return the plan: on a small screen it has three rows."""
+        return () if self.form is None or self.main_list is not self.keys else (self.plan,)
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

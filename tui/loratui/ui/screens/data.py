@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.widget import Widget
 
 from loratui.preflight.caption_edits import Wishes
 from loratui.preflight.fixes import FIXES
@@ -57,6 +58,11 @@ class DataPage(Page):
             yield self._findings
             yield self._picture
         yield self._change
+
+    @property
+    def panes(self) -> tuple[Widget, ...]:
+        """Return the picture: alone it is as large as the screen, also where it has no room beside the list."""
+        return () if self._picture.entry is None else (self._picture,)
 
     # --- what is open ------------------------------------------------------------------------------------------------
 

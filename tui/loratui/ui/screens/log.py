@@ -141,13 +141,14 @@ class LogPage(Page):
     # --- what can be done --------------------------------------------------------------------------------------------
 
     def refusals(self) -> Mapping[str, str]:
-        """Return that there is nothing to look at while no run is open."""
+        """Return that there is nothing to look at while no run is open; the lines have the whole page already."""
+        refused = {"maximise": "the log has the whole screen already"}
         if self.shell.source is None:
-            return dict.fromkeys(("line_find", "line_level", *_FIND, *_MOVES), "no run is open")
+            return refused | dict.fromkeys(("line_find", "line_level", *_FIND, *_MOVES), "no run is open")
         return (
-            {}
+            refused
             if self._words
-            else dict.fromkeys(_FIND, self.shell.actions.fill("nothing was looked for: press {line_find}"))
+            else refused | dict.fromkeys(_FIND, self.shell.actions.fill("nothing was looked for: press {line_find}"))
         )
 
     def do_line_down(self) -> None:

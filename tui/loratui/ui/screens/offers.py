@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.message import Message
+from textual.widget import Widget
 
 from loratui.domain.estimate_ranking import SortBy
 from loratui.domain.offer_form import FormField, form_fields, read_form, trouble_with, write_form
@@ -81,6 +82,11 @@ class OffersPage(Page):
         yield self._form
         yield self._paper
 
+    @property
+    def panes(self) -> tuple[Widget, ...]:
+        """Return the table, and why an offer costs what it costs."""
+        return () if self._market is None or self._paper.display else (self._list, self._why)
+
     def refusals(self) -> Mapping[str, str]:
         """Return what can't be done without a config, an offer, or a rental that is under way."""
         refused, no_config = {}, self.shell.actions.fill("no config is open: {offers_for} opens one")
@@ -139,8 +145,10 @@ class OffersPage(Page):
         strip = self.shell.strip
         paper.reserved = max(0, strip.size.height - 1) if strip.scope is not None else 0
         is_form = self.main_list is self._form
-        paper.display, self._list.display = is_written, not is_written
-        self._why.display, self._form.display = not is_written and not is_form, not is_written and is_form
+        paper.display, self._form.display = is_written, not is_written and is_form
+        # What is set here counts for more than that another pane has the whole page.
+        self._list.display = not is_written and not self._list.has_class("-aside")
+        self._why.display = not is_written and not is_form and not self._why.has_class("-aside")
 
     def _told(self) -> None:
         """Show at once what has changed of a rental or a key."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
 _OF_PICTURES = (
+    "maximise",
     "earlier",
     "later",
     "sample_large",
@@ -144,7 +145,8 @@ class SamplesPage(Page):
         if source is None:
             return dict.fromkeys((*_OF_PICTURES, *_OF_TRIED, "tried", "next_steps"), "no run is open")
         if self._is_next:
-            return {"next_write": why} if (why := self._next.why_not_write()) else {}
+            refused = {"maximise": "the list has the room that it needs"}
+            return refused | ({"next_write": why} if (why := self._next.why_not_write()) else {})
         view = source.view()
         steps = sample_steps(view)
         if self._shows_tried(view):
@@ -204,6 +206,10 @@ class SamplesPage(Page):
     def do_sample_large(self) -> None:
         """Show the chosen picture large, or all again."""
         self._shown.enlarge()
+
+    def do_maximise(self) -> None:
+        """Do the same: the pictures have the whole page already, and one of them can have it alone."""
+        self.do_sample_large()
 
     def do_sample_compare(self) -> None:
         """Compare two steps, or what was tried out with the base model and the file before, or end that."""

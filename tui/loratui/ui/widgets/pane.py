@@ -25,8 +25,8 @@ class Pane(Rows):
         raise NotImplementedError
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:
-        """Return the title and the lines, behind the edge if there is one."""
-        if not self.edge:
+        """Return the title and the lines, behind the edge if there is one; a pane that is alone has none."""
+        if not self.edge or self.has_class("-whole"):
             return [rule(self.title(frame), width, self.remark(frame)), *self.lines(frame, width, height - 1)]
         lines = self.lines(frame, width - 1, height - 1)[: height - 1]
         lines += [[] for _ in range(height - 1 - len(lines))]
