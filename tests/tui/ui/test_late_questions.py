@@ -12,7 +12,7 @@ from loratui.ui import renting
 from loratui.ui.registry import Scope
 from loratui.ui.screens import data_edits
 from loratui.ui.terminating import Stage, Terminations
-from loratui.ui.widgets.confirm_strip import GUARD_S
+from loratui.ui.widgets.confirm_strip import GUARD_S, MOST_GUARDED_S
 from support.captioned import write_captioned
 from support.scripted_source import ScriptedSource
 from support.ui_effects.config import config_page, on_config
@@ -104,15 +104,24 @@ async def test_a_caption_can_not_be_begun_under_a_bulk_edit(tmp_path: Path, monk
         await until(shown, lambda _: captions_in(tmp_path) != before)
 
 
-async def test_keys_in_quick_succession_answer_no_question_however_long_they_go_on() -> None:
+async def test_what_is_typed_on_as_the_question_comes_up_answers_nothing_until_there_is_a_pause() -> None:
     async with showing() as shown:
         await shown.press("x")
-        for _ in range(10):
+        for _ in range(6):
             shown.clock.advance(GUARD_S * 0.9)
             await shown.press("f")
         assert shown.source.sent == []
 
         await answer(shown, "f")
+        assert shown.source.sent == [("stop", 0)]
+
+
+async def test_a_key_that_is_pressed_again_and_again_is_meant_at_last() -> None:
+    async with showing() as shown:
+        await shown.press("x")
+        for _ in range(int(MOST_GUARDED_S / 0.1) + 1):
+            shown.clock.advance(0.1)
+            await shown.press("f")
         assert shown.source.sent == [("stop", 0)]
 
 

@@ -12,6 +12,8 @@ from loratui.ui.widgets.pane import Pane
 
 GUARD_S = 0.3
 """Keys typed this soon after the strip opened, or after another such key, were meant for something else."""
+MOST_GUARDED_S = 2.0
+"""Whoever presses a key again and again for longer means the question."""
 _MOST_TYPED = 24
 Ask = Callable[[Frame], Question]
 
@@ -25,7 +27,8 @@ class ConfirmStrip(Pane):
     _typed = ""
     _done: Callable[[], None] | None = None
     _question: Ask | None = None
-    _asked_s = 0.0
+    _opened_s = 0.0
+    _swallowed_s = 0.0
     _expected = Size()
 
     def __init__(self, actions: Registry, *, id: str) -> None:  # noqa: A002 - Textual's name for it
@@ -49,7 +52,7 @@ class ConfirmStrip(Pane):
         """Ask; ``frame`` is the moment at which the key was pressed. ``done`` is called once ``word`` is typed."""
         self.scope = scope
         self._question = question
-        self._asked_s = frame.now_s
+        self._opened_s = self._swallowed_s = frame.now_s
         self.word, self._typed, self._done = word, "", done
         self.display = True
         self.show(frame)
@@ -63,9 +66,9 @@ class ConfirmStrip(Pane):
 
     def swallows(self, now_s: float) -> bool:
         """Return whether a key comes too early for an answer: after the strip opened, or after another such key."""
-        is_early = now_s - self._asked_s < GUARD_S
+        is_early = now_s - self._swallowed_s < GUARD_S and now_s - self._opened_s < MOST_GUARDED_S
         if is_early:
-            self._asked_s = now_s
+            self._swallowed_s = now_s
         return is_early
 
     def press(self, key: str, character: str | None) -> bool:
