@@ -57,4 +57,4 @@ def _value(hint: typing.Any) -> typing.Any:
         return {HOSTILE: _value(typing.get_args(hint)[1])}
     if hint is bool:
         return True
-    return 1 if hint is int else 1.0
+    return 1 if int in (hint, *typing.get_args(hint)) else 1.0

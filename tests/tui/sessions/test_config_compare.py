@@ -28,7 +28,7 @@ def plan(tmp_path: Path, preferences: Settings) -> Callable[..., ConfigPlan]:
     planner = ConfigPlanner(preferences)
 
     def planned(**changes: object) -> ConfigPlan:
-        text = to_toml(small_config(**{"train_data_dir": data, **changes}))
+        text = to_toml(small_config(data, **changes))
         return planner.plan(parse_config(text, tmp_path), tmp_path / "x.toml")
 
     return planned

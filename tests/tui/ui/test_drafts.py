@@ -364,7 +364,7 @@ def test_a_hang_up_of_the_real_terminal_keeps_both(tmp_path: Path, config: Path)
         terminal.read_until_text("*not written")
         terminal.press("\r")
         terminal.read_until_text(" network_dim = 16")
-        terminal.press("4")
+        terminal.press("164")
         terminal.read_until_text(" network_dim = 164")
         terminal.hang_up()
         assert terminal.wait() == 129

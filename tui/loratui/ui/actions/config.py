@@ -173,6 +173,7 @@ CONFIG = (
         label="SSH host…",
         help="a machine of your own: the command that trains there asks its questions in this terminal",
         scope=Scope.CONFIG_TRAIN_STRIP,
+        changes=True,
         command="loratui train CONFIG --on ssh://HOST",
     ),
     Action(
