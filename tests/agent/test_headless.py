@@ -166,7 +166,7 @@ def test_a_trainer_killed_meanwhile_is_started_again_by_resume(headless):
 
 
 def test_two_processes_can_not_run_the_same_job(headless):
-    process = headless.start("steps = 80\nstep_s = 0.01")
+    process = headless.start("steps = 400\nstep_s = 0.01")
     headless.wait_for_steps()
     status, _, err = headless.run(resume=True)
     assert status == 4

@@ -214,7 +214,8 @@ async def test_a_trainer_killed_later_is_started_again_without_bringing_anything
             for content in CONTENTS.values():
                 blob_path(agent.home, sha256(content)).unlink()
             await client.until_state(job, "failed")
-            assert client.states(job).count("running") == 3
+            # What a trainer says in its last moment may be lost with it; that it was started again is the agent's word.
+            assert client.states(job).count("resuming") == 2
             assert agent.state(job)["reason"] == "killed"
 
 
