@@ -413,18 +413,24 @@ async def test_where_the_terminal_can_not_be_handed_over_the_command_for_a_host_
         assert shown.screen.errands.all == []
 
 
+def open_typed(terminal: Terminal, path: Path) -> None:
+    """Go to the config screen and open a config there, by its path."""
+    terminal.read_until_text("IDLE")
+    terminal.press("3")
+    terminal.read_until_text("No config is open")
+    terminal.press("o")
+    # The page says "open", too; the last row does only when it asks.
+    terminal.read_until(lambda _: terminal.screen().text().splitlines()[-1].startswith(" open"))
+    terminal.press(f"{path}\r")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys on Windows")
 def test_the_command_for_a_host_has_the_terminal_and_what_it_says_stays_until_it_is_read(tmp_path: Path) -> None:
     write_small_dataset(tmp_path / "data")
     (tmp_path / "my.toml").write_text(OWN, "utf-8")
     environ = {f"LORATUI_{name}": str(tmp_path / name) for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
     with Terminal([sys.executable, "-m", "loratui.cli"], environ=environ) as terminal:
-        terminal.read_until_text("IDLE")
-        terminal.press("3")
-        terminal.read_until_text("No config is open")
-        terminal.press("o")
-        terminal.read_until(lambda _: terminal.screen().text().splitlines()[-1].startswith(" open"))
-        terminal.press(f"{tmp_path / 'my.toml'}\r")
+        open_typed(terminal, tmp_path / "my.toml")
         terminal.read_until_text("trains it")
         terminal.press("t")
         terminal.read_until_text("SSH host")
@@ -449,13 +455,7 @@ def test_the_editor_has_the_terminal_and_then_the_whole_screen_is_back(tmp_path:
     environ = {"EDITOR": str(editor), "VISUAL": ""}
     environ |= {f"LORATUI_{name}": str(tmp_path / name) for name in ("STATE_DIR", "CONFIG_DIR", "HOME")}
     with Terminal([sys.executable, "-m", "loratui.cli"], environ=environ) as terminal:
-        terminal.read_until_text("IDLE")
-        terminal.press("3")
-        terminal.read_until_text("No config is open")
-        terminal.press("o")
-        # The page says "open", too; the last row does only when it asks.
-        terminal.read_until(lambda _: terminal.screen().text().splitlines()[-1].startswith(" open"))
-        terminal.press(f"{tmp_path / 'my.toml'}\r")
+        open_typed(terminal, tmp_path / "my.toml")
         terminal.read_until_text("= builtin:tiny")
         terminal.press("E")
         # Of what a quick editor says nothing is left on the screen.
