@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from loratui.domain.learning import Trend, verdict
+from loratui.domain.words import word_pattern
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_write import toml_value
 from loratui_protocol.judging.advice import FIRST, Pair, error_of, pairs_of
@@ -325,5 +326,5 @@ def _value(pair: Pair, name: str) -> str:
 
 
 def _has(trigger: str, text: str) -> bool:
-    """Return whether it is a word of the text, in any case: "sks" is none of "desks"."""
-    return re.search(rf"(?<![^\W_]){re.escape(trigger)}(?![^\W_])", text, re.IGNORECASE) is not None
+    """Return whether it is a word of the text, in any case."""
+    return re.search(word_pattern(trigger), text, re.IGNORECASE) is not None

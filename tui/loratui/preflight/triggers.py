@@ -8,6 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from loratui.domain.words import BEFORE, BEHIND, word_pattern
 from loratui.preflight.caption_scripts import foreign_script
 from loratui.preflight.clip_tokens import word_tokens, words
 from loratui.preflight.generic_captions import is_generic
@@ -17,8 +18,6 @@ from loratui.preflight.trained_folders import Told
 from loratui_protocol.findings import Finding, Severity, with_paths
 from loratui_protocol.harmless import clean
 
-_BEFORE, _BEHIND = r"(?<![^\W_])", r"(?![^\W_])"
-"""No letter or digit; an underscore, as in zorbix_(toy), is a word of its own to CLIP."""
 _MAX_TOKENS = 3
 _ALIKE = 0.8
 _WORDS_SEARCHED = 300
@@ -164,16 +163,16 @@ def _in_captions(trigger: str, told: Sequence[Told]) -> Iterator[Finding]:
 
 def has_word(trigger: str, text: str) -> bool:
     """Return whether it is in a text as it is written, and not as a part of other words."""
-    return re.search(rf"{_BEFORE}{re.escape(trigger)}{_BEHIND}", text) is not None
+    return re.search(word_pattern(trigger), text) is not None
 
 
 def _otherwise(trigger: str, text: str) -> str:
     """Return how a caption spells the trigger: in other case, with other gaps, or nearly; else nothing."""
-    if found := re.search(rf"{_BEFORE}{re.escape(trigger)}{_BEHIND}", text, re.IGNORECASE):
+    if found := re.search(word_pattern(trigger), text, re.IGNORECASE):
         return found[0]
     gapped = r"[\W_]*".join(map(re.escape, _squashed(trigger)))
     if len(_squashed(trigger)) >= _MIN_SQUASHED and (
-        found := re.search(rf"{_BEFORE}{gapped}{_BEHIND}", text, re.IGNORECASE)
+        found := re.search(f"{BEFORE}{gapped}{BEHIND}", text, re.IGNORECASE)
     ):
         return found[0]
     if len(_squashed(trigger)) < _MIN_SQUASHED:
