@@ -56,7 +56,6 @@ def accounts(tmp_path: Path) -> Iterator[Accounts]:
             "LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL": runpod.graphql_url,
             "LORATUI_VAST_API_KEY": vast.key,
             "LORATUI_RUNPOD_API_KEY": runpod.key,
-            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         }
         environment.pop("LORATUI_LIVE", None)
         yield Accounts(vast, runpod, environment)

@@ -22,7 +22,6 @@ def market_cli(folder: Path, vast: FakeVast, runpod: FakeRunPod, **environment: 
         LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
         LORATUI_VAST_API_KEY=vast.key,
         LORATUI_RUNPOD_API_KEY=runpod.key,
-        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
         **environment,
     ) as cli:
         yield cli

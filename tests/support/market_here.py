@@ -1,12 +1,10 @@
 """Settings of a user whose providers are on loopback, with keys kept in files, and a config to be trained there."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from loratui import settings
 from loratui.settings import Settings
@@ -53,11 +51,7 @@ class MarketHere:
 
 @contextlib.contextmanager
 def market_here(folder: Path, keys: Sequence[str] = ("vast", "runpod")) -> Iterator[MarketHere]:
-    with (
-        fake_vast() as vast,
-        fake_runpod() as runpod,
-        patch.dict(os.environ, {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}),
-    ):
+    with fake_vast() as vast, fake_runpod() as runpod:
         here = MarketHere(folder, vast, runpod)
         (folder / "config").mkdir(parents=True)
         (folder / "config" / "config.toml").write_text(

@@ -94,7 +94,6 @@ def rented_world(stack: contextlib.ExitStack, folder: Path, environments: Path |
             LORATUI_VAST_API_KEY=vast.key,
             LORATUI_RUNPOD_API_KEY=runpod.key,
             LORATUI_REMOTE__INDEX_URL=index.url,
-            PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
         )
     )
     return World(cli, vast, runpod, vast_machines, runpod_machines, index)

@@ -31,7 +31,6 @@ def cli(tmp_path: Path, vast: FakeVast, runpod: FakeRunPod) -> Iterator[LocalCli
         LORATUI_RUNPOD_API_KEY=runpod.key,
         # Nobody answers there: the size of a base model is assumed.
         LORATUI_REMOTE__HUB_URL="http://127.0.0.1:9",
-        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
         yield cli
 

@@ -23,7 +23,6 @@ RUN = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 def cli(tmp_path: Path, vast: FakeVast, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCli]:
     """A user whose run has failed on a machine that is still rented."""
     monkeypatch.setenv("LORATUI_VAST_API_KEY", vast.key)
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     with local_cli(tmp_path, LORATUI_PROVIDERS__VAST__URL=vast.url) as cli:
         rented(cli, vast, "loratui-mine", RentalState.READY, RUN)
         stored_run(cli, RUN, "loratui-mine", JobState.FAILED)

@@ -25,7 +25,6 @@ def cli(tmp_path: Path, vast: FakeVast, runpod: FakeRunPod) -> Iterator[LocalCli
         LORATUI_PROVIDERS__VAST__SPACING="0",
         LORATUI_PROVIDERS__RUNPOD__URL=runpod.url,
         LORATUI_PROVIDERS__RUNPOD__GRAPHQL_URL=runpod.graphql_url,
-        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
         yield cli
 

@@ -47,7 +47,6 @@ def cli(tmp_path: Path, vast: FakeVast) -> Iterator[LocalCli]:
         LORATUI_PROVIDERS__VAST__URL=vast.url,
         LORATUI_PROVIDERS__VAST__SPACING="0",
         LORATUI_VAST_API_KEY=vast.key,
-        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
         yield cli
 

@@ -20,7 +20,7 @@ RUN = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[LocalCli]:
-    with local_cli(tmp_path, PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring") as cli:
+    with local_cli(tmp_path) as cli:
         yield cli
 
 

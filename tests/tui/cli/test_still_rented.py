@@ -22,7 +22,6 @@ def cli(tmp_path: Path, vast: FakeVast) -> Iterator[LocalCli]:
         tmp_path,
         LORATUI_PROVIDERS__VAST__URL=vast.url,
         LORATUI_VAST_API_KEY=vast.key,
-        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
     ) as cli:
         yield cli
 

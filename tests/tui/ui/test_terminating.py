@@ -58,7 +58,6 @@ def cli_with_key(folder: Path, vast: FakeVast, monkeypatch: pytest.MonkeyPatch) 
         "LORATUI_PROVIDERS__VAST__URL": vast.url,
         "LORATUI_PROVIDERS__VAST__SPACING": "0",
         "LORATUI_VAST_API_KEY": vast.key,
-        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
