@@ -91,6 +91,7 @@ def _draw_all(run: Run, controls: Controls, pipeline: Pipeline, *, weight: float
             return False
         run.say("sample", index, len(prompts), "pictures")
         _publish(run, pipeline, index, prompt, weight)
+    run.say("sample", len(prompts), len(prompts), "pictures")
     return True
 
 

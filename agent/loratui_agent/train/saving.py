@@ -126,6 +126,7 @@ def meet_requests(run: Run, controls: Controls) -> None:
 def save_checkpoint(run: Run) -> None:
     """Save the full training state, and offer it to clients: they go on from it should this machine vanish."""
     started_s = time.monotonic()
+    run.say("checkpoint", 0, 1)
     scaler = run.accelerator.scaler
     size = save_state(
         run.job.checkpoints,
@@ -147,6 +148,7 @@ def save_checkpoint(run: Run) -> None:
     run.reporter.emit(messages.Checkpoint(step=run.step, size=size, seconds=run.saved_at_s - started_s))
     for part in run.job.published_state(run.step):
         run.reporter.emit(part)
+    run.say("checkpoint", 1, 1)
 
 
 def _optimizer_type(run: Run) -> str:

@@ -220,7 +220,7 @@ async def test_a_preset_that_there_is_not_is_asked_for_again(tmp_path: Path) -> 
         await answer(shown, str(tmp_path / "data"))
         await until(shown, shows("pictures; preset:"))
         await answer(shown, "builtin:tiny")
-        await until(shown, shows("no 'builtin:tiny'; preset: first-run, face"))
+        await until(shown, shows("no 'builtin:tiny'; preset: first-run"))
         await answer(shown, "face")
         await until(shown, shows("base model:"))
 

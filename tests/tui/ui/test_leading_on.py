@@ -45,7 +45,7 @@ async def test_a_config_of_the_folder_is_asked_for_without_asking_for_the_folder
     pictures = write_captioned(tmp_path / "pictures", {"a": "a zog"})
     async with on_data(tmp_path, pictures) as shown:
         await shown.press("n")
-        await until(shown, shows("▌3Config▐", "1 pictures; preset: first-run"))
+        await until(shown, shows("▌3Config▐", "first-run  A first try", "1 picture; preset: first-run"))
 
 
 async def test_a_finding_of_a_config_leads_to_its_pictures_and_back_to_a_new_plan(tmp_path: Path) -> None:

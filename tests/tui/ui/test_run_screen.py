@@ -42,6 +42,26 @@ async def test_every_state_is_a_word_and_a_glyph() -> None:
             assert BADGES[state] in shown.rows()[0]
 
 
+async def test_what_learning_waits_for_between_two_steps_is_the_badge_until_it_goes_on() -> None:
+    clock = HandClock()
+    # So slow that it takes no step by itself.
+    async with showing(ScriptedSource(clock, step=3, it_s=1e-4), clock) as shown:
+        for event, badge in (
+            (Setup(phase="sample", done=1, total=4, unit="pictures"), "◆ SAMPLING 2/4"),
+            (Setup(phase="sample", done=4, total=4, unit="pictures"), "● TRAINING"),
+            (Setup(phase="checkpoint", done=0, total=1), "◆ CKPT "),
+            (Step(step=4, total=2500, epoch=1, loss=0.1, lr=1e-4, it_s=3.0, eta_s=400), "● TRAINING"),
+            # Broken off by a crash, and never ended.
+            (Setup(phase="sample", done=2, total=4, unit="pictures"), "◆ SAMPLING 3/4"),
+            (State(state=JobState.INTERRUPTED), "! INTERRUPTED"),
+        ):
+            shown.source.add(event)
+            await shown.tick()
+
+            assert badge in shown.rows()[0]
+        assert "sample" not in shown.text().split("log")[0]
+
+
 async def test_while_the_link_is_up_the_first_row_tells_the_time() -> None:
     async with showing() as shown:
         assert shown.rows()[0].endswith("link up  14:22:07")
@@ -74,6 +94,7 @@ async def test_a_lost_link_shows_its_age_and_marks_every_number(link: LinkState,
         assert "≈$0.11 spent · $0.69/h still billing" in second
         assert "AUTO-STOP ≈2 h 50 min" in second
         assert "run  as of 14:22:07" in shown.text()
+        assert "machine  as of 14:22:07" in shown.text()
         assert "eta   ≈" in shown.text()
 
 

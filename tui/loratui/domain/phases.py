@@ -1,9 +1,12 @@
-"""What comes before the steps, one phase beside the other: how far each is, how long it took, what it cost."""
+"""What comes before the steps and between them, one phase beside the other: how far, how long, what it cost."""
 
 from dataclasses import dataclass, replace
 
 from loratui.domain import formatting
 from loratui_protocol.messages import Setup
+
+PAUSES = {"sample": "SAMPLING", "checkpoint": "CKPT"}
+"""Those between two steps, while nothing is learned, and the words that stand for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -344,8 +344,8 @@ class RunView:
             self.note(ts, "WARNING", f"{event.state}: {event.detail}")
         self.ended_ts = ts if event.state.is_final else None
         self.past.is_resumed |= event.state is JobState.RESUMING
-        if event.state is JobState.FINISHING:
-            # What led to the steps is past, whether or not each phase said so.
+        if event.state in (JobState.FINISHING, JobState.INTERRUPTED):
+            # What went on is past, whether or not each phase said so.
             self.setup = None
         if event.state.is_final:
             self.eta_s = None
@@ -365,6 +365,7 @@ class RunView:
     def _step(self, event: Step, ts: float) -> None:
         went_back = event.step <= self.step
         self.past.add(event, ts, went_back=went_back)
+        self.setup = None
         self.step, self.total, self.stop, self.epoch = event.step, event.total, event.stop, event.epoch
         self.loss, self.lr, self.it_s, self.eta_s = event.loss, event.lr, event.it_s, max(0.0, event.eta_s)
         self.grad_norm, self.vram_gib, self.ram_gib = event.grad_norm, event.vram_gib, event.ram_gib

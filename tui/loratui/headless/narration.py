@@ -58,6 +58,8 @@ class Narrator:
         match record.event:
             case Step() as step:
                 return self._step(step, record.ts)
+            case Setup(phase="checkpoint"):
+                return None  # told once it is there
             case Setup() as setup:
                 return self._progress(setup, record.ts)
             case State(state=state, reason=reason, detail=detail):

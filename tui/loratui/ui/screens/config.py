@@ -113,6 +113,7 @@ class ConfigPage(ConfigFilePage):
         self.set_class(self.main_list is self._differences, "-comparing")
         self.set_class(self.main_list is self._findings, "-finding")
         self.key_help.row = self.keys.chosen
+        self.plan.is_written = not self.has_edits and not (self.opened is not None and self.opened.is_new)
         super().show(frame)
 
     def on_list_pane_moved(self) -> None:

@@ -1,13 +1,13 @@
 """The questions of ``loratui new``, one after the other in the place of the footer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loratui.domain.presets import BASES
 from loratui.sessions.new_config import Wanted, check_name, likely_name, make, model_of, pictures_of, proposed_trigger
-from loratui.sessions.presets import SHIPPED, all_presets, write_new
+from loratui.sessions.presets import SHIPPED, all_presets, default_model, write_new
 from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.prompt import Typed
 from loratui.ui.work import look_first
@@ -36,7 +36,8 @@ class NewConfig:
         self._answers: dict[int, str] = {}
         self._data = Path()
         self._pictures: tuple[Picture, ...] = ()
-        self._presets: list[str] = []
+        self._presets: dict[str, str] = {}
+        """What there is to choose from, and what each is for."""
         self._model = self._base = ""
 
     def ask(self) -> None:
@@ -48,36 +49,46 @@ class NewConfig:
         self._answers[FOLDER] = str(folder)
         self._with_folder(str(folder))
 
-    def _ask(self, question: int, label: str, usual: str, then: Callable[[str], None]) -> None:
+    def _ask(
+        self, question: int, label: str, usual: str, then: Callable[[str], None], told: Mapping[str, str] | None = None
+    ) -> None:
+        """Ask, with what is ``told`` of each answer that can be chosen."""
+
         def answered(text: str) -> None:
             self._answers[question] = text.strip() or usual
             then(self._answers[question])
 
         kind = Typed.PATH if question == FOLDER else Typed.TEXT if question == TARGET else Typed.ANSWER
         self._shell.ask_text(f"{label}:", answered, self._answers.get(question, usual), kind)
+        if told:
+            self._shell.prompt.tell([f"{name:<{max(map(len, told))}}  {about}" for name, about in told.items()])
 
     def _with_folder(self, text: str) -> None:
         def look() -> None:
             # A relative folder counts from where the interface was started, as it does in a shell.
             self._data = typed_path(text or ".")
             self._pictures = pictures_of(self._data)
-            own = [preset.name for preset in all_presets(self._shell.desk.preferences) if preset.is_own]
-            self._presets = [*own, *SHIPPED]
+            presets = all_presets(self._shell.desk.preferences)
+            self._presets = {preset.name: preset.about for preset in presets}
             if self._answers.keys() > {FOLDER}:
                 # Of other pictures perhaps.
                 self._answers = {key: each for key, each in self._answers.items() if key in (FOLDER, PRESET, BASE)}
 
-        self._check(look, lambda: self._ask_preset(f"{len(self._pictures)} pictures; preset"))
+        self._check(look, lambda: self._ask_preset(f"{self._counted()}; preset"))
+
+    def _counted(self) -> str:
+        return "1 picture" if len(self._pictures) == 1 else f"{len(self._pictures)} pictures"
 
     def _ask_preset(self, about: str) -> None:
-        self._ask(PRESET, f"{about}: {clean(', '.join(self._presets), 48)}", SHIPPED[0], self._with_preset)
+        self._ask(PRESET, about, SHIPPED[0], self._with_preset, self._presets)
 
     def _with_preset(self, text: str) -> None:
         if text not in self._presets:
             del self._answers[PRESET]
             self._ask_preset(f"no {clean(text, 12)!r}; preset")
             return
-        self._ask(BASE, f"base model: {', '.join(BASES)}, an id or a path", BASES[0], self._with_base)
+        bases = {base: default_model(base) for base in BASES}
+        self._ask(BASE, "base model: one of these, a hub id or a path", BASES[0], self._with_base, bases)
 
     def _with_base(self, text: str) -> None:
         def look() -> None:
@@ -93,7 +104,7 @@ class NewConfig:
         self._check(look, then)
 
     def _ask_kind(self, about: str) -> None:
-        self._ask(KIND, f"{about}: {', '.join(BASES)}", "sdxl", self._with_kind)
+        self._ask(KIND, about, "sdxl", self._with_kind, {base: f"as {default_model(base)}" for base in BASES})
 
     def _with_kind(self, text: str) -> None:
         if text not in BASES:

@@ -151,7 +151,7 @@ class SamplesPage(Page):
         steps = sample_steps(view)
         if self._shows_tried(view):
             return {} if steps else {"tried": "there are no samples"}
-        nothing_tried = "" if view.scores else "nothing was tried out"
+        nothing_tried = "" if view.scores else "nothing was tried out: loratui test does"
         refused = {"tried": nothing_tried} if nothing_tried else {}
         refused |= dict.fromkeys(_OF_TRIED, nothing_tried or "samples have no other weight")
         if not steps:

@@ -20,6 +20,8 @@ class PlanPane(Pane):
 
     plan: ConfigPlan | None = None
     is_current = True
+    is_written = True
+    """Whether the file has all of it: else it has to be written before it can be trained."""
 
     def title(self, _: Frame) -> list[Span]:
         """Return the name."""
@@ -35,21 +37,22 @@ class PlanPane(Pane):
         if plan is None:
             return []
         if height < 5:
-            return _short(plan, frame)
+            return _short(plan, self._verdict(plan, frame), frame)
         times = _times(plan.times, width, frame)
         figures = [*_figures(plan), *_memory(plan), *times] if plan.plan else []
         rows: list[Row] = [[(f" {name:<{_NAME}}", Role.DIM), (text, Role.TEXT)] for name, text in figures]
-        rows.append(_verdict(plan))
+        rows.append(self._verdict(plan, frame))
         return [*rows[:height], *_finding_rows(plan.findings, width, height - len(rows), frame)]
 
-
-def _verdict(plan: ConfigPlan) -> Row:
-    """Return whether it can be trained, and the key that has it trained."""
-    warnings = _counted(plan.num_warnings, "warning") if plan.num_warnings else ""
-    if plan.errors:
-        errors = _counted(len(plan.errors), "error")
-        return [(f" {errors}, {warnings}" if warnings else f" {errors}", Role.ALARM)]
-    return [(f" OK, {warnings or 'no warnings'}: ", Role.GOOD), ("t", Role.KEY), (" trains it", Role.TEXT)]
+    def _verdict(self, plan: ConfigPlan, frame: Frame) -> Row:
+        """Return whether it can be trained, and the key that leads there."""
+        warnings = _counted(plan.num_warnings, "warning") if plan.num_warnings else ""
+        if plan.errors:
+            errors = _counted(len(plan.errors), "error")
+            return [(f" {errors}, {warnings}" if warnings else f" {errors}", Role.ALARM)]
+        action, does = ("config_train", "trains") if self.is_written else ("config_write", "writes")
+        key = (frame.keys.name_of(action), Role.KEY)
+        return [(f" OK, {warnings or 'no warnings'}: ", Role.GOOD), key, (f" {does} it", Role.TEXT)]
 
 
 def _counted(number: int, word: str) -> str:
@@ -101,16 +104,16 @@ def _times(times: Sequence[GpuTime], width: int, frame: Frame) -> list[tuple[str
     return rows
 
 
-def _short(plan: ConfigPlan, frame: Frame) -> list[Row]:
+def _short(plan: ConfigPlan, verdict: Row, frame: Frame) -> list[Row]:
     made = plan.plan
     if made is None:
-        return [_verdict(plan), *_finding_rows(plan.findings, 400, 1, frame)]
+        return [verdict, *_finding_rows(plan.findings, 400, 1, frame)]
     about = formatting.APPROXIMATELY
     times = "  ".join(f"{each.gpu} {formatting.minutes_range(*each.seconds)}" for each in plan.times[:1])
     steps = f" {made.steps} steps  {made.epochs} epochs  {made.exposures_per_picture:.0f} exposures"
     return [
         [(f"{steps}  {about}{formatting.gib(plan.min_vram_mib / 1024)}", Role.TEXT)],
-        [*_verdict(plan), (f"  {times}", Role.TEXT)],
+        [*verdict, (f"  {times}", Role.TEXT)],
     ]
 
 

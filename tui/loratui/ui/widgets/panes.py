@@ -3,7 +3,7 @@
 import math
 
 from loratui.domain import formatting, signals
-from loratui.domain.phases import title, took
+from loratui.domain.phases import PAUSES, title, took
 from loratui.domain.run import RunView
 from loratui.domain.run_stop import goes_to, stops_early
 from loratui.ui.frame import Frame
@@ -20,9 +20,7 @@ class RunPane(Pane):
 
     def title(self, frame: Frame) -> list[Span]:
         """Return the name of the pane, and the age of its numbers when they are not fresh."""
-        if frame.is_current or frame.heard_at is None:
-            return [("run", Role.TITLE)]
-        return [("run", Role.TITLE), (f"  as of {frame.heard_at:%H:%M:%S}", Role.WARN)]
+        return [("run", Role.TITLE), *_age(frame)]
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return progress, speed, end and the last checkpoint, the most important first."""
@@ -55,7 +53,7 @@ class MachinePane(Pane):
         if telemetry is None:
             return [("machine", Role.TITLE)]
         name = "machine" if telemetry.gpu_name is None else "gpu"
-        return [(name, Role.TITLE), (f" ({telemetry.source})", Role.DIM)]
+        return [(name, Role.TITLE), *(_age(frame) or [(f" ({telemetry.source})", Role.DIM)])]
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
         """Return the rows of a GPU, or of a machine without one."""
@@ -121,6 +119,13 @@ class CheckpointPane(Pane):
         ]  # fmt: skip
 
 
+def _age(frame: Frame) -> list[Span]:
+    """Return when what is shown was heard, where that is not just now."""
+    if frame.is_current or frame.heard_at is None:
+        return []
+    return [(f"  as of {frame.heard_at:%H:%M:%S}", Role.WARN)]
+
+
 def _fact(name: str, value: str) -> Row:
     return [(f" {name:<6}", Role.DIM), (value, Role.TEXT)]
 
@@ -154,7 +159,7 @@ def _preparing(frame: Frame, height: int) -> list[Row]:
     """Return what goes on before the steps, a row or two for each phase: how far, how long, what it cost."""
     view, rows = frame.view, list[Row]()
     now_ts = frame.now_s - view.clock_offset_s
-    phases = [(name, phase) for name, phase in view.phases.items() if not phase.is_over]
+    phases = [(name, phase) for name, phase in view.phases.items() if not phase.is_over and name not in PAUSES]
     if view.state is JobState.FINISHING:
         # What led to the steps is past, whether or not each phase said so.
         phases = [max(phases, key=lambda each: each[1].last_ts)] if phases else []

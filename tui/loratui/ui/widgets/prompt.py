@@ -1,13 +1,13 @@
-"""One line to type something into, in the place of the footer; enter takes it, escape does not."""
+"""One line to type something into, in the place of the footer, and above it what there is to know to answer."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.events import Key
 from textual.geometry import Region
 from textual.widgets import Input
@@ -90,23 +90,33 @@ class _Label(Rows):
         return [[(f" {self.text} ", Role.TITLE)]]
 
 
-class Prompt(Horizontal):
-    """Asks for one text at a time."""
+class _Told(Rows):
+    lines: Sequence[str] = ()
+
+    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - cut by the caller
+        return [[(f" {line}", Role.DIM)] for line in self.lines]
+
+
+class Prompt(Vertical):
+    """Asks for one text at a time; enter takes it, escape does not."""
 
     is_open = False
     _held: object | None = None
 
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
+        self._told = _Told(id="prompt-told")
         self._label = _Label(id="prompt-label")
         self._field = Field(self._take, id="prompt-field")
         self._done: Callable[[str], None] = lambda _: None
         self._value = ""
 
     def compose(self) -> ComposeResult:
-        """Put the label before the field."""
-        yield self._label
-        yield self._field
+        """Put the label before the field, and both below what is told."""
+        yield self._told
+        with Horizontal():
+            yield self._label
+            yield self._field
 
     def open(self, label: str, value: str, done: Callable[[str], None], frame: Frame, kind: Typed = Typed.TEXT) -> None:
         """Ask; ``done`` gets the text.
@@ -123,10 +133,19 @@ class Prompt(Horizontal):
         self.is_open = self.display = True
         self._held = None
         self._label.show(frame)
+        self.tell(["tab completes it"] if kind is Typed.PATH else [])
         # At once: the next key may be in the queue already.
         self.screen.set_focus(self._field)
         # Until it is laid out it has no width, and would show the beginning of what is long.
         self.call_after_refresh(self._field.show_cursor)
+
+    def tell(self, lines: Sequence[str]) -> None:
+        """Say above the field what helps to answer."""
+        self._told.lines = [plain(line) for line in lines]
+        self._told.styles.height = len(lines)
+        self._told.display = bool(lines)
+        if self._label.frame is not None:
+            self._told.show(self._label.frame)
 
     def hold(self, label: str, frame: Frame) -> object:
         """Keep the keys until the next question is there: what is typed ahead is neither a command nor its answer.

@@ -7,7 +7,7 @@ from loratui.domain.boot_steps import NUM_STEPS, step_of_run
 from loratui.domain.countdown import Urgency, urgency
 from loratui.domain.known_price import SSH_PRICE, is_price_known
 from loratui.domain.overview import RentalLine
-from loratui.domain.phases import title
+from loratui.domain.phases import PAUSES, title
 from loratui.domain.rental import RentalState
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run import LinkState, RunView
@@ -16,7 +16,7 @@ from loratui.ui.text import Role, Row, Span, cells, fit, row_width, spread
 from loratui.ui.widgets.rental_list import month
 from loratui.ui.widgets.renting_rows import badge, coming, renting, whether_it_bills
 from loratui.ui.widgets.rows import Rows
-from loratui_protocol.messages import JobState
+from loratui_protocol.messages import JobState, Setup
 
 STATE_WORDS: dict[JobState, tuple[str, Role]] = {
     JobState.QUEUED: ("○ QUEUED", Role.TEXT),
@@ -122,6 +122,8 @@ def state_words(frame: Frame) -> Span:
         return f"was {text}", Role.DIM
     if frame.view.state is JobState.PAUSED and frame.view.price_microusd_per_h:
         text += " (still billing)"
+    if frame.view.state is JobState.RUNNING:
+        text = _pause(frame.view.setup) or text
     rental = frame.view.rental
     if rental is not None and not rental.is_over:
         if frame.view.state.is_final:
@@ -130,6 +132,14 @@ def state_words(frame: Frame) -> Span:
         if frame.view.state in (JobState.QUEUED, JobState.PREPARING):
             return _boot(frame.view), role
     return text, role
+
+
+def _pause(setup: Setup | None) -> str:
+    """Return what learning waits for, between two steps; empty while it learns."""
+    if setup is None or setup.phase not in PAUSES or setup.done >= setup.total:
+        return ""
+    counted = f" {setup.done + 1}/{setup.total}" if setup.total > 1 else ""
+    return f"◆ {PAUSES[setup.phase]}{counted}"
 
 
 def _boot(view: RunView) -> str:

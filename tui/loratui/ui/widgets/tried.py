@@ -218,7 +218,7 @@ class TriedPane(PickPane[Judged]):
 
     def empty(self, view: RunView) -> str:
         """Return why there is no picture."""
-        return "no picture of it is here" if view.scores else "nothing was tried out"
+        return "no picture of it is here" if view.scores else "nothing was tried out; loratui test tries a file out"
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:
         """Return the table, or the pictures below the scores of their file and weight."""
