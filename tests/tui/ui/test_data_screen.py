@@ -56,7 +56,7 @@ async def test_the_chosen_picture_is_drawn_beside_the_list_with_its_tokens_and_b
         assert "1_cat/0.png" in shown.text()
 
 
-async def test_small_and_ascii_screens_show_words_alone(tmp_path: Path) -> None:
+async def test_small_ascii_and_colourless_screens_show_words_alone(tmp_path: Path) -> None:
     pictures = write_captioned(tmp_path / "pictures", {"a": "a zog"})
     async with on_data(tmp_path, pictures, size=(60, 16)) as shown:
         assert "a zog" in row_of(shown, "a.png")
@@ -64,6 +64,9 @@ async def test_small_and_ascii_screens_show_words_alone(tmp_path: Path) -> None:
     async with on_data(tmp_path, pictures, options=UiOptions(ascii=True)) as shown:
         await until(shown, shows("2 tokens"))
         assert shown.text().isascii()
+    async with on_data(tmp_path, pictures, options=UiOptions(colours=False)) as shown:
+        await until(shown, shows("2 tokens"))
+        assert "▀" not in shown.text()
 
 
 async def test_a_finding_shows_its_fix_and_then_its_pictures(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from loratui.screen_settings import ScreenSettings
 from loratui.ui.environment import UiOptions, prepare
 from loratui_protocol.errors import UsageError
 
@@ -44,6 +45,19 @@ def test_what_the_user_has_set_stays() -> None:
 @pytest.mark.parametrize(("encoding", "ascii_only"), [("UTF-8", False), ("utf8", False), ("ascii", True)])
 def test_a_terminal_that_is_not_utf_8_gets_ascii(encoding: str, ascii_only: bool) -> None:
     assert prepare(UiOptions(), {"TERM": "xterm"}, encoding).ascii is ascii_only
+
+
+@pytest.mark.parametrize(
+    ("term", "ascii_only"), [("linux", True), ("vt100", True), ("xterm", False), ("tmux-256color", False)]
+)
+def test_a_terminal_with_few_letters_gets_ascii_unless_its_user_knows_better(term: str, ascii_only: bool) -> None:
+    assert prepare(UiOptions(), {"TERM": term}).ascii is ascii_only
+    assert not prepare(UiOptions(), {"TERM": term}, wanted=ScreenSettings(ascii="off")).ascii
+
+
+def test_without_colours_there_are_no_pictures_of_half_blocks() -> None:
+    assert not prepare(UiOptions(), {"TERM": "xterm", "NO_COLOR": "1"}).draws_pictures
+    assert prepare(UiOptions(), {"TERM": "xterm"}).draws_pictures
 
 
 @pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {}])

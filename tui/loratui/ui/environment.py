@@ -9,6 +9,7 @@ from loratui.ui.escapes import way_of
 from loratui_protocol.errors import UsageError
 
 _AS_THE_TERMINAL_IS = ScreenSettings()
+_FEW_GLYPHS = ("linux", "vt100", "vt102", "vt220")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class UiOptions:
     """For thin lines: the body is redrawn every 5 s, few frames, no seconds in the clock."""
     ascii: bool = False
     """Only ASCII characters on the screen."""
+    colours: bool = True
+    """Whether there are any: without them two pixels in a cell look like any other two."""
     mouse: bool = True
     readonly: bool = False
     """Show, but refuse every action that would change the run."""
@@ -38,6 +41,11 @@ class UiOptions:
     reopen: bool = False
     """Begin on the screen, and with the run, of the last session."""
 
+    @property
+    def draws_pictures(self) -> bool:
+        """Return whether half-blocks show what a picture shows."""
+        return self.colours and not self.ascii
+
 
 def prepare(
     options: UiOptions,
@@ -48,7 +56,7 @@ def prepare(
     """Return the options for this terminal and set what Textual will read from ``environ``.
 
     Over SSH the mouse is off (motion reports flood the line) and frames are few. A terminal whose ``encoding`` is not
-    UTF-8 gets ASCII. What the user has set in the environment stays.
+    UTF-8, or that has few letters, gets ASCII. What the user has set in the environment stays.
 
     Raises:
         UsageError: the terminal can't draw a screen.
@@ -86,7 +94,8 @@ def settle(options: UiOptions, wanted: ScreenSettings, environ: Mapping[str, str
         options,
         slow=slow,
         mouse=options.mouse and _is_on(wanted.mouse, auto=not (remote or slow)),
-        ascii=options.ascii or _is_on(wanted.ascii, auto=codecs.lookup(encoding).name != "utf-8"),
+        ascii=options.ascii or _is_on(wanted.ascii, auto=not _has_many_glyphs(environ, encoding)),
+        colours=not environ.get("NO_COLOR"),
         frame_diff=options.frame_diff and _is_on(wanted.frame_diff, auto=True),
         theme=_theme(options.theme, environ),
         notify=way_of(environ) if options.notify == "auto" else options.notify,
@@ -96,6 +105,11 @@ def settle(options: UiOptions, wanted: ScreenSettings, environ: Mapping[str, str
 
 def _is_on(word: str, *, auto: bool) -> bool:
     return auto if word == "auto" else word == "on"
+
+
+def _has_many_glyphs(environ: Mapping[str, str], encoding: str) -> bool:
+    """Return whether braille and blocks can be expected: the console of Linux has a font of 256 or 512."""
+    return codecs.lookup(encoding).name == "utf-8" and environ.get("TERM", "") not in _FEW_GLYPHS
 
 
 def _theme(wanted: str, environ: Mapping[str, str]) -> str:

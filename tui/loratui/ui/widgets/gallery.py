@@ -85,7 +85,9 @@ class GalleryPane(Pane):
         """Return a picture, or a word for why there is none yet."""
         if tile.source is None:
             return [[("on its way", Role.DIM)]]
-        rows = self.decoder.rows(tile.source, columns, lines, version=tile.version, only_ascii=frame.options.ascii)
+        rows = self.decoder.rows(
+            tile.source, columns, lines, version=tile.version, only_ascii=not frame.options.draws_pictures
+        )
         return [[("opening…", Role.DIM)]] if rows is None else rows
 
     def _tile(self, frame: Frame, tile: Tile, columns: int, lines: int, *, is_chosen: bool) -> list[Row]:

@@ -85,7 +85,7 @@ class PickPane(GalleryPane, Generic[T]):
 
     def shows_text(self, frame: Frame) -> bool:
         """Return whether words are shown."""
-        return frame.options.ascii if self.is_text is None else self.is_text
+        return not frame.options.draws_pictures if self.is_text is None else self.is_text
 
     # --- rows --------------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ class PicturePane(Pane):
         text = self._text(self.entry, width)
         room = height - min(len(text), _TEXT_LINES)
         columns = min(width, _SLOW_COLUMNS) if frame.options.slow else width
-        is_drawn = not frame.options.ascii and room >= _LEAST_LINES
+        is_drawn = frame.options.draws_pictures and room >= _LEAST_LINES
         picture = self._picture((self.entry.path, columns, room)) if is_drawn else []
         return [*picture, *text][:height]
 
