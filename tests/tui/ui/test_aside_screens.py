@@ -80,6 +80,26 @@ async def test_the_alarm_of_the_beginning_is_found_again() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
+async def test_a_notice_that_one_row_is_too_short_for_is_in_sight_whole_and_leaves_nothing_behind(
+    size: tuple[int, int],
+) -> None:
+    async with showing(size=size) as shown:
+        shown.source.run.state = JobState.PAUSED
+        await shown.tick()
+        before = shown.rows()[2:]
+        shown.screen.say("what happened, " * 11 + "and what helps", 10)
+        await shown.tick()
+        assert " ".join(" ".join(shown.rows()[-3:]).split()).endswith("what happened, and what helps")
+        await shown.press("x")
+        await until(shown, shows("Enter does nothing here"))
+        assert "and what helps" not in shown.text()
+        await shown.tick(11)
+        await shown.press("escape")
+        await until(shown, lacks("Enter does nothing here"))
+        assert shown.rows()[2:] == before
+
+
+@pytest.mark.parametrize("size", SIZES)
 async def test_a_long_notice_is_shown_whole_and_the_cursor_stays_on_its_own(size: tuple[int, int]) -> None:
     long = "a notice " * 14 + "with an end"
     async with showing(size=size) as shown:

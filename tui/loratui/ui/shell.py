@@ -123,6 +123,7 @@ class Shell(Screen[None], inherit_bindings=False):
         yield self.cost
         yield self.palette
         yield self.footer
+        yield self.footer.whole
         yield self.strip
         yield self.prompt
 
@@ -188,7 +189,7 @@ class Shell(Screen[None], inherit_bindings=False):
 
         What is asked is about the open run: the answer must not come to another.
         """
-        self._coming = source if self._is_asking else None
+        self._coming = source if self.is_asking else None
         if self._coming is not None:
             return
         self.source = source
@@ -215,12 +216,13 @@ class Shell(Screen[None], inherit_bindings=False):
             self.go("run")
 
     @property
-    def _is_asking(self) -> bool:
+    def is_asking(self) -> bool:
+        """Return whether a question waits for its answer."""
         return self.strip.scope is not None or self.prompt.is_open
 
     def _take_coming(self) -> None:
         """Let the run in that was opened while something was asked."""
-        if (source := self._coming) is not None and not self._is_asking:
+        if (source := self._coming) is not None and not self.is_asking:
             self.take(source)
             self.say(self.actions.fill("the run is open: {go_run} shows it"))
 

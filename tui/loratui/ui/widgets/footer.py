@@ -1,5 +1,6 @@
 """The last row: the keys of this screen, or for a few seconds what an action came to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,14 @@ from textual.message import Message
 from loratui.ui.frame import Frame
 from loratui.ui.over import Over
 from loratui.ui.registry import Action, Scope
-from loratui.ui.text import Role, Row, row_width, spread
+from loratui.ui.text import Role, Row, row_width, spread, wrap
 from loratui.ui.widgets.rows import Rows
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
+
+_MOST_ROWS = 5
+"""Of a notice."""
 
 
 class Footer(Rows):
@@ -29,6 +33,13 @@ class Footer(Rows):
         super().__init__(id=id)
         self._shell = shell
         self._places: list[tuple[range, Action]] = []
+        self.whole = WholeNotice(id="notice")
+
+    def show(self, frame: Frame) -> None:
+        """Take a new frame, and show all of a notice that one row is too short for."""
+        self.whole.is_covered = self._shell.is_asking
+        self.whole.show(frame)
+        super().show(frame)
 
     def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - always one row
         """Return one row: as many hints as fit, of what can be done now before the rest, in the registry's order."""
@@ -76,6 +87,26 @@ class Footer(Rows):
         for place, action in self._places:
             if event.x in place:
                 self.post_message(self.Chosen(action))
+
+
+class WholeNotice(Rows):
+    """A notice in as many rows as it takes, over the footer and what is above; out of sight where one row holds it."""
+
+    is_covered = False
+    """Whether a question stands there."""
+    _lines: Sequence[str] = ()
+
+    def show(self, frame: Frame) -> None:
+        """Take a new frame, and as much room as its notice needs."""
+        lines = wrap(frame.notice, self.screen.size.width - 2)[:_MOST_ROWS]
+        self.display = len(lines) > 1 and not self.is_covered
+        if self.display:
+            self._lines, self.styles.height = lines, len(lines)
+        super().show(frame)
+
+    def compose_rows(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - as high as it is
+        """Return the notice."""
+        return [[(f" {line}", Role.STRONG)] for line in self._lines]
 
 
 def _hint(action: Action, label: str, *, off: bool = False) -> Row:
