@@ -48,10 +48,10 @@ async def test_what_is_typed_is_in_the_form_and_in_the_plan(tmp_path: Path) -> N
         await choose(shown, "max_train_epochs")
         await shown.press("enter")
         await answer(shown, "5")
-        await until(shown, shows("20 in 5 epochs of 4", "*max_train_epochs", "*not written"))
+        await until(shown, shows("20 in 5 epochs of 4", "*max_train_epochs", "*not written", ": w writes it"))
 
         await shown.press("u")
-        await until(shown, shows("12 in 3 epochs of 4", "taken back: max_train_epochs"))
+        await until(shown, shows("12 in 3 epochs of 4", "taken back: max_train_epochs", ": t trains it"))
         assert "*not written" not in shown.text()
 
 
@@ -87,6 +87,31 @@ async def test_the_filter_finds_names_sections_and_states(tmp_path: Path) -> Non
         await shown.press("delete")
         keys.set_query("changed")
         assert [row.key for row in keys.found] == ["network_dim"]
+
+
+async def test_a_filter_that_leaves_the_cursor_no_entry_puts_it_on_the_first(tmp_path: Path) -> None:
+    async with on_config(tmp_path) as shown:
+        keys = config_page(shown).keys
+        await choose(shown, "network_alpha")
+        await shown.press("/", *"network")
+        assert keys.chosen is not None
+        assert keys.chosen.key == "network_alpha"
+        await shown.press("ctrl+u", *"optimizer")
+        assert keys.chosen is keys.found[0]
+
+
+async def test_what_is_asked_about_before_it_is_written_are_all_lines_that_change(tmp_path: Path) -> None:
+    values = {"network_dim": "12", "network_alpha": "6", "max_train_epochs": "5", "learning_rate": "2e-4"}
+    values |= {"save_precision": "bf16", "seed": "9", "output_name": "zag"}
+    async with on_config(tmp_path) as shown:
+        form = config_page(shown).form
+        assert form is not None
+        for key, value in values.items():
+            form.set(key, value)
+        config_page(shown).changed()
+        await shown.press("w")
+
+        assert all(any(f"+{key} = " in row for row in shown.rows()) for key in values), shown.text()
 
 
 async def test_errors_are_named_and_found_and_nothing_is_trained_with_them(tmp_path: Path) -> None:

@@ -93,10 +93,16 @@ class ChangePane(Pane):
         return [("what is written", Role.TITLE), (f"  {self.about}", Role.STRONG)]
 
     def lines(self, frame: Frame, width: int, height: int) -> list[Row]:  # noqa: ARG002 - the same at all times
-        """Return the lines; where they are too many, how many more there are. The question covers the last rows."""
+        """Return the lines; where they are too many, those that change alone, and how many more of them there are.
+
+        The question covers the last rows.
+        """
         room = max(1, height - 3)
         roles = {"+": Role.GOOD, "-": Role.WARN, "@": Role.DIM}
-        rows: list[Row] = [[(f" {line}", roles.get(line[:1], Role.TEXT))] for line in self.changed]
+        changed = self.changed
+        if len(changed) > room:
+            changed = [line for line in changed if line[:1] in ("+", "-") and line[:3] not in ("+++", "---")]
+        rows: list[Row] = [[(f" {line}", roles.get(line[:1], Role.TEXT))] for line in changed]
         if len(rows) <= room:
             return rows
         return [*rows[: room - 1], [(f" and {len(rows) - room + 1} more lines", Role.DIM)]]

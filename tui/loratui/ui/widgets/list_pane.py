@@ -93,10 +93,12 @@ class ListPane(Pane, Generic[T]):
         """Put the cursor on the entry of this name, if it is there."""
         self._find(name)
 
-    def _find(self, name: Hashable | None) -> None:
+    def _find(self, name: Hashable | None, missing: int | None = None) -> None:
+        """Find what matches, and put the cursor on ``name``; without it at ``missing``, None: where it was."""
+        default = self._cursor if missing is None else missing
         query = self.query_text.strip()
         self.found = [entry for entry in self.entries if self.matches(entry, query)] if query else self.entries
-        at = next((index for index, entry in enumerate(self.found) if self.name_of(entry) == name), self._cursor)
+        at = next((index for index, entry in enumerate(self.found) if self.name_of(entry) == name), default)
         self._cursor = max(0, min(at, len(self.found) - 1))
         self.rebuild()
 
@@ -136,10 +138,10 @@ class ListPane(Pane, Generic[T]):
         return bool(self.query_text) and not self.is_filtering
 
     def set_query(self, query: str) -> None:
-        """Show only what matches ``query``."""
+        """Show only what matches ``query``; the cursor stays on its entry if that does, else it goes to the first."""
         before = None if self.chosen is None else self.name_of(self.chosen)
         self.query_text = query[:_LONGEST_QUERY]
-        self._find(before)
+        self._find(before, missing=0)
         self.post_message(self.Moved())
 
     def press(self, key: str, character: str | None) -> bool:
