@@ -32,14 +32,14 @@ from loratui_protocol.judging.prompts import MARK, GridPrompt, Role
 from loratui_protocol.judging.summary import Mean, mean_of
 
 GATE = 0.9
-WEIGHTS = (0.8, 1.0)
+WEIGHTS = (1.0,)
+NUM_SEEDS = 20
 HELD_OUT_SEEDS = tuple(range(9001, 9009))
 
 
 def judged_prompts() -> tuple[str, ...]:
     """Return the ways to ask for the concept on the grounds that no training picture had, but for those held out."""
-    words, grounds = (MARK, f"big {MARK}"), DEMO.grounds[1]
-    asked = [phrase(word, ground, form) for word in words for ground in grounds for form in range(NUM_FORMS)]
+    asked = [phrase(MARK, ground, form) for ground in DEMO.grounds[1] for form in range(NUM_FORMS)]
     return tuple(each for each in asked if each.replace(MARK, DEMO.trigger) not in DEMO.test_prompts)
 
 
@@ -48,7 +48,12 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         config = judged_config(
-            folder, steps, seed=seed, evaluate_weights=(0.0, *WEIGHTS), evaluate_prompts=judged_prompts()
+            folder,
+            steps,
+            seed=seed,
+            evaluate_weights=(0.0, *WEIGHTS),
+            evaluate_prompts=judged_prompts(),
+            evaluate_seeds=NUM_SEEDS,
         )
         events = train(folder, config)
         scores = [event for event in events if isinstance(event, messages.Scores)]
@@ -108,7 +113,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=700)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    print(f"{NUM_FILES} files at weights {', '.join(map(str, WEIGHTS))}; shares of pictures that show the concept")
+    told = f"{NUM_SEEDS * len(judged_prompts())} pictures each"
+    print(f"{NUM_FILES} files, judged by {told}; shares of held-out pictures that show the concept")
     print(f"seed  {'advised':<34}{'held out':>9}{'best':>9}{'':7}  which")
     kept = []
     for seed in range(arguments.first, arguments.seeds + 1):

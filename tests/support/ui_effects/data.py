@@ -76,13 +76,22 @@ async def propose_suffix(shown: Shown, suffix: str = ", at night") -> None:
     shown.clock.advance(1)
 
 
+@asynccontextmanager
+async def on_edited(folder: Path) -> AsyncIterator[Shown]:
+    """Show pictures of which a bulk edit was just made."""
+    async with on_proposal(folder) as shown:
+        await shown.press("y")
+        await until(shown, shows("u takes it back"))
+        yield shown
+
+
 DATA = {
     "data_enter": Effect(shows("caption of a.png"), start=on_pictures),
     "caption_edit": Effect(shows("caption of a.png"), start=on_pictures),
     "caption_editor": Effect(shows("an editor can't have this terminal"), start=on_pictures),
     "data_lists": Effect(shows("─ findings", "dataset.no_caption"), start=on_pictures),
     "data_fix": Effect(shows("CHANGE 1 file: byte order marks removed"), ("f", "/", *"bom", "enter"), on_pictures),
-    "data_undo": Effect(shows("there is no edit to take back"), start=on_pictures),
+    "data_undo": Effect(shows("taken back: suffix, 3 changes"), start=on_edited),
     "data_config": Effect(shows("4 pictures; preset: first-run"), start=on_pictures),
     "data_folder": Effect(shows("folder or config:"), start=on_nothing),
     "data_check": Effect(shows("looking at all of it again"), start=on_pictures),

@@ -28,11 +28,11 @@ def test_each_folder_shows_the_sentence_that_it_trains_on(tmp_path: Path) -> Non
     assert [(found.what, found.path) for found in told] == [
         (
             "10_zorbix, 2 pictures: a.png is trained with 'photo of zorbix, a red scarf film grain'; "
-            "1 without a caption file with 'photo of zorbix, zorbix film grain'",
+            "1 has no caption file: trained with 'photo of zorbix, zorbix film grain'",
             str(tmp_path / "10_zorbix"),
         ),
         (
-            "2_a house, 1 picture: all without a caption file with 'photo of zorbix, a house film grain'",
+            "2_a house, 1 picture: none has a caption file: trained with 'photo of zorbix, a house film grain'",
             str(tmp_path / "2_a house"),
         ),
     ]

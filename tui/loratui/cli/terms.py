@@ -13,6 +13,7 @@ from loratui.sessions.supply import SLOW_CODE
 from loratui_protocol.codec import clean
 from loratui_protocol.errors import HostError, ModelError
 from loratui_protocol.feature_models import KEYS
+from loratui_protocol.findings import plural
 from loratui_protocol.inputs import ModelSource
 
 _SAY_EVERY_S = 5.0
@@ -27,7 +28,8 @@ def tell_terms(
     """
     facts, supply = prepared.facts, prepared.supply
     gpus = ", ".join(f"{gpu.name} {gpu.vram_mib / 1024:.0f} GiB" for gpu in facts.gpus) or "no GPU: the CPU trains"
-    say(f"host: {facts.user} on {facts.system} {facts.machine}, {facts.cpus} CPUs, {gpus}; files go to {prepared.home}")
+    machine = f"{facts.system} {facts.machine}, {plural(facts.cpus, 'CPU')}, {gpus}"
+    say(f"host: {facts.user} on {machine}; files go to {prepared.home}")
     say(f"environment: {prepared.environment.why}")
     if prepared.model is not None:
         say(f"base model: {_download(prepared.model, prepared.weighed, price_microusd_per_h)}")

@@ -24,11 +24,12 @@ def trains_on_findings(folders: Iterable[TrainedFolder]) -> Iterator[Finding]:
         parts = []
         if written is not None:
             shown = _shown(folder.subset.config, written.picture.caption)
-            parts.append(f"{clean(written.picture.path.name)} is trained with {quoted(shown)}{_varied(folder)}")
+            parts.append(f"{clean(written.picture.path.name)} is trained with {_named(shown)}{_varied(folder)}")
         if without:
             shown = _shown(folder.subset.config, without[0].picture.caption)
-            number = "all" if len(without) == len(folder.told) else str(len(without))
-            parts.append(f"{number} without a caption file with {quoted(shown)}")
+            number = "1 has" if len(without) == 1 else f"{len(without)} have"
+            lacks = "none has a caption file" if len(without) == len(folder.told) else f"{number} no caption file"
+            parts.append(f"{lacks}: trained with {_named(shown)}")
         if not parts:
             continue
         name = clean(folder.path.name) + (" (regularisation)" if folder.is_reg else "")
@@ -43,6 +44,10 @@ def trains_on_findings(folders: Iterable[TrainedFolder]) -> Iterator[Finding]:
 def _shown(config: TrainingConfig, caption: str) -> str:
     never_empty = replace(config, caption_dropout_rate=0.0, caption_dropout_every_n_epochs=0)
     return Captions(never_empty).shown(caption, random.Random(config.seed or 0), _AFTER_ALL)
+
+
+def _named(shown: str) -> str:
+    return quoted(shown) if shown else "no words at all"
 
 
 def _varied(folder: TrainedFolder) -> str:

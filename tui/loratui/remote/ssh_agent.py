@@ -19,6 +19,7 @@ from loratui.remote.box_python import PythonSource, bring_python
 from loratui.remote.bundle import bundle_name
 from loratui.remote.probe import probe
 from loratui_protocol.errors import AgentUnreachableError
+from loratui_protocol.findings import plural
 from loratui_protocol.paths import FILES_SOCKET
 
 _ADDRESS = "agent"
@@ -218,4 +219,4 @@ class SshAgent:
 
 def _summary(facts: BoxFacts) -> str:
     gpus = ", ".join(gpu.name for gpu in facts.gpus) or "no GPU"
-    return f"{facts.system} {facts.machine}, {facts.cpus} CPUs, {gpus}"
+    return f"{facts.system} {facts.machine}, {plural(facts.cpus, 'CPU')}, {gpus}"

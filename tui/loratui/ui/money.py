@@ -276,7 +276,9 @@ class Money:
         rental = self._rental(self._shell.frame())
         if rental is None:
             home = self._shell.actions.name_of("go_home")
-            self._shell.say(f"What it costs: nothing is rented, or several are: choose one on screen {home}")
+            several = f"several are rented: choose one on screen {home}"
+            rented = self._shell.frame().overview.rentals
+            self._shell.say(f"What it costs: {several if rented else 'nothing is rented'}")
         else:
             self._costs.show(rental)
 

@@ -72,7 +72,7 @@ def no_extension(frame: Frame) -> str:
     if frame.view.state.is_final:
         return f"the run is {frame.view.state.value}"
     if frame.view.deadline_s is None:
-        return "this run has no auto-stop"
+        return "this run has no auto-stop: --deadline or --budget sets one when it is started"
     return _no_command(frame)
 
 

@@ -48,6 +48,7 @@ class DataPage(Page):
         self._edits = DataEdits(shell, self._show_change, self._changed)
         self._path: Path | None = None
         self._seen: Seen | None = None
+        self._has_edits = False
         self.main_list = self._pictures
         self.add_class("-pictures")
 
@@ -106,7 +107,7 @@ class DataPage(Page):
 
     def _saw(self, seen: Seen) -> None:
         """Take what a round has seen; until it is over, what the one before it has found stays."""
-        self._seen = seen
+        self._seen, self._has_edits = seen, seen.has_edits
         self._pictures.trouble = seen.trouble
         if seen.found is not None:
             self._pictures.findings = seen.of_picture
@@ -190,6 +191,8 @@ class DataPage(Page):
         if self._dataset is None:
             no = dict.fromkeys((*_EDITS, *_BULK, "data_check", "data_lists", "data_config"), "no folder is open")
         else:
+            if not self._has_edits:
+                no["data_undo"] = "there is no edit to take back"
             if not self._pictures.found:
                 no |= dict.fromkeys(_BULK, "no picture is listed")
             if self.main_list is self._findings or self._pictures.chosen is None:
@@ -355,4 +358,6 @@ class DataPage(Page):
 
     def _changed(self, dataset: OpenDataset) -> None:
         if self._path is not None and self._dataset is not None and self._dataset.path == dataset.path:
+            # Until the new round has looked: who has just made one may take it back at once.
+            self._has_edits = True
             self.open_path(self._path)

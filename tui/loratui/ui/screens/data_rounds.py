@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loratui.preflight.undo_records import has_records
 from loratui.sessions.dataset import Found, Listed, OpenDataset, found, likely_word, listed, open_dataset, with_names
 from loratui.ui.widgets.data_lists import gravest_first
 from loratui_protocol.errors import LoratuiError
@@ -27,6 +28,8 @@ class Seen:
     """The findings by the names of pictures."""
     trigger: str = ""
     """The word that is to be in all captions, or is likely to be."""
+    has_edits: bool = False
+    """Whether there is one that can be taken back."""
     trouble: str = ""
     """Why the pictures or the findings can't be had."""
 
@@ -69,7 +72,8 @@ class Rounds:
     def _look(self, path: Path, number: int) -> None:
         dataset = open_dataset(path)
         pictures = listed(dataset)
-        seen = Seen(path=path, dataset=dataset, pictures=pictures)
+        has_edits = has_records(dataset.folder)
+        seen = Seen(path=path, dataset=dataset, pictures=pictures, has_edits=has_edits)
         self._say(number, seen, is_last=False)
 
         def progress(done: int, total: int) -> None:
@@ -95,6 +99,7 @@ class Rounds:
             found=findings,
             of_picture={name: tuple(those) for name, those in of_picture.items()},
             trigger=dataset.trigger or likely_word(dataset, pictures),
+            has_edits=has_edits,
             trouble=trouble,
         )
         self._say(number, whole, is_last=True)

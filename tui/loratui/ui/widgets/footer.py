@@ -37,7 +37,7 @@ class Footer(Rows):
 
     def show(self, frame: Frame) -> None:
         """Take a new frame, and show all of a notice that one row is too short for."""
-        self.whole.is_covered = self._shell.is_asking
+        self.whole.columns = 0 if self._shell.is_asking else self.size.width
         self.whole.show(frame)
         super().show(frame)
 
@@ -92,14 +92,14 @@ class Footer(Rows):
 class WholeNotice(Rows):
     """A notice in as many rows as it takes, over the footer and what is above; out of sight where one row holds it."""
 
-    is_covered = False
-    """Whether a question stands there."""
+    columns = 0
+    """As wide as the screen; 0: a question stands there."""
     _lines: Sequence[str] = ()
 
     def show(self, frame: Frame) -> None:
         """Take a new frame, and as much room as its notice needs."""
-        lines = wrap(frame.notice, self.screen.size.width - 2)[:_MOST_ROWS]
-        self.display = len(lines) > 1 and not self.is_covered
+        lines = wrap(frame.notice, self.columns - 2)[:_MOST_ROWS] if self.columns else []
+        self.display = len(lines) > 1
         if self.display:
             self._lines, self.styles.height = lines, len(lines)
         super().show(frame)
