@@ -50,13 +50,17 @@ class MarketHere:
 
 
 @contextlib.contextmanager
-def market_here(folder: Path, keys: Sequence[str] = ("vast", "runpod")) -> Iterator[MarketHere]:
+def market_here(
+    folder: Path, keys: Sequence[str] = ("vast", "runpod"), *, hub_url: str = "http://127.0.0.1:9"
+) -> Iterator[MarketHere]:
+    """Lend a market; at the usual ``hub_url`` nobody answers."""
     with fake_vast() as vast, fake_runpod() as runpod:
         here = MarketHere(folder, vast, runpod)
         (folder / "config").mkdir(parents=True)
         (folder / "config" / "config.toml").write_text(
             f'[providers.vast]\nurl = "{vast.url}"\nspacing = 0\n'
             f'[providers.runpod]\nurl = "{runpod.url}"\ngraphql_url = "{runpod.graphql_url}"\n'
+            f'[remote]\nhub_url = "{hub_url}"\n'
         )
         for name, text in {"vast": vast.key, "runpod": runpod.key}.items():
             if name in keys:

@@ -20,10 +20,11 @@ async def at_market(
     keys: Sequence[str] = ("vast", "runpod"),
     size: tuple[int, int] = (80, 24),
     is_config_open: bool = True,
+    hub_url: str = "http://127.0.0.1:9",
     **changes: Any,
 ) -> AsyncIterator[tuple[Shown, MarketHere]]:
     """Show the offers for a config whose pictures may be trained on, as it says."""
-    with market_here(folder, keys) as here:
+    with market_here(folder, keys, hub_url=hub_url) as here:
         here.write_config(**({"rights_statement": "All pictures are mine"} | changes))
         clock = HandClock()
         source = trained(folder, clock)
@@ -63,6 +64,13 @@ async def on_offers_elsewhere(folder: Path) -> AsyncIterator[Shown]:
         yield shown
 
 
+@asynccontextmanager
+async def on_offers_gated(folder: Path) -> AsyncIterator[Shown]:
+    """Show the offers for a config whose base model the machine downloads."""
+    async with at_market(folder, pretrained_model_name_or_path="org/name") as (shown, _):
+        yield shown
+
+
 def _matches(pattern: str) -> Check:
     return lambda shown: re.search(pattern, shown.text()) is not None
 
@@ -87,6 +95,7 @@ OFFERS = {
     "rights_refused": Effect(shows("may not be trained on"), ("enter",), on_offers_unsaid),
     "rights_cancel": Effect(shows("TOTAL≈", "space marks"), ("enter",), on_offers_unsaid),
     "rent_confirm": Effect(shows("renting RTX"), ("enter",), on_offers),
+    "rent_token": Effect(shows("token for 127.0.0.1:9, not shown:"), ("enter",), on_offers_gated),
     "rent_budget": Effect(shows("at most, in dollars:"), ("enter",), on_offers),
     "rent_cancel": Effect(shows("TOTAL≈", "space marks"), ("enter",), on_offers),
     "give_up_confirm": Effect(shows("interrupted: what was rented is being ended"), ("enter", "y", "x"), on_offers),

@@ -55,7 +55,7 @@ def is_asked(scope: Scope | None):
 def spied(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Return what commands are sent out from now on; none is started."""
     sent: list[tuple[str, ...]] = []
-    monkeypatch.setattr(shown.screen, "send_out", lambda _, *argv: sent.append(argv))
+    monkeypatch.setattr(shown.screen, "send_out", lambda _, *argv, typed="": sent.append(argv))
     return sent
 
 

@@ -19,6 +19,7 @@ from loratui.ui.screens.offers import OffersPage
 from loratui.ui.text import cells
 from loratui_protocol.config_file import read_config
 from support.fake_vast import ask
+from support.model_server import model_files, model_server
 from support.ui_effects.effect import Check, lacks, shows, until
 from support.ui_effects.home import DeskOfMany
 from support.ui_effects.offers import at_market
@@ -414,3 +415,38 @@ async def test_the_run_that_has_begun_is_opened_after_the_question_that_is_open_
         assert shown.screen.desk.opened == []  # type: ignore[attr-defined]
         await shown.press("escape")
         await told(shown, shows("▌5Run▐", "● TRAINING"))
+
+
+async def test_a_models_token_is_typed_hidden_and_tried_and_the_command_alone_gets_it(tmp_path: Path) -> None:
+    with model_server() as server:
+        server.model, server.token = model_files(), "hf_right"
+        changes = {"hub_url": server.url, "pretrained_model_name_or_path": "org/name"}
+        async with at_market(tmp_path, **changes) as (shown, _):
+            await shown.press("enter")
+            await until(shown, shows("RENT RTX", "t Token"))
+            shown.clock.advance(1)
+            for typed, answer in (
+                ("hf_wrong", "is not valid there (401)"),
+                ("hf_right", "gets your token for 127"),
+            ):
+                await shown.press("t")
+                await shown.type(typed)
+                assert typed not in shown.text()
+                await shown.press("enter")
+                await until(shown, shows("RENT RTX", answer))
+                shown.clock.advance(1)
+            asked = len(server.requests)
+            await shown.press("y")
+            await told(shown, lambda _: len(server.requests) > asked)
+
+            errand = shown.screen.errands.all[-1]
+            assert {authorization for *_, authorization in server.requests[asked:]} == {"Bearer hf_right"}
+            assert errand.argv[-1] == "--ask-token"
+            assert "hf_right" not in shown.text() + "".join(errand.argv) + errand.words.read_text()
+
+
+async def test_no_token_is_asked_for_where_the_model_travels_from_here(tmp_path: Path) -> None:
+    async with at_market(tmp_path) as (shown, _):
+        await shown.press("enter")
+        await until(shown, shows("RENT RTX"))
+        assert "Token" not in shown.text()

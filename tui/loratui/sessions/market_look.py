@@ -14,9 +14,11 @@ from loratui.domain.estimate_ranking import Quote, SortBy, rank
 from loratui.domain.offers import OfferQuery
 from loratui.providers.base import Account
 from loratui.providers.retries import Retry, told_of_retries
+from loratui.remote.model_hub import NO_ANSWER, look_at_features, look_at_model
 from loratui.sessions.estimating import Quoted, bad_hosts
+from loratui.sessions.judging import feature_sources
 from loratui.sessions.market import PROVIDERS, Answered, ask_all, opened
-from loratui.sessions.model_source import model_source
+from loratui.sessions.model_source import model_source, token_source
 from loratui.sessions.preconditions import matters
 from loratui.sessions.quoting import ask_quotes, base_for_quotes, limits_on
 from loratui.sessions.renting import KIND_BAD_FOR_S
@@ -26,8 +28,9 @@ from loratui.store.keys import Keys
 from loratui.store.rentals import Rentals
 from loratui.store.told import note_told, was_told
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.errors import UsageError
+from loratui_protocol.errors import ModelError, UsageError
 from loratui_protocol.findings import Finding
+from loratui_protocol.inputs import ModelPurpose, ModelSource
 
 _CENT = 10_000
 _RENTING = "renting"
@@ -53,6 +56,8 @@ class Market:
     notes: tuple[str, ...]
     """What the estimates could not heed."""
     rights: Rights
+    owner: ModelSource | None
+    """The model whose server a token is for; None: the machine downloads none."""
     is_first: bool
     """Whether nothing was ever rented from here, and nobody was told yet what that means."""
     bad_kinds: frozenset[tuple[str, str]] = frozenset()
@@ -78,13 +83,17 @@ class RentalTerms:
     budget_microusd: int
     limits: RunLimits
 
-    def command(self, path: Path) -> tuple[str, ...]:
-        """Return the arguments of ``loratui`` that rent this offer, at this price or below, and nothing else."""
+    def command(self, path: Path, *, has_token: bool = False) -> tuple[str, ...]:
+        """Return the arguments of ``loratui`` that rent this offer, at this price or below, and nothing else.
+
+        ``has_token``: it is given on its standard input.
+        """
         offer = self.quote.offer
         dearest = formatting.exact_dollars(offer.price_microusd_per_h)
         return (
             *("train", str(path), "--on", offer.provider, "--offer", offer.id, "--max-price", dearest),
             *("--budget", formatting.dollars_at_least(self.budget_microusd), "--yes", "--detach", "--plain"),
+            *(("--ask-token",) if has_token else ()),
         )
 
 
@@ -120,6 +129,7 @@ def look_at_market(path: Path, preferences: Settings, tell: Callable[[Retry], ob
         warnings=tuple(each for each in checked.findings if matters(each, model)),
         notes=tuple(notes),
         rights=rights_of(checked.config, preferences),
+        owner=token_source(model, feature_sources(checked.config, preferences.remote_hub_url)),
         is_first=not _knows_renting(preferences),
         bad_kinds=bad_hosts(preferences, time.time() - KIND_BAD_FOR_S),
     )
@@ -143,6 +153,22 @@ def terms_of(market: Market, quote: Quote, preferences: Settings, budget_microus
         budget_microusd = -(-limits.cap_microusd // _CENT) * _CENT
         limits = limits_on(preferences, quote, account, budget_microusd=budget_microusd)
     return RentalTerms(quote=quote, budget_microusd=budget_microusd, limits=limits)
+
+
+def try_token(owner: ModelSource, token: str) -> str:
+    """Show a token to a model's server; return why nobody could say whether it opens the model, empty: it does.
+
+    Raises:
+        ModelError: it does not.
+    """
+    look = look_at_model if owner.purpose is ModelPurpose.BASE else look_at_features
+    try:
+        asyncio.run(look(owner, token))
+    except ModelError as error:
+        if error.code != NO_ANSWER:
+            raise
+        return error.what
+    return ""
 
 
 async def _accounts(preferences: Settings, names: Sequence[str]) -> list[Answered[Account]]:

@@ -4,6 +4,7 @@ What spends money or takes long is done by the very command that a person would 
 it. Its words go into a file: a process whose reader has gone away must not break on the next line that it says.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -61,8 +62,10 @@ class Errands:
         self._preferences = preferences
         self.all: list[Errand] = []
 
-    def send(self, name: str, *argv: str) -> Errand:
+    def send(self, name: str, *argv: str, typed: str = "") -> Errand:
         """Start ``loratui`` with these arguments, in a session of its own: no hang-up of this terminal reaches it.
+
+        ``typed`` is the one line that it reads: no secret stands among its arguments, which others may see.
 
         Raises:
             OSError: the disk or the system has no room for it.
@@ -74,12 +77,16 @@ class Errands:
         with os.fdopen(os.open(words, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
             process = subprocess.Popen(
                 [*COMMAND, *argv],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if typed else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
             )
+        if process.stdin is not None:
+            # One that has ended already reads nothing.
+            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write(f"{typed}\n".encode())
         errand = Errand(name=name, argv=argv, words=words, process=process, started_s=time.monotonic())
         self.all.append(errand)
         return errand

@@ -7,11 +7,13 @@ from datetime import timedelta
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import cost_range, fit_sentence, time_range
 from loratui.sessions.market_look import Market, RentalTerms
+from loratui.sessions.model_source import server_of
 from loratui.sessions.rights import Rights
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
+from loratui_protocol.inputs import ModelSource
 
 _FIRST_TIME = (
     "Billed by the second from the moment the machine exists, its start and what is loaded there included; traffic "
@@ -62,6 +64,18 @@ def _explained(market: Market, *, is_short: bool) -> list[Paragraph]:
     if not market.is_first:
         said += [(f"! {each.what}", Role.WARN) for each in market.warnings]
     return said
+
+
+def about_token(owner: ModelSource) -> list[Paragraph]:
+    """Return where the token goes that was typed."""
+    server = server_of(owner)
+    return [
+        (
+            f"The machine gets your token for {server}, shows it to {server} alone, and forgets it. It is not kept "
+            "here; whoever runs the machine could read it.",
+            Role.TEXT,
+        )
+    ]
 
 
 def about_rights(rights: Rights) -> list[Paragraph]:

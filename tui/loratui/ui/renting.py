@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import Quote, cost_range
 from loratui.domain.rental import RentalState
-from loratui.sessions.market_look import Market, RentalTerms, note_explained, terms_of
+from loratui.sessions.market_look import Market, RentalTerms, note_explained, terms_of, try_token
+from loratui.sessions.model_source import server_of
 from loratui.sessions.rights import Rights, answer_rights, rights_of
 from loratui.ui.errands import Errand, begun_run, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
 from loratui.ui.registry import Scope
-from loratui.ui.rental_words import about_rights, about_terms, narration
+from loratui.ui.rental_words import about_rights, about_terms, about_token, narration
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
 from loratui.ui.widgets.prompt import Typed
 from loratui.ui.widgets.renting_rows import coming
 from loratui.ui.work import look_first
-from loratui_protocol.errors import UsageError
+from loratui_protocol.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -40,7 +41,9 @@ class RentCourse:
         self._errand: Errand | None = None
         self._run_id = ""
         self._trouble = ""
-        """Why the cap that was typed is none."""
+        """Why the cap that was typed is none, or the token opens nothing."""
+        self._token = ""
+        """What opens the model on its server, for this rental alone."""
         self._refusal: UsageError | None = None
         self._has_explained = False
         """Whether it was told at length what renting means, and answered."""
@@ -85,7 +88,7 @@ class RentCourse:
             self._told()
             return
         self._market = replace(market, is_first=market.is_first and not self._has_explained)
-        self._run_id, self._trouble = "", ""
+        self._run_id = self._trouble = self._token = ""
         self._ask()
 
     def _ask(self) -> None:
@@ -143,6 +146,36 @@ class RentCourse:
             self._trouble = error.what
         self._ask()
 
+    @property
+    def why_no_token(self) -> str:
+        """Return why none is asked for."""
+        return "" if self._market is not None and self._market.owner is not None else "no model is downloaded there"
+
+    def ask_token(self) -> None:
+        """Let the token be typed, hidden, that opens the model on its server."""
+        if self._market is None or self._market.owner is None:
+            return
+        market, owner = self._market, self._market.owner
+
+        def tried(text: str) -> None:
+            def look() -> tuple[str, str]:
+                try:
+                    return text, text and try_token(owner, text)
+                except ModelError as error:
+                    return "", f"{error.what}. {error.fix}" if error.fix else error.what
+
+            self._trouble = ""
+            label = f"showing it to {server_of(owner)}…"
+            look_first(self._shell, label, look, lambda found: self._took(market, *found), "the token was not tried")
+
+        label = f"token for {server_of(owner)}, not shown:"
+        self._shell.ask_text(label, lambda text: tried(text.strip()), kind=Typed.SECRET)
+
+    def _took(self, market: Market, token: str, trouble: str) -> None:
+        if market is self._market:
+            self._token, self._trouble = token, trouble
+            self._ask()
+
     def _explained(self) -> None:
         """Remember, for this person and for good, that it was said what renting means."""
         if self._market is None or not self._market.is_first or self._shell.strip.scope is not Scope.RENT_STRIP:
@@ -157,6 +190,7 @@ class RentCourse:
         self._shell.stop_asking()
         if not self.is_under_way:
             self._market = self._terms = self._errand = self._refusal = None
+            self._token = ""
         self._told()
 
     # --- renting -----------------------------------------------------------------------------------------------------
@@ -169,7 +203,8 @@ class RentCourse:
             return
         self._run_id = ""
         name = f"rent {self._terms.quote.offer.gpu_name}"
-        self._errand = self._shell.send_out(name, *self._terms.command(self._market.path))
+        command = self._terms.command(self._market.path, has_token=bool(self._token))
+        self._errand = self._shell.send_out(name, *command, typed=self._token)
         self._told()
 
     def ask_give_up(self) -> None:
@@ -217,11 +252,12 @@ class RentCourse:
         if self._market is None or self._terms is None:
             return []
         if self._errand is not None:
-            return narration(self._errand, self._terms.command(self._market.path), frame)
+            return narration(self._errand, self._errand.argv, frame)
         if not self._market.rights.are_given:
             return about_rights(self._market.rights)
         return [
             *([(f"! {self._trouble}", Role.ALARM)] if self._trouble else []),
+            *(about_token(self._market.owner) if self._token and self._market.owner is not None else []),
             *about_terms(self._market, self._terms, frame, is_short=is_short),
         ]
 

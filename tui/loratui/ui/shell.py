@@ -268,10 +268,10 @@ class Shell(Screen[None], inherit_bindings=False):
             self.post_message(self.Aside(escapes.call(self.options.notify, sentence, in_tmux=self.options.in_tmux)))
         self.reopening.keep(frame.now_s)
 
-    def send_out(self, name: str, *argv: str) -> Errand | None:
+    def send_out(self, name: str, *argv: str, typed: str = "") -> Errand | None:
         """Send a ``loratui`` command out, which goes on when the interface is closed; its end will be told."""
         try:
-            return self.errands.send(name, *argv)
+            return self.errands.send(name, *argv, typed=typed)
         except OSError as error:
             self.say(f"! {name}: not started, {error.strerror}")
             return None

@@ -140,6 +140,15 @@ OFFERS = (
         changes=True,
         command="loratui train CONFIG --on PROVIDER --budget USD",
     ),
+    Action(
+        id="rent_token",
+        keys=("t",),
+        label="Token",
+        help="type, hidden, the token that opens a gated model on its server; it is tried first, and not kept",
+        scope=Scope.RENT_STRIP,
+        changes=True,
+        command="loratui train CONFIG --on PROVIDER --ask-token",
+    ),
     Action(id="rent_cancel", keys=("escape",), label="Don't rent", help="close the question", scope=Scope.RENT_STRIP),
     Action(
         id="give_up_confirm",

@@ -20,11 +20,11 @@ from loratui.ui.frame import Frame
 from loratui.ui.key_entry import KeyEntry
 from loratui.ui.market_asker import Answer, MarketAsker
 from loratui.ui.page import Page
-from loratui.ui.registry import Registry, Scope
+from loratui.ui.registry import Scope
 from loratui.ui.renting import RentCourse
 from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.filter_form import FilterForm
-from loratui.ui.widgets.offer_list import OfferList
+from loratui.ui.widgets.offer_list import OfferList, nothing_there
 from loratui.ui.widgets.paper import Paper
 from loratui.ui.widgets.prompt import Typed
 from loratui.ui.widgets.why_pane import WhyPane
@@ -99,6 +99,8 @@ class OffersPage(Page):
             refused["ask_offers"] = no_config
         if why_not := self._course.why_no_giving_up:
             refused["rent_give_up"] = why_not
+        if why_not := self._course.why_no_token:
+            refused["rent_token"] = why_not
         return refused
 
     def left(self) -> None:
@@ -245,7 +247,7 @@ class OffersPage(Page):
         else:
             self._market = self._list.market = answer.market
             self._list.asked_s = answer.asked_s
-            self._list.instead = _nothing_there(answer.market, self.shell.actions)
+            self._list.instead = nothing_there(answer.market, self.shell.actions)
             self._list.fill(answer.market.ordered(self._list.sort_by))
         if self.shell.page is self:
             self._told()
@@ -330,6 +332,10 @@ class OffersPage(Page):
         """Let another cap be typed."""
         self._course.ask_budget()
 
+    def do_rent_token(self) -> None:
+        """Let a model's token be typed."""
+        self._course.ask_token()
+
     def do_rent_cancel(self) -> None:
         """Rent nothing."""
         self._course.close()
@@ -385,11 +391,3 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _nothing_there(market: Market, keys: Registry) -> tuple[str, ...]:
-    """Return what stands in the list when nothing fits."""
-    failed = [f"{name}: {what}" for name, what in market.failures.items()]
-    enter, again = keys.name_of("provider_keys"), keys.name_of("ask_offers")
-    lacking = [f"{name} shows nothing without a key: {enter} enters one." for name in market.lacking if name != "vast"]
-    return ("Nothing that fits this run can be rented now.", *failed, *lacking, f"{again} asks again.")

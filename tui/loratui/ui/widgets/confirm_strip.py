@@ -106,7 +106,8 @@ class ConfirmStrip(Pane):
         if self.word:
             rows.append([(f" Type {self.word} to go on: ", Role.TEXT), (self._typed, Role.STRONG), ("█", Role.KEY)])
         # What can't be done now is no answer.
-        answers = [action for action in self._actions.within(self.scope) if not action.why_not(frame)]
+        can_be = self._actions.within(self.scope)
+        answers = [each for each in can_be if not (each.why_not(frame) or frame.refusals.get(each.id))]
         rows += wrapped([_hint(action) for action in answers], width)
         return [*rows, [(" Enter does nothing here.", Role.DIM)]]
 

@@ -11,6 +11,7 @@ from loratui.domain.offer_filter import OfferFilter, parse_filter
 from loratui.providers.retries import Retry
 from loratui.sessions.market_look import Market
 from loratui.ui.frame import Frame
+from loratui.ui.registry import Registry
 from loratui.ui.text import Role, Row, Span, cells, cut, plain, wrap
 from loratui.ui.widgets.list_pane import ListPane
 
@@ -184,3 +185,11 @@ def _padded(text: str, column: _Column) -> str:
     text = cut(plain(text), column.width)
     space = " " * (column.width - cells(text))
     return text + space if column.is_left else space + text
+
+
+def nothing_there(market: Market, keys: Registry) -> tuple[str, ...]:
+    """Return what stands in the list when nothing fits."""
+    failed = [f"{name}: {what}" for name, what in market.failures.items()]
+    enter, again = keys.name_of("provider_keys"), keys.name_of("ask_offers")
+    lacking = [f"{name} shows nothing without a key: {enter} enters one." for name in market.lacking if name != "vast"]
+    return ("Nothing that fits this run can be rented now.", *failed, *lacking, f"{again} asks again.")
