@@ -38,7 +38,7 @@ EVERYWHERE = {
     "theme": Effect(lambda shown: shown.app.theme == "loratui-light" and kept(shown, 'theme = "light"')),
     "go_events": Effect(shows("─ events  1", "14:22:07  theme light"), ("f3",)),
     "go_settings": Effect(shows("─ settings", "ui.theme", "now dark")),
-    "setting_next": Effect(lambda shown: kept(shown, 'theme = "dark"'), (",",)),
+    "setting_change": Effect(lambda shown: kept(shown, 'theme = "dark"'), (",",)),
     "aside_close": Effect(shows("▌5Run▐", "─ loss"), (",",)),
     "mouse": Effect(shows("mouse: ")),
     "leave": Effect(shows("LEAVE my-style-v3", "d Detach", "auto-stop")),

@@ -205,7 +205,7 @@ async def test_a_read_only_screen_keeps_nothing(tmp_path: Path) -> None:
         await shown.press("f3")
         assert "for now: this screen is read-only" in shown.text()
         await shown.press(",", "enter")
-        assert "Next choice: not now, this screen is read-only" in shown.text()
+        assert "Change: not now, this screen is read-only" in shown.text()
     assert (tmp_path / "config.toml").read_text() == ""
 
 
@@ -214,6 +214,30 @@ async def test_a_file_that_can_not_be_changed_is_told(tmp_path: Path) -> None:
         await shown.press("f3")
         await until(shown, shows("has no place for ui.theme"))
         assert shown.app.theme == "loratui-light"
+
+
+async def test_a_price_is_typed_tried_and_heeded_at_once(tmp_path: Path) -> None:
+    async with with_settings(tmp_path, 'author = "me"  # stays\n') as shown:
+        await shown.press(",", "/", *"local.price", "enter", "enter")
+        assert "local.price_usd_per_h = 0" in shown.text()
+        await shown.type("cheap")
+        await shown.press("enter")
+        await until(shown, shows("! local.price_usd_per_h stays as it was: 'cheap' is no amount of dollars"))
+        await shown.press("enter")
+        await shown.type("0.45")
+        await shown.press("enter")
+        await until(shown, shows("kept: local.price_usd_per_h = 0.45"))
+        assert shown.screen.desk.preferences.local_price_microusd_per_h == 450_000
+        assert shown.screen.desk.preferences.author == "me"
+    kept = (tmp_path / "config.toml").read_text()
+    assert 'author = "me"  # stays' in kept
+    assert "price_usd_per_h = 0.45" in kept
+
+
+async def test_a_price_that_a_variable_says_is_not_typed_here(tmp_path: Path) -> None:
+    async with with_settings(tmp_path, LORATUI_LOCAL__PRICE_USD_PER_H="0.2") as shown:
+        await shown.press(",", "/", *"local.price", "enter", "enter")
+        assert "LORATUI_LOCAL__PRICE_USD_PER_H says otherwise" in shown.text()
 
 
 async def test_what_is_set_elsewhere_says_where(tmp_path: Path) -> None:

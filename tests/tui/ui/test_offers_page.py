@@ -101,7 +101,7 @@ async def test_without_a_network_each_attempt_is_told_and_nobody_has_to_wait(tmp
     async with at_market(tmp_path, is_config_open=False) as (shown, here):
         shown.screen.config_path = here.config
         asker = page(shown)._asker
-        asker._preferences = replace(asker._preferences, vast_url="http://127.0.0.1:1")
+        shown.screen.desk.preferences = replace(shown.screen.desk.preferences, vast_url="http://127.0.0.1:1")
         page(shown).entered()
         await until(shown, shows("Asking vast and runpod what can be rented for job.toml…"))
         await until(shown, shows("vast can't be reached", "attempt 2 of 4 comes in 1 s", "asking, attempt 2 of 4"))

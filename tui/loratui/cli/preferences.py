@@ -1,13 +1,8 @@
 """``config``: the settings of loratui itself, where each comes from, and how one is set."""
 
-import difflib
-import json
-from decimal import Decimal
-
 from loratui import settings
 from loratui.cli.arguments import Arguments
-from loratui.sessions.keep_setting import keep_setting
-from loratui_protocol.errors import UsageError
+from loratui.sessions.keep_setting import as_toml, keep_setting
 
 
 def show(arguments: Arguments) -> int:
@@ -34,21 +29,7 @@ def path(_: Arguments) -> int:
 
 def keep(arguments: Arguments) -> int:
     """Write one setting into the file."""
-    known = {each.key: each for each in settings.SETTINGS if each.in_file}
-    setting = known.get(arguments.key)
-    if setting is None:
-        near = difflib.get_close_matches(arguments.key, known, 1, 0.5)
-        fix = f"did you mean {near[0]}?" if near else "loratui config schema lists them"
-        raise UsageError(f"{arguments.key} is no setting of the file", fix=fix, code="usage.setting")
-    try:
-        setting.read(arguments.value)
-        number = Decimal(arguments.value) if setting.is_number else Decimal()
-    except (ValueError, ArithmeticError) as error:
-        what = f"{arguments.value!r} is no value of {setting.key}"
-        raise UsageError(what, fix=setting.meaning, code="usage.setting") from error
-    text = arguments.value.casefold() if setting.is_switch else str(number) if setting.is_number else None
-    written = json.dumps(arguments.value, ensure_ascii=False) if text is None else text
-    path = settings.load().config_file
-    keep_setting(path, setting.key, written)
-    print(f"{setting.key} = {written} in {path}")
+    written, path = as_toml(arguments.key, arguments.value), settings.load().config_file
+    keep_setting(path, arguments.key, written)
+    print(f"{arguments.key} = {written} in {path}")
     return 0

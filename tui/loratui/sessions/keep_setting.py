@@ -1,14 +1,40 @@
 """Writes one setting into ``config.toml``, whose other lines, and comments, stay as they are."""
 
+import difflib
+import json
 import re
 import tomllib
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from loratui.preflight import safe_files
+from loratui.settings import SETTINGS
 from loratui_protocol.config_lines import comment_of, statements
-from loratui_protocol.errors import ConfigError
+from loratui_protocol.errors import ConfigError, UsageError
+
+
+def as_toml(key: str, typed: str) -> str:
+    """Return what was typed for a setting of the file as TOML.
+
+    Raises:
+        UsageError: there is no such setting, or it can't be that.
+    """
+    known = {each.key: each for each in SETTINGS if each.in_file}
+    setting = known.get(key)
+    if setting is None:
+        near = difflib.get_close_matches(key, known, 1, 0.5)
+        fix = f"did you mean {near[0]}?" if near else "loratui config schema lists them"
+        raise UsageError(f"{key} is no setting of the file", fix=fix, code="usage.setting")
+    try:
+        setting.read(typed)
+        number = Decimal(typed) if setting.is_number else Decimal()
+    except (ValueError, ArithmeticError) as error:
+        raise UsageError(f"{typed!r} is no value of {key}", fix=setting.meaning, code="usage.setting") from error
+    if setting.is_switch:
+        return typed.casefold()
+    return str(number) if setting.is_number else json.dumps(typed, ensure_ascii=False)
 
 
 def keep_setting(path: Path, key: str, value: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loratui.providers.retries import Retry
 from loratui.sessions.market_look import Market, look_at_market
-from loratui.settings import Settings
+from loratui.ui.desk import Desk
 from loratui_protocol.errors import LoratuiError
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ class MarketAsker:
     Before that it is called with every ``Retry`` of it.
     """
 
-    def __init__(self, preferences: Settings, deliver: Callable[[int, Answer | Retry], object]) -> None:
-        self._preferences = preferences
+    def __init__(self, desk: Desk, deliver: Callable[[int, Answer | Retry], object]) -> None:
+        self._desk = desk
         self._deliver = deliver
         self._newest = 0
         self.is_asking = False
@@ -68,7 +68,7 @@ class MarketAsker:
                 log.debug("nobody waits for the offers any more")
 
         try:
-            answer = Answer(path=path, asked_s=now_s, market=look_at_market(path, self._preferences, tell))
+            answer = Answer(path=path, asked_s=now_s, market=look_at_market(path, self._desk.preferences, tell))
         except LoratuiError as error:
             answer = Answer(path=path, asked_s=now_s, what=error.what, fix=error.fix)
         except Exception as error:

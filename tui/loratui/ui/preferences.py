@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from loratui.screen_settings import SCREEN, ScreenSettings
-from loratui.settings import Shown
+from loratui.settings import SETTINGS, Settings, Shown, load
 from loratui.ui.environment import UiOptions, settle
 from loratui.ui.keyboard import READ_ONLY
 from loratui_protocol.errors import LoratuiError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
 CHOICES = {setting.key: setting.choices for setting in SCREEN}
+TYPED = frozenset(each.key for each in SETTINGS if each.in_file and (each.is_number or each.is_switch))
+"""Prices, limits and the like: what is sent out from then on heeds them. A path or an address may have a secret."""
 _KEPT_S = 10.0
 _WHO = re.compile(r"//[^/@\s]*@")
 """A name, and perhaps a secret, in an address."""
@@ -80,6 +82,26 @@ class Preferences:
 
         self._shell.work(keep, f"keeping {key}")
 
+    def keep(self, key: str, typed: str) -> None:
+        """Keep what was typed for a setting, if it can be that, and heed it."""
+        before = self._shell.desk.preferences
+
+        def work() -> None:
+            # What writes files takes a while to load: not before the first paint.
+            from loratui.sessions.keep_setting import as_toml, keep_setting
+
+            written = as_toml(key, typed)
+            keep_setting(before.config_file, key, written)
+            self._shell.app.call_from_thread(self._kept, key, _read_again(before))
+
+        self._shell.work(work, f"{key} stays as it was")
+
+    def _kept(self, key: str, now: Settings) -> None:
+        self._shell.desk.preferences = now
+        self._shown[key] = next(each for each in now.shown if each.key == key)
+        self._shell.refresh_view()
+        self._shell.say(f"kept: {key} = {self._shown[key].value}", _KEPT_S)
+
     def _not_kept(self, before: Shown, why: str) -> None:
         self._shown[before.key] = before
         self._shell.refresh_view()
@@ -98,3 +120,10 @@ class Preferences:
         shell.options = replace(shell.options, **changes)
         shell.post_message(shell.Changed(name))
         shell.refresh_view()
+
+
+def _read_again(before: Settings) -> Settings:
+    """Return the settings with what their file says now; what a flag or a variable has said holds on."""
+    of_file = ("default", str(before.config_file))
+    outside = {each.key: each.value for each in before.shown if each.origin not in of_file}
+    return load(outside, {"LORATUI_CONFIG_DIR": str(before.config_dir)})

@@ -4,12 +4,12 @@ from loratui.ui.registry import Action, Danger, Scope
 
 ASIDE = (
     Action(
-        id="setting_next",
+        id="setting_change",
         keys=("enter",),
-        label="Next choice",
-        help="take the next choice of this setting, at once, and keep it in config.toml",
+        label="Change",
+        help="take the next choice of this setting, or type its number, at once, and keep it in config.toml",
         scope=Scope.SETTINGS,
-        footer=lambda _: "Next choice",
+        footer=lambda _: "Change",
         danger=Danger.REVERSIBLE,
         command="loratui config set KEY VALUE",
     ),

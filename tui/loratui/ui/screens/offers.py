@@ -67,7 +67,7 @@ class OffersPage(Page):
         self._form = FilterForm(id="filter-form")
         self._form.fill(form_fields(PROVIDERS))
         self._paper = Paper(id="paper")
-        self._asker = MarketAsker(shell.desk.preferences, lambda *answer: self.post_message(self.Answered(*answer)))
+        self._asker = MarketAsker(shell.desk, lambda *answer: self.post_message(self.Answered(*answer)))
         self._asked: tuple[Path, float] | None = None
         """Of the last question: the config, and when it was written."""
         self._market: Market | None = None

@@ -9,11 +9,12 @@ from textual.app import ComposeResult
 from loratui.settings import SETTINGS, Shown
 from loratui.ui.frame import Frame
 from loratui.ui.page import Page
-from loratui.ui.preferences import CHOICES
+from loratui.ui.preferences import CHOICES, TYPED
 from loratui.ui.registry import Scope
 from loratui.ui.text import Role, Row, Span, cells, cut, plain, wrap
 from loratui.ui.widgets.list_pane import ListPane
 from loratui.ui.widgets.pane import Pane
+from loratui.ui.widgets.prompt import Typed
 
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
@@ -47,7 +48,7 @@ class SettingList(ListPane[Shown]):
     def entry_row(self, entry: Shown, width: int) -> Row:
         """Return key, value and origin; of the file its name."""
         now, value = self.in_effect.get(entry.key, entry.value), plain(entry.value)
-        role = Role.STRONG if entry.key in CHOICES else Role.DIM
+        role = Role.STRONG if entry.key in (*CHOICES, *TYPED) else Role.DIM
         told = value if now in (value, entry.value) else f"{value}, now {now}"
         return [
             *_column(entry.key, _SHORT_KEY if width < _NARROW else _KEY, role),
@@ -113,14 +114,26 @@ class SettingsPage(Page):
         """Return that most settings are changed in the file."""
         chosen = self._list.chosen
         if chosen is None:
-            return {"setting_next": "no setting is chosen"}
-        return {} if chosen.key in CHOICES else {"setting_next": "this one is changed in config.toml"}
+            return {"setting_change": "no setting is chosen"}
+        if chosen.key in CHOICES:
+            return {}
+        if chosen.key not in TYPED:
+            return {"setting_change": "this one is changed in config.toml"}
+        outranks = self.shell.preferences.outranks(chosen.key)
+        return {"setting_change": f"{outranks} says otherwise"} if outranks else {}
 
-    def do_setting_next(self) -> None:
-        """Take the next choice."""
-        if self._list.chosen is not None:
-            key = self._list.chosen.key
-            self.shell.preferences.choose(key, self.shell.preferences.following(key))
+    def do_setting_change(self) -> None:
+        """Take the next choice, or let a number be typed."""
+        if (chosen := self._list.chosen) is None:
+            return
+        key, preferences = chosen.key, self.shell.preferences
+        if key in CHOICES:
+            preferences.choose(key, preferences.following(key))
+        else:
+            self.shell.ask_text(
+                f"{key} =", lambda text: preferences.keep(key, text.strip()), chosen.value, Typed.ANSWER
+            )
+            self.shell.prompt.tell([_MEANINGS[key]])
 
     def yank_text(self) -> str:
         """Return the path of the settings file."""
