@@ -26,7 +26,7 @@ def judged_config(folder: Path, steps: int, concept: str = "demo", **changes: An
     settings: dict[str, Any] = {
         "sample_prompts": (),
         "sample_every_n_steps": None,
-        "save_every_n_steps": -(-steps // NUM_FILES),
+        "save_every_n_steps": max(1, steps // NUM_FILES),
         "checkpoint_every_n_steps": None,
         "evaluate_checkpoints": NUM_FILES,
         "evaluate_weights": (0.0, 1.0),

@@ -12,8 +12,6 @@ NUM_TRAINING_PICTURES = 24
 NUM_REPEATS = 6
 NUM_REGULARISATION_PICTURES = NUM_TRAINING_PICTURES * NUM_REPEATS
 """An epoch shows as many of them as of training pictures, repeats included."""
-NUM_FORMS = 4
-"""Ways to ask for a thing on a ground."""
 CLASS_WORD = "shape"
 """The ordinary word for the kind of thing that the trigger names."""
 
@@ -56,10 +54,10 @@ SECOND = Concept("quellum", "circle", ("orange", "blue"), "top-bottom")
 
 
 def phrase(word: str, ground: str, form: int) -> str:
-    """Return one of ``NUM_FORMS`` ways to ask for a thing on a ground."""
+    """Return one of four ways to ask for a thing on a ground."""
     it, on = scenes.with_article(word), f"on {scenes.with_article(ground)} background"
     forms = (f"{it} {on}", f"a photo of {it} {on}", f"a drawing of {it} {on}", f"{word}, {ground} background")
-    return forms[form % NUM_FORMS]
+    return forms[form % len(forms)]
 
 
 def draw_concept(rng: random.Random, concept: Concept, ground: str) -> Image:
