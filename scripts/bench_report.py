@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from figures import Figure
 
-from loratui import report
 from loratui.domain.run import RunView
+from loratui.report import page as report
 from loratui_protocol.judging.prompts import GridPrompt, Role
 from loratui_protocol.messages import Artifact, ArtifactKind, Record
 from support.browser import browser_tab

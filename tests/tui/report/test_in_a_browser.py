@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from loratui import report
 from loratui.domain.run import RunView
+from loratui.report import page as report
 from loratui_protocol.judging.grid import Cell
 from loratui_protocol.messages import Artifact, ArtifactKind, Record
 from support.browser import Tab, browser_tab, needs_browser

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from loratui import report
 from loratui.domain.run import RunView
+from loratui.report import page as report
 from loratui.report.score_chart import Curve, Point, score_chart
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.judging.grid import Cell

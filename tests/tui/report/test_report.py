@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from loratui import report
 from loratui.domain.run import RunView
+from loratui.report import page as report
 from loratui.report.chart import loss_chart, ticks
 from loratui_protocol.messages import (
     Artifact,

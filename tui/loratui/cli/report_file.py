@@ -3,12 +3,13 @@
 import time
 from pathlib import Path
 
-from loratui import report, settings
+from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.runs import choose
 from loratui.domain.local_names import report_name
 from loratui.domain.run import RunView
 from loratui.headless.json_lines import to_json
+from loratui.report.page import write, write_contact_sheets
 from loratui.sessions.export import output_folder
 from loratui.sessions.recalled import recalled
 from loratui.settings import Settings
@@ -51,8 +52,8 @@ def write_report(view: RunView, preferences: Settings, path: Path, *, pictures: 
     with Store(preferences.database) as store:
         config_toml = store.run(view.run_id).config_toml
     stars = ratings_of(preferences.database, view.run_id)
-    report.write(view, path, config_toml=config_toml, now_s=time.monotonic(), pictures=pictures, stars=stars)
-    return [path, *report.write_contact_sheets(view, sheets_folder(path))]
+    write(view, path, config_toml=config_toml, now_s=time.monotonic(), pictures=pictures, stars=stars)
+    return [path, *write_contact_sheets(view, sheets_folder(path))]
 
 
 def sheets_folder(path: Path) -> Path:

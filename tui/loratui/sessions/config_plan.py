@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 
 from loratui.domain.base_kinds import LARGEST
 from loratui.domain.card_fit import CardFit, cards
-from loratui.domain.estimate import Known, training_s
 from loratui.domain.estimate_speeds import gpu_key
 from loratui.domain.ledger import microseconds, time_microusd
 from loratui.domain.memory_need import min_vram_mib
 from loratui.sessions.base_kind import kind_told_here
-from loratui.sessions.plan_here import known_for, speeds_told, work_told_here
 from loratui.settings import Settings
-from loratui.store.rentals import Rentals
 from loratui_protocol.config_file import Loaded
 from loratui_protocol.errors import LoratuiError
 from loratui_protocol.findings import Finding
@@ -22,6 +19,7 @@ from loratui_protocol.lora_size import lora_size
 from loratui_protocol.plan import Plan
 
 if TYPE_CHECKING:
+    from loratui.domain.estimate import Known
     from loratui.sessions.checking import Checked
 
 
@@ -72,6 +70,7 @@ class ConfigPlanner:
 
     def plan(self, loaded: Loaded, path: Path) -> ConfigPlan:
         """Return what it comes to; ``path`` is its file. Pictures are not decoded."""
+        # Here, in a thread: with the screen that shows it, all that plans would be waited for.
         from loratui.sessions.checking import DatasetRefusedError, check_loaded
 
         try:
@@ -96,6 +95,9 @@ class ConfigPlanner:
         )
 
     def _times(self, checked: "Checked") -> list[GpuTime]:
+        from loratui.domain.estimate import training_s
+        from loratui.sessions.plan_here import known_for, speeds_told, work_told_here
+
         work = work_told_here(checked, self._preferences)
         if work is None:
             return []
@@ -117,6 +119,8 @@ class ConfigPlanner:
 
 def _prices_paid(preferences: Settings) -> dict[str, int]:
     """Return what each GPU that was rented from here cost the last time, in micro-dollars an hour."""
+    from loratui.store.rentals import Rentals
+
     if not preferences.database.exists():
         return {}
     with Rentals(preferences.database) as ledger:

@@ -130,6 +130,7 @@ class LoratuiApp(DiffedApp):
     def let_go(self) -> None:
         """Send out what was confirmed, and keep where the user is: at every end, by signals and faults too."""
         self.shell.is_leaving = True
+        self.shell.pages.leave()
         self.shell.money.let_go()
         self.shell.reopening.close()
 

@@ -54,6 +54,7 @@ class Keyboard:
 
     def press(self, event: Key) -> bool:
         """Do what the key means now; return whether it means anything."""
+        self._shell.pages.give_way()
         if self._shell.focused is not None:
             return self._pressed_in_field(event)
         self._press(event)

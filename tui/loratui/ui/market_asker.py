@@ -5,11 +5,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loratui.providers.retries import Retry
-from loratui.sessions.market_look import Market, look_at_market
 from loratui.ui.desk import Desk
 from loratui_protocol.errors import LoratuiError
+
+if TYPE_CHECKING:
+    from loratui.sessions.market_look import Market
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +23,7 @@ class Answer:
 
     path: Path
     asked_s: float
-    market: Market | None = None
+    market: "Market | None" = None
     what: str = ""
     fix: str = ""
 
@@ -60,6 +63,9 @@ class MarketAsker:
         return True
 
     def _ask(self, number: int, path: Path, now_s: float) -> None:
+        # Here, in the thread: what knows the providers takes as long to load as a screen may take to come up.
+        from loratui.sessions.market_look import look_at_market
+
         def tell(news: Answer | Retry) -> None:
             try:
                 self._deliver(number, news)

@@ -4,9 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loratui.domain.run import RunView
-from loratui.sessions.next_steps import Change, next_steps
-from loratui.sessions.presets import write_new
-from loratui.store import Store
 from loratui.ui.typed_path import typed_path
 from loratui.ui.widgets.next_list import NextList, NextPane
 from loratui.ui.widgets.prompt import Typed
@@ -14,6 +11,7 @@ from loratui_protocol.errors import LoratuiError
 from loratui_protocol.judging.advice import advise, pairs_of
 
 if TYPE_CHECKING:
+    from loratui.sessions.next_steps import Change
     from loratui.ui.shell import Shell
 
 _SAY_S = 30.0
@@ -38,7 +36,11 @@ class NextSteps:
         self._take([])
 
         def work() -> None:
-            found, trouble = list[Change](), ""
+            # Here, in the thread: it takes as long to load as a screen may take to come up.
+            from loratui.sessions.next_steps import next_steps
+            from loratui.store import Store
+
+            found, trouble = list["Change"](), ""
             try:
                 with Store(preferences.database) as store:
                     run, downloads = store.run(view.run_id), store.downloads(view.run_id)
@@ -49,14 +51,14 @@ class NextSteps:
 
         self._shell.work(work, "what to try next")
 
-    def _read(self, run_id: str, found: list[Change], trouble: str) -> None:
+    def _read(self, run_id: str, found: "list[Change]", trouble: str) -> None:
         if run_id != self.run_id:
             return
         self._list.is_read, self._list.trouble = True, trouble
         self._take(found)
         self._shell.refresh_view()
 
-    def _take(self, found: list[Change]) -> None:
+    def _take(self, found: "list[Change]") -> None:
         self._list.fill(found)
         self.show_chosen()
 
@@ -86,10 +88,11 @@ class NextSteps:
             usual = Path.cwd() / f"{Path(self._name).name}.{change.remedy.code}.toml"
             self._shell.ask_text("write as", lambda text: self._write(change, text), str(usual), Typed.PATH)
 
-    def _write(self, change: Change, text: str) -> None:
+    def _write(self, change: "Change", text: str) -> None:
         if not text.strip():
             return
         # Loaded when it is shown, as all screens are.
+        from loratui.sessions.presets import write_new
         from loratui.ui.screens.config import ConfigPage
 
         path, page = typed_path(text), self._shell.pages[ConfigPage.place]

@@ -1,5 +1,8 @@
 """The pages, each made when it is first needed: the code of nine screens takes longer than the first frame may."""
 
+import gc
+import threading
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -9,10 +12,19 @@ from loratui.ui.places import ASIDE, PLACES
 if TYPE_CHECKING:
     from loratui.ui.shell import Shell
 
+_REST_S = 2.0
+"""So long after the start, or a key, nothing is loaded that nobody asked for: it would halve the speed of what is."""
+
 
 def page_class(place: str) -> type[Page]:
     """Return the page of a place: it is in the module of ``screens`` that is called so."""
-    module = import_module(f"loratui.ui.screens.{place}")
+    # What is loaded stays: the collector would look through all of it on the way, again and again.
+    gc.disable()
+    try:
+        module = import_module(f"loratui.ui.screens.{place}")
+    finally:
+        gc.freeze()
+        gc.enable()
     found: type[Page] = getattr(module, f"{place.capitalize()}Page")
     return found
 
@@ -23,6 +35,8 @@ class Pages(dict[str, Page]):
     def __init__(self, shell: "Shell") -> None:
         super().__init__()
         self._shell = shell
+        self._rests_until_s = 0.0
+        self._is_left = threading.Event()
 
     def __missing__(self, place: str) -> Page:
         page = self[place] = page_class(place)(self._shell)
@@ -31,9 +45,21 @@ class Pages(dict[str, Page]):
 
     def make_all(self) -> None:
         """Make those that are missing, one after the other: for a thread, so that keys are answered in between."""
+        self.give_way()
         for place in (*PLACES, *ASIDE):
+            while (rest_s := self._rests_until_s - time.monotonic()) > 0:
+                if self._is_left.wait(rest_s):
+                    return
             page_class(place.name)
             self._shell.app.call_from_thread(self._make, place.name)
+
+    def give_way(self) -> None:
+        """Load nothing for a moment: a key was pressed."""
+        self._rests_until_s = time.monotonic() + _REST_S
+
+    def leave(self) -> None:
+        """Load nothing any more."""
+        self._is_left.set()
 
     def _make(self, place: str) -> None:
         # One who left at once needs no more screens.

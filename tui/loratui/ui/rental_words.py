@@ -3,10 +3,10 @@
 import shlex
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import cost_range, fit_sentence, time_range
-from loratui.sessions.market_look import Market, RentalTerms
 from loratui.sessions.model_source import server_of
 from loratui.sessions.rights import Rights
 from loratui.ui.errands import Errand
@@ -14,6 +14,9 @@ from loratui.ui.frame import Frame
 from loratui.ui.text import Role
 from loratui.ui.widgets.paper import Paragraph
 from loratui_protocol.inputs import ModelSource
+
+if TYPE_CHECKING:
+    from loratui.sessions.market_look import Market, RentalTerms
 
 _FIRST_TIME = (
     "Billed by the second from the moment the machine exists, its start and what is loaded there included; traffic "
@@ -30,7 +33,7 @@ _FIRST_TIME_IN_SHORT = (
 )
 
 
-def about_terms(market: Market, terms: RentalTerms, frame: Frame, *, is_short: bool) -> list[Paragraph]:
+def about_terms(market: "Market", terms: "RentalTerms", frame: Frame, *, is_short: bool) -> list[Paragraph]:
     """Return what is agreed to; with ``is_short`` what has room on a small screen comes first."""
     quote, limits = terms.quote, terms.limits
     offer = quote.offer
@@ -53,7 +56,7 @@ def about_terms(market: Market, terms: RentalTerms, frame: Frame, *, is_short: b
     return [said[0], (machine, Role.TEXT), *said[1:], *notes, *explained]
 
 
-def _explained(market: Market, *, is_short: bool) -> list[Paragraph]:
+def _explained(market: "Market", *, is_short: bool) -> list[Paragraph]:
     said: list[Paragraph] = []
     if market.is_first:
         said += [(text, Role.TEXT) for text in (_FIRST_TIME_IN_SHORT if is_short else _FIRST_TIME)]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from loratui.domain import formatting
 from loratui.domain.estimate_ranking import Quote, cost_range
 from loratui.domain.rental import RentalState
-from loratui.sessions.market_look import Market, RentalTerms, note_explained, terms_of, try_token
 from loratui.sessions.model_source import server_of
 from loratui.sessions.rights import Rights, answer_rights, rights_of
+from loratui.settings import Settings
 from loratui.ui.errands import Errand, begun_run, is_renting
 from loratui.ui.frame import Frame
 from loratui.ui.questions import Question
@@ -24,6 +24,7 @@ from loratui.ui.work import look_first
 from loratui_protocol.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from loratui.sessions.market_look import Market, RentalTerms
     from loratui.ui.shell import Shell
 
 _SAY_S = 30.0
@@ -72,7 +73,7 @@ class RentCourse:
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
-    def begin(self, market: Market, quote: Quote) -> None:
+    def begin(self, market: "Market", quote: Quote) -> None:
         """Ask whether an offer is to be rented, or say why it can't be.
 
         Raises:
@@ -80,7 +81,7 @@ class RentCourse:
         """
         self.close()
         try:
-            self._terms = terms_of(market, quote, self._shell.desk.preferences)
+            self._terms = _terms_of(market, quote, self._shell.desk.preferences)
         except UsageError as error:
             if error.code == NO_KEY:
                 raise
@@ -119,7 +120,7 @@ class RentCourse:
             "the answer was not kept, nothing is rented",
         )
 
-    def _answered(self, market: Market, rights: Rights) -> None:
+    def _answered(self, market: "Market", rights: Rights) -> None:
         if market is not self._market:
             return
         self._market = replace(market, rights=rights)
@@ -141,7 +142,7 @@ class RentCourse:
         preferences, self._trouble = self._shell.desk.preferences, ""
         try:
             budget = formatting.parse_microusd(text)
-            self._terms = terms_of(self._market, self._terms.quote, preferences, budget)
+            self._terms = _terms_of(self._market, self._terms.quote, preferences, budget)
         except UsageError as error:
             self._trouble = error.what
         self._ask()
@@ -159,6 +160,8 @@ class RentCourse:
 
         def tried(text: str) -> None:
             def look() -> tuple[str, str]:
+                from loratui.sessions.market_look import try_token
+
                 try:
                     return text, text and try_token(owner, text)
                 except ModelError as error:
@@ -171,7 +174,7 @@ class RentCourse:
         label = f"token for {server_of(owner)}, not shown:"
         self._shell.ask_text(label, lambda text: tried(text.strip()), kind=Typed.SECRET)
 
-    def _took(self, market: Market, token: str, trouble: str) -> None:
+    def _took(self, market: "Market", token: str, trouble: str) -> None:
         if market is self._market:
             self._token, self._trouble = token, trouble
             self._ask()
@@ -182,7 +185,13 @@ class RentCourse:
             return
         self._has_explained = True
         preferences = self._shell.desk.preferences
-        self._shell.work(lambda: note_explained(preferences), "what was explained is not remembered")
+
+        def note() -> None:
+            from loratui.sessions.market_look import note_explained
+
+            note_explained(preferences)
+
+        self._shell.work(note, "what was explained is not remembered")
 
     def close(self) -> None:
         """Rent nothing after all, or say no more of what was rented."""
@@ -296,6 +305,13 @@ class RentCourse:
             return "By the records nothing bills yet; should that change meanwhile, it is ended, and shown gone."
         spent = formatting.money(rental.spent_microusd, exact=False)
         return f"It is ended, and shown gone by its provider; {spent} until now, and until that is so, is billed."
+
+
+def _terms_of(market: "Market", quote: Quote, preferences: Settings, budget: int | None = None) -> "RentalTerms":
+    # Loaded by who looked at the market: with the screen it would be waited for.
+    from loratui.sessions.market_look import terms_of
+
+    return terms_of(market, quote, preferences, budget)
 
 
 def _of(quote: Quote) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.widget import Widget
 
-from loratui.sessions.config_compare import Difference, Other, differences, others
 from loratui.sessions.config_form import key_of
 from loratui.ui.errands import COMMAND, Errand, begun_run
 from loratui.ui.frame import Frame
@@ -27,6 +26,7 @@ from loratui_protocol.errors import LoratuiError
 from loratui_protocol.findings import Finding
 
 if TYPE_CHECKING:
+    from loratui.sessions.config_compare import Difference, Other
     from loratui.ui.shell import Shell
 
 _HOST = "ssh://"
@@ -209,9 +209,16 @@ class ConfigPage(ConfigFilePage):
     def do_config_compare(self) -> None:
         """Ask what to compare with."""
         preferences = self.shell.desk.preferences
-        self.in_thread(lambda: others(preferences), self._choose, "what there is to compare with")
 
-    def _choose(self, found: list[Other]) -> None:
+        def look() -> "list[Other]":
+            # Here, in the thread: with the screen it would be waited for.
+            from loratui.sessions.config_compare import others
+
+            return others(preferences)
+
+        self.in_thread(look, self._choose, "what there is to compare with")
+
+    def _choose(self, found: "list[Other]") -> None:
         self._others.fill(found)
         self._turn_to(self._others)
 
@@ -225,9 +232,15 @@ class ConfigPage(ConfigFilePage):
         elif form is not None and form.loaded is not None and other is not None:
             config = form.loaded.config
             self._differences.there = f"{other.kind} {other.title}"
-            self.in_thread(lambda: differences(config, other, preferences), self._compare, "the comparison")
 
-    def _compare(self, found: list[Difference]) -> None:
+            def compare() -> "list[Difference]":
+                from loratui.sessions.config_compare import differences
+
+                return differences(config, other, preferences)
+
+            self.in_thread(compare, self._compare, "the comparison")
+
+    def _compare(self, found: "list[Difference]") -> None:
         self._differences.fill(found)
         self._turn_to(self._differences)
 

@@ -14,7 +14,6 @@ from loratui.domain.estimate_ranking import SortBy
 from loratui.domain.offer_form import FormField, form_fields, read_form, trouble_with, write_form
 from loratui.providers.retries import Retry
 from loratui.sessions.market import PROVIDERS
-from loratui.sessions.market_look import Market
 from loratui.ui.errands import Errand
 from loratui.ui.frame import Frame
 from loratui.ui.key_entry import KeyEntry
@@ -31,6 +30,7 @@ from loratui.ui.widgets.why_pane import WhyPane
 from loratui_protocol.errors import UsageError
 
 if TYPE_CHECKING:
+    from loratui.sessions.market_look import Market
     from loratui.ui.shell import Shell
 
 _OLD_S = 120.0

@@ -1,24 +1,27 @@
 """What differs: from another config, key by key, and from the file on the disk, line by line."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from loratui.sessions.config_compare import Difference, Other
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cells, cut
 from loratui.ui.widgets.list_pane import ListPane
 from loratui.ui.widgets.pane import Pane
 
+if TYPE_CHECKING:
+    from loratui.sessions.config_compare import Difference, Other
+
 _KEY = 27
 
 
-class OtherList(ListPane[Other]):
+class OtherList(ListPane["Other"]):
     """What the config can be compared with."""
 
-    def name_of(self, entry: Other) -> tuple[str, str]:
+    def name_of(self, entry: "Other") -> tuple[str, str]:
         """Return its kind and name."""
         return entry.kind, entry.name
 
-    def matches(self, entry: Other, query: str) -> bool:
+    def matches(self, entry: "Other", query: str) -> bool:
         """Look in kind, title and description."""
         words = f"{entry.kind} {entry.title} {entry.about}".lower()
         return all(word in words for word in query.lower().split())
@@ -27,7 +30,7 @@ class OtherList(ListPane[Other]):
         """Return what is asked."""
         return [("compare with", Role.TITLE)]
 
-    def entry_row(self, entry: Other, width: int) -> Row:  # noqa: ARG002 - cut by the caller
+    def entry_row(self, entry: "Other", width: int) -> Row:  # noqa: ARG002 - cut by the caller
         """Return kind, title and description."""
         title = cut(entry.title, 24)
         return [
@@ -37,16 +40,16 @@ class OtherList(ListPane[Other]):
         ]
 
 
-class DifferenceList(ListPane[Difference]):
+class DifferenceList(ListPane["Difference"]):
     """What differs from another config: key, here, there."""
 
     there = ""
 
-    def name_of(self, entry: Difference) -> str:
+    def name_of(self, entry: "Difference") -> str:
         """Return the key."""
         return entry.key
 
-    def matches(self, entry: Difference, query: str) -> bool:
+    def matches(self, entry: "Difference", query: str) -> bool:
         """Look in the key."""
         return all(word in entry.key for word in query.lower().split())
 
@@ -54,7 +57,7 @@ class DifferenceList(ListPane[Difference]):
         """Return what it is compared with."""
         return [("here against ", Role.TITLE), (cut(self.there, 40), Role.STRONG)]
 
-    def yanked(self, entry: Difference) -> str:
+    def yanked(self, entry: "Difference") -> str:
         """Return the key with both values."""
         return f"{entry.key}: {entry.here or 'unset'} here, {entry.there or 'unset'} there"
 
@@ -66,7 +69,7 @@ class DifferenceList(ListPane[Difference]):
         """Return that nothing differs."""
         return [[(" nothing differs", Role.GOOD)]]
 
-    def entry_row(self, entry: Difference, width: int) -> Row:
+    def entry_row(self, entry: "Difference", width: int) -> Row:
         """Return the key and both values."""
         key, here, there = _columns(entry.key, entry.here or "unset", entry.there or "unset", width)
         return [(key, Role.TEXT), (here, Role.STRONG), (there, Role.TEXT)]

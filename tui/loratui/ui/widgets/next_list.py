@@ -1,24 +1,28 @@
 """What to try after a run: the findings as a list, and the change of the config that the chosen one stands for."""
 
-from loratui.sessions.next_steps import Change
+from typing import TYPE_CHECKING
+
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cut, wrap
 from loratui.ui.widgets.list_pane import ListPane
 from loratui.ui.widgets.pane import Pane
 
+if TYPE_CHECKING:
+    from loratui.sessions.next_steps import Change
 
-class NextList(ListPane[Change]):
+
+class NextList(ListPane["Change"]):
     """The findings, the one that causes others first."""
 
     is_read = False
     trouble = ""
     """Why nothing can be said of the run; empty: it can."""
 
-    def name_of(self, entry: Change) -> str:
+    def name_of(self, entry: "Change") -> str:
         """Return the finding's code."""
         return entry.remedy.code
 
-    def matches(self, entry: Change, query: str) -> bool:
+    def matches(self, entry: "Change", query: str) -> bool:
         """Look in code and words."""
         words = f"{entry.remedy.code} {entry.remedy.what} {entry.remedy.fix}".lower()
         return all(word in words for word in query.lower().split())
@@ -40,7 +44,7 @@ class NextList(ListPane[Change]):
         said = "nothing that was measured asks for a change" if self.is_read else "reading…"
         return [[(f" {said}", Role.DIM)]]
 
-    def entry_row(self, entry: Change, width: int) -> Row:
+    def entry_row(self, entry: "Change", width: int) -> Row:
         """Return the code and the finding."""
         code = f"{entry.remedy.code}  "
         return [(code, Role.STRONG), (cut(entry.remedy.what, max(1, width - len(code))), Role.TEXT)]
@@ -49,7 +53,7 @@ class NextList(ListPane[Change]):
 class NextPane(Pane):
     """The chosen finding whole: its evidence, what to do, the lines of the config that change, and what it costs."""
 
-    change: Change | None = None
+    change: "Change | None" = None
 
     def title(self, _: Frame) -> list[Span]:
         """Return the code."""

@@ -3,17 +3,20 @@
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
 from loratui.domain.estimate import BOOT
 from loratui.domain.estimate_ranking import Quote, SortBy, why
 from loratui.domain.offer_filter import OfferFilter, parse_filter
 from loratui.providers.retries import Retry
-from loratui.sessions.market_look import Market
 from loratui.ui.frame import Frame
 from loratui.ui.registry import Registry
 from loratui.ui.text import Role, Row, Span, cells, cut, plain, wrap
 from loratui.ui.widgets.list_pane import ListPane
+
+if TYPE_CHECKING:
+    from loratui.sessions.market_look import Market
 
 _LEAST_NAME = 12
 _LONGEST_TYPED = 24
@@ -25,41 +28,41 @@ class _Column:
 
     name: str
     width: int
-    text: Callable[[Market, Quote], str]
+    text: Callable[["Market", Quote], str]
     from_width: int = 0
     is_left: bool = False
     role: Role = Role.TEXT
 
 
-def _vram(_: Market, quote: Quote) -> str:
+def _vram(_: "Market", quote: Quote) -> str:
     return f"{quote.offer.vram_mib / 1024:.0f}"
 
 
-def _price(_: Market, quote: Quote) -> str:
+def _price(_: "Market", quote: Quote) -> str:
     return formatting.money(quote.offer.price_microusd_per_h).removeprefix("$")
 
 
-def _speed(market: Market, quote: Quote) -> str:
+def _speed(market: "Market", quote: Quote) -> str:
     it_s = market.steps_per_s(quote)
     return formatting.UNKNOWN if it_s is None else f"{it_s:.2g}" if it_s < 10 else f"{it_s:.0f}"
 
 
-def _time(_: Market, quote: Quote) -> str:
+def _time(_: "Market", quote: Quote) -> str:
     minutes = math.ceil(quote.estimate.p50_s / 60)
     return f"{minutes // 60}:{minutes % 60:02}"
 
 
-def _boot(_: Market, quote: Quote) -> str:
+def _boot(_: "Market", quote: Quote) -> str:
     seconds = sum(part.p50.seconds for part in quote.estimate.parts if part.name == BOOT)
     return f"{math.ceil(seconds / 60)}m"
 
 
-def _total(_: Market, quote: Quote) -> str:
+def _total(_: "Market", quote: Quote) -> str:
     low, high = (f"${microusd / 1e6:.2f}" for microusd in (quote.estimate.p50_microusd, quote.estimate.p90_microusd))
     return low if low == high else f"{low} to {high}"
 
 
-def _reliable(_: Market, quote: Quote) -> str:
+def _reliable(_: "Market", quote: Quote) -> str:
     share = quote.offer.reliability
     return formatting.UNKNOWN if share is None else f"{100 * share:.1f}%"
 
@@ -187,7 +190,7 @@ def _padded(text: str, column: _Column) -> str:
     return text + space if column.is_left else space + text
 
 
-def nothing_there(market: Market, keys: Registry) -> tuple[str, ...]:
+def nothing_there(market: "Market", keys: Registry) -> tuple[str, ...]:
     """Return what stands in the list when nothing fits."""
     failed = [f"{name}: {what}" for name, what in market.failures.items()]
     enter, again = keys.name_of("provider_keys"), keys.name_of("ask_offers")

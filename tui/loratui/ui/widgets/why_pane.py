@@ -1,14 +1,17 @@
 """Why an offer costs what it costs: each part of the estimate, and where its figure comes from; or two side by side."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from loratui.domain import formatting
 from loratui.domain.estimate import EstimatePart
 from loratui.domain.estimate_ranking import Quote, cost_range, fit_sentence, time_range
-from loratui.sessions.market_look import Market
 from loratui.ui.frame import Frame
 from loratui.ui.text import Role, Row, Span, cut, pad
 from loratui.ui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from loratui.sessions.market_look import Market
 
 _NAME = 15
 _TIME = 14
