@@ -39,7 +39,7 @@ async def on_renting(folder: Path) -> AsyncIterator[Shown]:
     async with at_market(folder) as (shown, _):
         errands = shown.screen.errands
 
-        def send(name: str, *argv: str) -> Errand:
+        def send(name: str, *argv: str, typed: str = "") -> Errand:
             words = folder / "words"
             words.write_text("\n".join(SAID))
             process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

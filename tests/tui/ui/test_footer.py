@@ -10,8 +10,8 @@ from support.ui_states.state import SMALL, USUAL, Size
 FOREMOST: dict[str, tuple[str, str]] = {
     "home-billing": ("^t Terminate… enter Open n New", "o Pictures…"),
     "home-first-start": ("o Pictures… n New d Demo / Filter", "q Leave"),
-    "data-clean": ("e Edit f Findings u Undo n Config", "o Folder / Filter"),
-    "data-findings": ("f Findings x Fix u Undo n Config", "o Folder / Filter"),
+    "data-clean": ("e Edit f Findings n Config", "o Folder / Filter"),
+    "data-findings": ("f Findings x Fix n Config", "o Folder / Filter"),
     "config-form": ("enter Edit space Next t Train…", "f Findings D Compare"),
     "config-changed": ("enter Edit space Next w Write…", "u Undo f Findings"),
     "offers-market": ("enter Rent… s Sort r Refresh", "f Form / Filter"),

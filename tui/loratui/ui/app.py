@@ -130,9 +130,12 @@ class LoratuiApp(DiffedApp):
     def let_go(self) -> None:
         """Send out what was confirmed, and keep where the user is: at every end, by signals and faults too."""
         self.shell.is_leaving = True
-        self.shell.pages.leave()
         self.shell.money.let_go()
         self.shell.reopening.close()
+
+    def on_unmount(self) -> None:
+        """Load nothing more: what the threads do is waited for."""
+        self.shell.pages.leave()
 
     def on_shell_redraw(self) -> None:
         """Paint everything again."""

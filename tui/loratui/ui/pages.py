@@ -48,7 +48,7 @@ class Pages(dict[str, Page]):
         self.give_way()
         for place in (*PLACES, *ASIDE):
             while (rest_s := self._rests_until_s - time.monotonic()) > 0:
-                if self._is_left.wait(rest_s):
+                if self._is_left.wait(rest_s) or not self._shell.is_running:
                     return
             page_class(place.name)
             self._shell.app.call_from_thread(self._make, place.name)
