@@ -1,11 +1,27 @@
 """What is remembered of every step that a run has made, for whoever looks back at one of them."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from loratui.domain.series import Series
 from loratui_protocol.messages import Step
 
+if TYPE_CHECKING:
+    from loratui.domain.run import RunView
+
 _NUM_KEPT = 1000
+
+
+class StepNumbers(NamedTuple):
+    """Of a record of a step what curves keep; ``ts`` is the record's, the rest as in ``Step``."""
+
+    ts: float
+    step: int
+    epoch: int
+    loss: float
+    lr: float
+    it_s: float
+    grad_norm: float | None
 
 
 @dataclass(slots=True)
@@ -24,7 +40,7 @@ class Past:
     is_resumed: bool = False
     """Whether the next step is one of those."""
 
-    def add(self, event: Step, ts: float, *, went_back: bool) -> None:
+    def add(self, event: Step | StepNumbers, ts: float, *, went_back: bool) -> None:
         """Remember a step that was made at ``ts``; before one to which the run ``went_back`` it was interrupted."""
         if went_back or self.is_resumed:
             earlier = [step for step in self.restarts if step < event.step]
@@ -40,3 +56,18 @@ class Past:
         """Return a past that later steps don't reach."""
         curves = (self.it_s.copy(), self.ts.copy(), self.epoch.copy(), self.delta.copy())
         return Past(*curves, self.restarts.copy(), self.is_resumed)
+
+
+def remember(view: "RunView", event: Step | StepNumbers, ts: float) -> None:
+    """Add a step that was made at ``ts`` to all curves of a run."""
+    went_back = event.step <= view.step
+    view.past.add(event, ts, went_back=went_back)
+    view.step, view.setup = event.step, None
+    view.series.append(event.step, event.loss)
+    view.lr_series.append(event.step, event.lr)
+    if event.grad_norm is not None:
+        view.grad_norm_series.append(event.step, event.grad_norm)
+    if went_back:
+        view.min_loss = view.series.minimum()
+    elif event.loss < (view.min_loss[0] if view.min_loss else float("inf")) and event.loss > float("-inf"):
+        view.min_loss = (event.loss, event.step)

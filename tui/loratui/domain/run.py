@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from loratui.domain import formatting, signals
 from loratui.domain.learning import verdict
 from loratui.domain.log_line import LogLine
-from loratui.domain.past import Past
+from loratui.domain.past import Past, remember
 from loratui.domain.phases import Phase, title, took
 from loratui.domain.rental_cost import RentalCost
 from loratui.domain.run_files import announce, withdraw
@@ -363,20 +363,10 @@ class RunView:
         self.setup = event
 
     def _step(self, event: Step, ts: float) -> None:
-        went_back = event.step <= self.step
-        self.past.add(event, ts, went_back=went_back)
-        self.setup = None
-        self.step, self.total, self.stop, self.epoch = event.step, event.total, event.stop, event.epoch
+        remember(self, event, ts)
+        self.total, self.stop, self.epoch = event.total, event.stop, event.epoch
         self.loss, self.lr, self.it_s, self.eta_s = event.loss, event.lr, event.it_s, max(0.0, event.eta_s)
         self.grad_norm, self.vram_gib, self.ram_gib = event.grad_norm, event.vram_gib, event.ram_gib
-        self.series.append(event.step, event.loss)
-        self.lr_series.append(event.step, event.lr)
-        if event.grad_norm is not None:
-            self.grad_norm_series.append(event.step, event.grad_norm)
-        if went_back:
-            self.min_loss = self.series.minimum()
-        elif event.loss < (self.min_loss[0] if self.min_loss else float("inf")) and event.loss > float("-inf"):
-            self.min_loss = (event.loss, event.step)
 
     def _money_age_s(self, now_s: float) -> float:
         """Return how old the agent's figures are; a clock of the agent that can't be right counts for nothing."""

@@ -19,6 +19,7 @@ from loratui.remote.groups import one_error
 from loratui.sessions.clocks import Clocks
 from loratui.sessions.commands import start_command
 from loratui.sessions.downloads import Downloads
+from loratui.sessions.recalled import fold_stored
 from loratui.sessions.retrying import STEADY_S, fault, retry_after_s
 from loratui.sessions.steady_clock import steady_ts
 from loratui.sessions.supplying import Supplier, supply
@@ -121,8 +122,7 @@ class RunSession:
         """Return the view that the store remembers."""
         view = self._empty_view()
         view.journal = self._store.run(self._run.id).epoch
-        for record in self._store.records(self._run.id):
-            view.apply(record)
+        fold_stored(view, self._store)
         self._downloads.recall(view)
         return view
 

@@ -231,12 +231,16 @@ class Store:
 
     def records(self, run_id: str, after_seq: int = 0) -> Iterator[Record]:
         """Yield the stored records after ``after_seq``, in order."""
+        return map(decode_record, self.stored_records(run_id, after_seq))
+
+    def stored_records(self, run_id: str, after_seq: int = 0) -> Iterator[bytes]:
+        """Yield them as they are stored: whoever looks at many may not need all of each."""
         rows = self._rows(
             "SELECT record FROM records WHERE run = (SELECT num FROM runs WHERE id = ?) AND seq > ? ORDER BY seq",
             run_id,
             after_seq,
         )
-        return (decode_record(blob) for (blob,) in rows)
+        return (blob for (blob,) in rows)
 
     def last(self, run_id: str, kind: type[E]) -> E | None:
         """Return the newest event of a kind, None where there is none; no other is decoded, however many there are."""
