@@ -70,6 +70,10 @@ class Shown:
     def text(self) -> str:
         return "\n".join(self.rows())
 
+    def foot(self) -> str:
+        """Return the last rows as one: a notice that one is too short for takes several."""
+        return " ".join(" ".join(self.rows()[-5:]).split())
+
 
 @asynccontextmanager
 async def showing(

@@ -89,7 +89,7 @@ async def test_a_notice_that_one_row_is_too_short_for_is_in_sight_whole_and_leav
         before = shown.rows()[2:]
         shown.screen.say("what happened, " * 11 + "and what helps", 10)
         await shown.tick()
-        assert " ".join(" ".join(shown.rows()[-3:]).split()).endswith("what happened, and what helps")
+        assert shown.foot().endswith("what happened, and what helps")
         await shown.press("x")
         await until(shown, shows("Enter does nothing here"))
         assert "and what helps" not in shown.text()

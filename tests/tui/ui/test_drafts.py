@@ -124,7 +124,7 @@ async def test_they_are_written_as_if_nothing_had_been_between(tmp_path: Path, c
         await shown.press("w")
         shown.clock.advance(1)
         await shown.press("y")
-        await until(shown, shows("written: "))
+        await until(shown, shows("written:"))
         assert disk(config) == CHANGED
         await leave(shown, "q")
         assert shown.screen.reopening.said == []
@@ -147,7 +147,7 @@ async def test_a_file_that_changed_meanwhile_is_said_and_not_written_over(tmp_pa
         await leave(shown)
     write(config, OWN + "seed = 7\n")
     async with on_again(tmp_path) as shown:
-        assert "! my.toml changed on disk; your changes are here: r reads it" in shown.rows()[-1]
+        assert "! my.toml changed on disk; your changes are here: r reads it" in shown.foot()
         assert "!changed on" in shown.rows()[3]
         form = config_page(shown).form
         assert form is not None
@@ -175,7 +175,7 @@ async def test_a_file_that_is_gone_takes_no_changes_with_it(tmp_path: Path, conf
         await shown.press("ctrl+u")
         await shown.type("mine.toml")
         await shown.press("enter")
-        await until(shown, shows("written: "))
+        await until(shown, shows("written:"))
     assert disk(tmp_path / "mine.toml") == CHANGED
 
 
@@ -265,8 +265,8 @@ async def test_a_caption_that_was_being_typed_stands_there_again(tmp_path: Path,
     async with reopened(tmp_path) as shown:
         await until(shown, lambda _: data_page(shown).is_checked)
         await shown.tick(0)
-        assert "what was typed for “caption of " in shown.rows()[-1]
-        assert "is kept: it" in shown.rows()[-1]
+        assert "what was typed for “caption of " in shown.foot()
+        assert "is kept: it" in shown.foot()
         await on_caption(shown, 1)
         assert "by hand" not in shown.rows()[-1], "it is another picture"
         await shown.press("escape")

@@ -26,6 +26,7 @@ _NAMED = re.compile(
 _OWN_KEYS = {
     # Typed into a filter, the palette or a prompt: these keys are nobody's to choose.
     "widgets/palette.py": "enter does it · esc closes",
+    "widgets/prompt.py": "tab completes it",
     "actions/lists.py": "show only entries that match; enter keeps it, esc clears it",
     # Signs that stand over a chart.
     "actions/chart.py": "one step in numbers, moved by {pan_left} and {pan_right}; c is a checkpoint, s a sample, "
