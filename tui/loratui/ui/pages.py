@@ -1,6 +1,7 @@
 """The pages, each made when it is first needed: the code of nine screens takes longer than the first frame may."""
 
 import gc
+import sys
 import threading
 import time
 from importlib import import_module
@@ -18,13 +19,18 @@ _REST_S = 2.0
 
 def page_class(place: str) -> type[Page]:
     """Return the page of a place: it is in the module of ``screens`` that is called so."""
-    # What is loaded stays: the collector would look through all of it on the way, again and again.
-    gc.disable()
+    name = f"loratui.ui.screens.{place}"
+    is_new = name not in sys.modules
+    if is_new:
+        # What is loaded stays: the collector would look through all of it on the way, again and again.
+        gc.disable()
     try:
-        module = import_module(f"loratui.ui.screens.{place}")
+        # One that another thread is loading is waited for.
+        module = import_module(name)
     finally:
-        gc.freeze()
-        gc.enable()
+        if is_new:
+            gc.freeze()
+            gc.enable()
     found: type[Page] = getattr(module, f"{place.capitalize()}Page")
     return found
 
