@@ -12,6 +12,7 @@ from loratui import settings
 from loratui.cli.arguments import Arguments
 from loratui.cli.runs import choose
 from loratui.domain import formatting, signals
+from loratui.domain.known_price import SSH_PRICE, cost_told, cost_usd, is_cost_known
 from loratui.domain.ledger import Rates, by_phase, spent
 from loratui.domain.run import RunView
 from loratui.headless.json_lines import to_json
@@ -60,7 +61,7 @@ def ls(arguments: Arguments) -> int:
         for status in statuses:
             run = status.run
             steps = f"{run.step}/{run.total}" if run.total else ""
-            spent = formatting.money(run.spent_microusd)
+            spent = cost_told(run, exact=status.is_live or run.state.is_final)
             created = formatting.day_and_time(run.created_ts)
             origin = f", goes on from {run.resumed_from}{_at_step(run)}" if run.resumed_from else ""
             where = f"{run.target}{origin}"
@@ -111,8 +112,7 @@ def status(arguments: Arguments) -> int:
         print(f"{signals.strength(norms)} at step {norms.step}")
     if stop is not None:
         print(stop.sentence)
-    price = formatting.hourly_price(run.price_microusd_per_h)
-    print(f"spent {formatting.money(run.spent_microusd)} at {price}, auto-stop: {formatting.auto_stop(now.deadline_s)}")
+    print(f"{_cost_sentence(now)}, auto-stop: {formatting.auto_stop(now.deadline_s)}")
     if rental:
         print(_rental_sentence(rental))
     if run.rights:
@@ -120,6 +120,14 @@ def status(arguments: Arguments) -> int:
     for path in files.values():
         print(path)
     return 0
+
+
+def _cost_sentence(now: RunStatus) -> str:
+    run = now.run
+    if not is_cost_known(run):
+        return f"what it costs is not known ({SSH_PRICE} is not set)"
+    spent = cost_told(run, exact=now.is_live or run.state.is_final)
+    return f"spent {spent} at {formatting.hourly_price(run.price_microusd_per_h)}"
 
 
 def _family(run: StoredRun, known: Iterable[StoredRun]) -> Iterator[str]:
@@ -256,8 +264,8 @@ def _fields(status: RunStatus) -> dict[str, object]:
         "fetched": not status.is_unfetched,
         "step": run.step,
         "total": run.total,
-        "usd": run.spent_microusd / MICROUSD_PER_USD,
-        "usd_per_h": run.price_microusd_per_h / MICROUSD_PER_USD,
+        "usd": cost_usd(run),
+        "usd_per_h": run.price_microusd_per_h / MICROUSD_PER_USD if is_cost_known(run) else None,
         "deadline_s": status.deadline_s,
         "created_ts": run.created_ts,
         "ended_ts": run.ended_ts,

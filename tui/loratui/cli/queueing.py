@@ -131,7 +131,8 @@ def _place(queue: Queue) -> str:
 
 def _sums(queue: Queue) -> Iterator[str]:
     yield f"{sum(line.is_waiting for line in queue.lines)} waiting"
-    yield f"{formatting.money(queue.spent_microusd)} so far"
+    spent = f"{formatting.money(queue.spent_microusd, exact=queue.is_exact)} so far"
+    yield spent if queue.is_cost_known else "price not known"
     if queue.rental is not None:
         yield formatting.hourly_price(queue.rental.price_microusd_per_h)
     if queue.ends_in_s is not None:
@@ -144,13 +145,14 @@ def _row(line: QueueLine, *, is_live: bool) -> str:
     mark = "" if is_live or run.is_over else formatting.APPROXIMATELY
     steps = f"{line.step}/{line.total}" if line.total else ""
     ends = "" if line.ends_in_s is None else f"ends in {formatting.APPROXIMATELY}{formatting.duration(line.ends_in_s)}"
+    cost = formatting.money(line.spent_microusd, exact=line.is_exact) if line.is_cost_known else formatting.UNKNOWN
     parts = (
         f"{line.number:>3}",
         run.id,
         f"{one_line(run.name, _NAME_CHARS):<{_NAME_CHARS}}",
         f"{mark + state:<13}",
         f"{steps:>13}",
-        f"{formatting.money(line.spent_microusd):>8}",
+        f"{cost:>8}",
         ends,
     )
     return "  ".join(parts).rstrip()
@@ -161,7 +163,7 @@ def _queue_fields(queue: Queue, live: set[str]) -> dict[str, object]:
     return {
         "target": queue.target,
         "rental": rental.label if rental else None,
-        "usd": queue.spent_microusd / MICROUSD_PER_USD,
+        "usd": queue.spent_microusd / MICROUSD_PER_USD if queue.is_cost_known else None,
         "usd_per_h": rental.price_microusd_per_h / MICROUSD_PER_USD if rental else None,
         "ends_in_s": queue.ends_in_s,
         "runs": [_run_fields(line, is_live=line.run.id in live) for line in queue.lines],
@@ -178,6 +180,6 @@ def _run_fields(line: QueueLine, *, is_live: bool) -> dict[str, object]:
         "machine_gone": line.run.is_machine_gone,
         "step": line.step,
         "total": line.total,
-        "usd": line.spent_microusd / MICROUSD_PER_USD,
+        "usd": line.spent_microusd / MICROUSD_PER_USD if line.is_cost_known else None,
         "ends_in_s": line.ends_in_s,
     }

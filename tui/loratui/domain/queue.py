@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from loratui.domain.known_price import is_cost_known
 from loratui.domain.overview import Overview, RentalLine, RunLine
 from loratui.domain.run import LinkState, RunView
 from loratui.domain.run_stop import goes_to
@@ -32,6 +33,11 @@ class QueueLine:
         """Return whether it has not begun."""
         return self.run.state is JobState.QUEUED and not self.run.is_over
 
+    @property
+    def is_cost_known(self) -> bool:
+        """Return whether it is known what it has cost."""
+        return self.spent_microusd > 0 or is_cost_known(self.run)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
@@ -45,6 +51,11 @@ class Queue:
     def spent_microusd(self) -> int:
         """Return what all of it has cost: of a rental its own cost, which idle time and the disk are part of."""
         return self.rental.spent_microusd if self.rental else sum(line.spent_microusd for line in self.lines)
+
+    @property
+    def is_cost_known(self) -> bool:
+        """Return whether that is known: of a machine of the user's own somebody has to have said what it costs."""
+        return self.rental is not None or all(line.is_cost_known for line in self.lines)
 
     @property
     def is_exact(self) -> bool:

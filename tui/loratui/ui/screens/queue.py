@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 
 from loratui.domain import formatting
-from loratui.domain.known_price import is_cost_known
 from loratui.domain.overview import RentalLine
 from loratui.domain.queue import Queue, QueueLine, queues
 from loratui.domain.run_source import RunSource
@@ -112,8 +111,9 @@ class QueueList(ListPane[QueueLine]):
             (f"{words:<{_STATE}}", role),
             (f"{steps if entry.total else '':>{column}}", Role.TEXT),
         ]
-        is_known = entry.spent_microusd or is_cost_known(entry.run)
-        cost = formatting.money(entry.spent_microusd, exact=entry.is_exact) if is_known else formatting.UNKNOWN
+        cost = formatting.UNKNOWN
+        if entry.is_cost_known:
+            cost = formatting.money(entry.spent_microusd, exact=entry.is_exact)
         right: Row = [(f"{end:<{_ENDS}}", Role.TEXT), (f"{cost:>{_COST - 1}} ", Role.TEXT)]
         return spread(left, right, width)
 
@@ -135,10 +135,8 @@ def _total(queue: Queue, frame: Frame) -> Row:
     """Return what the machine has cost so far, costs now, and how long it goes on."""
     waiting = sum(line.is_waiting for line in queue.lines)
     said = [f"{len(queue.lines)} run{'' if len(queue.lines) == 1 else 's'}", f"{waiting} waiting"]
-    if queue.rental is None and not all(is_cost_known(line.run) for line in queue.lines):
-        said.append("price not known")
-    else:
-        said.append(f"{formatting.money(queue.spent_microusd, exact=queue.is_exact)} so far")
+    spent = f"{formatting.money(queue.spent_microusd, exact=queue.is_exact)} so far"
+    said.append(spent if queue.is_cost_known else "price not known")
     if queue.rental is not None:
         said.append(formatting.hourly_price(queue.rental.price_microusd_per_h))
     cost = frame.run.rental if frame.run is not None and frame.run.target == queue.target else None

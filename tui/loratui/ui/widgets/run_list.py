@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from loratui.domain import formatting
 from loratui.domain.apart import Named
-from loratui.domain.known_price import is_cost_known
+from loratui.domain.known_price import cost_told
 from loratui.domain.overview import RunLine
 from loratui.domain.run_stop import goes_to
 from loratui.ui.frame import Frame
@@ -116,9 +116,7 @@ def named_run(entry: RunLine) -> Named:
 
 def cost(entry: RunLine) -> str:
     """Return what a run has cost, as far as that is known: while it is not heard, it may be more by now."""
-    if not is_cost_known(entry):
-        return formatting.UNKNOWN
-    return formatting.money(entry.spent_microusd, exact=entry.is_over or entry.is_live)
+    return cost_told(entry, exact=entry.is_over or entry.is_live)
 
 
 def _filled(text: str, limit: int) -> str:
