@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from loratui.preflight.clip_tokens import count_tokens, token_id, word_tokens, words
@@ -71,6 +71,8 @@ english = st.sampled_from(
     | st.text("ab'st!1 ", max_size=60)
 )
 def test_any_text_has_the_tokens_that_transformers_gives_it(text: str) -> None:
+    # Texts of the sources are among those that are tried: marks are no words, and have a test of their own below.
+    assume(not any(mark in text for mark in MARKS))
     assert ours(text) == theirs().tokenize(text)
     assert count_tokens(text) == len(theirs()(text, verbose=False).input_ids) - 2
 
