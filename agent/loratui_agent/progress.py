@@ -78,8 +78,8 @@ class Progress:
             case State(state=state, reason=reason, detail=detail):
                 because = f" ({reason})" if reason else ""
                 return f"{state}{because}{': ' + detail if detail else ''}"
-            case Setup(phase="checkpoint"):
-                return ""  # said once it is there
+            case Setup(phase="sample" | "checkpoint"):
+                return ""  # what comes of it is said
             case Setup(phase=phase, done=done, total=total, message=message):
                 counted = f" {done}/{total}" if total else ""
                 return f"{phase}{counted} {message}".rstrip()

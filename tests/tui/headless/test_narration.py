@@ -101,9 +101,10 @@ def test_phases_before_training_are_told_when_they_begin_now_and_then_and_when_t
         "latents 8 of 8 pictures (8 s)",
     ]
     assert told((0, Setup(phase="load_model", message="loading"))) == ["load model: loading"]
-    assert told((0, Setup(phase="checkpoint", total=1)), (1, Checkpoint(step=5, size=2000, seconds=0.5))) == [
-        "checkpoint at step 5, 2.0 kB"
-    ]
+    drawn = Sample(step=5, index=0, prompt="a zog", seed=1, artifact_id="a", width=64, height=64)
+    between = [(0, Setup(phase="sample", total=1)), (1, drawn), (1, Setup(phase="sample", done=1, total=1))]
+    between += [(1, Setup(phase="checkpoint", total=1)), (2, Checkpoint(step=5, size=2000, seconds=0.5))]
+    assert told(*between) == ['sample at step 5: "a zog"', "checkpoint at step 5, 2.0 kB"]
 
 
 def test_every_other_change_is_a_sentence():

@@ -3,7 +3,7 @@
 import math
 
 from loratui.domain import formatting, signals
-from loratui.domain.phases import Phase, amount, title, took
+from loratui.domain.phases import PAUSES, Phase, amount, title, took
 from loratui_protocol.judging.scores import scores_told
 from loratui_protocol.messages import (
     Artifact,
@@ -58,8 +58,8 @@ class Narrator:
         match record.event:
             case Step() as step:
                 return self._step(step, record.ts)
-            case Setup(phase="checkpoint"):
-                return None  # told once it is there
+            case Setup(phase=phase) if phase in PAUSES:
+                return None  # what comes of it is told
             case Setup() as setup:
                 return self._progress(setup, record.ts)
             case State(state=state, reason=reason, detail=detail):
