@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from loratui_protocol.judging.judgement import MAX_NUMBER, Judgement
+from loratui_protocol.judging.judgement import Judgement
 from loratui_protocol.judging.scores import SCORES
-from loratui_protocol.judging.summary import Mean, means_at
+from loratui_protocol.judging.summary import Mean, means_at, means_said
 from loratui_protocol.messages import Scores
 
 FIRST = ("concept", "likeness")
@@ -83,15 +83,7 @@ def pairs_of(scores: Iterable[Scores]) -> list[Pair]:
             name=each.name,
             step=each.step,
             weight=each.weight,
-            means={
-                name: Mean(
-                    value,
-                    error if 0 <= (error := each.errors.get(name, math.inf)) <= MAX_NUMBER else math.inf,
-                    each.counts.get(name, 0),
-                )
-                for name, value in each.means.items()
-                if name in SCORES and abs(value) <= MAX_NUMBER
-            },
+            means={name: mean for name, mean in means_said(each).items() if name in SCORES},
         )
         for each in newest.values()
     ]

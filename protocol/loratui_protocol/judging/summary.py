@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from loratui_protocol.judging.judgement import Judged, Judgement
+from loratui_protocol.judging.judgement import MAX_NUMBER, Judged, Judgement
 from loratui_protocol.judging.prompts import Role
 from loratui_protocol.judging.scores import SCORES
+from loratui_protocol.messages import Scores
 
 _OF_THIS_FILE = tuple(role for role in Role if role is not Role.TOGETHER)
 
@@ -52,3 +53,16 @@ def _values(name: str, of_prompts: Sequence[Sequence[float]]) -> list[float]:
 def means_at(judgement: Judgement, *, file: int, weight: float) -> dict[str, Mean]:
     """Return the means of a file at a weight, whose pictures with another LoRA are left out."""
     return means_of(judgement.of(file=file, weight=weight, roles=_OF_THIS_FILE))
+
+
+def means_said(scores: Scores) -> dict[str, Mean]:
+    """Return the means that another machine has told of a file, as far as they can be: larger ones would overflow."""
+    return {
+        name: Mean(value, _error_said(scores.errors.get(name)), scores.counts.get(name, 0))
+        for name, value in scores.means.items()
+        if abs(value) <= MAX_NUMBER
+    }
+
+
+def _error_said(error: float | None) -> float:
+    return error if error is not None and 0 <= error <= MAX_NUMBER else math.inf

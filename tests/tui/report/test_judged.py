@@ -134,6 +134,27 @@ def test_judgement_that_is_damaged_is_told_of_and_what_the_run_said_is_shown(tmp
     assert "<script" not in page
 
 
+@pytest.mark.parametrize("error", [-1.0, 1e300, math.nan])
+def test_an_error_that_can_not_be_is_not_known_and_bends_no_curve(tmp_path, error):
+    (tmp_path / "j.zip").write_bytes(b"nonsense" * 20)
+    first, second = (
+        Scores(
+            artifact_id=name,
+            name=name,
+            step=step,
+            weight=1.0,
+            means={"likeness": 0.5},
+            errors={"likeness": error},
+            counts={"likeness": 9},
+        )
+        for name, step in (("a", 10), ("b", 20))
+    )
+    page = page_of(tmp_path, view_of(tmp_path / "j.zip", first, second))
+    assert Text(page).all.count("0.500 (one value)") == 2
+    assert "e+300" not in page
+    assert "nan" not in page
+
+
 def test_a_hostile_grid_makes_no_work(tmp_path):
     judged = judgement(files=1, num_seeds=1)
     many = tuple(float(number) / 1000 for number in range(100_000))

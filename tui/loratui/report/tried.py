@@ -7,10 +7,8 @@ from loratui_protocol.judging.grid import TriedFile
 from loratui_protocol.judging.judgement import Judged, Judgement
 from loratui_protocol.judging.prompts import Role
 from loratui_protocol.judging.scores import SCORES
-from loratui_protocol.judging.summary import Mean, means_of
+from loratui_protocol.judging.summary import Mean, means_of, means_said
 from loratui_protocol.messages import Scores
-
-_MAX_SCORE = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +43,7 @@ def of_events(events: Iterable[Scores]) -> list[Tried]:
         Tried(
             file=TriedFile(id=event.artifact_id, name=event.name, step=event.step) if event.artifact_id else None,
             weight=event.weight,
-            means={
-                name: Mean(value, event.errors.get(name, float("inf")), event.counts.get(name, 0))
-                for name, value in event.means.items()
-                # Another machine has said it: sums of squares of larger ones overflow.
-                if abs(value) <= _MAX_SCORE
-            },
+            means=means_said(event),
         )
         for event in newest.values()
     ]
