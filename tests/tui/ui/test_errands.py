@@ -62,6 +62,16 @@ def test_only_the_newest_words_are_kept(errands: Errands, tmp_path: Path) -> Non
     assert not (folder / "00.log").exists()
 
 
+def test_what_a_command_is_about_is_named_once(tmp_path: Path, errands: Errands) -> None:
+    errand = errands.send("resume tiny", "config", "path")
+    ended(errand)
+    for said, told in (("tiny: resume done\n", "resume tiny: resume done"), ("tiny run\n", "resume tiny: tiny run")):
+        errand.words.write_text(said)
+        assert errand.outcome() == told
+    errand.words.write_text("")
+    assert errand.outcome() == "resume tiny: done"
+
+
 async def test_the_end_of_a_command_is_told_on_the_screen(tmp_path: Path) -> None:
     async with on_home(tmp_path) as shown:
         errand = shown.screen.send_out("look", "check", "no-such-folder")

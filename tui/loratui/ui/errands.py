@@ -54,6 +54,12 @@ class Errand:
         """Return the last line that says something."""
         return next((line.strip() for line in reversed(self.lines()) if line.strip()), "")
 
+    def outcome(self) -> str:
+        """Return what it came to, once it has ended: its name, and the last that it said of what it is called after."""
+        said = self.last_line() or ("done" if self.status == 0 else f"ended with {self.status}")
+        _, _, about = self.name.partition(" ")
+        return f"{self.name}: {said.removeprefix(f'{about}: ')}"
+
 
 class Errands:
     """All commands that this interface has sent out, newest last."""

@@ -281,8 +281,7 @@ class Shell(Screen[None], inherit_bindings=False):
         self.page.errand_ended(errand)
         if self.money.owns(errand):
             return
-        how = "done" if errand.status == 0 else f"ended with {errand.status}"
-        self.say(f"{'' if errand.status == 0 else '! '}{errand.name}: {errand.last_line() or how}", ALARM_S)
+        self.say(f"{'' if errand.status == 0 else '! '}{errand.outcome()}", ALARM_S)
 
     @property
     def _around(self) -> tuple[Rows, ...]:
