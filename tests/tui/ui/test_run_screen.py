@@ -62,6 +62,15 @@ async def test_what_learning_waits_for_between_two_steps_is_the_badge_until_it_g
         assert "sample" not in shown.text().split("log")[0]
 
 
+async def test_figures_of_a_machine_are_awaited_while_the_run_is_not_over() -> None:
+    async with showing() as shown:
+        shown.source.run.telemetry = None
+        for state, said in ((JobState.PREPARING, "not measured yet"), (JobState.DONE, "its figures are not kept")):
+            shown.source.run.state = state
+            await shown.tick()
+            assert said in shown.text()
+
+
 async def test_while_the_link_is_up_the_first_row_tells_the_time() -> None:
     async with showing() as shown:
         assert shown.rows()[0].endswith("link up  14:22:07")

@@ -59,7 +59,9 @@ class MachinePane(Pane):
         """Return the rows of a GPU, or of a machine without one."""
         telemetry = frame.view.telemetry
         if telemetry is None:
-            return [[(" not measured yet", Role.DIM)]]
+            # They are told while it runs, and stored nowhere.
+            said = "its figures are not kept" if frame.view.state.is_final else "not measured yet"
+            return [[(f" {said}", Role.DIM)]]
         if telemetry.gpu_name is None:
             return [
                 _percent("cpu", telemetry.cpu_pct, width),
