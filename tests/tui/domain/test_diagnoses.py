@@ -20,6 +20,8 @@ EXPECTED = {
     "shuffled": "captions",
     "overtrained": "overtrained",
     "good": None,
+    # Four pictures a thousand times, and nothing that is measured got worse by that: then nothing is to be said.
+    "second.overtrained": None,
 }
 
 
@@ -33,4 +35,5 @@ def test_a_training_is_told_by_what_was_measured_of_it(name: str) -> None:
         captions=run["captions"],
         total=run["total"],
     )
-    assert next((each.code for each in remedies(known)), None) == EXPECTED[name.partition(".")[2]]
+    expected = EXPECTED[name if name in EXPECTED else name.partition(".")[2]]
+    assert next((each.code for each in remedies(known)), None) == expected
