@@ -158,7 +158,7 @@ class RentCourse:
             return
         market, owner = self._market, self._market.owner
 
-        def tried(text: str) -> None:
+        def try_it(text: str) -> None:
             def look() -> tuple[str, str]:
                 from loratui.sessions.market_look import try_token
 
@@ -172,7 +172,7 @@ class RentCourse:
             look_first(self._shell, label, look, lambda found: self._took(market, *found), "the token was not tried")
 
         label = f"token for {server_of(owner)}, not shown:"
-        self._shell.ask_text(label, lambda text: tried(text.strip()), kind=Typed.SECRET)
+        self._shell.ask_text(label, lambda text: try_it(text.strip()), kind=Typed.SECRET)
 
     def _took(self, market: "Market", token: str, trouble: str) -> None:
         if market is self._market:

@@ -13,6 +13,7 @@ from loratui.ui.widgets.prompt import Typed
 from loratui.ui.work import look_first
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import LoratuiError
+from loratui_protocol.findings import plural
 from loratui_protocol.harmless import clean
 
 if TYPE_CHECKING:
@@ -74,10 +75,7 @@ class NewConfig:
                 # Of other pictures perhaps.
                 self._answers = {key: each for key, each in self._answers.items() if key in (FOLDER, PRESET, BASE)}
 
-        self._check(look, lambda: self._ask_preset(f"{self._counted()}; preset"))
-
-    def _counted(self) -> str:
-        return "1 picture" if len(self._pictures) == 1 else f"{len(self._pictures)} pictures"
+        self._check(look, lambda: self._ask_preset(f"{plural(len(self._pictures), 'picture')}; preset"))
 
     def _ask_preset(self, about: str) -> None:
         self._ask(PRESET, about, SHIPPED[0], self._with_preset, self._presets)
