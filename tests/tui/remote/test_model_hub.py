@@ -60,6 +60,13 @@ async def test_a_hubs_model_is_as_large_here_as_the_machine_will_find_it(
     assert (await look_at_model(hub(server))).num_bytes == weigh(home, question)["size"]
 
 
+async def test_what_no_header_can_hold_is_no_token_and_shown_to_nobody(server: ModelServer) -> None:
+    server.model, server.token = model_files(), "hf_right"
+    error = await refused(hub(server), "hf_ é")
+    assert (error.code, "not ASCII" in error.what, server.requests) == ("model.token", True, [])
+    assert "hf_" not in f"{error}"
+
+
 @pytest.mark.parametrize("is_listed_openly", [True, False])
 async def test_a_gated_model_is_refused_with_where_its_licence_is_and_opened_by_its_token(
     server: ModelServer, is_listed_openly: bool

@@ -71,6 +71,12 @@ async def _asked(source: ModelSource, token: str, limit_s: float) -> AsyncIterat
     """Give what a model's server is asked with, for so long; no answer becomes an error of ours."""
     asked = source.hub_url if source.kind is ModelKind.HUB else source.address
     _check_is_private(asked)
+    if not token.isascii():
+        raise ModelError(
+            "the token that was given is none: it has letters that are not ASCII",
+            fix="make a new token, or copy it whole and nothing else",
+            code="model.token",
+        )
     try:
         async with asyncio.timeout(limit_s), _client(token) as client:
             yield client
