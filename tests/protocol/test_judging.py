@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from tests.support.protocol_strategies import plain_config
 from loratui_protocol.errors import ProtocolError
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread
 from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
-from loratui_protocol.judging.planning import planned_grid, told_apart
+from loratui_protocol.judging.planning import planned_grid, steps_said, told_apart
 from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts, without_trigger
 from loratui_protocol.judging.summary import Mean, mean_of, means_at
 
@@ -185,6 +187,50 @@ def test_files_are_called_by_the_least_folder_that_tells_them_apart() -> None:
     grid = planned_grid(config, [], [], 0)
     assert grid is not None
     assert [(file.id, file.name) for file in grid.files] == [(name, name) for name in told_apart(paths)]
+
+
+OF_SD_SCRIPTS = {"ss_session_id": "1892", "ss_seed": "42", "ss_output_name": "toy", "modelspec.title": "toy"}
+
+
+def lora_files(folder: Path, *said: dict[str, str]) -> list[Path]:
+    paths = [folder / f"{index}.safetensors" for index in range(len(said))]
+    for path, metadata in zip(paths, said, strict=True):
+        header = json.dumps({"__metadata__": metadata}).encode()
+        path.write_bytes(struct.pack("<Q", len(header)) + header)
+    return paths
+
+
+def at_step(steps: str, **more: str) -> dict[str, str]:
+    return {**OF_SD_SCRIPTS, "ss_steps": steps, "ss_epoch": steps, "ss_training_finished_at": f"1.{steps}", **more}
+
+
+def test_files_of_one_training_say_after_which_step_they_were_written(tmp_path: Path) -> None:
+    paths = lora_files(tmp_path, at_step("800", sshs_model_hash="ab"), at_step("400", sshs_model_hash="cd"))
+    assert steps_said(paths) == [800, 400]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        at_step("400", ss_session_id="7"),
+        at_step("400", ss_unet_lr="0.1"),
+        at_step("four"),
+        at_step("0"),
+        at_step("9" * 5000),
+        at_step("٤"),
+        {},
+        OF_SD_SCRIPTS,
+    ],
+    ids=["another session", "another rate", "no number", "zero", "endless", "other digits", "silent", "no steps"],
+)
+def test_steps_that_are_not_of_one_training_or_none_say_nothing(tmp_path: Path, other: dict[str, str]) -> None:
+    assert steps_said(lora_files(tmp_path, at_step("800"), other)) == [0, 0]
+
+
+def test_steps_alone_do_not_make_files_those_of_one_training(tmp_path: Path) -> None:
+    assert steps_said(lora_files(tmp_path, {"ss_steps": "800"}, {"ss_steps": "400"})) == [0, 0]
+    assert steps_said(lora_files(tmp_path, at_step("800"))) == [800]
+    assert steps_said([]) == []
 
 
 def judgement_of(*pictures: Judged) -> Judgement:

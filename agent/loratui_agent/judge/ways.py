@@ -1,5 +1,6 @@
 """The two ways to a judgement: at the end of a training, of the files that it wrote, and as a job of its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from loratui_protocol.dataset import scan_config
 from loratui_protocol.errors import ModelError
 from loratui_protocol.findings import plural
 from loratui_protocol.judging.grid import TriedFile, spread
-from loratui_protocol.judging.planning import files_named
+from loratui_protocol.judging.planning import files_named, steps_said
 from loratui_protocol.messages import ArtifactKind, JobState
 
 
@@ -49,10 +50,12 @@ def judge_alone(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
         messages.State(state=JobState.RUNNING, detail=f"trying out {plural(len(config.evaluate_loras), 'file')}")
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    for each in config.evaluate_loras:
-        if not Path(each).is_file():
-            raise ModelError(f"evaluate_loras names {each}, and there is no such file", fix="correct the path")
-    files = list(zip(files_named(config.evaluate_loras), map(Path, config.evaluate_loras), strict=True))
+    paths = [Path(each) for each in config.evaluate_loras]
+    for path in paths:
+        if not path.is_file():
+            raise ModelError(f"evaluate_loras names {path}, and there is no such file", fix="correct the path")
+    named = zip(files_named(config.evaluate_loras), steps_said(paths), strict=True)
+    files = list(zip((replace(file, step=step) for file, step in named), paths, strict=True))
     is_known = bool(config.train_data_dir or config.datasets)
     pictures = scan_config(config).pictures if is_known else ()
     tried = Tried(files=files, pictures=pictures, concept=CONCEPTS.get(job.evaluate_concept))

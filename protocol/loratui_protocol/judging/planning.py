@@ -1,15 +1,23 @@
 """Which files a training will have judged, and the grid of any files: laptop and box reckon with the same one."""
 
+import re
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.dataset_folders import repeats_of
 from loratui_protocol.judging.grid import Grid, TriedFile, seeds, spread
 from loratui_protocol.judging.prompts import grid_prompts
+from loratui_protocol.safetensors_header import read_header
 from loratui_protocol.save_points import SavePoint, superseded
 from loratui_protocol.subsets import subsets_of
+
+_OF_THE_FILE = frozenset({"ss_steps", "ss_epoch", "ss_training_finished_at"})
+"""What sd-scripts, and we, write of each file anew; the rest of its ``ss_`` keys is of the training."""
+_OF_ONE_TRAINING = frozenset({"ss_session_id", "ss_seed"})
+"""One of these at least is in what is no leftover of the metadata."""
+_STEPS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 def grid_of(config: TrainingConfig, files: Sequence[TriedFile], pictures: Sequence[Picture]) -> Grid:
@@ -39,6 +47,22 @@ def planned_grid(
 def files_named(paths: Sequence[str]) -> list[TriedFile]:
     """Return the files of these paths, each of which is there once, as they are tried out alone."""
     return [TriedFile(id=name, name=name) for name in told_apart(paths)]
+
+
+def steps_said(paths: Sequence[Path]) -> list[int]:
+    """Return after how many steps each file was written, by its own ``ss_steps``; all 0 if it can't be told.
+
+    Steps of several trainings say nothing of which file is the earlier one: they count where everything else that the
+    files say of their training is the same.
+
+    Raises:
+        ModelError: a file can't be read, or is no safetensors file.
+    """
+    said = [{key: text for key, text in read_header(path).metadata.items() if key.startswith("ss_")} for path in paths]
+    steps = [int(each["ss_steps"]) if _STEPS.fullmatch(each.get("ss_steps", "")) else 0 for each in said]
+    trainings = [{key: text for key, text in each.items() if key not in _OF_THE_FILE} for each in said]
+    is_one = all(each == trainings[0] and not _OF_ONE_TRAINING.isdisjoint(each) for each in trainings)
+    return steps if is_one and all(steps) else [0] * len(steps)
 
 
 def told_apart(paths: Sequence[str]) -> list[str]:

@@ -383,5 +383,6 @@ def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_pat
     assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
     (done,) = (event for event in reporter.heard if isinstance(event, messages.Done))
     assert (done.artifact_id, done.name) == (JUDGEMENT, "both-judgement.zip")
-    told = [(event.artifact_id, event.name) for event in reporter.heard if isinstance(event, messages.Scores)]
-    assert told == [(Path(file).name, Path(file).name) for file in files]
+    told = [event for event in reporter.heard if isinstance(event, messages.Scores)]
+    assert [(event.artifact_id, event.name) for event in told] == [(Path(file).name, Path(file).name) for file in files]
+    assert [event.step for event in told] == [1, 2], "they are of one training, and say so themselves"

@@ -58,6 +58,19 @@ def test_what_was_still_rising_was_trained_for_too_short():
     assert codes(row(100, likeness=0.4), row(200, likeness=0.55)) == {"undertrained": {"max_train_steps": "300"}}
 
 
+def test_of_files_of_which_nobody_knows_which_is_earlier_none_is_called_past_its_best_or_still_rising():
+    worse = replace(BASE, means={**BASE.means, "artefacts": 0.0})
+    rising = [row(100, likeness=0.4, artefacts=0.0), row(200, likeness=0.55, artefacts=0.0)]
+    falling = [*reversed(rising)]
+    broken = [row(100, likeness=0.4, artefacts=0.9), row(200, likeness=0.55, artefacts=0.0)]
+    for files in (rising, falling, broken, broken[::-1]):
+        elsewhere = [replace(each, step=0) for each in files]
+        assert remedies(Evidence(config=config(), scores=[worse, *elsewhere])) == []
+    all_broken = [replace(row(100 * n, likeness=0.4, artefacts=0.9), step=0) for n in (1, 2)]
+    (found,) = remedies(Evidence(config=config(), scores=[worse, *all_broken]))
+    assert found.code == "rate.high"
+
+
 def test_a_difference_of_which_no_error_is_known_leads_to_no_finding():
     varied = [
         replace(each, means={**each.means, "diversity": value}, errors={**each.errors, "diversity": error})

@@ -66,6 +66,11 @@ class _Told:
     first: str
 
     @property
+    def is_in_order(self) -> bool:
+        """Return whether it is known of all files which is earlier; of those from elsewhere it mostly is not."""
+        return all(file.step for file in self.files)
+
+    @property
     def shown(self) -> list[Pair]:
         """Return the files that clearly show it."""
         return [file for file in self.files if difference(file, self.base, self.first) > CLEARLY]
@@ -151,7 +156,8 @@ def _certain(known: Evidence) -> Iterator[Remedy]:
 def _of_pictures(known: Evidence, told: _Told) -> Iterator[Remedy]:
     files, base, first = told.files, told.base, told.first
     last, title = files[-1], SCORES[first].title
-    if _is_broken(files[0]) and difference(files[0], base, "artefacts") <= 0:
+    earliest = files[:1] if told.is_in_order else files
+    if all(_is_broken(file) and difference(file, base, "artefacts") <= 0 for file in earliest):
         yield _too_high(known, f"{files[0].means['artefacts'].value:.0%} of the pictures of {files[0].told} are broken")
         return
     if not told.shown:
@@ -177,7 +183,7 @@ def _of_pictures(known: Evidence, told: _Told) -> Iterator[Remedy]:
     if all(difference(file, base, "prompt") < -CLEARLY for file in shown):
         yield Remedy(
             code="captions",
-            what=f"prompts are followed worse than without the LoRA from the first file on that shows the concept: "
+            what="prompts are followed worse than without the LoRA by every file that shows the concept: "
             f"{_value(shown[0], 'prompt')} at {shown[0].told}, {_value(base, 'prompt')} without",
             fix="read the captions beside their pictures: they may be swapped, or not say what can be seen. No setting "
             "mends that; loratui check looks at them, loratui caption drafts them anew",
@@ -187,7 +193,7 @@ def _of_pictures(known: Evidence, told: _Told) -> Iterator[Remedy]:
 def _of_length(known: Evidence, told: _Told) -> Iterator[Remedy]:
     files, first = told.files, told.first
     last, title = files[-1], SCORES[first].title
-    if len(files) < 2:
+    if len(files) < 2 or not told.is_in_order:
         return
     if difference(last, files[-2], first) > CLEARLY:
         rising = f"{title} {_value(files[-2], first)} at {files[-2].told}, {_value(last, first)} at {last.told}"
