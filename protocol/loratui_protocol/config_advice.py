@@ -15,7 +15,9 @@ _PRODIGY_RATES = (0.1, 2.0)
 
 
 def advice(config: TrainingConfig) -> list[Finding]:
-    """Return the findings about the config as a whole, in the order of its keys."""
+    """Return the findings about the config as a whole, in the order of its keys; none where nothing is trained."""
+    if config.evaluate_loras:
+        return []
     findings = [
         Finding(
             code="config.overridden", severity="warning", what=f"{key} has no effect: {reason}", fix=f"remove {key}"

@@ -56,7 +56,7 @@ class Traps(Told):
 
     def _supply(self, values: dict[str, Any]) -> None:
         """Add to the values that were read what sd-scripts stops without."""
-        if "network_module" not in values:
+        if "network_module" not in values and not values.get("evaluate_loras"):
             self._warn(
                 "config.network_module",
                 "network_module is missing; networks.lora is used",

@@ -17,7 +17,7 @@ from loratui.domain.memory_need import Rung, min_vram_mib
 from loratui.settings import load
 from loratui.store import Store, StoredRun
 from loratui_protocol.config_file import read_config, to_toml
-from loratui_protocol.lora_size import TINY_NETWORK
+from loratui_protocol.lora_size import SDXL_NETWORK, TINY_NETWORK
 from loratui_protocol.memory_ladder import ladder, reserves_told
 from loratui_protocol.messages import Record, Step
 from support.estimates import a_work, an_offer
@@ -257,3 +257,26 @@ def test_what_files_are_judged_by_is_told(cli: LocalCli) -> None:
     said = rows(cli, alone)
     assert said[0][0] == "tried out"
     assert " pictures of 1 file: weights 0, " in said[0][1]
+
+
+def test_of_files_that_are_only_tried_out_nothing_of_a_training_is_told(cli: LocalCli) -> None:
+    lora = write_file(cli.folder / "my.safetensors", kohya(SDXL_NETWORK, layers=attention_layers(SDXL_NETWORK)[:2]))
+    alone = cli.folder / "alone.toml"
+    alone.write_text(
+        f'pretrained_model_name_or_path = "{XL}"\nevaluate_loras = ["{lora}"]\nresolution = "1024,1024"\n'
+        'trigger_word = "ohwx"\n'
+    )
+    names = [name for name, _ in rows(cli, alone)]
+    of_training = {"LoRA file", "if memory runs out", "time of the steps", "a picture more", "at Civitai"}
+    assert "time of the pictures" in names
+    assert not of_training & set(names)
+    fields = json.loads(cli.run("plan", alone, "--json").lines[0])
+    assert (fields["lora_bytes"], fields["ladder"], fields["picture_more"]) == (None, [], None)
+    assert {each["gpu"] for each in fields["judging_s"]} == {"RTX 3090", "RTX 4090"}
+    assert not fields.keys() & {"training_s", "hosted", "test_grid"}
+    checked = cli.run("check", alone)
+    assert f"plan: {fields['num_judged_pictures']} pictures to try files out with" in checked.lines
+    assert not any("network_" in line for line in checked.lines), "nothing is trained that a key could be about"
+    priced = [name for name, _ in rows(cli, alone, "--gpu", "4090")]
+    assert not of_training & set(priced)
+    assert "this run" in priced

@@ -159,6 +159,19 @@ def test_an_optimizer_takes_the_memory_that_the_trainer_reckons_with(tmp_path):
         assert gib(small_config(tmp_path, optimizer_type=optimizer), SDXL) - usual == pytest.approx(more, abs=0.002)
 
 
+def test_to_try_files_out_takes_no_memory_to_learn_and_brings_no_file(tmp_path):
+    usual = {"pretrained_model_name_or_path": "stabilityai/stable-diffusion-xl-base-1.0", "resolution": (1024, 1024)}
+    training = small_config(write_small_dataset(tmp_path / "pictures"), **usual)
+    judging = replace(training, evaluate_loras=("my.safetensors",), train_batch_size=64, network_dim=256)
+    assert gib(judging, SDXL) <= 12 * 0.93 < gib(training, SDXL), "a card of 12 GB draws with SDXL"
+    assert gib(replace(judging, resolution=(2048, 2048)), SDXL) > gib(judging, SDXL)
+    work = work_of(judging, plan(judging, []), SDXL, upload_bytes=7, base_model_bytes=None)
+    [load] = work.loads
+    assert load.judges_alone
+    assert (load.rungs, load.least_vram_mib) == ((), load.min_vram_mib)
+    assert work.result_bytes == load.judgement_bytes
+
+
 def test_what_nobody_knows_the_kind_of_is_reckoned_as_the_largest(config):
     planned = plan(config, scan_config(config).pictures)
     unknown, xl = (work_of(config, planned, kind, upload_bytes=7, base_model_bytes=None) for kind in (None, SDXL))

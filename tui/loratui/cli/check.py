@@ -131,7 +131,8 @@ def check(arguments: Arguments) -> int:
         if last.plan is not None:
             print(_planned(last.plan, rows_of_last, last.num_left_out))
         is_of_loras = all(map(_is_lora, arguments.path))
-        print(lora_verdict(findings) if is_of_loras else verdict(findings, mendable, arguments))
+        does = "tried out" if last.plan is not None and not last.plan.steps else "trained"
+        print(lora_verdict(findings) if is_of_loras else verdict(findings, mendable, arguments, does))
     if arguments.crops is not None:
         show_crops(cropped, arguments.crops)
     return _status(findings)
@@ -173,7 +174,9 @@ def _status(findings: Iterable[Finding]) -> int:
 
 
 def _planned(planned: Plan, rows: Iterable[BucketRow], num_left_out: int) -> str:
-    """Return in two lines what there is to train, and how far it counts."""
+    """Return what there is to train, in two lines, and how far it counts; of files that are tried out in one."""
+    if not planned.steps:
+        return f"plan: {plural(planned.num_judged_pictures, 'picture')} to try files out with"
     number = planned.num_pictures + planned.num_reg_pictures + len(planned.held_out.indices)
     without = f", counted without {plural(num_left_out, 'picture')} that can't be trained on" if num_left_out else ""
     sizes = ", ".join(f"{row.width}x{row.height}: {row.num_pictures}{row.losses}" for row in rows)

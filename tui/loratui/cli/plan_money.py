@@ -35,14 +35,18 @@ def money_rows(checked: Checked, quoted: Quoted, best: Quote) -> Iterator[Row]:
         f"{num} such runs",
         f"{together} in one queue, {apart} on {num} rentals: {less} less, as set-up is paid once ({measured})",
     )
-    more = picture_more(checked.config, checked.plan, work, best)
-    yield "a picture more", picture_more_sentence(more.steps, more.seconds, more.microusd)
+    is_trained = not checked.config.evaluate_loras
+    if is_trained:
+        more = picture_more(checked.config, checked.plan, work, best)
+        yield "a picture more", picture_more_sentence(more.steps, more.seconds, more.microusd)
     own = own_time(best.estimate)
     yield (
         "your own time",
         "the questions before it is rented. Nobody has to be there for the set-up "
         f"({formatting.minutes_range(*own.set_up_s)}) and the rest: {formatting.minutes_range(*own.wall_s)} in all",
     )
+    if not is_trained:
+        return
     if grid := grid_of(checked, work, quoted.known, offer.gpu_name, offer.price_microusd_per_h):
         yield "testing the LoRA", grid_sentence(checked, grid, offer.gpu_name)
     yield from hosted_rows(hosted_of(work, quoted.known))
@@ -54,11 +58,16 @@ def money_fields(checked: Checked, quoted: Quoted, best: Quote) -> dict[str, obj
         return {}
     work, offer = quoted.work, best.offer
     saving, own = queue_saving(work, best, quoted.known), own_time(best.estimate)
-    grid = grid_of(checked, work, quoted.known, offer.gpu_name, offer.price_microusd_per_h)
+    of_training: dict[str, object] = {}
+    if not checked.config.evaluate_loras:
+        grid = grid_of(checked, work, quoted.known, offer.gpu_name, offer.price_microusd_per_h)
+        of_training = {
+            "picture_more": asdict(picture_more(checked.config, checked.plan, work, best)),
+            "test_grid": grid and {"gpu": offer.gpu_name, **asdict(grid)},
+            "hosted": [hosted_fields(cost) for cost in hosted_of(work, quoted.known)],
+        }
     return {
-        "picture_more": asdict(picture_more(checked.config, checked.plan, work, best)),
-        "test_grid": grid and {"gpu": offer.gpu_name, **asdict(grid)},
-        "hosted": [hosted_fields(cost) for cost in hosted_of(work, quoted.known)],
+        **of_training,
         "money": {
             "offer": {"provider": offer.provider, "id": offer.id, "gpu": offer.gpu_name},
             "run_microusd": {"p50": best.estimate.p50_microusd, "p90": best.estimate.p90_microusd},

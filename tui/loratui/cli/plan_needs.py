@@ -17,7 +17,7 @@ from loratui.sessions.rights import rights_of
 from loratui.sessions.run_space import needed_bytes
 from loratui.settings import Settings
 from loratui_protocol.config import TrainingConfig
-from loratui_protocol.memory_ladder import as_configured, ladder, reserves_told
+from loratui_protocol.memory_ladder import Fit, as_configured, ladder, reserves_told
 
 
 def needs_rows(checked: Checked, preferences: Settings) -> Iterator[Row]:
@@ -44,7 +44,7 @@ def needs_fields(checked: Checked, preferences: Settings) -> dict[str, object]:
         "cards": [{**asdict(card), "fits": card.fits} for card in cards(config, kind or LARGEST)],
         "ladder": [
             {"what": sentence, "min_vram_mib": min_vram_mib(config, kind or LARGEST, fit)}
-            for fit, sentence in ladder(config, reserves_told(config))
+            for fit, sentence in _ladder(config)
         ],
         "disk_gb": need and need.gb,
         "disk_bytes": need and _disk_fields(need),
@@ -54,7 +54,7 @@ def needs_fields(checked: Checked, preferences: Settings) -> dict[str, object]:
             "base_license": rights.license,
             "answer": None if rights.answer is None else asdict(rights.answer),
         },
-        "picture_more": {"steps": steps_a_picture(config, checked.plan)},
+        "picture_more": None if config.evaluate_loras else {"steps": steps_a_picture(config, checked.plan)},
     }
 
 
@@ -73,12 +73,17 @@ def _card_rows(fits: Sequence[CardFit]) -> Iterator[Row]:
             yield name, f"short of {about}{spare}; fits with {' and '.join(card.given_up)}"
 
 
+def _ladder(config: TrainingConfig) -> list[tuple[Fit, str]]:
+    """Return what a training may give up; of files that are only tried out nothing is to be given up."""
+    return [] if config.evaluate_loras else ladder(config, reserves_told(config))
+
+
 def _ladder_sentences(config: TrainingConfig) -> list[str]:
     """Return the rungs in their order; that the pictures of a micro-batch are halved again is told in one."""
     sentences: list[str] = []
     before = as_configured(config)
     num_halved = 0
-    for fit, sentence in ladder(config, reserves_told(config)):
+    for fit, sentence in _ladder(config):
         is_halved = fit.pictures_at_once != before.pictures_at_once
         num_halved += is_halved
         if is_halved and num_halved > 1:

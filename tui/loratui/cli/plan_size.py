@@ -13,10 +13,11 @@ def size_fields(config: TrainingConfig) -> dict[str, object]:
     known = kind_told_here(config.pretrained_model_name_or_path)
     kind = known or LARGEST
     learned = lora_size(kind.network, config)
+    is_written = not config.evaluate_loras
     return {
         "base_kind": known.name if known else None,
-        "lora_modules": learned.num_modules,
-        "lora_bytes": learned.file_bytes(config.save_precision),
+        "lora_modules": learned.num_modules if is_written else None,
+        "lora_bytes": learned.file_bytes(config.save_precision) if is_written else None,
         "min_vram_mib": min_vram_mib(config, kind),
     }
 
@@ -29,8 +30,9 @@ def size_rows(config: TrainingConfig) -> list[tuple[str, str]]:
     size = formatting.size(learned.file_bytes(config.save_precision))
     gib = min_vram_mib(config, kind) / 1024
     about = formatting.APPROXIMATELY
+    file = ("LoRA file", f"{about}{size} in {config.save_precision}, {learned.num_modules} modules")
     return [
         ("base model", kind.name if known else f"not looked at; what follows is for {kind.name}"),
-        ("LoRA file", f"{about}{size} in {config.save_precision}, {learned.num_modules} modules"),
+        *([] if config.evaluate_loras else [file]),
         ("GPU memory", f"{about}{gib:.1f} GiB at least, by our own model"),
     ]

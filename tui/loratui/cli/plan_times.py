@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime
 
 from loratui.domain import formatting
 from loratui.domain.base_kinds import TINY
-from loratui.domain.estimate import Known, training_s
+from loratui.domain.estimate import Known
 from loratui.domain.estimate_work import Work
 from loratui.domain.gpu_memory import full_name
 from loratui.domain.grid_cost import SHIPPED_GPU, Grid, GridCost, grid_cost, picture_time
 from loratui.domain.hosted_prices import HostedCost, hosted_costs
 from loratui.domain.plan_money import steps_a_picture
 from loratui.sessions.checking import Checked
-from loratui.sessions.plan_here import known_for, speeds_told, work_told_here
+from loratui.sessions.plan_here import known_for, times_told, work_told_here
 from loratui.settings import Settings
 
 Row = tuple[str, str]
@@ -25,9 +25,13 @@ def time_rows(checked: Checked, preferences: Settings, gpu: str | None = None) -
     if work is None:
         return
     known = known_for(checked, preferences)
-    for name, speed in speeds_told(work, known, gpu):
-        time = formatting.minutes_range(*training_s(work.loads[0], speed))
-        yield "time of the steps", f"{time} on {name} ({speed.source})"
+    judges_alone = work.loads[0].judges_alone
+    for told in times_told(work, known, gpu):
+        time = formatting.minutes_range(*told.seconds)
+        of_what = "pictures" if judges_alone else "steps"
+        yield f"time of the {of_what}", f"{time} on {told.gpu} ({told.source})"
+    if judges_alone:
+        return
     yield "a picture more", picture_more_sentence(steps_a_picture(checked.config, checked.plan))
     drawn_on = _drawn_on(gpu)
     if grid := grid_of(checked, work, known, drawn_on):
@@ -41,13 +45,15 @@ def time_fields(checked: Checked, preferences: Settings, gpu: str | None = None)
     if work is None:
         return {}
     known, drawn_on = known_for(checked, preferences), _drawn_on(gpu)
+    times = [
+        {"gpu": told.gpu, "p50": round(told.seconds[0], 1), "p90": round(told.seconds[1], 1), "source": told.source}
+        for told in times_told(work, known, gpu)
+    ]
+    if work.loads[0].judges_alone:
+        return {"judging_s": times}
     grid = grid_of(checked, work, known, drawn_on)
     return {
-        "training_s": [
-            {"gpu": name, "p50": round(times[0], 1), "p90": round(times[1], 1), "source": speed.source}
-            for name, speed in speeds_told(work, known, gpu)
-            for times in (training_s(work.loads[0], speed),)
-        ],
+        "training_s": times,
         "test_grid": grid and {"gpu": drawn_on, **asdict(grid)},
         "hosted": [hosted_fields(cost) for cost in hosted_of(work, known)],
     }

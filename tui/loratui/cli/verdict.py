@@ -37,10 +37,10 @@ def judged(path: Path, findings: Sequence[Finding], arguments: Arguments) -> tup
     return told, Mendable(in_configs=len(found.findings) if found else 0, in_folders=in_folders)
 
 
-def verdict(findings: Sequence[Finding], mendable: Mendable, arguments: Arguments) -> str:
-    """Return in one line what the findings come to."""
+def verdict(findings: Sequence[Finding], mendable: Mendable, arguments: Arguments, does: str) -> str:
+    """Return in one line what the findings come to; ``does``: what is to be done, "trained"."""
     is_refused, told = _counted(findings)
-    said = ("this can't be trained" if is_refused else "no errors") + told
+    said = (f"this can't be {does}" if is_refused else "no errors") + told
     number = mendable.in_configs + mendable.in_folders
     # In folders nothing is changed unasked.
     is_unasked = mendable.in_folders and not (arguments.yes or is_somebody_there())

@@ -56,6 +56,11 @@ class Load:
         return next((rung for rung in self.rungs if vram_mib >= rung.min_vram_mib), None)
 
     @property
+    def judges_alone(self) -> bool:
+        """Return whether pictures are drawn by files that are there, and nothing is trained."""
+        return not self.steps and self.num_judged_pictures > 0
+
+    @property
     def training_units(self) -> float:
         """Return the work of all steps, and of encoding every picture once, which takes less than a step."""
         return self.steps * self.units_per_step + self.num_pictures * self.pixels / self.kind.unit_px
@@ -169,6 +174,7 @@ def work_of(
     width, height = config.resolution
     num_samples = plan.num_sample_pictures + (NUM_SHEET_PICTURES if plan.draws_sheet else 0)
     learned = lora_size(reckoned.network, config)
+    is_trained = not config.evaluate_loras
     load = Load(
         kind=reckoned,
         is_kind_known=kind is not None,
@@ -183,9 +189,9 @@ def work_of(
     )
     return Work(
         loads=(load,),
-        num_files=len(plan.save_points) + 1,
-        file_bytes=learned.file_bytes(config.save_precision),
-        state_bytes=learned.state_bytes if brings_states else 0,
+        num_files=len(plan.save_points) + is_trained,
+        file_bytes=learned.file_bytes(config.save_precision) if is_trained else 0,
+        state_bytes=learned.state_bytes if is_trained and brings_states else 0,
         num_states=None if plan.checkpoint_steps is None else len(plan.checkpoint_steps),
         upload_bytes=upload_bytes,
         base_model_bytes=base_model_bytes,

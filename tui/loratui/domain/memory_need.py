@@ -39,12 +39,19 @@ class Rung:
 def min_vram_mib(config: TrainingConfig, kind: BaseKind, fit: Fit | None = None) -> int:
     """Return the memory below which a GPU is not worth trying, trained as configured, or as ``fit`` has it.
 
+    Of files that are only tried out: to draw with them.
+
     A lower bound made to agree with what people report (docs/estimates.md), not a measurement. Cards keep a part for
     their driver, so a little less will do.
     """
+    memory = kind.memory
+    if config.evaluate_loras:
+        # Nothing is learned. A picture that is drawn holds no more than a checkpointed step does, and batches get as
+        # small as they have to (judge/draw.py): in 16 bits, whatever the training had.
+        pictures = math.prod(config.resolution) / kind.unit_px
+        return _mib(memory.base_gb + memory.text_gb + pictures * memory.checkpointed_gb)
     fit = fit or as_configured(config)
     config = fit.fitted(config)
-    memory = kind.memory
     datasets = datasets_of(config)
     sizes = (min(fit.pictures_at_once, each.train_batch_size) * math.prod(each.resolution) for each in datasets)
     pictures = max(sizes) / kind.unit_px
@@ -56,14 +63,20 @@ def min_vram_mib(config: TrainingConfig, kind: BaseKind, fit: Fit | None = None)
         gb, pictures_gb, text_gb = gb + memory.weights_gb, 2 * pictures_gb, 2 * text_gb
     learned_bytes = _LEARNED_BYTES + STATE_BYTES[config.optimizer_type]
     learned_gb = lora_size(kind.network, config).num_parameters * learned_bytes / 1e9
-    return math.floor((gb + pictures_gb + text_gb + learned_gb) * _MIB_PER_GB * VRAM_SHARE)
+    return _mib(gb + pictures_gb + text_gb + learned_gb)
+
+
+def _mib(gb: float) -> int:
+    return math.floor(gb * _MIB_PER_GB * VRAM_SHARE)
 
 
 def rungs_to_begin_on(config: TrainingConfig, kind: BaseKind) -> Iterator[Rung]:
     """Yield the rungs of the memory ladder that a run may begin on, each with less memory than the one before.
 
-    The others are for a run that has learned something already.
+    The others are for a run that has learned something already. None where nothing is trained.
     """
+    if config.evaluate_loras:
+        return
     wanted = as_configured(config)
     reserves = replace(reserves_told(config), trains_unet=False)
     for fit, _ in ladder(replace(config, min_resolution=None), reserves):

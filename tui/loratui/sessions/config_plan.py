@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuTime:
-    """How long the steps take on a GPU, likely and slow, and what they cost at the price last paid for it here."""
+    """How long a GPU takes, likely and slow, and what that costs at the price last paid for it here."""
 
     gpu: str
     seconds: tuple[float, float]
@@ -48,6 +48,11 @@ class ConfigPlan:
     cards: tuple[CardFit, ...] = ()
     times: tuple[GpuTime, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def judges_alone(self) -> bool:
+        """Return whether files are tried out, and nothing is trained."""
+        return self.plan is not None and not self.plan.steps
 
     @property
     def errors(self) -> list[Finding]:
@@ -95,8 +100,7 @@ class ConfigPlanner:
         )
 
     def _times(self, checked: "Checked") -> list[GpuTime]:
-        from loratui.domain.estimate import training_s
-        from loratui.sessions.plan_here import known_for, speeds_told, work_told_here
+        from loratui.sessions.plan_here import known_for, times_told, work_told_here
 
         work = work_told_here(checked, self._preferences)
         if work is None:
@@ -107,13 +111,12 @@ class ConfigPlanner:
         if self._prices is None:
             self._prices = _prices_paid(self._preferences)
         times = []
-        for gpu, speed in speeds_told(work, self._known[name]):
-            likely_s, slow_s = training_s(work.loads[0], speed)
-            price = self._prices.get(gpu_key(gpu))
+        for told in times_told(work, self._known[name]):
+            price, (likely_s, slow_s) = self._prices.get(gpu_key(told.gpu)), told.seconds
             cost = None
             if price is not None:
                 cost = time_microusd(price, microseconds(likely_s)), time_microusd(price, microseconds(slow_s))
-            times.append(GpuTime(gpu=gpu, seconds=(likely_s, slow_s), microusd=cost, source=speed.source))
+            times.append(GpuTime(gpu=told.gpu, seconds=told.seconds, microusd=cost, source=told.source))
         return times
 
 

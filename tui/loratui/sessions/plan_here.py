@@ -1,13 +1,14 @@
 """What this machine can tell of a run's work and time without asking anyone."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loratui.domain.base_kinds import TINY, KnownBase
-from loratui.domain.estimate import Known
+from loratui.domain.estimate import Known, training_s
 from loratui.domain.estimate_speeds import FIGURES, Speed, gpu_key, speed_of
 from loratui.domain.estimate_work import Work, left
 from loratui.domain.gpu_memory import full_name
-from loratui.domain.grid_cost import SHIPPED_GPU
+from loratui.domain.grid_cost import SHIPPED_GPU, picture_time
 from loratui.sessions.base_kind import kind_told_here
 from loratui.sessions.estimating import known_facts, work_for
 from loratui.sessions.judging import features_told_here
@@ -49,8 +50,30 @@ def known_for(checked: "Checked", preferences: Settings) -> Known:
     return known_facts(preferences, [(name, kind_told_here(name))])
 
 
-def speeds_told(work: Work, known: Known, gpu: str | None = None) -> list[tuple[str, Speed]]:
-    """Return how fast the GPU is; without one those that were trained on before, and else those rented most."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeTold:
+    """How long a GPU computes, likely and if it goes badly: at the steps, or at pictures where nothing is trained."""
+
+    gpu: str
+    seconds: tuple[float, float]
+    source: str
+
+
+def times_told(work: Work, known: Known, gpu: str | None = None) -> list[TimeTold]:
+    """Return it for the GPU; without one for those that were trained on before, and else those rented most."""
+    load = work.loads[0]
+    speeds = _speeds_told(work, known, gpu)
+    if not load.judges_alone:
+        return [TimeTold(gpu=name, seconds=training_s(load, each), source=each.source) for name, each in speeds]
+    told = []
+    for name, _ in speeds:
+        each = picture_time(name, load.kind, load.pixels, known.pictures, known.speeds, known.memory_gb_per_s)
+        seconds = load.num_judged_pictures * each.likely_s, load.num_judged_pictures * each.slow_s
+        told.append(TimeTold(gpu=name, seconds=seconds, source=each.source))
+    return told
+
+
+def _speeds_told(work: Work, known: Known, gpu: str | None = None) -> list[tuple[str, Speed]]:
     load = work.loads[0]
     if gpu is not None:
         gpus = [full_name(gpu)]

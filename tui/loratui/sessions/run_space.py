@@ -23,6 +23,8 @@ def needed_bytes(config: TrainingConfig, plan: Plan, kind: BaseKind | None = Non
     size = lora_size(kind.network, config)
     num_pictures = plan.num_sample_pictures + plan.num_judged_pictures
     others = math.ceil(num_pictures * PICTURE_BYTES_PER_PX * math.prod(config.resolution)) + _RESERVE_BYTES
+    if config.evaluate_loras:
+        return others, others
     file_bytes = size.file_bytes(config.save_precision)
     # What was handed over stays where it is, whatever the run's own folder keeps.
     own = (most_at_once(config, plan.save_points) + 1) * file_bytes + others
