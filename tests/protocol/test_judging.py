@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.protocol_strategies import plain_config
 
 from loratui_protocol.errors import ProtocolError
-from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread
+from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread, spread_by_step
 from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
 from loratui_protocol.judging.planning import planned_grid, steps_said, told_apart
 from loratui_protocol.judging.prompts import MARK, SCENES, GridPrompt, Role, grid_prompts, without_trigger
@@ -144,7 +145,7 @@ def test_every_picture_is_drawn_once_and_the_base_model_once_for_all_files() -> 
 def test_a_grid_that_is_stopped_has_whole_rows_of_fewer_seeds() -> None:
     cells = [cell for batch in GRID.batches() for cell in batch]
     first = cells[: GRID.num_pictures // 5]
-    assert {cell.seed for cell in first} == {GRID.seeds[0]}
+    assert {cell.seed for cell in first} == {GRID.seeds[0] + GRID.seeds_apart(prompt) for prompt in range(len(PROMPTS))}
     assert {(cell.file, cell.weight) for cell in first} == {(cell.file, cell.weight) for cell in cells}
 
 
@@ -155,8 +156,46 @@ def test_seeds_are_drawn_together_as_far_as_they_fill_a_batch(size: int) -> None
     for batch in batches:
         assert len({(cell.file, cell.weight) for cell in batch}) == 1
         assert len(batch) <= max(size, len(PROMPTS))
-    order = [cell.seed for cell in itertools.chain(*batches) if (cell.file, cell.weight) == (0, 1.0)]
-    assert order == sorted(order)
+    cells = [cell for cell in itertools.chain(*batches) if (cell.file, cell.weight) == (0, 1.0)]
+    for prompt in range(len(PROMPTS)):
+        own = [seed + GRID.seeds_apart(prompt) for seed in GRID.seeds]
+        assert [cell.seed for cell in cells if cell.prompt == prompt] == own
+
+
+def test_no_two_prompts_of_other_words_share_a_seed_and_files_and_weights_share_all() -> None:
+    most = replace(GRID, seeds=seeds(100))
+    drawn = {(cell.file, cell.weight): set[tuple[int, int]]() for batch in most.batches() for cell in batch}
+    for cell in itertools.chain(*most.batches()):
+        drawn[cell.file, cell.weight].add((cell.prompt, cell.seed))
+    for places in drawn.values():
+        owners = {seed: {PROMPTS[prompt].plain for prompt, each in places if each == seed} for _, seed in places}
+        assert all(len(words) == 1 for words in owners.values()), (
+            "a seed is of one picture, whatever is asked for in it"
+        )
+    of_roles = [
+        {seed for prompt, seed in drawn[0, 1.0] if PROMPTS[prompt].role is role}
+        for role in (Role.WITHOUT, Role.TOGETHER)
+    ]
+    assert of_roles[0] == of_roles[1], "what another LoRA does can be seen"
+    with_lora = [places for (file, _), places in drawn.items() if file >= 0]
+    assert all(places == with_lora[0] for places in with_lora)
+    assert drawn[-1, 0.0] < with_lora[0], "what is with another LoRA is not of the base model"
+
+
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=40, unique=True).map(sorted), st.integers(1, 12))
+def test_of_files_as_many_as_asked_for_are_chosen_by_their_steps_and_the_last_always(
+    steps: list[int], most: int
+) -> None:
+    chosen = spread_by_step(steps, most)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(most, len(steps))
+    assert chosen[-1] == len(steps) - 1
+
+
+def test_a_file_that_comes_soon_before_the_last_one_takes_no_place_of_an_earlier_one() -> None:
+    every = [116, 232, 348, 464, 580, 696, 700]
+    assert [every[index] for index in spread_by_step(every, 6)] == [116, 232, 348, 464, 580, 700]
+    assert [every[index] for index in spread_by_step(every, 2)] == [348, 700]
 
 
 @given(st.integers(1, 60), st.integers(1, 20))

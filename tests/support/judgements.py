@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from loratui_protocol.judging.advice import pairs_in
-from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds
+from loratui_protocol.judging.grid import SEEDS_APART, Cell, Grid, TriedFile, seeds
 from loratui_protocol.judging.judgement import DOCUMENT, Judged, Judgement
 from loratui_protocol.judging.prompts import GridPrompt, Role
 from loratui_protocol.messages import Artifact, ArtifactKind, Scores
@@ -51,7 +51,9 @@ def drawn(cell: Cell, side: int = 64) -> Image.Image:
     """Return a picture that no other cell has: file, weight and prompt are its colour, the seed is a bar."""
     colour = (40 + 60 * (cell.file + 1) % 200, round(200 * cell.weight), 60 + 90 * cell.prompt % 180)
     picture = Image.new("RGB", (side, side), colour)
-    ImageDraw.Draw(picture).rectangle((0, 0, side // 2, side // 8 * (cell.seed - 100)), fill=(250, 250, 250))
+    ImageDraw.Draw(picture).rectangle(
+        (0, 0, side // 2, side // 8 * (cell.seed % SEEDS_APART - 100)), fill=(250, 250, 250)
+    )
     return picture
 
 

@@ -17,7 +17,7 @@ from loratui_protocol import messages
 from loratui_protocol.dataset import scan_config
 from loratui_protocol.errors import ModelError
 from loratui_protocol.findings import plural
-from loratui_protocol.judging.grid import TriedFile, spread
+from loratui_protocol.judging.grid import TriedFile, spread_by_step
 from loratui_protocol.judging.planning import files_named, steps_said
 from loratui_protocol.messages import ArtifactKind, JobState
 
@@ -30,7 +30,9 @@ def judge_run(run: Run, controls: Controls) -> None:
         StorageError: the disk is full.
     """
     files = _written(run)
-    chosen = [files[index] for index in spread(len(files), run.config.evaluate_checkpoints)]
+    chosen = [
+        files[index] for index in spread_by_step([file.step for file, _ in files], run.config.evaluate_checkpoints)
+    ]
     tried = Tried(files=chosen, pictures=run.dataset.pictures, concept=CONCEPTS.get(run.job.evaluate_concept))
     device = run.accelerator.device
     base = Base(path=run.models.path, configs=run.models.configs, device=device, dtype=_dtype(device))

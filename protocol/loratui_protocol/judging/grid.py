@@ -1,11 +1,14 @@
 """Which pictures a LoRA is judged by: files x weights x seeds x prompts, each drawn once, in an order that can stop."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from loratui_protocol.judging.prompts import GridPrompt, Role
 
 FIRST_SEED = 101
+SEEDS_APART = 1000
+"""Between the seeds of one prompt and those of the next. What is drawn from one seed resembles each other whatever the
+prompt: fifteen pictures of three prompts and the same five seeds would say hardly more than five (docs/judging.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +44,23 @@ class Grid:
     files: tuple[TriedFile, ...]
     weights: tuple[float, ...]
     seeds: tuple[int, ...]
+    """Of the first prompt."""
     prompts: tuple[GridPrompt, ...]
+
+    def seeds_apart(self, prompt: int) -> int:
+        """Return what is added to ``seeds`` for the prompt of that index, with all files alike.
+
+        The same words with and without the trigger, or another LoRA, show what these do only from the same seeds.
+        """
+        words = [each.plain for each in self.prompts]
+        return words.index(words[prompt]) * SEEDS_APART
 
     def batches(self, size: int = 1) -> Iterator[list[Cell]]:
         """Yield all pictures, those of a file at a weight with one seed together, or with as many as fit ``size``.
 
         Seeds come one after the other: whoever stops it after a while has a whole grid with fewer seeds.
         """
+        apart = [self.seeds_apart(prompt) for prompt in range(len(self.prompts))]
         at_once = max(1, size // max(1, len(self.prompts)))
         for first in range(0, len(self.seeds), at_once):
             together = self.seeds[first : first + at_once]
@@ -55,7 +68,7 @@ class Grid:
                 for file in range(len(self.files)) if weight else (-1,):
                     # Another LoRA changes the base model by itself; what that looks like is not of this one.
                     alone = [n for n, each in enumerate(self.prompts) if weight or each.role is not Role.TOGETHER]
-                    yield [Cell(file, weight, prompt, seed) for seed in together for prompt in alone]
+                    yield [Cell(file, weight, prompt, seed + apart[prompt]) for seed in together for prompt in alone]
 
     @property
     def num_pictures(self) -> int:
@@ -64,8 +77,24 @@ class Grid:
 
 
 def seeds(count: int) -> tuple[int, ...]:
-    """Return the seeds of a grid, the same for every file and every run."""
+    """Return the seeds of a grid's first prompt, the same for every file and every run."""
     return tuple(range(FIRST_SEED, FIRST_SEED + count))
+
+
+def spread_by_step(steps: Sequence[int], most: int) -> list[int]:
+    """Return the indices of at most ``most`` of the files written after these steps: evenly spaced, and the last one.
+
+    By steps and not by files, since the last one mostly comes soon after the one before it, and is nearly the same.
+    """
+    if len(steps) <= most:
+        return list(range(len(steps)))
+    chosen, before = list[int](), len(steps)
+    for number in range(most, 0, -1):
+        wanted = steps[-1] * number / most
+        # As many as are still to be chosen have to be left below it.
+        before = min(range(number - 1, before), key=lambda index: abs(steps[index] - wanted))
+        chosen.append(before)
+    return chosen[::-1]
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.dataset_folders import repeats_of
-from loratui_protocol.judging.grid import Grid, TriedFile, seeds, spread
+from loratui_protocol.judging.grid import Grid, TriedFile, seeds, spread_by_step
 from loratui_protocol.judging.prompts import grid_prompts
 from loratui_protocol.safetensors_header import read_header
 from loratui_protocol.save_points import SavePoint, superseded
@@ -40,7 +40,7 @@ def planned_grid(
         gone = superseded(config, points)
         written = {point.step: point.name for point in points if point not in gone} | {steps: config.output_name}
         every = [TriedFile(id=name, name=name, step=step) for step, name in sorted(written.items())]
-        files = [every[index] for index in spread(len(every), config.evaluate_checkpoints)]
+        files = [every[index] for index in spread_by_step([file.step for file in every], config.evaluate_checkpoints)]
     return grid_of(config, files, pictures) if files else None
 
 

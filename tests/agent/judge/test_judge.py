@@ -266,8 +266,8 @@ def test_one_that_is_stopped_says_what_it_has(run: Run, tmp_path: Path):
 
 def test_there_are_as_many_weights_and_seeds_as_asked_for(run: Run, tmp_path: Path):
     judging = Judging(run, tmp_path, tried(run, 1), evaluate_weights=(0.5,), evaluate_seeds=3)
-    assert {(each.cell.weight, each.cell.seed) for each in judging.judgement.pictures} == {
-        (0.5, seed) for seed in seeds(3)
+    assert {(each.cell.weight, each.cell.prompt, each.cell.seed) for each in judging.judgement.pictures} == {
+        (0.5, prompt, seed) for prompt in range(3) for seed in seeds(3)
     }
 
 
