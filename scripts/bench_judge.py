@@ -1,10 +1,11 @@
-"""Is what the scores advise any good? Trainings of the demo concept, each with six files, judged by few pictures.
+"""Is what the scores advise any good? Trainings of the demo concept, of each six files, judged by 120 pictures a file.
 
     python scripts/bench_judge.py FOLDER [--seeds 10] [--steps 700]    # some minutes a seed; exits 1 below 9 of 10
     python scripts/bench_judge.py FOLDER --first 6    # at the same time, for the seeds from there on
 
-Every pair of file and weight is then measured on prompts and seeds that nothing was judged by. The advice is good if
-its pair is within one standard error of the best there. What was measured of a seed is kept in FOLDER: a bench that was
+Every file is then measured by 40 pictures, of prompts and seeds that nothing was judged by. The advice is good if its
+file is within one standard error of the best there. All prompts name grounds that no training picture has, as a user's
+own will be of scenes that the set never showed. What was measured of a seed is kept in FOLDER: a bench that was
 interrupted goes on with the next one.
 """
 
@@ -20,18 +21,26 @@ import torch
 from judged_demo import NUM_FILES, judged_config, train
 
 from loratui_agent.demo import score
-from loratui_agent.demo.concept import DEMO
+from loratui_agent.demo.concept import DEMO, phrase
 from loratui_agent.judge.draw import BATCH_SIZE, Base, Drawer
 from loratui_agent.model_path import resolve_model
 from loratui_protocol import messages
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.judging.advice import Pair, advise, error_of, pairs_of
 from loratui_protocol.judging.grid import Grid, TriedFile
-from loratui_protocol.judging.prompts import GridPrompt, Role
+from loratui_protocol.judging.prompts import MARK, GridPrompt, Role
 from loratui_protocol.judging.summary import Mean, mean_of
 
 GATE = 0.9
-WEIGHTS = (0.8, 1.0)
+WEIGHTS = (1.0,)
+"""At lower ones the demo's concept shows less often, whichever the file."""
+JUDGED_PROMPTS = tuple(
+    phrase(MARK, ground, form)
+    for ground in DEMO.grounds[1]
+    for form in range(4)
+    if phrase(DEMO.trigger, ground, form) not in DEMO.test_prompts
+)
+NUM_JUDGED_SEEDS = 40
 HELD_OUT_SEEDS = tuple(range(9001, 9009))
 
 
@@ -39,7 +48,14 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
     """Return what the training of a seed was judged to be, and what its files are."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        config = judged_config(folder, steps, seed=seed, evaluate_weights=(0.0, *WEIGHTS))
+        config = judged_config(
+            folder,
+            steps,
+            seed=seed,
+            evaluate_weights=(0.0, *WEIGHTS),
+            evaluate_prompts=JUDGED_PROMPTS,
+            evaluate_seeds=NUM_JUDGED_SEEDS,
+        )
         events = train(folder, config)
         scores = [event for event in events if isinstance(event, messages.Scores)]
         ids = list(dict.fromkeys(event.artifact_id for event in scores if event.weight))
@@ -64,7 +80,8 @@ def held_out(config: TrainingConfig, paths: list[Path]) -> list[dict[str, Any]]:
             shows = float(score.shows_concept(picture, DEMO))
             shown.setdefault((files[cell.file].id, cell.weight), []).append(shows)
     return [
-        {"artifact_id": file, "weight": weight, **asdict(mean_of(values))} for (file, weight), values in shown.items()
+        {"artifact_id": file, "weight": weight, **asdict(mean_of(values)), "values": values}
+        for (file, weight), values in shown.items()
     ]
 
 
