@@ -1,11 +1,11 @@
-"""Is what the scores advise any good? Trainings of the demo concept, of each six files, judged by 120 pictures a file.
+"""Is what the scores advise any good? Trainings of the demo concept, of each six files, judged by 100 pictures a file.
 
     python scripts/bench_judge.py FOLDER [--seeds 10] [--steps 700]    # some minutes a seed; exits 1 below 9 of 10
     python scripts/bench_judge.py FOLDER --first 6    # at the same time, for the seeds from there on
 
 Every file is then measured by 40 pictures, of prompts and seeds that nothing was judged by. The advice is good if its
-file is within one standard error of the best there. All prompts name grounds that no training picture has, as a user's
-own will be of scenes that the set never showed. What was measured of a seed is kept in FOLDER: a bench that was
+file is within one standard error of the best there. All prompts name the two grounds that no training picture has, as
+a user's own will be of scenes that the set never showed; of the ways to ask for each, half are for the judge. What was measured of a seed is kept in FOLDER: a bench that was
 interrupted goes on with the next one.
 """
 
@@ -34,14 +34,12 @@ from loratui_protocol.judging.summary import Mean, mean_of
 GATE = 0.9
 WEIGHTS = (1.0,)
 """At lower ones the demo's concept shows less often, whichever the file."""
-JUDGED_PROMPTS = tuple(
-    phrase(MARK, ground, form)
-    for ground in DEMO.grounds[1]
-    for form in range(4)
-    if phrase(DEMO.trigger, ground, form) not in DEMO.test_prompts
-)
-NUM_JUDGED_SEEDS = 40
-HELD_OUT_SEEDS = tuple(range(9001, 9009))
+_ASKED = [(ground, form) for number, ground in enumerate(DEMO.grounds[1]) for form in range(number, number + 4)]
+"""Every second one has each way to ask once, and each ground twice."""
+JUDGED_PROMPTS = tuple(phrase(MARK, ground, form) for ground, form in _ASKED[::2])
+HELD_OUT_PROMPTS = tuple(phrase(DEMO.trigger, ground, form) for ground, form in _ASKED[1::2])
+NUM_JUDGED_SEEDS = 25
+HELD_OUT_SEEDS = tuple(range(9001, 9011))
 
 
 def measure(steps: int, seed: int) -> dict[str, Any]:
@@ -68,7 +66,7 @@ def measure(steps: int, seed: int) -> dict[str, Any]:
 
 def held_out(config: TrainingConfig, paths: list[Path]) -> list[dict[str, Any]]:
     """Return for every file and weight the mean and count of how often the concept shows with the held-out prompts."""
-    prompts = tuple(GridPrompt(role=Role.SCENE, text=text, plain=text) for text in DEMO.test_prompts)
+    prompts = tuple(GridPrompt(role=Role.SCENE, text=text, plain=text) for text in HELD_OUT_PROMPTS)
     files = tuple(TriedFile(id=path.name, name=path.name) for path in paths)
     grid = Grid(files=files, weights=WEIGHTS, seeds=HELD_OUT_SEEDS, prompts=prompts)
     model = resolve_model(config.pretrained_model_name_or_path)

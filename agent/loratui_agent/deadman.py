@@ -9,6 +9,8 @@ from enum import Enum, auto
 STOP_GRACE_S = 120.0
 """How long a trainer may take to save and export after the auto-stop before it is killed."""
 SILENCE_MIN_S = 120.0
+DRAWING_SILENCE_S = 1800.0
+"""While files are tried out: between two denoising steps, the decoding of a batch or the loading of a base model."""
 SILENCE_STEPS = 20
 HUNG_AFTER_S = 30.0
 """Without a sign of life from its event loop for so long, an agent counts as dead."""

@@ -102,6 +102,7 @@ class Job:
         self.last_heard_s = time.monotonic()
         self.step_times_s: collections.deque[float] = collections.deque(maxlen=_STEP_TIMES_KEPT)
         self.last_origin = 0
+        self.is_trying_out = False
         self.state_seq = 0
         """The record that says the state."""
         self.without_line = asyncio.Event()
@@ -362,6 +363,8 @@ class Job:
         match record.event:
             case messages.Step() as step:
                 self.last_step = step
+            case messages.Setup(phase=phase):
+                self.is_trying_out = phase.startswith("judge.")
             case messages.State() as state:
                 self._last_state, self.state_seq = state, record.seq
                 # One that goes on after its end is to be heard at its next one.

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from loratui_agent.deadman import (
     ABANDONED_MIN_S,
+    DRAWING_SILENCE_S,
     SILENCE_MIN_S,
     STOP_GRACE_S,
     TrainerFacts,
@@ -55,6 +56,7 @@ class Patience:
 
     stop_grace_s: float = STOP_GRACE_S
     silence_min_s: float = SILENCE_MIN_S
+    drawing_silence_s: float = DRAWING_SILENCE_S
     cost_every_s: float = 30.0
     sync_every_s: float = 1.0
     abandoned_min_s: float = ABANDONED_MIN_S
@@ -232,9 +234,13 @@ class Worker:
                 # Without a reason it was told to stop on a full disk, for the deadline.
                 stopping_for_deadline=job.facts.stop_reason in ("deadline", ""),
                 grace_s=self._patience.stop_grace_s,
-                silence_min_s=self._patience.silence_min_s,
+                silence_min_s=self._silence_min_s(job),
             )
         )
+
+    def _silence_min_s(self, job: Job) -> float:
+        # A batch of pictures takes as long as it takes, and no step says how long that is.
+        return self._patience.drawing_silence_s if job.is_trying_out else self._patience.silence_min_s
 
     def _is_running(self, trainer: ProcessIdentity) -> bool:
         if self._child is not None:
@@ -271,7 +277,7 @@ class Worker:
         elif ended is not None:
             self._finish(job, JobState.FAILED, ended.code, ended.sentence)
         elif verdict is TrainerVerdict.KILL_OVERDUE:
-            detail = "the trainer did not stop in time and was killed; its last checkpoint is kept"
+            detail = "the trainer did not stop in time and was killed; what it had saved is kept"
             self._finish(job, JobState.STOPPED, stop_reason, detail)
         elif end.oom_killed:
             detail = "the machine ran out of memory. Fix: a smaller resolution or batch, then resume the run"
@@ -282,10 +288,10 @@ class Worker:
         elif verdict is TrainerVerdict.KILL_HUNG and job.facts.hangs:
             self._finish(job, JobState.FAILED, "hang", "the trainer hung again after it was resumed")
         elif not may_resume(job.facts.interruptions_ts, time.time()):
-            detail = "the trainer was killed again and again; its last checkpoint is kept"
+            detail = "the trainer was killed again and again; what it had saved is kept"
             self._finish(job, JobState.FAILED, "killed", detail)
         elif verdict is TrainerVerdict.KILL_HUNG:
-            limit_s = silence_limit_s(job.step_times_s, self._patience.silence_min_s)
+            limit_s = silence_limit_s(job.step_times_s, self._silence_min_s(job))
             self._resume(job, "hang", f"nothing came from the trainer for {limit_s:.0f} s")
         else:
             self._resume(job, "killed", "the trainer was killed" + ("" if exit_code is None else f" ({exit_code})"))

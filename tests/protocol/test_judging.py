@@ -150,12 +150,14 @@ def test_a_grid_that_is_stopped_has_whole_rows_of_fewer_seeds() -> None:
 
 
 @given(st.integers(1, 40))
-def test_seeds_are_drawn_together_as_far_as_they_fill_a_batch(size: int) -> None:
+def test_batches_are_filled_and_seeds_come_one_after_the_other(size: int) -> None:
     batches = list(GRID.batches(size))
     assert sorted(itertools.chain(*batches), key=repr) == sorted(itertools.chain(*GRID.batches()), key=repr)
     for batch in batches:
         assert len({(cell.file, cell.weight) for cell in batch}) == 1
-        assert len(batch) <= max(size, len(PROMPTS))
+        assert len(batch) <= size
+    of_one = [batch for batch in batches if (batch[0].file, batch[0].weight) == (0, 1.0)]
+    assert len(of_one) == math.ceil(len(GRID.seeds) * len(PROMPTS) / size), "no batch is emptier than it has to be"
     cells = [cell for cell in itertools.chain(*batches) if (cell.file, cell.weight) == (0, 1.0)]
     for prompt in range(len(PROMPTS)):
         own = [seed + GRID.seeds_apart(prompt) for seed in GRID.seeds]

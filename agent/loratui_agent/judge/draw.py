@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,14 +57,14 @@ class Drawer:
         self._batch_size = BATCH_SIZE
         self._load(named)
 
-    def draw(self, cells: Sequence[Cell]) -> list[Image.Image]:
-        """Return a picture for each cell; all of one file and weight."""
+    def draw(self, cells: Sequence[Cell], on_step: Callable[[], None] = lambda: None) -> list[Image.Image]:
+        """Return a picture for each cell; all of one file and weight. ``on_step`` as in ``generate``."""
         pictures: dict[Cell, Image.Image] = {}
         for is_together in (False, True):
             group = [cell for cell in cells if (self._role(cell) is Role.TOGETHER) is is_together]
             if group:
                 self._put_to_work(group[0], is_together=is_together)
-                pictures |= zip(group, self._generate(group), strict=True)
+                pictures |= zip(group, self._generate(group, on_step), strict=True)
         return [pictures[cell] for cell in cells]
 
     def _role(self, cell: Cell) -> Role:
@@ -100,7 +100,7 @@ class Drawer:
         names = [_name(cell.file), *([_TOGETHER] if is_together else [])]
         self._pipeline.set_adapters(names, adapter_weights=[cell.weight] * len(names))
 
-    def _generate(self, cells: Sequence[Cell]) -> list[Image.Image]:
+    def _generate(self, cells: Sequence[Cell], on_step: Callable[[], None]) -> list[Image.Image]:
         """Draw, with smaller batches once the GPU has no room for larger ones."""
         prompts = [self._grid.prompts[cell.prompt] for cell in cells]
         while True:
@@ -115,6 +115,7 @@ class Drawer:
                     clip_skip=self._config.clip_skip,
                     max_token_length=self._config.max_token_length,
                     batch_size=self._batch_size,
+                    on_step=on_step,
                 )
             except torch.OutOfMemoryError:
                 if self._batch_size == 1:

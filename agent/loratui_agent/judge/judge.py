@@ -3,18 +3,21 @@
 import functools
 import json
 import logging
+import math
+import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from loratui_agent.demo.concept import Concept
 from loratui_agent.files import sha256_of, write_atomically, write_text
 from loratui_agent.judge import measure
 from loratui_agent.judge.draw import BATCH_SIZE, Base, Drawer
+from loratui_agent.judge.drawn import Drawn
 from loratui_agent.judge.features import Clip, Dino
 from loratui_agent.judge.trained import see_trained
 from loratui_agent.train.controls import Controls
@@ -24,9 +27,10 @@ from loratui_protocol import messages
 from loratui_protocol.dataset import Picture
 from loratui_protocol.errors import ModelError
 from loratui_protocol.findings import plural
-from loratui_protocol.judging.grid import Cell, Grid, TriedFile
+from loratui_protocol.judging.grid import Grid, TriedFile
 from loratui_protocol.judging.judgement import DOCUMENT, Judged, Judgement
 from loratui_protocol.judging.planning import grid_of
+from loratui_protocol.judging.scores import SCORES
 from loratui_protocol.judging.summary import means_at
 from loratui_protocol.messages import ArtifactKind
 
@@ -34,7 +38,8 @@ logger = logging.getLogger(__name__)
 JUDGEMENT = "judgement.zip"
 _FOLDER = "judge"
 _GRID = "grid.json"
-_QUALITY = 90
+_SIGN_OF_LIFE_S = 5.0
+"""So often at least the agent hears that it goes on: one batch of pictures may take minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +53,33 @@ class Tried:
     """The built-in concept that they were trained on."""
 
 
+class _StoppedError(Exception):
+    """Somebody asked for an end while pictures were drawn."""
+
+
 class Judge:
     """Judges the files of one job. What was drawn lies in its folder, and is drawn once whatever happens."""
 
-    def __init__(self, job: Job, reporter: Reporter, controls: Controls, tried: Tried) -> None:
+    def __init__(
+        self,
+        job: Job,
+        reporter: Reporter,
+        controls: Controls,
+        tried: Tried,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``between`` is called between two batches of pictures."""
         self._job = job
         self._config = job.config
         self._reporter = reporter
         self._controls = controls
         self._tried = tried
         self._grid = grid_of(job.config, [file for file, _ in tried.files], tried.pictures)
+        self._between = between
         self._folder = job.folder / _FOLDER
+        self._drawn = Drawn(self._folder, self._grid, self._still_there)
+        self._said = messages.Setup(phase="judge.draw", done=0, total=0, unit="")
+        self._said_s = time.monotonic()
         self._features = {"exact": tried.concept.trigger} if tried.concept else {}
 
     def judge(self, base: Base) -> Judgement:
@@ -70,53 +91,60 @@ class Judge:
         """
         self._forget_another_grid()
         self._draw(base)
-        pictures = self._drawn()
-        scores = self._measure(pictures, base.device)
-        judgement = Judgement(
+        if self._controls.stopping:
+            # To measure may take longer than whoever ends it waits: the pictures are not lost by that.
+            self._publish(self._judgement({}))
+        judgement = self._judgement(self._measure(base.device))
+        self._publish(judgement)
+        self._tell(judgement)
+        return judgement
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether all pictures are drawn."""
+        return len(self._drawn) == self._grid.num_pictures
+
+    def _judgement(self, scores: measure.Scores) -> Judgement:
+        sizes = {cell: self._drawn.size(cell) for cell in self._drawn}
+        return Judgement(
             grid=self._grid,
             pictures=tuple(
-                Judged(cell=cell, scores=scores.get(cell, {}), width=picture.width, height=picture.height)
-                for cell, picture in pictures.items()
+                Judged(cell=cell, scores=scores.get(cell, {}), width=width, height=height)
+                for cell, (width, height) in sizes.items()
             ),
             features=self._features,
         )
-        self._publish(judgement, pictures)
-        return judgement
 
     # --- drawing ------------------------------------------------------------------------------------------------------
 
     def _draw(self, base: Base) -> None:
         total = self._grid.num_pictures
-        missing = [batch for batch in map(self._missing, self._grid.batches(BATCH_SIZE)) if batch]
+        batches = ([cell for cell in batch if cell not in self._drawn] for batch in self._grid.batches(BATCH_SIZE))
+        missing = [batch for batch in batches if batch]
         if not missing:
             return
         self._say("judge.draw", total - sum(map(len, missing)), total)
+        if self._controls.stopping:
+            return
         drawer = Drawer(base, self._grid, [path for _, path in self._tried.files], self._config)
         left = sum(map(len, missing))
         for batch in missing:
-            if self._controls.stopping:
-                return
-            for cell, picture in zip(batch, drawer.draw(batch), strict=True):
-                write_atomically(self._path(cell), functools.partial(picture.save, format="PNG"))
+            self._between()
+            try:
+                for cell, picture in zip(batch, drawer.draw(batch, self._on_step), strict=True):
+                    self._drawn.keep(cell, picture)
+            except _StoppedError:
+                break
             left -= len(batch)
             self._say("judge.draw", total - left, total)
         del drawer
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _missing(self, batch: Sequence[Cell]) -> list[Cell]:
-        return [cell for cell in batch if not self._path(cell).exists()]
-
-    def _path(self, cell: Cell) -> Path:
-        return self._folder / f"{cell.name}.png"
-
-    def _drawn(self) -> dict[Cell, Image.Image]:
-        return {
-            cell: Image.open(self._path(cell)).convert("RGB")
-            for batch in self._grid.batches()
-            for cell in batch
-            if self._path(cell).exists()
-        }
+    def _on_step(self) -> None:
+        self._still_there()
+        if self._controls.stopping:
+            raise _StoppedError
 
     def _forget_another_grid(self) -> None:
         """Begin anew where what lies there was drawn for other prompts or with other files."""
@@ -126,48 +154,55 @@ class Judge:
         path = self._folder / _GRID
         if path.exists() and path.read_text("utf-8") == now:
             return
-        for picture in self._folder.glob("*.png"):
-            picture.unlink()
+        for pattern in ("*.png", "*.jpg"):
+            for picture in self._folder.glob(pattern):
+                picture.unlink()
         write_text(path, now)
 
     # --- measuring ----------------------------------------------------------------------------------------------------
 
-    def _measure(self, pictures: dict[Cell, Image.Image], device: torch.device) -> measure.Scores:
+    def _measure(self, device: torch.device) -> measure.Scores:
         """Return what can be measured; what fails is told, and costs no other score: the pictures are paid for."""
-        scores: measure.Scores = {cell: {} for cell in pictures}
+        scores: measure.Scores = {cell: {} for cell in self._drawn}
+        without = Counter[str]()
         ways = {
             "artefacts": self._artefacts,
             "the concept": self._concept,
             "likeness, copying and variety": self._likeness,
             "how prompts are followed": self._prompts,
         }
-        for what, way in ways.items() if pictures else ():
+        for what, way in ways.items() if scores else ():
             try:
-                for found in way(pictures, device):
+                for found in way(device):
                     for cell, values in found.items():
+                        told = {name: value for name, value in values.items() if math.isfinite(value)}
+                        without.update(values.keys() - told.keys())
                         # What is known exactly is not measured.
-                        scores[cell] = {**values, **scores[cell]}
+                        scores[cell] = {**told, **scores[cell]}
             except ModelError as error:
                 self._warn(error.code, f"not measured: {error.what}; {error.fix}")
             except Exception as error:
                 logger.exception("%s can't be measured", what)
                 self._warn("judge.unmeasured", f"not measured: {what} ({error})")
+        for name, number in without.items():
+            said = f"not measured: {SCORES[name].title} of {plural(number, 'picture')}, of which no number came"
+            self._warn("judge.unmeasured", said)
         return scores
 
-    def _artefacts(self, pictures: dict[Cell, Image.Image], _: torch.device) -> Iterator[measure.Scores]:
-        yield measure.of_artefacts(pictures)
+    def _artefacts(self, _: torch.device) -> Iterator[measure.Scores]:
+        yield measure.of_artefacts(self._drawn)
 
-    def _concept(self, pictures: dict[Cell, Image.Image], _: torch.device) -> Iterator[measure.Scores]:
+    def _concept(self, _: torch.device) -> Iterator[measure.Scores]:
         if self._tried.concept is not None:
-            yield measure.of_concept(self._grid, pictures, self._tried.concept)
+            yield measure.of_concept(self._grid, self._drawn, self._tried.concept)
 
-    def _likeness(self, pictures: dict[Cell, Image.Image], device: torch.device) -> Iterator[measure.Scores]:
+    def _likeness(self, device: torch.device) -> Iterator[measure.Scores]:
         if not self._config.evaluate_dino:
             return
-        folder, cells = Path(self._config.evaluate_dino), list(pictures)
+        folder, cells = Path(self._config.evaluate_dino), list(self._drawn)
         self._say("judge.likeness")
         dino = Dino(folder, device)
-        drawn_ND = dino.pictures(list(pictures.values()))
+        drawn_ND = dino.pictures(self._drawn.in_order())
         self._features["dino"] = folder.name
         yield measure.of_diversity(self._grid, cells, drawn_ND)
         trained = see_trained(self._tried.pictures, dino.pictures, functools.partial(self._say, "judge.likeness"))
@@ -177,27 +212,29 @@ class Judge:
             self._warn("judge.picture", said if number == 1 else f"{said} and others")
         yield measure.of_likeness(self._grid, cells, measure.Seen(drawn_ND, trained.seen_MD))
 
-    def _prompts(self, pictures: dict[Cell, Image.Image], device: torch.device) -> Iterator[measure.Scores]:
+    def _prompts(self, device: torch.device) -> Iterator[measure.Scores]:
         if not self._config.evaluate_clip:
             return
         folder = Path(self._config.evaluate_clip)
         self._say("judge.prompts")
         clip = Clip(folder, device)
         texts_ND = clip.texts([prompt.plain for prompt in self._grid.prompts])
-        drawn_ND = clip.pictures(list(pictures.values()))
+        drawn_ND = clip.pictures(self._drawn.in_order())
         self._features["clip"] = folder.name
-        yield measure.of_prompts(self._grid, list(pictures), drawn_ND, texts_ND)
+        yield measure.of_prompts(self._grid, list(self._drawn), drawn_ND, texts_ND)
 
     def _warn(self, code: str, message: str) -> None:
         self._reporter.emit(messages.Warn(code=code, message=message))
 
     # --- writing down -------------------------------------------------------------------------------------------------
 
-    def _publish(self, judgement: Judgement, pictures: dict[Cell, Image.Image]) -> None:
+    def _publish(self, judgement: Judgement) -> None:
         path = self._job.artifacts / JUDGEMENT
-        write_atomically(path, functools.partial(_write_zip, judgement, pictures))
+        write_atomically(path, functools.partial(_write_zip, judgement, self._drawn))
         name = f"{self._config.output_name}-judgement.zip"
         self._reporter.emit(self._job.publish(JUDGEMENT, ArtifactKind.JUDGEMENT, name, 0))
+
+    def _tell(self, judgement: Judgement) -> None:
         for file, weight in _rows(self._grid):
             means = means_at(judgement, file=file, weight=weight)
             if not means:
@@ -216,16 +253,22 @@ class Judge:
             )
 
     def _say(self, phase: str, done: int = 0, total: int = 0) -> None:
-        self._reporter.emit(messages.Setup(phase=phase, done=done, total=total, unit="pictures" if total else ""))
+        self._said = messages.Setup(phase=phase, done=done, total=total, unit="pictures" if total else "")
+        self._said_s = time.monotonic()
+        self._reporter.emit(self._said)
+
+    def _still_there(self) -> None:
+        """Say the last thing again: who is silent for long counts as hung, and a stop waits for no silence."""
+        if time.monotonic() - self._said_s > _SIGN_OF_LIFE_S:
+            self._say(self._said.phase, self._said.done, self._said.total)
 
 
 def _rows(grid: Grid) -> list[tuple[int, float]]:
     return [(file, weight) for weight in sorted(grid.weights) for file in (range(len(grid.files)) if weight else (-1,))]
 
 
-def _write_zip(judgement: Judgement, pictures: dict[Cell, Image.Image], path: Path) -> None:
+def _write_zip(judgement: Judgement, drawn: Drawn, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(DOCUMENT, judgement.to_bytes())
-        for cell, picture in pictures.items():
-            with archive.open(f"{cell.name}.jpg", "w") as file:
-                picture.save(file, format="JPEG", quality=_QUALITY)
+        for judged in judgement.pictures:
+            archive.writestr(f"{judged.cell.name}.jpg", drawn.jpeg(judged.cell).read_bytes())

@@ -2,6 +2,7 @@
 
 # N pictures, R of them at once, M training pictures, K of them the nearest, D width of the features
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,21 +40,24 @@ class Seen:
 
 def of_likeness(grid: Grid, cells: Sequence[Cell], seen: Seen) -> Scores:
     """Return likeness, copying, bleed and resisted; nothing without training pictures."""
-    if not len(seen.trained_MD):
+    # Of a picture that no number comes of nothing is known, and with it in between nothing of the others.
+    trained_MD = seen.trained_MD[seen.trained_MD.isfinite().all(1)]
+    if not len(trained_MD):
         return {}
     nearest, most = [], []
     for start in range(0, len(seen.drawn_ND), ROWS):
-        highest_RK = (seen.drawn_ND[start : start + ROWS] @ seen.trained_MD.T).topk(_num_nearest(seen)).values
+        near_RM = seen.drawn_ND[start : start + ROWS] @ trained_MD.T
+        highest_RK = near_RM.topk(min(NUM_NEAREST, len(trained_MD))).values
         nearest += highest_RK.mean(1).tolist()
         most += highest_RK[:, 0].tolist()
-    limit = copy_limit(seen.trained_MD)
+    limit = copy_limit(trained_MD)
     by_cell = dict(zip(cells, nearest, strict=True))
     scores: Scores = {cell: {} for cell in cells}
     for cell, likeness, closest in zip(cells, nearest, most, strict=True):
         role = grid.prompts[cell.prompt].role
         if role in WITH_TRIGGER or role is Role.TOGETHER:
             scores[cell]["likeness"] = likeness
-            if limit is not None:
+            if limit is not None and math.isfinite(closest):
                 scores[cell]["copying"] = float(closest > limit)
         elif cell.weight and (base := by_cell.get(_without_lora(cell))) is not None:
             scores[cell]["bleed" if role is Role.WITHOUT else "resisted"] = likeness - base
@@ -71,10 +75,6 @@ def copy_limit(trained_MD: Tensor) -> float | None:
     nearest_M = torch.cat(nearest)
     nearest_M = nearest_M[nearest_M > -1]
     return float(torch.quantile(nearest_M, COPY_QUANTILE)) if len(nearest_M) else None
-
-
-def _num_nearest(seen: Seen) -> int:
-    return min(NUM_NEAREST, len(seen.trained_MD))
 
 
 def of_diversity(grid: Grid, cells: Sequence[Cell], drawn_ND: Tensor) -> Scores:

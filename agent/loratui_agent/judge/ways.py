@@ -48,9 +48,6 @@ def judge_alone(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
         StorageError: the disk is full; what was drawn is kept, and the next attempt goes on from there.
     """
     config = job.config
-    reporter.emit(
-        messages.State(state=JobState.RUNNING, detail=f"trying out {plural(len(config.evaluate_loras), 'file')}")
-    )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     paths = [Path(each) for each in config.evaluate_loras]
     for path in paths:
@@ -62,9 +59,28 @@ def judge_alone(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
     pictures = scan_config(config).pictures if is_known else ()
     tried = Tried(files=files, pictures=pictures, concept=CONCEPTS.get(job.evaluate_concept))
     base_path = resolve_model(config.pretrained_model_name_or_path)
-    Judge(job, reporter, controls, tried).judge(Base(path=base_path, configs=None, device=device, dtype=_dtype(device)))
+    reporter.emit(messages.State(state=JobState.RUNNING, detail=f"trying out {plural(len(files), 'file')}"))
+
+    def between() -> None:
+        controls.read()
+        controls.refuse_training()
+        controls.wait_while_paused(
+            lambda state: reporter.emit(messages.State(state=state)), meet_requests=controls.refuse_training
+        )
+
+    judge = Judge(job, reporter, controls, tried, between)
+    try:
+        judge.judge(Base(path=base_path, configs=None, device=device, dtype=_dtype(device)))
+    except torch.OutOfMemoryError as error:
+        width, height = config.resolution
+        raise ModelError(
+            f"the GPU has no room to draw one picture of {width}x{height}: {error}",
+            fix="try the files out with --size smaller, or take a larger GPU",
+            code="oom_vram",
+        ) from error
     reporter.emit(messages.State(state=JobState.FINISHING))
-    if controls.stopping:
+    controls.refuse_training()
+    if controls.stopping and not judge.is_whole:
         controls.answer_all(saved=True)
         return Outcome("stopped", what="stopped before all pictures were drawn; those that were are judged")
     done = job.publish(JUDGEMENT, ArtifactKind.JUDGEMENT, f"{config.output_name}-judgement.zip", 0)

@@ -59,10 +59,10 @@ class Controls:
         match message:
             case messages.Pause():
                 self.paused = True
-                self._answers.append((message, "paused after the step; a rental, if there is one, goes on billing"))
+                self._answers.append((message, "paused; a rental, if there is one, goes on billing"))
             case messages.Resume():
                 self.paused = False
-                self._answers.append((message, "training goes on"))
+                self._answers.append((message, "it goes on"))
             case messages.CheckpointNow():
                 self.wants_checkpoint = True
                 self._answers.append((message, "state and LoRA file saved"))
@@ -84,10 +84,21 @@ class Controls:
     def answer_all(self, *, saved: bool) -> None:
         """Answer what is left when the run has ended; ``saved``: state and LoRA file are on disk."""
         self.wants_checkpoint = self.wants_checkpoint and not saved
+        # Nothing was held, however far it was from its end.
+        self._refuse("the run ended first", messages.Pause, messages.Resume)
         self.answer()
-        for command, _ in self._answers:
-            self._say(command, ok=False, sentence="the run ended first")
-        self._answers.clear()
+        self._refuse("the run ended first", messages.CheckpointNow, messages.SampleNow)
+
+    def refuse_training(self) -> None:
+        """Refuse what only a training can do, in a run that tries files out."""
+        self.wants_checkpoint = self.wants_samples = False
+        self._refuse("nothing is trained here: files are tried out", messages.CheckpointNow, messages.SampleNow)
+
+    def _refuse(self, why: str, *kinds: type[messages.Command]) -> None:
+        refused = [command for command, _ in self._answers if isinstance(command, kinds)]
+        self._answers = [answer for answer in self._answers if answer[0] not in refused]
+        for command in refused:
+            self._say(command, ok=False, sentence=why)
 
     def _is_wanted(self, command: messages.Command) -> bool:
         return (self.wants_checkpoint and isinstance(command, messages.CheckpointNow)) or (

@@ -14,7 +14,7 @@ from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Outcome
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
-from loratui_protocol.errors import ModelError
+from loratui_protocol.errors import LoratuiError
 from loratui_protocol.messages import ArtifactKind, JobState
 from loratui_protocol.run_end import STOP_AT_EPOCH
 
@@ -119,8 +119,13 @@ def _judge(run: Run, controls: Controls) -> None:
     _free(run)
     try:
         judge_run(run, controls)
-    except ModelError as error:
+    except torch.OutOfMemoryError:
+        raise
+    except LoratuiError as error:
         run.reporter.emit(messages.Warn(code=error.code, message=f"not judged: {error.what}; {error.fix}"))
+    except Exception as error:
+        logger.exception("the files can't be judged")
+        run.reporter.emit(messages.Warn(code="judge.unmeasured", message=f"not judged: {error}"))
 
 
 def _free(run: Run) -> None:

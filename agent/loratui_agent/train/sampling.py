@@ -63,12 +63,19 @@ def generate(
     negatives: Sequence[str] | None = None,
     batch_size: int = 8,
     on_picture: Callable[[int], None] | None = None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> list[Image.Image]:
     """Return one picture for each (prompt, seed) pair; ``size_px`` is (width, height), rounded down to whole latents.
 
+    ``on_step`` is called after every denoising step; what it raises ends the drawing.
     ``clip_skip`` and ``max_token_length`` are the config's. ``negatives`` are as many as prompts; None: all empty.
     """
     width, height = _whole_latents(size_px)
+
+    def tell(_pipeline: Pipeline, _step: int, _timestep: int, kept: dict[str, Any]) -> dict[str, Any]:
+        on_step()
+        return kept
+
     pictures: list[Image.Image] = []
     negatives = negatives or [""] * len(prompts)
     for start in range(0, len(prompts), batch_size):
@@ -81,6 +88,7 @@ def generate(
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             generator=generators,
+            callback_on_step_end=tell,
         )
         pictures += result.images
         if on_picture is not None:

@@ -56,19 +56,31 @@ class Grid:
         return words.index(words[prompt]) * SEEDS_APART
 
     def batches(self, size: int = 1) -> Iterator[list[Cell]]:
-        """Yield all pictures, those of a file at a weight with one seed together, or with as many as fit ``size``.
+        """Yield all pictures, at most ``size`` at once, of a file at a weight.
 
-        Seeds come one after the other: whoever stops it after a while has a whole grid with fewer seeds.
+        Seeds come one after the other, or by as few as it takes to fill the batches: whoever stops it after a while has
+        a whole grid with fewer seeds.
         """
         apart = [self.seeds_apart(prompt) for prompt in range(len(self.prompts))]
-        at_once = max(1, size // max(1, len(self.prompts)))
+        at_once = self._seeds_at_once(size)
         for first in range(0, len(self.seeds), at_once):
             together = self.seeds[first : first + at_once]
             for weight in sorted(self.weights):
                 for file in range(len(self.files)) if weight else (-1,):
                     # Another LoRA changes the base model by itself; what that looks like is not of this one.
                     alone = [n for n, each in enumerate(self.prompts) if weight or each.role is not Role.TOGETHER]
-                    yield [Cell(file, weight, prompt, seed + apart[prompt]) for seed in together for prompt in alone]
+                    places = [(prompt, seed + apart[prompt]) for seed in together for prompt in alone]
+                    cells = [Cell(file, weight, prompt, seed) for prompt, seed in places]
+                    yield from (cells[start : start + size] for start in range(0, len(cells), size))
+
+    def _seeds_at_once(self, size: int) -> int:
+        """Return the least number of seeds with which a file at a weight takes as few batches as it can."""
+
+        def num_batches(at_once: int) -> int:
+            whole, rest = divmod(len(self.seeds), at_once)
+            return whole * -(-at_once * len(self.prompts) // size) + -(-rest * len(self.prompts) // size)
+
+        return min(range(1, len(self.seeds) + 1), key=num_batches, default=1)
 
     @property
     def num_pictures(self) -> int:
