@@ -4,8 +4,9 @@
     python scripts/bench_judge.py FOLDER --first 6    # at the same time, for the seeds from there on
 
 Every file is then measured by 40 pictures, of prompts and seeds that nothing was judged by. The advice is good if its
-file is within one standard error of the best there. All prompts name the two grounds that no training picture has, as
-a user's own will be of scenes that the set never showed; of the ways to ask for each, half are for the judge. What was measured of a seed is kept in FOLDER: a bench that was
+file is within one standard error of the best there. All prompts name the two grounds that no training picture has, as a
+user's own will be of scenes that the set never showed; of the ways to ask for each, half are for the judge.
+What was measured of a seed is kept in FOLDER: a bench that was
 interrupted goes on with the next one.
 """
 

@@ -24,8 +24,12 @@ def end_after(epochs: int, planned: Plan, step: int) -> RunEnd:
     Within the plan the schedule stays as it is, and a later end is a new plan. The last epoch of a plan may be short.
 
     Raises:
-        UsageError: it is there already.
+        UsageError: it is there already, or nothing is trained.
     """
+    if not planned.steps:
+        raise UsageError(
+            "it trains nothing, and has no epochs: files are tried out", fix="leave out --epochs", code="resume.epochs"
+        )
     if epochs == planned.epochs and step < planned.steps:
         return RunEnd()
     last = epochs * planned.steps_per_epoch

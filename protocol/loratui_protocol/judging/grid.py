@@ -85,7 +85,10 @@ class Grid:
     @property
     def num_pictures(self) -> int:
         """Return how many there are."""
-        return sum(len(batch) for batch in self.batches())
+        # Not counted one by one: of a config that is still being written there may be millions.
+        alone = sum(each.role is not Role.TOGETHER for each in self.prompts)
+        of_files = sum(weight > 0 for weight in self.weights) * len(self.files) * len(self.prompts)
+        return len(self.seeds) * (of_files + (alone if 0 in self.weights else 0))
 
 
 def seeds(count: int) -> tuple[int, ...]:

@@ -7,7 +7,9 @@ from pathlib import Path, PurePath
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.dataset import Picture
 from loratui_protocol.dataset_folders import repeats_of
+from loratui_protocol.errors import ConfigError
 from loratui_protocol.judging.grid import Grid, TriedFile, seeds, spread_by_step
+from loratui_protocol.judging.judgement import MAX_PICTURES
 from loratui_protocol.judging.prompts import grid_prompts
 from loratui_protocol.safetensors_header import read_header
 from loratui_protocol.save_points import SavePoint, superseded
@@ -17,6 +19,8 @@ _OF_THE_FILE = frozenset({"ss_steps", "ss_epoch", "ss_training_finished_at"})
 """What sd-scripts, and we, write of each file anew; the rest of its ``ss_`` keys is of the training."""
 _OF_ONE_TRAINING = frozenset({"ss_session_id", "ss_seed"})
 """One of these at least is in what is no leftover of the metadata."""
+_MOST_PIXELS = 8_000_000_000
+"""About 3.2 GB as JPEGs. The archive of a judgement is read up to 4 GiB (``report/judgement_zip.py``)."""
 _STEPS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
@@ -34,14 +38,30 @@ def grid_of(config: TrainingConfig, files: Sequence[TriedFile], pictures: Sequen
 def planned_grid(
     config: TrainingConfig, pictures: Sequence[Picture], points: Sequence[SavePoint], steps: int
 ) -> Grid | None:
-    """Return the grid of files alone, or of a training that writes these and a last one after its steps; None: none."""
+    """Return the grid of files alone, or of a training that writes these and a last one after its steps; None: none.
+
+    Raises:
+        ConfigError: it has more pictures than one judgement holds.
+    """
     files = files_named(config.evaluate_loras)
     if not files and config.evaluate_checkpoints:
         gone = superseded(config, points)
         written = {point.step: point.name for point in points if point not in gone} | {steps: config.output_name}
         every = [TriedFile(id=name, name=name, step=step) for step, name in sorted(written.items())]
         files = [every[index] for index in spread_by_step([file.step for file in every], config.evaluate_checkpoints)]
-    return grid_of(config, files, pictures) if files else None
+    if not files:
+        return None
+    grid = grid_of(config, files, pictures)
+    width, height = config.resolution
+    most = min(MAX_PICTURES, _MOST_PIXELS // (width * height))
+    if grid.num_pictures > most:
+        raise ConfigError(
+            f"to try the files out {grid.num_pictures:,} pictures of {width}x{height} would be drawn, and no more than "
+            f"{most:,} can be kept together",
+            fix="fewer files, evaluate_weights, evaluate_seeds or evaluate_prompts",
+            code="evaluate.too_many",
+        )
+    return grid
 
 
 def files_named(paths: Sequence[str]) -> list[TriedFile]:

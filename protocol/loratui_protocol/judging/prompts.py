@@ -88,7 +88,8 @@ def grid_prompts(
         prompts.append(GridPrompt(role=Role.NEGATIVE, text=plain, negative=trigger, plain=plain))
     if config.evaluate_together and first:
         prompts.append(_of(Role.TOGETHER, first, called, thing))
-    return tuple(prompts)
+    # What is asked for twice would be drawn, paid for and counted twice.
+    return tuple({(each.role, each.text, each.negative): each for each in prompts}.values())
 
 
 def without_trigger(config: TrainingConfig) -> list[str]:

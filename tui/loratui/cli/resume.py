@@ -183,11 +183,19 @@ def _check_dataset(run: StoredRun, base: Path) -> None:
 
 
 def _nothing_kept(run: StoredRun, step: int, preferences: Settings, config: Path) -> JobError:
+    again = f"loratui train {shlex.quote(str(config))} --on TARGET"
+    if parse_config(run.config_toml, config.parent).config.evaluate_loras:
+        return JobError(
+            f"{run.name} tries files out: what it drew stays on its machine, and another one begins anew. Nothing was "
+            "started",
+            fix=f"try them out from the beginning: {again}",
+            code="resume.no_state",
+        )
     which = preferences.downloads.which
     why = "" if which == "all" else f" (downloads.policy is {which})"
     done = f"its last known step is {step} of {run.total}" if step else "it had not begun to train"
     return JobError(
         f"no saved state of {run.name} is on this machine{why}; {done}. Nothing was started",
-        fix=f"start it anew, with all of its steps: loratui train {shlex.quote(str(config))} --on TARGET",
+        fix=f"start it anew, with all of its steps: {again}",
         code="resume.no_state",
     )

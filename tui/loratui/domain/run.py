@@ -263,6 +263,11 @@ class RunView:
             self.link, self.link_since_s = link, now_s
         self.link_detail, self.retry_at_s = detail, retry_at_s
 
+    @property
+    def tries_out(self) -> bool:
+        """Return whether files are tried out, and nothing is trained."""
+        return not self.total and any(name.startswith("judge.") for name in self.phases)
+
     def spent(self, now_s: float) -> Money:
         """Return what the run, or the rental that it is on, has cost at ``now_s``.
 

@@ -100,7 +100,8 @@ class Narrator:
                 self._scores.append(scores)
                 return f"{tried or 'base model'} at weight {weight:g}: {scores_told(means)}"
             case Done(steps=steps, name=name, size=size):
-                return f"done after {steps} steps: {name}, {formatting.size(size)}"
+                after = f" after {steps} steps" if steps else ""
+                return f"done{after}: {name}, {formatting.size(size)}"
             case Deadman() as event:
                 return formatting.deadman(event)
             case Cost(price_microusd_per_h=price_microusd_per_h):

@@ -156,7 +156,7 @@ def plan_supply(
     on_the_box = dataclasses.replace(
         moved(config, lambda kind, folder: f"inputs/{place}" if (place := places.get((kind, folder))) else ""),
         pretrained_model_name_or_path=f"inputs/{model.place}",
-        network_weights=f"inputs/{START}" if config.network_weights else None,
+        network_weights=f"inputs/{START}" if start_files(config) else None,
         output_dir=None,
         **judging_on_the_box(config, features),
     )

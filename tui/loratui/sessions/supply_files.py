@@ -42,8 +42,9 @@ def inputs_of(config: TrainingConfig, model: ModelSource | None) -> tuple[list[F
 
 
 def start_files(config: TrainingConfig) -> list[Found]:
-    """Return the LoRA file that a training goes on from, if it does."""
-    return [Found(START, Path(config.network_weights))] if config.network_weights else []
+    """Return the LoRA file that a training goes on from, if it does; of one that trains nothing none is needed."""
+    is_needed = config.network_weights and not config.evaluate_loras
+    return [Found(START, Path(str(config.network_weights)))] if is_needed else []
 
 
 def _judged(config: TrainingConfig) -> Iterator[Found]:
@@ -87,9 +88,15 @@ def _judged_name(number: int, path: Path, called: str) -> str:
     try:
         check_name(name)
     except ProtocolError:
-        # Too deep, or a folder that can't travel; the number tells it apart all the same.
-        return f"loras/{number}/{path.name}"
-    return name
+        pass
+    else:
+        return name
+    # Too deep, or a folder that can't travel; the number tells it apart all the same. So may the name itself.
+    try:
+        check_name(f"loras/{number}/{path.name}")
+    except ProtocolError:
+        return f"loras/{number}/file{path.suffix}"
+    return f"loras/{number}/{path.name}"
 
 
 def dataset_files(config: TrainingConfig) -> Iterator[Found]:

@@ -19,7 +19,8 @@ def farewell(view: RunView, now_s: float) -> str:
         if view.state is JobState.STOPPED and view.step:
             is_gone = view.rental is not None and view.rental.is_over
             on = f" To go on: {formatting.resume_command(view.name, elsewhere=is_gone)}"
-        return f"{view.name} is {view.state.value}." + (f" The LoRA: {path}" if path else "") + rest + on
+        what = "What was drawn" if view.tries_out else "The LoRA"
+        return f"{view.name} is {view.state.value}." + (f" {what}: {path}" if path else "") + rest + on
     place = "on this machine" if view.target == "local" else f"on {view.target}"
     left_s = view.deadline_left_s(now_s)
     stop = "" if left_s is None else f", auto-stop in {formatting.duration(left_s)}"

@@ -46,7 +46,7 @@ def ask_stop(frame: Frame) -> Question:
     is_rented = view.rental is not None and not view.rental.is_over
     return Question(
         title=_about(frame, "STOP", Role.ALARM),
-        stake=f"{done}{paid}. What is learned so far is saved.",
+        stake=f"{done}{paid}. What is {'drawn' if view.tries_out else 'learned'} so far is saved.",
         more=(_AFTER_STOP,) if is_rented else (),
     )
 

@@ -93,10 +93,12 @@ def result_rows(frame: Frame, width: int) -> list[Row]:
     if view.state is JobState.FAILED:
         rows += _wrapped("failed", f"{view.detail or view.reason or 'no reason was given'}", width, Role.ALARM)
     elif view.state is JobState.STOPPED:
-        rows += _wrapped("stopped", f"at step {view.step} of {view.total}. {view.detail}", width, Role.TEXT)
+        at = f"at step {view.step} of {view.total}. " if view.total else ""
+        rows += _wrapped("stopped", f"{at}{view.detail}", width, Role.TEXT)
     if view.evaluation is not None:
         rows += _wrapped("verdict", view.evaluation.verdict, width, Role.STRONG)
-    rows.append([(f" {'lora':<{_NAME}}", Role.DIM), *_lora(view, width - _NAME - 1)])
+    what = "pictures" if view.tries_out else "lora"
+    rows.append([(f" {what:<{_NAME}}", Role.DIM), *_lora(view, width - _NAME - 1)])
     return rows
 
 
@@ -108,7 +110,7 @@ def _wrapped(name: str, text: str, width: int, role: Role) -> list[Row]:
 def lora_path(view: RunView) -> Path | None:
     """Return where on this machine the LoRA is, the last that was saved if the run did not come to its end.
 
-    That is in the user's own folder if it was put there.
+    That is in the user's own folder if it was put there. Of files that were tried out it is the pictures of that.
     """
     wanted = _lora_id(view)
     return view.exported.get(wanted) or view.downloaded.get(wanted)
@@ -117,7 +119,8 @@ def lora_path(view: RunView) -> Path | None:
 def _lora_id(view: RunView) -> str:
     if view.done is not None:
         return view.done.artifact_id
-    for kind in (ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA):
+    kinds = [ArtifactKind.JUDGEMENT] if view.tries_out else [ArtifactKind.LORA, ArtifactKind.CHECKPOINT_LORA]
+    for kind in kinds:
         if files := [item for item in view.artifacts.values() if item.kind is kind]:
             # Of one step there may be two, of an epoch and of the end: the later one is said.
             return max(enumerate(files), key=lambda each: (each[1].step or 0, each[0]))[1].id

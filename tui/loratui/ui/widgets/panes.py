@@ -154,7 +154,8 @@ def _progress(frame: Frame, width: int) -> Row:
 
 
 def _is_preparing(view: RunView) -> bool:
-    return view.setup is not None and view.state not in _TRAINING and not view.state.is_final
+    is_training = view.state in _TRAINING and not view.tries_out
+    return view.setup is not None and not is_training and not view.state.is_final
 
 
 def _preparing(frame: Frame, height: int) -> list[Row]:
@@ -162,7 +163,7 @@ def _preparing(frame: Frame, height: int) -> list[Row]:
     view, rows = frame.view, list[Row]()
     now_ts = frame.now_s - view.clock_offset_s
     phases = [(name, phase) for name, phase in view.phases.items() if not phase.is_over and name not in PAUSES]
-    if view.state is JobState.FINISHING:
+    if view.state is JobState.FINISHING or view.tries_out:
         # What led to the steps is past, whether or not each phase said so.
         phases = [max(phases, key=lambda each: each[1].last_ts)] if phases else []
     for name, phase in phases:

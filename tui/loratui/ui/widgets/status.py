@@ -123,7 +123,7 @@ def state_words(frame: Frame) -> Span:
     if frame.view.state is JobState.PAUSED and frame.view.price_microusd_per_h:
         text += " (still billing)"
     if frame.view.state is JobState.RUNNING:
-        text = _pause(frame.view.setup) or text
+        text = "● TRYING OUT" if frame.view.tries_out else _pause(frame.view.setup) or text
     rental = frame.view.rental
     if rental is not None and not rental.is_over:
         if frame.view.state.is_final:
