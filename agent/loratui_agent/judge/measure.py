@@ -84,7 +84,9 @@ def of_diversity(grid: Grid, cells: Sequence[Cell], drawn_ND: Tensor) -> Scores:
         if grid.prompts[cell.prompt].role in WITH_TRIGGER:
             groups[cell.file, cell.weight, cell.prompt].append(index)
     scores: Scores = {}
-    for indices in groups.values():
+    known = drawn_ND.isfinite().all(1)
+    for whole in groups.values():
+        indices = [index for index in whole if known[index]]
         if len(indices) < 2:
             continue
         near = drawn_ND[indices] @ drawn_ND[indices].T

@@ -4,10 +4,8 @@ import io
 import logging
 import shutil
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,9 +16,9 @@ from loratui.report import thumbnails
 from loratui.report.judgement_zip import open_judgement
 from loratui_agent.demo.concept import DEMO
 from loratui_agent.judge import measure
-from loratui_agent.judge.draw import NUM_INFERENCE_STEPS, Base
-from loratui_agent.judge.judge import JUDGEMENT, Judge, Tried
-from loratui_agent.train import loop, saving
+from loratui_agent.judge.draw import NUM_INFERENCE_STEPS
+from loratui_agent.judge.judge import JUDGEMENT, Tried
+from loratui_agent.train import loop
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Job
 from loratui_agent.train.run import Run
@@ -29,71 +27,15 @@ from loratui_protocol import messages
 from loratui_protocol.errors import ModelError
 from loratui_protocol.judging.advice import pairs_of
 from loratui_protocol.judging.grid import TriedFile, seeds
-from loratui_protocol.judging.judgement import DOCUMENT, Judgement, parse_judgement
+from loratui_protocol.judging.judgement import DOCUMENT, parse_judgement
 from loratui_protocol.judging.prompts import Role
 from loratui_protocol.messages import ArtifactKind
 from support.feature_models import write_clip, write_dino
-from support.tiny_run import HeardReporter, new_run, take_steps
+from support.judged_run import SETTINGS, Judging, tried
+from support.tiny_run import HeardReporter
 from support.tiny_training import tiny_config, write_pictures
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread")]
-PROMPT = "a {trigger} on a red background"
-SETTINGS: dict[str, Any] = {
-    "learning_rate": 1e-2,
-    "trigger_word": "zorbix",
-    "evaluate_prompts": (PROMPT,),
-    "evaluate_weights": (0.0, 1.0),
-    "evaluate_seeds": 2,
-    "max_train_steps": 2,
-}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Give a run that has written two files."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    run = new_run(tmp_path_factory.mktemp("run"), **SETTINGS)
-    run.job.artifacts.mkdir(exist_ok=True)
-    take_steps(run, 1)
-    saving.save_lora(run, "tiny-000001.safetensors", ArtifactKind.CHECKPOINT_LORA)
-    loop.take_step(run)
-    saving.save_lora(run, "tiny-000002.safetensors", ArtifactKind.CHECKPOINT_LORA)
-    yield run
-    torch.set_num_threads(before)
-
-
-def tried(run: Run, count: int = 2, **changes: Any) -> Tried:
-    paths = sorted(run.job.artifacts.glob("*.safetensors"))[:count]
-    files = [(TriedFile(id=path.name, name=path.name, step=index + 1), path) for index, path in enumerate(paths)]
-    return replace(Tried(files=files, pictures=run.dataset.pictures), **changes)
-
-
-class Judging:
-    """A judgement in a folder of its own."""
-
-    def __init__(self, run: Run, folder: Path, what: Tried | None = None, *, stopped: bool = False, **changes: Any):
-        self.folder = folder
-        job = replace(run.job, folder=folder, config=replace(run.config, **changes))
-        job.artifacts.mkdir(parents=True, exist_ok=True)
-        reporter = HeardReporter(folder)
-        controls = Controls(reporter)
-        controls._stopping = stopped
-        base = Base(path=run.models.path, configs=None, device=torch.device("cpu"), dtype=torch.float32)
-        self.judgement: Judgement = Judge(job, reporter, controls, what or tried(run)).judge(base)
-        self.heard = reporter.heard
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.heard if isinstance(event, kind)]
-
-    @property
-    def drawn(self) -> dict[str, bytes]:
-        return {path.stem: path.read_bytes() for path in sorted((self.folder / "judge").glob("*.png"))}
-
-    def score(self, name: str, role: Role) -> list[float]:
-        prompts = self.judgement.grid.prompts
-        of_role = [each for each in self.judgement.pictures if prompts[each.cell.prompt].role is role]
-        return [each.scores[name] for each in of_role if name in each.scores]
 
 
 @pytest.fixture(scope="module")
