@@ -40,7 +40,7 @@ from loratui_protocol.messages import JobState, Stop
 
 log = logging.getLogger(__name__)
 TRAINER_ARGV = (sys.executable, "-m", "loratui_agent.train")
-RESUMING_DETAIL = "going on from the last checkpoint"
+RESUMING_DETAIL = "going on from what was saved last"
 _LOOK_EVERY_S = 0.1
 _LOOK_AT_CONNECTED_EVERY_S = 0.5
 """A trainer that ends hangs up first, which wakes the watch; looking is for the deadline and for hangs."""

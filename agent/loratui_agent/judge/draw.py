@@ -77,7 +77,8 @@ class Drawer:
                 with _nothing_said():
                     self._pipeline.load_lora_weights(path, adapter_name=name)
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-                raise _unfit(path, str(error)) from error
+                # torch tells of every layer in lines of its own.
+                raise _unfit(path, ": ".join(map(str.strip, str(error).splitlines()[:2]))) from error
             if not any(name in names for names in self._pipeline.get_list_adapters().values()):
                 raise _unfit(path, "nothing in it is for a layer of this model")
             held |= {key: each.detach().clone() for key, each in self._of_text_encoders() if f".{name}." in key}

@@ -30,6 +30,7 @@ from loratui_protocol.findings import plural
 from loratui_protocol.judging.grid import Grid, TriedFile
 from loratui_protocol.judging.judgement import DOCUMENT, Judged, Judgement
 from loratui_protocol.judging.planning import grid_of
+from loratui_protocol.judging.prompts import Role
 from loratui_protocol.judging.scores import SCORES
 from loratui_protocol.judging.summary import means_at
 from loratui_protocol.messages import ArtifactKind
@@ -236,9 +237,10 @@ class Judge:
 
     def _tell(self, judgement: Judgement) -> None:
         for file, weight in _rows(self._grid):
-            means = means_at(judgement, file=file, weight=weight)
-            if not means:
+            if not judgement.of(file=file, weight=weight, roles=Role):
                 continue
+            # Of what is drawn and not measured it is said, too: somebody may look at it.
+            means = means_at(judgement, file=file, weight=weight)
             tried = self._grid.files[file] if file >= 0 else TriedFile(id="", name="")
             self._reporter.emit(
                 messages.Scores(

@@ -4,7 +4,7 @@ It is advice: nothing is picked, kept or deleted by it. ``docs/judging.md`` expl
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loratui_protocol.judging.judgement import Judgement
@@ -144,8 +144,13 @@ def error_of(pair: Pair, name: str) -> float:
     A share that all pictures agree in has none by itself, however few they are. One picture that said yes and one that
     said no are added to them, so that ten of ten is not taken for certainty.
     """
-    mean = pair.means[name]
-    if name not in _SHARES and not ("concept" in pair.means and name in _SHARES_OF_CONCEPT):
+    return error_in(pair.means, name)
+
+
+def error_in(means: Mapping[str, Mean], name: str) -> float:
+    """Return the standard error of one of the scores that were measured together, as ``error_of``."""
+    mean = means[name]
+    if name not in _SHARES and not ("concept" in means and name in _SHARES_OF_CONCEPT):
         return mean.error
     return max(mean.error, math.sqrt((mean.count + 1) / (mean.count + 3)) / (mean.count + 2))
 

@@ -17,8 +17,10 @@ from loratui.domain import formatting
 from loratui.domain.score_table import cell, columns_of, width_of
 from loratui.sessions.next_steps import Change, next_steps
 from loratui.sessions.recalled import recalled
+from loratui.settings import Settings
 from loratui.store import Store, StoredRun
 from loratui.store.ratings import ratings_of
+from loratui_protocol.config_file import parse_config
 from loratui_protocol.errors import StorageError, UsageError
 from loratui_protocol.harmless import clean
 from loratui_protocol.judging.advice import Advice, Pair, advise, error_of, pairs_of
@@ -35,17 +37,22 @@ def advice(arguments: Arguments) -> int:
     advised = advise(pairs_of(view.scores))
     changes = next_steps(preferences, run, view, advised, downloads)
     if arguments.write is not None:
-        return _write(arguments, run, changes)
+        return _write(arguments, preferences, run, changes)
     stars = ratings_of(preferences.database, run.id)
     if arguments.json:
         print(json.dumps(_fields(run, advised, changes, stars)))
         return 0
+    print(clean(f"{run.name} ({run.id})"))
     for line in [*_table(advised, stars), *_reasons(advised), *_told(run, changes)]:
         print(clean(line))
+    if not (advised.pairs or view.state.is_final):
+        print(
+            f"it is {view.state} as far as is known here; {formatting.attach_command(run.id)} follows it, or fetches it"
+        )
     return 0
 
 
-def _write(arguments: Arguments, run: StoredRun, changes: list[Change]) -> int:
+def _write(arguments: Arguments, preferences: Settings, run: StoredRun, changes: list[Change]) -> int:
     number = arguments.write
     if number is None or number > len(changes):
         there = f"there are {len(changes)}" if changes else "there are none"
@@ -54,6 +61,11 @@ def _write(arguments: Arguments, run: StoredRun, changes: list[Change]) -> int:
     if chosen.command:
         raise UsageError(
             f"there is no config to write: {chosen.remedy.what}", fix=chosen.command, code="advice.same_run"
+        )
+    if not chosen.text and parse_config(run.config_toml, preferences.run_folder(run.id)).config.evaluate_loras:
+        raise UsageError(
+            f"{run.name} tried files out and trained nothing, so it has no config to change: {chosen.remedy.what}",
+            fix=f"in the config of their training: {chosen.remedy.fix}",
         )
     if not chosen.text:
         raise UsageError(f"no setting mends that: {chosen.remedy.what}", fix=chosen.remedy.fix)

@@ -106,8 +106,10 @@ def check(arguments: Arguments) -> int:
         findings += found
         mendable += fixable
         if told.plan is not None:
-            last, rows_of_last = told, bucket_table(told.plan, told.pictures)
-            cropped += zip(told.pictures, told.plan.placements, strict=True)
+            # Files that are tried out crop none of them.
+            laid_out = told.pictures if told.plan.steps else ()
+            last, rows_of_last = told, bucket_table(told.plan, laid_out)
+            cropped += zip(laid_out, told.plan.placements, strict=True)
     if arguments.json:
         document: dict[str, Any] = {
             "findings": [asdict(finding) for finding in findings],

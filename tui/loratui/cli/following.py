@@ -242,7 +242,8 @@ def _conclude(view: RunView, preferences: Settings, arguments: Arguments) -> Non
         if path is not None:
             print_line(to_json({"event": "report", "ts": time.time(), "seq": view.last_seq, "path": path}))
         return
-    for title, kind in (("LoRA", ArtifactKind.LORA), ("contact sheet", ArtifactKind.CONTACT_SHEET)):
+    told = {"LoRA": ArtifactKind.LORA, "contact sheet": ArtifactKind.CONTACT_SHEET, "pictures": ArtifactKind.JUDGEMENT}
+    for title, kind in told.items():
         for artifact_id, artifact in view.artifacts.items():
             here = view.exported.get(artifact_id, view.downloaded.get(artifact_id))
             if artifact.kind is kind and here is not None:
@@ -285,8 +286,10 @@ def _write_report(view: RunView, preferences: Settings) -> Path | None:
     from loratui.cli.report_file import report_path, write_report
 
     path = report_path(preferences, view.run_id, view.name)
-    # One that was written when the run ended knows more than a later one: what the machine was.
-    if path.exists() and path.stat().st_mtime >= (view.ended_ts or 0.0):
+    # One that was written when the run ended knows more than a later one: what the machine was. One that was written
+    # before all files were here knows less.
+    here = [file.stat().st_mtime for file in view.downloaded.values() if file.exists()]
+    if path.exists() and path.stat().st_mtime >= max([view.ended_ts or 0.0, *here]):
         return path
 
     try:

@@ -94,9 +94,11 @@ def status(arguments: Arguments) -> int:
         return 0
     run = now.run
     rental = _rental_fields(preferences, run)
-    print(f"{run.name} on {run.target}: {_state(now)}, step {run.step} of {run.total} ({run.id})")
+    step = f", step {run.step} of {run.total}" if run.total else ""
+    print(f"{run.name} on {run.target}: {_state(now)}{step} ({run.id})")
     if now.is_unfetched:
-        print(f"its last files are on {run.target} still: {formatting.attach_command(run.name)} fetches them")
+        # By its id: a newer one may have the same name.
+        print(f"its last files are on {run.target} still: {formatting.attach_command(run.id)} fetches them")
     for sentence in _family(run, known):
         print(sentence)
     if last_state is not None and last_state.state is run.state and last_state.detail:

@@ -9,7 +9,7 @@ from loratui.preflight.lora_facts import LoraFacts, Norm
 from loratui_protocol.findings import plural
 from loratui_protocol.harmless import clean
 
-_LABEL_COLUMNS = 10
+_LABEL_COLUMNS = 12
 _MOST_RANKS = 4
 _BAR_COLUMNS = 24
 

@@ -39,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = HUNG_UP if isinstance(interruption, HungUp) else INTERRUPTED
             # Modules that were cut off while they were imported can't be used any more, nor was anything rented yet.
             return (_left_rented(arguments, began_ts, only_new=True) if is_begun else 0) or status
+        except PermissionError as error:
+            what = f"{error.filename or 'a file'}: {error.strerror}"
+            tell(f"loratui: [usage.permission] {what}\n  fix: check its permissions")
+            return _left_rented(arguments, began_ts) or 2
         except Exception as error:  # noqa: BLE001  the process boundary: a bug of ours becomes a file, not a screenful
             if is_unheard(error):
                 # Whoever read our output has gone (`loratui logs | head`). What is followed goes on unseen.

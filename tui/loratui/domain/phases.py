@@ -35,9 +35,12 @@ class Phase:
         return Phase(setup=setup, started_ts=ts, last_ts=ts) if is_new else following
 
 
+_TITLES = {"judge.draw": "drawing", "judge.likeness": "measuring likeness", "judge.prompts": "measuring prompts"}
+
+
 def title(phase: str) -> str:
     """Return a phase's name as people read it."""
-    return phase.replace("_", " ")
+    return _TITLES.get(phase) or phase.replace("_", " ")
 
 
 def amount(setup: Setup) -> str:

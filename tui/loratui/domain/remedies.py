@@ -22,6 +22,8 @@ CLEARLY = 2.0
 _SMALL = 0.001
 """Of the weights: a LoRA that is smaller changes pictures hardly more than rounding does."""
 _MOST_COPIES = 0.2
+_LEAST_PICTURES = 10
+"""Fewer that show no clear difference are no evidence that there is none."""
 _MOST_BROKEN = 0.5
 _LOST = ("prompt", "copying", "diversity", "bleed", "artefacts")
 """What a LoRA loses that is trained for too long."""
@@ -159,6 +161,8 @@ def _of_pictures(known: Evidence, told: _Told) -> Iterator[Remedy]:
     earliest = files[:1] if told.is_in_order else files
     if all(_is_broken(file) and difference(file, base, "artefacts") <= 0 for file in earliest):
         yield _too_high(known, f"{files[0].means['artefacts'].value:.0%} of the pictures of {files[0].told} are broken")
+        return
+    if not told.shown and last.means[first].count < _LEAST_PICTURES:
         return
     if not told.shown:
         what = f"{title} {_value(last, first)} at {last.told}, {_value(base, first)} without the LoRA"

@@ -349,6 +349,9 @@ class RunView:
             self.note(ts, "WARNING", f"{event.state}: {event.detail}")
         self.ended_ts = ts if event.state.is_final else None
         self.past.is_resumed |= event.state is JobState.RESUMING
+        if event.state in (JobState.QUEUED, JobState.RESUMING):
+            # Another attempt has its own: one that the last one was cut off in is no longer in it.
+            self.phases.clear()
         if event.state in (JobState.FINISHING, JobState.INTERRUPTED):
             # What went on is past, whether or not each phase said so.
             self.setup = None

@@ -15,6 +15,7 @@ from loratui_protocol.messages import (
     DeltaNorms,
     Done,
     Evaluation,
+    JobState,
     Log,
     Metrics,
     Record,
@@ -63,6 +64,8 @@ class Narrator:
             case Setup() as setup:
                 return self._progress(setup, record.ts)
             case State(state=state, reason=reason, detail=detail):
+                if state in (JobState.QUEUED, JobState.RESUMING):
+                    self._phases.clear()
                 return str(state) + (f": {detail}" if detail else "") + (f" [{reason}]" if reason else "")
             case Log(line=line):
                 return line

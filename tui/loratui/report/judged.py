@@ -52,7 +52,10 @@ def advice_section(view: RunView, judgement: Judgement | None, trigger: str) -> 
     snippets = snippets_of(best.name, trigger, best.weight) if best else None
     return html.section(
         "What the scores advise",
-        html.paragraph(advised.sentence[:1].upper() + advised.sentence[1:] + ".", "verdict"),
+        # A file's name stays as it is.
+        html.paragraph(
+            f"{advised.sentence if best else advised.sentence[:1].upper() + advised.sentence[1:]}.", "verdict"
+        ),
         html.table(
             ((stage.score and SCORES[stage.score].title) or "the earliest", stage.says) for stage in advised.stages
         ),

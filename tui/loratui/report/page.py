@@ -26,6 +26,10 @@ _SMOOTHING = 0.05
 MAX_SAMPLE_BYTES = 128 << 20
 """Of all samples together: a page that is larger opens nowhere."""
 _MAX_HEADER_BYTES = 1 << 20
+_OF_TRYING_OUT = frozenset(
+    {"pretrained_model_name_or_path", "train_data_dir", "resolution", "trigger_word", "clip_skip"}
+)
+"""Keys that a judgement heeds beside its own; the others are defaults of a training that nobody asked for."""
 _SCORES = {
     "concept_at_1": "new pictures that show the concept when the LoRA is used at weight 1",
     "concept_at_0": "the same prompts and seeds at weight 0: what the base model does by itself",
@@ -80,7 +84,7 @@ def write(
         text.encode("utf-8"),
         called="report",
         aside="; the run and its files are complete",
-        again="loratui attach",
+        again="loratui report",
     )
 
 
@@ -231,13 +235,15 @@ def _loss(view: RunView) -> str:
 
 
 def _settings(config_toml: str) -> list[tuple[str, str]]:
-    """Return the resolved config, one key a row."""
-    sections = tomllib.loads(config_toml)
-    return [
-        (key, clean(value if isinstance(value, str) else json.dumps(value, default=str)))
-        for name, section in sections.items()
+    """Return the resolved config, one key a row; of files that are tried out what has to do with that."""
+    rows = [
+        (key, value)
+        for name, section in tomllib.loads(config_toml).items()
         for key, value in (section.items() if isinstance(section, dict) else [(name, section)])
     ]
+    if dict(rows).get("evaluate_loras"):
+        rows = [(key, value) for key, value in rows if key in _OF_TRYING_OUT or key.startswith("evaluate_")]
+    return [(key, clean(value if isinstance(value, str) else json.dumps(value, default=str))) for key, value in rows]
 
 
 def _files(view: RunView) -> list[tuple[str, str, str]]:
@@ -303,7 +309,7 @@ def _cost(view: RunView, now_s: float) -> list[tuple[str, str]]:
 
 
 def _machine(view: RunView) -> list[tuple[str, str]]:
-    rows = [("trained on", view.target)]
+    rows = [("drawn on" if view.tries_out else "trained on", view.target)]
     if view.telemetry is not None:
         seen = view.telemetry
         rows.append(("GPU", seen.gpu_name or "none"))

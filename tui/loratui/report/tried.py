@@ -1,8 +1,9 @@
 """What was measured of each file at each weight, whether a judgement is here or the run's events alone. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from loratui_protocol.judging.advice import error_in
 from loratui_protocol.judging.grid import TriedFile
 from loratui_protocol.judging.judgement import Judged, Judgement
 from loratui_protocol.judging.prompts import Role
@@ -30,7 +31,7 @@ def of_judgement(judgement: Judgement) -> list[Tried]:
         Tried(
             file=judgement.grid.files[file] if file >= 0 else None,
             weight=weight,
-            means=means_of(found),
+            means=_with_errors(means_of(found)),
         )
         for (file, weight), found in sorted(groups.items())
     ]
@@ -43,10 +44,15 @@ def of_events(events: Iterable[Scores]) -> list[Tried]:
         Tried(
             file=TriedFile(id=event.artifact_id, name=event.name, step=event.step) if event.artifact_id else None,
             weight=event.weight,
-            means=means_said(event),
+            means=_with_errors(means_said(event)),
         )
         for event in newest.values()
     ]
+
+
+def _with_errors(means: dict[str, Mean]) -> dict[str, Mean]:
+    """Return the means with the errors that the advice reckons with: that all pictures agree is no certainty."""
+    return {name: replace(mean, error=error_in(means, name)) for name, mean in means.items()}
 
 
 def measured(rows: Iterable[Tried]) -> list[str]:

@@ -1,8 +1,11 @@
 """Writes a file of the report whole, or not at all."""
 
+import errno
 from pathlib import Path
 
 from loratui_protocol.errors import StorageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_whole(path: Path, content: bytes, *, called: str, aside: str = "", again: str) -> None:
@@ -18,8 +21,9 @@ def write_whole(path: Path, content: bytes, *, called: str, aside: str = "", aga
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
+        first = "free some space" if error.errno in _FULL else "correct the path or its permissions"
         raise StorageError(
             f"the {called} {path} can't be written: {error.strerror}{aside}",
-            fix=f"free some space, then: {again}",
+            fix=f"{first}, then: {again}",
             code="report.write",
         ) from error
