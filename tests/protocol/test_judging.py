@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.protocol_strategies import plain_config
 
-from loratui_protocol.errors import ProtocolError
+from loratui_protocol.errors import ConfigError, ProtocolError
 from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds, spread, spread_by_step
 from loratui_protocol.judging.judgement import Judged, Judgement, parse_judgement
 from loratui_protocol.judging.planning import planned_grid, steps_said, told_apart
@@ -272,6 +272,28 @@ def test_steps_alone_do_not_make_files_those_of_one_training(tmp_path: Path) -> 
     assert steps_said(lora_files(tmp_path, {"ss_steps": "800"}, {"ss_steps": "400"})) == [0, 0]
     assert steps_said(lora_files(tmp_path, at_step("800"))) == [800]
     assert steps_said([]) == []
+
+
+def test_a_grid_that_no_judgement_holds_is_refused_before_anything_is_drawn() -> None:
+    files = tuple(f"/{number}.safetensors" for number in range(20))
+    large = plain_config(evaluate_loras=files, evaluate_seeds=100, evaluate_weights=(0.0, 0.5, 0.8, 1.0))
+    with pytest.raises(ConfigError, match=r"24,400 pictures .* no more than 20,000") as refusal:
+        planned_grid(large, [], [], 0)
+    assert refusal.value.code == "evaluate.too_many"
+    few = replace(large, evaluate_seeds=50, resolution=(1024, 1024))
+    with pytest.raises(ConfigError, match="no more than 7,629"):
+        planned_grid(few, [], [], 0)
+    grid = planned_grid(replace(few, evaluate_seeds=10), [], [], 0)
+    assert grid is not None
+    assert grid.num_pictures == len(list(itertools.chain(*grid.batches())))
+
+
+def test_what_is_asked_for_twice_is_drawn_once() -> None:
+    own = ("{trigger} on a beach", "dog on a beach", "{trigger} on a beach")
+    config = plain_config(trigger_word="zorb", evaluate_class_word="dog", evaluate_prompts=own)
+    texts = [(prompt.role, prompt.text, prompt.negative) for prompt in grid_prompts(config)]
+    assert len(set(texts)) == len(texts)
+    assert [text for role, text, _ in texts if role is Role.WITHOUT] == ["dog on a beach"]
 
 
 def judgement_of(*pictures: Judged) -> Judgement:

@@ -54,6 +54,13 @@ def test_what_is_asked_for_during_a_pause_is_answered_once_it_is_done(line: Line
     assert line.answered()[2:] == [("CheckpointNow", True), ("SampleNow", True)]
 
 
+def test_a_pause_that_the_end_of_the_run_overtakes_was_none(line: Line, controls: Controls):
+    line.commands.put(messages.Pause(id="P", author="me", job="job"))
+    controls.read()
+    controls.answer_all(saved=True)
+    assert line.answered() == [("P", False)]
+
+
 def test_a_request_that_the_end_of_the_run_overtakes_is_refused(line: Line, controls: Controls):
     line.commands.put(messages.CheckpointNow(id="C", author="me", job="job"))
     line.commands.put(messages.SampleNow(id="S", author="me", job="job"))

@@ -124,7 +124,10 @@ def test_a_number_that_no_change_has_is_refused(run, capsys):
 def test_a_run_that_was_not_tried_out_has_no_advice(run, capsys):
     with Store(settings.load().database) as store:
         store.begin_history(run.id, "other", reset=True)
-    assert said(capsys) == "no advice: no file has been tried out\n"
+    lines = said(capsys).splitlines()
+    assert lines[0] == f"{run.name} ({run.id})", "which run is meant stands above it"
+    assert lines[1] == "no advice: no file has been tried out"
+    assert lines[2].endswith(f"loratui attach {run.id} follows it, or fetches it")
 
 
 def test_what_it_takes_is_what_the_plan_says_of_that_very_config(run, capsys, tmp_path):

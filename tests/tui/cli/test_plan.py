@@ -277,6 +277,9 @@ def test_of_files_that_are_only_tried_out_nothing_of_a_training_is_told(cli: Loc
     checked = cli.run("check", alone)
     assert f"plan: {fields['num_judged_pictures']} pictures to try files out with" in checked.lines
     assert not any("network_" in line for line in checked.lines), "nothing is trained that a key could be about"
+    with_pictures = alone.with_name("with.toml")
+    with_pictures.write_text(alone.read_text() + f'train_data_dir = "{write_small_dataset(cli.folder / "pictures")}"\n')
+    assert any(line.startswith("plan: ") for line in cli.run("check", with_pictures).lines), "pictures are not laid out"
     priced = [name for name, _ in rows(cli, alone, "--gpu", "4090")]
     assert not of_training & set(priced)
     assert "this run" in priced

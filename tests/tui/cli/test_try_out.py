@@ -71,6 +71,32 @@ def test_the_config_of_the_training_says_the_rest(lora: Path, tmp_path: Path) ->
     assert (config.trigger_word, config.evaluate_seeds, config.evaluate_checkpoints) == ("quellum", 7, 0)
 
 
+def test_what_nothing_is_compared_with_does_not_travel(lora: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_captioned(tmp_path / name, {name: "a zorbix"})
+    like = tmp_path / "train.toml"
+    like.write_text(
+        f'pretrained_model_name_or_path = "builtin:tiny"\nnetwork_weights = "{tmp_path}/gone.safetensors"\n'
+        '[[datasets]]\n[[datasets.subsets]]\nimage_dir = "a"\n'
+        '[[datasets.subsets]]\nimage_dir = "b"\nis_reg = true\n'
+    )
+    config = config_of(lora, "--like", like)
+    sent = plan_supply(config, environment=EnvironmentSpec(kind=EnvironmentKind.AGENT))
+    names = [each.name for each in sent.manifest.files]
+    assert not any(name.startswith(("reg/", "start/")) for name in names)
+    assert any(name.endswith("a.png") for name in names)
+    other = config_of(lora, "--like", like, "--data", tmp_path / "b")
+    assert (other.datasets, other.train_data_dir) == ((), str(tmp_path / "b")), "what is typed counts"
+
+
+def test_a_file_whose_name_can_not_travel_is_sent_under_another(tmp_path: Path, lora: Path) -> None:
+    odd = write_header(tmp_path / "art\u200d.safetensors", TENSORS)
+    sent = plan_supply(
+        config_of(odd, "--base", "builtin:tiny"), environment=EnvironmentSpec(kind=EnvironmentKind.AGENT)
+    )
+    assert "loras/0/file.safetensors" in [each.name for each in sent.manifest.files]
+
+
 def test_a_file_that_is_named_twice_is_tried_out_once(lora: Path) -> None:
     assert config_of(lora, lora, "--base", "builtin:tiny").evaluate_loras == (str(lora),)
 

@@ -11,6 +11,7 @@ from loratui.domain.overview import Overview
 from loratui.domain.run import LinkState
 from loratui.domain.supplied import Supplied
 from loratui.ui.environment import UiOptions
+from loratui.ui.farewell import farewell
 from loratui_protocol.messages import Artifact, ArtifactKind, Cost, JobState, Log, Setup, State, Step, Warn
 from support.scripted_source import HandClock, ScriptedSource
 from support.ui_effects.effect import until
@@ -273,6 +274,29 @@ async def test_at_the_end_only_what_goes_on_now_is_told() -> None:
         await shown.tick()
         assert "evaluate 12 %" in shown.text()
         assert "environment 40 %" not in shown.text()
+
+
+async def test_of_files_that_are_tried_out_the_pictures_are_counted_and_nothing_is_trained(tmp_path: Path) -> None:
+    clock = HandClock()
+    source = ScriptedSource(clock, step=0, total=0)
+    source.add(Setup(phase="judge.draw", done=40, total=520, unit="pictures"))
+    async with showing(source, clock) as shown:
+        await shown.tick()
+        text = shown.text()
+        assert "● TRYING OUT" in shown.rows()[0]
+        assert "drawing 7 %" in text
+        assert "40/520 pictures" in text
+        assert "step" not in text
+        zipped = Artifact(id="judgement.zip", kind=ArtifactKind.JUDGEMENT, name="j.zip", size=9, sha256="1" * 64)
+        source.add(zipped)
+        source.run.downloaded["judgement.zip"] = tmp_path / "j.zip"
+        source.add(State(state=JobState.STOPPED, detail="stopped before all pictures were drawn"))
+        await shown.tick()
+        text = shown.text()
+        assert "of 0" not in text
+        assert "pictures " in text
+        assert "lora " not in text
+        assert farewell(source.view(), clock.monotonic_s()).endswith(f"What was drawn: {tmp_path / 'j.zip'}")
 
 
 async def test_when_done_the_verdict_and_the_place_of_the_lora_are_shown(tmp_path: Path) -> None:

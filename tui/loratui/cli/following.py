@@ -262,7 +262,6 @@ def _missing_lora(view: RunView, preferences: Settings) -> LoratuiError | None:
     is_here = any(artifact.id in view.downloaded for artifact in loras)
     if view.state is not JobState.DONE or is_here or preferences.downloads.which == "none":
         return None
-    what = "pictures are" if view.tries_out else "LoRA is"
     again = attach_command(view.name)
     if not loras:
         why, place = "its agent never said that it has one", ""
@@ -274,7 +273,7 @@ def _missing_lora(view: RunView, preferences: Settings) -> LoratuiError | None:
             again = f"loratui download {shlex.quote(view.name)}"
         place = f". It may still be on {view.target}, in {home.jobs / view.run_id / 'artifacts'}"
     return JobError(
-        f"the run is done, but its {what} not on this machine: {why}{place}",
+        f"the run is done, but its result is not on this machine: {why}{place}",
         fix=f"to try again: {again}",
         code="lora.missing",
     )

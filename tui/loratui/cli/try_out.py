@@ -1,5 +1,6 @@
 """``test``: try LoRA files out where a training would run; what is drawn, takes and costs is said before."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,27 +63,32 @@ def try_out_config(arguments: Arguments) -> TrainingConfig:
     if arguments.like is None and arguments.base is None:
         what = "which base model the files are for is not said"
         raise UsageError(what, fix="add --base MODEL, or --like CONFIG", code="usage.base")
-    of_like = to_toml(_judged_like(arguments.like, has_pictures=arguments.data is not None)) if arguments.like else ""
+    text = "" if arguments.like is None else to_toml(_judged_like(arguments.like, loras, arguments.data))
     values = {**({} if arguments.like else _of_file(loras[0])), **given}
     values |= {"evaluate_loras": [str(each) for each in loras], "evaluate_checkpoints": 0}
     values.setdefault("output_name", loras[0].stem)
-    text = of_like
     for key, value in values.items():
         text = with_value(text, key, toml_value(value))
     return parse_config(text, Path.cwd()).config
 
 
-def _judged_like(path: Path, *, has_pictures: bool) -> TrainingConfig:
-    """Return the config of the training without what nothing is compared with, and would be sent all the same.
-
-    ``has_pictures``: others are named to compare with.
-    """
+def _judged_like(path: Path, loras: Sequence[Path], data: Path | None) -> TrainingConfig:
+    """Return the config of the training without what nothing is compared with, and would be sent all the same."""
     config = read_config(path).config
     datasets = []
-    for dataset in () if has_pictures else config.datasets:
+    # Other pictures to compare with take the place of all of its own.
+    for dataset in config.datasets if data is None else ():
         subsets = tuple(subset for subset in dataset.subsets if not subset.is_reg)
         datasets += [replace(dataset, subsets=subsets)] if subsets else []
-    return replace(config, datasets=tuple(datasets), reg_data_dir=None, network_weights=None, dim_from_weights=False)
+    return replace(
+        config,
+        evaluate_loras=tuple(map(str, loras)),
+        evaluate_checkpoints=0,
+        datasets=tuple(datasets),
+        reg_data_dir=None,
+        network_weights=None,
+        dim_from_weights=False,
+    )
 
 
 def _of_file(lora: Path) -> dict[str, Any]:

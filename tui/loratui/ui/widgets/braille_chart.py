@@ -235,6 +235,8 @@ class BrailleChart(Rows):
         text = "waiting for the first step"
         if frame.view.series:
             text = f"no {self.curve.name} was measured yet"
+        elif frame.view.tries_out:
+            text = frame.keys.fill("files are tried out, nothing is trained: screen {go_samples} has the pictures")
         elif frame.view.state.is_final:
             text = "no step was made"
         blank: list[Row] = [[] for _ in range(max(0, (height - 1) // 2))]
