@@ -50,12 +50,12 @@ def read_header(path: Path) -> Header:
         ModelError: it can't be read (``model.unreadable``), holds pickled data (``model.pickle``), is cut off
             (``model.truncated``) or is no safetensors file (``model.format``).
     """
-    if path.suffix.lower() in PICKLED_SUFFIXES:
-        raise _pickled(path)
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
             start = file.read(64)
+            if path.suffix.lower() in PICKLED_SUFFIXES:
+                raise _called_pickle(path, start, size)
             length = header_length(path, start, size)
             file.seek(LENGTH_BYTES)
             text = file.read(length)
@@ -216,6 +216,19 @@ def _pickled(path: Path | str) -> ModelError:
     return ModelError(
         f"{path} is a pickle: loading one runs whatever code is in it, so it is never loaded",
         fix="download the .safetensors version of the model",
+        code="model.pickle",
+    )
+
+
+def _called_pickle(path: Path, start: bytes, size: int) -> ModelError:
+    """Say what a file is that has a pickle's name: other programs go by that."""
+    try:
+        header_length(path, start, size)
+    except ModelError:
+        return _pickled(path)
+    return ModelError(
+        f"{path} has the name of a pickle, and other programs would load it as one; it is a safetensors file",
+        fix=f"rename it to {path.with_suffix('.safetensors').name}",
         code="model.pickle",
     )
 

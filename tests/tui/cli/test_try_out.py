@@ -10,7 +10,7 @@ from loratui.sessions.checking import Checked, check_config
 from loratui.sessions.supply import plan_supply
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
-from loratui_protocol.errors import UsageError
+from loratui_protocol.errors import ConfigError, UsageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
 from loratui_protocol.judging.planning import told_apart
 from loratui_protocol.lora_size import SDXL_NETWORK
@@ -129,6 +129,21 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_weights_that_are_no_numbers_are_refused(lora: Path) -> None:
     with pytest.raises(UsageError, match="weights"):
         typed(lora, "--base", "builtin:tiny", "--weights", "high")
+
+
+@pytest.mark.parametrize(
+    ("option", "typed_as"), [("--seeds", "1"), ("--seeds", "101"), ("--weights", "0,9"), ("--size", "0,0")]
+)
+def test_what_is_wrong_is_told_of_the_option_and_of_no_line(lora: Path, option: str, typed_as: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\A[^\n]*{option}: ") as refusal:
+        config_of(lora, "--base", "builtin:tiny", option, typed_as)
+    assert "(line" not in refusal.value.what
+
+
+def test_without_the_base_model_s_pictures_it_is_said_what_is_not_measured(lora: Path, tmp_path: Path) -> None:
+    run = checked(tmp_path, lora, "--base", "builtin:tiny", "--weights", "1")
+    (warned,) = (each for each in run.findings if each.severity == "warning")
+    assert "0 is not among the evaluate_weights" in warned.what
 
 
 def test_what_will_be_drawn_is_counted_and_what_is_not_measured_is_said(lora: Path, tmp_path: Path) -> None:

@@ -63,6 +63,12 @@ def _trigger(path: Path) -> str:
     no_lora = next((each for each in findings if each.code in _NO_LORA), None)
     if no_lora is not None:
         raise ModelError(f"{clean(path.name)}: {no_lora.what}", fix=no_lora.fix, code=no_lora.code)
+    if path.suffix.lower() != ".safetensors":
+        raise UsageError(
+            f"{clean(path.name)}: these programs list LoRAs whose names end with .safetensors",
+            fix=f"rename it to {clean(path.with_suffix('.safetensors').name)}",
+            code="usage.path",
+        )
     print_findings(_worst(path, findings))
     return facts.words.trigger
 

@@ -1,5 +1,6 @@
 """``test``: try LoRA files out where a training would run; what is drawn, takes and costs is said before."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_edit import with_value
 from loratui_protocol.config_file import parse_config, read_config, to_toml
 from loratui_protocol.config_write import toml_value
-from loratui_protocol.errors import UsageError
+from loratui_protocol.errors import ConfigError, UsageError
 from loratui_protocol.ids import new_id
 from loratui_protocol.safetensors_header import read_header
 
@@ -69,7 +70,18 @@ def try_out_config(arguments: Arguments) -> TrainingConfig:
     values.setdefault("output_name", loras[0].stem)
     for key, value in values.items():
         text = with_value(text, key, toml_value(value))
-    return parse_config(text, Path.cwd()).config
+    try:
+        return parse_config(text, Path.cwd()).config
+    except ConfigError as error:
+        raise _as_typed(error) from error
+
+
+def _as_typed(error: ConfigError) -> ConfigError:
+    """Return what is wrong as of the options: there is no file with such lines."""
+    what = re.sub(r" \(line \d+\)", "", error.what)
+    option = next((option for option, key in _OF_OPTIONS.items() if re.match(rf"{key}\b", what)), "")
+    said = f"--{option.replace('_', '-')}: " if option else ""
+    return ConfigError(f"{said}{what}", fix=error.fix, code=error.code)
 
 
 def _judged_like(path: Path, loras: Sequence[Path], data: Path | None) -> TrainingConfig:

@@ -93,6 +93,11 @@ def judging_findings(config: TrainingConfig, folder: Path) -> Iterator[Finding]:
         return
     for purpose, name in features_of(config).items():
         yield from _feature_findings(purpose, name, folder)
+    if 0 not in config.evaluate_weights:
+        what = (
+            "artefacts and what bleeds are not measured: 0 is not among the evaluate_weights, so the base model draws "
+        )
+        yield _unmeasured(f"{what}nothing to compare with", "add 0 to them", severity="warning")
     dino, clip = EXAMPLES[ModelPurpose.DINO], EXAMPLES[ModelPurpose.CLIP]
     if not config.evaluate_dino:
         what = "likeness, copying and variety are not measured: evaluate_dino names no model"
