@@ -10,6 +10,9 @@ from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
 
 _PAUSE_POLL_S = 0.2
+_ENDED = "job.not_running", "the run ended first"
+_TRAINS_NOTHING = "job.no_training", "nothing is trained here: files are tried out"
+"""Code and sentence of what is refused."""
 
 
 class Controls:
@@ -85,29 +88,31 @@ class Controls:
         """Answer what is left when the run has ended; ``saved``: state and LoRA file are on disk."""
         self.wants_checkpoint = self.wants_checkpoint and not saved
         # Nothing was held, however far it was from its end.
-        self._refuse("the run ended first", messages.Pause, messages.Resume)
+        self._refuse(_ENDED, messages.Pause, messages.Resume)
         self.answer()
-        self._refuse("the run ended first", messages.CheckpointNow, messages.SampleNow)
+        self._refuse(_ENDED, messages.CheckpointNow, messages.SampleNow)
 
     def refuse_training(self) -> None:
         """Refuse what only a training can do, in a run that tries files out."""
         self.wants_checkpoint = self.wants_samples = False
-        self._refuse("nothing is trained here: files are tried out", messages.CheckpointNow, messages.SampleNow)
+        self._refuse(_TRAINS_NOTHING, messages.CheckpointNow, messages.SampleNow)
 
-    def _refuse(self, why: str, *kinds: type[messages.Command]) -> None:
+    def _refuse(self, why: tuple[str, str], *kinds: type[messages.Command]) -> None:
         refused = [command for command, _ in self._answers if isinstance(command, kinds)]
         self._answers = [answer for answer in self._answers if answer[0] not in refused]
         for command in refused:
-            self._say(command, ok=False, sentence=why)
+            self._say(command, ok=False, code=why[0], sentence=why[1])
 
     def _is_wanted(self, command: messages.Command) -> bool:
         return (self.wants_checkpoint and isinstance(command, messages.CheckpointNow)) or (
             self.wants_samples and isinstance(command, messages.SampleNow)
         )
 
-    def _say(self, command: messages.Command, *, ok: bool, sentence: str) -> None:
+    def _say(self, command: messages.Command, *, ok: bool, sentence: str, code: str = "") -> None:
         self._reporter.emit(
-            messages.CommandResult(id=command.id, command=command.tag, author=command.author, ok=ok, message=sentence)
+            messages.CommandResult(
+                id=command.id, command=command.tag, author=command.author, ok=ok, code=code, message=sentence
+            )
         )
 
     def wait_while_paused(
