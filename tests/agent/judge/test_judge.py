@@ -190,7 +190,8 @@ def test_an_attempt_goes_on_where_the_last_one_was_killed(run: Run, tmp_path: Pa
     assert again.drawn.keys() == whole.keys()
     assert are_alike(Image.open(io.BytesIO(whole[gone.stem])), gone)
     progress = [event.done for event in again.of(messages.Setup) if event.phase == "judge.draw"]
-    assert progress == [len(whole) - 1, len(whole)]
+    # On a slow machine the last thing is said again.
+    assert list(dict.fromkeys(progress)) == [len(whole) - 1, len(whole)]
 
 
 def test_pictures_of_other_prompts_or_files_are_drawn_anew(run: Run, tmp_path: Path):

@@ -92,7 +92,8 @@ def test_a_run_that_nobody_followed_to_its_end_is_done_and_not_fetched_until_som
     assert status()["fetched"] is False
     lines = cli.run("status").lines
     assert "cat on local: done, not fetched, step 40 of 40" in lines[0]
-    assert lines[1] == "its last files are on local still: loratui attach cat fetches them"
+    run_id = status()["run"]
+    assert lines[1] == f"its last files are on local still: loratui attach {run_id} fetches them", "whatever is called so"
     assert "done, not fetched" in cli.run("ls").lines[0]
     assert cli.run("attach", "cat", "--plain").finish() == 0
     assert status()["fetched"] is True
