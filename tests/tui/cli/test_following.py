@@ -93,7 +93,7 @@ def test_a_run_that_nobody_followed_to_its_end_is_done_and_not_fetched_until_som
     lines = cli.run("status").lines
     assert "cat on local: done, not fetched, step 40 of 40" in lines[0]
     run_id = status()["run"]
-    assert lines[1] == f"its last files are on local still: loratui attach {run_id} fetches them", "whatever is called so"
+    assert lines[1] == f"its last files are on local still: loratui attach {run_id} fetches them"
     assert "done, not fetched" in cli.run("ls").lines[0]
     assert cli.run("attach", "cat", "--plain").finish() == 0
     assert status()["fetched"] is True
