@@ -122,7 +122,7 @@ def main() -> int:
         if not path.exists():
             found = measure(arguments.steps, seed)
             part = path.with_suffix(".part")
-            part.write_text(json.dumps(found, indent=1), "utf-8")
+            part.write_text(json.dumps(found), "utf-8")
             part.replace(path)
         sys.stdout.flush()
         kept.append(judge(seed, json.loads(path.read_text("utf-8"))))
