@@ -1,19 +1,25 @@
 """``loratui test``: what is typed, what the files say and what a config says becomes a run that trains nothing."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from loratui import settings
 from loratui.cli.arguments import Arguments, build_parser
+from loratui.cli.main import main
 from loratui.cli.try_out import try_out_config
 from loratui.sessions.checking import Checked, check_config
 from loratui.sessions.supply import plan_supply
+from loratui.store import Store, StoredRun
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.config_file import to_toml
 from loratui_protocol.errors import ConfigError, UsageError
 from loratui_protocol.inputs import EnvironmentKind, EnvironmentSpec
 from loratui_protocol.judging.planning import told_apart
 from loratui_protocol.lora_size import SDXL_NETWORK
+from loratui_protocol.messages import JobState, Record, Setup, State
 from support.captioned import write_captioned
 from support.checkpoint_headers import write_header
 from support.lora_files import attention_layers, kohya, write_file
@@ -231,3 +237,24 @@ def test_another_machine_is_sent_the_files_and_the_models_that_measure(lora: Pat
         'evaluate_dino = "inputs/evaluate_dino/dino"',
     ):
         assert line in sent.config_toml
+
+
+def test_its_status_says_how_many_pictures_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LORATUI_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("LORATUI_STATE_DIR", str(tmp_path / "state"))
+    run = StoredRun(id="01JDRAWS", name="z", target="ssh://box", created_ts=1.0, config_toml="", home=tmp_path)
+    drawing = Setup(phase="judge.draw", done=40, total=144, unit="pictures")
+    events = [State(state=JobState.RUNNING), replace(drawing, done=8), drawing]
+    with Store(settings.load().database) as store:
+        store.add_run(run)
+        store.begin_history(run.id, "e", reset=False)
+        store.append(run.id, "e", [Record(seq=n, ts=float(n), event=event) for n, event in enumerate(events, 1)])
+    assert main(["status", "z"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert "drawing 40 of 144 pictures" in first
+    assert "step" not in first
+    assert main(["status", "z", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["phase"]
+    assert told == {"name": "judge.draw", "done": 40, "total": 144, "unit": "pictures"}

@@ -14,6 +14,7 @@ from loratui.cli.runs import choose
 from loratui.domain import formatting, signals
 from loratui.domain.known_price import SSH_PRICE, cost_told, cost_usd, is_cost_known
 from loratui.domain.ledger import Rates, by_phase, spent
+from loratui.domain.phases import amount, title
 from loratui.domain.run import RunView
 from loratui.headless.json_lines import to_json
 from loratui.sessions.rented import rental_label
@@ -22,7 +23,17 @@ from loratui.store import Store, StoredRun
 from loratui.store.picked import picked_records
 from loratui.store.rentals import Rentals
 from loratui_protocol.errors import LoratuiError
-from loratui_protocol.messages import MICROUSD_PER_USD, DeltaNorms, JobStatus, Metrics, Scores, State, Step, Validation
+from loratui_protocol.messages import (
+    MICROUSD_PER_USD,
+    DeltaNorms,
+    JobStatus,
+    Metrics,
+    Scores,
+    Setup,
+    State,
+    Step,
+    Validation,
+)
 from loratui_protocol.state_files import step_of_folder
 
 if TYPE_CHECKING:
@@ -78,6 +89,7 @@ def status(arguments: Arguments) -> int:
         [now] = runs_now(preferences, [run])
         last_state, last_step = store.last(run.id, State), store.last(run.id, Step)
         metrics, norms = store.last(run.id, Metrics), store.last(run.id, DeltaNorms)
+        setup = None if run.total or run.state.is_final else store.last(run.id, Setup)
         stop = _early_stop(preferences, run, last_step)
         files = {download.artifact_id: str(download.path) for download in store.downloads(run.id).values()}
     if arguments.json:
@@ -89,13 +101,21 @@ def status(arguments: Arguments) -> int:
         rental = _rental_fields(preferences, run)
         later = {"resumed_as": [other.id for other in known if other.resumed_from == run.id]}
         rented = {"rental": rental} if rental else {}
-        said = {"rights": run.rights, "early_stop": stop and {**asdict(stop), "sentence": stop.sentence}}
+        phase = setup and {"name": setup.phase, "done": setup.done, "total": setup.total, "unit": setup.unit}
+        said = {
+            "rights": run.rights,
+            "phase": phase,
+            "early_stop": stop and {**asdict(stop), "sentence": stop.sentence},
+        }
         print(to_json({**_fields(now), **said, **later, **why, **measured, **rented, "files": files}))
         return 0
     run = now.run
     rental = _rental_fields(preferences, run)
-    step = f", step {run.step} of {run.total}" if run.total else ""
-    print(f"{run.name} on {run.target}: {_state(now)}{step} ({run.id})")
+    how_far = f", step {run.step} of {run.total}" if run.total else ""
+    if setup is not None:
+        # Before the steps, and where files are tried out, there is that to tell.
+        how_far = f", {title(setup.phase)} {amount(setup)}".rstrip()
+    print(f"{run.name} on {run.target}: {_state(now)}{how_far} ({run.id})")
     if now.is_unfetched:
         # By its id: a newer one may have the same name.
         print(f"its last files are on {run.target} still: {formatting.attach_command(run.id)} fetches them")

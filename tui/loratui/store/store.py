@@ -22,11 +22,12 @@ from loratui_protocol.messages import (
     JobState,
     Metrics,
     Record,
+    Setup,
     State,
     Step,
 )
 
-E = TypeVar("E", State, Step, Metrics, DeltaNorms)
+E = TypeVar("E", State, Step, Metrics, DeltaNorms, Setup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
