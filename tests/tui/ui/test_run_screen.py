@@ -286,6 +286,7 @@ async def test_of_files_that_are_tried_out_the_pictures_are_counted_and_nothing_
         assert "● TRYING OUT" in shown.rows()[0]
         assert "drawing 7 %" in text
         assert "40/520 pictures" in text
+        assert "(c Ckpt) (s Sample)" in shown.rows()[-1], "that is for trainings"
         assert "step" not in text
         zipped = Artifact(id="judgement.zip", kind=ArtifactKind.JUDGEMENT, name="j.zip", size=9, sha256="1" * 64)
         source.add(zipped)

@@ -47,6 +47,8 @@ def _no_pause(frame: Frame) -> str:
 
 @_of_run
 def _no_training(frame: Frame) -> str:
+    if frame.view.tries_out:
+        return "nothing is trained: files are tried out"
     if frame.view.state not in _TRAINING:
         return f"the run is {frame.view.state.value}"
     return _no_command(frame)
