@@ -309,7 +309,7 @@ def test_two_files_of_the_same_name_are_two(run: Run, tmp_path: Path):
     job = Job(tmp_path / "job", tiny_config(tmp_path, **settings), "")
     job.artifacts.mkdir(parents=True)
     assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
-    told = [event for event in reporter.heard if isinstance(event, messages.Scores)]
+    told = [event for event in reporter.heard if isinstance(event, messages.Scores) and event.artifact_id]
     called = ["a/last.safetensors", "b/last.safetensors"]
     assert [event.name for event in told] == called
     assert [pair.name for pair in pairs_of(told)] == called
@@ -326,6 +326,7 @@ def test_files_alone_are_judged_without_a_training_or_pictures(run: Run, tmp_pat
     assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
     (done,) = (event for event in reporter.heard if isinstance(event, messages.Done))
     assert (done.artifact_id, done.name) == (JUDGEMENT, "both-judgement.zip")
-    told = [event for event in reporter.heard if isinstance(event, messages.Scores)]
+    base, *told = [event for event in reporter.heard if isinstance(event, messages.Scores)]
+    assert (base.artifact_id, base.means) == ("", {}), "drawn, and measured by nothing"
     assert [(event.artifact_id, event.name) for event in told] == [(Path(file).name, Path(file).name) for file in files]
     assert [event.step for event in told] == [1, 2], "they are of one training, and say so themselves"
