@@ -78,6 +78,18 @@ def test_what_keeps_a_run_from_going_on_is_said_and_nothing_is_started(
     assert not cli.home.jobs.exists() or not list(cli.home.jobs.iterdir())
 
 
+def test_files_that_are_tried_out_go_on_where_they_are_drawn_alone(cli: LocalCli) -> None:
+    remember(cli, JobState.RUNNING)
+    with Store(load(environ=cli.environment).database) as store:
+        store.set_config(RUN, 'pretrained_model_name_or_path = "builtin:tiny"\nevaluate_loras = ["/a.safetensors"]\n')
+    resume = cli.run("resume", "cat", "--on", "local", "--yes", "--plain")
+    said = "\n".join(resume.errors)
+    assert resume.finish() != 0
+    assert "[resume.no_state]" in said
+    assert "what it drew stays on its machine" in said
+    assert "begun to train" not in said
+
+
 def test_a_run_on_a_machine_that_is_gone_is_said_to_go_on_elsewhere(cli: LocalCli) -> None:
     remember(cli, JobState.RUNNING)
     resume = cli.run("resume", "cat")

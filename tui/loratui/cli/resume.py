@@ -182,9 +182,17 @@ def _check_dataset(run: StoredRun, base: Path) -> None:
         )
 
 
+def _tries_out(run: StoredRun, base: Path) -> bool:
+    try:
+        return bool(parse_config(run.config_toml, base).config.evaluate_loras)
+    except LoratuiError:
+        # Another version wrote it, or it was found on a host.
+        return False
+
+
 def _nothing_kept(run: StoredRun, step: int, preferences: Settings, config: Path) -> JobError:
     again = f"loratui train {shlex.quote(str(config))} --on TARGET"
-    if parse_config(run.config_toml, config.parent).config.evaluate_loras:
+    if _tries_out(run, config.parent):
         return JobError(
             f"{run.name} tries files out: what it drew stays on its machine, and another one begins anew. Nothing was "
             "started",
