@@ -8,12 +8,15 @@ import torch
 
 from loratui_agent.judge.draw import Base
 from loratui_agent.judge.judge import Judge, Tried
+from loratui_agent.train import loop
 from loratui_agent.train.controls import Controls
+from loratui_agent.train.job import Job, Outcome
 from loratui_agent.train.run import Run
 from loratui_protocol.judging.grid import TriedFile
 from loratui_protocol.judging.judgement import Judgement
 from loratui_protocol.judging.prompts import Role
 from support.tiny_run import HeardReporter
+from support.tiny_training import tiny_config, write_pictures
 
 PROMPT = "a {trigger} on a red background"
 SETTINGS: dict[str, Any] = {
@@ -30,6 +33,17 @@ def tried(run: Run, count: int = 2, **changes: Any) -> Tried:
     paths = sorted(run.job.artifacts.glob("*.safetensors"))[:count]
     files = [(TriedFile(id=path.name, name=path.name, step=index + 1), path) for index, path in enumerate(paths)]
     return replace(Tried(files=files, pictures=run.dataset.pictures), **changes)
+
+
+def train_and_judge(folder: Path, concept: str = "", **changes: Any) -> tuple[Outcome, HeardReporter]:
+    """Train in this process and have the files judged as the settings say."""
+    config = tiny_config(write_pictures(folder / "pictures"), **{**SETTINGS, **changes})
+    reporter = HeardReporter(folder)
+    job = Job(folder / "job", config, concept)
+    for path in (job.checkpoints, job.artifacts):
+        path.mkdir(parents=True)
+    (job.folder / "spec.json").write_text("{}", "utf-8")
+    return loop.train(job, reporter, Controls(reporter)), reporter
 
 
 class Judging:

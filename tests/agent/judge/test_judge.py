@@ -31,9 +31,9 @@ from loratui_protocol.judging.judgement import DOCUMENT, parse_judgement
 from loratui_protocol.judging.prompts import Role
 from loratui_protocol.messages import ArtifactKind
 from support.feature_models import write_clip, write_dino
-from support.judged_run import SETTINGS, Judging, tried
+from support.judged_run import SETTINGS, Judging, train_and_judge, tried
 from support.tiny_run import HeardReporter
-from support.tiny_training import tiny_config, write_pictures
+from support.tiny_training import tiny_config
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread")]
 
@@ -247,17 +247,10 @@ def test_a_dora_is_drawn_as_no_plain_lora(run: Run, tmp_path: Path, is_together:
 
 
 def test_a_training_judges_its_files_evenly_spread_with_the_last_one(tmp_path: Path):
-    config = tiny_config(
-        write_pictures(tmp_path / "pictures"),
-        **{**SETTINGS, "max_train_steps": 3, "save_every_n_steps": 1, "evaluate_checkpoints": 2},
+    outcome, reporter = train_and_judge(
+        tmp_path, "demo", max_train_steps=3, save_every_n_steps=1, evaluate_checkpoints=2
     )
-    folder = tmp_path / "job"
-    reporter = HeardReporter(tmp_path)
-    job = Job(folder, config, "demo")
-    for path in (job.checkpoints, job.artifacts):
-        path.mkdir(parents=True)
-    (job.folder / "spec.json").write_text("{}", "utf-8")
-    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    assert outcome.outcome == "done"
     told = [event for event in reporter.heard if isinstance(event, messages.Scores)]
     assert [(each.name, each.step) for each in told] == [
         ("", 0),
@@ -270,14 +263,8 @@ def test_a_training_judges_its_files_evenly_spread_with_the_last_one(tmp_path: P
 
 
 def test_a_feature_model_that_is_not_there_fails_no_training(tmp_path: Path):
-    settings = {**SETTINGS, "evaluate_checkpoints": 1, "evaluate_dino": str(tmp_path / "none")}
-    config = tiny_config(write_pictures(tmp_path / "pictures"), **settings)
-    reporter = HeardReporter(tmp_path)
-    job = Job(tmp_path / "job", config, "")
-    for path in (job.checkpoints, job.artifacts):
-        path.mkdir(parents=True)
-    (job.folder / "spec.json").write_text("{}", "utf-8")
-    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    outcome, reporter = train_and_judge(tmp_path, evaluate_checkpoints=1, evaluate_dino=str(tmp_path / "none"))
+    assert outcome.outcome == "done"
     assert "judge.features" in [event.code for event in reporter.heard if isinstance(event, messages.Warn)]
 
 

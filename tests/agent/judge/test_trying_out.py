@@ -2,17 +2,19 @@
 
 import math
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from torch import Tensor
 
 from loratui.report.judgement_zip import open_judgement
 from loratui_agent.deadman import DRAWING_SILENCE_S, SILENCE_MIN_S, TrainerVerdict
 from loratui_agent.job import Job as AgentJob
-from loratui_agent.judge import draw
+from loratui_agent.judge import draw, measure
 from loratui_agent.judge.drawn import Drawn
 from loratui_agent.judge.features import Dino
 from loratui_agent.judge.judge import JUDGEMENT
@@ -23,12 +25,13 @@ from loratui_agent.train.run import Run
 from loratui_agent.worker import Patience, Worker
 from loratui_protocol import messages
 from loratui_protocol.ids import new_id
-from loratui_protocol.judging.prompts import Role
+from loratui_protocol.judging.grid import Cell, Grid, TriedFile, seeds
+from loratui_protocol.judging.prompts import Role, grid_prompts
 from loratui_protocol.messages import JobState
 from support.feature_models import write_dino
-from support.judged_run import SETTINGS, Judging, tried
+from support.judged_run import SETTINGS, Judging, train_and_judge, tried
 from support.tiny_run import HeardReporter
-from support.tiny_training import tiny_config, write_pictures
+from support.tiny_training import tiny_config
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(120), pytest.mark.usefixtures("one_thread")]
 
@@ -160,30 +163,28 @@ def test_a_batch_may_take_longer_than_a_step_before_it_counts_as_hung(tmp_path: 
     assert worker._look(job, now_s + DRAWING_SILENCE_S + 5, None) is TrainerVerdict.KILL_HUNG
 
 
-def test_pictures_are_opened_a_few_at_a_time(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    most = [0]
-    see = Dino.pictures
+def test_pictures_are_opened_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = (TriedFile(id="a", name="a"),)
+    grid = Grid(files=files, weights=(0.0, 1.0), seeds=seeds(20), prompts=grid_prompts(tiny_config(tmp_path)))
+    drawn = Drawn(tmp_path, grid)
+    cells = [cell for batch in grid.batches() for cell in batch]
+    for cell in cells:
+        drawn.keep(cell, Image.new("RGB", (16, 16)))
+    look, opened, most = Drawn.__getitem__, list[weakref.ref[Image.Image]](), [0]
 
-    def counted(self: Dino, pictures: object) -> Tensor:
-        opened = [0]
-        look = Drawn.__getitem__
+    def counted(self: Drawn, cell: Cell) -> Image.Image:
+        picture = look(self, cell)
+        opened.append(weakref.ref(picture))
+        most[0] = max(most[0], sum(each() is not None for each in opened))
+        return picture
 
-        def open_one(drawn: Drawn, cell: object) -> Image.Image:
-            opened[0] += 1
-            return look(drawn, cell)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Drawn, "__getitem__", open_one)
-            before = opened[0]
-            len(pictures)
-            assert opened[0] == before, "none is opened to count them"
-            found = see(self, pictures)
-        most[0] = opened[0]
-        return found
-
-    monkeypatch.setattr(Dino, "pictures", counted)
-    judging = Judging(run, tmp_path, tried(run, 1), evaluate_dino=str(write_dino(tmp_path / "dino")))
-    assert len(judging.judgement.pictures) in (most[0], len(judging.drawn))
+    monkeypatch.setattr(Drawn, "__getitem__", counted)
+    seen_ND = Dino(write_dino(tmp_path / "dino"), torch.device("cpu")).pictures(drawn.in_order())
+    assert len(measure.of_artefacts(drawn)) == len(cells) // 2
+    assert len(seen_ND) == len(cells)
+    assert len(opened) == 2 * len(cells), "each once for either"
+    # A batch of the feature model, and the one before it until the next is there.
+    assert most[0] <= 33 < len(cells)
 
 
 @pytest.mark.parametrize("whose", ["drawn", "trained"])
@@ -217,11 +218,6 @@ def test_no_training_fails_for_its_judgement(tmp_path: Path, monkeypatch: pytest
         raise MemoryError
 
     monkeypatch.setattr(finish, "judge_run", broken)
-    reporter = HeardReporter(tmp_path)
-    config = tiny_config(write_pictures(tmp_path / "pictures"), **{**SETTINGS, "evaluate_checkpoints": 1})
-    job = Job(tmp_path / "job", config, "")
-    for path in (job.checkpoints, job.artifacts):
-        path.mkdir(parents=True)
-    (job.folder / "spec.json").write_text("{}", "utf-8")
-    assert loop.train(job, reporter, Controls(reporter)).outcome == "done"
+    outcome, reporter = train_and_judge(tmp_path, evaluate_checkpoints=1)
+    assert outcome.outcome == "done"
     assert "judge.unmeasured" in [event.code for event in reporter.heard if isinstance(event, messages.Warn)]

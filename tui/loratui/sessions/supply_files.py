@@ -1,5 +1,6 @@
 """Which files of this machine a run on another one needs, and under which names it finds them below ``inputs/``."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,10 @@ def inputs_of(config: TrainingConfig, model: ModelSource | None) -> tuple[list[F
 
 
 def start_files(config: TrainingConfig) -> list[Found]:
-    """Return the LoRA file that a training goes on from, if it does; of one that trains nothing none is needed."""
-    is_needed = config.network_weights and not config.evaluate_loras
-    return [Found(START, Path(str(config.network_weights)))] if is_needed else []
+    """Return the LoRA file that a training goes on from, if it does; a run that trains nothing needs none."""
+    if config.network_weights is None or config.evaluate_loras:
+        return []
+    return [Found(START, Path(config.network_weights))]
 
 
 def _judged(config: TrainingConfig) -> Iterator[Found]:
@@ -84,19 +86,12 @@ def _judged_names(config: TrainingConfig) -> list[str]:
 
 
 def _judged_name(number: int, path: Path, called: str) -> str:
-    name = f"loras/{number}/{called}"
-    try:
-        check_name(name)
-    except ProtocolError:
-        pass
-    else:
-        return name
-    # Too deep, or a folder that can't travel; the number tells it apart all the same. So may the name itself.
-    try:
-        check_name(f"loras/{number}/{path.name}")
-    except ProtocolError:
-        return f"loras/{number}/file{path.suffix}"
-    return f"loras/{number}/{path.name}"
+    # Where that is too deep, or a folder or the name itself can't travel, the number tells it apart all the same.
+    for name in (called, path.name):
+        with contextlib.suppress(ProtocolError):
+            check_name(f"loras/{number}/{name}")
+            return f"loras/{number}/{name}"
+    return f"loras/{number}/file{path.suffix}"
 
 
 def dataset_files(config: TrainingConfig) -> Iterator[Found]:
