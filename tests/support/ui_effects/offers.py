@@ -98,7 +98,12 @@ OFFERS = {
     "rent_token": Effect(shows("token for 127.0.0.1:9, not shown:"), ("enter",), on_offers_gated),
     "rent_budget": Effect(shows("at most, in dollars:"), ("enter",), on_offers),
     "rent_cancel": Effect(shows("TOTAL≈", "space marks"), ("enter",), on_offers),
-    "give_up_confirm": Effect(shows("interrupted: what was rented is being ended"), ("enter", "y", "x"), on_offers),
+    # The command may be gone before the screen is looked at, and then its own end is what is told.
+    "give_up_confirm": Effect(
+        _matches("interrupted: what was rented is being ended|interrupted before it had begun"),
+        ("enter", "y", "x"),
+        on_offers,
+    ),
     "give_up_cancel": Effect(
         lambda shown: "End it" not in shown.text() and "renting RTX" in shown.text(), ("enter", "y", "x"), on_offers
     ),

@@ -1,6 +1,7 @@
 """Commands that the interface sends out are real processes with a life of their own."""
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -70,6 +71,31 @@ def test_what_a_command_is_about_is_named_once(tmp_path: Path, errands: Errands)
         assert errand.outcome() == told
     errand.words.write_text("")
     assert errand.outcome() == "resume tiny: done"
+
+
+@pytest.mark.parametrize(
+    ("script", "never_began"),
+    [
+        ("kill -INT $$", True),
+        ("echo Traceback; kill -INT $$", True),
+        ("exit 130", True),
+        ("echo vast 17 is gone; exit 130", False),
+        ("kill -KILL $$", False),
+        ("exit 0", False),
+    ],
+)
+def test_a_command_that_is_interrupted_while_it_is_loaded_never_began(
+    tmp_path: Path, script: str, never_began: bool
+) -> None:
+    words = tmp_path / "words"
+    with words.open("wb") as output:
+        process = subprocess.Popen(["/bin/sh", "-c", script], stdout=output)
+    errand = Errand("rent RTX 3090", ("train",), words, process, started_s=0.0)
+
+    ended(errand)
+
+    assert errand.never_began == never_began
+    assert (errand.outcome() == "rent RTX 3090: interrupted before it had begun") == never_began
 
 
 async def test_the_end_of_a_command_is_told_on_the_screen(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ it. Its words go into a file: a process whose reader has gone away must not brea
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from loratui.settings import Settings
 
 COMMAND = (sys.executable, "-m", "loratui.cli")
+_INTERRUPTED = 130
 _MOST_BYTES = 65_536
 _NUM_KEPT = 20
 _FOLDER = "errands"
@@ -54,9 +56,20 @@ class Errand:
         """Return the last line that says something."""
         return next((line.strip() for line in reversed(self.lines()) if line.strip()), "")
 
+    @property
+    def never_began(self) -> bool:
+        """Return whether it was interrupted while it was still being loaded.
+
+        The signal itself ends it only before the command line minds it, with nothing or a traceback said; after that,
+        what spends money has said so before it does.
+        """
+        return self.status == -signal.SIGINT or (self.status == _INTERRUPTED and not self.last_line())
+
     def outcome(self) -> str:
         """Return what it came to, once it has ended: its name, and the last that it said of what it is called after."""
-        said = self.last_line() or ("done" if self.status == 0 else f"ended with {self.status}")
+        said = self.last_line() or (f"ended with {self.status}" if self.status else "done")
+        if self.never_began:
+            said = "interrupted before it had begun"
         _, _, about = self.name.partition(" ")
         return f"{self.name}: {said.removeprefix(f'{about}: ')}"
 

@@ -95,9 +95,11 @@ def about_rights(rights: Rights) -> list[Paragraph]:
 def narration(errand: Errand, command: Sequence[str], frame: Frame) -> list[Paragraph]:
     """Return what the command that rents has said, and how to go on."""
     said: list[Paragraph] = [(line, Role.TEXT) for line in errand.lines() if line.strip()]
-    if not said:
-        said.append(("looking at everything that has to hold before money is spent…", Role.DIM))
+    if errand.never_began:
+        said = [("It was interrupted before it had begun: nothing was rented.", Role.TEXT)]
     if errand.status is None:
+        if not said:
+            said.append(("looking at everything that has to hold before money is spent…", Role.DIM))
         up = f"{frame.keys.name_of('rent_give_up')} gives the rental up."
         said.append((f"{up} It goes on by itself when this screen is closed.", Role.DIM))
     if errand.status:
