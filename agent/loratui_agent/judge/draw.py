@@ -1,4 +1,4 @@
-"""Draws the pictures of a grid: the base model is loaded once, all files lie beside it, and only weights change."""
+"""Draws the pictures of a grid: the base model is loaded once, all files lie beside it and are fused in by turns."""
 
 import contextlib
 import logging
@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
+from loratui_agent.judge.fused import FusedWeights
 from loratui_agent.train.kinds import Pipeline, kind_of_pipeline
 from loratui_agent.train.sampling import generate, load_pipeline
 from loratui_protocol.config import TrainingConfig
@@ -56,6 +57,11 @@ class Drawer:
         self._config = config
         self._batch_size = BATCH_SIZE
         self._load(named)
+        kind = kind_of_pipeline(self._pipeline)
+        parts = ["unet", *(part.name for part in kind.text_parts)]
+        self._weights = FusedWeights({part: getattr(self._pipeline, part) for part in parts})
+        self._pipeline.disable_lora()
+        self._at_work: tuple[tuple[str, ...], float] = (), 0.0
 
     def draw(self, cells: Sequence[Cell], on_step: Callable[[], None] = lambda: None) -> list[Image.Image]:
         """Return a picture for each cell; all of one file and weight. ``on_step`` as in ``generate``."""
@@ -94,15 +100,16 @@ class Drawer:
                 yield f"{part.name}.{name}", parameter
 
     def _put_to_work(self, cell: Cell, *, is_together: bool) -> None:
-        if not cell.weight:
-            self._pipeline.disable_lora()
+        names = (_name(cell.file), *((_TOGETHER,) if is_together else ())) if cell.weight else ()
+        if self._at_work == (names, cell.weight):
             return
-        self._pipeline.enable_lora()
-        names = [_name(cell.file), *([_TOGETHER] if is_together else [])]
-        self._pipeline.set_adapters(names, adapter_weights=[cell.weight] * len(names))
+        if names:
+            self._pipeline.set_adapters(list(names), adapter_weights=[cell.weight] * len(names))
+        self._weights.fuse(names)
+        self._at_work = names, cell.weight
 
     def _generate(self, cells: Sequence[Cell], on_step: Callable[[], None]) -> list[Image.Image]:
-        """Draw, with smaller batches once the GPU has no room for larger ones."""
+        """Draw; once the GPU has no room, with the base model's weights kept elsewhere, then with smaller batches."""
         prompts = [self._grid.prompts[cell.prompt] for cell in cells]
         while True:
             try:
@@ -119,6 +126,8 @@ class Drawer:
                     on_step=on_step,
                 )
             except torch.OutOfMemoryError:
+                if self._weights.make_room():
+                    continue
                 if self._batch_size == 1:
                     raise
                 self._batch_size //= 2

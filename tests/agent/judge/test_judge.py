@@ -4,8 +4,10 @@ import io
 import logging
 import shutil
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from loratui.report import thumbnails
 from loratui.report.judgement_zip import open_judgement
 from loratui_agent.demo.concept import DEMO
-from loratui_agent.judge import measure
+from loratui_agent.judge import draw, measure
 from loratui_agent.judge.draw import NUM_INFERENCE_STEPS
 from loratui_agent.judge.judge import JUDGEMENT, Tried
 from loratui_agent.train import loop
@@ -91,6 +93,51 @@ def test_weight_0_is_the_base_model_untouched(run: Run, both: Judging):
         load_pipeline(run.models.path), [prompt.text], [101], size_px=(64, 64), num_inference_steps=NUM_INFERENCE_STEPS
     )
     assert are_alike(picture, both.folder / "judge" / "f00-w0-p00-s101.png")
+
+
+def test_files_are_drawn_as_diffusers_draws_with_them(run: Run, tmp_path: Path):
+    paths = sorted(run.job.artifacts.glob("*.safetensors"))
+    other = paths[0]
+    judging = Judging(run, tmp_path, tried(run), evaluate_weights=(0.5, 1.0), evaluate_together=str(other))
+    prompts = judging.judgement.grid.prompts
+    for prompt, with_others in ((0, ()), (len(prompts) - 1, (other,))):
+        assert bool(with_others) is (prompts[prompt].role is Role.TOGETHER)
+        for number, path in enumerate(paths, start=1):
+            for weight in (0.5, 1.0):
+                expected = drawn_by_diffusers(run, prompts[prompt].text, [path, *with_others], weight)
+                name = f"f{number:02d}-w{weight:g}-p{prompt:02d}-s101.png"
+                assert are_alike(expected, tmp_path / "judge" / name), name
+
+
+def drawn_by_diffusers(run: Run, text: str, paths: Sequence[Path], weight: float) -> Image.Image:
+    pipeline = load_pipeline(run.models.path)
+    # One after the other: beside another one transformers draws their weights for text encoders anew.
+    for path in paths:
+        pipeline.load_lora_weights(path)
+        pipeline.fuse_lora(lora_scale=weight)
+        pipeline.unload_lora_weights()
+    (picture,) = generate(pipeline, [text], [101], size_px=(64, 64), num_inference_steps=NUM_INFERENCE_STEPS)
+    return picture
+
+
+def test_where_no_room_is_left_fewer_pictures_are_drawn_at_once(
+    run: Run, both: Judging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sizes: list[int] = []
+
+    def with_room_for_two(*arguments: Any, batch_size: int, **named: Any) -> list[Image.Image]:
+        sizes.append(batch_size)
+        if batch_size > 2:
+            raise torch.OutOfMemoryError
+        return generate(*arguments, batch_size=batch_size, **named)
+
+    monkeypatch.setattr(draw, "generate", with_room_for_two)
+    judging = Judging(run, tmp_path, tried(run, 1))
+
+    assert list(dict.fromkeys(sizes)) == [8, 4, 2]
+    assert sizes.count(8) == 1, "what did not fit once is not tried again"
+    for name, content in judging.drawn.items():
+        assert are_alike(Image.open(io.BytesIO(content)), both.folder / "judge" / f"{name}.png")
 
 
 def test_each_role_has_the_scores_that_make_sense_for_it(both: Judging):
