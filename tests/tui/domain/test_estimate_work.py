@@ -167,7 +167,7 @@ def test_to_try_files_out_takes_no_memory_to_learn_and_brings_no_file(tmp_path):
     assert gib(replace(judging, resolution=(2048, 2048)), SDXL) > gib(judging, SDXL)
     work = work_of(judging, plan(judging, []), SDXL, upload_bytes=7, base_model_bytes=None)
     [load] = work.loads
-    assert load.judges_alone
+    assert load.tries_out
     assert (load.rungs, load.least_vram_mib) == ((), load.min_vram_mib)
     assert work.result_bytes == load.judgement_bytes
 

@@ -25,12 +25,12 @@ def time_rows(checked: Checked, preferences: Settings, gpu: str | None = None) -
     if work is None:
         return
     known = known_for(checked, preferences)
-    judges_alone = work.loads[0].judges_alone
+    tries_out = work.loads[0].tries_out
     for told in times_told(work, known, gpu):
         time = formatting.minutes_range(*told.seconds)
-        of_what = "pictures" if judges_alone else "steps"
+        of_what = "pictures" if tries_out else "steps"
         yield f"time of the {of_what}", f"{time} on {told.gpu} ({told.source})"
-    if judges_alone:
+    if tries_out:
         return
     yield "a picture more", picture_more_sentence(steps_a_picture(checked.config, checked.plan))
     drawn_on = _drawn_on(gpu)
@@ -49,7 +49,7 @@ def time_fields(checked: Checked, preferences: Settings, gpu: str | None = None)
         {"gpu": told.gpu, "p50": round(told.seconds[0], 1), "p90": round(told.seconds[1], 1), "source": told.source}
         for told in times_told(work, known, gpu)
     ]
-    if work.loads[0].judges_alone:
+    if work.loads[0].tries_out:
         return {"judging_s": times}
     grid = grid_of(checked, work, known, drawn_on)
     return {

@@ -56,7 +56,7 @@ class Load:
         return next((rung for rung in self.rungs if vram_mib >= rung.min_vram_mib), None)
 
     @property
-    def judges_alone(self) -> bool:
+    def tries_out(self) -> bool:
         """Return whether pictures are drawn by files that are there, and nothing is trained."""
         return not self.steps and self.num_judged_pictures > 0
 

@@ -50,7 +50,7 @@ class ConfigPlan:
     findings: tuple[Finding, ...] = field(default=())
 
     @property
-    def judges_alone(self) -> bool:
+    def tries_out(self) -> bool:
         """Return whether files are tried out, and nothing is trained."""
         return self.plan is not None and not self.plan.steps
 

@@ -63,7 +63,7 @@ def times_told(work: Work, known: Known, gpu: str | None = None) -> list[TimeTol
     """Return it for the GPU; without one for those that were trained on before, and else those rented most."""
     load = work.loads[0]
     speeds = _speeds_told(work, known, gpu)
-    if not load.judges_alone:
+    if not load.tries_out:
         return [TimeTold(gpu=name, seconds=training_s(load, each), source=each.source) for name, each in speeds]
     told = []
     for name, _ in speeds:

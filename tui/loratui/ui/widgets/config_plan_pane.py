@@ -64,7 +64,7 @@ def _figures(plan: ConfigPlan) -> list[tuple[str, str]]:
     if made is None:
         return []
     about = formatting.APPROXIMATELY
-    if plan.judges_alone:
+    if plan.tries_out:
         return [("tried out", f"{made.num_judged_pictures} pictures")]
     stop = [("stops at", f"step {made.stop_step}, to look")] if made.stop_step < made.steps else []
     return [
@@ -113,7 +113,7 @@ def _short(plan: ConfigPlan, verdict: Row, frame: Frame) -> list[Row]:
     about = formatting.APPROXIMATELY
     times = "  ".join(f"{each.gpu} {formatting.minutes_range(*each.seconds)}" for each in plan.times[:1])
     steps = f" {made.steps} steps  {made.epochs} epochs  {made.exposures_per_picture:.0f} exposures"
-    if plan.judges_alone:
+    if plan.tries_out:
         steps = f" {made.num_judged_pictures} pictures"
     return [
         [(f"{steps}  {about}{formatting.gib(plan.min_vram_mib / 1024)}", Role.TEXT)],
