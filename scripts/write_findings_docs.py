@@ -29,6 +29,7 @@ AREAS = {
     "model": "The base model",
     "preset": "Presets",
     "lora": "LoRA files",
+    "evaluate": "Trying files out",
 }
 CODE = re.compile(rf"({'|'.join(AREAS)})\.[a-z][a-z0-9_]*")
 FILES = (".json", ".toml", ".onnx", ".safetensors")

@@ -141,6 +141,12 @@ def place(sizes: Sequence[tuple[int, int]], config: TrainingConfig) -> tuple[Pla
     return tuple(cover(width, height, bucket(width, height)) for width, height in sizes)
 
 
+def drawn_size(resolution: tuple[int, int]) -> tuple[int, int]:
+    """Return the (width, height) of what is drawn: with buckets a resolution is an area, and its sides any numbers."""
+    width, height = resolution
+    return width // VAE_FACTOR * VAE_FACTOR, height // VAE_FACTOR * VAE_FACTOR
+
+
 def _not_for_the_vae(key: str, value: str) -> ConfigError:
     return ConfigError(
         f"{key} = {value} doesn't divide by {VAE_FACTOR}, the pixels of one latent",

@@ -13,7 +13,7 @@ from loratui_agent.train.conditioning import Conditioning
 from loratui_agent.train.kinds import Pipeline, kind_of_pipeline
 from loratui_agent.train.models import Models, load_models
 from loratui_agent.train.text import tokenize_in_chunks
-from loratui_protocol.buckets import VAE_FACTOR
+from loratui_protocol.buckets import drawn_size
 
 NUM_INFERENCE_STEPS = 25
 GUIDANCE_SCALE = 4.0
@@ -70,7 +70,7 @@ def generate(
     ``on_step`` is called after every denoising step; what it raises ends the drawing.
     ``clip_skip`` and ``max_token_length`` are the config's. ``negatives`` are as many as prompts; None: all empty.
     """
-    width, height = _whole_latents(size_px)
+    width, height = drawn_size(size_px)
 
     def tell(_pipeline: Pipeline, _step: int, _timestep: int, kept: dict[str, Any]) -> dict[str, Any]:
         on_step()
@@ -106,7 +106,7 @@ def generate_encoded(
     guidance_scale: float = GUIDANCE_SCALE,
 ) -> Image.Image:
     """Return one picture for an encoded prompt; ``text`` is the negative one and that, the rest as in ``generate``."""
-    width, height = _whole_latents(size_px)
+    width, height = drawn_size(size_px)
     result = pipeline(
         **_prompt_arguments(text.rows(slice(1, 2)), text.rows(slice(0, 1))),
         width=width,
@@ -149,8 +149,3 @@ def _prompt_arguments(prompts: Conditioning, negatives: Conditioning) -> dict[st
         arguments["pooled_prompt_embeds"] = prompts.pooled_BP
         arguments["negative_pooled_prompt_embeds"] = negatives.pooled_BP
     return arguments
-
-
-def _whole_latents(size_px: tuple[int, int]) -> tuple[int, int]:
-    """Return the size that the pipeline takes: with buckets a resolution is an area, and its sides are any numbers."""
-    return size_px[0] // VAE_FACTOR * VAE_FACTOR, size_px[1] // VAE_FACTOR * VAE_FACTOR

@@ -66,6 +66,13 @@ def test_who_names_no_model_is_told_which_one_to_name(tmp_path: Path) -> None:
     assert found[1].fix.startswith("name openai/clip-vit-base-patch32")
 
 
+def test_a_size_that_has_no_whole_latents_is_told_as_it_is_drawn(tmp_path: Path) -> None:
+    assert not [each for each in findings(tmp_path, resolution=(512, 768)) if each.code == "evaluate.size"]
+    [found] = [each for each in findings(tmp_path, resolution=(500, 769)) if each.code == "evaluate.size"]
+    assert found.severity == "info"
+    assert "drawn at 496x768, not 500x769" in found.what
+
+
 def test_a_machine_downloads_what_is_not_here_and_only_where_something_is_judged(tmp_path: Path) -> None:
     dino, clip = feature_sources(config(tmp_path), HUB)
     assert (dino.purpose, dino.address, dino.revision, dino.place) == (

@@ -7,13 +7,16 @@ from pathlib import Path
 from loratui.domain.base_kinds import KnownFeatures
 from loratui.sessions.model_source import hub_source, taken_for_hub_id, token_for
 from loratui.settings import Settings
+from loratui_protocol.buckets import VAE_FACTOR, drawn_size
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import LoratuiError, ModelError
 from loratui_protocol.feature_models import EXAMPLES, KEYS, check_feature_folder
-from loratui_protocol.findings import Finding, Severity
+from loratui_protocol.findings import Finding
 from loratui_protocol.inputs import ModelPurpose, ModelSource
 from loratui_protocol.judging.drawable import check_drawable
 from loratui_protocol.judging.prompts import MARK, without_trigger
+
+_WHERE = "other machines download it; here a folder that has it"
 
 
 def files_of(config: TrainingConfig) -> list[Path]:
@@ -80,37 +83,51 @@ def check_features_here(config: TrainingConfig) -> None:
 
 
 def judging_findings(config: TrainingConfig, folder: Path) -> Iterator[Finding]:
-    """Yield what is wrong with the files that are judged, and what can't be measured.
+    """Yield what is wrong with the files that are judged, how they are drawn, and what can't be measured.
 
     ``folder`` is the config's.
     """
     for path in files_of(config):
         if not path.is_file():
-            yield _error(f"{path} is to be tried out, and there is no such file", "correct the path")
+            what = f"{path} is to be tried out, and there is no such file"
+            yield Finding(code="evaluate.missing", severity="error", what=what, fix="correct the path")
             continue
         yield from _unfit(path, config.pretrained_model_name_or_path)
     if not (config.evaluate_loras or config.evaluate_checkpoints):
         return
     for purpose, name in features_of(config).items():
         yield from _feature_findings(purpose, name, folder)
+    if (drawn := drawn_size(config.resolution)) != config.resolution:
+        (width, height), (drawn_width, drawn_height) = config.resolution, drawn
+        size = f"{drawn_width}x{drawn_height}, not {width}x{height}"
+        what = f"pictures are drawn at {size}: a latent is {VAE_FACTOR} pixels a side"
+        yield Finding(code="evaluate.size", severity="info", what=what, fix=f"name sides that divide by {VAE_FACTOR}")
+    yield from _unmeasured(config)
+
+
+def _unmeasured(config: TrainingConfig) -> Iterator[Finding]:
+    """Yield what of the pictures can't be measured, and how it could."""
     if 0 not in config.evaluate_weights:
         what = (
             "artefacts and what bleeds are not measured: 0 is not among the evaluate_weights, so the base model draws "
+            "nothing to compare with"
         )
-        yield _unmeasured(f"{what}nothing to compare with", "add 0 to them", severity="warning")
-    dino, clip = EXAMPLES[ModelPurpose.DINO], EXAMPLES[ModelPurpose.CLIP]
+        yield Finding(code="evaluate.unmeasured", severity="warning", what=what, fix="add 0 to them")
     if not config.evaluate_dino:
         what = "likeness, copying and variety are not measured: evaluate_dino names no model"
-        yield _unmeasured(what, f"name {dino}, for instance: other machines download it; here a folder that has it")
+        fix = f"name {EXAMPLES[ModelPurpose.DINO]}, for instance: {_WHERE}"
+        yield Finding(code="evaluate.unmeasured", severity="info", what=what, fix=fix)
     if not config.evaluate_clip:
         what = "how prompts are followed is not measured: evaluate_clip names no model"
-        yield _unmeasured(what, f"name {clip}, for instance: other machines download it; here a folder that has it")
+        fix = f"name {EXAMPLES[ModelPurpose.CLIP]}, for instance: {_WHERE}"
+        yield Finding(code="evaluate.unmeasured", severity="info", what=what, fix=fix)
     if unasked := without_trigger(config):
         what = f"{len(unasked)} of the evaluate_prompts have no trigger, and show only what bleeds: {unasked[0]!r}"
-        yield _unmeasured(what, f"write {MARK} where {config.trigger_word!r} is to stand", severity="warning")
+        fix = f"write {MARK} where {config.trigger_word!r} is to stand"
+        yield Finding(code="evaluate.unmeasured", severity="warning", what=what, fix=fix)
     if config.evaluate_loras and not (config.train_data_dir or config.datasets):
         what = "likeness and copying are not measured: there are no training pictures to compare with"
-        yield _unmeasured(what, "name their folder as train_data_dir")
+        yield Finding(code="evaluate.unmeasured", severity="info", what=what, fix="name their folder as train_data_dir")
 
 
 def _unfit(path: Path, base: str) -> Iterator[Finding]:
@@ -144,12 +161,5 @@ def _feature_findings(purpose: ModelPurpose, name: str, folder: Path) -> Iterato
     try:
         check_feature_folder(Path(name), purpose)
     except ModelError as error:
-        yield _error(f"{key} names {name}, and nothing can be measured with that: {error.what}", error.fix)
-
-
-def _error(what: str, fix: str) -> Finding:
-    return Finding(code="evaluate.missing", severity="error", what=what, fix=fix)
-
-
-def _unmeasured(what: str, fix: str, severity: Severity = "info") -> Finding:
-    return Finding(code="evaluate.unmeasured", severity=severity, what=what, fix=fix)
+        what = f"{key} names {name}, and nothing can be measured with that: {error.what}"
+        yield Finding(code="evaluate.missing", severity="error", what=what, fix=error.fix)
