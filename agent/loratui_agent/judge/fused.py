@@ -72,7 +72,7 @@ class FusedWeights:
             # PEFT would subtract it again as soon as it is not needed.
             layer.merged_adapters.clear()
             for name, own in own_parameters.items():
-                used[name].copy_(_rounded(own.data, used[name].dtype, seed=zlib.crc32(f"{where}.{name}".encode())))
+                used[name].copy_(rounded(own.data, used[name].dtype, seed=zlib.crc32(f"{where}.{name}".encode())))
                 own.data = used[name]
 
 
@@ -85,7 +85,7 @@ def _adapters_of(layer: BaseTunerLayer) -> set[str]:
     return {name for kind in layer.adapter_layer_names for name in getattr(layer, kind)}
 
 
-def _rounded(wide: Tensor, dtype: torch.dtype, *, seed: int) -> Tensor:
+def rounded(wide: Tensor, dtype: torch.dtype, *, seed: int) -> Tensor:
     """Return float32 weights in a narrower type; to bfloat16 up or down by chance, the nearer the likelier.
 
     A LoRA changes many weights by less than half a step of bfloat16: rounded to the nearest, all of these changes would
@@ -97,4 +97,6 @@ def _rounded(wide: Tensor, dtype: torch.dtype, *, seed: int) -> Tensor:
     generator = torch.Generator(wide.device).manual_seed(seed)
     chance = torch.randint(1 << _LOW_BITS, wide.shape, generator=generator, device=wide.device, dtype=torch.int32)
     bits = wide.contiguous().view(torch.int32) + chance
-    return (bits >> _LOW_BITS << _LOW_BITS).view(torch.float32).to(dtype)
+    by_chance = (bits >> _LOW_BITS << _LOW_BITS).view(torch.float32)
+    # The NaN of a GPU has all bits set, and would be carried on into a zero.
+    return torch.where(wide.isfinite(), by_chance, wide).to(dtype)

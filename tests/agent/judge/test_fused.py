@@ -9,7 +9,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from loratui_agent.judge.fused import FusedWeights
+from loratui_agent.judge.fused import FusedWeights, rounded
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:Already found a `peft_config`")]
 
@@ -145,6 +145,12 @@ def test_what_changes_less_than_bfloat16_can_tell_is_not_lost() -> None:
 
     assert kept((own + change).bfloat16()) < 0.7, "to the nearest it would not have been lost"
     assert kept(layer.base_layer.weight) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("bits", [0x7F800000, 0x7FC00000, 0x7FFFFFFF, -0x800000, -1])
+def test_what_is_no_number_stays_none(bits: int) -> None:
+    wide = torch.full((1000,), bits, dtype=torch.int32).view(torch.float32)
+    assert not rounded(wide, torch.bfloat16, seed=1).isfinite().any()
 
 
 def test_kept_in_main_memory_the_weights_are_the_same() -> None:
