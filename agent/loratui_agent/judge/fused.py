@@ -55,25 +55,40 @@ class FusedWeights:
             torch.cuda.empty_cache()
         return was_on_gpu
 
-    @torch.no_grad()
     def fuse(self, names: Sequence[str]) -> None:
         """Use the base model's weights with those of these adapters, at the scale that they have now; none: alone."""
+        try:
+            self._fuse(names)
+        except torch.OutOfMemoryError:
+            if not self.make_room():
+                raise
+            self._fuse(names)
+
+    @torch.no_grad()
+    def _fuse(self, names: Sequence[str]) -> None:
         for (where, layer), kept in zip(self._layers, self._kept, strict=True):
-            own_parameters = dict(_own_parameters(layer))
-            if not any(name in _adapters_of(layer) for name in names):
-                for name, own in own_parameters.items():
+            if any(name in _adapters_of(layer) for name in names):
+                _merge(where, layer, kept, names)
+            else:
+                for name, own in _own_parameters(layer):
                     own.copy_(kept[name])
-                continue
-            used = {name: own.data for name, own in own_parameters.items()}
-            for name, own in own_parameters.items():
-                # A copy: PEFT adds to what is there.
-                own.data = kept[name].to(own.device, torch.float32, copy=True)
-            layer.merge(adapter_names=list(names))
-            # PEFT would subtract it again as soon as it is not needed.
-            layer.merged_adapters.clear()
-            for name, own in own_parameters.items():
-                used[name].copy_(rounded(own.data, used[name].dtype, seed=zlib.crc32(f"{where}.{name}".encode())))
-                own.data = used[name]
+
+
+def _merge(where: str, layer: BaseTunerLayer, kept: Mapping[str, Tensor], names: Sequence[str]) -> None:
+    own_parameters = dict(_own_parameters(layer))
+    used = {name: own.data for name, own in own_parameters.items()}
+    try:
+        for name, own in own_parameters.items():
+            # A copy: PEFT adds to what is there.
+            own.data = kept[name].to(own.device, torch.float32, copy=True)
+        layer.merge(adapter_names=list(names))
+        for name, own in own_parameters.items():
+            used[name].copy_(rounded(own.data, used[name].dtype, seed=zlib.crc32(f"{where}.{name}".encode())))
+    finally:
+        # PEFT would subtract it again as soon as it is not needed.
+        layer.merged_adapters.clear()
+        for name, own in own_parameters.items():
+            own.data = used[name]
 
 
 def _own_parameters(layer: BaseTunerLayer) -> Iterator[tuple[str, nn.Parameter]]:

@@ -9,6 +9,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from loratui_agent.judge import fused
 from loratui_agent.judge.fused import FusedWeights, rounded
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:Already found a `peft_config`")]
@@ -145,6 +146,27 @@ def test_what_changes_less_than_bfloat16_can_tell_is_not_lost() -> None:
 
     assert kept((own + change).bfloat16()) < 0.7, "to the nearest it would not have been lost"
     assert kept(layer.base_layer.weight) == pytest.approx(1, abs=0.1)
+
+
+def test_one_that_found_no_room_half_way_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = net_with("one", dtype=torch.bfloat16)
+    before = copy.deepcopy(net.state_dict())
+    weights = FusedWeights({"net": net})
+    calls = iter([rounded])
+
+    def with_room_for_one(*arguments: Any, **named: Any) -> Tensor:
+        for each in calls:
+            return each(*arguments, **named)
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fused, "rounded", with_room_for_one)
+        with pytest.raises(torch.OutOfMemoryError):
+            weights.fuse(["one"])
+    assert {name: each.dtype for name, each in net.state_dict().items()} == dict.fromkeys(before, torch.bfloat16)
+
+    weights.fuse([])
+    assert all(torch.equal(now, before[name]) for name, now in net.state_dict().items())
 
 
 @pytest.mark.parametrize("bits", [0x7F800000, 0x7FC00000, 0x7FFFFFFF, -0x800000, -1])
