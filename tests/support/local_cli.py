@@ -76,7 +76,10 @@ class Command:
 
     def finish(self) -> int:
         """Wait for the end and return the exit status."""
-        status = self.process.wait(DEADLINE_S)
+        try:
+            status = self.process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end; stdout {self.lines[-5:]}, stderr {self.errors[-20:]}") from None
         for reader in self._readers:
             reader.join()
         return status

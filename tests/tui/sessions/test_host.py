@@ -444,6 +444,35 @@ def test_what_is_performed_ends_when_the_host_is_closed(host: SessionHost) -> No
     assert "sessions" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_what_is_interrupted_before_its_first_step_takes_that_and_comes_to_its_end(host: SessionHost) -> None:
+    is_busy, may_go_on, heard = threading.Event(), threading.Event(), []
+
+    async def hold_up(_: Targets) -> None:
+        is_busy.set()
+        may_go_on.wait(30)
+
+    async def work(_: Targets) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    host.perform(hold_up)
+    assert is_busy.wait(30)
+    result = host.perform(work)
+    interrupting = threading.Thread(target=host.interrupt, args=[result])
+    interrupting.start()
+    # Both lie before the host's loop now, which takes them up at once.
+    wait_until(lambda: len(host._unanswered) >= 3, "the interruption to be asked for")
+    may_go_on.set()
+
+    with pytest.raises(CancelledError):
+        result.result(30)
+    interrupting.join(30)
+    assert heard == ["cancelled"]
+
+
 def die_of(host: SessionHost, error: Exception) -> None:
     """Let something break that ends the whole host."""
 

@@ -17,6 +17,7 @@ from loratui.domain.run import RunView
 from loratui.headless.json_lines import print_line, to_json
 from loratui.headless.rental_narration import RentalNarrator
 from loratui.providers.base import Charges
+from loratui.sessions import ending
 from loratui.sessions.ending import EndingView
 from loratui.sessions.host import SessionHost
 from loratui.sessions.market import opened
@@ -72,9 +73,12 @@ def see_to_rental(
 
 
 def finish(preferences: Settings, name: str, label: str, why: str) -> Callable[[Targets], Coroutine[Any, Any, Receipt]]:
-    """Return what ends a rental for certain and returns its receipt, for ``wait``."""
+    """Return what ends a rental for certain and returns its receipt, for ``wait``.
 
-    async def work(_: Targets) -> Receipt:
+    Interrupted once, even before its provider was spoken to, it goes on; see ``ending.finish``.
+    """
+
+    async def work() -> Receipt:
         said = ""
 
         def tell_how(view: EndingView) -> None:
@@ -93,7 +97,7 @@ def finish(preferences: Settings, name: str, label: str, why: str) -> Callable[[
         RentalFolder(preferences.state_dir, label).remove()
         return receipt
 
-    return work
+    return lambda _: ending.finish(work)
 
 
 def travelled_on(preferences: Settings, ledger: Rentals, label: str) -> Travelled:

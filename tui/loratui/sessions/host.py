@@ -235,8 +235,18 @@ class SessionHost:
         return result
 
     def interrupt(self, result: "Future[Any]") -> None:
-        """Cancel what ``perform`` does; its end, which may take a while, is that of the future."""
-        self._call(lambda: [task.cancel() for task, known in self._performing.items() if known is result])
+        """Cancel what ``perform`` does; its end, which may take a while, is that of the future.
+
+        It has begun by then: work that ends a rental must not be cancelled before it could say that it goes on.
+        """
+
+        def cancel() -> None:
+            for task, known in self._performing.items():
+                if known is result:
+                    # Behind the first step of a task that was created just now.
+                    self._loop.call_soon(task.cancel)
+
+        self._call(cancel)
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called after news, in a thread of its own, at most ten times a second for each run.
