@@ -131,16 +131,21 @@ class LocalCli:
         for command in self._started:
             if command.process.poll() is None:
                 command.kill()
-        agent = read_facts(self.home.status)
-        # Without this file the agent's reaper lets it rest.
-        self.home.status.unlink(missing_ok=True)
-        if is_locked(self.home.lock) and "pid" in agent:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(agent["pid"], signal.SIGKILL)
-        for path in self.home.jobs.glob("*/state.json"):
-            trainer = read_facts(path).get("trainer")
-            if trainer:
-                signal_group(ProcessIdentity(**trainer), signal.SIGKILL)
+        end_agent_of(self.home)
+
+
+def end_agent_of(home: AgentHome) -> None:
+    """End the agent of a home and its trainers, without mercy."""
+    agent = read_facts(home.status)
+    # Without this file the agent's reaper lets it rest.
+    home.status.unlink(missing_ok=True)
+    if is_locked(home.lock) and "pid" in agent:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(agent["pid"], signal.SIGKILL)
+    for path in home.jobs.glob("*/state.json"):
+        trainer = read_facts(path).get("trainer")
+        if trainer:
+            signal_group(ProcessIdentity(**trainer), signal.SIGKILL)
 
 
 @contextlib.contextmanager

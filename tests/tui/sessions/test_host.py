@@ -11,6 +11,7 @@ import pytest
 
 from loratui import settings
 from loratui.domain.run import LinkState, RunView
+from loratui.remote import local_agent
 from loratui.sessions.followed import PUBLISH_EVERY_S
 from loratui.sessions.host import SessionHost
 from loratui.sessions.retrying import FIRST_RETRY_S, LAST_RETRY_S, retry_after_s
@@ -48,6 +49,10 @@ def here(tmp_path: Path) -> Settings:
 def agent(tmp_path: Path) -> Iterator[FakeAgent]:
     with fake_agent(tmp_path / "home") as started:
         yield started
+    # Where it vanished for long, a real one was started in its place.
+    for another in local_agent._STARTED:
+        another.terminate()
+        another.wait()
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from loratui_protocol.config_file import read_config
+from loratui_protocol.paths import AgentHome
+from support.local_cli import end_agent_of
 from support.ui_effects.effect import lacks, shows, until
 from support.ui_effects.samples import on_next_steps
 from support.ui_pilot import showing
@@ -78,8 +80,11 @@ async def test_a_run_that_can_go_on_itself_is_priced_and_led_to_where_it_is_agre
         await shown.press("y")
         await until(shown, lambda shown: bool(shown.screen.errands.all))
         [errand] = shown.screen.errands.all
-        assert errand.argv == ("resume", shown.source.run_id, "--yes", "--detach", "--epochs", "75")
-        errand.process.wait(60)
+        try:
+            assert errand.argv == ("resume", shown.source.run_id, "--yes", "--detach", "--epochs", "75")
+        finally:
+            errand.process.wait(60)
+            end_agent_of(AgentHome(tmp_path / "home"))
 
 
 async def test_it_is_left_as_it_is_where_nobody_agrees(tmp_path: Path) -> None:
