@@ -14,6 +14,7 @@ from torch import Tensor
 
 from loratui_agent.judge.fused import FusedWeights
 from loratui_agent.train.kinds import Pipeline, kind_of_pipeline
+from loratui_agent.train.memory import is_out_of_vram
 from loratui_agent.train.sampling import generate, load_pipeline
 from loratui_protocol.config import TrainingConfig
 from loratui_protocol.errors import ModelError
@@ -125,7 +126,9 @@ class Drawer:
                     batch_size=self._batch_size,
                     on_step=on_step,
                 )
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not is_out_of_vram(error):
+                    raise
                 if self._weights.make_room():
                     continue
                 if self._batch_size == 1:
@@ -145,7 +148,7 @@ def _nothing_said() -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`|`lora_bias=True` was passed")
             yield
     finally:
         logger.setLevel(before)

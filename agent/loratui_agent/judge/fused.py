@@ -33,6 +33,8 @@ class FusedWeights:
             for name, layer in module.named_modules()
             if isinstance(layer, BaseTunerLayer)
         ]
+        for _, layer in self._layers:
+            _give_bias(layer)
         self._kept: list[dict[str, Tensor]] = []
         self._is_beside = True
         for _, layer in self._layers:
@@ -89,6 +91,13 @@ def _merge(where: str, layer: BaseTunerLayer, kept: Mapping[str, Tensor], names:
         layer.merged_adapters.clear()
         for name, own in own_parameters.items():
             own.data = used[name]
+
+
+def _give_bias(layer: BaseTunerLayer) -> None:
+    """Have a layer without a bias bear one of nothing where a file brings one: PEFT merges it into no other."""
+    base = layer.get_base_layer()
+    if any(getattr(layer, "lora_bias", {}).values()) and base.bias is None:
+        base.bias = nn.Parameter(base.weight.new_zeros(len(base.weight)), requires_grad=False)
 
 
 def _own_parameters(layer: BaseTunerLayer) -> Iterator[tuple[str, nn.Parameter]]:

@@ -11,6 +11,7 @@ from loratui_agent.judge.judge import JUDGEMENT, Judge, Tried
 from loratui_agent.model_path import resolve_model
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Job, Outcome
+from loratui_agent.train.memory import is_out_of_vram
 from loratui_agent.train.reporter import Reporter
 from loratui_agent.train.run import Run
 from loratui_protocol import messages
@@ -71,7 +72,9 @@ def judge_alone(job: Job, reporter: Reporter, controls: Controls) -> Outcome:
     judge = Judge(job, reporter, controls, tried, between)
     try:
         judge.judge(Base(path=base_path, configs=None, device=device, dtype=_dtype(device)))
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_out_of_vram(error):
+            raise
         width, height = config.resolution
         raise ModelError(
             f"the GPU has no room to draw one picture of {width}x{height}: {error}",

@@ -22,7 +22,7 @@ import torch
 from loratui_agent.train.controls import Controls
 from loratui_agent.train.job import Job, Outcome, load_job, reserve_room
 from loratui_agent.train.loop import follow, train
-from loratui_agent.train.memory import is_out_of_memory
+from loratui_agent.train.memory import is_out_of_memory, is_out_of_vram
 from loratui_agent.train.ranks import Follower
 from loratui_agent.train.reporter import Reporter
 from loratui_protocol import messages
@@ -92,16 +92,13 @@ def _attempt(folder: Path, work: Callable[[Job], Outcome]) -> Outcome:
         return work(load_job(folder))
     except LoratuiError as error:
         return Outcome("failed", error.code, error.what, error.fix)
-    except torch.OutOfMemoryError as error:
-        traceback.print_exc()
-        return Outcome(
-            "failed",
-            "oom_vram",
-            f"the GPU ran out of memory, and nothing is left to give up: {error}",
-            "set min_resolution, a smaller network_dim, or take a larger GPU",
-        )
     except Exception as error:  # noqa: BLE001 - the boundary of the process: the traceback goes to the job's log
         traceback.print_exc()
+        if is_out_of_vram(error):
+            what = f"the GPU ran out of memory, and nothing is left to give up: {error}"
+            return Outcome(
+                "failed", "oom_vram", what, "set min_resolution, a smaller network_dim, or take a larger GPU"
+            )
         if is_out_of_memory(error):
             return Outcome("failed", "oom_ram", "the machine ran out of memory", "use a machine with more RAM")
         return Outcome("failed", "bug", f"{type(error).__name__}: {error}", "see the log of the run, and report it")

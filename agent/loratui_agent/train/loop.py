@@ -14,7 +14,7 @@ from loratui_agent.train.finish import finish
 from loratui_agent.train.fit import AgainError, step_down
 from loratui_agent.train.identity import digest_of
 from loratui_agent.train.job import Job, Outcome
-from loratui_agent.train.memory import device_memory, is_out_of_memory
+from loratui_agent.train.memory import device_memory, is_out_of_memory, is_out_of_vram
 from loratui_agent.train.probe import fit_to_device
 from loratui_agent.train.ranks import Follower, Order, lead
 from loratui_agent.train.reporter import Reporter, Unheard
@@ -68,7 +68,7 @@ def _or_step_down(run: Run, work: Callable[[], Outcome]) -> Outcome:
         given_up = step_down(run.job, run.config, run.fit, run.reserves)
         if not given_up:
             raise
-        code = "oom_vram" if isinstance(error, torch.OutOfMemoryError) else "oom_ram"
+        code = "oom_vram" if is_out_of_vram(error) else "oom_ram"
         return Outcome("again", code, f"out of memory after step {run.step}. From now on {given_up}")
 
 

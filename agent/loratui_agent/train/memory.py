@@ -75,7 +75,16 @@ def device_memory(device: torch.device) -> DeviceMemory | None:
     return CudaMemory(device) if device.type == "cuda" else None
 
 
+_LIBRARIES_NO_ROOM = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+"""How libraries say it that take memory of the GPU past torch's allocator; torch has a mere RuntimeError for it."""
+
+
+def is_out_of_vram(error: BaseException) -> bool:
+    """Return whether the error says that the GPU has no more memory."""
+    return isinstance(error, torch.OutOfMemoryError) or any(said in str(error) for said in _LIBRARIES_NO_ROOM)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the error says that the device, or on a CPU the machine, has no more memory."""
+    """Return whether the error says that the GPU, or the machine, has no more memory."""
     # torch has no exception of its own for the RAM.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+    return is_out_of_vram(error) or isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)

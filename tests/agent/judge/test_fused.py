@@ -12,16 +12,19 @@ from torch import Tensor, nn
 from loratui_agent.judge import fused
 from loratui_agent.judge.fused import FusedWeights, rounded
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:Already found a `peft_config`")]
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore:Already found a `peft_config`", "ignore:`lora_bias=True` was passed"),
+]
 
 
 class Net(nn.Module):
     """A layer of each kind that LoRA files are for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_bias: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 3, padding=1)
-        self.linear = nn.Linear(8, 6)
+        self.linear = nn.Linear(8, 6, bias=has_bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.linear(self.conv(pictures).movedim(1, -1))
@@ -32,16 +35,16 @@ def pictures() -> Tensor:
     return torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))
 
 
-def net_with(*adapters: str, dtype: torch.dtype = torch.float32, size: float = 0.1, **changes: object) -> Net:
+def net_with(*adapters: str, dtype: torch.dtype = torch.float32, has_bias: bool = True, **changes: object) -> Net:
     torch.manual_seed(1)
-    net = Net().to(dtype).requires_grad_(False)
+    net = Net(has_bias=has_bias).to(dtype).requires_grad_(False)
     for adapter in adapters:
         config = LoraConfig(**{"r": 2, "lora_alpha": 2, "target_modules": ["conv", "linear"]} | changes)
         inject_adapter_in_model(config, net, adapter_name=adapter)
     generator = torch.Generator().manual_seed(2)
     for name, parameter in net.named_parameters():
         if "lora_A" in name or "lora_B" in name:
-            parameter.data = torch.randn(parameter.shape, generator=generator).to(dtype) * size
+            parameter.data = torch.randn(parameter.shape, generator=generator).to(dtype) * 0.1
     return net
 
 
@@ -61,7 +64,15 @@ def beside(net: Net, pictures: Tensor, *adapters: str, scale: float) -> Tensor:
     return made
 
 
-@pytest.mark.parametrize("changes", [{}, {"use_dora": True}, {"target_modules": ["linear"], "lora_bias": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"use_dora": True},
+        {"target_modules": ["linear"], "lora_bias": True},
+        {"target_modules": ["linear"], "lora_bias": True, "has_bias": False},
+    ],
+)
 @pytest.mark.parametrize("scale", [0.5, 1.0])
 def test_fused_they_do_what_they_do_beside(pictures: Tensor, changes: dict[str, object], scale: float) -> None:
     net = net_with("one", **changes)

@@ -127,8 +127,10 @@ def test_where_no_room_is_left_fewer_pictures_are_drawn_at_once(
 
     def with_room_for_two(*arguments: Any, batch_size: int, **named: Any) -> list[Image.Image]:
         sizes.append(batch_size)
-        if batch_size > 2:
+        if batch_size == 8:
             raise torch.OutOfMemoryError
+        if batch_size == 4:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
         return generate(*arguments, batch_size=batch_size, **named)
 
     monkeypatch.setattr(draw, "generate", with_room_for_two)
