@@ -77,7 +77,8 @@ def test_what_a_command_is_about_is_named_once(tmp_path: Path, errands: Errands)
     ("script", "never_began"),
     [
         ("kill -INT $$", True),
-        ("echo Traceback; kill -INT $$", True),
+        ("echo 'Traceback (most recent call last):'; kill -INT $$", True),
+        ("echo STILL BILLING; kill -INT $$", False),
         ("exit 130", True),
         ("echo vast 17 is gone; exit 130", False),
         ("kill -KILL $$", False),

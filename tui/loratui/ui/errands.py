@@ -18,7 +18,8 @@ from pathlib import Path
 from loratui.settings import Settings
 
 COMMAND = (sys.executable, "-m", "loratui.cli")
-_INTERRUPTED = 130
+_INTERRUPTED = (-signal.SIGINT, 130)
+"""By the signal itself, which the command line does not mind at once, and by being told of it."""
 _MOST_BYTES = 65_536
 _NUM_KEPT = 20
 _FOLDER = "errands"
@@ -60,10 +61,12 @@ class Errand:
     def never_began(self) -> bool:
         """Return whether it was interrupted while it was still being loaded.
 
-        The signal itself ends it only before the command line minds it, with nothing or a traceback said; after that,
-        what spends money has said so before it does.
+        By then it has said nothing, or only where it was: what spends money says so before it does.
         """
-        return self.status == -signal.SIGINT or (self.status == _INTERRUPTED and not self.last_line())
+        if self.status not in _INTERRUPTED or not self.words.exists():
+            return False
+        first = next((line for line in self.lines() if line.strip()), "")
+        return not first or first.startswith("Traceback ")
 
     def outcome(self) -> str:
         """Return what it came to, once it has ended: its name, and the last that it said of what it is called after."""

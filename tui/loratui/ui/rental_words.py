@@ -103,7 +103,11 @@ def narration(errand: Errand, command: Sequence[str], frame: Frame) -> list[Para
         up = f"{frame.keys.name_of('rent_give_up')} gives the rental up."
         said.append((f"{up} It goes on by itself when this screen is closed.", Role.DIM))
     if errand.status:
-        said.append(("", Role.TEXT))
-        said.append(("It has ended; what it says above is all there is to it.", Role.STRONG))
+        if not said:
+            text = f"It ended with {errand.status} and without a word. Whether something was rented: loratui rentals."
+            said.append((text, Role.ALARM))
+        else:
+            said.append(("", Role.TEXT))
+            said.append(("It has ended; what it says above is all there is to it.", Role.STRONG))
         said.append((f"The same in a shell: {shlex.join(('loratui', *command))}", Role.DIM))
     return said
