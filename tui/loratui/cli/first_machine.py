@@ -56,7 +56,7 @@ def may_leave(preferences: Settings, run: StoredRun, arguments: Arguments) -> bo
     if not others and found.id and agrees("End it first? Files there that were not fetched are lost.", "it goes on"):
         with hosting(preferences) as host:
             why = "you ended it, to go on elsewhere"
-            print_receipt(wait(host, finish(preferences, rental.provider, rental.label, why)))
+            print_receipt(wait(host, finish(preferences, rental.provider, rental.label, why), is_end=True))
         return True
     return agrees("Go on elsewhere all the same, and pay for both?")
 

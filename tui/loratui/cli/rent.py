@@ -1,7 +1,9 @@
 """``train --on vast|runpod|cheapest``: the offer that costs least in the end, rented, used, and ended for certain."""
 
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from loratui import settings
 from loratui.cli.arguments import Arguments
@@ -32,7 +34,7 @@ from loratui.sessions.rented import OVER, rental_target
 from loratui.sessions.rented_box import box_start, sign_in
 from loratui.sessions.renting import Wanted, rent
 from loratui.sessions.renting_course import Rental, RentalView
-from loratui.sessions.renting_end import noted
+from loratui.sessions.renting_end import Receipt, noted
 from loratui.sessions.renting_fate import pace_of
 from loratui.sessions.renting_orphans import Found
 from loratui.sessions.run_space import needed_bytes
@@ -161,10 +163,8 @@ def _started(
             if not rented:
                 raise
             [rental] = rented
-            is_by_us = _has_been_ended(preferences, rental)
             # A second Ctrl-C must not leave a bill: what interrupts the end says so itself.
-            why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
-            receipt = wait(host, finish(preferences, rental.provider, rental.label, why))
+            is_by_us, receipt = wait(host, _ending(preferences, rental, error), is_end=True)
             print_receipt(receipt, as_json=arguments.json)
             if isinstance(error, HostError) and is_by_us:
                 # Somebody wanted it ended, or its time was up: no machine is to blame, and no other one is wanted.
@@ -177,6 +177,19 @@ def _started(
                 raise
             say(f"{error}\n  the next offer is tried")
         wanted = wanted.without(receipt.rental, receipt.ours_microusd, rental.left)
+
+
+def _ending(
+    preferences: Settings, rental: Rental, error: BaseException
+) -> Callable[[Targets], Coroutine[Any, Any, tuple[str, Receipt]]]:
+    """Return what ends a rental on which not every run has begun: why it had been ended by then, and the receipt."""
+    why = error.what if isinstance(error, LoratuiError) else "it was interrupted before the run began"
+
+    async def end(targets: Targets) -> tuple[str, Receipt]:
+        is_by_us = _has_been_ended(preferences, rental)
+        return is_by_us, await finish(preferences, rental.provider, rental.label, why)(targets)
+
+    return end
 
 
 def _has_been_ended(preferences: Settings, rental: Rental) -> str:

@@ -1,5 +1,6 @@
 """The end of a rental, for whoever waits for it at the terminal: how it goes, its proof, its receipt."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
@@ -7,7 +8,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from loratui.cli.following import INTERRUPTED
-from loratui.cli.leaving import tell
+from loratui.cli.leaving import interrupted_at_rest, tell
 from loratui.cli.still_rented import how_it_ends
 from loratui.domain import formatting
 from loratui.domain.ledger import Phase, microseconds, time_microusd
@@ -75,7 +76,7 @@ def see_to_rental(
 def finish(preferences: Settings, name: str, label: str, why: str) -> Callable[[Targets], Coroutine[Any, Any, Receipt]]:
     """Return what ends a rental for certain and returns its receipt, for ``wait``.
 
-    Interrupted once, even before its provider was spoken to, it goes on; see ``ending.finish``.
+    Interrupted once, even before its provider was spoken to, it goes on; twice, it says what may still bill.
     """
 
     async def work() -> Receipt:
@@ -97,7 +98,17 @@ def finish(preferences: Settings, name: str, label: str, why: str) -> Callable[[
         RentalFolder(preferences.state_dir, label).remove()
         return receipt
 
-    return lambda _: ending.finish(work)
+    async def end(_: Targets) -> Receipt:
+        try:
+            return await ending.finish(work)
+        except asyncio.CancelledError:
+            with Rentals(preferences.database) as ledger:
+                rental = ledger.rental(label)
+            if not rental.state.is_over:
+                raise still_billing(rental) from None
+            raise
+
+    return end
 
 
 def travelled_on(preferences: Settings, ledger: Rentals, label: str) -> Travelled:
@@ -175,24 +186,32 @@ def _bill(provider: str, charges: Charges) -> str:
     return f"{provider} has billed {formatting.money(charges.total_microusd)}" + (f" ({told})" if told else "")
 
 
-def wait(host: SessionHost, work: Callable[[Targets], Coroutine[Any, Any, T]]) -> T:
+def wait(host: SessionHost, work: Callable[[Targets], Coroutine[Any, Any, T]], *, is_end: bool = False) -> T:
     """Do it in the host. Ctrl-C cancels it, and its end is waited for: what was rented ends first.
+
+    ``is_end``: it ends a rental, so it is begun even if that comes just before.
 
     Raises:
         KeyboardInterrupt: it was interrupted, even if it had come to its end by then.
     """
-    future = host.perform(work)
+    future: Future[T] | None = None
     interruption: KeyboardInterrupt | None = None
     while True:
         try:
+            if future is None:
+                with interrupted_at_rest():
+                    future = host.perform(work)
             result = future.result()
             break
         except CancelledError as error:
             raise interruption or KeyboardInterrupt from error
         except KeyboardInterrupt as asked:
+            if future is None and not is_end:
+                raise
             interruption = interruption or asked
             tell("interrupted: what was rented is ended first; once more leaves it as it is")
-            host.interrupt(future)
+            if future is not None:
+                host.interrupt(future)
     if interruption is not None:
         raise interruption
     return result
