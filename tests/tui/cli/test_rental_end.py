@@ -6,16 +6,23 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from loratui import settings
+from loratui.cli import following
+from loratui.cli.arguments import Arguments
+from loratui.cli.leaving import HungUp
 from loratui.cli.rental_end import finish, wait
+from loratui.domain.run import RunView
 from loratui.sessions.ending import StillBillingError
 from loratui.sessions.host import SessionHost
+from loratui.sessions.rented import rental_target
 from loratui.sessions.targets import Targets
 from loratui.settings import Settings
+from loratui_protocol.messages import JobState
 from support.renting import Renter, renter
 
 pytestmark = pytest.mark.timeout(60)
@@ -60,6 +67,33 @@ async def test_one_that_is_interrupted_twice_before_its_provider_is_asked_says_w
         with pytest.raises(StillBillingError, match="STILL BILLING"):
             await task
         assert me.fake.num_living() == 1
+
+
+@pytest.mark.parametrize(("interruption", "status"), [(KeyboardInterrupt, 130), (HungUp, 129)])
+async def test_whoever_leaves_while_the_report_is_written_is_told_how_the_rental_goes_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    interruption: type[KeyboardInterrupt],
+    status: int,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise interruption
+
+    async with renter(tmp_path) as me:
+        rental = await me.rent()
+        preferences = preferences_of(me, tmp_path)
+        view = RunView(run_id="A", name="cat", target=rental_target("vast", rental.label), state=JobState.DONE)
+        host = SimpleNamespace(view=lambda _: view, rental_ended=lambda _: None)
+        monkeypatch.setattr(following, "print_run", lambda *_: 0)
+        monkeypatch.setattr(RunView, "is_settled", True)
+        monkeypatch.setattr(following, "_conclude", interrupt)
+        arguments = Arguments(plain=True, json=False)
+
+        assert following.watch(cast("SessionHost", host), preferences, ["A"], arguments) == status
+        said = capsys.readouterr().err
+        assert "the rental goes on at " in said
+        assert f"To end it now: loratui terminate {rental.label}" in said
 
 
 class Interrupted(SessionHost):

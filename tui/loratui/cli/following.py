@@ -102,7 +102,19 @@ def wants_interface(arguments: Arguments) -> bool:
 
 def watch(host: SessionHost, preferences: Settings, run_ids: Sequence[str], arguments: Arguments) -> int:
     """Show followed runs, one after the other, until they are over or the user leaves; return the exit status."""
-    narrator, worst = RentalNarrator(as_json=arguments.json), 0
+    narrator = RentalNarrator(as_json=arguments.json)
+    try:
+        return _watch(host, preferences, run_ids, arguments, narrator)
+    except KeyboardInterrupt as asked:
+        # Between the end of a run and that of its rental: it is left as it would be a moment later.
+        _leave_rental(host, preferences, host.view(run_ids[-1]), narrator)
+        return HUNG_UP if isinstance(asked, HungUp) else INTERRUPTED
+
+
+def _watch(
+    host: SessionHost, preferences: Settings, run_ids: Sequence[str], arguments: Arguments, narrator: RentalNarrator
+) -> int:
+    worst = 0
     missing: LoratuiError | None = None
     for run_id in run_ids:
         if wants_interface(arguments):
