@@ -52,13 +52,13 @@ class Drawer:
         for path in named.values():
             check_drawable(path)
         self._pipeline: Pipeline = load_pipeline(base.path, base.dtype, configs=base.configs).to(base.device)
-        if kind_of_pipeline(self._pipeline).is_large:
+        kind = kind_of_pipeline(self._pipeline)
+        if kind.is_large:
             self._pipeline.vae.enable_slicing()
         self._grid = grid
         self._config = config
         self._batch_size = BATCH_SIZE
         self._load(named)
-        kind = kind_of_pipeline(self._pipeline)
         parts = ["unet", *(part.name for part in kind.text_parts)]
         self._weights = FusedWeights({part: getattr(self._pipeline, part) for part in parts})
         self._pipeline.disable_lora()

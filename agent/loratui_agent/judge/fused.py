@@ -12,6 +12,8 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from loratui_agent.train.memory import is_out_of_vram
+
 _LOW_BITS = 16
 """Of a float32, which bfloat16 does not have."""
 
@@ -61,8 +63,9 @@ class FusedWeights:
         """Use the base model's weights with those of these adapters, at the scale that they have now; none: alone."""
         try:
             self._fuse(names)
-        except torch.OutOfMemoryError:
-            if not self.make_room():
+        except RuntimeError as error:
+            # The first product of matrices is one of these, and with it comes what cuBLAS needs for itself.
+            if not is_out_of_vram(error) or not self.make_room():
                 raise
             self._fuse(names)
 

@@ -197,3 +197,26 @@ def test_kept_in_main_memory_the_weights_are_the_same() -> None:
     weights.fuse(["one"])
 
     assert torch.equal(net.linear.base_layer.weight, fused)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling it")]
+)
+def test_once_room_could_be_made_it_is_tried_again(monkeypatch: pytest.MonkeyPatch, error: RuntimeError) -> None:
+    expected = net_with("one", dtype=torch.bfloat16)
+    FusedWeights({"net": expected}).fuse(["one"])
+    net = net_with("one", dtype=torch.bfloat16)
+    weights = FusedWeights({"net": net})
+    # There is no GPU whose room could be made.
+    made = iter([True])
+    monkeypatch.setattr(weights, "make_room", lambda: next(made, False))
+
+    def without_room(*_: Any, **__: Any) -> Tensor:
+        monkeypatch.setattr(fused, "rounded", rounded)
+        raise error
+
+    monkeypatch.setattr(fused, "rounded", without_room)
+    weights.fuse(["one"])
+
+    assert list(made) == []
+    assert torch.equal(net.linear.base_layer.weight, expected.linear.base_layer.weight)
